@@ -1,0 +1,109 @@
+package data
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/pkg/errors"
+)
+
+// Ignore is the target of a position that does not count: there is no token to
+// predict.
+const Ignore = -1
+
+// maxBatchTokens limits the size of a batch, so that a slip in its shape is an
+// error and not the end of memory.
+const maxBatchTokens = 1 << 26
+
+// Batch is B rows of T tokens each, and the tokens that follow them.
+type Batch struct {
+	// Inputs are the ids of the tokens, row-major: the token at time t of row b
+	// is Inputs[b*T+t]. The input at an ignored target is 0.
+	Inputs []int
+
+	// Targets are laid out like Inputs. The target at time t is the token after
+	// the input at time t, or Ignore.
+	Targets []int
+
+	B, T int
+
+	// Fresh is true when the rows do not continue those of the batch before, so
+	// that a state carried over from it must be reset.
+	Fresh bool
+}
+
+// Batcher yields an endless sequence of batches of one shape.
+//
+// Batchers are not safe for use by several goroutines at once.
+type Batcher interface {
+	// Next returns the next batch. Its slices are valid until the next call.
+	Next() Batch
+
+	// State returns the position in the sequence of batches, to save with a
+	// model.
+	State() []byte
+
+	// SetState moves to a position that State returned, so that the batches
+	// that follow are those that followed then. It returns an error, and does
+	// not move, when the position is damaged or belongs to a Batcher of another
+	// kind, another shape or other tokens.
+	SetState(state []byte) error
+}
+
+// checkShape returns an error unless batches of b rows of t tokens can be made
+// from n tokens.
+func checkShape(b, t, n int) error {
+	if b < 1 || t < 1 {
+		return errors.Errorf("batches of %d rows of %d tokens: both must be at least 1", b, t)
+	}
+	if t > maxBatchTokens/b {
+		return errors.Errorf("batches of %d rows of %d tokens: more than %d tokens in all: use fewer or shorter rows", b, t, maxBatchTokens)
+	}
+	if t >= n {
+		return errors.Errorf("windows of %d tokens need a text of %d tokens or more, and this one has %d: use more text or shorter windows", t, t+1, n)
+	}
+	return nil
+}
+
+// newBatch returns a batch to fill.
+func newBatch(b, t int) Batch {
+	return Batch{Inputs: make([]int, b*t), Targets: make([]int, b*t), B: b, T: t}
+}
+
+// setRow fills a row with a window of up to T+1 tokens: all but its last token
+// are inputs, all but its first targets. The rest of the row is padding.
+func (b *Batch) setRow(row int, window []int) {
+	inputs := b.Inputs[row*b.T : (row+1)*b.T]
+	targets := b.Targets[row*b.T : (row+1)*b.T]
+	n := 0
+	if len(window) > 1 {
+		n = copy(targets, window[1:])
+		copy(inputs, window[:n])
+	}
+	clear(inputs[n:])
+	for i := n; i < b.T; i++ {
+		targets[i] = Ignore
+	}
+}
+
+// signature describes a Batcher and its tokens in one line. A saved position
+// begins with it, because a position means something else in other tokens.
+func signature(kind string, tokens []int, b, t int) string {
+	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a, a word at a time
+	sum := uint64(offset)
+	for _, token := range tokens {
+		sum = (sum ^ uint64(token)) * prime
+	}
+	return fmt.Sprintf("%s of %d rows of %d from %d tokens with checksum %016x\n", kind, b, t, len(tokens), sum)
+}
+
+// position returns the part of a saved state after the signature.
+func position(state []byte, signature string) ([]byte, error) {
+	pos, ok := bytes.CutPrefix(state, []byte(signature))
+	if !ok {
+		first, _, _ := bytes.Cut(state, []byte("\n"))
+		return nil, errors.Errorf("saved position is in %.120q, but these are %q: resume with the data and the batch shape of the saved run",
+			first, signature[:len(signature)-1])
+	}
+	return pos, nil
+}

@@ -1,0 +1,73 @@
+package data
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+)
+
+// Separator stands between two documents in [Corpus.Text]. It is the ASCII
+// record separator, a character that text does not contain otherwise: a model
+// learns to end a document with it, and a prompt that ends in it asks for a new
+// document.
+const Separator = "\x1e"
+
+// DefaultMaxBytes is the limit on the size of a corpus when none is given: 256
+// MiB. Tokens are ints, so that a corpus of this size takes up to eight times
+// as much memory once it is encoded.
+const DefaultMaxBytes = 256 << 20
+
+// Document is one text of a corpus.
+type Document struct {
+	Name string // the path of its file, with slashes
+	Text string // valid UTF-8, not empty
+}
+
+// Corpus is a collection of documents in a fixed order.
+type Corpus struct {
+	Source    string     // where the documents came from
+	Documents []Document // at least one
+	Skipped   int        // files that were found and left out
+}
+
+// Text returns the documents in their order with a [Separator] between each two.
+func (c *Corpus) Text() string {
+	var b strings.Builder
+	for i, d := range c.Documents {
+		if i > 0 {
+			b.WriteString(Separator)
+		}
+		b.WriteString(d.Text)
+	}
+	return b.String()
+}
+
+// Shuffle puts the documents in a random order that depends only on the order
+// before and the seed, so that the end of the text, which [Split] holds out, is
+// a fair sample of the whole.
+func (c *Corpus) Shuffle(seed uint64) {
+	shuffle(c.Documents, seed)
+}
+
+// shuffle permutes s by the method of Fisher and Yates.
+func shuffle[T any](s []T, seed uint64) {
+	src := newSource(seed)
+	for i := len(s) - 1; i > 0; i-- {
+		j := below(src, i+1)
+		s[i], s[j] = s[j], s[i]
+	}
+}
+
+// textLimit returns the limit in bytes that a maxBytes argument stands for.
+func textLimit(maxBytes int) int {
+	if maxBytes <= 0 {
+		return DefaultMaxBytes
+	}
+	return min(maxBytes, math.MaxInt-1) // one more must not overflow
+}
+
+// newSource returns the generator of a seed.
+func newSource(seed uint64) *rand.PCG {
+	// The second word selects one of the generator's sequences; any constant does.
+	return rand.NewPCG(seed, 0x9e3779b97f4a7c15)
+}

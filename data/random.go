@@ -1,0 +1,76 @@
+package data
+
+import (
+	"math/bits"
+	"math/rand/v2"
+
+	"github.com/pkg/errors"
+)
+
+// RandomWindows is a [Batcher] whose rows are windows drawn independently from
+// anywhere in the tokens, each place as likely as any other. Every batch is
+// fresh.
+type RandomWindows struct {
+	tokens    []int
+	batch     Batch
+	src       *rand.PCG
+	signature string
+}
+
+// NewRandomWindows returns random windows over tokens, b rows of t in a batch.
+// The windows depend on the arguments only. It keeps tokens, which must not
+// change. It returns an error when b or t is less than 1, when a batch would be
+// beyond reason in size, and when there are not t+1 tokens.
+func NewRandomWindows(tokens []int, b, t int, seed uint64) (*RandomWindows, error) {
+	if err := checkShape(b, t, len(tokens)); err != nil {
+		return nil, errors.Wrap(err, "random windows")
+	}
+	return &RandomWindows{
+		tokens:    tokens,
+		batch:     newBatch(b, t),
+		src:       newSource(seed),
+		signature: signature("random windows", tokens, b, t),
+	}, nil
+}
+
+// Next returns b newly drawn windows.
+func (w *RandomWindows) Next() Batch {
+	places := len(w.tokens) - w.batch.T
+	for row := range w.batch.B {
+		start := below(w.src, places)
+		w.batch.setRow(row, w.tokens[start:start+w.batch.T+1])
+	}
+	w.batch.Fresh = true
+	return w.batch
+}
+
+// State returns the state of the random generator.
+func (w *RandomWindows) State() []byte {
+	state, err := w.src.AppendBinary([]byte(w.signature))
+	if err != nil {
+		return nil // it is documented to be nil always
+	}
+	return state
+}
+
+// SetState restores the random generator. Its errors are those of [Batcher].
+func (w *RandomWindows) SetState(state []byte) error {
+	pos, err := position(state, w.signature)
+	if err != nil {
+		return errors.Wrap(err, "restore random windows")
+	}
+	var src rand.PCG
+	if err := src.UnmarshalBinary(pos); err != nil {
+		return errors.Wrap(err, "restore random windows")
+	}
+	*w.src = src
+	return nil
+}
+
+// below returns a random number from 0 to n-1. The methods of [rand.Rand] draw
+// differently on machines of 32 and of 64 bits; this does not. The numbers are
+// even but for one part in 2⁶⁴/n.
+func below(src *rand.PCG, n int) int {
+	high, _ := bits.Mul64(src.Uint64(), uint64(n))
+	return int(high)
+}

@@ -1,0 +1,27 @@
+package data
+
+import (
+	"math"
+
+	"github.com/pkg/errors"
+)
+
+// Split divides tokens into a part to train on and, after it, a part to
+// validate on, which holds the fraction valFraction of all tokens, rounded to a
+// whole number. Both share memory with tokens.
+//
+// It returns an error when valFraction is not between 0 and 1, and when a part
+// has fewer than minTokens tokens. One window of T targets needs T+1 tokens.
+func Split(tokens []int, valFraction float64, minTokens int) (train, val []int, err error) {
+	if !(valFraction > 0 && valFraction < 1) { // written so that NaN fails
+		return nil, nil, errors.Errorf("validation fraction %v: it must be more than 0 and less than 1", valFraction)
+	}
+	held := int(math.Round(valFraction * float64(len(tokens))))
+	cut := len(tokens) - held
+	if cut < minTokens || held < minTokens {
+		return nil, nil, errors.Errorf("%d tokens make %d to train on and %d to validate on, but each part needs %d: use more text, shorter windows or another validation fraction",
+			len(tokens), cut, held, minTokens)
+	}
+	// Without the capacity an append to train would overwrite val.
+	return tokens[:cut:cut], tokens[cut:], nil
+}

@@ -1,0 +1,86 @@
+package data
+
+import (
+	"encoding/binary"
+
+	"github.com/pkg/errors"
+)
+
+// Streams is a [Batcher] that reads the tokens in order, for truncated
+// backpropagation through time with a state that is carried from batch to
+// batch. The tokens are divided into B streams of equal length, one for each
+// row, and each batch holds the next T tokens of every stream.
+//
+// At the end of the streams it starts over, and that batch is fresh, as is the
+// very first. The tokens that are left over, fewer than B at the end of the text
+// and up to T at the end of each stream, are never inputs.
+//
+// SetState restores the position only. Save the carried state of the model with
+// it, or reset that state as for a fresh batch.
+type Streams struct {
+	tokens    []int
+	batch     Batch
+	step      int // the batch that comes next, from 0
+	steps     int // the number of batches before the streams start over
+	signature string
+}
+
+// NewStreams returns b streams over tokens, t tokens at a time. It keeps tokens,
+// which must not change. It returns an error when b or t is less than 1, when a
+// batch would be beyond reason in size, and when a stream, len(tokens)/b tokens
+// long, has not t+1 tokens.
+func NewStreams(tokens []int, b, t int) (*Streams, error) {
+	if err := checkShape(b, t, len(tokens)); err != nil {
+		return nil, errors.Wrap(err, "streams")
+	}
+	length := len(tokens) / b
+	if t >= length {
+		return nil, errors.Errorf("streams: %d tokens make %d streams of %d, but rows of %d tokens need %d: use more text, or fewer or shorter rows",
+			len(tokens), b, length, t, t+1)
+	}
+	return &Streams{
+		tokens:    tokens,
+		batch:     newBatch(b, t),
+		steps:     (length - 1) / t, // the last input of a stream needs a target in it
+		signature: signature("streams", tokens, b, t),
+	}, nil
+}
+
+// Next returns the next t tokens of every stream: row i continues row i of the
+// batch before, unless the batch is fresh.
+func (s *Streams) Next() Batch {
+	length := len(s.tokens) / s.batch.B
+	for row := range s.batch.B {
+		start := row*length + s.step*s.batch.T
+		s.batch.setRow(row, s.tokens[start:start+s.batch.T+1])
+	}
+	s.batch.Fresh = s.step == 0
+	s.step = (s.step + 1) % s.steps
+	return s.batch
+}
+
+// Steps returns the number of batches in one pass over the streams.
+func (s *Streams) Steps() int { return s.steps }
+
+// State returns the position in the streams.
+func (s *Streams) State() []byte {
+	return binary.BigEndian.AppendUint64([]byte(s.signature), uint64(s.step))
+}
+
+// SetState moves to a position in the streams. Its errors are those of
+// [Batcher].
+func (s *Streams) SetState(state []byte) error {
+	pos, err := position(state, s.signature)
+	if err != nil {
+		return errors.Wrap(err, "restore streams")
+	}
+	if len(pos) != 8 {
+		return errors.Errorf("restore streams: the position has %d bytes and not 8: the saved state is damaged", len(pos))
+	}
+	step := binary.BigEndian.Uint64(pos)
+	if step >= uint64(s.steps) {
+		return errors.Errorf("restore streams: position %d is beyond the last, %d: the saved state is damaged", step, s.steps-1)
+	}
+	s.step = int(step)
+	return nil
+}

@@ -1,0 +1,94 @@
+package data
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/pkg/errors"
+)
+
+// Tokenizer turns text into token ids and back. The ids are 0 to Size()-1.
+type Tokenizer interface {
+	// Encode returns the ids of a text. Any text can be encoded; what the
+	// vocabulary lacks becomes an id that stands for the unknown.
+	Encode(text string) []int
+
+	// Decode returns the text of ids. An id outside the vocabulary becomes
+	// U+FFFD, the replacement character.
+	Decode(ids []int) string
+
+	// Size returns the number of ids.
+	Size() int
+}
+
+// The kinds of tokenizers, as a saved tokenizer names them.
+const (
+	kindBytes = "bytes"
+	kindChars = "chars"
+)
+
+// maxTokenizerBytes is the size of the largest saved tokenizer that is read.
+// All of Unicode as escaped characters takes less.
+const maxTokenizerBytes = 16 << 20
+
+// savedTokenizer is a tokenizer on disk: its kind, and what that kind keeps.
+type savedTokenizer struct {
+	Kind      string          `json:"kind"`
+	Tokenizer json.RawMessage `json:"tokenizer"`
+}
+
+// SaveTokenizer writes a tokenizer of this package as a JSON object that names
+// its kind, such as
+//
+//	{"kind":"chars","tokenizer":{"chars":"abc"}}
+//
+// It returns an error for a tokenizer of another package and when w fails.
+func SaveTokenizer(w io.Writer, tok Tokenizer) error {
+	var kind string
+	switch tok.(type) {
+	case Bytes:
+		kind = kindBytes
+	case *Chars:
+		kind = kindChars
+	default:
+		return errors.Errorf("cannot save a tokenizer of type %T: use one of package data", tok)
+	}
+	body, err := json.Marshal(tok)
+	if err != nil {
+		return errors.Wrap(err, "encode tokenizer")
+	}
+	text, err := json.Marshal(savedTokenizer{Kind: kind, Tokenizer: body})
+	if err != nil {
+		return errors.Wrap(err, "encode tokenizer")
+	}
+	_, err = w.Write(append(text, '\n'))
+	return errors.Wrap(err, "write tokenizer")
+}
+
+// LoadTokenizer reads what [SaveTokenizer] wrote, whatever its kind. It reads r
+// to its end, 16 MiB at most, and returns an error when what it finds is longer,
+// is not a saved tokenizer, or is damaged.
+func LoadTokenizer(r io.Reader) (Tokenizer, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxTokenizerBytes+1))
+	if err != nil {
+		return nil, errors.Wrap(err, "read tokenizer")
+	}
+	if len(text) > maxTokenizerBytes {
+		return nil, errors.Errorf("read tokenizer: more than %d bytes: this is not a saved tokenizer", maxTokenizerBytes)
+	}
+	var saved savedTokenizer
+	if err := json.Unmarshal(text, &saved); err != nil {
+		return nil, errors.Wrap(err, "read tokenizer: not a saved tokenizer")
+	}
+	switch saved.Kind {
+	case kindBytes:
+		return Bytes{}, nil
+	case kindChars:
+		chars := new(Chars)
+		if err := json.Unmarshal(saved.Tokenizer, chars); err != nil {
+			return nil, errors.Wrap(err, "read tokenizer of kind \"chars\"")
+		}
+		return chars, nil
+	}
+	return nil, errors.Errorf("read tokenizer: unknown kind %.40q: it must be %q or %q", saved.Kind, kindBytes, kindChars)
+}

@@ -1,0 +1,68 @@
+package kernels
+
+import "math"
+
+// Ignored is the target that does not count.
+const Ignored = -1
+
+// counted is the number of targets that count.
+func counted(targets []int) (n int) {
+	for _, t := range targets {
+		if t != Ignored {
+			n++
+		}
+	}
+	return n
+}
+
+// logSumExp returns log Σ e^x, kept finite by the row's maximum.
+func logSumExp[F Float](row []F) float64 {
+	top := row[0]
+	for _, v := range row[1:] {
+		top = max(top, v)
+	}
+	var s float64
+	for _, v := range row {
+		s += math.Exp(float64(v - top))
+	}
+	return float64(top) + math.Log(s)
+}
+
+// CrossEntropy returns the mean of −log softmax(logits)[target] in nats over
+// the targets that count; 0 if none does. logits is [N,V].
+func CrossEntropy[F Float](v int, logits []F, targets []int) float64 {
+	n := counted(targets)
+	if n == 0 {
+		return 0
+	}
+	var sum [1]float64
+	sumRows(len(targets), v, sum[:], func(lo, hi int, part []float64) {
+		for r := lo; r < hi; r++ {
+			if t := targets[r]; t != Ignored {
+				row := logits[r*v : (r+1)*v]
+				part[0] += logSumExp(row) - float64(row[t])
+			}
+		}
+	})
+	return sum[0] / float64(n)
+}
+
+// CrossEntropyGrad computes dlogits = (softmax − onehot)·g/n, zero in rows
+// whose target does not count.
+func CrossEntropyGrad[F Float](v int, logits []F, targets []int, g float64, dlogits []F) {
+	scale := g / float64(max(1, counted(targets)))
+	ParallelRows(len(targets), v, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			row, out := logits[r*v:(r+1)*v], dlogits[r*v:(r+1)*v]
+			if targets[r] == Ignored {
+				clear(out)
+				continue
+			}
+			lse := logSumExp(row)
+			for j, x := range row {
+				out[j] = F(scale * math.Exp(float64(x)-lse))
+			}
+			out[targets[r]] -= F(scale)
+		}
+	})
+}

@@ -1,0 +1,19 @@
+package kernels
+
+// Embedding copies row ids[r] of w [V,D] to row r of y.
+func Embedding[F Float](d int, ids []int, w, y []F) {
+	ParallelRows(len(ids), d, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			copy(y[r*d:(r+1)*d], w[ids[r]*d:][:d])
+		}
+	})
+}
+
+// EmbeddingGrad adds the rows of dy up in the rows of dw that they were taken
+// from; dw is overwritten.
+func EmbeddingGrad[F Float](d int, ids []int, dy, dw []F) {
+	clear(dw)
+	for r, id := range ids {
+		axpy(1, dy[r*d:(r+1)*d], dw[id*d:][:d])
+	}
+}

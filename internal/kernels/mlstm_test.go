@@ -1,0 +1,217 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// mlstmCase is a cell with random inputs, and upstream gradients for
+// everything it returns.
+type mlstmCase struct {
+	s             MLSTM
+	q, k, v, i, f []float64
+	state         MLSTMState[float64]
+	dh            []float64
+	dLast         MLSTMState[float64]
+}
+
+func normals(r *rand.Rand, n int, scale, shift float64) []float64 {
+	x := make([]float64, n)
+	for i := range x {
+		x[i] = r.NormFloat64()*scale + shift
+	}
+	return x
+}
+
+func newMLSTMCase(seed uint64, s MLSTM, gate float64, withState bool) mlstmCase {
+	r := rand.New(rand.NewPCG(seed, 1))
+	n := s.B * s.T * s.NH
+	c := mlstmCase{
+		s: s,
+		q: normals(r, n*s.DQK, 1, 0), k: normals(r, n*s.DQK, 1, 0), v: normals(r, n*s.DHV, 1, 0),
+		i: normals(r, n, gate, 0), f: normals(r, n, gate, 1),
+		dh:    normals(r, n*s.DHV, 1, 0),
+		dLast: randomState(r, s),
+	}
+	if withState {
+		c.state = randomState(r, s)
+	}
+	return c
+}
+
+func randomState(r *rand.Rand, s MLSTM) MLSTMState[float64] {
+	bh := s.B * s.NH
+	return MLSTMState[float64]{normals(r, bh*s.DQK*s.DHV, 1, 0), normals(r, bh*s.DQK, 1, 0), normals(r, bh, 1, 0)}
+}
+
+func zeroState(s MLSTM) MLSTMState[float64] {
+	bh := s.B * s.NH
+	return MLSTMState[float64]{make([]float64, bh*s.DQK*s.DHV), make([]float64, bh*s.DQK), make([]float64, bh)}
+}
+
+type mlstmResult struct {
+	h     []float64
+	last  MLSTMState[float64]
+	grads MLSTMGrads[float64]
+}
+
+func (c mlstmCase) run(recurrent bool) mlstmResult {
+	s := c.s
+	n := s.B * s.T * s.NH
+	r := mlstmResult{h: make([]float64, n*s.DHV), last: zeroState(s)}
+	r.grads = MLSTMGrads[float64]{
+		Q: make([]float64, n*s.DQK), K: make([]float64, n*s.DQK), V: make([]float64, n*s.DHV),
+		I: make([]float64, n), F: make([]float64, n), State: zeroState(s),
+	}
+	if recurrent {
+		MLSTMRecurrentForward(s, c.q, c.k, c.v, c.i, c.f, c.state, r.h, r.last)
+		MLSTMRecurrentBackward(s, c.q, c.k, c.v, c.i, c.f, c.state, c.dh, c.dLast, r.grads)
+		return r
+	}
+	MLSTMForward(s, c.q, c.k, c.v, c.i, c.f, c.state, r.h, r.last)
+	MLSTMBackward(s, c.q, c.k, c.v, c.i, c.f, c.state, r.h, r.last, c.dh, c.dLast, r.grads)
+	return r
+}
+
+// loss is what the upstream gradients are the gradients of.
+func (c mlstmCase) loss(recurrent bool) float64 {
+	r := c.run(recurrent)
+	return dot(r.h, c.dh) + dot(r.last.C, c.dLast.C) + dot(r.last.N, c.dLast.N) + dot(r.last.M, c.dLast.M)
+}
+
+func (r mlstmResult) all() map[string][]float64 {
+	return map[string][]float64{
+		"h": r.h, "C": r.last.C, "n": r.last.N, "m": r.last.M,
+		"dq": r.grads.Q, "dk": r.grads.K, "dv": r.grads.V, "di": r.grads.I, "df": r.grads.F,
+		"dC": r.grads.State.C, "dn": r.grads.State.N, "dm": r.grads.State.M,
+	}
+}
+
+// apart is the largest difference relative to the largest value.
+func apart(a, b []float64) float64 {
+	var diff, top float64
+	for i := range a {
+		if math.IsNaN(a[i]) || math.IsNaN(b[i]) {
+			return math.Inf(1)
+		}
+		diff = max(diff, math.Abs(a[i]-b[i]))
+		top = max(top, math.Abs(a[i]), math.Abs(b[i]))
+	}
+	if diff == 0 {
+		return 0
+	}
+	return diff / top
+}
+
+func TestMLSTMFormsAgree(t *testing.T) {
+	for _, gate := range []float64{1, 8} {
+		for _, withState := range []bool{false, true} {
+			s := MLSTM{B: 2, T: 37, NH: 3, DQK: 5, DHV: 7, ScaleQ: 1, ScaleK: 1 / math.Sqrt(5), Eps: 1e-6}
+			c := newMLSTMCase(1, s, gate, withState)
+			want := c.run(true).all()
+			for _, chunk := range []int{1, 4, 13, 37, 64} {
+				c.s.Chunk = chunk
+				got := c.run(false).all()
+				for name := range want {
+					if !withState && (name == "dC" || name == "dn" || name == "dm") {
+						continue
+					}
+					if d := apart(got[name], want[name]); d > 1e-9 {
+						t.Errorf("gates ×%v, state %v, chunk %d: %s is %.3g away from the recurrent form", gate, withState, chunk, name, d)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Without eps the parallel form, which begins with no stabiliser at all, is the
+// same function as the others.
+func TestMLSTMParallelFormIsTheSameFunctionWithoutEps(t *testing.T) {
+	s := MLSTM{B: 2, T: 21, NH: 2, DQK: 4, DHV: 6, ScaleQ: 0.5, ScaleK: 1}
+	c := newMLSTMCase(2, s, 3, false)
+	c.dLast = zeroState(s)
+	want, got := c.run(true).all(), c.run(false).all()
+	for _, name := range []string{"h", "dq", "dk", "dv", "di", "df"} {
+		if d := apart(got[name], want[name]); d > 1e-11 {
+			t.Errorf("%s is %.3g away", name, d)
+		}
+	}
+}
+
+func TestMLSTMGradientsAreExact(t *testing.T) {
+	for _, recurrent := range []bool{true, false} {
+		for _, withState := range []bool{false, true} {
+			t.Run(fmt.Sprintf("recurrent=%v,state=%v", recurrent, withState), func(t *testing.T) {
+				// A large eps makes the stabiliser's own gradient visible.
+				s := MLSTM{B: 2, T: 7, NH: 2, DQK: 3, DHV: 2, Chunk: 3, ScaleQ: 0.7, ScaleK: 1.3, Eps: 0.1}
+				c := newMLSTMCase(3, s, 2, withState)
+				got := c.run(recurrent)
+				check := func(name string, x, grad []float64) {
+					num := make([]float64, len(x))
+					for i := range x {
+						num[i] = central(func() float64 { return c.loss(recurrent) }, &x[i])
+					}
+					if d := apart(grad, num); d > 1e-7 {
+						t.Errorf("%s is %.3g away from central differences", name, d)
+					}
+				}
+				check("dq", c.q, got.grads.Q)
+				check("dk", c.k, got.grads.K)
+				check("dv", c.v, got.grads.V)
+				check("di", c.i, got.grads.I)
+				check("df", c.f, got.grads.F)
+				if withState {
+					check("dC", c.state.C, got.grads.State.C)
+					check("dn", c.state.N, got.grads.State.N)
+					check("dm", c.state.M, got.grads.State.M)
+				}
+			})
+		}
+	}
+}
+
+// central is a fourth-order central difference of f at *x.
+func central(f func() float64, x *float64) float64 {
+	const h = 1e-4
+	at := func(d float64) float64 {
+		keep := *x
+		defer func() { *x = keep }()
+		*x = keep + d
+		return f()
+	}
+	return (8*(at(h)-at(-h)) - (at(2*h) - at(-2*h))) / (12 * h)
+}
+
+func TestMLSTMSplitWithCarriedStateEqualsWhole(t *testing.T) {
+	whole := newMLSTMCase(4, MLSTM{B: 1, T: 23, NH: 2, DQK: 3, DHV: 4, Chunk: 5, ScaleQ: 1, ScaleK: 1, Eps: 1e-6}, 3, true)
+	want := whole.run(false)
+	for _, cut := range []int{1, 5, 12, 22} {
+		part := func(lo, hi int) mlstmCase {
+			c := whole
+			c.s.T = hi - lo
+			w := func(x []float64) []float64 { n := len(x) / 23; return x[lo*n : hi*n] }
+			c.q, c.k, c.v, c.i, c.f, c.dh = w(c.q), w(c.k), w(c.v), w(c.i), w(c.f), w(c.dh)
+			return c
+		}
+		a, b := part(0, cut), part(cut, 23)
+		b.state = a.run(false).last
+		rb := b.run(false)
+		a.dLast = rb.grads.State
+		ra := a.run(false)
+		join := func(x, y []float64) []float64 { return append(append([]float64{}, x...), y...) }
+		for name, d := range map[string]float64{
+			"h": apart(join(ra.h, rb.h), want.h), "C": apart(rb.last.C, want.last.C), "m": apart(rb.last.M, want.last.M),
+			"dq": apart(join(ra.grads.Q, rb.grads.Q), want.grads.Q), "dk": apart(join(ra.grads.K, rb.grads.K), want.grads.K),
+			"dv": apart(join(ra.grads.V, rb.grads.V), want.grads.V), "di": apart(join(ra.grads.I, rb.grads.I), want.grads.I),
+			"df": apart(join(ra.grads.F, rb.grads.F), want.grads.F), "dC": apart(ra.grads.State.C, want.grads.State.C),
+			"dm": apart(ra.grads.State.M, want.grads.State.M),
+		} {
+			if d > 1e-9 {
+				t.Errorf("cut at %d: %s is %.3g away", cut, name, d)
+			}
+		}
+	}
+}

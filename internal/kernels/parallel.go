@@ -1,0 +1,94 @@
+package kernels
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// Parallel calls f(0) … f(n−1), spread over the cores. The calls must be
+// independent of each other.
+func Parallel(n int, f func(i int)) {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	if workers <= 1 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			f(i)
+		}
+	}
+	for range workers - 1 {
+		wg.Go(work)
+	}
+	work()
+	wg.Wait()
+}
+
+// blockWork is the number of elements that is worth a goroutine.
+const blockWork = 1 << 14
+
+// rowBlock returns how many rows of the given width make one piece of work.
+func rowBlock(width int) int { return max(1, blockWork/max(1, width)) }
+
+// ParallelRows calls f for consecutive blocks [lo,hi) of n rows, each of the
+// given width; the blocks depend on n and width alone.
+func ParallelRows(n, width int, f func(lo, hi int)) {
+	block := rowBlock(width)
+	if n <= block {
+		if n > 0 {
+			f(0, n)
+		}
+		return
+	}
+	Parallel((n+block-1)/block, func(i int) { f(i*block, min(n, (i+1)*block)) })
+}
+
+// sumRows calls f for blocks of n rows like ParallelRows and gives each block a
+// zeroed vector of len(dst) to add to; the vectors are added up in dst, which
+// is overwritten, in the order of the blocks.
+func sumRows[F Float](n, width int, dst []F, f func(lo, hi int, part []F)) {
+	block := rowBlock(width)
+	blocks := (n + block - 1) / block
+	clear(dst)
+	if blocks <= 1 {
+		if n > 0 {
+			f(0, n, dst)
+		}
+		return
+	}
+	parts, release := scratch[F](blocks * len(dst))
+	defer release()
+	clear(parts)
+	Parallel(blocks, func(i int) {
+		f(i*block, min(n, (i+1)*block), parts[i*len(dst):(i+1)*len(dst)])
+	})
+	for i := range blocks {
+		axpy(1, parts[i*len(dst):(i+1)*len(dst)], dst)
+	}
+}
+
+var (
+	pool32 = sync.Pool{New: func() any { return new([]float32) }}
+	pool64 = sync.Pool{New: func() any { return new([]float64) }}
+)
+
+// scratch returns n elements of undefined content and the function that gives
+// them back.
+func scratch[F Float](n int) ([]F, func()) {
+	var zero F
+	pool := &pool64
+	if _, ok := any(zero).(float32); ok {
+		pool = &pool32
+	}
+	p := pool.Get().(*[]F)
+	if cap(*p) < n {
+		*p = make([]F, n)
+	}
+	return (*p)[:n], func() { pool.Put(p) }
+}

@@ -1,0 +1,50 @@
+package nodes
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+)
+
+// Check reports what Gorgonia would pass over in silence in a graph that is
+// about to be compiled:
+//
+//   - inputs and parameters without a name: two of one type and shape are one
+//     node to Gorgonia;
+//   - two inputs or parameters of one name;
+//   - different nodes with one 32-bit hash: the compiler would compute one of
+//     them and use it for both.
+//
+// It is one pass over the nodes. The error lists everything that it found.
+func Check(g *gorgonia.ExprGraph) error {
+	var faults []string
+	for _, n := range g.ByName("") {
+		if n.Op() == nil {
+			faults = append(faults, fmt.Sprintf("an input of shape %v has no name (use gorgonia.WithName)", n.Shape()))
+		}
+	}
+	names := make(map[string]int)
+	hashes := make(map[uint32]*gorgonia.Node)
+	for _, n := range g.AllNodes() {
+		if n.Op() == nil {
+			names[n.Name()]++
+		}
+		if other, taken := hashes[n.Hashcode()]; taken && other != n {
+			faults = append(faults, "nodes "+other.Name()+" and "+n.Name()+" have one hash (rename a parameter, or build a smaller graph)")
+		}
+		hashes[n.Hashcode()] = n
+	}
+	for name, count := range names {
+		if count > 1 {
+			faults = append(faults, "the name "+name+" is given to more than one input")
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	sort.Strings(faults)
+	return errors.Errorf("nodes: Gorgonia would silently miscompute this graph: %s", strings.Join(faults, "; "))
+}

@@ -1,0 +1,34 @@
+// Package nodes holds the operations of xLSTM as Gorgonia graph nodes.
+//
+// Each function takes nodes and returns nodes; the operation behind it runs a
+// fused kernel over the whole sequence and knows its exact derivative, so that
+// gorgonia.Grad differentiates through it and a tape machine trains it:
+//
+//	h, next, err := nodes.MLSTM(nodes.MLSTMConfig{Batch: b, NumHeads: nh}, q, k, v, i, f, nil)
+//
+// # Shapes
+//
+// Activations are matrices of B·T rows, batch-major: row b·T+t is step t of
+// sequence b. Heads are consecutive column blocks. Everything runs in float32
+// and float64; the nodes given to one operation share one of the two.
+//
+// # State
+//
+// What is recurrent takes its state as nodes and returns the new state as
+// nodes: feed the one's values back as the other's inputs, or connect the nodes
+// within one graph, and a sequence that was cut goes on exactly where it was
+// cut, gradients included.
+//
+// # Primitives
+//
+// The steps of which the fused cells consist are here as operations of their
+// own (LogSigmoid, Stabilizer, ExpGate, HeadOuter …). Package layers builds the
+// same cells out of them, step by step, for Gorgonia itself to differentiate.
+//
+// # Buffers
+//
+// An operation owns the memory of its result and uses it again in every run:
+// values read from a node are valid until the next run. As with any Gorgonia
+// node, a value that an element-wise operation of Gorgonia's consumes last may
+// be overwritten by it; use gorgonia.Read to keep such a value.
+package nodes

@@ -1,0 +1,50 @@
+package nodes
+
+import (
+	"fmt"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// DropoutKey adds the input that all dropouts of a graph share: a vector of two
+// integers, a seed and the number of the step. Let it be new in every run; the
+// same two numbers drop the same elements.
+func DropoutKey(g *gorgonia.ExprGraph) *gorgonia.Node {
+	return gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(2), gorgonia.WithName("dropout_key"))
+}
+
+// Dropout sets each element of x to zero with probability rate and multiplies
+// the others by 1/(1−rate) (Srivastava et al., 2014). Which ones fall follows
+// from key (see DropoutKey), from id, which tells the dropouts of a graph apart,
+// and from the element's index: a run that is resumed with its key drops what
+// the unbroken run drops.
+func Dropout(x, key *gorgonia.Node, id uint64, rate float64) (*gorgonia.Node, error) {
+	if x == nil || rate < 0 || rate >= 1 {
+		return nil, errors.Errorf("nodes: Dropout needs an input and a rate in [0, 1), got %v", rate)
+	}
+	if err := firstError(wantShape("Dropout", "key", key, 2), wantInts("Dropout", key)); err != nil {
+		return nil, err
+	}
+	s := spec{
+		name: "dropout", attrs: fmt.Sprintf("%d %v", id, rate), shape: x.Shape(),
+		run: kernelPair{dropout[float32](id, rate), dropout[float64](id, rate)},
+	}
+	forward := s
+	forward.diff = func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		s.name = "dropout'"
+		g, err := apply(s, grad, key)
+		return gorgonia.Nodes{g, nil}, err
+	}
+	return apply(forward, x, key)
+}
+
+func dropout[F kernels.Float](id uint64, rate float64) kernel[F] {
+	return func(out []F, in []operand[F]) error {
+		key := kernels.DropoutKey(uint64(in[1].ints[0]), uint64(in[1].ints[1]), id)
+		kernels.Dropout(rate, key, in[0].data, out)
+		return nil
+	}
+}

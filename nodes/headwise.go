@@ -1,0 +1,84 @@
+package nodes
+
+import (
+	"fmt"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// HeadwiseLinear returns the block-diagonal map y[h,o] = Σ_i W[h,o,i]·x[h,i] + b:
+// x (N, Heads·In), w (Heads, Out, In), b (Heads·Out) or nil, y (N, Heads·Out).
+// The mLSTM's q, k, v and the sLSTM's gates are such maps (paper, figures 10 and
+// 11).
+func HeadwiseLinear(x, w, b *gorgonia.Node) (*gorgonia.Node, error) {
+	if err := wantShape("HeadwiseLinear", "w", w, -1, -1, -1); err != nil {
+		return nil, err
+	}
+	return headwise(x, w, b, 0, w.Shape()[1])
+}
+
+// RecurrentLinear returns R_g·y, the recurrent part of one gate of the sLSTM:
+// y (B, NH·DH), r (NH, 4·DH, DH) the kernel of all gates; gate 0 … 3 is i, f, z,
+// o.
+func RecurrentLinear(y, r *gorgonia.Node, gate int) (*gorgonia.Node, error) {
+	if err := wantShape("RecurrentLinear", "r", r, -1, -1, -1); err != nil {
+		return nil, err
+	}
+	dh := r.Shape()[2]
+	if err := wantShape("RecurrentLinear", "r", r, -1, 4*dh, dh); err != nil {
+		return nil, err
+	}
+	return headwise(y, r, nil, gate*dh, dh)
+}
+
+func headwise(x, w, b *gorgonia.Node, row, out int) (*gorgonia.Node, error) {
+	heads, stride, in := w.Shape()[0], w.Shape()[1], w.Shape()[2]
+	if err := wantShape("HeadwiseLinear", "x", x, -1, heads*in); err != nil {
+		return nil, err
+	}
+	s := kernels.Headwise{N: x.Shape()[0], Heads: heads, In: in, Out: out, Row: row, Stride: stride}
+	inputs := gorgonia.Nodes{x, w}
+	if b != nil {
+		if err := wantShape("HeadwiseLinear", "b", b, heads*out); err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, b)
+	}
+	return apply(spec{
+		name: "headwise", attrs: fmt.Sprintf("%+v %v", s, b != nil),
+		shape: tensor.Shape{s.N, heads * out},
+		run:   kernelPair{headwiseForward[float32](s), headwiseForward[float64](s)},
+		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+			return headwiseDiff(s, in, grad)
+		},
+	}, inputs...)
+}
+
+func headwiseForward[F kernels.Float](s kernels.Headwise) kernel[F] {
+	return func(out []F, in []operand[F]) error {
+		kernels.HeadwiseForward(s, in[0].data, in[1].data, optional(in, 2, len(in) > 2), out)
+		return nil
+	}
+}
+
+func headwiseDiff(s kernels.Headwise, in gorgonia.Nodes, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+	l := layout{in[0].Shape(), in[1].Shape()}
+	if len(in) > 2 {
+		l = append(l, in[2].Shape())
+	}
+	run := kernelPair{headwiseBackward[float32](s, l), headwiseBackward[float64](s, l)}
+	return packedGrads("headwise'", fmt.Sprintf("%+v %d", s, len(l)), l, run, in[0], in[1], grad)
+}
+
+func headwiseBackward[F kernels.Float](s kernels.Headwise, l layout) kernel[F] {
+	return func(out []F, in []operand[F]) error {
+		var db []F
+		if len(l) > 2 {
+			db = cut(l, out, 2)
+		}
+		kernels.HeadwiseBackward(s, in[0].data, in[1].data, in[2].data, cut(l, out, 0), cut(l, out, 1), db)
+		return nil
+	}
+}

@@ -1,0 +1,91 @@
+package nodes
+
+import (
+	"fmt"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+)
+
+// NormConfig says how Norm normalises.
+type NormConfig struct {
+	// Groups is the number of equal column blocks that are normalised on their
+	// own; 0 means 1, a layer norm. The norm behind a cell has one per head.
+	Groups int
+	// Eps is added to the variance. The paper's architecture has 1e-5,
+	// xLSTM-7B 1e-6.
+	Eps float64
+	// RMS leaves the mean where it is (RMSNorm).
+	RMS bool
+	// Residual multiplies by 1+w, as the paper's architecture stores its norm
+	// weights; else by w.
+	Residual bool
+}
+
+// Norm returns (x−μ)/√(var+Eps)·w over each group of columns: x (N, Width),
+// w (Width) or nil for none.
+func Norm(cfg NormConfig, x, w *gorgonia.Node) (*gorgonia.Node, error) {
+	if err := wantShape("Norm", "x", x, -1, -1); err != nil {
+		return nil, err
+	}
+	s := kernels.Norm{
+		N: x.Shape()[0], Width: x.Shape()[1], Groups: max(1, cfg.Groups),
+		Eps: cfg.Eps, Centered: !cfg.RMS, Residual: cfg.Residual,
+	}
+	if s.Width%s.Groups != 0 {
+		return nil, errors.Errorf("nodes: Norm: width %d is not a multiple of %d groups", s.Width, s.Groups)
+	}
+	inputs := gorgonia.Nodes{x}
+	if w != nil {
+		if err := wantShape("Norm", "w", w, s.Width); err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, w)
+	}
+	return apply(spec{
+		name: normName(cfg), attrs: fmt.Sprintf("%+v", s), shape: x.Shape(),
+		run: kernelPair{normForward[float32](s), normForward[float64](s)},
+		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+			return normDiff(s, in, grad)
+		},
+	}, inputs...)
+}
+
+func normName(cfg NormConfig) string {
+	switch {
+	case cfg.RMS:
+		return "rmsNorm"
+	case cfg.Groups > 1:
+		return "headNorm"
+	}
+	return "layerNorm"
+}
+
+func normForward[F kernels.Float](s kernels.Norm) kernel[F] {
+	return func(out []F, in []operand[F]) error {
+		kernels.NormForward(s, in[0].data, optional(in, 1, len(in) > 1), out)
+		return nil
+	}
+}
+
+func normDiff(s kernels.Norm, in gorgonia.Nodes, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+	l := layout{}
+	for _, n := range in {
+		l = append(l, n.Shape())
+	}
+	run := kernelPair{normBackward[float32](s, l), normBackward[float64](s, l)}
+	return packedGrads("norm'", fmt.Sprintf("%+v %d", s, len(l)), l, run, join(in, grad)...)
+}
+
+func normBackward[F kernels.Float](s kernels.Norm, l layout) kernel[F] {
+	return func(out []F, in []operand[F]) error {
+		w := optional(in, 1, len(l) > 1)
+		var dw []F
+		if w != nil {
+			dw = cut(l, out, 1)
+		}
+		kernels.NormBackward(s, in[0].data, w, in[len(in)-1].data, cut(l, out, 0), dw)
+		return nil
+	}
+}

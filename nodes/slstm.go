@@ -1,0 +1,130 @@
+package nodes
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// SLSTMConfig describes an sLSTM cell.
+type SLSTMConfig struct {
+	Batch, NumHeads int
+	// GradientClip bounds each element of the gradient that flows back through
+	// the recurrence into the output of the step before; 0 means no bound.
+	GradientClip float64
+	// CutGradient lets no gradient through the recurrence at all.
+	CutGradient bool
+}
+
+func (cfg SLSTMConfig) bound() float64 {
+	switch {
+	case cfg.CutGradient:
+		return 0
+	case cfg.GradientClip > 0:
+		return cfg.GradientClip
+	}
+	return math.Inf(1)
+}
+
+// SLSTM scans an sLSTM cell over a sequence (paper, equations 8–17):
+//
+//	g~ = x_g + R_g·y + b_g                       g in i, f, z, o
+//	m' = max(log σ(f~) + m, i~)
+//	c' = f'·c + i'·tanh(z~);  n' = f'·n + i';  y' = σ(o~)·c'/n'
+//
+// with the stabilised exponential gates i' = exp(i~ − m') and
+// f' = exp(log σ(f~) + m − m'). i, f, z, o (B·T, D) are the gates' inputs, R
+// (NH, 4·DH, DH) the recurrent kernel, in each head gate by gate in the order i,
+// f, z, o, bias (4·D) gate by gate. state (4, B, D) holds y, c, n, m; nil for
+// zeros. It returns y (B·T, D) and the new state.
+func SLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (y, newState *gorgonia.Node, err error) {
+	s, err := newSLSTM(cfg, i, f, z, o, r, bias, state)
+	if err != nil {
+		return nil, nil, err
+	}
+	in := gorgonia.Nodes{i, f, z, o, r, bias}
+	if state != nil {
+		in = append(in, state)
+	}
+	l := layout{i.Shape(), tensor.Shape{4, s.B, s.NH * s.DH}, tensor.Shape{s.TapeSize()}}
+	packed, err := apply(spec{
+		name: "sLSTM", attrs: fmt.Sprintf("%+v", s),
+		run: kernelPair{slstmForward[float32](s, l), slstmForward[float64](s, l)},
+		diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+			return slstmDiff(s, l, in, out, grad)
+		},
+	}.packed(l), in...)
+	if err != nil {
+		return nil, nil, err
+	}
+	if y, err = part(packed, 0); err != nil {
+		return nil, nil, err
+	}
+	newState, err = part(packed, 1)
+	return y, newState, err
+}
+
+func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (kernels.SLSTM, error) {
+	var s kernels.SLSTM
+	if err := firstError(sameShape("SLSTM", i, f, z, o), wantShape("SLSTM", "i", i, -1, -1), wantRows("SLSTM", i, cfg.Batch), wantHeads("SLSTM", i.Shape()[1], cfg.NumHeads)); err != nil {
+		return s, err
+	}
+	rows, d := i.Shape()[0], i.Shape()[1]
+	s = kernels.SLSTM{B: cfg.Batch, T: rows / cfg.Batch, NH: cfg.NumHeads, DH: d / cfg.NumHeads, Clip: cfg.bound()}
+	if err := firstError(wantShape("SLSTM", "r", r, s.NH, 4*s.DH, s.DH), wantShape("SLSTM", "bias", bias, 4*d)); err != nil || state == nil {
+		return s, err
+	}
+	return s, wantShape("SLSTM", "state", state, 4, s.B, d)
+}
+
+func slstmForward[F kernels.Float](s kernels.SLSTM, l layout) kernel[F] {
+	return func(out []F, in []operand[F]) error {
+		x := [4][]F{in[0].data, in[1].data, in[2].data, in[3].data}
+		tape := kernels.SLSTMTapeOf(s, cut(l, out, 2))
+		kernels.SLSTMForward(s, x, in[4].data, in[5].data, optional(in, 6, len(in) > 6), cut(l, out, 0), cut(l, out, 1), tape)
+		return nil
+	}
+}
+
+// slstmDiff adds the backward scan. It reads the kernel, the old state, both
+// parts of the result, the packed result for its tape, and the gradients.
+func slstmDiff(s kernels.SLSTM, l layout, in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+	grads, err := unput(l, grad)
+	if err != nil {
+		return nil, err
+	}
+	some, has := present(grads[:2])
+	results, err := parts(out, 0)
+	if err != nil {
+		return nil, err
+	}
+	var lg layout
+	for _, n := range in {
+		lg = append(lg, n.Shape())
+	}
+	run := kernelPair{slstmBackward[float32](s, l, lg, has), slstmBackward[float64](s, l, lg, has)}
+	reads := join(gorgonia.Nodes{in[4], results[0], results[1], out}, in[6:]...)
+	return packedGrads("sLSTM'", fmt.Sprintf("%+v %v", s, has), lg, run, join(reads, some...)...)
+}
+
+func slstmBackward[F kernels.Float](s kernels.SLSTM, l, lg layout, has []bool) kernel[F] {
+	return func(out []F, in []operand[F]) error {
+		withState := len(lg) > 6
+		rest := in[4:]
+		grads := kernels.SLSTMGrads[F]{R: cut(lg, out, 4), Bias: cut(lg, out, 5)}
+		for k := range grads.X {
+			grads.X[k] = cut(lg, out, k)
+		}
+		if withState {
+			grads.State = cut(lg, out, 6)
+			rest = rest[1:]
+		}
+		dys := spread(rest, has)
+		tape := kernels.SLSTMTapeOf(s, cut(l, in[3].data, 2))
+		kernels.SLSTMBackward(s, in[0].data, optional(in, 4, withState), in[1].data, in[2].data, tape, dys[0], dys[1], grads)
+		return nil
+	}
+}

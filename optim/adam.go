@@ -1,0 +1,140 @@
+package optim
+
+import (
+	"math"
+
+	"github.com/pkg/errors"
+)
+
+// AdamConfig configures Adam. The zero value is valid.
+type AdamConfig struct {
+	// LR is the learning rate. Default: Constant(1e-3).
+	LR Schedule
+
+	// Beta1 and Beta2 are the fractions of the first and second moment that one step keeps, below 1. Zero means
+	// the paper's 0.9 and 0.999; for no memory at all give a tiny number such as 1e-30.
+	Beta1, Beta2 float64
+
+	// Eps is added to the root of the second moment, in units of the gradient. Zero means 1e-8.
+	Eps float64
+
+	// WeightDecay is λ of an L2 penalty λ/2·|θ|², whose gradient λθ is added to the (clipped) gradient. Zero
+	// means none.
+	WeightDecay float64
+
+	// Decays tells, by its name, whether a parameter is subject to WeightDecay. Nil means that all are.
+	Decays func(name string) bool
+
+	// ClipNorm is the global norm that the gradient is scaled down to where it is larger. Zero means no
+	// clipping.
+	ClipNorm float64
+}
+
+// Adam is the solver of Kingma & Ba, "Adam: A Method for Stochastic Optimization" (2015), Algorithm 1, with
+// PyTorch's L2 penalty. With g the clipped gradient plus λθ, η the learning rate and t the step, which is 1
+// first:
+//
+//	m ← β1·m + (1-β1)·g
+//	v ← β2·v + (1-β2)·g²
+//	θ ← θ - η · m/(1-β1ᵗ) / (√(v/(1-β2ᵗ)) + ε)
+//
+// The step t counts the solver's steps, also for a parameter that was absent from some. m and v start at zero
+// and are "exp_avg" and "exp_avg_sq" in the State. For weight decay as it is usually meant, see AdamW.
+type Adam struct{ core }
+
+// NewAdam returns a solver that has done no step. It is an error if a beta is negative or not below 1, or if
+// Eps, WeightDecay, ClipNorm or the first learning rate is negative or not finite.
+func NewAdam(cfg AdamConfig) (*Adam, error) {
+	r, err := newAdamRule(cfg.Beta1, cfg.Beta2, 0.999, cfg.Eps)
+	if err != nil {
+		return nil, errors.Wrap(err, "optim: configuring Adam")
+	}
+	c, err := newCore(r, settings{lr: cfg.LR, decay: cfg.WeightDecay, decays: cfg.Decays, clip: cfg.ClipNorm})
+	if err != nil {
+		return nil, errors.Wrap(err, "optim: configuring Adam")
+	}
+	return &Adam{c}, nil
+}
+
+// adamRule is the formula of Adam and, if the decay is decoupled, of AdamW.
+type adamRule struct {
+	beta1, beta2, eps float64
+	decoupled         bool
+}
+
+// newAdamRule checks the numbers and replaces zeros by defaults, which are the same for Adam and AdamW except
+// beta2's.
+func newAdamRule(beta1, beta2, defaultBeta2, eps float64) (adamRule, error) {
+	r := adamRule{beta1: orDefault(beta1, 0.9), beta2: orDefault(beta2, defaultBeta2), eps: orDefault(eps, 1e-8)}
+	for _, beta := range []float64{r.beta1, r.beta2} {
+		if !(beta > 0 && beta < 1) {
+			return r, errors.Errorf("a beta is %v, not between 0 and 1", beta)
+		}
+	}
+	return r, notNegative("eps", r.eps)
+}
+
+func orDefault(x, instead float64) float64 {
+	if x == 0 {
+		return instead
+	}
+	return x
+}
+
+func (adamRule) buffers() []string { return []string{"exp_avg", "exp_avg_sq"} }
+
+func (r adamRule) update(w, g numbers, state [2]numbers, a amounts) {
+	k := r.scalars(a)
+	if w.f32 != nil {
+		adamStep(w.f32, g.f32, state[0].f32, state[1].f32, k)
+	} else {
+		adamStep(w.f64, g.f64, state[0].f64, state[1].f64, k)
+	}
+}
+
+// adamScalars are the factors of one step, worked out in float64.
+type adamScalars struct {
+	scale, l2      float64 // g ← scale·g + l2·w
+	beta1, beta2   float64
+	fresh1, fresh2 float64 // 1-beta
+	keep           float64 // w ← keep·w - …
+	rate           float64 // η/(1-β1ᵗ)
+	unbias         float64 // 1/√(1-β2ᵗ)
+	eps            float64
+}
+
+func (r adamRule) scalars(a amounts) adamScalars {
+	t := float64(a.step)
+	k := adamScalars{
+		scale: a.scale,
+		beta1: r.beta1, fresh1: 1 - r.beta1,
+		beta2: r.beta2, fresh2: 1 - r.beta2,
+		keep:   1,
+		rate:   a.rate / (1 - math.Pow(r.beta1, t)),
+		unbias: 1 / math.Sqrt(1-math.Pow(r.beta2, t)),
+		eps:    r.eps,
+	}
+	if r.decoupled {
+		k.keep = 1 - a.rate*a.decay
+	} else {
+		k.l2 = a.decay
+	}
+	return k
+}
+
+// adamStep is one step of Adam or AdamW on a stretch of a parameter: one pass, every element read and written
+// once.
+func adamStep[T float](w, g, m, v []T, k adamScalars) {
+	scale, l2, keep := T(k.scale), T(k.l2), T(k.keep)
+	beta1, fresh1, beta2, fresh2 := T(k.beta1), T(k.fresh1), T(k.beta2), T(k.fresh2)
+	rate, unbias, eps := T(k.rate), T(k.unbias), T(k.eps)
+	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)] // so that the loop needs no bounds checks
+	for i, wi := range w {
+		gi := scale*g[i] + l2*wi
+		mi := beta1*m[i] + fresh1*gi
+		vi := beta2*v[i] + fresh2*gi*gi
+		m[i], v[i] = mi, vi
+		root := T(math.Sqrt(float64(vi)))
+		w[i] = keep*wi - rate*mi/(root*unbias+eps)
+	}
+}

@@ -1,0 +1,164 @@
+package optim
+
+import (
+	"math"
+
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// defaultRate is the learning rate of a configuration without one, PyTorch's for all three solvers.
+const defaultRate = 1e-3
+
+// rule is the formula of a solver.
+type rule interface {
+	// buffers names the tensors that the rule keeps per parameter, two at most, as PyTorch names them.
+	buffers() []string
+
+	// update changes w and state given g. It is element-wise, so a stretch of a parameter will do.
+	update(w, g numbers, state [2]numbers, a amounts)
+}
+
+// amounts are the numbers of one step of one parameter.
+type amounts struct {
+	step  int     // 1 in the first step
+	rate  float64 // learning rate
+	scale float64 // what clipping multiplies the gradient by
+	decay float64 // weight decay
+}
+
+// settings are what all solvers have in common.
+type settings struct {
+	lr     Schedule
+	decay  float64
+	decays func(name string) bool
+	clip   float64
+}
+
+// core is a solver for any rule. The exported solvers embed it.
+type core struct {
+	rule rule
+	settings
+	reader
+
+	step    int
+	norm    float64
+	moments map[string][]*tensor.Dense // by parameter name, in the order of rule.buffers
+}
+
+// newCore checks the settings and fills in their defaults.
+func newCore(r rule, s settings) (core, error) {
+	if s.lr == nil {
+		s.lr = Constant(defaultRate)
+	}
+	if s.decays == nil {
+		s.decays = func(string) bool { return true }
+	}
+	if _, err := s.lr.at(1); err != nil {
+		return core{}, err
+	}
+	if err := notNegative("weight decay", s.decay); err != nil {
+		return core{}, err
+	}
+	if err := notNegative("clip norm", s.clip); err != nil {
+		return core{}, err
+	}
+	return core{rule: r, settings: s, moments: make(map[string][]*tensor.Dense)}, nil
+}
+
+// notNegative refuses what is negative or not finite.
+func notNegative(what string, x float64) error {
+	if !(x >= 0) || math.IsInf(x, 0) {
+		return errors.Errorf("the %s is %v, not a finite number of at least 0", what, x)
+	}
+	return nil
+}
+
+// Step updates the parameters from their gradients and then zeroes these, as the package comment describes. It
+// implements gorgonia.Solver. The parameters may differ from step to step; the state of one that is absent
+// stays as it is.
+//
+// It returns a *NonFiniteError, having zeroed the gradients, if their norm is not finite. It returns another
+// error, having changed nothing, if the model is empty; if a parameter has no name, or two have the same name
+// or the same tensor; if a value or gradient is missing, is not made of float32 or float64, or differs from its
+// counterpart in type or shape; if a value is not stored in row-major order; if the state kept under a
+// parameter's name has another type or shape; or if the schedule returns a rate that is negative or not finite.
+func (c *core) Step(model []gorgonia.ValueGrad) error {
+	step := c.step + 1
+	rate, err := c.lr.at(step)
+	if err != nil {
+		return errors.Wrap(err, "optim: starting a step")
+	}
+	defer c.release()
+	if err := c.read(model); err != nil {
+		return errors.Wrapf(err, "optim: reading the parameters for step %d", step)
+	}
+	if err := c.findState(); err != nil {
+		return errors.Wrapf(err, "optim: finding the state for step %d", step)
+	}
+	norm := globalNorm(c.chunks)
+	if !finite(norm) {
+		zeroGrads(c.params)
+		return &NonFiniteError{Step: step, Norm: norm, Param: firstNonFinite(c.chunks)}
+	}
+	c.addState()
+	c.update(amounts{step: step, rate: rate, scale: clipScale(c.clip, norm)})
+	zeroGrads(c.params)
+	c.step, c.norm = step, norm
+	return nil
+}
+
+// findState gives each parameter that has been seen before its state and looks up its decay.
+func (c *core) findState() error {
+	for i := range c.params {
+		p := &c.params[i]
+		if err := p.attach(c.moments[p.name]); err != nil {
+			return err
+		}
+		if c.decay != 0 && c.decays(p.name) {
+			p.decay = c.decay
+		}
+	}
+	return nil
+}
+
+// addState gives each parameter that has not been seen before a state of zeros.
+func (c *core) addState() {
+	for i := range c.params {
+		p := &c.params[i]
+		if _, known := c.moments[p.name]; known {
+			continue
+		}
+		state := make([]*tensor.Dense, len(c.rule.buffers()))
+		for j := range state {
+			p.state[j] = p.w.like(p.w.len())
+			state[j] = p.state[j].dense(p.shape)
+		}
+		c.moments[p.name] = state
+	}
+}
+
+// update applies the rule to every chunk.
+func (c *core) update(a amounts) {
+	each(len(c.chunks), func(i int) {
+		ch := &c.chunks[i]
+		p, a := ch.p, a
+		a.decay = p.decay
+		state := [2]numbers{p.state[0].slice(ch.lo, ch.hi), p.state[1].slice(ch.lo, ch.hi)}
+		c.rule.update(p.w.slice(ch.lo, ch.hi), p.g.slice(ch.lo, ch.hi), state, a)
+	})
+}
+
+// LR returns the learning rate of the last successful step, 0 if there was none. After SetState that is the
+// last step of the state.
+func (c *core) LR() float64 {
+	if c.step == 0 {
+		return 0
+	}
+	return c.lr(c.step)
+}
+
+// GradNorm returns the global norm of the gradient of the last successful step, before clipping, 0 if this
+// solver has done none.
+func (c *core) GradNorm() float64 { return c.norm }

@@ -1,0 +1,74 @@
+package optim
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
+)
+
+// State is all that a solver remembers between steps. A solver made from the same configuration that is given
+// the state of another continues where that one was, to the bit.
+type State struct {
+	// Step is the number of steps done.
+	Step int
+
+	// Tensors holds the moments, under names such as "exp_avg.<parameter>", with the shape and type of the
+	// parameter. Which there are, the comment of each solver says. A scalar's has the shape ().
+	Tensors map[string]*tensor.Dense
+}
+
+// State returns a copy of the solver's state, which later steps do not change.
+func (c *core) State() State {
+	s := State{Step: c.step, Tensors: make(map[string]*tensor.Dense)}
+	for name, state := range c.moments {
+		for i, buffer := range c.rule.buffers() {
+			s.Tensors[buffer+"."+name] = state[i].Clone().(*tensor.Dense)
+		}
+	}
+	return s
+}
+
+// SetState replaces the solver's state by a copy of s; what GradNorm returned is forgotten. It is an error, and
+// nothing changes, if the step is negative; if a tensor's name is not of this kind of solver, or one of a pair
+// is missing; or if a tensor is not made of float32 or float64. Whether shapes and types fit the parameters
+// shows only in the next Step.
+func (c *core) SetState(s State) error {
+	if s.Step < 0 {
+		return errors.Errorf("optim: restoring the state: %d is not a number of steps", s.Step)
+	}
+	moments := make(map[string][]*tensor.Dense)
+	for _, key := range slices.Sorted(maps.Keys(s.Tensors)) {
+		if err := c.restore(moments, key, s.Tensors[key]); err != nil {
+			return errors.Wrapf(err, "optim: restoring the state: tensor %q", key)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(moments)) {
+		if i := slices.Index(moments[name], nil); i >= 0 {
+			return errors.Errorf("optim: restoring the state: tensor %q is missing", c.rule.buffers()[i]+"."+name)
+		}
+	}
+	c.step, c.norm, c.moments = s.Step, 0, moments
+	return nil
+}
+
+// restore copies one tensor of a State to its place in moments.
+func (c *core) restore(moments map[string][]*tensor.Dense, key string, d *tensor.Dense) error {
+	buffers := c.rule.buffers()
+	buffer, name, _ := strings.Cut(key, ".")
+	i := slices.Index(buffers, buffer)
+	if i < 0 || name == "" {
+		return errors.Errorf("does not belong to this solver, which keeps %q per parameter", buffers)
+	}
+	v, err := viewOf(d)
+	if err != nil {
+		return err
+	}
+	if moments[name] == nil {
+		moments[name] = make([]*tensor.Dense, len(buffers))
+	}
+	moments[name][i] = v.copied().dense(v.shape)
+	return nil
+}
