@@ -23,8 +23,12 @@ const (
 	Recurrent
 )
 
-// DefaultChunk is the chunk length of the chunkwise form.
-const DefaultChunk = 64
+const (
+	// DefaultChunk is the chunk length of the chunkwise form.
+	DefaultChunk = 64
+	// DefaultEps is what the official code adds to the normaliser.
+	DefaultEps = 1e-6
+)
 
 // MLSTMConfig describes an mLSTM cell.
 type MLSTMConfig struct {
@@ -37,7 +41,7 @@ type MLSTMConfig struct {
 	// keys as they are, as in xLSTM-7B. Else the keys are divided, as in the
 	// paper's code.
 	ScaleQueries bool
-	// Eps is added to the normaliser; 0 means 1e-6, the official value.
+	// Eps is added to the normaliser; 0 means DefaultEps.
 	Eps float64
 }
 
@@ -104,7 +108,7 @@ func newMLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) 
 		s.ScaleK = scale
 	}
 	if s.Eps == 0 {
-		s.Eps = 1e-6
+		s.Eps = DefaultEps
 	}
 	if cfg.Form == Chunkwise {
 		if s.Chunk = cfg.Chunk; s.Chunk <= 0 {

@@ -131,7 +131,7 @@ func (p *param) readGrad(vg gorgonia.ValueGrad) error {
 	}
 	p.g = p.grad.flat()
 	p.ours = true
-	if n, ok := vg.(*gorgonia.Node); ok && n.Deriv() != nil {
+	if n, ok := vg.(interface{ Deriv() *gorgonia.Node }); ok && n.Deriv() != nil {
 		p.ours = n.Deriv().Value() != grad
 	}
 	return nil

@@ -297,6 +297,7 @@ func (g *gradless) Grad() (gorgonia.Value, error) { return nil, errors.New("no l
 func TestStepRefusesUnsoundParametersAndChangesNothing(t *testing.T) {
 	f64 := tensor.Float64
 	v := func() *tensor.Dense { return vector(f64, 1, 2) }
+	f32 := func() *tensor.Dense { return vector(tensor.Float32, 1, 2) }
 	square := func() *tensor.Dense {
 		return tensor.New(tensor.WithShape(2, 2), tensor.WithBacking([]float64{1, 2, 3, 4}))
 	}
@@ -387,7 +388,8 @@ func TestStridedGradients(t *testing.T) {
 	part := must[tensor.View](t)(whole.Slice(nil, tensor.S(1, 3))).(*tensor.Dense)
 	a := &fake{"a", tensor.New(tensor.WithShape(2, 3), tensor.Of(tensor.Float64)), transposed}
 	b := &fake{"b", tensor.New(tensor.WithShape(2, 2), tensor.Of(tensor.Float32)), part}
-	c := &fake{"c", vector(tensor.Float64, 0, 0), tensor.New(tensor.WithShape(1, 2, 1), tensor.WithBacking([]float64{7, 8}))}
+	lengthened := tensor.New(tensor.WithShape(1, 2, 1), tensor.WithBacking([]float64{7, 8}))
+	c := &fake{"c", vector(tensor.Float64, 0, 0), lengthened}
 	s := must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(1)}))
 	if err := s.Step([]gorgonia.ValueGrad{a, b, c}); err != nil {
 		t.Fatal(err)

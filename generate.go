@@ -1,0 +1,181 @@
+package xlstm
+
+import (
+	"math"
+
+	"github.com/pkg/errors"
+)
+
+// readSizes are the numbers of tokens that a generator reads at once, largest
+// first.
+var readSizes = [...]int{256, 64, 8, 1}
+
+// Generator reads and writes a text token by token, in constant memory and time
+// per token. It reads what it is given in chunks. It must be closed after use.
+type Generator struct {
+	model    *Model
+	state    *State
+	programs [len(readSizes)]*Program
+	logits   []float64
+	count    int
+}
+
+// NewGenerator returns a generator at the start of a text.
+func (m *Model) NewGenerator() (*Generator, error) {
+	state, err := m.NewState(1)
+	if err != nil {
+		return nil, err
+	}
+	return &Generator{model: m, state: state, logits: make([]float64, m.cfg.VocabSize)}, nil
+}
+
+// Read continues the text with tokens.
+func (g *Generator) Read(tokens ...int) error { return g.read(tokens, nil) }
+
+// LogProbs continues the text with tokens and returns the logarithm of each
+// one's probability after those before it. At the start of a text nothing
+// predicts the first token, and its entry is NaN.
+func (g *Generator) LogProbs(tokens ...int) ([]float64, error) {
+	probs := make([]float64, 0, len(tokens))
+	for _, t := range tokens {
+		if t < 0 || t >= g.model.cfg.VocabSize {
+			return nil, errors.Errorf("xlstm: token %d is outside the vocabulary of %d", t, g.model.cfg.VocabSize)
+		}
+	}
+	first := math.NaN()
+	if g.count > 0 && len(tokens) > 0 {
+		first = logProb(g.logits, tokens[0])
+	}
+	err := g.read(tokens, func(i int, logits []float64) {
+		if len(probs) == 0 {
+			probs = append(probs, first)
+		}
+		if i+1 < len(tokens) {
+			probs = append(probs, logProb(logits, tokens[i+1]))
+		}
+	})
+	return probs, err
+}
+
+// logProb is log softmax(logits)[t].
+func logProb(logits []float64, t int) float64 {
+	top := math.Inf(-1)
+	for _, v := range logits {
+		top = math.Max(top, v)
+	}
+	var sum float64
+	for _, v := range logits {
+		sum += math.Exp(v - top)
+	}
+	return logits[t] - top - math.Log(sum)
+}
+
+// read reads tokens in chunks; see, if not nil, is shown the logits after each.
+func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error {
+	for done := 0; done < len(tokens); {
+		k := 0
+		for readSizes[k] > len(tokens)-done {
+			k++
+		}
+		n := readSizes[k]
+		p, err := g.program(k)
+		if err != nil {
+			return err
+		}
+		if err := p.Run(tokens[done:done+n], nil, g.state); err != nil {
+			return err
+		}
+		for i := range n {
+			if see == nil && i < n-1 {
+				continue
+			}
+			if err := g.loadLogits(p, i); err != nil {
+				return err
+			}
+			if see != nil {
+				see(done+i, g.logits)
+			}
+		}
+		done += n
+		g.count += n
+	}
+	return nil
+}
+
+// program returns the program that reads readSizes[k] tokens, compiled on first
+// use.
+func (g *Generator) program(k int) (*Program, error) {
+	if g.programs[k] == nil {
+		p, err := g.model.Compile(ProgramConfig{Batch: 1, Steps: readSizes[k], Carry: true})
+		if err != nil {
+			return nil, err
+		}
+		g.programs[k] = p
+	}
+	return g.programs[k], nil
+}
+
+func (g *Generator) loadLogits(p *Program, row int) error {
+	t, err := p.Logits()
+	if err != nil {
+		return err
+	}
+	lo := row * len(g.logits)
+	switch data := t.Data().(type) {
+	case []float32:
+		for i := range g.logits {
+			g.logits[i] = float64(data[lo+i])
+		}
+	case []float64:
+		copy(g.logits, data[lo:])
+	}
+	return nil
+}
+
+// Logits returns the logits of the next token, valid until the generator goes
+// on; an error at the start of a text.
+func (g *Generator) Logits() ([]float64, error) {
+	if g.count == 0 {
+		return nil, errors.New("xlstm: the generator has read nothing; give it a prompt of at least one token")
+	}
+	return g.logits, nil
+}
+
+// Next draws the next token, continues the text with it and returns it.
+func (g *Generator) Next(s *Sampler) (int, error) {
+	logits, err := g.Logits()
+	if err != nil {
+		return 0, err
+	}
+	t, err := s.Sample(logits)
+	if err != nil {
+		return 0, err
+	}
+	return t, g.Read(t)
+}
+
+// State returns the generator's own state; Tokens the number of tokens read so
+// far.
+func (g *Generator) State() *State { return g.state }
+
+// Tokens returns the number of tokens that were read and written so far.
+func (g *Generator) Tokens() int { return g.count }
+
+// Reset goes back to the start of a text.
+func (g *Generator) Reset() {
+	g.state.Reset()
+	g.count = 0
+}
+
+// Close releases the compiled graphs.
+func (g *Generator) Close() error {
+	for _, p := range g.programs {
+		if p == nil {
+			continue
+		}
+		if err := p.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

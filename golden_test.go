@@ -1,0 +1,310 @@
+package xlstm
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/gorgonia-xlstm/xlstm/optim"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+const goldenRoot = "testdata/golden"
+
+// goldenModel is a case of testdata/golden: a whole model of the official
+// implementation with what it computes.
+type goldenModel struct {
+	name         string
+	cfg          Config
+	raw          []byte
+	weights      map[string]golden.Tensor
+	grads, io    map[string]golden.Tensor
+	batch, steps int
+}
+
+func readGolden(t *testing.T, dir string) goldenModel {
+	t.Helper()
+	c := goldenModel{name: filepath.Base(dir)}
+	var err error
+	if c.raw, err = os.ReadFile(filepath.Join(dir, "config.json")); err != nil {
+		t.Fatal(err)
+	}
+	if c.cfg, err = ParseConfig(c.raw); err != nil {
+		t.Fatal(err)
+	}
+	for file, dst := range map[string]*map[string]golden.Tensor{"weights": &c.weights, "grads": &c.grads, "io": &c.io} {
+		if *dst, err = golden.Read(filepath.Join(dir, file+".safetensors")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := c.io["input_ids"].Shape
+	c.batch, c.steps = ids[0], ids[1]
+	return c
+}
+
+// model returns the case's model with its weights.
+func (c goldenModel) model(t *testing.T, dt tensor.Dtype) *Model {
+	t.Helper()
+	m, err := New(c.cfg, WithDtype(dt))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range m.Params() {
+		w, ok := c.weights[p.Name]
+		if !ok || !p.Value.Shape().Eq(tensor.Shape(w.Shape)) {
+			t.Fatalf("parameter %s %v: the reference has %v", p.Name, p.Value.Shape(), w.Shape)
+		}
+		setFloats(p.Value, w.Data)
+	}
+	want := len(c.weights)
+	if c.cfg.TieWeights {
+		want--
+	}
+	if len(m.Params()) != want {
+		t.Fatalf("the model has %d parameters, the reference %d", len(m.Params()), want)
+	}
+	return m
+}
+
+func setFloats(t *tensor.Dense, v []float64) {
+	switch to := t.Data().(type) {
+	case []float32:
+		for i := range to {
+			to[i] = float32(v[i])
+		}
+	case []float64:
+		copy(to, v)
+	}
+}
+
+func floatsOf(v gorgonia.Value) []float64 {
+	switch x := v.Data().(type) {
+	case []float64:
+		return append([]float64{}, x...)
+	case []float32:
+		out := make([]float64, len(x))
+		for i, f := range x {
+			out[i] = float64(f)
+		}
+		return out
+	}
+	panic(fmt.Sprintf("%T", v.Data()))
+}
+
+// forms are the ways to compute a model, with the distance in float64 from the
+// reference, which is of the parallel form: a rounding to float32, in which it
+// is stored, or what the eps of the normaliser makes of another form.
+var forms = []struct {
+	name string
+	fwd  FwdConfig
+	tol  float64
+}{
+	{"parallel", FwdConfig{Form: nodes.Parallel}, 1.2e-7},
+	{"chunkwise", FwdConfig{}, 2e-6},
+	{"chunks of 5", FwdConfig{Chunk: 5}, 2e-6},
+	{"recurrent", FwdConfig{Form: nodes.Recurrent}, 2e-6},
+	{"symbolic", FwdConfig{Symbolic: true}, 2e-6},
+}
+
+func compileProgram(t testing.TB, m *Model, cfg ProgramConfig) *Program {
+	t.Helper()
+	p, err := m.Compile(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func runProgram(t testing.TB, p *Program, inputs, targets []int, state *State) {
+	t.Helper()
+	if err := p.Run(inputs, targets, state); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGoldenModels(t *testing.T) {
+	dirs, err := golden.Models(goldenRoot)
+	if err != nil || len(dirs) < 5 {
+		t.Fatalf("found %d models under %s: %v", len(dirs), goldenRoot, err)
+	}
+	report, err := golden.ReadReport(goldenRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			c := readGolden(t, dir)
+			for _, form := range forms {
+				c.checkWhole(t, "float64 "+form.name, tensor.Float64, form.fwd, form.tol, form.tol)
+			}
+			logits := report.Float32Tolerance(c.name, func(n string) float64 { return report[n].LogitsAbs })
+			grads := report.Float32Tolerance(c.name, func(n string) float64 { return report[n].GradRel })
+			for _, form := range forms[:4] {
+				c.checkWhole(t, "float32 "+form.name, tensor.Float32, form.fwd, logits, grads)
+			}
+			c.checkSteps(t, tensor.Float64, 1.2e-7)
+			c.checkSteps(t, tensor.Float32, logits)
+			c.checkTraining(t, dir)
+		})
+	}
+}
+
+// checkWhole compares logits (absolute distance), loss and every gradient
+// (relative to the tensor's largest value) of the whole sequence.
+func (c goldenModel) checkWhole(t *testing.T, what string, dt tensor.Dtype, fwd FwdConfig, logitsTol, gradsTol float64) {
+	m := c.model(t, dt)
+	p := compileProgram(t, m, ProgramConfig{Batch: c.batch, Steps: c.steps, Grad: true, FwdConfig: fwd})
+	runProgram(t, p, c.io["input_ids"].Ints(), c.io["targets"].Ints(), nil)
+	logits, err := p.Logits()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := golden.Apart(floatsOf(logits), c.io["logits"].Data, 1); d > logitsTol {
+		t.Errorf("%s: logits are %.3g away, want at most %.3g", what, d, logitsTol)
+	}
+	loss, err := p.Loss()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The reference loss is stored in full: in its own form it must agree to
+	// 1e-9.
+	lossTol := logitsTol
+	if dt == tensor.Float64 && fwd.Form == nodes.Parallel {
+		lossTol = 1e-9
+	}
+	if d := golden.Apart([]float64{loss}, c.io["loss"].Data, 0); d > lossTol {
+		t.Errorf("%s: loss %.12g, want %.12g", what, loss, c.io["loss"].Data[0])
+	}
+	for _, n := range p.Model() {
+		g, err := n.Grad()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := golden.Apart(floatsOf(g), c.grads[n.Name()].Data, 0); d > gradsTol {
+			t.Errorf("%s: gradient of %s is %.3g away, want at most %.3g", what, n.Name(), d, gradsTol)
+		}
+	}
+	if len(p.Model()) != len(c.grads) {
+		t.Errorf("%s: %d gradients, want %d", what, len(p.Model()), len(c.grads))
+	}
+}
+
+// checkSteps compares the logits of every single step, and the states that the
+// reference holds, token by token and in parts of other lengths.
+func (c goldenModel) checkSteps(t *testing.T, dt tensor.Dtype, tol float64) {
+	m := c.model(t, dt)
+	v := c.cfg.VocabSize
+	for _, part := range []int{1, 5} {
+		state, err := m.NewState(c.batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for t0 := 0; t0 < c.steps; t0 += part {
+			n := min(part, c.steps-t0)
+			p := compileProgram(t, m, ProgramConfig{Batch: c.batch, Steps: n, Carry: true})
+			runProgram(t, p, columns(c.io["input_ids"].Ints(), c.steps, t0, n), nil, state)
+			logits, err := p.Logits()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := columns(c.io["step_logits"].Data, c.steps*v, t0*v, n*v)
+			if d := golden.Apart(floatsOf(logits), want, 1); d > tol {
+				t.Errorf("%v: logits of steps %d … %d are %.3g away, want at most %.3g", dt, t0, t0+n-1, d, tol)
+			}
+			c.checkState(t, state, t0+n-1, dt, tol)
+		}
+	}
+}
+
+// columns returns columns at … at+n−1 of a matrix with rows of width w.
+func columns[E any](x []E, w, at, n int) (out []E) {
+	for r := 0; r < len(x); r += w {
+		out = append(out, x[r+at:r+at+n]...)
+	}
+	return out
+}
+
+func (c goldenModel) checkState(t *testing.T, state *State, step int, dt tensor.Dtype, tol float64) {
+	prefix := fmt.Sprintf("state_t%d.", step)
+	for _, part := range state.Tensors() {
+		want, ok := c.io[prefix+part.Name]
+		if !ok {
+			continue
+		}
+		if d := golden.Apart(floatsOf(part.Value), want.Data, 1); d > tol {
+			t.Errorf("%v: %s after step %d is %.3g away, want at most %.3g", dt, part.Name, step, d, tol)
+		}
+	}
+}
+
+// checkTraining repeats the reference's steps with AdamW, where it has some.
+func (c goldenModel) checkTraining(t *testing.T, dir string) {
+	var cfg struct {
+		AdamW *struct {
+			LR        float64
+			Betas     [2]float64
+			Eps       float64
+			Decay     float64 `json:"weight_decay_on_decay_group"`
+			Clip      float64 `json:"clip_grad_norm"`
+			Steps     int
+			Losses    []float64 `json:"losses_before_each_step_and_after_last"`
+			GradNorms []float64 `json:"grad_norms_before_clip"`
+		} `json:"_adamw"`
+		Decay   []string `json:"_decay"`
+		NoDecay []string `json:"_no_decay"`
+	}
+	if err := json.Unmarshal(c.raw, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	decays := optim.OfficialDecay(c.cfg.WeightDecayOnEmbedding)
+	for _, name := range cfg.Decay {
+		if !decays(name) {
+			t.Errorf("%s should decay", name)
+		}
+	}
+	for _, name := range cfg.NoDecay {
+		if decays(name) {
+			t.Errorf("%s should not decay", name)
+		}
+	}
+	if cfg.AdamW == nil {
+		return
+	}
+	a := cfg.AdamW
+	solver, err := optim.NewAdamW(optim.AdamWConfig{LR: optim.Constant(a.LR), Beta1: a.Betas[0], Beta2: a.Betas[1], Eps: a.Eps, WeightDecay: a.Decay, Decays: decays, ClipNorm: a.Clip})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := compileProgram(t, c.model(t, tensor.Float64), ProgramConfig{Batch: c.batch, Steps: c.steps, Grad: true, FwdConfig: FwdConfig{Form: nodes.Parallel}})
+	for step := range a.Steps + 1 {
+		runProgram(t, p, c.io["input_ids"].Ints(), c.io["targets"].Ints(), nil)
+		loss, _ := p.Loss()
+		if d := golden.Apart([]float64{loss}, a.Losses[step:step+1], 0); d > 1e-9 {
+			t.Errorf("loss before step %d is %.12g, want %.12g", step, loss, a.Losses[step])
+		}
+		if step == a.Steps {
+			break
+		}
+		if err := solver.Step(p.ValueGrads()); err != nil {
+			t.Fatal(err)
+		}
+		if d := golden.Apart([]float64{solver.GradNorm()}, a.GradNorms[step:step+1], 0); d > 1e-9 {
+			t.Errorf("gradient norm of step %d is %.12g, want %.12g", step, solver.GradNorm(), a.GradNorms[step])
+		}
+	}
+	trained, err := golden.Read(filepath.Join(dir, "trained.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, param := range p.model.Params() {
+		if d := golden.Apart(floatsOf(param.Value), trained[param.Name].Data, 0); d > 1.2e-7 {
+			t.Errorf("%s is %.3g away after %d steps", param.Name, d, a.Steps)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package layers
+
+import (
+	"fmt"
+	"hash/fnv"
+
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Scope is a place in a graph under construction: the graph, the batch, the
+// store of the parameters, and the dotted path of names so far.
+type Scope struct {
+	*build
+	prefix string
+}
+
+// build is what all scopes of one graph share.
+type build struct {
+	g       *gorgonia.ExprGraph
+	store   *Store
+	batch   int
+	dropout *gorgonia.Node
+	params  map[string]*gorgonia.Node
+	order   gorgonia.Nodes
+}
+
+// NewScope returns the root scope for a graph that runs batch sequences at once.
+func NewScope(g *gorgonia.ExprGraph, store *Store, batch int) Scope {
+	return Scope{build: &build{g: g, store: store, batch: batch, params: make(map[string]*gorgonia.Node)}}
+}
+
+// Training switches the dropouts of this graph on and returns the input node
+// that they draw from; see nodes.DropoutKey. It applies to layers used after it.
+func (s Scope) Training() *gorgonia.Node {
+	if s.dropout == nil {
+		s.dropout = nodes.DropoutKey(s.g)
+	}
+	return s.dropout
+}
+
+// Sub returns the scope of that name within s.
+func (s Scope) Sub(name string) Scope { return Scope{s.build, s.path(name)} }
+
+func (s Scope) path(name string) string {
+	if s.prefix == "" {
+		return name
+	}
+	return s.prefix + "." + name
+}
+
+// Graph returns the graph under construction.
+func (s Scope) Graph() *gorgonia.ExprGraph { return s.g }
+
+// Batch returns the number of sequences that the graph runs at once.
+func (s Scope) Batch() int { return s.batch }
+
+// Dtype returns the element type of parameters and activations.
+func (s Scope) Dtype() tensor.Dtype { return s.store.dtype }
+
+// Learnables returns the parameters' nodes in this graph, in the order in which
+// the layers asked for them.
+func (s Scope) Learnables() gorgonia.Nodes { return append(gorgonia.Nodes(nil), s.order...) }
+
+// Param returns the node of a parameter, bound to the store's tensor. It is an
+// error to ask for one name twice in one graph: hand the node on instead.
+func (s Scope) Param(name string, init Init, shape ...int) (*gorgonia.Node, error) {
+	path := s.path(name)
+	if s.params[path] != nil {
+		return nil, errors.Errorf("layers: two layers of one graph ask for parameter %s; give one of them a scope of its own", path)
+	}
+	value, err := s.store.param(path, init, shape)
+	if err != nil {
+		return nil, err
+	}
+	n := gorgonia.NewTensor(s.g, s.store.dtype, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(path), gorgonia.WithValue(value))
+	s.params[path] = n
+	s.order = append(s.order, n)
+	return n, nil
+}
+
+// Input adds an input node of the scope's element type.
+func (s Scope) Input(name string, shape ...int) *gorgonia.Node {
+	return gorgonia.NewTensor(s.g, s.store.dtype, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(s.path(name)))
+}
+
+// zeros adds an input that is bound to zeros.
+func (s Scope) zeros(name string, shape ...int) (*gorgonia.Node, error) {
+	n := s.Input(name, shape...)
+	return n, gorgonia.Let(n, tensor.New(tensor.Of(s.store.dtype), tensor.WithShape(shape...)))
+}
+
+// scalar adds a constant.
+func (s Scope) scalar(x float64) *gorgonia.Node {
+	if s.store.dtype == tensor.Float32 {
+		return s.g.Constant(gorgonia.NewF32(float32(x)))
+	}
+	return s.g.Constant(gorgonia.NewF64(x))
+}
+
+// label names the node after the scope, for whoever looks at the graph.
+func (s Scope) label(n *gorgonia.Node) {
+	if n != nil && n.Op() != nil {
+		gorgonia.WithName(s.prefix)(n)
+	}
+}
+
+// Dropout applies dropout at the given rate if the graph is for training; else it
+// returns x. The scope tells the dropouts of a graph apart: one in each.
+func (s Scope) Dropout(x *gorgonia.Node, rate float64) (*gorgonia.Node, error) {
+	if s.dropout == nil || rate == 0 {
+		return x, nil
+	}
+	h := fnv.New64a()
+	fmt.Fprint(h, s.prefix)
+	return nodes.Dropout(x, s.dropout, h.Sum64(), rate)
+}

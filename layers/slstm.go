@@ -1,0 +1,186 @@
+package layers
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+)
+
+func sqrt(n int) float64 { return math.Sqrt(float64(n)) }
+
+// The values that SLSTMConfig.BiasInit takes.
+const (
+	PowerlawBlockdependent = "powerlaw_blockdependent"
+	SmallInit              = "small_init"
+	ZerosInit              = "zeros"
+	StandardInit           = "standard"
+)
+
+// SLSTMConfig describes an sLSTM layer.
+type SLSTMConfig struct {
+	EmbeddingDim, NumHeads int
+	ConvKernel             int     // 0: no convolution
+	Dropout                float64 // of the cell's output
+	NormWeight             bool    // whether the norm behind the cell has a weight
+	// BiasInit is the initialisation of the gates' biases, empty for
+	// PowerlawBlockdependent: the forget gates of each head spread from +5 down
+	// to −7, faster in later blocks.
+	BiasInit string
+	// RecurrentInit is ZerosInit (also if empty) or StandardInit.
+	RecurrentInit    string
+	Block, NumBlocks int // where the layer stands in the model, for the initialisation
+	GradientClip     float64
+	CutGradient      bool
+	Symbolic         bool // build the cell out of primitives, step by step
+}
+
+// SLSTM is the sLSTM layer of the paper (figure 10): convolution, gates, the cell
+// with its recurrence in each head, and a norm per head.
+//
+// The tensors' names are the official ones, among them a swap that checkpoints
+// depend on: "fgate" feeds the input gate and "igate" the forget gate.
+type SLSTM struct {
+	s          Scope
+	cfg        SLSTMConfig
+	conv       *CausalConv
+	i, f, z, o *HeadwiseLinear
+	R, Bias    *gorgonia.Node
+	norm       *Norm
+}
+
+// NewSLSTM makes an sLSTM layer; EmbeddingDim must be a multiple of NumHeads.
+func NewSLSTM(s Scope, cfg SLSTMConfig) (*SLSTM, error) {
+	d, nh := cfg.EmbeddingDim, cfg.NumHeads
+	if d < 1 || nh < 1 || d%nh != 0 {
+		return nil, errors.Errorf("layers: sLSTM: a width of %d is not a multiple of %d heads", d, nh)
+	}
+	l := &SLSTM{s: s, cfg: cfg}
+	var err error
+	if cfg.ConvKernel > 0 {
+		if l.conv, err = NewCausalConv(s.Sub("conv1d"), d, cfg.ConvKernel); err != nil {
+			return nil, err
+		}
+	}
+	for _, gate := range []struct {
+		name string
+		dst  **HeadwiseLinear
+	}{{"fgate", &l.i}, {"igate", &l.f}, {"zgate", &l.z}, {"ogate", &l.o}} {
+		if *gate.dst, err = NewHeadwiseLinear(s.Sub(gate.name), nh, d/nh, d/nh, false, Small(d)); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.makeCell(); err != nil {
+		return nil, err
+	}
+	l.norm, err = NewNorm(s.Sub("group_norm"), d, nh, cfg.NormWeight)
+	return l, err
+}
+
+func (l *SLSTM) makeCell() error {
+	d, nh := l.cfg.EmbeddingDim, l.cfg.NumHeads
+	kernel := Constant(0)
+	switch l.cfg.RecurrentInit {
+	case "", ZerosInit:
+	case StandardInit:
+		kernel = Uniform(1 / sqrt(d))
+	default:
+		return errors.Errorf("layers: sLSTM: recurrent init %q is not %q or %q", l.cfg.RecurrentInit, ZerosInit, StandardInit)
+	}
+	bias, err := biasInit(l.cfg)
+	if err != nil {
+		return err
+	}
+	cell := l.s.Sub("slstm_cell")
+	if l.R, err = cell.Param("_recurrent_kernel_", kernel, nh, 4*d/nh, d/nh); err != nil {
+		return err
+	}
+	l.Bias, err = cell.Param("_bias_", bias, 4*d)
+	return err
+}
+
+// biasInit returns the initialisation of the bias, stored gate by gate (i, f, z,
+// o), head by head.
+func biasInit(cfg SLSTMConfig) (Init, error) {
+	d, dh := cfg.EmbeddingDim, cfg.EmbeddingDim/cfg.NumHeads
+	forget := func(f func(j int) float64) Init {
+		return func(_ *rand.Rand, values []float64) {
+			clear(values)
+			for j := range d {
+				values[d+j] = f(j % dh)
+			}
+		}
+	}
+	switch cfg.BiasInit {
+	case "", PowerlawBlockdependent:
+		ratio := 0.0
+		if cfg.NumBlocks > 1 {
+			ratio = float64(cfg.Block) / float64(cfg.NumBlocks-1)
+		}
+		return forget(func(j int) float64 {
+			if dh == 1 {
+				return 5
+			}
+			return 5 - 12*math.Pow(float64(j)/float64(dh-1), 0.3+1.3*ratio)
+		}), nil
+	case SmallInit:
+		return forget(func(j int) float64 {
+			if dh == 1 {
+				return 3
+			}
+			return 3 + 3*float64(j)/float64(dh-1)
+		}), nil
+	case ZerosInit:
+		return Constant(0), nil
+	case StandardInit:
+		return Uniform(1 / sqrt(d)), nil
+	}
+	return nil, errors.Errorf("layers: sLSTM: bias init %q is not one of %q, %q, %q, %q", cfg.BiasInit, PowerlawBlockdependent, SmallInit, ZerosInit, StandardInit)
+}
+
+// Fwd maps x (B·T, D) to the same shape and returns the state after the last
+// step; state may be nil for the start.
+func (l *SLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
+	next := &State{}
+	xc := x
+	var err error
+	if l.conv != nil {
+		if xc, next.Conv, err = l.conv.Fwd(x, state.conv()); err != nil {
+			return nil, nil, err
+		}
+	}
+	var g [4]*gorgonia.Node
+	for k, in := range []struct {
+		gate *HeadwiseLinear
+		x    *gorgonia.Node
+	}{{l.i, xc}, {l.f, xc}, {l.z, x}, {l.o, x}} {
+		if g[k], err = in.gate.Fwd(in.x); err != nil {
+			return nil, nil, err
+		}
+	}
+	y, err := l.cell(g, state.slstm(), next)
+	if err != nil {
+		return nil, nil, err
+	}
+	if y, err = l.s.Dropout(y, l.cfg.Dropout); err != nil {
+		return nil, nil, err
+	}
+	y, err = l.norm.Fwd(y)
+	return y, next, err
+}
+
+// cell runs the cell over the sequence and sets the new state.
+func (l *SLSTM) cell(g [4]*gorgonia.Node, state *gorgonia.Node, next *State) (y *gorgonia.Node, err error) {
+	cell := l.s.Sub("slstm_cell")
+	if l.cfg.Symbolic {
+		y, next.SLSTM, err = symbolicSLSTM(cell, l.cfg, g, l.R, l.Bias, state)
+	} else {
+		cfg := nodes.SLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, GradientClip: l.cfg.GradientClip, CutGradient: l.cfg.CutGradient}
+		y, next.SLSTM, err = nodes.SLSTM(cfg, g[0], g[1], g[2], g[3], l.R, l.Bias, state)
+	}
+	cell.label(y)
+	cell.Sub("state").label(next.SLSTM)
+	return y, err
+}

@@ -1,0 +1,167 @@
+package layers
+
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"gorgonia.org/gorgonia"
+)
+
+// exprs builds a chain of nodes and remembers the first error, so that an
+// equation can be written down as one reads it.
+type exprs struct{ err error }
+
+func (e *exprs) keep(n *gorgonia.Node, err error) *gorgonia.Node {
+	if e.err == nil {
+		e.err = err
+	}
+	return n
+}
+
+func (e *exprs) unary(f func(x *gorgonia.Node) (*gorgonia.Node, error), x *gorgonia.Node) *gorgonia.Node {
+	if e.err != nil {
+		return nil
+	}
+	return e.keep(f(x))
+}
+
+func (e *exprs) binary(f func(a, b *gorgonia.Node) (*gorgonia.Node, error), a, b *gorgonia.Node) *gorgonia.Node {
+	if e.err != nil {
+		return nil
+	}
+	return e.keep(f(a, b))
+}
+
+func (e *exprs) add(a, b *gorgonia.Node) *gorgonia.Node { return e.binary(gorgonia.Add, a, b) }
+
+func (e *exprs) mul(a, b *gorgonia.Node) *gorgonia.Node { return e.binary(gorgonia.HadamardProd, a, b) }
+
+func (e *exprs) div(a, b *gorgonia.Node) *gorgonia.Node { return e.binary(gorgonia.HadamardDiv, a, b) }
+
+// gates computes the stabiliser and the stabilised gates (paper, equations
+// 15–17) from the pre-activations; n may be nil (see nodes.Stabilizer).
+func (e *exprs) gates(i, f, m, n *gorgonia.Node) (ig, fg, mNew *gorgonia.Node) {
+	logF := e.unary(nodes.LogSigmoid, f)
+	mNew = e.unary(func(i *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Stabilizer(logF, m, i, n) }, i)
+	return e.binary(nodes.ExpGate, i, mNew), e.binary(nodes.ExpGate, e.add(logF, m), mNew), mNew
+}
+
+// symbolicSLSTM is nodes.SLSTM, step by step.
+func symbolicSLSTM(s Scope, cfg SLSTMConfig, x [4]*gorgonia.Node, r, bias, state *gorgonia.Node) (ys, newState *gorgonia.Node, err error) {
+	b, d := s.batch, cfg.EmbeddingDim
+	if state == nil {
+		if state, err = s.zeros("zero", 4, b, d); err != nil {
+			return nil, nil, err
+		}
+	}
+	e := &exprs{}
+	pick := func(k int) *gorgonia.Node {
+		return e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Pick(k, x) }, state)
+	}
+	y, c, n, m := pick(0), pick(1), pick(2), pick(3)
+	var steps []*gorgonia.Node
+	for t := range x[0].Shape()[0] / b {
+		pre := func(gate int) *gorgonia.Node {
+			at := e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.TimeStep(b, t, x) }, x[gate])
+			ry := e.unary(func(y *gorgonia.Node) (*gorgonia.Node, error) { return nodes.RecurrentLinear(y, r, gate) }, y)
+			return e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.AddBias(x, bias, gate*d) }, e.add(at, ry))
+		}
+		var ig, fg *gorgonia.Node
+		i, f, z, o := pre(0), pre(1), pre(2), pre(3)
+		ig, fg, m = e.gates(i, f, m, n)
+		c = e.add(e.mul(fg, c), e.mul(ig, e.unary(nodes.Tanh, z)))
+		n = e.add(e.mul(fg, n), ig)
+		y = e.mul(e.unary(nodes.Sigmoid, o), e.div(c, n))
+		steps = append(steps, y)
+	}
+	if e.err != nil {
+		return nil, nil, e.err
+	}
+	if ys, err = nodes.StackTime(steps); err != nil {
+		return nil, nil, err
+	}
+	newState, err = nodes.Stack(y, c, n, m)
+	return ys, newState, err
+}
+
+// symbolicMLSTM is nodes.MLSTM, step by step; the form in cfg is of no account.
+func (s Scope) symbolicMLSTM(cfg nodes.MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, nodes.MLSTMState, error) {
+	w := newMLSTMUnroll(s, cfg, q, v)
+	c, n, m := w.begin(state)
+	var steps []*gorgonia.Node
+	for t := range q.Shape()[0] / cfg.Batch {
+		at := func(x *gorgonia.Node) *gorgonia.Node {
+			return w.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.TimeStep(cfg.Batch, t, x) }, x)
+		}
+		var ig, fg *gorgonia.Node
+		kt := w.mul(at(k), w.s.scalar(w.scaleK))
+		ig, fg, m = w.gates(at(i), at(f), m, nil)
+		c = w.add(w.scale(fg, c), w.scale(ig, w.head(nodes.HeadOuter, kt, at(v))))
+		n = w.add(w.scale(fg, n), w.scale(ig, kt))
+		steps = append(steps, w.read(w.mul(at(q), w.s.scalar(w.scaleQ)), c, n, m))
+	}
+	return w.finish(steps, c, n, m)
+}
+
+// mlstmUnroll writes the mLSTM down, with the memory as matrices of one row a
+// sequence.
+type mlstmUnroll struct {
+	exprs
+	s              Scope
+	cfg            nodes.MLSTMConfig
+	dqk, dhv       int
+	scaleQ, scaleK float64
+}
+
+func newMLSTMUnroll(s Scope, cfg nodes.MLSTMConfig, q, v *gorgonia.Node) *mlstmUnroll {
+	w := &mlstmUnroll{s: s, cfg: cfg, dqk: q.Shape()[1] / cfg.NumHeads, dhv: v.Shape()[1] / cfg.NumHeads, scaleQ: 1, scaleK: 1}
+	scale := 1 / math.Sqrt(float64(w.dqk))
+	if cfg.ScaleQueries {
+		w.scaleQ = scale
+	} else {
+		w.scaleK = scale
+	}
+	if w.cfg.Eps == 0 {
+		w.cfg.Eps = nodes.DefaultEps
+	}
+	return w
+}
+
+func (w *mlstmUnroll) head(f func(heads int, a, b *gorgonia.Node) (*gorgonia.Node, error), a, b *gorgonia.Node) *gorgonia.Node {
+	return w.binary(func(a, b *gorgonia.Node) (*gorgonia.Node, error) { return f(w.cfg.NumHeads, a, b) }, a, b)
+}
+
+func (w *mlstmUnroll) scale(gate, x *gorgonia.Node) *gorgonia.Node {
+	return w.head(nodes.HeadScale, gate, x)
+}
+
+func (w *mlstmUnroll) shaped(x *gorgonia.Node, shape ...int) *gorgonia.Node {
+	return w.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Reshape(x, shape...) }, x)
+}
+
+// begin returns the memory as matrices, empty if there is no state.
+func (w *mlstmUnroll) begin(state *nodes.MLSTMState) (c, n, m *gorgonia.Node) {
+	b, nh := w.cfg.Batch, w.cfg.NumHeads
+	if state != nil {
+		return w.shaped(state.C, b, nh*w.dqk*w.dhv), w.shaped(state.N, b, nh*w.dqk), state.M
+	}
+	return w.keep(w.s.zeros("zero_C", b, nh*w.dqk*w.dhv)), w.keep(w.s.zeros("zero_n", b, nh*w.dqk)), w.keep(w.s.zeros("zero_m", b, nh))
+}
+
+// read is h = Cᵀq / (max(|q·n|, exp(−m)) + eps).
+func (w *mlstmUnroll) read(q, c, n, m *gorgonia.Node) *gorgonia.Node {
+	floor := w.unary(gorgonia.Exp, w.unary(gorgonia.Neg, m))
+	norm := w.binary(nodes.Maximum, w.unary(gorgonia.Abs, w.head(nodes.HeadRead, q, n)), floor)
+	inverse := w.unary(gorgonia.Inverse, w.add(norm, w.s.scalar(w.cfg.Eps)))
+	return w.scale(inverse, w.head(nodes.HeadRead, q, c))
+}
+
+func (w *mlstmUnroll) finish(steps []*gorgonia.Node, c, n, m *gorgonia.Node) (*gorgonia.Node, nodes.MLSTMState, error) {
+	b, nh := w.cfg.Batch, w.cfg.NumHeads
+	next := nodes.MLSTMState{C: w.shaped(c, b, nh, w.dqk, w.dhv), N: w.shaped(n, b, nh, w.dqk), M: m}
+	if w.err != nil {
+		return nil, next, w.err
+	}
+	h, err := nodes.StackTime(steps)
+	return h, next, err
+}

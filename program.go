@@ -1,0 +1,195 @@
+package xlstm
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// ProgramConfig says what a Program computes.
+type ProgramConfig struct {
+	// Batch is the number of sequences, Steps the number of tokens in each.
+	Batch, Steps int
+	// Loss computes the loss; Run then needs targets.
+	Loss bool
+	// Grad computes the loss and its gradients with respect to all parameters.
+	Grad bool
+	// Carry lets every run begin from the state that Run is given and write the
+	// new state back. Gradients do not flow into the state: backpropagation
+	// through time is truncated at the beginning of the run.
+	Carry bool
+	// FwdConfig's State is made by Carry and must be nil.
+	FwdConfig
+}
+
+// Program is a model compiled for one shape. It must be closed after use.
+type Program struct {
+	model   *Model
+	cfg     ProgramConfig
+	graph   *gorgonia.ExprGraph
+	machine gorgonia.VM
+	out     *Output
+	ids     *gorgonia.Node
+	targets *gorgonia.Node
+	loss    *gorgonia.Node
+	begin   *State
+	idsBuf  *tensor.Dense
+	tgtBuf  *tensor.Dense
+	keyBuf  *tensor.Dense
+}
+
+// Compile builds the model into a graph of its own and compiles it.
+func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
+	if cfg.Batch < 1 || cfg.Steps < 1 {
+		return nil, errors.Errorf("xlstm: a program for %d sequences of %d tokens; both must be at least 1", cfg.Batch, cfg.Steps)
+	}
+	if cfg.State != nil {
+		return nil, errors.New("xlstm: a program makes its own state; set Carry instead of State")
+	}
+	p := &Program{model: m, cfg: cfg, graph: gorgonia.NewGraph()}
+	if err := p.build(); err != nil {
+		return nil, errors.Wrapf(err, "xlstm: building a graph for %d sequences of %d tokens", cfg.Batch, cfg.Steps)
+	}
+	if err := nodes.Check(p.graph); err != nil {
+		return nil, err
+	}
+	prog, locs, err := gorgonia.Compile(p.graph)
+	if err != nil {
+		return nil, errors.Wrap(err, "xlstm: compiling the graph")
+	}
+	p.machine = gorgonia.NewTapeMachine(p.graph, gorgonia.WithPrecompiled(prog, locs))
+	return p, nil
+}
+
+func (p *Program) build() (err error) {
+	n := p.cfg.Batch * p.cfg.Steps
+	p.ids = idsInput(p.graph, "ids", n)
+	p.idsBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n))
+	fwd := p.cfg.FwdConfig
+	if p.cfg.Carry {
+		if p.begin, err = p.model.NewState(p.cfg.Batch); err != nil {
+			return err
+		}
+		if fwd.State, err = p.begin.inputs(p.graph, p.model); err != nil {
+			return err
+		}
+	}
+	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, fwd); err != nil {
+		return err
+	}
+	p.keyBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(2))
+	if !p.cfg.Loss && !p.cfg.Grad {
+		return nil
+	}
+	p.targets = idsInput(p.graph, "targets", n)
+	p.tgtBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n))
+	if p.loss, err = nodes.CrossEntropy(p.out.Logits, p.targets); err != nil || !p.cfg.Grad {
+		return err
+	}
+	_, err = gorgonia.Grad(p.loss, p.out.Model()...)
+	return err
+}
+
+// Run runs the program. inputs and, where the program computes a loss, targets
+// are B·T token ids, batch-major; a target of nodes.Ignored does not count. With
+// Carry the run begins from state, which may be nil for the start of a text, and
+// the state after the last token is written to it.
+func (p *Program) Run(inputs, targets []int, state *State) error {
+	if err := let(p.ids, p.idsBuf, inputs); err != nil {
+		return err
+	}
+	if p.targets != nil {
+		if err := let(p.targets, p.tgtBuf, targets); err != nil {
+			return err
+		}
+	}
+	if p.out.DropoutKey != nil {
+		if err := gorgonia.Let(p.out.DropoutKey, p.keyBuf); err != nil {
+			return err
+		}
+	}
+	if err := p.beginFrom(state); err != nil {
+		return err
+	}
+	p.machine.Reset()
+	if err := p.machine.RunAll(); err != nil {
+		return errors.Wrap(err, "xlstm: running the graph")
+	}
+	if p.cfg.Carry && state != nil {
+		return state.load(p.out.State)
+	}
+	return nil
+}
+
+func (p *Program) beginFrom(state *State) error {
+	switch {
+	case !p.cfg.Carry && state != nil:
+		return errors.New("xlstm: a state was given to a program that was compiled without Carry")
+	case !p.cfg.Carry:
+		return nil
+	case state == nil:
+		p.begin.Reset()
+		return nil
+	}
+	return p.begin.Set(state)
+}
+
+func let(n *gorgonia.Node, buf *tensor.Dense, ids []int) error {
+	to := buf.Data().([]int)
+	if len(ids) != len(to) {
+		return errors.Errorf("xlstm: %s holds %d token ids, the program was compiled for %d", n.Name(), len(ids), len(to))
+	}
+	copy(to, ids)
+	return gorgonia.Let(n, buf)
+}
+
+// SetDropout sets what dropout draws from in the next runs: a seed and the number
+// of the step. The same two numbers drop the same elements.
+func (p *Program) SetDropout(seed, step int) {
+	key := p.keyBuf.Data().([]int)
+	key[0], key[1] = seed, step
+}
+
+// Loss returns the loss of the last run: the mean cross entropy in nats over the
+// targets that count.
+func (p *Program) Loss() (float64, error) {
+	if p.loss == nil || p.loss.Value() == nil {
+		return 0, errors.New("xlstm: the program has no loss: compile it with Loss or Grad, and run it")
+	}
+	switch v := p.loss.Value().Data().(type) {
+	case float32:
+		return float64(v), nil
+	case float64:
+		return v, nil
+	default:
+		return 0, errors.Errorf("xlstm: the loss is a %T", v)
+	}
+}
+
+// Logits returns the logits of the last run, (B·T, V). They are valid until the
+// next run.
+func (p *Program) Logits() (*tensor.Dense, error) {
+	t, ok := p.out.Logits.Value().(*tensor.Dense)
+	if !ok {
+		return nil, errors.New("xlstm: the program has not been run")
+	}
+	return t, nil
+}
+
+// Model returns the parameters' nodes in this program's graph, in the order of
+// Model.Params. After a run with Grad, Grad of each gives its gradient.
+func (p *Program) Model() gorgonia.Nodes { return p.out.Model() }
+
+// ValueGrads returns what a gorgonia.Solver takes.
+func (p *Program) ValueGrads() []gorgonia.ValueGrad { return gorgonia.NodesToValueGrads(p.Model()) }
+
+// Graph returns the graph, to look at or to draw.
+func (p *Program) Graph() *gorgonia.ExprGraph { return p.graph }
+
+// States returns the nodes of the state after the last step, block by block.
+func (p *Program) States() []*layers.State { return p.out.State }
+
+// Close releases the machine.
+func (p *Program) Close() error { return p.machine.Close() }

@@ -1,0 +1,112 @@
+package xlstm
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/pkg/errors"
+)
+
+// SamplerConfig says how a token is drawn from logits.
+type SamplerConfig struct {
+	// Temperature divides the logits: below 1 is bolder, above 1 more random. 0
+	// always takes the most likely token.
+	Temperature float64
+	// TopK keeps the K most likely tokens; 0 keeps all.
+	TopK int
+	// TopP keeps the most likely tokens that together have at least this
+	// probability (Holtzman et al., 2020); 0 and 1 keep all.
+	TopP float64
+	// Seed of the draws.
+	Seed uint64
+}
+
+// Sampler draws tokens. The same seed and logits give the same tokens.
+type Sampler struct {
+	cfg   SamplerConfig
+	rng   *rand.Rand
+	order []int
+	probs []float64
+}
+
+// NewSampler returns a sampler; the error names the setting that makes no sense.
+func NewSampler(cfg SamplerConfig) (*Sampler, error) {
+	switch {
+	case cfg.Temperature < 0 || math.IsNaN(cfg.Temperature):
+		return nil, errors.Errorf("xlstm: a sampling temperature of %v; it must be at least 0", cfg.Temperature)
+	case cfg.TopK < 0:
+		return nil, errors.Errorf("xlstm: sampling from the top %d tokens; it must be positive, or 0 for all", cfg.TopK)
+	case cfg.TopP < 0 || cfg.TopP > 1 || math.IsNaN(cfg.TopP):
+		return nil, errors.Errorf("xlstm: sampling from a probability of %v; it must be between 0 and 1", cfg.TopP)
+	}
+	return &Sampler{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x5a3b1e))}, nil
+}
+
+// Sample draws a token.
+func (s *Sampler) Sample(logits []float64) (int, error) {
+	if err := s.rank(logits); err != nil {
+		return 0, err
+	}
+	if s.cfg.Temperature == 0 {
+		return s.order[0], nil
+	}
+	kept, total := s.keep(logits)
+	u := s.rng.Float64() * total
+	for i, p := range s.probs[:kept] {
+		if u -= p; u < 0 {
+			return s.order[i], nil
+		}
+	}
+	return s.order[kept-1], nil
+}
+
+// rank orders the tokens by falling logit, equal ones by number.
+func (s *Sampler) rank(logits []float64) error {
+	if len(logits) == 0 {
+		return errors.New("xlstm: sampling from no logits")
+	}
+	s.order = s.order[:0]
+	for i, v := range logits {
+		if math.IsNaN(v) || math.IsInf(v, 1) {
+			return errors.Errorf("xlstm: the logit of token %d is %v; the model has diverged", i, v)
+		}
+		s.order = append(s.order, i)
+	}
+	slices.SortFunc(s.order, func(a, b int) int {
+		switch {
+		case logits[a] > logits[b]:
+			return -1
+		case logits[a] < logits[b]:
+			return 1
+		}
+		return a - b
+	})
+	return nil
+}
+
+// keep fills probs with the unnormalised probabilities of the tokens that may be
+// drawn, and returns how many there are and their sum.
+func (s *Sampler) keep(logits []float64) (kept int, total float64) {
+	kept = len(s.order)
+	if s.cfg.TopK > 0 {
+		kept = min(kept, s.cfg.TopK)
+	}
+	s.probs = s.probs[:0]
+	top := logits[s.order[0]]
+	for _, t := range s.order[:kept] {
+		p := math.Exp((logits[t] - top) / s.cfg.Temperature)
+		s.probs = append(s.probs, p)
+		total += p
+	}
+	if s.cfg.TopP == 0 || s.cfg.TopP == 1 {
+		return kept, total
+	}
+	var sum float64
+	for i, p := range s.probs {
+		if sum += p; sum >= s.cfg.TopP*total {
+			return i + 1, sum
+		}
+	}
+	return kept, total
+}

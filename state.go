@@ -1,0 +1,145 @@
+package xlstm
+
+import (
+	"fmt"
+
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// State is a model's memory of what it has read, for a batch of texts. Its size
+// depends on the model alone, not on the length of the texts. All zero, it is
+// the state at the start of a text.
+type State struct {
+	batch   int
+	tensors []layers.Param
+}
+
+// NewState returns the state at the start, for batch texts.
+func (m *Model) NewState(batch int) (*State, error) {
+	if batch < 1 {
+		return nil, errors.Errorf("xlstm: a state for %d texts; it takes at least 1", batch)
+	}
+	st := &State{batch: batch}
+	add := func(block int, name string, shape ...int) {
+		t := tensor.New(tensor.Of(m.Dtype()), tensor.WithShape(shape...))
+		st.tensors = append(st.tensors, layers.Param{Name: fmt.Sprintf("block_%d.%s", block, name), Value: t})
+	}
+	for i := range m.cfg.NumBlocks {
+		if m.cfg.isSLSTM(i) {
+			if k := m.cfg.SLSTMBlock.SLSTM.Conv1dKernelSize; k > 0 {
+				add(i, "conv", batch, k, m.cfg.EmbeddingDim)
+			}
+			add(i, "slstm", 4, batch, m.cfg.EmbeddingDim)
+			continue
+		}
+		l := m.cfg.mlstm()
+		dh := l.InnerDim / l.NumHeads
+		add(i, "conv", batch, l.ConvKernel, l.InnerDim)
+		add(i, "mlstm_c", batch, l.NumHeads, dh, dh)
+		add(i, "mlstm_n", batch, l.NumHeads, dh)
+		add(i, "mlstm_m", batch, l.NumHeads)
+	}
+	return st, nil
+}
+
+// Batch returns the number of texts.
+func (s *State) Batch() int { return s.batch }
+
+// Tensors returns the parts of the state: for block i "block_i.conv" (B, K, D),
+// the convolution's last inputs, newest last; for an mLSTM block
+// "block_i.mlstm_c" (B, NH, DH, DH), key's index first, with keys scaled by
+// 1/√DH, "block_i.mlstm_n" (B, NH, DH) and "block_i.mlstm_m" (B, NH); for an
+// sLSTM block "block_i.slstm" (4, B, D), the slices y, c, n, m. The tensors are
+// the state's own.
+func (s *State) Tensors() []layers.Param { return append([]layers.Param(nil), s.tensors...) }
+
+// Reset makes it the state at the start.
+func (s *State) Reset() {
+	for _, t := range s.tensors {
+		t.Value.Zero()
+	}
+}
+
+// Clone returns a copy that shares nothing with s.
+func (s *State) Clone() *State {
+	c := &State{batch: s.batch}
+	for _, t := range s.tensors {
+		c.tensors = append(c.tensors, layers.Param{Name: t.Name, Value: t.Value.Clone().(*tensor.Dense)})
+	}
+	return c
+}
+
+// inputs adds an input node for every part of the state, bound to its tensor,
+// and returns them block by block.
+func (s *State) inputs(g *gorgonia.ExprGraph, m *Model) ([]*layers.State, error) {
+	k := 0
+	next := func() *gorgonia.Node {
+		t := s.tensors[k]
+		k++
+		return gorgonia.NewTensor(g, m.Dtype(), t.Value.Dims(), gorgonia.WithShape(t.Value.Shape()...),
+			gorgonia.WithName("state."+t.Name), gorgonia.WithValue(t.Value))
+	}
+	var states []*layers.State
+	for i := range m.cfg.NumBlocks {
+		st := &layers.State{}
+		if m.cfg.isSLSTM(i) {
+			if m.cfg.SLSTMBlock.SLSTM.Conv1dKernelSize > 0 {
+				st.Conv = next()
+			}
+			st.SLSTM = next()
+		} else {
+			st.Conv, st.C, st.N, st.M = next(), next(), next(), next()
+		}
+		states = append(states, st)
+	}
+	return states, nil
+}
+
+// load copies the values that the nodes of a graph hold after a run.
+func (s *State) load(states []*layers.State) error {
+	k := 0
+	for _, st := range states {
+		for _, n := range st.Nodes() {
+			if err := copyFrom(s.tensors[k], n.Value()); err != nil {
+				return err
+			}
+			k++
+		}
+	}
+	return nil
+}
+
+// Set copies another state of the same model into s.
+func (s *State) Set(other *State) error {
+	if other.batch != s.batch || len(other.tensors) != len(s.tensors) {
+		return errors.Errorf("xlstm: a state for %d texts and %d parts does not fit one for %d and %d", other.batch, len(other.tensors), s.batch, len(s.tensors))
+	}
+	for i, t := range s.tensors {
+		if err := copyFrom(t, other.tensors[i].Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyFrom copies the elements of v, which lie in row-major order.
+func copyFrom(dst layers.Param, v gorgonia.Value) error {
+	if v != nil {
+		switch from := v.Data().(type) {
+		case []float32:
+			if to, ok := dst.Value.Data().([]float32); ok && len(to) == len(from) {
+				copy(to, from)
+				return nil
+			}
+		case []float64:
+			if to, ok := dst.Value.Data().([]float64); ok && len(to) == len(from) {
+				copy(to, from)
+				return nil
+			}
+		}
+	}
+	return errors.Errorf("xlstm: the state's %s does not fit shape %v of %v", dst.Name, dst.Value.Shape(), dst.Value.Dtype())
+}

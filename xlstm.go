@@ -1,0 +1,221 @@
+// Package xlstm is xLSTM (Beck et al., 2024) as a Gorgonia model: language models
+// of sLSTM and mLSTM blocks whose layers are graph nodes, trained and run by the
+// tape machine.
+//
+// A Model is a configuration and its parameters. Fwd builds it into a graph of
+// one's own; Compile makes a Program of it, a graph compiled for one shape that
+// runs forward, and backward if asked; NewGenerator makes what reads a prompt
+// and writes on, in constant memory and time per token.
+//
+//	cfg := xlstm.DefaultConfig()
+//	cfg.VocabSize, cfg.NumBlocks, cfg.SLSTMAt = 65, 4, xlstm.Blocks(1)
+//	m, err := xlstm.New(cfg)
+//	p, err := m.Compile(xlstm.ProgramConfig{Batch: 16, Steps: 256, Grad: true})
+//	err = p.Run(inputs, targets, nil)
+//	err = solver.Step(p.ValueGrads())
+//
+// # State
+//
+// Between two runs a model's memory is a State: of constant size, however long
+// the text was. A text that is cut anywhere and continued from its state gives
+// the same results as the whole, and the context length in a configuration is a
+// default, never a limit.
+//
+// # Fidelity
+//
+// Names, shapes, initialisation and numbers are those of the official
+// implementation. Gradients are exact: through the mLSTM's normaliser, which the
+// official kernels treat as a constant, through the stabilisers, and through
+// the state.
+package xlstm
+
+import (
+	"fmt"
+
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Model is a language model: a configuration and its parameters. All graphs that
+// are built of it share the parameters; they must not run at the same time.
+type Model struct {
+	cfg   Config
+	store *layers.Store
+}
+
+// Option is an option of New.
+type Option func(*options)
+
+type options struct {
+	dtype tensor.Dtype
+	seed  uint64
+}
+
+// WithSeed sets the seed of the initialisation; the default is 1.
+func WithSeed(seed uint64) Option { return func(o *options) { o.seed = seed } }
+
+// WithDtype sets the element type, tensor.Float32 (the default) or
+// tensor.Float64.
+func WithDtype(dt tensor.Dtype) Option { return func(o *options) { o.dtype = dt } }
+
+// New returns a model with freshly initialised parameters. The error names the
+// field of the configuration that makes no sense.
+func New(cfg Config, opts ...Option) (*Model, error) {
+	o := options{dtype: tensor.Float32, seed: 1}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, errors.Wrap(err, "xlstm: configuration")
+	}
+	store, err := layers.NewStore(o.dtype, o.seed)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{cfg: cfg, store: store}
+	// Building any graph makes all parameters.
+	g := gorgonia.NewGraph()
+	_, err = m.Fwd(g, 1, idsInput(g, "ids", 1), FwdConfig{})
+	return m, err
+}
+
+// Config returns the model's configuration.
+func (m *Model) Config() Config { return m.cfg }
+
+// Dtype returns the element type of the parameters.
+func (m *Model) Dtype() tensor.Dtype { return m.store.Dtype() }
+
+// Params returns the parameters by their official names, in a stable order. The
+// tensors are the model's own: writing to them changes the model.
+func (m *Model) Params() []layers.Param { return m.store.Params() }
+
+// Param returns the parameter of that name.
+func (m *Model) Param(name string) (*tensor.Dense, bool) {
+	p, ok := m.store.Get(name)
+	return p.Value, ok
+}
+
+// NumParams returns the number of elements of all parameters; a tied head counts
+// once.
+func (m *Model) NumParams() int { return m.store.Size() }
+
+// idsInput adds an input for n token ids.
+func idsInput(g *gorgonia.ExprGraph, name string, n int) *gorgonia.Node {
+	return gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(n), gorgonia.WithName(name))
+}
+
+// FwdConfig says how a model is built into a graph.
+type FwdConfig struct {
+	// State has an entry for every block, the state to begin from; nil for the
+	// start of a text.
+	State []*layers.State
+	// Training switches dropout on.
+	Training bool
+	// Form and Chunk say how the mLSTM cells are computed; see nodes.MLSTMConfig.
+	Form  nodes.Form
+	Chunk int
+	// Symbolic builds the cells step by step out of primitives; see package
+	// layers.
+	Symbolic bool
+}
+
+// Output is a model built into a graph.
+type Output struct {
+	// Logits is (B·T, V), batch-major.
+	Logits *gorgonia.Node
+	// State has an entry for every block, the state after the last step.
+	State []*layers.State
+	// DropoutKey is the input that dropout draws from, nil without dropout; see
+	// nodes.DropoutKey.
+	DropoutKey *gorgonia.Node
+	learnables gorgonia.Nodes
+}
+
+// Model returns the parameters' nodes in the graph, in the order of
+// Model.Params: what gorgonia.Grad and solvers take.
+func (o *Output) Model() gorgonia.Nodes { return o.learnables }
+
+// Fwd builds the model into graph g, for batch sequences whose token ids are
+// given as one vector of B·T integers, batch-major.
+func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd FwdConfig) (*Output, error) {
+	s := layers.NewScope(g, m.store, batch)
+	out := &Output{}
+	if fwd.Training && m.cfg.Dropout > 0 {
+		out.DropoutKey = s.Training()
+	}
+	if fwd.State != nil && len(fwd.State) != m.cfg.NumBlocks {
+		return nil, errors.Errorf("xlstm: a state of %d blocks for a model of %d", len(fwd.State), m.cfg.NumBlocks)
+	}
+	embedding, err := layers.NewEmbedding(s.Sub("token_embedding"), m.cfg.VocabSize, m.cfg.EmbeddingDim, layers.Small(m.cfg.EmbeddingDim))
+	if err != nil {
+		return nil, err
+	}
+	x, err := embedding.Fwd(ids)
+	if err != nil {
+		return nil, err
+	}
+	if m.cfg.AddEmbeddingDropout {
+		if x, err = s.Sub("token_embedding").Dropout(x, m.cfg.Dropout); err != nil {
+			return nil, err
+		}
+	}
+	if x, err = m.stack(s.Sub("xlstm_block_stack"), x, fwd, out); err != nil {
+		return nil, err
+	}
+	out.Logits, err = m.head(s.Sub("lm_head"), x, embedding.Weight)
+	out.learnables = s.Learnables()
+	return out, err
+}
+
+// stack builds the blocks and the norm behind them.
+func (m *Model) stack(s layers.Scope, x *gorgonia.Node, fwd FwdConfig, out *Output) (*gorgonia.Node, error) {
+	for i := range m.cfg.NumBlocks {
+		block, err := m.block(s.Sub(fmt.Sprintf("blocks.%d", i)), i, fwd)
+		if err != nil {
+			return nil, err
+		}
+		var state, next *layers.State
+		if fwd.State != nil {
+			state = fwd.State[i]
+		}
+		if x, next, err = block.Fwd(x, state); err != nil {
+			return nil, err
+		}
+		out.State = append(out.State, next)
+	}
+	if !m.cfg.AddPostBlocksNorm {
+		return x, nil
+	}
+	norm, err := layers.NewNorm(s.Sub("post_blocks_norm"), m.cfg.EmbeddingDim, 1, true)
+	if err != nil {
+		return nil, err
+	}
+	return norm.Fwd(x)
+}
+
+func (m *Model) block(s layers.Scope, i int, fwd FwdConfig) (*layers.Block, error) {
+	if m.cfg.isSLSTM(i) {
+		cfg := m.cfg.slstm(i)
+		cfg.Symbolic = fwd.Symbolic
+		return layers.NewSLSTMBlock(s, cfg, m.cfg.feedForward())
+	}
+	cfg := m.cfg.mlstm()
+	cfg.Form, cfg.Chunk, cfg.Symbolic = fwd.Form, fwd.Chunk, fwd.Symbolic
+	return layers.NewMLSTMBlock(s, cfg)
+}
+
+// head maps the residual stream to logits, with the embedding if weights are
+// tied.
+func (m *Model) head(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Node, error) {
+	if m.cfg.TieWeights {
+		return nodes.Linear(x, embedding, nil)
+	}
+	l, err := layers.NewLinear(s, m.cfg.EmbeddingDim, m.cfg.VocabSize, false, layers.Small(m.cfg.EmbeddingDim))
+	if err != nil {
+		return nil, err
+	}
+	return l.Fwd(x)
+}
