@@ -36,6 +36,9 @@ func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h [
 		var release func()
 		b.mlstmWork, release = newMLSTMWork[F](s)
 		defer release()
+		sums, releaseSums := scratch[float64](3 * s.chunk())
+		defer releaseSums()
+		b.cross, b.fromState, b.carried = sums[:s.chunk()], sums[s.chunk():2*s.chunk()], sums[2*s.chunk():]
 		b.run(state, last, dLast, grads.State, item)
 	})
 }
@@ -48,6 +51,10 @@ type mlstmBack[F Float] struct {
 	h, dh              []F
 	dq, dk, dv, di, df []F
 	rest               float64 // what the stabiliser still has to hand back
+	// Gradients of logarithms of shares, per step of a chunk: of the pairs that
+	// the step's forget gate lies between, of the initial state in the step's row,
+	// and of the step's input in the final state.
+	cross, fromState, carried []float64
 }
 
 func (b *mlstmBack[F]) run(state, last, dLast, dState MLSTMState[F], item int) {
@@ -62,23 +69,23 @@ func (b *mlstmBack[F]) run(state, last, dLast, dState MLSTMState[F], item int) {
 	dc, dn := states[per*chunks:][:size], states[per*chunks+size:][:b.DQK]
 	clear(dc)
 	clear(dn)
-	cNew, nNew, _ := mlstmHead(b.MLSTM, last, item)
 	if dLast.C != nil {
+		c, n, _ := mlstmHead(b.MLSTM, last, item)
 		gc, gn, gm := mlstmHead(b.MLSTM, dLast, item)
 		copy(dc, gc)
 		copy(dn, gn)
-		b.rest = float64(gm[0]) - dot64(cNew, dc) - dot64(nNew, dn)
+		b.rest = float64(gm[0]) - dot64(c, dc) - dot64(n, dn)
 	}
 	for k := chunks - 1; k >= 0; k-- {
 		c, n := states[per*k:][:size], states[per*k+size:][:b.DQK]
-		b.chunkBack(k*b.chunk(), ms[k], c, n, cNew, nNew, dc, dn)
-		cNew, nNew = c, n
+		b.chunkBack(k*b.chunk(), ms[k], c, n, dc, dn)
 	}
 	if dState.C != nil {
 		gc, gn, gm := mlstmHead(b.MLSTM, dState, item)
 		copy(gc, dc)
 		copy(gn, dn)
-		gm[0] = F(b.rest + dot64(cNew, dc) + dot64(nNew, dn))
+		c, n := states[:size], states[size:per]
+		gm[0] = F(b.rest + dot64(c, dc) + dot64(n, dn))
 	}
 }
 
@@ -101,29 +108,28 @@ func (b *mlstmBack[F]) replay(state MLSTMState[F], states []F, ms []float64, ite
 	}
 }
 
-// chunkBack takes the chunk at t0 back: c, n are the state before it, cNew, nNew
-// after it, and dc, dn the gradients of the latter, which it turns into those of
-// the former.
-func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, c, n, cNew, nNew, dc, dn []F) {
+// chunkBack takes the chunk at t0 back: c, n are the state before it, dc, dn the
+// gradients of the state after it, which it turns into those of the former.
+func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, c, n, dc, dn []F) {
 	l := min(b.chunk(), b.T-t0)
 	mlstmLoadGates(&b.gates, b.in, t0, l, m0)
 	b.clearRows(t0, l)
-	final := dot64(cNew, dc) + dot64(nNew, dn)
-	if b.dh == nil {
-		b.carryBack(t0, l, dc, dn)
-		b.scaleState(l, dc, dn)
-	} else {
+	if b.dh != nil {
 		mlstmScores(b.MLSTM, b.in, t0, l, b.mlstmWork, n, true)
 		b.rowsBack(t0, l)
 		b.intraBack(t0, l)
-		b.carryBack(t0, l, dc, dn)
-		b.scaleState(l, dc, dn)
+	}
+	b.carryBack(t0, l, dc, dn)
+	kept := b.keepBack(l, c, n, dc, dn)
+	if b.dh != nil {
 		b.interBack(t0, l, c, n, dc, dn)
 	}
-	b.gatesBack(t0, l, final)
+	b.gatesBack(t0, l, kept)
 }
 
 func (b *mlstmBack[F]) clearRows(t0, l int) {
+	clear(b.cross)
+	clear(b.fromState)
 	for t := t0; t < t0+l; t++ {
 		clear(b.dq[t*b.in.ldq:][:b.DQK])
 		clear(b.dk[t*b.in.ldq:][:b.DQK])
@@ -160,7 +166,11 @@ func (b *mlstmBack[F]) intraBack(t0, l int) {
 	for i := range l {
 		row, d := b.p[i*l:(i+1)*l], b.d[i*l:(i+1)*l]
 		for j := range i + 1 {
-			row[j] = (row[j] + b.den[i]) * d[j]
+			row[j] += b.den[i]
+		}
+		b.crossings(i, row, b.a[i*l:(i+1)*l])
+		for j := range i + 1 {
+			row[j] *= d[j]
 		}
 		clear(row[i+1:])
 	}
@@ -168,6 +178,19 @@ func (b *mlstmBack[F]) intraBack(t0, l int) {
 	Gemm(false, false, l, b.DQK, l, scale, b.p, l, k, in.ldq, 0, dq, in.ldq)
 	Gemm(true, false, l, b.DQK, l, scale, b.p, l, q, in.ldq, 0, dk, in.ldq)
 	Gemm(true, false, l, b.DHV, l, 1, b.a, l, b.v, b.DHV, 0, dv, in.ldv)
+}
+
+// crossings adds row i's share of the forget gates' gradients: log σ(f~_t) is in
+// D_ij exactly where j < t ≤ i, so its gradient is the sum of the W_ij = δA_ij·A_ij
+// over those pairs. Sums of such pairs alone keep all digits; the shorter
+// Σ_{s≥t}(q_s·δq_s − k_s·δk_s) is the same number with everything else in it
+// twice, and where the gates forget, the rest is all there is.
+func (b *mlstmBack[F]) crossings(i int, dA, a []F) {
+	var sum float64
+	for t := 1; t <= i; t++ {
+		sum += float64(dA[t-1] * a[t-1])
+		b.cross[t] += sum
+	}
 }
 
 // carryBack handles what flows from the chunk's inputs into its final state.
@@ -179,16 +202,21 @@ func (b *mlstmBack[F]) carryBack(t0, l int, dc, dn []F) {
 	Gemm(false, true, l, b.DQK, b.DHV, 1, in.v[t0*in.ldv:], in.ldv, dc, b.DHV, 0, b.qk, b.DQK)
 	for j := range l {
 		share := F(b.gates.carry(j, l) * b.ScaleK)
-		dk := b.dk[(t0+j)*in.ldq:][:b.DQK]
-		axpy(share, b.qk[j*b.DQK:(j+1)*b.DQK], dk)
-		axpy(share, dn, dk)
+		row := b.qk[j*b.DQK : (j+1)*b.DQK]
+		axpy(1, dn, row)
+		axpy(share, row, b.dk[(t0+j)*in.ldq:][:b.DQK])
+		b.carried[j] = float64(share) * dot64(in.k[(t0+j)*in.ldq:][:b.DQK], row)
 	}
 }
 
-func (b *mlstmBack[F]) scaleState(l int, dc, dn []F) {
-	keep := F(b.gates.keep(l))
-	scaleTo(keep, dc, dc)
-	scaleTo(keep, dn, dn)
+// keepBack takes dc, dn over what is left of the initial state, and returns the
+// gradient of the logarithm of that factor.
+func (b *mlstmBack[F]) keepBack(l int, c, n, dc, dn []F) float64 {
+	keep := b.gates.keep(l)
+	kept := keep * (dot64(c, dc) + dot64(n, dn))
+	scaleTo(F(keep), dc, dc)
+	scaleTo(F(keep), dn, dn)
+	return kept
 }
 
 // interBack handles what flows from the chunk's initial state into its rows.
@@ -203,26 +231,30 @@ func (b *mlstmBack[F]) interBack(t0, l int, c, n, dc, dn []F) {
 	Gemm(false, true, l, b.DQK, b.DHV, 1, b.v, b.DHV, c, b.DHV, 0, b.qk, b.DQK)
 	for i := range l {
 		share := F(b.gates.inter(i) * b.ScaleQ)
-		dq := b.dq[(t0+i)*in.ldq:][:b.DQK]
-		axpy(share, b.qk[i*b.DQK:(i+1)*b.DQK], dq)
-		axpy(share*b.den[i], n, dq)
+		row := b.qk[i*b.DQK : (i+1)*b.DQK]
+		axpy(b.den[i], n, row)
+		axpy(share, row, b.dq[(t0+i)*in.ldq:][:b.DQK])
+		b.fromState[i] = float64(share) * dot64(in.q[(t0+i)*in.ldq:][:b.DQK], row)
 	}
 }
 
-// gatesBack computes the gate gradients, last step first:
-//
-//	δi~_t = k_t·δk_t
-//	δ(log f)_t = Σ_{s≥t}(q_s·δq_s − k_s·δk_s) + ⟨C_new,δC_new⟩ + ⟨n_new,δn_new⟩
-//
-// each plus the stabiliser's remainder where it passes.
-func (b *mlstmBack[F]) gatesBack(t0, l int, sum float64) {
+// gatesBack computes the gate gradients, last step first. δi~_t = k_t·δk_t. The
+// gradient of log σ(f~_t) is the sum over all that it scales: the pairs across t,
+// the initial state's share in the rows from t on, the earlier inputs' share in
+// the final state, and what is kept of the initial state in the final one. Each
+// gets the stabiliser's remainder where it passes.
+func (b *mlstmBack[F]) gatesBack(t0, l int, kept float64) {
 	in := b.in
+	for j := range l {
+		// carried becomes what the steps before j carry.
+		kept, b.carried[j] = kept+b.carried[j], kept
+	}
+	var late float64
 	for j := l - 1; j >= 0; j-- {
 		t := t0 + j
-		kdk := dot64(in.k[t*in.ldq:][:b.DQK], b.dk[t*in.ldq:][:b.DQK])
-		sum += dot64(in.q[t*in.ldq:][:b.DQK], b.dq[t*in.ldq:][:b.DQK]) - kdk
+		late += b.fromState[j]
 		b.rest += float64(b.di[t*in.ldg])
-		di, dlf := kdk, sum
+		di, dlf := dot64(in.k[t*in.ldq:][:b.DQK], b.dk[t*in.ldq:][:b.DQK]), b.cross[j]+late+b.carried[j]
 		if b.gates.forgets(j) {
 			dlf += b.rest
 		} else {

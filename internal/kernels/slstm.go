@@ -76,8 +76,9 @@ func slstmStep[F Float](s SLSTM, h, b0, b1, t int, x [4][]F, r, bias, y, newStat
 		for j := range s.DH {
 			col := h*s.DH + j
 			at, st := (b*s.T+t)*d+col, b*d+col
-			it := float64(p[j] + x[0][at] + bias[col])
-			ft := float64(p[s.DH+j] + x[1][at] + bias[d+col])
+			// Gates may be large; their sums must not cost digits of the exponentials.
+			it := float64(p[j]) + float64(x[0][at]) + float64(bias[col])
+			ft := float64(p[s.DH+j]) + float64(x[1][at]) + float64(bias[d+col])
 			z := tanh(p[2*s.DH+j] + x[2][at] + bias[2*d+col])
 			o := sigmoid(p[3*s.DH+j] + x[3][at] + bias[3*d+col])
 			lf := logSigmoid(ft) + float64(sm[st])
