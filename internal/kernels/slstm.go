@@ -86,10 +86,11 @@ func slstmStep[F Float](s SLSTM, h, b0, b1, t int, x [4][]F, r, bias, y, newStat
 			if sn[st] != 0 {
 				m = math.Max(lf, it)
 			}
-			// The stored stabiliser is rounded; the gates must refer to it.
+			// The stored stabiliser is rounded; the gates must refer to it, though
+			// the larger may then pass 1 by as much.
 			sm[st] = F(m)
 			m = float64(sm[st])
-			ig, fg := F(min(math.Exp(it-m), 1)), F(min(math.Exp(lf-m), 1))
+			ig, fg := F(math.Exp(it-m)), F(math.Exp(lf-m))
 			sc[st] = fg*sc[st] + ig*z
 			sn[st] = fg*sn[st] + ig
 			sy[st] = o * sc[st] / sn[st]
@@ -187,7 +188,7 @@ func slstmStepBack[F Float](s SLSTM, h, b0, b1, t int, r, state, y []F, tape SLS
 			dn := gn[st] - y[at]*dyt/tape.N[at]
 			di := ig * (dc*z + dn)
 			dlf := fg * (dc*cPrev + dn*nPrev)
-			// The gate on the side of the maximum is 1, the other at most 1.
+			// The larger gate is the one on the side of the maximum.
 			if fg >= ig && nPrev != 0 {
 				dlf += rest[st]
 			} else {
