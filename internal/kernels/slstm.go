@@ -82,9 +82,9 @@ func slstmStep[F Float](s SLSTM, h, b0, b1, t int, x [4][]F, r, bias, y, newStat
 			z := tanh(p[2*s.DH+j] + x[2][at] + bias[2*d+col])
 			o := sigmoid(p[3*s.DH+j] + x[3][at] + bias[3*d+col])
 			lf := logSigmoid(ft) + float64(sm[st])
-			m := it
-			if sn[st] != 0 {
-				m = math.Max(lf, it)
+			m := math.Max(lf, it)
+			if sn[st] == 0 { // nothing to keep, and nothing to keep finite
+				m, lf = it, math.Min(lf, it)
 			}
 			// The stored stabiliser is rounded; the gates must refer to it, though
 			// the larger may then pass 1 by as much.
