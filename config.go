@@ -188,7 +188,13 @@ func defaultFeedForward() *FeedForwardConfig {
 // there. Fields that mean something on a GPU alone, and those whose names begin
 // with an underscore, are passed over; any other unknown field is an error. The
 // configuration is validated.
-func ParseConfig(data []byte) (Config, error) {
+func ParseConfig(data []byte) (Config, error) { return parseConfig(data, 0) }
+
+// ParseConfigFor is ParseConfig for a vocabulary of the given size, which
+// replaces vocab_size.
+func ParseConfigFor(data []byte, vocab int) (Config, error) { return parseConfig(data, vocab) }
+
+func parseConfig(data []byte, vocab int) (Config, error) {
 	cfg := DefaultConfig()
 	cfg.MLSTMBlock, cfg.SLSTMBlock = nil, nil
 	if err := json.Unmarshal(data, &cfg); err != nil {
@@ -196,6 +202,9 @@ func ParseConfig(data []byte) (Config, error) {
 	}
 	if cfg.MLSTMBlock == nil {
 		cfg.SLSTMAt = AllBlocks()
+	}
+	if vocab > 0 {
+		cfg.VocabSize = vocab
 	}
 	return cfg, cfg.Validate()
 }

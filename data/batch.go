@@ -32,6 +32,18 @@ type Batch struct {
 	Fresh bool
 }
 
+// Counted returns the number of targets that are not Ignore: the weight of the
+// batch's mean loss in the mean over several batches.
+func (b Batch) Counted() int {
+	n := 0
+	for _, t := range b.Targets {
+		if t != Ignore {
+			n++
+		}
+	}
+	return n
+}
+
 // Batcher yields an endless sequence of batches of one shape.
 //
 // Batchers are not safe for use by several goroutines at once.

@@ -41,6 +41,9 @@ func NewMLSTM(s Scope, cfg MLSTMConfig) (*MLSTM, error) {
 	if inner < 1 || cfg.NumHeads < 1 || cfg.QKVBlock < 1 || inner%cfg.NumHeads != 0 || inner%cfg.QKVBlock != 0 {
 		return nil, errors.Errorf("layers: mLSTM: an inner width of %d is not a multiple of %d heads and of blocks of %d", inner, cfg.NumHeads, cfg.QKVBlock)
 	}
+	if d < 1 {
+		return nil, errors.Errorf("layers: mLSTM: an embedding width of %d; it must be at least 1", d)
+	}
 	if cfg.ConvKernel < 1 {
 		return nil, errors.Errorf("layers: mLSTM: a convolution of %d steps; it needs at least 1", cfg.ConvKernel)
 	}

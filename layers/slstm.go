@@ -57,6 +57,9 @@ func NewSLSTM(s Scope, cfg SLSTMConfig) (*SLSTM, error) {
 	if d < 1 || nh < 1 || d%nh != 0 {
 		return nil, errors.Errorf("layers: sLSTM: a width of %d is not a multiple of %d heads", d, nh)
 	}
+	if cfg.ConvKernel < 0 {
+		return nil, errors.Errorf("layers: sLSTM: a convolution of %d steps; 0 means none", cfg.ConvKernel)
+	}
 	l := &SLSTM{s: s, cfg: cfg}
 	var err error
 	if cfg.ConvKernel > 0 {

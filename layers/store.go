@@ -66,6 +66,11 @@ func (s *Store) param(name string, init Init, shape []int) (*tensor.Dense, error
 		}
 		return p.Value, nil
 	}
+	for _, n := range shape {
+		if n < 1 {
+			return nil, errors.Errorf("layers: parameter %s cannot have shape %v", name, tensor.Shape(shape))
+		}
+	}
 	h := fnv.New64a()
 	h.Write([]byte(name))
 	values := make([]float64, tensor.Shape(shape).TotalSize())

@@ -147,7 +147,7 @@ func sameShape(opName string, ns ...*gorgonia.Node) error {
 // SoftCap returns cap·tanh(x/cap), which keeps xLSTM-7B's gates (cap 15) and
 // logits (cap 30) within ±cap.
 func SoftCap(x *gorgonia.Node, limit float64) (*gorgonia.Node, error) {
-	if x == nil || limit <= 0 {
+	if x == nil || !(limit > 0) {
 		return nil, errors.Errorf("nodes: SoftCap needs an input and a positive cap, got %v", limit)
 	}
 	attrs := fmt.Sprint(limit)

@@ -22,7 +22,7 @@ func DropoutKey(g *gorgonia.ExprGraph) *gorgonia.Node {
 // and from the element's index: a run that is resumed with its key drops what
 // the unbroken run drops.
 func Dropout(x, key *gorgonia.Node, id uint64, rate float64) (*gorgonia.Node, error) {
-	if x == nil || rate < 0 || rate >= 1 {
+	if x == nil || !(rate >= 0 && rate < 1) {
 		return nil, errors.Errorf("nodes: Dropout needs an input and a rate in [0, 1), got %v", rate)
 	}
 	if err := firstError(wantShape("Dropout", "key", key, 2), wantInts("Dropout", key)); err != nil {

@@ -30,7 +30,11 @@ func Embedding(ids, w *gorgonia.Node) (*gorgonia.Node, error) {
 	}, ids, w)
 }
 
+// wantInts reports an input that does not hold integers.
 func wantInts(opName string, n *gorgonia.Node) error {
+	if n == nil {
+		return errors.Errorf("nodes: %s needs ids", opName)
+	}
 	if n.Dtype() != tensor.Int {
 		return errors.Errorf("nodes: %s takes ids of dtype int, got %v", opName, n.Dtype())
 	}

@@ -18,7 +18,10 @@ type blocks struct{ n, heads, a, b int }
 
 func newBlocks(opName string, heads int, a, b *gorgonia.Node) (blocks, error) {
 	s := blocks{heads: heads}
-	if err := firstError(wantShape(opName, "first input", a, -1, -1), wantShape(opName, "second input", b, a.Shape()[0], -1)); err != nil {
+	if err := wantShape(opName, "first input", a, -1, -1); err != nil {
+		return s, err
+	}
+	if err := wantShape(opName, "second input", b, a.Shape()[0], -1); err != nil {
 		return s, err
 	}
 	s.n = a.Shape()[0]

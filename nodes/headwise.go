@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -29,6 +30,9 @@ func RecurrentLinear(y, r *gorgonia.Node, gate int) (*gorgonia.Node, error) {
 	dh := r.Shape()[2]
 	if err := wantShape("RecurrentLinear", "r", r, -1, 4*dh, dh); err != nil {
 		return nil, err
+	}
+	if gate < 0 || gate > 3 {
+		return nil, errors.Errorf("nodes: RecurrentLinear: there is no gate %d; 0 … 3 is i, f, z, o", gate)
 	}
 	return headwise(y, r, nil, gate*dh, dh)
 }

@@ -63,6 +63,11 @@ func newLinearSpec(xs []*gorgonia.Node, w, b *gorgonia.Node, widths []int) (line
 	if len(xs) == 0 || len(widths) == 0 {
 		return s, errors.New("nodes: a linear map needs an input and an output")
 	}
+	for _, width := range widths {
+		if width < 1 {
+			return s, errors.Errorf("nodes: Linear: an output of width %d", width)
+		}
+	}
 	for i, x := range xs {
 		if err := wantShape("Linear", fmt.Sprintf("x[%d]", i), x, -1, -1); err != nil {
 			return s, err

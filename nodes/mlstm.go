@@ -89,12 +89,15 @@ func MLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) (h 
 }
 
 func newMLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) (s kernels.MLSTM, err error) {
+	if cfg.Form < Chunkwise || cfg.Form > Recurrent {
+		return s, errors.Errorf("nodes: MLSTM: there is no form %d", cfg.Form)
+	}
 	if err := firstError(sameShape("MLSTM", q, k), sameShape("MLSTM", i, f), wantShape("MLSTM", "q", q, -1, -1), wantRows("MLSTM", q, cfg.Batch)); err != nil {
 		return s, err
 	}
 	rows := q.Shape()[0]
 	if err := firstError(wantShape("MLSTM", "v", v, rows, -1), wantShape("MLSTM", "i", i, rows, cfg.NumHeads),
-		wantHeads("MLSTM", q.Shape()[1], cfg.NumHeads), wantHeads("MLSTM", v.Shape()[1], cfg.NumHeads)); err != nil {
+		wantHeads("MLSTM", q, cfg.NumHeads), wantHeads("MLSTM", v, cfg.NumHeads)); err != nil {
 		return s, err
 	}
 	s = kernels.MLSTM{
@@ -124,9 +127,12 @@ func newMLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) 
 	return s, firstError(wantShape("MLSTM", "C", state.C, s.B, s.NH, s.DQK, s.DHV), wantShape("MLSTM", "N", state.N, s.B, s.NH, s.DQK), wantShape("MLSTM", "M", state.M, s.B, s.NH))
 }
 
-// wantHeads reports a width that the heads do not divide.
-func wantHeads(opName string, width, heads int) error {
-	if heads < 1 || width%heads != 0 {
+// wantHeads reports a matrix whose width the heads do not divide.
+func wantHeads(opName string, x *gorgonia.Node, heads int) error {
+	if x == nil || len(x.Shape()) != 2 {
+		return errors.Errorf("nodes: %s needs a matrix", opName)
+	}
+	if width := x.Shape()[1]; heads < 1 || width%heads != 0 {
 		return errors.Errorf("nodes: %s: width %d is not a multiple of %d heads", opName, width, heads)
 	}
 	return nil

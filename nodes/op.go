@@ -241,6 +241,9 @@ func wantShape(opName, name string, n *gorgonia.Node, want ...int) error {
 
 // wantRows reports a number of rows that is no multiple of the batch.
 func wantRows(opName string, x *gorgonia.Node, batch int) error {
+	if x == nil || len(x.Shape()) == 0 {
+		return errors.Errorf("nodes: %s needs rows", opName)
+	}
 	if rows := x.Shape()[0]; batch < 1 || rows%batch != 0 {
 		return errors.Errorf("nodes: %s: %d rows are not a multiple of a batch of %d", opName, rows, batch)
 	}

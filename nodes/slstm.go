@@ -69,7 +69,7 @@ func SLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (y, newSt
 
 func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (kernels.SLSTM, error) {
 	var s kernels.SLSTM
-	if err := firstError(sameShape("SLSTM", i, f, z, o), wantShape("SLSTM", "i", i, -1, -1), wantRows("SLSTM", i, cfg.Batch), wantHeads("SLSTM", i.Shape()[1], cfg.NumHeads)); err != nil {
+	if err := firstError(sameShape("SLSTM", i, f, z, o), wantShape("SLSTM", "i", i, -1, -1), wantRows("SLSTM", i, cfg.Batch), wantHeads("SLSTM", i, cfg.NumHeads)); err != nil {
 		return s, err
 	}
 	rows, d := i.Shape()[0], i.Shape()[1]

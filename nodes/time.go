@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
 	"github.com/pkg/errors"
@@ -132,7 +133,7 @@ func Pick(k int, x *gorgonia.Node) (*gorgonia.Node, error) {
 
 // Reshape returns a copy of x in another shape of the same size.
 func Reshape(x *gorgonia.Node, shape ...int) (*gorgonia.Node, error) {
-	if x == nil || x.Shape().TotalSize() != tensor.Shape(shape).TotalSize() {
+	if x == nil || x.Shape().TotalSize() != tensor.Shape(shape).TotalSize() || slices.Min(append(shape, 1)) < 1 {
 		return nil, errors.Errorf("nodes: Reshape: %v does not fit %v", x, tensor.Shape(shape))
 	}
 	size := x.Shape().TotalSize()
