@@ -357,13 +357,16 @@ func (c Config) validateBlock(i int, check func(ok bool, field string, value any
 
 func (c Config) validateSLSTM(check func(ok bool, field string, value any, want string) error) error {
 	l := c.SLSTMBlock.SLSTM
-	clip := l.GradientRecurrentClipval
+	clip := 1.0
+	if l.GradientRecurrentClipval != nil {
+		clip = *l.GradientRecurrentClipval
+	}
 	if err := firstError(
 		check(l.NumHeads >= 1 && c.EmbeddingDim%max(1, l.NumHeads) == 0, "slstm_block.slstm.num_heads", l.NumHeads, "a divisor of embedding_dim"),
 		check(l.Conv1dKernelSize >= 0, "slstm_block.slstm.conv1d_kernel_size", l.Conv1dKernelSize, "at least 1, or 0 for no convolution"),
 		oneOf("slstm_block.slstm.bias_init", l.BiasInit, layers.PowerlawBlockdependent, layers.SmallInit, layers.ZerosInit, layers.StandardInit),
 		oneOf("slstm_block.slstm.recurrent_weight_init", l.RecurrentWeightInit, layers.ZerosInit, layers.StandardInit),
-		check(clip == nil || *clip > 0, "slstm_block.slstm.gradient_recurrent_clipval", clip, "positive, or null for none"),
+		check(clip > 0, "slstm_block.slstm.gradient_recurrent_clipval", clip, "positive, or null for none"),
 	); err != nil || c.SLSTMBlock.FeedForward == nil {
 		return err
 	}

@@ -1,0 +1,122 @@
+package xlstm
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestConfigDefaultsAreOfficial(t *testing.T) {
+	got, err := ParseConfig([]byte(`{"vocab_size": 7, "mlstm_block": {}, "slstm_block": {"feedforward": {}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultConfig()
+	want.VocabSize = 7
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if l := want.mlstm(); l.InnerDim != 256 || l.ConvKernel != 4 || l.QKVBlock != 4 || l.NumHeads != 4 {
+		t.Errorf("mLSTM defaults: %+v", l)
+	}
+	if f := want.feedForward(); f.UpDim != 192 || f.Activation != "gelu" {
+		t.Errorf("feed-forward defaults: %+v", f)
+	}
+}
+
+func TestConfigRoundTripsThroughJSON(t *testing.T) {
+	clip := 10.0
+	cfg := DefaultConfig()
+	cfg.VocabSize, cfg.NumBlocks, cfg.SLSTMAt, cfg.Dropout, cfg.TieWeights = 9, 3, Blocks(0, 2), 0.2, true
+	cfg.SLSTMBlock.SLSTM.GradientRecurrentClipval = &clip
+	for _, at := range []BlockList{Blocks(), Blocks(0, 2), AllBlocks()} {
+		cfg.SLSTMAt = at
+		data, err := json.Marshal(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseConfig(data)
+		if err != nil {
+			t.Fatalf("%v: %s", err, data)
+		}
+		again, err := json.Marshal(got)
+		if err != nil || string(again) != string(data) {
+			t.Errorf("%s\nbecame %s (%v)", data, again, err)
+		}
+	}
+}
+
+func TestConfigWithoutMLSTMBlockIsAllSLSTM(t *testing.T) {
+	cfg, err := ParseConfig([]byte(`{"vocab_size": 7, "num_blocks": 2, "slstm_block": {}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !cfg.SLSTMAt.All || cfg.SLSTMBlock.FeedForward != nil {
+		t.Errorf("%+v", cfg)
+	}
+}
+
+// TestConfigErrorsNameFieldValueAndRange: one sentence that helps.
+func TestConfigErrorsNameFieldValueAndRange(t *testing.T) {
+	const blocks = `"mlstm_block": {"mlstm": {}}, "slstm_block": {"slstm": {}, "feedforward": {}}`
+	for _, c := range []struct{ json, field, value, allowed string }{
+		{`{` + blocks + `}`, "vocab_size", "0", "at least 1"},
+		{`{"vocab_size": 5, "embedding_dim": -2, ` + blocks + `}`, "embedding_dim", "-2", "at least 1"},
+		{`{"vocab_size": 5, "num_blocks": 0, ` + blocks + `}`, "num_blocks", "0", "at least 1"},
+		{`{"vocab_size": 5, "dropout": 1, ` + blocks + `}`, "dropout", "1", "below 1"},
+		{`{"vocab_size": 5, "slstm_at": [3], ` + blocks + `}`, "slstm_at", "[3]", "below num_blocks"},
+		{`{"vocab_size": 5, "slstm_at": "some", ` + blocks + `}`, "slstm_at", `"some"`, "all"},
+		{`{"vocab_size": 5, "slstm_at": [0], "mlstm_block": {}}`, "slstm_block", "null", "must describe"},
+		{`{"vocab_size": 5, "mlstm_block": {"mlstm": {"num_heads": 3}}}`, "mlstm_block.mlstm.num_heads", "3", "divisor"},
+		{`{"vocab_size": 5, "mlstm_block": {"mlstm": {"num_heads": 0}}}`, "mlstm_block.mlstm.num_heads", "0", "divisor"},
+		{`{"vocab_size": 5, "mlstm_block": {"mlstm": {"qkv_proj_blocksize": 5}}}`, "qkv_proj_blocksize", "5", "divisor"},
+		{`{"vocab_size": 5, "mlstm_block": {"mlstm": {"proj_factor": 0}}}`, "proj_factor", "0", "positive"},
+		{`{"vocab_size": 5, "mlstm_block": {"mlstm": {"conv1d_kernel_size": 0}}}`, "conv1d_kernel_size", "0", "at least 1"},
+		{`{"vocab_size": 5, "slstm_block": {"slstm": {"num_heads": 3}}}`, "slstm_block.slstm.num_heads", "3", "divisor"},
+		{`{"vocab_size": 5, "slstm_block": {"slstm": {"bias_init": "ones"}}}`, "bias_init", `"ones"`, "powerlaw_blockdependent"},
+		{`{"vocab_size": 5, "slstm_block": {"slstm": {"recurrent_weight_init": "ones"}}}`, "recurrent_weight_init", `"ones"`, "standard"},
+		{`{"vocab_size": 5, "slstm_block": {"slstm": {"gradient_recurrent_clipval": -1}}}`, "gradient_recurrent_clipval", "-1", "positive"},
+		{`{"vocab_size": 5, "slstm_block": {"slstm": {"function": "lstm"}}}`, "function", `"lstm"`, "slstm"},
+		{`{"vocab_size": 5, "slstm_block": {"slstm": {}, "feedforward": {"act_fn": "tanh"}}}`, "act_fn", `"tanh"`, "gelu"},
+		{`{"vocab_size": 5, "slstm_block": {"slstm": {}, "feedforward": {"ff_type": "moe"}}}`, "ff_type", `"moe"`, "ffn_gated"},
+		{`{"vocab_size": 5, "vocabsize": 5}`, "vocabsize", "", "unknown field"},
+		{`{"vocab_size": 5, "mlstm_block": {"mlstm": {"heads": 2}}}`, "heads", "", "unknown field"},
+		{`{"vocab_size": "many"}`, "vocab_size", "string", "int"},
+		{`[]`, "the configuration", "[]", "object"},
+	} {
+		_, err := ParseConfig([]byte(c.json))
+		if err == nil {
+			t.Errorf("%s is accepted", c.json)
+			continue
+		}
+		for _, want := range []string{c.field, c.value, c.allowed} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s:\nerror %q\ndoes not say %q", c.json, err, want)
+			}
+		}
+	}
+}
+
+// TestConfigPassesOverWhatIsForAGPU reads the fields of the official README.
+func TestConfigPassesOverWhatIsForAGPU(t *testing.T) {
+	_, err := ParseConfig([]byte(`{"vocab_size": 50304, "context_length": 256, "num_blocks": 7, "embedding_dim": 128, "slstm_at": [1], "_seed": 3,
+		"mlstm_block": {"mlstm": {"conv1d_kernel_size": 4, "qkv_proj_blocksize": 4, "num_heads": 4}},
+		"slstm_block": {"slstm": {"backend": "cuda", "num_heads": 4, "conv1d_kernel_size": 4, "bias_init": "powerlaw_blockdependent"},
+		"feedforward": {"proj_factor": 1.3, "act_fn": "gelu"}}}`))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzParseConfig: foreign bytes give an error, never a panic.
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte(`{"vocab_size": 5, "mlstm_block": {"mlstm": {}}}`))
+	f.Add([]byte(`{"slstm_at": "all", "slstm_block": null}`))
+	f.Add([]byte(`{"embedding_dim": 1e9}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if cfg, err := ParseConfig(data); err == nil && cfg.Validate() != nil {
+			t.Errorf("%s was accepted but is not valid", data)
+		}
+	})
+}
