@@ -72,9 +72,7 @@ func (p *Program) build() (err error) {
 		if p.begin, err = p.model.NewState(p.cfg.Batch); err != nil {
 			return err
 		}
-		if fwd.State, err = p.begin.inputs(p.graph, p.model); err != nil {
-			return err
-		}
+		fwd.State = p.begin.inputs(p.graph, p.model)
 	}
 	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, fwd); err != nil {
 		return err

@@ -74,7 +74,7 @@ func (s *State) Clone() *State {
 
 // inputs adds an input node for every part of the state, bound to its tensor,
 // and returns them block by block.
-func (s *State) inputs(g *gorgonia.ExprGraph, m *Model) ([]*layers.State, error) {
+func (s *State) inputs(g *gorgonia.ExprGraph, m *Model) []*layers.State {
 	k := 0
 	next := func() *gorgonia.Node {
 		t := s.tensors[k]
@@ -95,7 +95,7 @@ func (s *State) inputs(g *gorgonia.ExprGraph, m *Model) ([]*layers.State, error)
 		}
 		states = append(states, st)
 	}
-	return states, nil
+	return states
 }
 
 // load copies the values that the nodes of a graph hold after a run.

@@ -4,7 +4,7 @@
 // A layer is made in a Scope, which says in which graph, under which name and
 // for which batch, and where the parameters live:
 //
-//	store := layers.NewStore(tensor.Float32, 1)
+//	store, err := layers.NewStore(tensor.Float32, 1)
 //	s := layers.NewScope(g, store, batch)
 //	cell, err := layers.NewSLSTM(s.Sub("encoder"), layers.SLSTMConfig{EmbeddingDim: 64, NumHeads: 4})
 //	y, state, err := cell.Fwd(x, nil)

@@ -22,11 +22,11 @@ func CrossEntropy(logits, targets *gorgonia.Node) (*gorgonia.Node, error) {
 		return nil, err
 	}
 	return apply(spec{
-		name: "crossEntropy",
-		run:  kernelPair{crossEntropyForward[float32](v), crossEntropyForward[float64](v)},
+		name: "crossEntropy", ints: []int{1},
+		run: kernelPair{crossEntropyForward[float32](v), crossEntropyForward[float64](v)},
 		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			g, err := apply(spec{
-				name: "crossEntropy'", shape: logits.Shape(),
+				name: "crossEntropy'", shape: logits.Shape(), ints: []int{1},
 				run: kernelPair{crossEntropyBackward[float32](v), crossEntropyBackward[float64](v)},
 			}, in[0], in[1], grad)
 			return gorgonia.Nodes{g, nil}, err

@@ -29,7 +29,7 @@ func Dropout(x, key *gorgonia.Node, id uint64, rate float64) (*gorgonia.Node, er
 		return nil, err
 	}
 	s := spec{
-		name: "dropout", attrs: fmt.Sprintf("%d %v", id, rate), shape: x.Shape(),
+		name: "dropout", attrs: fmt.Sprintf("%d %v", id, rate), shape: x.Shape(), ints: []int{1},
 		run: kernelPair{dropout[float32](id, rate), dropout[float64](id, rate)},
 	}
 	forward := s

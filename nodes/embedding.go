@@ -18,11 +18,11 @@ func Embedding(ids, w *gorgonia.Node) (*gorgonia.Node, error) {
 	v, d := w.Shape()[0], w.Shape()[1]
 	attrs := fmt.Sprintf("%d %d", v, d)
 	return apply(spec{
-		name: "embedding", attrs: attrs, shape: tensor.Shape{ids.Shape()[0], d},
+		name: "embedding", attrs: attrs, shape: tensor.Shape{ids.Shape()[0], d}, ints: []int{0},
 		run: kernelPair{embeddingForward[float32](v, d), embeddingForward[float64](v, d)},
 		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			dw, err := apply(spec{
-				name: "embedding'", attrs: attrs, shape: w.Shape(),
+				name: "embedding'", attrs: attrs, shape: w.Shape(), ints: []int{0},
 				run: kernelPair{embeddingBackward[float32](d), embeddingBackward[float64](d)},
 			}, in[0], grad)
 			return gorgonia.Nodes{nil, dw}, err

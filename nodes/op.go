@@ -20,6 +20,7 @@ type spec struct {
 	shape tensor.Shape // of the result; empty for a scalar
 	parts layout       // of a packed result
 	run   kernelPair
+	ints  []int // the inputs that are integers; all others are floats
 	// diff returns the gradients of the inputs, nil where there is none. An
 	// operation without it is not differentiable.
 	diff func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error)
@@ -58,7 +59,7 @@ type executor interface {
 
 // apply adds a node for s to the graph of its inputs.
 func apply(s spec, inputs ...*gorgonia.Node) (*gorgonia.Node, error) {
-	dt, err := floatType(s.name, inputs)
+	dt, err := floatType(s, inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -98,25 +99,24 @@ func checkMerged(o *op, node *gorgonia.Node, inputs []*gorgonia.Node) error {
 }
 
 // floatType returns the element type that the float inputs share.
-func floatType(name string, inputs []*gorgonia.Node) (tensor.Dtype, error) {
+func floatType(s spec, inputs []*gorgonia.Node) (tensor.Dtype, error) {
 	var dt tensor.Dtype
 	for i, n := range inputs {
 		if n == nil {
-			return dt, errors.Errorf("nodes: input %d of %s is nil", i, name)
+			return dt, errors.Errorf("nodes: input %d of %s is nil", i, s.name)
 		}
-		switch n.Dtype() {
-		case tensor.Int:
-		case tensor.Float32, tensor.Float64:
-			if dt.Type != nil && n.Dtype() != dt {
-				return dt, errors.Errorf("nodes: the inputs of %s mix float32 and float64; make all of them one or the other", name)
+		switch got := n.Dtype(); {
+		case slices.Contains(s.ints, i):
+			if got != tensor.Int {
+				return dt, errors.Errorf("nodes: input %d of %s is %v, want int", i, s.name, got)
 			}
-			dt = n.Dtype()
+		case got != tensor.Float32 && got != tensor.Float64:
+			return dt, errors.Errorf("nodes: input %d of %s is %v, want float32 or float64", i, s.name, got)
+		case dt.Type != nil && got != dt:
+			return dt, errors.Errorf("nodes: the inputs of %s mix float32 and float64; make all of them one or the other", s.name)
 		default:
-			return dt, errors.Errorf("nodes: input %d of %s is %v, want float32 or float64", i, name, n.Dtype())
+			dt = got
 		}
-	}
-	if dt.Type == nil {
-		return dt, errors.Errorf("nodes: %s has no float input", name)
 	}
 	return dt, nil
 }

@@ -1,0 +1,111 @@
+package xlstm
+
+import (
+	"bufio"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/gorgonia-xlstm/xlstm"
+
+// mayImport says which packages of ours each may import; an arrow that points
+// back is an error.
+var mayImport = map[string][]string{
+	"internal/kernels": {},
+	"internal/golden":  {},
+	"data":             {},
+	"optim":            {},
+	"nodes":            {"internal/kernels"},
+	"layers":           {"nodes"},
+	".":                {"layers", "nodes"},
+	"train":            {".", "data", "optim"},
+}
+
+// mayNotImport are prefixes of packages that are none of a package's business.
+var mayNotImport = map[string][]string{
+	"internal/kernels": {"gorgonia.org/"},
+	"data":             {"gorgonia.org/"},
+}
+
+// TestPackagesImportOnlyWhatTheyMay keeps the arrows between the packages
+// pointing one way, and sees that every package has a doc comment.
+func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
+	documented := map[string]bool{}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(file))
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		documented[dir] = documented[dir] || parsed.Doc != nil
+		for _, spec := range parsed.Imports {
+			checkImport(t, file, dir, strings.Trim(spec.Path.Value, `"`))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir, ok := range documented {
+		if !ok {
+			t.Errorf("package %s has no doc comment", dir)
+		}
+	}
+}
+
+func checkImport(t *testing.T, file, dir, imported string) {
+	allowed, known := mayImport[dir]
+	if !known {
+		t.Fatalf("%s: package %s is not in mayImport", file, dir)
+	}
+	if imported == modulePath || strings.HasPrefix(imported, modulePath+"/") {
+		rel := path.Join(".", strings.TrimPrefix(strings.TrimPrefix(imported, modulePath), "/"))
+		if !slices.Contains(allowed, rel) {
+			t.Errorf("%s imports %s, which %s may not", file, rel, dir)
+		}
+	}
+	for _, prefix := range mayNotImport[dir] {
+		if strings.HasPrefix(imported, prefix) {
+			t.Errorf("%s imports %s, which %s may not", file, imported, dir)
+		}
+	}
+}
+
+// TestReadmeExampleIsTheTestedOne: the code that the README shows is the code
+// that runs as Example.
+func TestReadmeExampleIsTheTestedOne(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var body []string
+	inside := false
+	for s := bufio.NewScanner(f); s.Scan(); {
+		switch line := s.Text(); {
+		case line == "func Example() {":
+			inside = true
+		case inside && strings.Contains(line, "// Output:"):
+			inside = false
+		case inside:
+			body = append(body, strings.TrimPrefix(line, "\t"))
+		}
+	}
+	if len(body) == 0 || !strings.Contains(string(readme), strings.Join(body, "\n")) {
+		t.Errorf("the README does not show the body of Example:\n%s", strings.Join(body, "\n"))
+	}
+}
