@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"optim":            {},
 	"nodes":            {"internal/kernels"},
 	"layers":           {"nodes"},
-	".":                {"layers", "nodes"},
+	".":                {"layers", "nodes", "optim", "data"},
 	"train":            {".", "data", "optim"},
 }
 

@@ -18,6 +18,10 @@ type SamplerConfig struct {
 	// TopP keeps the most likely tokens that together have at least this
 	// probability (Holtzman et al., 2020); 0 and 1 keep all.
 	TopP float64
+	// RepetitionPenalty makes tokens that the text has already less likely:
+	// their logits are divided by it if positive, multiplied if negative (Keskar
+	// et al., 2019). 0 and 1 change nothing.
+	RepetitionPenalty float64
 	// Seed of the draws.
 	Seed uint64
 }
@@ -28,6 +32,8 @@ type Sampler struct {
 	rng   *rand.Rand
 	order []int
 	probs []float64
+	seen  map[int]bool
+	bent  []float64 // the logits with the penalty applied
 }
 
 // NewSampler returns a sampler; the error names the setting that makes no sense.
@@ -39,12 +45,46 @@ func NewSampler(cfg SamplerConfig) (*Sampler, error) {
 		return nil, errors.Errorf("xlstm: sampling from the top %d tokens; it must be positive, or 0 for all", cfg.TopK)
 	case cfg.TopP < 0 || cfg.TopP > 1 || math.IsNaN(cfg.TopP):
 		return nil, errors.Errorf("xlstm: sampling from a probability of %v; it must be between 0 and 1", cfg.TopP)
+	case cfg.RepetitionPenalty < 0 || math.IsNaN(cfg.RepetitionPenalty):
+		return nil, errors.Errorf("xlstm: a repetition penalty of %v; it must be positive, or 0 for none", cfg.RepetitionPenalty)
 	}
-	return &Sampler{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x5a3b1e))}, nil
+	return &Sampler{cfg: cfg, seen: make(map[int]bool), rng: rand.New(rand.NewPCG(cfg.Seed, 0x5a3b1e))}, nil
+}
+
+// Observe tells the sampler what the text has already, such as the prompt, for
+// the repetition penalty. What it draws itself it knows.
+func (s *Sampler) Observe(tokens ...int) {
+	for _, t := range tokens {
+		s.seen[t] = true
+	}
 }
 
 // Sample draws a token.
 func (s *Sampler) Sample(logits []float64) (int, error) {
+	token, err := s.draw(s.penalize(logits))
+	s.Observe(token)
+	return token, err
+}
+
+// penalize applies the repetition penalty.
+func (s *Sampler) penalize(logits []float64) []float64 {
+	if s.cfg.RepetitionPenalty == 0 || s.cfg.RepetitionPenalty == 1 {
+		return logits
+	}
+	s.bent = append(s.bent[:0], logits...)
+	for i, v := range s.bent {
+		switch {
+		case !s.seen[i]:
+		case v > 0:
+			s.bent[i] = v / s.cfg.RepetitionPenalty
+		default:
+			s.bent[i] = v * s.cfg.RepetitionPenalty
+		}
+	}
+	return s.bent
+}
+
+func (s *Sampler) draw(logits []float64) (int, error) {
 	if err := s.rank(logits); err != nil {
 		return 0, err
 	}

@@ -25,5 +25,6 @@
 // The cells run as fused operations. With Symbolic set they are built step by
 // step from the primitives of exponential gating instead, and Gorgonia derives
 // the gradient: the same function, to look at and to check the other against.
-// It makes some forty nodes a step, so it is for short sequences.
+// It makes some forty nodes a step, so it is for short sequences, and its mLSTM
+// for stabilisers above −700: below, exp(−m) is infinite to Gorgonia.
 package layers

@@ -252,7 +252,7 @@ func same(t *testing.T, got, want map[string][]float64) {
 	}
 }
 
-// block is a layer or block under test.
+// unit is a layer or block under test.
 type unit struct {
 	name string
 	dim  int

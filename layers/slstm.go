@@ -60,6 +60,9 @@ func NewSLSTM(s Scope, cfg SLSTMConfig) (*SLSTM, error) {
 	if cfg.ConvKernel < 0 {
 		return nil, errors.Errorf("layers: sLSTM: a convolution of %d steps; 0 means none", cfg.ConvKernel)
 	}
+	if cfg.Symbolic && (cfg.GradientClip > 0 || cfg.CutGradient) {
+		return nil, errors.New("layers: sLSTM: the symbolic cell cannot bound the gradient of its recurrence; build the fused one, or without GradientClip and CutGradient")
+	}
 	l := &SLSTM{s: s, cfg: cfg}
 	var err error
 	if cfg.ConvKernel > 0 {

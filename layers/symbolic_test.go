@@ -11,15 +11,15 @@ import (
 // outputs, states and all gradients must be the same.
 func TestSymbolicEqualsFused(t *testing.T) {
 	for _, u := range units() {
-		for _, batch := range []int{1, 3} {
-			for _, steps := range []int{1, 7} {
-				for _, continued := range []bool{false, true} {
-					for _, stateInLoss := range []bool{false, true} {
-						name := fmt.Sprintf("%s,batch=%d,steps=%d,continued=%v,stateInLoss=%v", u.name, batch, steps, continued, stateInLoss)
-						t.Run(name, func(t *testing.T) {
-							symbolicEqualsFused(t, u, batch, steps, continued, stateInLoss)
-						})
+		for _, n := range []struct{ batch, steps int }{{1, 1}, {1, 7}, {3, 1}, {3, 7}} {
+			for _, continued := range []bool{false, true} {
+				for _, stateInLoss := range []bool{false, true} {
+					if !stateInLoss && n.batch == 1 && n.steps == 7 {
+						continue // a large graph for little news
 					}
+					t.Run(fmt.Sprintf("%s,%+v,continued=%v,stateInLoss=%v", u.name, n, continued, stateInLoss), func(t *testing.T) {
+						symbolicEqualsFused(t, u, n.batch, n.steps, continued, stateInLoss)
+					})
 				}
 			}
 		}

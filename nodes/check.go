@@ -14,7 +14,8 @@ import (
 //
 //   - inputs and parameters without a name: two of one type and shape are one
 //     node to Gorgonia;
-//   - two inputs or parameters of one name;
+//   - two inputs or parameters of one name (where their shapes are equal, too,
+//     they have become one node already, and nobody can tell);
 //   - different nodes with one 32-bit hash: the compiler would compute one of
 //     them and use it for both.
 //

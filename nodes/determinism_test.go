@@ -33,8 +33,8 @@ func largeCases() map[string]graphCase {
 		"CausalConvSiLU": {[]input{in("x", 1600, 32), in("w", 32, 1, 4), in("b", 32), in("window", 8, 4, 32)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			return two(CausalConvSiLU(8, x[0], x[1], x[2], x[3]))
 		}},
-		"CrossEntropy": {[]input{in("logits", 5000, 11)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			targets := make([]int, 5000)
+		"CrossEntropy": {[]input{in("logits", 20000, 11)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+			targets := make([]int, 20000)
 			for k := range targets {
 				targets[k] = k*k%12 - 1
 			}

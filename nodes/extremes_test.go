@@ -11,20 +11,22 @@ import (
 
 const extreme = 1e4
 
-// wantFinite runs a case on the given values and reports what is not finite.
-func wantFinite(t *testing.T, c graphCase, values [][]float64) {
+// wantFinite runs a case on values by name and reports what is not finite.
+func wantFinite(t *testing.T, c graphCase, all map[string][][]float64) {
 	t.Helper()
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		m := compile(t, c, dt)
-		m.run(t, values)
-		for k, v := range m.results {
-			if !finite(floats(v)) {
-				t.Errorf("%v result %d: %v", dt, k, v)
+		for name, values := range all {
+			m.run(t, values)
+			for k, v := range m.results {
+				if !finite(floats(v)) {
+					t.Errorf("%v, %s: result %d is %v", dt, name, k, floats(v))
+				}
 			}
-		}
-		for k, g := range m.gradients() {
-			if !finite(g) {
-				t.Errorf("%v gradient of %s: %v", dt, c.inputs[k].name, g)
+			for k, g := range m.gradients() {
+				if !finite(g) {
+					t.Errorf("%v, %s: the gradient of %s is %v", dt, name, c.inputs[k].name, g)
+				}
 			}
 		}
 	}
@@ -69,14 +71,16 @@ func TestMLSTMIsFiniteAtExtremeGates(t *testing.T) {
 				}
 				t.Run(fmt.Sprintf("%s%+v,continued=%v", name, s, continued), func(t *testing.T) {
 					c := mlstmCase(MLSTMConfig{Batch: s.b, NumHeads: s.nh, Form: form, Chunk: 4}, s, continued)
+					all := make(map[string][][]float64)
 					for pi, i := range patterns {
 						for pf, f := range patterns {
 							values := c.values(1)
 							setGate(values[3], s.b, s.t, i)
 							setGate(values[4], s.b, s.t, f)
-							t.Run("i"+pi+"f"+pf, func(t *testing.T) { wantFinite(t, c, values) })
+							all["i~ "+pi+", f~ "+pf] = values
 						}
 					}
+					wantFinite(t, c, all)
 				})
 			}
 		}
@@ -122,17 +126,19 @@ func TestSLSTMIsFiniteAtExtremeGates(t *testing.T) {
 		for _, continued := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%+v,continued=%v", s, continued), func(t *testing.T) {
 				c := slstmCase(s, continued)
+				all := make(map[string][][]float64)
 				for pi, i := range patterns {
 					for pf, f := range patterns {
 						values := c.values(1)
 						setGate(values[0], s.b, s.t, i)
 						setGate(values[1], s.b, s.t, f)
-						t.Run("i"+pi+"f"+pf, func(t *testing.T) { wantFinite(t, c, values) })
-						setGate(values[2], s.b, s.t, f)
-						setGate(values[3], s.b, s.t, i)
-						t.Run("i"+pi+"f"+pf+"z"+pf+"o"+pi, func(t *testing.T) { wantFinite(t, c, values) })
+						all["i~ "+pi+", f~ "+pf] = values
+						values = append([][]float64{}, values...)
+						values[2], values[3] = values[1], values[0]
+						all["i~ and o~ "+pi+", f~ and z~ "+pf] = values
 					}
 				}
+				wantFinite(t, c, all)
 			})
 		}
 	}
@@ -147,12 +153,12 @@ func TestCellsAreFiniteAfterAnExtremeStabiliser(t *testing.T) {
 			c := mlstmCase(MLSTMConfig{Batch: s.b, NumHeads: s.nh, Form: form}, s, true)
 			values := c.values(2)
 			setGate(values[7], 1, 1, func(int) float64 { return m })
-			wantFinite(t, c, values)
+			wantFinite(t, c, map[string][][]float64{fmt.Sprint("m = ", m): values})
 		}
 		c := slstmCase(s, true)
 		values := c.values(2)
 		state := values[6]
 		setGate(state[len(state)*3/4:], 1, 1, func(int) float64 { return m })
-		wantFinite(t, c, values)
+		wantFinite(t, c, map[string][][]float64{fmt.Sprint("m = ", m): values})
 	}
 }

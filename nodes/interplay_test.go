@@ -262,3 +262,63 @@ func TestGraphsThatShareParametersRunByTurns(t *testing.T) {
 		t.Error("a parameter that was changed in place is not seen by both graphs")
 	}
 }
+
+// A value that a graph is given may be a view of another or column-major.
+func TestViewsAsValuesOfInputs(t *testing.T) {
+	c := graphCase{[]input{in("x", 3, 4), in("w", 2, 4)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+		return one(Linear(x[0], x[1], nil))
+	}}
+	values := c.values(1)
+	want := outputs(t, c, values)[0]
+	wide := tensor.New(tensor.WithShape(3, 6), tensor.Of(tensor.Float64))
+	tall := tensor.New(tensor.WithShape(4, 3), tensor.Of(tensor.Float64))
+	fortran := tensor.New(tensor.WithShape(3, 4), tensor.Of(tensor.Float64), tensor.AsFortran(nil))
+	for k, v := range values[0] {
+		for _, err := range []error{wide.SetAt(v, k/4, 1+k%4), tall.SetAt(v, k%4, k/4), fortran.SetAt(v, k/4, k%4)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	slice, err := wide.Slice(nil, gorgonia.S(1, 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tall.T(); err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]tensor.Tensor{"slice": slice, "transposed": tall, "column-major": fortran} {
+		g := gorgonia.NewGraph()
+		x, w := matrix(g, "x", 3, 4), matrix(g, "w", 2, 4)
+		y := must(Linear(x, w, nil))
+		for n, v := range map[*gorgonia.Node]gorgonia.Value{x: v, w: dense(tensor.Float64, []int{2, 4}, values[1])} {
+			if err := gorgonia.Let(n, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := gorgonia.NewTapeMachine(g)
+		defer m.Close()
+		if err := m.RunAll(); err != nil {
+			t.Fatal(err)
+		}
+		wantClose(t, name, floats(y.Value()), want, 1e-15)
+	}
+}
+
+func TestColumnOfAMatrixAsAVector(t *testing.T) {
+	table := tensor.New(tensor.WithShape(3, 2), tensor.WithBacking([]int{9, 1, 9, 0, 9, 2}))
+	column, err := table.Slice(nil, gorgonia.S(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := gorgonia.NewGraph()
+	index := gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(3), gorgonia.WithName("ids"), gorgonia.WithValue(column))
+	w := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(3, 1), gorgonia.WithName("w"), gorgonia.WithValue(dense(tensor.Float64, []int{3, 1}, []float64{10, 11, 12})))
+	y := must(Embedding(index, w))
+	m := gorgonia.NewTapeMachine(g)
+	defer m.Close()
+	if err := m.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	wantClose(t, "rows", floats(y.Value()), []float64{11, 10, 12}, 0)
+}

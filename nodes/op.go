@@ -197,21 +197,41 @@ func scalarValue[F kernels.Float](x F) gorgonia.Value {
 
 // operandOf returns the elements of a value, in row-major order.
 func operandOf[F kernels.Float](v gorgonia.Value) (operand[F], error) {
-	if t, ok := v.(*tensor.Dense); ok && (t.RequiresIterator() || t.DataOrder().IsColMajor()) {
-		v = t.Clone().(*tensor.Dense).Materialize().(*tensor.Dense)
-	}
+	t, _ := v.(*tensor.Dense)
 	switch x := v.Data().(type) {
 	case []F:
-		return operand[F]{data: x}, nil
+		return operand[F]{data: rowMajor(t, x)}, nil
 	case F:
 		return operand[F]{data: []F{x}}, nil
 	case []int:
-		return operand[F]{ints: x}, nil
+		return operand[F]{ints: rowMajor(t, x)}, nil
 	case int:
 		return operand[F]{ints: []int{x}}, nil
 	default:
 		return operand[F]{}, errors.Errorf("holds %T", x)
 	}
+}
+
+// rowMajor returns the elements of t in row-major order, where data is what t
+// holds: the same, unless t is a view that leaves some out, or lies otherwise.
+func rowMajor[E any](t *tensor.Dense, data []E) []E {
+	if t == nil || !t.RequiresIterator() && !t.DataOrder().IsColMajor() {
+		return data
+	}
+	shape, strides := t.Shape(), t.Strides()
+	out := make([]E, 0, shape.TotalSize())
+	var walk func(axis, at int)
+	walk = func(axis, at int) {
+		if axis == len(shape) {
+			out = append(out, data[at])
+			return
+		}
+		for i := range shape[axis] {
+			walk(axis+1, at+i*strides[axis])
+		}
+	}
+	walk(0, 0)
+	return out
 }
 
 // optional returns the elements of operand k, nil if it is not there.

@@ -1,0 +1,220 @@
+package xlstm
+
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/optim"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Solver is what a Trainer needs of an optimiser; those of package optim have it.
+type Solver interface {
+	gorgonia.Solver
+	// LR and GradNorm tell of the last step: its learning rate, and the norm of
+	// all gradients before clipping.
+	LR() float64
+	GradNorm() float64
+	State() optim.State
+	SetState(optim.State) error
+}
+
+// TrainerConfig describes how a model is trained.
+type TrainerConfig struct {
+	// Batch is the number of sequences, Steps the number of tokens in each.
+	Batch, Steps int
+	// Accumulate is the number of batches whose gradients are averaged for one
+	// update; 0 means 1.
+	Accumulate int
+	// Carry begins every batch from the state that the one before left, unless
+	// the batch is fresh (see data.Batch).
+	Carry bool
+	// Seed of the dropout.
+	Seed uint64
+}
+
+// Trainer trains a model: it runs batches forward and backward and lets a solver
+// step. Its position can be saved and restored; a run that is resumed goes on to
+// the bit as if it had never stopped. It must be closed after use.
+type Trainer struct {
+	cfg     TrainerConfig
+	model   *Model
+	program *Program
+	solver  Solver
+	step    int
+	state   *State // carried, nil without Carry
+	before  *State // the carried state before the step at hand
+	sums    []*sumGrad
+}
+
+// NewTrainer compiles the model for training with the solver.
+func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
+	if cfg.Accumulate == 0 {
+		cfg.Accumulate = 1
+	}
+	if cfg.Accumulate < 0 {
+		return nil, errors.Errorf("xlstm: gradients of %d batches cannot be accumulated; it must be at least 1", cfg.Accumulate)
+	}
+	p, err := m.Compile(ProgramConfig{Batch: cfg.Batch, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, FwdConfig: FwdConfig{Training: true}})
+	if err != nil {
+		return nil, err
+	}
+	t := &Trainer{cfg: cfg, model: m, program: p, solver: solver}
+	if cfg.Carry {
+		if t.state, err = m.NewState(cfg.Batch); err != nil {
+			return nil, err
+		}
+		t.before = t.state.Clone()
+	}
+	if cfg.Accumulate > 1 {
+		for _, n := range p.Model() {
+			t.sums = append(t.sums, newSumGrad(n, m.Dtype()))
+		}
+	}
+	return t, nil
+}
+
+// StepReport tells of one training step.
+type StepReport struct {
+	Step           int     // counted from 1, with the steps that were not applied
+	Loss           float64 // mean cross entropy in nats before the update
+	GradNorm       float64 // of all gradients together, before clipping
+	LR             float64 // the learning rate
+	Tokens         int     // that were read in this step
+	Targets        int     // tokens that counted in the loss
+}
+
+// NonFiniteError reports a step whose loss or gradients are not finite. Nothing
+// of it was applied: weights, moments and the carried state are as before. The
+// next call of Step goes on with the next batch.
+type NonFiniteError struct {
+	Step int
+	Loss float64
+	// Node names the first node of the graph, in the order of computation, whose
+	// value is not finite; empty if it cannot be told any more.
+	Node string
+}
+
+func (e *NonFiniteError) Error() string {
+	where := e.Node
+	if where == "" {
+		where = "a node that cannot be told any more"
+	}
+	return errors.Errorf("xlstm: step %d is not finite (loss %v); the first value that is not is of %s", e.Step, e.Loss, where).Error()
+}
+
+// Step takes the next Accumulate batches from next and updates the model. A
+// *NonFiniteError says that the step was not applied and training may go on.
+func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
+	t.step++
+	r := StepReport{Step: t.step}
+	if t.state != nil {
+		if err := t.before.Set(t.state); err != nil {
+			return r, err
+		}
+	}
+	for i := range t.cfg.Accumulate {
+		loss, b, err := t.pass(i, next())
+		if err != nil {
+			return r, err
+		}
+		r.Loss += loss / float64(t.cfg.Accumulate)
+		r.Tokens += len(b.Inputs)
+		r.Targets += b.Counted()
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return r, t.refuse(loss)
+		}
+	}
+	err := t.solver.Step(t.valueGrads())
+	r.GradNorm, r.LR = t.solver.GradNorm(), t.solver.LR()
+	var bad *optim.NonFiniteError
+	if errors.As(err, &bad) {
+		return r, t.refuse(r.Loss)
+	}
+	return r, errors.Wrapf(err, "xlstm: step %d", t.step)
+}
+
+// pass runs one batch forward and backward.
+func (t *Trainer) pass(i int, b data.Batch) (float64, data.Batch, error) {
+	if t.state != nil && b.Fresh {
+		t.state.Reset()
+	}
+	t.program.SetDropout(int(t.cfg.Seed), t.step*t.cfg.Accumulate+i)
+	if err := t.program.Run(b.Inputs, b.Targets, t.state); err != nil {
+		return 0, b, err
+	}
+	loss, err := t.program.Loss()
+	if err != nil {
+		return 0, b, err
+	}
+	for _, s := range t.sums {
+		if err := s.add(i == 0, 1/float64(t.cfg.Accumulate)); err != nil {
+			return 0, b, err
+		}
+	}
+	return loss, b, nil
+}
+
+func (t *Trainer) valueGrads() []gorgonia.ValueGrad {
+	if t.sums == nil {
+		return t.program.ValueGrads()
+	}
+	vs := make([]gorgonia.ValueGrad, len(t.sums))
+	for i, s := range t.sums {
+		vs[i] = s
+	}
+	return vs
+}
+
+// refuse undoes what the step at hand has changed.
+func (t *Trainer) refuse(loss float64) error {
+	if t.state != nil {
+		if err := t.state.Set(t.before); err != nil {
+			return err
+		}
+	}
+	return &NonFiniteError{Step: t.step, Loss: loss, Node: t.program.FirstNonFinite()}
+}
+
+// Steps returns the number of steps so far.
+func (t *Trainer) Steps() int { return t.step }
+
+// Close releases the compiled graph.
+func (t *Trainer) Close() error { return t.program.Close() }
+
+// sumGrad is a parameter whose gradient is a mean over several batches.
+type sumGrad struct {
+	*gorgonia.Node
+	sum *tensor.Dense
+}
+
+func newSumGrad(n *gorgonia.Node, dt tensor.Dtype) *sumGrad {
+	return &sumGrad{Node: n, sum: tensor.New(tensor.Of(dt), tensor.WithShape(n.Shape()...))}
+}
+
+// Grad returns the mean.
+func (s *sumGrad) Grad() (gorgonia.Value, error) { return s.sum, nil }
+
+// add adds the node's gradient times scale, to zero if it is the first.
+func (s *sumGrad) add(first bool, scale float64) error {
+	g, err := s.Node.Grad()
+	if err != nil {
+		return err
+	}
+	if first {
+		s.sum.Zero()
+	}
+	switch to := s.sum.Data().(type) {
+	case []float32:
+		for i, v := range g.Data().([]float32) {
+			to[i] += v * float32(scale)
+		}
+	case []float64:
+		for i, v := range g.Data().([]float64) {
+			to[i] += v * scale
+		}
+	}
+	return nil
+}

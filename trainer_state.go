@@ -1,0 +1,119 @@
+package xlstm
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/optim"
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
+)
+
+// trainingFile holds a trainer's position, beside the model's files.
+const trainingFile = "training.safetensors"
+
+// The tensors of that file: the solver's under their own names, the carried
+// state's behind this prefix.
+const carriedPrefix = "carried."
+
+// The numbers of that file.
+const (
+	metaStep       = "step"
+	metaSolverStep = "solver_step"
+	metaUser       = "user."
+)
+
+// Save writes the model and all that training needs to go on into the existing
+// folder dir: config.json, model.safetensors and training.safetensors. What the
+// caller needs besides, such as the position in the data, goes along in extra.
+func (t *Trainer) Save(dir string, extra map[string]string) error {
+	if err := t.model.Save(dir); err != nil {
+		return err
+	}
+	solver := t.solver.State()
+	meta := map[string]string{metaStep: strconv.Itoa(t.step), metaSolverStep: strconv.Itoa(solver.Step)}
+	for name, v := range extra {
+		meta[metaUser+name] = v
+	}
+	var tensors []layers.Param
+	for _, name := range slices.Sorted(maps.Keys(solver.Tensors)) {
+		tensors = append(tensors, layers.Param{Name: name, Value: solver.Tensors[name]})
+	}
+	if t.state != nil {
+		for _, part := range t.state.tensors {
+			tensors = append(tensors, layers.Param{Name: carriedPrefix + part.Name, Value: part.Value})
+		}
+	}
+	return WriteTensors(filepath.Join(dir, trainingFile), tensors, meta)
+}
+
+// Restore brings the model's parameters and the trainer to where Save was called,
+// and returns extra. The model, the solver and the trainer must have been made
+// from the same configurations.
+func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
+	path := filepath.Join(dir, trainingFile)
+	tensors, meta, err := ReadTensors(path)
+	if err != nil {
+		return nil, err
+	}
+	step, err := strconv.Atoi(meta[metaStep])
+	if err != nil {
+		return nil, errors.Errorf("xlstm: %s does not say at which step it was written; it is not a trainer's", path)
+	}
+	solver := optim.State{Tensors: make(map[string]*tensor.Dense)}
+	if solver.Step, err = strconv.Atoi(meta[metaSolverStep]); err != nil {
+		return nil, errors.Errorf("xlstm: %s does not say the solver's step; it is not a trainer's", path)
+	}
+	carried := make(map[string]*tensor.Dense)
+	for _, p := range tensors {
+		if name, ok := strings.CutPrefix(p.Name, carriedPrefix); ok {
+			carried[name] = p.Value
+		} else {
+			solver.Tensors[p.Name] = p.Value
+		}
+	}
+	if err := t.restoreCarried(path, carried); err != nil {
+		return nil, err
+	}
+	if err := t.model.LoadWeights(filepath.Join(dir, weightsFile)); err != nil {
+		return nil, err
+	}
+	if err := t.solver.SetState(solver); err != nil {
+		return nil, errors.Wrapf(err, "restoring the solver from %s", path)
+	}
+	t.step = step
+	extra = make(map[string]string)
+	for name, v := range meta {
+		if name, ok := strings.CutPrefix(name, metaUser); ok {
+			extra[name] = v
+		}
+	}
+	return extra, nil
+}
+
+// restoreCarried sets the carried state; the file must hold exactly its parts.
+func (t *Trainer) restoreCarried(path string, carried map[string]*tensor.Dense) error {
+	var parts []layers.Param
+	if t.state != nil {
+		parts = t.state.tensors
+	}
+	if len(parts) != len(carried) {
+		return errors.Errorf("xlstm: %s carries %d parts of a state, this training %d; resume with the settings that it was written with", path, len(carried), len(parts))
+	}
+	for _, part := range parts {
+		v, ok := carried[part.Name]
+		if !ok || !v.Shape().Eq(part.Value.Shape()) {
+			return errors.Errorf("xlstm: %s carries no %s of shape %v; resume with the settings that it was written with", path, part.Name, part.Value.Shape())
+		}
+	}
+	for _, part := range parts {
+		if err := copyFrom(part, carried[part.Name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
