@@ -20,11 +20,12 @@ const modulePath = "github.com/gorgonia-xlstm/xlstm"
 var mayImport = map[string][]string{
 	"internal/kernels": {},
 	"internal/golden":  {},
+	"internal/files":   {},
 	"data":             {},
 	"optim":            {},
 	"nodes":            {"internal/kernels"},
 	"layers":           {"nodes"},
-	".":                {"layers", "nodes", "optim", "data"},
+	".":                {"layers", "nodes", "optim", "data", "internal/files"},
 	"train":            {".", "data", "optim"},
 }
 

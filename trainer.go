@@ -78,12 +78,12 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 
 // StepReport tells of one training step.
 type StepReport struct {
-	Step           int     // counted from 1, with the steps that were not applied
-	Loss           float64 // mean cross entropy in nats before the update
-	GradNorm       float64 // of all gradients together, before clipping
-	LR             float64 // the learning rate
-	Tokens         int     // that were read in this step
-	Targets        int     // tokens that counted in the loss
+	Step     int     // counted from 1, with the steps that were not applied
+	Loss     float64 // mean cross entropy in nats before the update
+	GradNorm float64 // of all gradients together, before clipping
+	LR       float64 // the learning rate
+	Tokens   int     // that were read in this step
+	Targets  int     // tokens that counted in the loss
 }
 
 // NonFiniteError reports a step whose loss or gradients are not finite. Nothing

@@ -5,7 +5,8 @@
 // A Model is a configuration and its parameters. Fwd builds it into a graph of
 // one's own; Compile makes a Program of it, a graph compiled for one shape that
 // runs forward, and backward if asked; NewGenerator makes what reads a prompt
-// and writes on, in constant memory and time per token.
+// and writes on, in constant memory and time per token. Save puts a model into a
+// folder, and Load reads it again.
 //
 //	cfg := xlstm.DefaultConfig()
 //	cfg.VocabSize, cfg.NumBlocks, cfg.SLSTMAt = 65, 4, xlstm.Blocks(1)
@@ -46,7 +47,7 @@ type Model struct {
 	store *layers.Store
 }
 
-// Option is an option of New.
+// Option is an option of New and Load.
 type Option func(*options)
 
 type options struct {
@@ -54,20 +55,26 @@ type options struct {
 	seed  uint64
 }
 
-// WithSeed sets the seed of the initialisation; the default is 1.
+// WithSeed sets the seed of the initialisation; the default is 1. A model that is
+// loaded does not depend on it.
 func WithSeed(seed uint64) Option { return func(o *options) { o.seed = seed } }
 
 // WithDtype sets the element type, tensor.Float32 (the default) or
 // tensor.Float64.
 func WithDtype(dt tensor.Dtype) Option { return func(o *options) { o.dtype = dt } }
 
-// New returns a model with freshly initialised parameters. The error names the
-// field of the configuration that makes no sense.
-func New(cfg Config, opts ...Option) (*Model, error) {
+func newOptions(opts []Option) options {
 	o := options{dtype: tensor.Float32, seed: 1}
 	for _, opt := range opts {
 		opt(&o)
 	}
+	return o
+}
+
+// New returns a model with freshly initialised parameters. The error names the
+// field of the configuration that makes no sense.
+func New(cfg Config, opts ...Option) (*Model, error) {
+	o := newOptions(opts)
 	if err := cfg.Validate(); err != nil {
 		return nil, errors.Wrap(err, "xlstm: configuration")
 	}

@@ -1,18 +1,23 @@
-// Command train trains a character-level xLSTM language model and lets it write.
+// Command train trains xLSTM language models, goes on with runs that were
+// stopped, and lets models write.
 //
-// Without arguments it reads the Go standard library's own source, which every
-// machine with Go has, and takes a few minutes:
+// Without arguments it trains a character model on the Go standard library's own
+// source, which every machine with Go has, and takes a few minutes:
 //
 //	go run ./train
 //
-// Other texts, files, folders or globs, are given with -data:
+// The commands, each with -h for its settings:
 //
-//	go run ./train -data shakespeare.txt -steps 2000
+//	train      train a model (the default)
+//	resume     go on with a run that was stopped
+//	sample     let a model write
+//	evaluate   measure a model on a text
+//	inspect    show a model's size, memory and cost
 //
-// It prints what is in force, a bigram model's loss to compare with, the losses
-// as they fall, and at the end the loss on the whole held-out part and a sample.
-// An interrupt ends training after the step at hand; the rest is done all the
-// same. The same seed gives the same run, to the bit.
+// A run lives in a folder: its settings, a log of every step, the loss curve,
+// samples, the last checkpoints and the best model. An interrupt (Ctrl-C) ends a
+// run after the step at hand and writes a checkpoint; a run that is resumed goes
+// on as if it had never stopped. The same seed gives the same run, to the bit.
 package main
 
 import (
@@ -22,6 +27,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/pkg/errors"
 )
@@ -29,43 +35,99 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	err := run(ctx, os.Args[1:], os.Stdout)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
+	err := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "train:", err)
 		os.Exit(1)
 	}
 }
 
-// run is the program: it reads the arguments, trains, evaluates and samples.
-func run(ctx context.Context, args []string, out io.Writer) error {
-	s, err := parse(args)
-	if err != nil {
-		return err
+// console is where a command reads and prints.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// command is one of the program's commands.
+type command struct {
+	name, about string
+	run         func(ctx context.Context, args []string, c console) error
+}
+
+func commands() []command {
+	return []command{
+		{"train", "train a model (the default)", trainCommand},
+		{"resume", "go on with a run that was stopped", resumeCommand},
+		{"sample", "let a model write", sampleCommand},
+		{"evaluate", "measure a model on a text", evaluateCommand},
+		{"inspect", "show a model's size, memory and cost", inspectCommand},
 	}
-	text, err := loadText(ctx, s)
-	if err != nil {
-		return err
+}
+
+// run is the program.
+func run(ctx context.Context, args []string, c console) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return trainCommand(ctx, args, c)
 	}
-	cfg, err := s.model(text.tokenizer.Size())
-	if err != nil {
-		return err
+	if args[0] == "help" {
+		usage(c.out)
+		return nil
 	}
-	t, err := newTrainer(s, cfg, text)
-	if err != nil {
-		return err
+	for _, cmd := range commands() {
+		if cmd.name == args[0] {
+			return cmd.run(ctx, args[1:], c)
+		}
 	}
-	defer t.close()
-	if err := t.announce(out); err != nil {
-		return err
+	usage(c.err)
+	return errors.Errorf("there is no command %q", args[0])
+}
+
+func usage(out io.Writer) {
+	fmt.Fprint(out, "Train xLSTM language models, and let them write.\n\nCommands, each with -h for its settings:\n\n")
+	for _, cmd := range commands() {
+		fmt.Fprintf(out, "  %-10s %s\n", cmd.name, cmd.about)
 	}
-	if err := t.train(ctx, out); err != nil {
-		return err
+	fmt.Fprint(out, `
+Examples:
+
+  go run ./train                                  the default: Go's own source, a few minutes
+  go run ./train -data shakespeare.txt -preset base
+  go run ./train resume runs/small
+  go run ./train sample runs/small -prompt "func main"
+`)
+}
+
+// newFlags returns a flag set whose help shows examples.
+func newFlags(name, about string, c console, examples ...string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(c.err)
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), "%s\n\nExamples:\n\n", about)
+		for _, e := range examples {
+			fmt.Fprintf(f.Output(), "  go run ./train %s\n", e)
+		}
+		fmt.Fprint(f.Output(), "\nSettings:\n\n")
+		f.PrintDefaults()
 	}
-	if err := t.judge(out); err != nil {
-		return err
+	return f
+}
+
+// parseWithFolder parses flags that may stand before and after one folder.
+func parseWithFolder(f *flag.FlagSet, args []string) (folder string, err error) {
+	for {
+		if err := f.Parse(args); err != nil {
+			return "", err
+		}
+		if f.NArg() == 0 {
+			break
+		}
+		if folder != "" {
+			return "", errors.Errorf("%s takes one folder, got %q and %q", f.Name(), folder, f.Arg(0))
+		}
+		folder, args = f.Arg(0), f.Args()[1:]
 	}
-	return t.write(out)
+	if folder == "" {
+		return "", errors.Errorf("%s needs the folder of a run or a model: go run ./train %s FOLDER", f.Name(), f.Name())
+	}
+	return folder, nil
 }

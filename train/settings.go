@@ -1,9 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -11,133 +12,296 @@ import (
 	"github.com/pkg/errors"
 )
 
-// settings is what the command line says.
+// settings is everything that decides a run. It is saved in the run's folder and
+// can be given as a file (-config).
 type settings struct {
-	data     []string
-	maxBytes int
-	val      float64
-	rare     int
+	Data     []string `json:"data"` // none: the Go standard library's source
+	MaxBytes int      `json:"max_bytes"`
+	Val      float64  `json:"val"`
+	Tokens   string   `json:"tokens"` // chars or bytes
+	Rare     int      `json:"rare"`
 
-	config string
-	dim    int
-	blocks int
-	heads  int
-	slstm  string
-	drop   float64
+	// Model's vocab_size is set when the text has been read.
+	Model xlstm.Config `json:"model"`
 
-	batch, length, steps int
-	lr                   float64
-	warmup               int
-	decay, clip          float64
-	carry                bool
-	seed                 uint64
+	Batch       int     `json:"batch"`
+	Length      int     `json:"length"`
+	Steps       int     `json:"steps"`
+	Accumulate  int     `json:"accumulate"`
+	Carry       bool    `json:"carry"`
+	LR          float64 `json:"lr"`
+	MinLR       float64 `json:"min_lr"`
+	Warmup      int     `json:"warmup"`
+	Beta2       float64 `json:"beta2"`
+	WeightDecay float64 `json:"weight_decay"`
+	Clip        float64 `json:"clip"`
+	NonFinite   string  `json:"non_finite"` // stop or skip
+	Seed        uint64  `json:"seed"`
 
-	every, evalBatches int
-	prompt             string
-	chars              int
-	temperature        float64
-	topP               float64
+	EvalEvery   int     `json:"eval_every"`
+	EvalBatches int     `json:"eval_batches"` // 0: the whole held-out part
+	Patience    int     `json:"patience"`
+	SaveEvery   int     `json:"save_every"`
+	Prompt      string  `json:"prompt"`
+	SampleChars int     `json:"sample_chars"`
+	Temperature float64 `json:"temperature"`
+	TopP        float64 `json:"top_p"`
 }
 
-func parse(args []string) (settings, error) {
-	var s settings
-	f := flag.NewFlagSet("train", flag.ContinueOnError)
-	f.Func("data", "a text: file, folder or glob; may be given more than once (default: the Go standard library)", func(v string) error {
-		s.data = append(s.data, v)
+// settingsOf returns the settings of a preset.
+func settingsOf(p preset) settings {
+	return settings{
+		MaxBytes: 2 << 20, Val: 0.05, Tokens: "chars", Rare: 10,
+		Model: p.cfg(1),
+		Batch: p.batch, Length: p.length, Steps: p.steps, Accumulate: 1,
+		LR: p.lr, MinLR: p.lr / 10, Warmup: p.warmup, Beta2: 0.95, WeightDecay: 0.1, Clip: 1, NonFinite: "stop", Seed: 1,
+		EvalEvery: 100, EvalBatches: 16, SaveEvery: 500, SampleChars: 200, Temperature: 0.7, TopP: 0.95,
+	}
+}
+
+// register adds the flags for everything but the model, with the values at hand
+// as defaults.
+func (s *settings) register(f *flag.FlagSet) {
+	data := s.Data
+	f.Func("data", "a text: file, folder or glob; may be given more than once (default: the Go standard library's source)", func(v string) error {
+		data = append(data, v)
+		s.Data = data
 		return nil
 	})
-	f.IntVar(&s.maxBytes, "max-bytes", 2<<20, "read at most this much of the default text")
-	f.Float64Var(&s.val, "val", 0.05, "share of the text that is held out, at its end")
-	f.IntVar(&s.rare, "rare", 10, "characters seen less often than this become one unknown character")
-	f.StringVar(&s.config, "config", "", "read the model's configuration from a JSON file (official names); the flags for the model then do not count")
-	f.IntVar(&s.dim, "dim", 128, "width of the model (embedding_dim)")
-	f.IntVar(&s.blocks, "blocks", 4, "number of blocks")
-	f.IntVar(&s.heads, "heads", 4, "number of heads")
-	f.StringVar(&s.slstm, "slstm-at", "1", "which blocks are sLSTM blocks: indices with commas, all, or none")
-	f.Float64Var(&s.drop, "dropout", 0, "dropout")
-	f.IntVar(&s.batch, "batch", 8, "sequences per step")
-	f.IntVar(&s.length, "length", 128, "characters per sequence")
-	f.IntVar(&s.steps, "steps", 600, "training steps")
-	f.Float64Var(&s.lr, "lr", 4e-3, "peak learning rate (AdamW)")
-	f.IntVar(&s.warmup, "warmup", 40, "steps of linear warm-up; a cosine to a tenth of the peak follows")
-	f.Float64Var(&s.decay, "weight-decay", 0.1, "weight decay")
-	f.Float64Var(&s.clip, "clip", 1, "bound on the gradient's norm; 0 for none")
-	f.BoolVar(&s.carry, "carry", false, "train on contiguous streams with carried state instead of random windows")
-	f.Uint64Var(&s.seed, "seed", 1, "seed of everything random")
-	f.IntVar(&s.every, "every", 100, "steps between evaluations")
-	f.IntVar(&s.evalBatches, "eval-batches", 16, "batches of an evaluation during training; at the end all of the held-out part is read")
-	f.StringVar(&s.prompt, "prompt", "", "what the sample begins with (default: a line of the held-out part)")
-	f.IntVar(&s.chars, "chars", 600, "length of the sample in characters; 0 for none")
-	f.Float64Var(&s.temperature, "temperature", 0.7, "sampling temperature; 0 takes the likeliest character")
-	f.Float64Var(&s.topP, "top-p", 0.95, "sample from the likeliest characters that have this probability together")
+	f.IntVar(&s.MaxBytes, "max-bytes", s.MaxBytes, "read at most this much of the default text")
+	f.Float64Var(&s.Val, "val", s.Val, "share of the text that is held out, at its end")
+	f.StringVar(&s.Tokens, "tokens", s.Tokens, "what a token is: chars or bytes")
+	f.IntVar(&s.Rare, "rare", s.Rare, "characters seen less often than this become one unknown character")
+	f.IntVar(&s.Batch, "batch", s.Batch, "sequences in a batch")
+	f.IntVar(&s.Length, "length", s.Length, "tokens in a sequence")
+	f.IntVar(&s.Steps, "steps", s.Steps, "training steps")
+	f.IntVar(&s.Accumulate, "accumulate", s.Accumulate, "batches whose gradients are averaged for one step")
+	f.BoolVar(&s.Carry, "carry", s.Carry, "train on contiguous streams with carried state instead of random windows")
+	f.Float64Var(&s.LR, "lr", s.LR, "peak learning rate of AdamW")
+	f.Float64Var(&s.MinLR, "min-lr", s.MinLR, "learning rate at the end of the cosine")
+	f.IntVar(&s.Warmup, "warmup", s.Warmup, "steps of linear warm-up; a cosine follows")
+	f.Float64Var(&s.Beta2, "beta2", s.Beta2, "decay of AdamW's second moment")
+	f.Float64Var(&s.WeightDecay, "weight-decay", s.WeightDecay, "weight decay")
+	f.Float64Var(&s.Clip, "clip", s.Clip, "bound on the gradient's norm; 0 for none")
+	f.StringVar(&s.NonFinite, "non-finite", s.NonFinite, "what to do with a step whose loss or gradient is not finite: stop or skip")
+	f.Uint64Var(&s.Seed, "seed", s.Seed, "seed of everything random")
+	f.IntVar(&s.EvalEvery, "eval-every", s.EvalEvery, "steps between evaluations on the held-out part")
+	f.IntVar(&s.EvalBatches, "eval-batches", s.EvalBatches, "batches of such an evaluation; 0 for the whole held-out part")
+	f.IntVar(&s.Patience, "patience", s.Patience, "stop after this many evaluations without a new best; 0 for never")
+	f.IntVar(&s.SaveEvery, "save-every", s.SaveEvery, "steps between checkpoints")
+	f.StringVar(&s.Prompt, "prompt", s.Prompt, "what samples begin with (default: a line of the held-out part)")
+	f.IntVar(&s.SampleChars, "sample-chars", s.SampleChars, "length of the samples along the way, in tokens; 0 for none")
+	f.Float64Var(&s.Temperature, "temperature", s.Temperature, "sampling temperature; 0 takes the likeliest token")
+	f.Float64Var(&s.TopP, "top-p", s.TopP, "sample from the likeliest tokens that have this probability together")
+}
+
+// modelFlags are the model's settings that have flags.
+type modelFlags struct {
+	dim, blocks, heads int
+	slstm              string
+	dropout            float64
+	tie                bool
+}
+
+func (m *modelFlags) register(f *flag.FlagSet, cfg xlstm.Config) {
+	f.IntVar(&m.dim, "dim", cfg.EmbeddingDim, "width of the model (embedding_dim)")
+	f.IntVar(&m.blocks, "blocks", cfg.NumBlocks, "number of blocks (num_blocks)")
+	f.IntVar(&m.heads, "heads", 4, "number of heads of all layers (num_heads)")
+	f.StringVar(&m.slstm, "slstm-at", blockNames(cfg.SLSTMAt), "which blocks are sLSTM blocks: indices with commas, all, or none (slstm_at)")
+	f.Float64Var(&m.dropout, "dropout", cfg.Dropout, "dropout")
+	f.BoolVar(&m.tie, "tie", cfg.TieWeights, "use the embedding as the head (tie_weights)")
+}
+
+// apply sets what was given on the command line.
+func (m modelFlags) apply(f *flag.FlagSet, cfg *xlstm.Config) (err error) {
+	f.Visit(func(fl *flag.Flag) {
+		switch fl.Name {
+		case "dim":
+			cfg.EmbeddingDim = m.dim
+		case "blocks":
+			cfg.NumBlocks = m.blocks
+		case "heads":
+			if cfg.MLSTMBlock != nil {
+				cfg.MLSTMBlock.MLSTM.NumHeads = m.heads
+			}
+			if cfg.SLSTMBlock != nil {
+				cfg.SLSTMBlock.SLSTM.NumHeads = m.heads
+			}
+		case "slstm-at":
+			var e error
+			if cfg.SLSTMAt, e = parseBlocks(m.slstm); e != nil {
+				err = e
+			}
+		case "dropout":
+			cfg.Dropout = m.dropout
+		case "tie":
+			cfg.TieWeights = m.tie
+		}
+	})
+	return err
+}
+
+func blockNames(b xlstm.BlockList) string {
+	if b.All {
+		return "all"
+	}
+	if len(b.Indices) == 0 {
+		return "none"
+	}
+	names := make([]string, len(b.Indices))
+	for i, n := range b.Indices {
+		names[i] = strconv.Itoa(n)
+	}
+	return strings.Join(names, ",")
+}
+
+func parseBlocks(s string) (xlstm.BlockList, error) {
+	switch s {
+	case "all":
+		return xlstm.AllBlocks(), nil
+	case "none", "":
+		return xlstm.Blocks(), nil
+	}
+	var b xlstm.BlockList
+	for _, part := range strings.Split(s, ",") {
+		i, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil {
+			return b, errors.Errorf("-slstm-at is %q; it must be block indices with commas, all, or none", s)
+		}
+		b.Indices = append(b.Indices, i)
+	}
+	return b, nil
+}
+
+// source says where settings come from before flags: a preset, a file of
+// settings, a file with a model's configuration.
+type source struct{ preset, config, model string }
+
+func (s *source) register(f *flag.FlagSet) {
+	var names []string
+	for _, p := range presets() {
+		names = append(names, p.name+" ("+p.about+")")
+	}
+	f.StringVar(&s.preset, "preset", "small", "settings to begin from: "+strings.Join(names, "; "))
+	f.StringVar(&s.config, "config", "", "read all settings from a JSON file, such as a run's run.json; flags still count")
+	f.StringVar(&s.model, "model", "", "read the model's configuration from a JSON file with the official field names")
+}
+
+// load returns the settings that flags then change.
+func (s source) load() (settings, error) {
+	p, err := presetNamed(s.preset)
+	if err != nil {
+		return settings{}, err
+	}
+	set := settingsOf(p)
+	if s.config != "" {
+		if set, err = readSettings(s.config, set); err != nil {
+			return set, err
+		}
+	}
+	if s.model != "" {
+		data, err := os.ReadFile(s.model)
+		if err != nil {
+			return set, errors.Wrap(err, "reading -model")
+		}
+		if set.Model, err = xlstm.ParseConfigFor(data, 1); err != nil {
+			return set, errors.Wrapf(err, "-model %s", s.model)
+		}
+	}
+	return set, nil
+}
+
+// readSettings reads a file of settings over those given.
+func readSettings(path string, over settings) (settings, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return over, errors.Wrap(err, "reading the settings")
+	}
+	over.Model.MLSTMBlock, over.Model.SLSTMBlock = nil, nil
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	return over, errors.Wrapf(d.Decode(&over), "reading the settings from %s", path)
+}
+
+// parseTrain reads the command line of the train command.
+func parseTrain(args []string, c console) (s settings, out string, err error) {
+	// The first pass finds out what the flags are defaults to.
+	var from source
+	first := flag.NewFlagSet("train", flag.ContinueOnError)
+	first.SetOutput(discard{})
+	from.register(first)
+	var scratch settings
+	scratch.register(first)
+	new(modelFlags).register(first, xlstm.Config{})
+	first.String("out", "", "")
+	_ = first.Parse(args) // its errors come again, with the help
+	if s, err = from.load(); err != nil {
+		return s, "", err
+	}
+	f := newFlags("train", "Train a model.", c, "", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-config runs/small/run.json -lr 2e-3 -out runs/again")
+	from.register(f)
+	s.register(f)
+	var m modelFlags
+	m.register(f, s.Model)
+	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
 	if err := f.Parse(args); err != nil {
-		return s, err
+		return s, "", err
 	}
 	if f.NArg() > 0 {
-		return s, errors.Errorf("%q is not a flag; texts are given with -data", f.Arg(0))
+		return s, "", errors.Errorf("%q is not a flag; texts are given with -data, folders of runs with -out", f.Arg(0))
 	}
-	return s, s.check()
+	if err := m.apply(f, &s.Model); err != nil {
+		return s, "", err
+	}
+	s.Model.ContextLength = s.Length
+	if out == "" {
+		if out, err = freeFolder("runs", from.preset); err != nil {
+			return s, "", err
+		}
+	}
+	return s, out, s.check()
 }
 
+// discard drops what is written to it.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// check reports the first setting that makes no sense.
 func (s settings) check() error {
 	for _, c := range []struct {
-		ok          bool
-		name, value string
-		want        string
+		ok    bool
+		name  string
+		value any
+		want  string
 	}{
-		{s.maxBytes > 0, "max-bytes", strconv.Itoa(s.maxBytes), "positive"},
-		{s.val > 0 && s.val < 1, "val", strconv.FormatFloat(s.val, 'g', -1, 64), "between 0 and 1"},
-		{s.batch > 0, "batch", strconv.Itoa(s.batch), "at least 1"},
-		{s.length > 0, "length", strconv.Itoa(s.length), "at least 1"},
-		{s.steps > 0, "steps", strconv.Itoa(s.steps), "at least 1"},
-		{s.every > 0, "every", strconv.Itoa(s.every), "at least 1"},
-		{s.evalBatches > 0, "eval-batches", strconv.Itoa(s.evalBatches), "at least 1"},
-		{s.lr > 0, "lr", strconv.FormatFloat(s.lr, 'g', -1, 64), "positive"},
-		{s.warmup >= 0, "warmup", strconv.Itoa(s.warmup), "at least 0"},
-		{s.clip >= 0, "clip", strconv.FormatFloat(s.clip, 'g', -1, 64), "at least 0"},
-		{s.chars >= 0, "chars", strconv.Itoa(s.chars), "at least 0"},
+		{s.MaxBytes > 0, "max-bytes", s.MaxBytes, "positive"},
+		{s.Val > 0 && s.Val < 1, "val", s.Val, "between 0 and 1"},
+		{s.Tokens == "chars" || s.Tokens == "bytes", "tokens", s.Tokens, "chars or bytes"},
+		{s.Batch > 0, "batch", s.Batch, "at least 1"},
+		{s.Length > 0, "length", s.Length, "at least 1"},
+		{s.Steps > 0, "steps", s.Steps, "at least 1"},
+		{s.Accumulate > 0, "accumulate", s.Accumulate, "at least 1"},
+		{s.LR > 0, "lr", s.LR, "positive"},
+		{s.MinLR >= 0 && s.MinLR <= s.LR, "min-lr", s.MinLR, "between 0 and lr"},
+		{s.Warmup >= 0 && s.Warmup <= s.Steps, "warmup", s.Warmup, "between 0 and steps"},
+		{s.Beta2 > 0 && s.Beta2 < 1, "beta2", s.Beta2, "between 0 and 1"},
+		{s.WeightDecay >= 0, "weight-decay", s.WeightDecay, "at least 0"},
+		{s.Clip >= 0, "clip", s.Clip, "at least 0"},
+		{s.NonFinite == "stop" || s.NonFinite == "skip", "non-finite", s.NonFinite, "stop or skip"},
+		{s.EvalEvery > 0, "eval-every", s.EvalEvery, "at least 1"},
+		{s.EvalBatches >= 0, "eval-batches", s.EvalBatches, "at least 0"},
+		{s.Patience >= 0, "patience", s.Patience, "at least 0"},
+		{s.SaveEvery > 0, "save-every", s.SaveEvery, "at least 1"},
+		{s.SampleChars >= 0, "sample-chars", s.SampleChars, "at least 0"},
+		{s.Temperature >= 0, "temperature", s.Temperature, "at least 0"},
+		{s.TopP >= 0 && s.TopP <= 1, "top-p", s.TopP, "between 0 and 1"},
 	} {
 		if !c.ok {
-			return errors.Errorf("-%s is %s; it must be %s", c.name, c.value, c.want)
+			return errors.Errorf("-%s is %v; it must be %s", c.name, c.value, c.want)
 		}
 	}
-	return nil
+	cfg := s.Model
+	cfg.VocabSize = max(1, cfg.VocabSize)
+	return errors.Wrap(cfg.Validate(), "the model")
 }
-
-// model returns the model's configuration for a vocabulary of the given size.
-func (s settings) model(vocab int) (xlstm.Config, error) {
-	if s.config != "" {
-		return s.modelFile(vocab)
-	}
-	cfg := xlstm.DefaultConfig()
-	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.ContextLength = vocab, s.dim, s.blocks, s.length
-	cfg.Dropout = s.drop
-	cfg.MLSTMBlock.MLSTM.NumHeads, cfg.SLSTMBlock.SLSTM.NumHeads = s.heads, s.heads
-	switch s.slstm {
-	case "all":
-		cfg.SLSTMAt = xlstm.AllBlocks()
-	case "none", "":
-	default:
-		for _, part := range strings.Split(s.slstm, ",") {
-			i, err := strconv.Atoi(strings.TrimSpace(part))
-			if err != nil {
-				return cfg, errors.Errorf("-slstm-at is %q; it must be block indices with commas, all, or none", s.slstm)
-			}
-			cfg.SLSTMAt.Indices = append(cfg.SLSTMAt.Indices, i)
-		}
-	}
-	return cfg, cfg.Validate()
-}
-
-// modelFile reads the configuration from a file. Its vocabulary is the text's.
-func (s settings) modelFile(vocab int) (xlstm.Config, error) {
-	data, err := os.ReadFile(s.config)
-	if err != nil {
-		return xlstm.Config{}, errors.Wrap(err, "reading -config")
-	}
-	cfg, err := xlstm.ParseConfigFor(data, vocab)
-	return cfg, errors.Wrapf(err, "-config %s", s.config)
-}
-
-// cores is the number of processors in use.
-func cores() int { return runtime.GOMAXPROCS(0) }

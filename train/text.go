@@ -12,41 +12,57 @@ import (
 type text struct {
 	source     string
 	documents  int
-	bytes      int
 	characters int
-	tokenizer  *data.Chars
+	bytes      int
+	tokenizer  data.Tokenizer
 	train, val []int
 }
 
-func loadText(ctx context.Context, s settings) (*text, error) {
+// loadText reads the texts of a run. Without a tokenizer, one is made of them.
+func loadText(ctx context.Context, s settings, tok data.Tokenizer) (*text, error) {
 	corpus, err := loadCorpus(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	all := corpus.Text()
-	tok, err := data.NewChars(all, s.rare)
-	if err != nil {
-		return nil, err
+	t := &text{source: corpus.Source, documents: len(corpus.Documents), characters: utf8.RuneCountInString(all), bytes: len(all), tokenizer: tok}
+	if t.tokenizer == nil {
+		if t.tokenizer, err = newTokenizer(s, all); err != nil {
+			return nil, err
+		}
 	}
-	t := &text{source: corpus.Source, documents: len(corpus.Documents), bytes: len(all), characters: utf8.RuneCountInString(all), tokenizer: tok}
-	t.train, t.val, err = data.Split(tok.Encode(all), s.val, s.length+1)
+	t.train, t.val, err = data.Split(t.tokenizer.Encode(all), s.Val, s.Length+1)
 	return t, err
 }
 
-func loadCorpus(ctx context.Context, s settings) (*data.Corpus, error) {
-	if len(s.data) == 0 {
-		return data.GoSource(ctx, s.maxBytes, s.seed)
+func newTokenizer(s settings, all string) (data.Tokenizer, error) {
+	if s.Tokens == "bytes" {
+		return data.Bytes{}, nil
 	}
-	return data.Load(data.DefaultMaxBytes, s.data...)
+	return data.NewChars(all, s.Rare)
 }
 
-// someLine returns a line of the held-out part to begin a sample with, one that
-// says something.
+func loadCorpus(ctx context.Context, s settings) (*data.Corpus, error) {
+	if len(s.Data) == 0 {
+		return data.GoSource(ctx, s.MaxBytes, s.Seed)
+	}
+	return data.Load(data.DefaultMaxBytes, s.Data...)
+}
+
+// someLine returns a line of the held-out part to begin a sample with: the first
+// function of a Go source, else the first line that says something.
 func (t *text) someLine() string {
-	for _, line := range strings.Split(t.tokenizer.Decode(t.val), "\n") {
-		if len(strings.TrimSpace(line)) >= 12 && strings.HasPrefix(line, "func ") {
-			return line + "\n"
+	lines := strings.SplitAfter(t.tokenizer.Decode(t.val[:min(len(t.val), 1<<16)]), "\n")
+	for _, wanted := range []func(string) bool{
+		func(l string) bool { return strings.HasPrefix(l, "func ") },
+		func(l string) bool { return len(strings.TrimSpace(l)) >= 8 },
+	} {
+		// The first line may begin in the middle.
+		for _, l := range lines[min(1, len(lines)-1):] {
+			if wanted(l) {
+				return l
+			}
 		}
 	}
-	return t.tokenizer.Decode(t.val[:min(32, len(t.val))])
+	return lines[0]
 }

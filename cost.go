@@ -1,0 +1,431 @@
+package xlstm
+
+import (
+	"fmt"
+
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+)
+
+// CostOptions says for what run a Cost is.
+type CostOptions struct {
+	// Batch is the number of sequences, Steps the number of tokens in each.
+	Batch, Steps int
+	// Chunk is the chunk length of the mLSTM cells; 0 means nodes.DefaultChunk.
+	// From Steps on it is the parallel form.
+	Chunk int
+}
+
+// Cost is what a configuration costs: parameters, memory and arithmetic. It
+// follows from the shapes alone.
+type Cost struct {
+	CostOptions
+	// Parts are the embedding, the parts of every block, the norm behind the
+	// blocks and the head, in the order in which they run.
+	Parts []PartCost
+	// Generation is the size in bytes of all that a Generator holds besides the
+	// parameters, once it has compiled all of its programs: its state, the states
+	// that the programs begin from, and the values in their graphs.
+	Generation int64
+}
+
+// PartCost is the share of one part of a model.
+type PartCost struct {
+	// Name says what it is, such as "up projection".
+	Name string
+	// Block is the index of the block it belongs to, −1 for none.
+	Block int
+	// Tensors are its parameters under the official names. A tied head has none.
+	Tensors []TensorShape
+	// Params is the number of their elements.
+	Params int64
+	// State is the number of elements of its recurrent state, for one sequence.
+	State int64
+	// Forward and Backward are multiply-adds per token in training, Decode those
+	// of the forward pass over a single token, in generation. Counted are the
+	// matrix products and the convolutions. What is done element by element
+	// (norms, activations, exponential gates, dropout, sums) is not: it grows with
+	// the width, they with its square.
+	Forward, Backward, Decode float64
+	// Values and Grads are the numbers of elements that the graph of a training
+	// step over Batch×Steps keeps for the forward and for the backward pass. Every
+	// operation owns its result, and every derivative the gradients of all inputs
+	// of its operation; the parameters' gradients are not among them. For an
+	// operation with several results, which are packed into one value, Grads has a
+	// value of that size for each result that is used.
+	Values, Grads int64
+}
+
+// TensorShape is the name and the shape of a parameter.
+type TensorShape struct {
+	Name  string
+	Shape []int
+}
+
+// Memory is a number of bytes by use, for float32.
+type Memory struct {
+	// Params, Gradients and Moments are 4, 4 and 8 bytes per parameter: AdamW has
+	// two moments.
+	Params, Gradients, Moments int64
+	// Activations is 4·(Values+Grads); see PartCost. The buffers of operations at
+	// work come on top: in a backward pass for each core chiefly the mLSTM's
+	// memories between the chunks, 4·DH²·Steps/Chunk bytes.
+	Activations int64
+}
+
+// Total returns the sum.
+func (m Memory) Total() int64 { return m.Params + m.Gradients + m.Moments + m.Activations }
+
+const (
+	float32Size = 4
+	// moments is the number of AdamW's moments of a gradient.
+	moments = 2
+)
+
+// Cost returns what the configuration costs. It does not build a model, so that
+// it takes no time and memory however large the model would be.
+func (c Config) Cost(opts CostOptions) (Cost, error) {
+	if err := c.Validate(); err != nil {
+		return Cost{}, errors.Wrap(err, "xlstm: configuration")
+	}
+	if opts.Batch < 1 || opts.Steps < 1 || opts.Chunk < 0 {
+		return Cost{}, errors.Errorf("xlstm: the cost of %d sequences of %d tokens in chunks of %d; the first two must be at least 1, the last positive or 0 for the default", opts.Batch, opts.Steps, opts.Chunk)
+	}
+	if opts.Chunk == 0 {
+		opts.Chunk = nodes.DefaultChunk
+	}
+	cost := Cost{CostOptions: opts, Parts: c.costParts(opts, c.Dropout)}
+	for k, p := range c.costParts(CostOptions{Batch: 1, Steps: 1, Chunk: 1}, 0) {
+		cost.Parts[k].Decode = p.Forward
+	}
+	cost.Generation = c.generationBytes()
+	return cost, nil
+}
+
+// generationBytes returns Cost.Generation.
+func (c Config) generationBytes() int64 {
+	var elements int64
+	for k, n := range readSizes {
+		total := sumParts(c.costParts(CostOptions{Batch: 1, Steps: n, Chunk: nodes.DefaultChunk}, 0))
+		if k == 0 {
+			elements += total.State
+		}
+		elements += total.Values + total.State
+	}
+	return float32Size * elements
+}
+
+// Total returns the sum over all parts.
+func (c Cost) Total() PartCost { return sumParts(c.Parts) }
+
+// OfBlock returns the sum over the parts of block i, or with −1 over those
+// outside the blocks.
+func (c Cost) OfBlock(i int) PartCost {
+	var parts []PartCost
+	for _, p := range c.Parts {
+		if p.Block == i {
+			parts = append(parts, p)
+		}
+	}
+	total := sumParts(parts)
+	total.Block = i
+	return total
+}
+
+func sumParts(parts []PartCost) PartCost {
+	total := PartCost{Name: "total", Block: -1}
+	for _, p := range parts {
+		total.Tensors = append(total.Tensors, p.Tensors...)
+		total.Params += p.Params
+		total.State += p.State
+		total.Forward += p.Forward
+		total.Backward += p.Backward
+		total.Decode += p.Decode
+		total.Values += p.Values
+		total.Grads += p.Grads
+	}
+	return total
+}
+
+// StateBytes returns the size of the state of one sequence in float32, the same
+// however long the sequence is.
+func (c Cost) StateBytes() int64 { return float32Size * c.Total().State }
+
+// TrainingFLOPs returns the floating-point operations per token of a training
+// step, 2·(Forward+Backward).
+func (c Cost) TrainingFLOPs() float64 { t := c.Total(); return 2 * (t.Forward + t.Backward) }
+
+// EvaluationFLOPs returns the floating-point operations per token of a forward
+// pass over Steps tokens, 2·Forward.
+func (c Cost) EvaluationFLOPs() float64 { return 2 * c.Total().Forward }
+
+// DecodeFLOPs returns the floating-point operations per token in generation,
+// 2·Decode.
+func (c Cost) DecodeFLOPs() float64 { return 2 * c.Total().Decode }
+
+// TrainingMemory returns the memory of a training step over Batch×Steps tokens
+// with AdamW, from the start of a text.
+func (c Cost) TrainingMemory() Memory {
+	t := c.Total()
+	return Memory{
+		Params: float32Size * t.Params, Gradients: float32Size * t.Params, Moments: moments * float32Size * t.Params,
+		Activations: float32Size * (t.Values + t.Grads),
+	}
+}
+
+// costing collects the parts of a model for a run over rows = batch·steps tokens.
+type costing struct {
+	Config
+	CostOptions
+	rows    int
+	dropout float64
+	prefix  string // of the parameters' names
+	parts   []PartCost
+}
+
+func (c Config) costParts(opts CostOptions, dropout float64) []PartCost {
+	k := &costing{Config: c, CostOptions: opts, rows: opts.Batch * opts.Steps, dropout: dropout}
+	k.part("embedding", -1)
+	k.tensor("token_embedding.weight", c.VocabSize, c.EmbeddingDim)
+	k.result(c.EmbeddingDim)
+	if c.AddEmbeddingDropout {
+		k.drop(c.EmbeddingDim)
+	}
+	for i := range c.NumBlocks {
+		k.prefix = fmt.Sprintf("xlstm_block_stack.blocks.%d.", i)
+		if c.isSLSTM(i) {
+			k.slstmBlock(i)
+		} else {
+			k.mlstmBlock(i)
+		}
+	}
+	k.prefix = ""
+	if c.AddPostBlocksNorm {
+		k.part("post norm", -1)
+		k.norm("xlstm_block_stack.post_blocks_norm", c.EmbeddingDim, true)
+	}
+	k.head()
+	return k.parts
+}
+
+// head counts the map to the logits, and the loss' gradient of them.
+func (k *costing) head() {
+	d, v := k.EmbeddingDim, k.VocabSize
+	p := k.part("head", -1)
+	k.product(v, d)
+	if k.TieWeights {
+		// The embedding's gradient has two terms, each with a value of its own.
+		p.Grads += elements(v, d)
+	} else {
+		k.tensor("lm_head.weight", v, d)
+	}
+	k.result(v, d, v)
+}
+
+func (k *costing) mlstmBlock(i int) {
+	l := k.mlstm()
+	d, inner, nh := l.EmbeddingDim, l.InnerDim, l.NumHeads
+	k.part("norm", i)
+	k.norm("xlstm_norm", d, true)
+	k.part("up projection", i)
+	k.linear("xlstm.proj_up", d, 2*inner, l.Bias)
+	k.packed(2, 2*inner, 0)
+	k.part("convolution", i)
+	k.conv(inner, l.ConvKernel)
+	k.part("q, k, v", i)
+	for _, name := range []string{"q", "k", "v"} {
+		k.headwise("xlstm."+name+"_proj", inner/l.QKVBlock, l.QKVBlock, l.Bias)
+	}
+	k.part("gates", i)
+	for _, name := range []string{"igate", "fgate"} {
+		k.linear("xlstm.mlstm_cell."+name, 3*inner, nh, true)
+	}
+	k.part("cell", i)
+	k.mlstmCell(nh, inner/nh)
+	k.part("skip and output gate", i)
+	k.norm("xlstm.mlstm_cell.outnorm", inner, true)
+	k.tensor("xlstm.learnable_skip", inner)
+	k.result(inner, inner, inner, inner)
+	k.part("down projection", i)
+	k.linear("xlstm.proj_down", inner, d, l.Bias)
+	k.drop(d)
+	k.result(d) // the residual's sum, whose gradient is handed on as it is
+}
+
+// mlstmCell counts the chunkwise form. For a chunk of L steps and a head of width
+// DH the kernel multiplies whole L×L matrices, half of which the causal mask then
+// discards:
+//
+//	forward   Q·Kᵀ and A·V                          2·L²·DH
+//	          Q·C and Kᵀ·V into the new C           2·L·DH²
+//	backward  Q·Kᵀ again, δA, δQ, δK, δV            5·L²·DH
+//	          K·δC, V·δCᵀ, Qᵀ·G, G·Cᵀ               4·L·DH²
+//	          Kᵀ·V again, except in the last chunk  L·DH²
+//
+// Where the chunks are whole that is 2·DH² + 2·L·DH a token forward, and for a
+// token alone 2·DH² + 2·DH.
+func (k *costing) mlstmCell(nh, dh int) {
+	var forward, backward float64
+	w := float64(dh)
+	for t := 0; t < k.Steps; t += k.Chunk {
+		l := float64(min(k.Chunk, k.Steps-t))
+		forward += 2*l*l*w + 2*l*w*w
+		backward += 5*l*l*w + 4*l*w*w
+		if t+k.Chunk < k.Steps {
+			backward += l * w * w
+		}
+	}
+	p := k.last()
+	p.Forward = float64(nh) * forward / float64(k.Steps)
+	p.Backward = float64(nh) * backward / float64(k.Steps)
+	inner := nh * dh
+	k.state(nh * (dh*dh + dh + 1))
+	k.result(inner, inner, inner, inner, nh, nh)
+	k.packed(1, inner, int(p.State))
+}
+
+func (k *costing) slstmBlock(i int) {
+	l := k.slstm(i)
+	d, dh := l.EmbeddingDim, l.EmbeddingDim/l.NumHeads
+	k.part("norm", i)
+	k.norm("xlstm_norm", d, true)
+	if l.ConvKernel > 0 {
+		k.part("convolution", i)
+		k.conv(d, l.ConvKernel)
+	}
+	k.part("gates", i)
+	for _, name := range []string{"fgate", "igate", "zgate", "ogate"} {
+		k.headwise("xlstm."+name, l.NumHeads, dh, false)
+	}
+	k.part("cell", i)
+	k.slstmCell(l.NumHeads, dh)
+	k.part("head norm", i)
+	k.norm("xlstm.group_norm", d, l.NormWeight)
+	k.result(d) // the residual's sum
+	if ffn := k.feedForward(); ffn != nil {
+		k.part("feed-forward", i)
+		k.ffn(d, ffn.UpDim, ffn.Bias)
+	}
+}
+
+// slstmCell counts the scan: in every step 4·NH·DH² multiply-adds for the
+// recurrence, and twice that back. Beside its output and state it keeps seven
+// values an element for the way back.
+func (k *costing) slstmCell(nh, dh int) {
+	const gates, states, tape = 4, 4, 7
+	d := nh * dh
+	k.tensor("xlstm.slstm_cell._recurrent_kernel_", nh, gates*dh, dh)
+	k.tensor("xlstm.slstm_cell._bias_", gates*d)
+	k.product(nh, gates*dh, dh)
+	k.state(states * d)
+	k.result((1+tape)*d, d, d, d, d)
+	k.packed(1, (1+tape)*d, states*d)
+	k.drop(d)
+}
+
+func (k *costing) ffn(d, up int, bias bool) {
+	k.norm("ffn_norm", d, true)
+	k.linear("ffn.proj_up", d, 2*up, bias)
+	k.packed(2, 2*up, 0)
+	k.result(up, up, up)
+	k.linear("ffn.proj_down", up, d, bias)
+	k.drop(d)
+	k.result(d) // the residual's sum
+}
+
+// part begins a part. What is counted next counts for it.
+func (k *costing) part(name string, block int) *PartCost {
+	k.parts = append(k.parts, PartCost{Name: name, Block: block})
+	return k.last()
+}
+
+func (k *costing) last() *PartCost { return &k.parts[len(k.parts)-1] }
+
+// elements returns the number of elements of a shape.
+func elements(shape ...int) int64 {
+	n := int64(1)
+	for _, s := range shape {
+		n *= int64(s)
+	}
+	return n
+}
+
+// tensor counts a parameter.
+func (k *costing) tensor(name string, shape ...int) {
+	p := k.last()
+	p.Tensors = append(p.Tensors, TensorShape{Name: k.prefix + name, Shape: shape})
+	p.Params += elements(shape...)
+}
+
+// product counts a product with a weight. On the way back there are two for one:
+// for the input's gradient and for the weight's.
+func (k *costing) product(shape ...int) {
+	n := float64(elements(shape...))
+	k.last().Forward += n
+	k.last().Backward += 2 * n
+}
+
+// result counts the result of an operation, so many elements a token, and the
+// gradients of its inputs that are not parameters.
+func (k *costing) result(width int, inputs ...int) {
+	k.last().Values += elements(k.rows, width)
+	for _, w := range inputs {
+		k.last().Grads += elements(k.rows, w)
+	}
+}
+
+// state counts a recurrent state of n elements a sequence, which is a result too.
+func (k *costing) state(n int) {
+	k.last().State += int64(n)
+	k.last().Values += elements(k.Batch, n)
+}
+
+// packed counts the gradients of a packed result, one for each of its pieces in
+// use: so many elements a token and a sequence.
+func (k *costing) packed(pieces, perToken, perSequence int) {
+	k.last().Grads += int64(pieces) * (elements(k.rows, perToken) + elements(k.Batch, perSequence))
+}
+
+func (k *costing) linear(name string, in, out int, bias bool) {
+	k.tensor(name+".weight", out, in)
+	if bias {
+		k.tensor(name+".bias", out)
+	}
+	k.product(out, in)
+	k.result(out, in)
+}
+
+// headwise counts one square map for each head.
+func (k *costing) headwise(name string, heads, width int, bias bool) {
+	k.tensor(name+".weight", heads, width, width)
+	if bias {
+		k.tensor(name+".bias", heads*width)
+	}
+	k.product(heads, width, width)
+	k.result(heads*width, heads*width)
+}
+
+// conv counts the depthwise convolution. On the way back its sums before the
+// activation are computed once more.
+func (k *costing) conv(width, kernel int) {
+	k.tensor("xlstm.conv1d.conv.weight", width, 1, kernel)
+	k.tensor("xlstm.conv1d.conv.bias", width)
+	k.product(width, kernel)
+	k.last().Backward += float64(elements(width, kernel))
+	k.state(kernel * width)
+	k.result(width, width)
+	k.packed(1, width, kernel*width)
+}
+
+func (k *costing) norm(name string, width int, weight bool) {
+	if weight {
+		k.tensor(name+".weight", width)
+	}
+	k.result(width, width)
+}
+
+func (k *costing) drop(width int) {
+	if k.dropout > 0 {
+		k.result(width, width)
+	}
+}

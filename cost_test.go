@@ -1,0 +1,295 @@
+package xlstm
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+func costOf(t *testing.T, cfg Config, opts CostOptions) Cost {
+	t.Helper()
+	c, err := cfg.Cost(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// pick returns one of the values.
+func pick[E any](r *rand.Rand, values ...E) E { return values[r.IntN(len(values))] }
+
+// randomConfig is a valid configuration that is small and unlikely.
+func randomConfig(seed uint64) Config {
+	r := rand.New(rand.NewPCG(seed, 9))
+	yes := func() bool { return r.IntN(2) == 0 }
+	cfg := DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = 1+r.IntN(9), 4*(1+r.IntN(5)), 1+r.IntN(3)
+	cfg.AddPostBlocksNorm, cfg.AddEmbeddingDropout, cfg.Bias, cfg.TieWeights = yes(), yes(), yes(), yes()
+	cfg.Dropout = pick(r, 0, 0.1)
+	for i := range cfg.NumBlocks {
+		if yes() {
+			cfg.SLSTMAt.Indices = append(cfg.SLSTMAt.Indices, i)
+		}
+	}
+	m := &cfg.MLSTMBlock.MLSTM
+	m.Conv1dKernelSize, m.NumHeads, m.QKVProjBlocksize = 1+r.IntN(5), pick(r, 1, 2, 4), pick(r, 1, 2, 4, 8)
+	m.UpProjection = UpProjection{ProjFactor: pick(r, 1, 1.5, 2), RoundProjUpDimUp: true, RoundProjUpToMultipleOf: 8}
+	s := &cfg.SLSTMBlock.SLSTM
+	s.NumHeads, s.Conv1dKernelSize, s.GroupNormWeight = pick(r, 1, 2, 4), r.IntN(5), yes()
+	if yes() {
+		cfg.SLSTMBlock.FeedForward = nil
+	} else {
+		cfg.SLSTMBlock.FeedForward.Bias = yes()
+		cfg.SLSTMBlock.FeedForward.UpProjection = UpProjection{ProjFactor: 1 + r.Float64(), RoundProjUpDimUp: yes(), RoundProjUpToMultipleOf: 1 + r.IntN(3)}
+	}
+	return cfg
+}
+
+// withModels calls f for models of random configurations.
+func withModels(t *testing.T, n uint64, f func(t *testing.T, r *rand.Rand, m *Model)) {
+	for seed := range n {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			m, err := New(randomConfig(seed))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f(t, rand.New(rand.NewPCG(seed, 10)), m)
+		})
+	}
+}
+
+// TestCostHasTheModelsTensors: the shapes are known without the model, and so
+// are the sizes that follow from them.
+func TestCostHasTheModelsTensors(t *testing.T) {
+	withModels(t, 100, func(t *testing.T, r *rand.Rand, m *Model) {
+		total := costOf(t, m.Config(), CostOptions{Batch: 1, Steps: 1}).Total()
+		if total.Params != int64(m.NumParams()) || len(total.Tensors) != len(m.Params()) {
+			t.Errorf("%d parameters in %d tensors, the model has %d in %d", total.Params, len(total.Tensors), m.NumParams(), len(m.Params()))
+		}
+		for _, s := range total.Tensors {
+			if p, ok := m.Param(s.Name); !ok || !p.Shape().Eq(tensor.Shape(s.Shape)) {
+				t.Errorf("the model has no %s of shape %v", s.Name, s.Shape)
+			}
+		}
+		state, err := m.NewState(2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bytes int64
+		for _, p := range state.Tensors() {
+			bytes += int64(p.Value.MemSize())
+		}
+		if got := costOf(t, m.Config(), CostOptions{Batch: 5, Steps: 7}).StateBytes(); 2*got != bytes {
+			t.Errorf("a state of %d bytes for a sequence, the model's for two has %d", got, bytes)
+		}
+	})
+}
+
+// TestCostCountsOfficialModels compares with the counts of the official models,
+// which are far too large to build here.
+func TestCostCountsOfficialModels(t *testing.T) {
+	model := func(vocab, dim, blocks int, at ...int) Config {
+		cfg := DefaultConfig()
+		cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt = vocab, dim, blocks, Blocks(at...)
+		return cfg
+	}
+	const gpt2 = 50304
+	mixed := []int{3, 5, 7, 40, 42, 44}
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		want int64
+	}{
+		{"README", model(gpt2, 128, 7, 1), 13642672},
+		{"125M [1:0]", model(gpt2, 768, 24), 163806144},
+		{"125M [7:1]", model(gpt2, 768, 24, 3, 20), 163690928},
+		{"350M [1:0]", model(gpt2, 1024, 48), 409290112},
+		{"350M [7:1]", model(gpt2, 1024, 48, mixed...), 408436048},
+		{"760M [1:0]", model(gpt2, 1536, 48), 840427392},
+		{"760M [7:1]", model(gpt2, 1536, 48, mixed...), 839736144},
+		{"1.3B [1:0]", model(gpt2, 2048, 48), 1422559616},
+		{"1.3B [7:1]", model(gpt2, 2048, 48, mixed...), 1420065104},
+		{"2.7B [1:0]", model(gpt2, 2560, 64), 2788396032},
+	} {
+		if got := costOf(t, c.cfg, CostOptions{Batch: 1, Steps: 2048}).Total().Params; got != c.want {
+			t.Errorf("%s: %d parameters, want %d", c.name, got, c.want)
+		}
+	}
+	blocks := costOf(t, model(gpt2, 768, 24, 3, 20), CostOptions{Batch: 1, Steps: 1})
+	if m, s := blocks.OfBlock(0).Params, blocks.OfBlock(3).Params; m != 3605768 || s != 3548160 {
+		t.Errorf("an mLSTM block of %d and an sLSTM block of %d parameters, want 3605768 and 3548160", m, s)
+	}
+}
+
+// TestCostIsTheSumOfItsBlocks: every part is in a block or outside all of them.
+func TestCostIsTheSumOfItsBlocks(t *testing.T) {
+	for seed := range uint64(50) {
+		cfg := randomConfig(seed)
+		c := costOf(t, cfg, CostOptions{Batch: 3, Steps: 128})
+		var groups []PartCost
+		for i := -1; i < cfg.NumBlocks; i++ {
+			groups = append(groups, c.OfBlock(i))
+		}
+		got, want := sumParts(groups), c.Total()
+		if len(got.Tensors) != len(want.Tensors) {
+			t.Errorf("seed %d: %d tensors in the blocks, %d in total", seed, len(got.Tensors), len(want.Tensors))
+		}
+		got.Tensors, want.Tensors = nil, nil
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("seed %d: the blocks sum to\n%+v, the total is\n%+v", seed, got, want)
+		}
+		m := c.TrainingMemory()
+		if m.Total() != 16*want.Params+4*(want.Values+want.Grads) {
+			t.Errorf("seed %d: training takes %d bytes: %+v", seed, m.Total(), m)
+		}
+		if c.TrainingFLOPs() != 2*(want.Forward+want.Backward) || c.EvaluationFLOPs() != 2*want.Forward || c.DecodeFLOPs() != 2*want.Decode {
+			t.Errorf("seed %d: the FLOPs are not twice the multiply-adds", seed)
+		}
+	}
+}
+
+// TestEveryWeightIsMultipliedOnceAToken: outside the mLSTM cells, which have no
+// weights, a forward pass has one multiply-add for each element of a matrix. The
+// backward pass has two, and a third where the convolution repeats itself.
+func TestEveryWeightIsMultipliedOnceAToken(t *testing.T) {
+	for seed := range uint64(50) {
+		cfg := randomConfig(seed)
+		cfg.TieWeights = false
+		for _, p := range costOf(t, cfg, CostOptions{Batch: 2, Steps: 33, Chunk: 8}).Parts {
+			if p.Name == "cell" && len(p.Tensors) == 0 || p.Name == "embedding" {
+				continue
+			}
+			var want float64
+			for _, s := range p.Tensors {
+				if len(s.Shape) > 1 {
+					want += float64(tensor.Shape(s.Shape).TotalSize())
+				}
+			}
+			back := 2.0
+			if p.Name == "convolution" {
+				back = 3
+			}
+			if p.Forward != want || p.Decode != want || p.Backward != back*want {
+				t.Errorf("seed %d: %s of block %d: %v multiply-adds, %v back and %v alone for a weight of %v", seed, p.Name, p.Block, p.Forward, p.Backward, p.Decode, want)
+			}
+		}
+	}
+}
+
+// TestCellProducts compares with sums made by hand, for one head of width 16.
+func TestCellProducts(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim = 1, 8
+	cfg.MLSTMBlock.MLSTM.NumHeads, cfg.MLSTMBlock.MLSTM.RoundProjUpToMultipleOf = 1, 16
+	for _, c := range []struct {
+		steps, chunk      int
+		forward, backward float64
+	}{
+		{1, 0, 2*16 + 2*256, 5*16 + 4*256},
+		{64, 0, 2*64*16 + 2*256, 5*64*16 + 4*256},
+		{64, 1000, 2*64*16 + 2*256, 5*64*16 + 4*256},
+		{128, 0, 2*64*16 + 2*256, 5*64*16 + 4*256 + 256.0/2},
+		{6, 4, (2*(16+4)*16 + 2*6*256) / 6.0, (5*(16+4)*16 + 4*6*256 + 4*256) / 6.0},
+	} {
+		p := cellOf(t, costOf(t, cfg, CostOptions{Batch: 3, Steps: c.steps, Chunk: c.chunk}))
+		if math.Abs(p.Forward-c.forward) > 1e-9 || math.Abs(p.Backward-c.backward) > 1e-9 || p.Decode != 2*16+2*256 {
+			t.Errorf("%d steps in chunks of %d: %v forward, %v backward, %v alone, want %v, %v and 544", c.steps, c.chunk, p.Forward, p.Backward, p.Decode, c.forward, c.backward)
+		}
+	}
+}
+
+// cellOf returns the part of the first cell.
+func cellOf(t *testing.T, c Cost) PartCost {
+	t.Helper()
+	i := slices.IndexFunc(c.Parts, func(p PartCost) bool { return p.Name == "cell" })
+	if i < 0 {
+		t.Fatal("there is no cell")
+	}
+	return c.Parts[i]
+}
+
+// heldBytes is what the tensors in a graph hold after a run, where they overlap
+// counted once. Integers, which are ids and keys, do not count.
+func heldBytes(ns gorgonia.Nodes) (total int64) {
+	type span struct{ lo, hi uintptr }
+	var spans []span
+	for _, n := range ns {
+		if d, ok := n.Value().(*tensor.Dense); ok && d.Dtype() != tensor.Int {
+			spans = append(spans, span{d.Uintptr(), d.Uintptr() + d.MemSize()})
+		}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
+	var end uintptr
+	for _, s := range spans {
+		if s.hi > end {
+			total += int64(s.hi - max(s.lo, end))
+			end = s.hi
+		}
+	}
+	return total
+}
+
+func wantBytes(t *testing.T, what string, estimate, real int64) {
+	t.Helper()
+	if off := math.Abs(float64(estimate)/float64(real) - 1); off > 0.05 {
+		t.Errorf("%s: an estimate of %d bytes for %d in the graph, %.1f %% off", what, estimate, real, 100*off)
+	}
+}
+
+// TestTrainingMemoryIsWhatTheGraphHolds adds up the values of all nodes after a
+// training step.
+func TestTrainingMemoryIsWhatTheGraphHolds(t *testing.T) {
+	withModels(t, 30, func(t *testing.T, r *rand.Rand, m *Model) {
+		batch, steps := 1+r.IntN(3), 1+r.IntN(80)
+		p := compileProgram(t, m, ProgramConfig{Batch: batch, Steps: steps, Grad: true, FwdConfig: FwdConfig{Training: true}})
+		ids := make([]int, batch*steps)
+		runProgram(t, p, ids, ids, nil)
+		memory := costOf(t, m.Config(), CostOptions{Batch: batch, Steps: steps}).TrainingMemory()
+		wantBytes(t, fmt.Sprintf("%d×%d", batch, steps), memory.Total()-memory.Moments, heldBytes(p.Graph().AllNodes()))
+	})
+}
+
+// TestGenerationMemoryIsWhatTheGraphsHold adds up the same for a generator that
+// has compiled all of its programs.
+func TestGenerationMemoryIsWhatTheGraphsHold(t *testing.T) {
+	withModels(t, 10, func(t *testing.T, _ *rand.Rand, m *Model) {
+		g, err := m.NewGenerator()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		n := 0
+		for _, size := range readSizes {
+			n += size
+		}
+		if err := g.Read(make([]int, n)...); err != nil {
+			t.Fatal(err)
+		}
+		c := costOf(t, m.Config(), CostOptions{Batch: 1, Steps: 1})
+		held := c.StateBytes()
+		for _, p := range g.programs {
+			held += heldBytes(p.Graph().AllNodes()) - 4*int64(m.NumParams())
+		}
+		wantBytes(t, "generator", c.Generation, held)
+	})
+}
+
+func TestCostReportsWhatMakesNoSense(t *testing.T) {
+	cfg := smallConfig()
+	for _, opts := range []CostOptions{{}, {Batch: 1}, {Steps: 1}, {Batch: 1, Steps: 1, Chunk: -1}} {
+		if _, err := cfg.Cost(opts); err == nil {
+			t.Errorf("no error for %+v", opts)
+		}
+	}
+	cfg.VocabSize = 0
+	if _, err := cfg.Cost(CostOptions{Batch: 1, Steps: 1}); err == nil {
+		t.Error("no error for a model without a vocabulary")
+	}
+}

@@ -1,0 +1,81 @@
+// Package files writes files and folders so that what was there before is never
+// lost: the new one is made beside the old, brought to the disk, and only then
+// renamed to its place. A program that dies on the way, or a disk that is full,
+// leaves the old one as it was, and at most a leftover that CleanTemp removes.
+package files
+
+import (
+	"bufio"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pkg/errors"
+)
+
+// WriteFile replaces the file at path, or makes it, with what write writes; w is
+// buffered. A file that is replaced hands on its permissions; a symbolic link is
+// replaced itself, not what it points to.
+//
+// An error names the file. The old file is then untouched, except if the error
+// says that the folder could not be brought to the disk: the new file is in
+// place by then, but a power failure may still undo it.
+func WriteFile(path string, write func(w io.Writer) error) error {
+	tmp := tempName(path)
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return errors.Wrapf(err, "writing %s", path)
+	}
+	placed := false
+	// Deferred, so that it is also done if write panics.
+	defer func() {
+		if !placed {
+			f.Close()
+			os.Remove(tmp)
+		}
+	}()
+	if err := fill(f, path, write); err != nil {
+		return errors.Wrapf(err, "writing %s", path)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return errors.Wrapf(err, "writing %s", path)
+	}
+	placed = true
+	return errors.Wrapf(syncDir(filepath.Dir(path)), "writing %s: bringing its folder to the disk", path)
+}
+
+// fill writes f, which is to take the place of path, brings it to the disk and
+// closes it.
+func fill(f *os.File, path string, write func(w io.Writer) error) error {
+	if err := inheritMode(f, path); err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// inheritMode gives f the permissions of the file at path, if there is one.
+func inheritMode(f *os.File, path string) error {
+	old, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	fresh, err := f.Stat()
+	if err != nil || old.Mode().Perm() == fresh.Mode().Perm() || !old.Mode().IsRegular() {
+		return err
+	}
+	return f.Chmod(old.Mode().Perm())
+}

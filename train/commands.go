@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/pkg/errors"
+)
+
+// finalChars is the length of the sample at the end of a run.
+const finalChars = 600
+
+// trainCommand begins a run.
+func trainCommand(ctx context.Context, args []string, c console) error {
+	s, dir, err := parseTrain(args, c)
+	if err != nil {
+		return err
+	}
+	txt, err := loadText(ctx, s, nil)
+	if err != nil {
+		return err
+	}
+	s.Model.VocabSize = txt.tokenizer.Size()
+	if err := createRun(dir, s); err != nil {
+		return err
+	}
+	return goOn(ctx, dir, s, txt, c)
+}
+
+// resumeCommand goes on with a run.
+func resumeCommand(ctx context.Context, args []string, c console) error {
+	f := newFlags("resume", "Go on with a run that was stopped, as if it had never stopped.", c, "resume runs/small")
+	dir, err := parseWithFolder(f, args)
+	if err != nil {
+		return err
+	}
+	s, err := openRun(dir)
+	if err != nil {
+		return err
+	}
+	tok, err := runTokenizer(dir)
+	if err != nil {
+		return err
+	}
+	txt, err := loadText(ctx, s, tok)
+	if err != nil {
+		return err
+	}
+	return goOn(ctx, dir, s, txt, c)
+}
+
+// runTokenizer returns the vocabulary of a run's last checkpoint, nil if there is
+// none yet: the same text gives the same again.
+func runTokenizer(dir string) (data.Tokenizer, error) {
+	found, err := checkpoints(dir, lastKind)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	for _, cp := range found {
+		var tok data.Tokenizer
+		if tok, err = loadTokenizer(cp.dir); err == nil {
+			return tok, nil
+		}
+	}
+	return nil, err
+}
+
+// goOn trains from where the run's folder is, judges and lets the model write.
+func goOn(ctx context.Context, dir string, s settings, txt *text, c console) error {
+	if txt.tokenizer.Size() != s.Model.VocabSize {
+		return errors.Errorf("the text gives a vocabulary of %d, the run in %s has %d; it was begun with another text", txt.tokenizer.Size(), dir, s.Model.VocabSize)
+	}
+	r, err := newSession(dir, s, txt, c)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	if err := r.restore(); err != nil {
+		return err
+	}
+	r.announce()
+	if err := r.train(ctx); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err := r.judge(); err != nil {
+		return err
+	}
+	prompt := s.Prompt
+	if prompt == "" {
+		prompt = txt.someLine()
+	}
+	sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: s.Temperature, TopP: s.TopP, Seed: s.Seed})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "\nA sample:\n\n%s", prompt)
+	r.writer.Reset()
+	if _, err := complete(r.writer, sampler, txt.tokenizer, prompt, finalChars, nil, c.out); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "\n\nMore: go run ./train sample %s\nCurve: %s\n", dir, dir+string(os.PathSeparator)+"loss.svg")
+	return nil
+}

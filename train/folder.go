@@ -1,0 +1,199 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/pkg/errors"
+)
+
+// The files of a run's folder, beside its checkpoints.
+const (
+	runFile       = "run.json"
+	logFile       = "log.jsonl"
+	samplesFile   = "samples.txt"
+	tokenizerFile = "tokenizer.json"
+	weightsName   = "model.safetensors"
+)
+
+// The kinds of checkpoint: the position of a run, and the model that was best on
+// the held-out part. The folder's name is the kind and the step.
+const (
+	lastKind = "checkpoint"
+	bestKind = "best"
+)
+
+// keepLast is how many checkpoints of a run are kept: should the newest turn out
+// unreadable, there is the one before.
+const keepLast = 2
+
+// freeFolder returns parent/name, or with a number behind it if that exists.
+func freeFolder(parent, name string) (string, error) {
+	for i := 1; ; i++ {
+		dir := filepath.Join(parent, name)
+		if i > 1 {
+			dir = fmt.Sprintf("%s-%d", dir, i)
+		}
+		switch _, err := os.Lstat(dir); {
+		case os.IsNotExist(err):
+			return dir, nil
+		case err != nil:
+			return "", errors.Wrap(err, "looking for a folder for the run")
+		}
+	}
+}
+
+// createRun makes the folder of a new run and saves its settings. A folder that
+// holds anything already is left alone.
+func createRun(dir string, s settings) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case err == nil && len(entries) > 0:
+		if _, err := os.Stat(filepath.Join(dir, runFile)); err == nil {
+			return errors.Errorf("%s belongs to another run; choose another folder with -out, or go on with that run: go run ./train resume %s", dir, dir)
+		}
+		return errors.Errorf("%s is not empty; choose another folder with -out", dir)
+	case err != nil && !os.IsNotExist(err):
+		return errors.Wrapf(err, "making the run's folder")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return errors.Wrapf(err, "making the run's folder")
+	}
+	return saveSettings(dir, s)
+}
+
+func saveSettings(dir string, s settings) error {
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return errors.Wrap(err, "saving the settings")
+	}
+	return files.WriteFile(filepath.Join(dir, runFile), func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	})
+}
+
+// openRun reads the settings of a run.
+func openRun(dir string) (settings, error) {
+	path := filepath.Join(dir, runFile)
+	if _, err := os.Stat(path); os.IsNotExist(err) {
+		return settings{}, errors.Errorf("%s is not the folder of a run: it has no %s", dir, runFile)
+	}
+	s, err := readSettings(path, settings{})
+	if err != nil {
+		return s, err
+	}
+	return s, errors.Wrapf(s.check(), "the settings in %s", path)
+}
+
+// checkpoint is a folder of a model within the folder of a run.
+type checkpoint struct {
+	dir  string
+	step int
+}
+
+func checkpointName(kind string, step int) string { return fmt.Sprintf("%s-%08d", kind, step) }
+
+// checkpoints lists the checkpoints of a kind, the newest first.
+func checkpoints(run, kind string) ([]checkpoint, error) {
+	entries, err := os.ReadDir(run)
+	if err != nil {
+		return nil, errors.Wrap(err, "looking for checkpoints")
+	}
+	pattern := regexp.MustCompile("^" + kind + `-(\d+)$`)
+	var found []checkpoint
+	for _, e := range entries {
+		m := pattern.FindStringSubmatch(e.Name())
+		if m == nil || !e.IsDir() {
+			continue
+		}
+		step, err := strconv.Atoi(m[1])
+		if err != nil {
+			continue
+		}
+		found = append(found, checkpoint{filepath.Join(run, e.Name()), step})
+	}
+	slices.SortFunc(found, func(a, b checkpoint) int { return b.step - a.step })
+	return found, nil
+}
+
+// writeCheckpoint writes a checkpoint and then removes older ones of its kind,
+// all but keep. One that exists is left as it is: the same step of the same run.
+func writeCheckpoint(run, kind string, step, keep int, write func(tmp string) error) error {
+	dir := filepath.Join(run, checkpointName(kind, step))
+	if _, err := os.Stat(dir); os.IsNotExist(err) {
+		if err := files.WriteDir(dir, write); err != nil {
+			return errors.Wrapf(err, "writing the checkpoint of step %d", step)
+		}
+	}
+	all, err := checkpoints(run, kind)
+	if err != nil {
+		return err
+	}
+	for _, old := range all[min(keep, len(all)):] {
+		if err := os.RemoveAll(old.dir); err != nil {
+			return errors.Wrap(err, "removing an old checkpoint")
+		}
+	}
+	return nil
+}
+
+func saveTokenizer(dir string, tok data.Tokenizer) error {
+	return files.WriteFile(filepath.Join(dir, tokenizerFile), func(w io.Writer) error { return data.SaveTokenizer(w, tok) })
+}
+
+func loadTokenizer(dir string) (data.Tokenizer, error) {
+	f, err := os.Open(filepath.Join(dir, tokenizerFile))
+	if err != nil {
+		return nil, errors.Wrap(err, "opening the vocabulary")
+	}
+	defer f.Close()
+	tok, err := data.LoadTokenizer(f)
+	return tok, errors.Wrapf(err, "reading %s", f.Name())
+}
+
+// loadModel loads a model and its vocabulary from the folder of a run, its best
+// model or else its last, or from the folder of a model.
+func loadModel(dir string) (*xlstm.Model, data.Tokenizer, error) {
+	from, err := modelFolder(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	model, err := xlstm.Load(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	tok, err := loadTokenizer(from)
+	if err != nil {
+		return nil, nil, err
+	}
+	if tok.Size() != model.Config().VocabSize {
+		return nil, nil, errors.Errorf("%s: the vocabulary has %d tokens, the model %d; they do not belong together", from, tok.Size(), model.Config().VocabSize)
+	}
+	return model, tok, nil
+}
+
+func modelFolder(dir string) (string, error) {
+	if _, err := os.Stat(filepath.Join(dir, runFile)); os.IsNotExist(err) {
+		return dir, nil
+	}
+	for _, kind := range []string{bestKind, lastKind} {
+		found, err := checkpoints(dir, kind)
+		if err != nil {
+			return "", err
+		}
+		if len(found) > 0 {
+			return found[0].dir, nil
+		}
+	}
+	return "", errors.Errorf("the run in %s has no checkpoint yet", dir)
+}

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// asMain makes the test binary the program itself, for tests that kill it.
+const asMain = "XLSTM_TRAIN_AS_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMain) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// sampleText writes a small text to learn from.
+func sampleText(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "text.txt")
+	var b strings.Builder
+	r := rand.New(rand.NewPCG(1, 1))
+	words := []string{"the", "cell", "forgets", "what", "gate", "lets", "go", "and", "keeps", "rest"}
+	for b.Len() < 6000 {
+		fmt.Fprintf(&b, "%s ", words[r.IntN(len(words))])
+		if r.IntN(8) == 0 {
+			b.WriteString("\n")
+		}
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// small are settings for a run of some seconds' fraction.
+func small(text, out string, more ...string) []string {
+	return append([]string{"train", "-data", text, "-out", out, "-preset", "tiny", "-dim", "16", "-heads", "2", "-blocks", "2", "-slstm-at", "1",
+		"-batch", "2", "-length", "16", "-steps", "24", "-warmup", "4", "-eval-every", "5", "-eval-batches", "2", "-save-every", "4", "-val", "0.1", "-rare", "1", "-sample-chars", "6", "-dropout", "0.1"}, more...)
+}
+
+// runHere runs the program in this process.
+func runHere(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+	var out, errs bytes.Buffer
+	err = run(ctx, args, console{in: strings.NewReader(""), out: &out, err: &errs})
+	return out.String(), errs.String(), err
+}
+
+func mustRun(t *testing.T, args ...string) string {
+	t.Helper()
+	out, errs, err := runHere(context.Background(), args...)
+	if err != nil {
+		t.Fatalf("%v: %v\n%s%s", args, err, out, errs)
+	}
+	return out
+}
+
+// losses returns what a run's log says of every step, without times.
+func losses(t *testing.T, dir string) []string {
+	t.Helper()
+	records, err := readLog(filepath.Join(dir, logFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, r := range records {
+		val := math.NaN()
+		if r.Val != nil {
+			val = *r.Val
+		}
+		out = append(out, fmt.Sprintf("%d %v %v %v %v %v", r.Step, r.Loss, r.Smoothed, r.GradNorm, r.LR, val))
+	}
+	return out
+}
+
+// sameRun reports the first difference between two runs: the steps, and every
+// byte of the final weights.
+func sameRun(t *testing.T, what, got, want string) {
+	t.Helper()
+	a, b := losses(t, got), losses(t, want)
+	if len(a) != len(b) {
+		t.Fatalf("%s: %d steps in the log, want %d", what, len(a), len(b))
+	}
+	for i := range b {
+		if a[i] != b[i] {
+			t.Fatalf("%s: step is\n%s, want\n%s", what, a[i], b[i])
+		}
+	}
+	for _, kind := range []string{lastKind, bestKind} {
+		ca, err := checkpoints(got, kind)
+		if err != nil || len(ca) == 0 {
+			t.Fatalf("%s: no %s: %v", what, kind, err)
+		}
+		cb, err := checkpoints(want, kind)
+		if err != nil || len(cb) == 0 || ca[0].step != cb[0].step {
+			t.Fatalf("%s: newest %s of step %d, want %v: %v", what, kind, ca[0].step, cb, err)
+		}
+		x, err := os.ReadFile(filepath.Join(ca[0].dir, weightsName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := os.ReadFile(filepath.Join(cb[0].dir, weightsName))
+		if err != nil || !bytes.Equal(x, y) {
+			t.Fatalf("%s: the weights of %s differ: %v", what, kind, err)
+		}
+	}
+}
+
+// child is the program in a process of its own.
+func child(args ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asMain+"=1")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	return cmd, &out
+}
+
+// awaitSteps waits until the log of a run has n lines.
+func awaitSteps(t *testing.T, dir string, n int) {
+	t.Helper()
+	for range 2000 {
+		if records, err := readLog(filepath.Join(dir, logFile)); err == nil && len(records) >= n {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("the run does not get to step %d", n)
+}
+
+func TestResumedRunEqualsUnbrokenOne(t *testing.T) {
+	for name, more := range map[string][]string{
+		"random windows":       nil,
+		"streams, accumulated": {"-carry", "-accumulate", "2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, dir := sampleText(t), t.TempDir()
+			unbroken := filepath.Join(dir, "unbroken")
+			mustRun(t, small(text, unbroken, more...)...)
+			if n := len(losses(t, unbroken)); n != 24 {
+				t.Fatalf("%d steps in the log, want 24", n)
+			}
+
+			t.Run("stopped cleanly", func(t *testing.T) {
+				stopped := filepath.Join(dir, "stopped")
+				// A context that is done stops the run after its next step.
+				ctx, cancel := context.WithCancel(context.Background())
+				cancel()
+				if _, _, err := runHere(ctx, small(text, stopped, more...)...); err != nil {
+					t.Fatal(err)
+				}
+				for range 3 {
+					if _, _, err := runHere(ctx, "resume", stopped); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if n := len(losses(t, stopped)); n != 4 {
+					t.Fatalf("%d steps after 4 stops, want 4", n)
+				}
+				mustRun(t, "resume", stopped)
+				sameRun(t, "stopped and resumed", stopped, unbroken)
+			})
+			t.Run("interrupted", func(t *testing.T) {
+				dir := filepath.Join(dir, "interrupted")
+				cmd, out := child(small(text, dir, more...)...)
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				awaitSteps(t, dir, 3)
+				if err := cmd.Process.Signal(os.Interrupt); err != nil {
+					t.Fatal(err)
+				}
+				if err := cmd.Wait(); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				if len(losses(t, dir)) < 24 && !strings.Contains(out.String(), "go run ./train resume "+dir) {
+					t.Errorf("it does not say how to go on:\n%s", out)
+				}
+				mustRun(t, "resume", dir)
+				sameRun(t, "interrupted and resumed", dir, unbroken)
+			})
+			t.Run("killed", func(t *testing.T) { killAndResume(t, text, filepath.Join(dir, "killed"), unbroken, more) })
+		})
+	}
+}
+
+// killAndResume kills the run at random moments, writing of checkpoints included,
+// until it gets to its end.
+func killAndResume(t *testing.T, text, dir, unbroken string, more []string) {
+	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	args := small(text, dir, append([]string{"-save-every", "1"}, more...)...)
+	for kills := 0; ; kills++ {
+		cmd, out := child(args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(time.Duration(30+r.IntN(300))*time.Millisecond, func() { cmd.Process.Kill() })
+		err := cmd.Wait()
+		timer.Stop()
+		if err == nil {
+			t.Logf("killed %d times", kills)
+			break
+		}
+		if !strings.Contains(err.Error(), "killed") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if kills > 200 {
+			t.Fatal("the run does not get to its end")
+		}
+		if _, err := os.Stat(filepath.Join(dir, runFile)); err == nil {
+			args = []string{"resume", dir}
+		}
+	}
+	sameRun(t, "killed and resumed", dir, unbroken)
+}
+
+// TestRunFallsBackToTheCheckpointBefore: a checkpoint that something has damaged
+// does not end a run.
+func TestRunFallsBackToTheCheckpointBefore(t *testing.T) {
+	text, dir := sampleText(t), t.TempDir()
+	unbroken, broken := filepath.Join(dir, "unbroken"), filepath.Join(dir, "broken")
+	mustRun(t, small(text, unbroken)...)
+	mustRun(t, small(text, broken)...)
+	found, err := checkpoints(broken, lastKind)
+	if err != nil || len(found) != keepLast {
+		t.Fatalf("%v: %v", found, err)
+	}
+	for _, file := range []string{weightsName, "training.safetensors"} {
+		path := filepath.Join(found[0].dir, file)
+		if err := os.Truncate(path, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, errs, err := runHere(context.Background(), "resume", broken)
+	if err != nil || !strings.Contains(errs, found[0].dir) {
+		t.Fatalf("%v\n%s", err, errs)
+	}
+	sameRun(t, "resumed from the checkpoint before", broken, unbroken)
+}
+
+func TestSameSeedSameRun(t *testing.T) {
+	text, dir := sampleText(t), t.TempDir()
+	a, b, c := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")
+	mustRun(t, small(text, a)...)
+	mustRun(t, small(text, b)...)
+	mustRun(t, small(text, c, "-seed", "2")...)
+	sameRun(t, "the same seed", b, a)
+	if strings.Join(losses(t, a), "\n") == strings.Join(losses(t, c), "\n") {
+		t.Error("another seed gives the same run")
+	}
+}
