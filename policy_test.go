@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"nodes":            {"internal/kernels"},
 	"layers":           {"nodes"},
 	".":                {"layers", "nodes", "optim", "data", "internal/files"},
-	"train":            {".", "data", "optim"},
+	"train":            {".", "data", "optim", "internal/files"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

@@ -36,7 +36,7 @@ const maxDims = 64
 // whatever order, make the same bytes. The file is replaced as a whole: after an
 // error the old one is there as it was.
 //
-// It is an error if a name is empty, not UTF-8, "__metadata__" or there twice,
+// It is an error if a name is not UTF-8, "__metadata__" or there twice,
 // or if a tensor is of another type or a view that is not contiguous.
 func WriteTensors(path string, tensors []layers.Param, metadata map[string]string) error {
 	views := make(map[string]view, len(tensors))
@@ -59,7 +59,7 @@ func WriteTensors(path string, tensors []layers.Param, metadata map[string]strin
 
 func writable(p layers.Param, twice bool) error {
 	switch {
-	case p.Name == "" || p.Name == metadataKey || !utf8.ValidString(p.Name):
+	case p.Name == metadataKey || !utf8.ValidString(p.Name):
 		return errors.Errorf("%q cannot be the name of a tensor", p.Name)
 	case twice:
 		return errors.Errorf("there are two tensors with the name %q", p.Name)
@@ -269,15 +269,21 @@ func parseEntry(d *json.Decoder, name string, size uint64) (entry, error) {
 	}
 	for _, n := range shape {
 		// Before the product is taken, for it may overflow.
-		if n == 0 || n > min(size, math.MaxInt)/take {
-			return e, errors.Errorf("its shape is %d, which is without elements or too large for the %d bytes of data", shape, size)
+		switch {
+		case n == 0:
+			return e, errors.Errorf("its shape %d has no elements", shape)
+		case n > min(size, math.MaxInt)/take:
+			return e, errors.Errorf("its shape %d takes more than the %d bytes of data in the file, which is cut short or damaged", shape, size)
 		}
 		take *= n
 		e.shape = append(e.shape, int(n))
 	}
 	e.begin, e.end = offsets[0], offsets[1]
-	if e.end > size || e.begin > e.end || e.end-e.begin != take {
-		return e, errors.Errorf("its place is %d of %d bytes, which does not fit %d bytes of dtype %s and shape %d", offsets, size, take, e.dtype, shape)
+	switch {
+	case e.begin > e.end || e.end-e.begin != take:
+		return e, errors.Errorf("its place is from byte %d to %d of the data, but its shape %d takes %d bytes of %s", e.begin, e.end, shape, take, e.dtype)
+	case e.end > size:
+		return e, errors.Errorf("it ends at byte %d of the data, of which the file has only %d; it is cut short", e.end, size)
 	}
 	return e, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -69,7 +70,7 @@ func runTokenizer(dir string) (data.Tokenizer, error) {
 }
 
 // goOn trains from where the run's folder is, judges and lets the model write.
-func goOn(ctx context.Context, dir string, s settings, txt *text, c console) error {
+func goOn(ctx context.Context, dir string, s settings, txt *corpus, c console) error {
 	if txt.tokenizer.Size() != s.Model.VocabSize {
 		return errors.Errorf("the text gives a vocabulary of %d, the run in %s has %d; it was begun with another text", txt.tokenizer.Size(), dir, s.Model.VocabSize)
 	}
@@ -106,4 +107,50 @@ func goOn(ctx context.Context, dir string, s settings, txt *text, c console) err
 	}
 	fmt.Fprintf(c.out, "\n\nMore: go run ./train sample %s\nCurve: %s\n", dir, dir+string(os.PathSeparator)+"loss.svg")
 	return nil
+}
+
+// inspectCommand shows what a model costs: of a run, of a model's folder, or of
+// the settings that flags give.
+func inspectCommand(_ context.Context, args []string, c console) error {
+	var from source
+	f := newFlags("inspect", "Show a model's size, memory and cost: of a run, of a model's folder, or of the settings given.", c,
+		"inspect runs/small", "inspect -preset medium", "inspect -model config.json -vocab 50304 -batch 1 -length 4096")
+	from.register(f)
+	var m modelFlags
+	m.register(f, xlstm.DefaultConfig())
+	vocab := f.Int("vocab", 65, "vocabulary of a model that is given by settings")
+	batch := f.Int("batch", 8, "sequences in a batch")
+	length := f.Int("length", 256, "tokens in a sequence")
+	folder, err := parseFolder(f, args)
+	if err != nil {
+		return err
+	}
+	cfg, err := configOf(folder, from, *vocab)
+	if err != nil {
+		return err
+	}
+	if err := m.apply(f, &cfg); err != nil {
+		return err
+	}
+	return printInspect(c.out, cfg, *batch, *length)
+}
+
+// configOf returns the configuration in a folder, or without one of the
+// settings.
+func configOf(folder string, from source, vocab int) (xlstm.Config, error) {
+	if folder == "" {
+		s, err := from.load()
+		s.Model.VocabSize = vocab
+		return s.Model, err
+	}
+	if _, err := os.Stat(filepath.Join(folder, runFile)); err == nil {
+		s, err := openRun(folder)
+		return s.Model, err
+	}
+	data, err := os.ReadFile(filepath.Join(folder, "config.json"))
+	if err != nil {
+		return xlstm.Config{}, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", folder, runFile)
+	}
+	cfg, err := xlstm.ParseConfig(data)
+	return cfg, errors.Wrapf(err, "%s", folder)
 }

@@ -23,7 +23,7 @@ type session struct {
 	dir     string
 	s       settings
 	c       console
-	text    *text
+	text    *corpus
 	model   *xlstm.Model
 	trainer *xlstm.Trainer
 	eval    *xlstm.Program
@@ -32,6 +32,7 @@ type session struct {
 	bigram  float64
 	at      position
 	log     *runLog
+	smooth  *smoother
 	watch   *watcher
 }
 
@@ -39,14 +40,13 @@ type session struct {
 type position struct {
 	Tokens   int64   `json:"tokens"`
 	Seconds  float64 `json:"seconds"`
-	Average  average `json:"average"`
 	Best     float64 `json:"best"` // lowest held-out loss, 0 before the first
 	BestStep int     `json:"best_step"`
 	Waited   int     `json:"waited"` // evaluations since the best
 }
 
 // newSession builds everything a run needs, at its beginning.
-func newSession(dir string, s settings, txt *text, c console) (*session, error) {
+func newSession(dir string, s settings, txt *corpus, c console) (*session, error) {
 	r := &session{dir: dir, s: s, c: c, text: txt}
 	var err error
 	if r.model, err = xlstm.New(s.Model, xlstm.WithSeed(s.Seed)); err != nil {
@@ -108,8 +108,7 @@ func (r *session) train(ctx context.Context) error {
 		fmt.Fprintf(r.c.out, "All %d steps are done.\n", r.s.Steps)
 		return nil
 	}
-	var err error
-	if r.log, err = openLog(filepath.Join(r.dir, logFile), first); err != nil {
+	if err := r.openLog(first); err != nil {
 		return err
 	}
 	r.watch = newWatcher(r.c.out, r.s.Steps, first)
@@ -131,6 +130,17 @@ func (r *session) train(ctx context.Context) error {
 	return nil
 }
 
+// openLog opens the log after the given step and takes the average up again.
+func (r *session) openLog(after int) (err error) {
+	path := filepath.Join(r.dir, logFile)
+	if r.log, err = openLog(path, after); err != nil {
+		return err
+	}
+	records, err := readLog(path)
+	r.smooth = newSmoother(records)
+	return err
+}
+
 // step takes one training step.
 func (r *session) step() (record, error) {
 	rep, err := r.trainer.Step(r.batches.Next)
@@ -140,12 +150,12 @@ func (r *session) step() (record, error) {
 	switch {
 	case errors.As(err, &bad) && r.s.NonFinite == "skip":
 		rec.Skipped = bad.Error()
-		rec.Smoothed = r.at.Average.value()
+		rec.Smoothed = r.smooth.add(rep.Loss)
 		return rec, nil
 	case err != nil:
 		return rec, err
 	}
-	rec.Smoothed = r.at.Average.add(rep.Loss)
+	rec.Smoothed = r.smooth.add(rep.Loss)
 	return rec, nil
 }
 

@@ -112,22 +112,27 @@ func newFlags(name, about string, c console, examples ...string) *flag.FlagSet {
 	return f
 }
 
-// parseWithFolder parses flags that may stand before and after one folder.
-func parseWithFolder(f *flag.FlagSet, args []string) (folder string, err error) {
+// parseFolder parses flags that may stand before and after one folder, which may
+// be missing.
+func parseFolder(f *flag.FlagSet, args []string) (folder string, err error) {
 	for {
 		if err := f.Parse(args); err != nil {
 			return "", err
 		}
 		if f.NArg() == 0 {
-			break
+			return folder, nil
 		}
 		if folder != "" {
 			return "", errors.Errorf("%s takes one folder, got %q and %q", f.Name(), folder, f.Arg(0))
 		}
 		folder, args = f.Arg(0), f.Args()[1:]
 	}
-	if folder == "" {
-		return "", errors.Errorf("%s needs the folder of a run or a model: go run ./train %s FOLDER", f.Name(), f.Name())
+}
+
+// parseWithFolder is parseFolder for a command that needs one.
+func parseWithFolder(f *flag.FlagSet, args []string) (folder string, err error) {
+	if folder, err = parseFolder(f, args); err == nil && folder == "" {
+		err = errors.Errorf("%s needs the folder of a run or a model: go run ./train %s FOLDER", f.Name(), f.Name())
 	}
-	return folder, nil
+	return folder, err
 }

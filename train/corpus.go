@@ -8,8 +8,8 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data"
 )
 
-// text is a corpus as token ids, cut in two.
-type text struct {
+// corpus is a text as token ids, cut in two.
+type corpus struct {
 	source     string
 	documents  int
 	characters int
@@ -19,13 +19,13 @@ type text struct {
 }
 
 // loadText reads the texts of a run. Without a tokenizer, one is made of them.
-func loadText(ctx context.Context, s settings, tok data.Tokenizer) (*text, error) {
-	corpus, err := loadCorpus(ctx, s)
+func loadText(ctx context.Context, s settings, tok data.Tokenizer) (*corpus, error) {
+	docs, err := loadDocuments(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	all := corpus.Text()
-	t := &text{source: corpus.Source, documents: len(corpus.Documents), characters: utf8.RuneCountInString(all), bytes: len(all), tokenizer: tok}
+	all := docs.Text()
+	t := &corpus{source: docs.Source, documents: len(docs.Documents), characters: utf8.RuneCountInString(all), bytes: len(all), tokenizer: tok}
 	if t.tokenizer == nil {
 		if t.tokenizer, err = newTokenizer(s, all); err != nil {
 			return nil, err
@@ -42,7 +42,7 @@ func newTokenizer(s settings, all string) (data.Tokenizer, error) {
 	return data.NewChars(all, s.Rare)
 }
 
-func loadCorpus(ctx context.Context, s settings) (*data.Corpus, error) {
+func loadDocuments(ctx context.Context, s settings) (*data.Corpus, error) {
 	if len(s.Data) == 0 {
 		return data.GoSource(ctx, s.MaxBytes, s.Seed)
 	}
@@ -51,7 +51,7 @@ func loadCorpus(ctx context.Context, s settings) (*data.Corpus, error) {
 
 // someLine returns a line of the held-out part to begin a sample with: the first
 // function of a Go source, else the first line that says something.
-func (t *text) someLine() string {
+func (t *corpus) someLine() string {
 	lines := strings.SplitAfter(t.tokenizer.Decode(t.val[:min(len(t.val), 1<<16)]), "\n")
 	for _, wanted := range []func(string) bool{
 		func(l string) bool { return strings.HasPrefix(l, "func ") },

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/pkg/errors"
+)
+
+// printInspect writes what a model is made of and what it costs: its parts, its
+// memory and its arithmetic, in training on batch sequences of length tokens, in
+// evaluation and in generation.
+func printInspect(out io.Writer, cfg xlstm.Config, batch, length int) error {
+	cost, err := cfg.Cost(xlstm.CostOptions{Batch: batch, Steps: length})
+	if err != nil {
+		return err
+	}
+	var page bytes.Buffer
+	fmt.Fprintf(&page, "An xLSTM of %s for a vocabulary of %s: %s parameters.\n\n",
+		count(cfg.NumBlocks, "block")+" of width "+strconv.Itoa(cfg.EmbeddingDim), commas(int64(cfg.VocabSize)), commas(cost.Total().Params))
+	printParts(&page, cfg, cost)
+	printMemory(&page, cost)
+	printArithmetic(&page, cost)
+	_, err = page.WriteTo(out)
+	return errors.Wrap(err, "writing what the model costs")
+}
+
+// printParts writes the table of parts. Blocks of a kind are alike, so that they
+// stand together.
+func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost) {
+	total := cost.Total()
+	row := func(name string, p xlstm.PartCost, shapes string) {
+		line := fmt.Sprintf("%-26s %15s %8s %15s   %s", name, commas(p.Params), percent(p.Params, total.Params), commas(int64(p.Forward+0.5)), shapes)
+		fmt.Fprintln(page, strings.TrimRight(line, " "))
+	}
+	fmt.Fprintf(page, "%-26s %15s %8s %15s   %s\n", "part", "parameters", "share", "multiply-adds", "shapes")
+	done := map[bool]bool{}
+	for _, p := range cost.Parts {
+		if p.Block < 0 {
+			row(p.Name, p, shapes(p))
+			continue
+		}
+		slstm := isSLSTM(cfg, p.Block)
+		if done[slstm] {
+			continue
+		}
+		done[slstm] = true
+		blocks := alike(cfg, p.Block)
+		row(kind(slstm)+" blocks", sum(cost, blocks, ""), "in "+ranges(blocks))
+		for _, q := range cost.Parts {
+			if q.Block == p.Block {
+				row("  "+q.Name, sum(cost, blocks, q.Name), shapes(q))
+			}
+		}
+	}
+	row("total", total, "")
+	fmt.Fprintln(page, "\nParameters and multiply-adds of blocks are summed up, shapes are those of one.\nMultiply-adds are those of a forward pass, per token.")
+}
+
+func isSLSTM(cfg xlstm.Config, block int) bool {
+	return cfg.SLSTMAt.All || slices.Contains(cfg.SLSTMAt.Indices, block)
+}
+
+func kind(slstm bool) string {
+	if slstm {
+		return "sLSTM"
+	}
+	return "mLSTM"
+}
+
+// alike returns the blocks of the same kind as the given one.
+func alike(cfg xlstm.Config, block int) (blocks []int) {
+	for i := range cfg.NumBlocks {
+		if isSLSTM(cfg, i) == isSLSTM(cfg, block) {
+			blocks = append(blocks, i)
+		}
+	}
+	return blocks
+}
+
+// sum adds up the parts of that name, or all parts if it is empty, over blocks.
+func sum(cost xlstm.Cost, blocks []int, name string) (s xlstm.PartCost) {
+	for _, p := range cost.Parts {
+		if slices.Contains(blocks, p.Block) && (name == "" || p.Name == name) {
+			s.Params += p.Params
+			s.Forward += p.Forward
+		}
+	}
+	return s
+}
+
+// shapes lists the shapes of a part's parameters.
+func shapes(p xlstm.PartCost) string {
+	var list []string
+	for _, t := range p.Tensors {
+		var axes []string
+		for _, n := range t.Shape {
+			axes = append(axes, strconv.Itoa(n))
+		}
+		list = append(list, strings.Join(axes, "×"))
+	}
+	return strings.Join(list, ", ")
+}
+
+func printMemory(page *bytes.Buffer, cost xlstm.Cost) {
+	row := func(name string, bytes int64) { fmt.Fprintf(page, "  %-24s %15s\n", name, human(float64(bytes), "B")) }
+	m := cost.TrainingMemory()
+	fmt.Fprintf(page, "\nMemory to train on %d × %d tokens, in float32:\n", cost.Batch, cost.Steps)
+	row("parameters", m.Params)
+	row("gradients", m.Gradients)
+	row("AdamW's moments", m.Moments)
+	row("activations", m.Activations)
+	row("total", m.Total())
+	fmt.Fprint(page, "\nMemory to generate:\n")
+	row("parameters", m.Params)
+	row("graphs", cost.Generation)
+	row("total", m.Params+cost.Generation)
+	fmt.Fprintf(page, "\nThe state of a text, however long, is %s bytes (%s).\n", commas(cost.StateBytes()), human(float64(cost.StateBytes()), "B"))
+}
+
+func printArithmetic(page *bytes.Buffer, cost xlstm.Cost) {
+	row := func(name string, flops float64) { fmt.Fprintf(page, "  %-24s %15s\n", name, human(flops, "FLOP")) }
+	fmt.Fprint(page, "\nArithmetic per token:\n")
+	row("training", cost.TrainingFLOPs())
+	row("evaluation", cost.EvaluationFLOPs())
+	row("generation", cost.DecodeFLOPs())
+	tokens := cost.Batch * cost.Steps
+	fmt.Fprintf(page, "\nA training step of %s tokens is %s.\n", commas(int64(tokens)), human(cost.TrainingFLOPs()*float64(tokens), "FLOP"))
+}
+
+// count returns "1 thing" or "n things".
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
+// percent returns the share of part in whole.
+func percent(part, whole int64) string {
+	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(whole))
+}
+
+// commas returns n with a comma between every three digits.
+func commas(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// human returns x with three digits and a decimal prefix, such as 3.41 GB.
+func human(x float64, unit string) string {
+	prefixes := []string{"", "k", "M", "G", "T", "P", "E"}
+	k := 0
+	for x >= 999.5 && k < len(prefixes)-1 {
+		x /= 1000
+		k++
+	}
+	decimals := 2
+	switch {
+	case k == 0 || x >= 99.95:
+		decimals = 0
+	case x >= 9.995:
+		decimals = 1
+	}
+	return strconv.FormatFloat(x, 'f', decimals, 64) + " " + prefixes[k] + unit
+}
+
+// ranges writes ascending block indices in short, such as 0, 1, 3–5.
+func ranges(blocks []int) string {
+	var list []string
+	for i := 0; i < len(blocks); {
+		j := i
+		for j+1 < len(blocks) && blocks[j+1] == blocks[j]+1 {
+			j++
+		}
+		if first := strconv.Itoa(blocks[i]); j < i+2 {
+			list = append(list, first)
+			i++
+		} else {
+			list = append(list, first+"–"+strconv.Itoa(blocks[j]))
+			i = j + 1
+		}
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm"
+)
+
+func inspected(t *testing.T, cfg xlstm.Config, batch, length int) string {
+	t.Helper()
+	var page bytes.Buffer
+	if err := printInspect(&page, cfg, batch, length); err != nil {
+		t.Fatal(err)
+	}
+	return page.String()
+}
+
+func presetConfig(t *testing.T, name string) xlstm.Config {
+	t.Helper()
+	p, err := presetNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.cfg(65)
+}
+
+func TestInspectPage(t *testing.T) {
+	const want = `An xLSTM of 4 blocks of width 128 for a vocabulary of 65: 453,144 parameters.
+
+part                            parameters    share   multiply-adds   shapes
+embedding                            8,320    1.8 %               0   65×128
+mLSTM blocks                       328,344   72.5 %         522,240   in 0, 2, 3
+  norm                                 384    0.1 %               0   128
+  up projection                    196,608   43.4 %         196,608   512×128
+  convolution                        3,840    0.8 %           3,072   256×1×4, 256
+  q, k, v                            9,216    2.0 %           9,216   64×4×4, 64×4×4, 64×4×4
+  gates                             18,456    4.1 %          18,432   4×768, 4, 4×768, 4
+  cell                                   0    0.0 %         196,608
+  skip and output gate               1,536    0.3 %               0   256, 256
+  down projection                   98,304   21.7 %          98,304   128×256
+sLSTM blocks                       108,032   23.8 %         107,008   in 1
+  norm                                 128    0.0 %               0   128
+  convolution                          640    0.1 %             512   128×1×4, 128
+  gates                             16,384    3.6 %          16,384   4×32×32, 4×32×32, 4×32×32, 4×32×32
+  cell                              16,896    3.7 %          16,384   4×128×32, 512
+  head norm                            128    0.0 %               0   128
+  feed-forward                      73,856   16.3 %          73,728   128, 384×128, 128×192
+post norm                              128    0.0 %               0   128
+head                                 8,320    1.8 %           8,320   65×128
+total                              453,144  100.0 %         637,568
+
+Parameters and multiply-adds of blocks are summed up, shapes are those of one.
+Multiply-adds are those of a forward pass, per token.
+
+Memory to train on 8 × 128 tokens, in float32:
+  parameters                       1.81 MB
+  gradients                        1.81 MB
+  AdamW's moments                  3.63 MB
+  activations                       147 MB
+  total                             155 MB
+
+Memory to generate:
+  parameters                       1.81 MB
+  graphs                           17.0 MB
+  total                            18.8 MB
+
+The state of a text, however long, is 216,112 bytes (216 kB).
+
+Arithmetic per token:
+  training                      3.98 MFLOP
+  evaluation                    1.28 MFLOP
+  generation                    1.08 MFLOP
+
+A training step of 1,024 tokens is 4.08 GFLOP.
+`
+	if got := inspected(t, presetConfig(t, "small"), 8, 128); got != want {
+		t.Errorf("the page is\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestInspectGroupsBlocksOfAKind(t *testing.T) {
+	cfg := presetConfig(t, "medium")
+	cfg.SLSTMAt = xlstm.AllBlocks()
+	if page := inspected(t, cfg, 1, 1); !strings.Contains(page, "in 0–7\n") || strings.Contains(page, "mLSTM") {
+		t.Errorf("a model of sLSTM blocks alone:\n%s", page)
+	}
+	cfg.SLSTMAt, cfg.TieWeights, cfg.NumBlocks = xlstm.Blocks(), true, 1
+	page := inspected(t, cfg, 1, 1)
+	if !strings.Contains(page, "1 block of") || !strings.Contains(page, "in 0\n") || strings.Contains(page, "sLSTM blocks") {
+		t.Errorf("a model of one mLSTM block:\n%s", page)
+	}
+	for _, line := range strings.Split(page, "\n") {
+		if strings.HasSuffix(line, " ") {
+			t.Errorf("the line %q ends in a space", line)
+		}
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken") }
+
+func TestInspectReportsErrors(t *testing.T) {
+	if err := printInspect(brokenWriter{}, presetConfig(t, "tiny"), 1, 1); err == nil {
+		t.Error("no error for a page that cannot be written")
+	}
+	if err := printInspect(&bytes.Buffer{}, xlstm.Config{}, 1, 1); err == nil {
+		t.Error("no error for a configuration that makes no sense")
+	}
+}
+
+func TestNumbersForPeople(t *testing.T) {
+	for x, want := range map[float64]string{
+		0: "0 B", 999: "999 B", 1000: "1.00 kB", 470_123: "470 kB", 999_499: "999 kB", 999_500: "1.00 MB",
+		9_994_000: "9.99 MB", 9_996_000: "10.0 MB", 99_960_000: "100 MB", 3.41e9: "3.41 GB", 2e21: "2000 EB",
+	} {
+		if got := human(x, "B"); got != want {
+			t.Errorf("%v is %q, want %q", x, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 100000: "100,000", 1422559616: "1,422,559,616"} {
+		if got := commas(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+	for want, blocks := range map[string][]int{"0": {0}, "0, 1": {0, 1}, "0–2, 4, 5, 7–9": {0, 1, 2, 4, 5, 7, 8, 9}} {
+		if got := ranges(blocks); got != want {
+			t.Errorf("%v is %q, want %q", blocks, got, want)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clock is a time that passes only when told.
+type clock struct{ t time.Time }
+
+func (c *clock) now() time.Time { return c.t }
+
+// watcher returns a watcher that goes by the clock.
+func (c *clock) watcher(out io.Writer, total, start int) *watcher {
+	w := newWatcher(out, total, start)
+	w.now, w.began = c.now, c.now()
+	return w
+}
+
+// watchedRun trains eight steps in two seconds each, evaluates after every third,
+// and skips the sixth and the seventh.
+func watchedRun(w *watcher, c *clock, start int) {
+	val := 3.25
+	for i := range 8 {
+		c.t = c.t.Add(2 * time.Second)
+		step := start + i + 1
+		r := record{Step: step, Loss: 4 - float64(i)/8, Smoothed: 4 - float64(i)/16, GradNorm: 0.5, TokensPerSecond: 5120, Seconds: 2 * float64(step)}
+		if i == 5 || i == 6 {
+			r.Loss, r.Skipped = math.NaN(), "the loss is NaN"
+		}
+		if i%3 == 2 && r.Skipped == "" {
+			r.Val = &val
+		}
+		w.step(r)
+		if r.Val != nil {
+			w.eval(r, true)
+			w.note("checkpoint %d written", step)
+		}
+	}
+	w.done()
+}
+
+func TestPlainTable(t *testing.T) {
+	c := &clock{time.Unix(0, 0)}
+	var out bytes.Buffer
+	watchedRun(c.watcher(&out, 108, 100), c, 100)
+	want := `
+   step     loss smoothed held out grad norm  tokens/s     time     left
+    101   4.0000   4.0000              0.500      5120    3m22s      14s
+    103   3.7500   3.8750   3.2500     0.500      5120    3m26s      10s  best
+checkpoint 103 written
+    106      NaN   3.6875              0.500      5120    3m32s       4s  skipped: the loss is NaN
+    108   3.1250   3.5625              0.500      5120    3m36s       0s
+`
+	if got := "\n" + out.String(); got != want {
+		t.Errorf("got%s\nwant%s", got, want)
+	}
+}
+
+// TestPlainTableIsShort: a line every five seconds, however fast the steps are.
+func TestPlainTableIsShort(t *testing.T) {
+	c := &clock{time.Unix(0, 0)}
+	var out bytes.Buffer
+	w := c.watcher(&out, 1000, 0)
+	for step := 1; step <= 1000; step++ {
+		c.t = c.t.Add(50 * time.Millisecond)
+		w.step(record{Step: step})
+	}
+	w.done()
+	if lines := strings.Count(out.String(), "\n"); lines != 1+1+9+1 {
+		t.Errorf("%d lines for 50 seconds:\n%s", lines, &out)
+	}
+}
+
+// screen is what a terminal shows after the given output.
+func screen(output string) string {
+	var lines []string
+	for _, line := range strings.Split(output, "\n") {
+		drawn := strings.Split(line, clearLine)
+		lines = append(lines, drawn[len(drawn)-1])
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestBarStaysBelowTheTable(t *testing.T) {
+	c := &clock{time.Unix(0, 0)}
+	var out bytes.Buffer
+	w := c.watcher(&out, 8, 0)
+	w.useBar(func() int { return 90 })
+	w.note("model\n")
+	watchedRun(w, c, 0)
+	w.note("after the run")
+	want := `
+model
+   step     loss smoothed held out grad norm  tokens/s     time     left
+      3   3.7500   3.8750   3.2500     0.500      5120       6s      10s  best
+checkpoint 3 written
+      6      NaN   3.6875              0.500      5120      12s       4s  skipped: the loss is NaN
+100% |█████████████████████████| (8/8) loss 3.1250 ~3.5625 grad 0.50 5120 tok/s 0s left
+after the run
+`
+	if got := "\n" + screen(out.String()); got != want {
+		t.Errorf("got%s\nwant%s", got, want)
+	}
+}
+
+func TestBarShowsEveryStepWhenTheyAreSlow(t *testing.T) {
+	c := &clock{time.Unix(0, 0)}
+	var out bytes.Buffer
+	w := c.watcher(&out, 4, 0)
+	w.useBar(func() int { return 70 })
+	for step := 1; step <= 4; step++ {
+		c.t = c.t.Add(time.Minute)
+		w.step(record{Step: step, Loss: 2, Smoothed: 2})
+	}
+	want := []string{"",
+		"25% |█     | (1/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 3m0s left",
+		"50% |███   | (2/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 2m0s left",
+		"75% |████  | (3/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 1m0s left",
+		"100% |████████| (4/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 0s left",
+	}
+	if got := strings.Split(out.String(), clearLine); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("drawn\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestBarFitsTheTerminal: a line that is too wide would be broken, and could
+// not be drawn over.
+func TestBarFitsTheTerminal(t *testing.T) {
+	for _, width := range []int{0, 1, 20, 80, 200} {
+		c := &clock{time.Unix(0, 0)}
+		var out bytes.Buffer
+		w := c.watcher(&out, 100000, 0)
+		w.useBar(func() int { return width })
+		c.t = c.t.Add(time.Second)
+		w.step(record{Step: 12345, Loss: 1.25, Smoothed: 1.5, GradNorm: 0.5, TokensPerSecond: 51234})
+		if got := len([]rune(strings.TrimPrefix(out.String(), clearLine))); got > max(width-1, 0) {
+			t.Errorf("%d columns on a terminal of %d:\n%s", got, width, &out)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		400 * time.Millisecond:           "0s",
+		92 * time.Second:                 "1m32s",
+		time.Hour - time.Millisecond:     "1h00m",
+		27*time.Hour + 605*time.Second:   "27h10m",
+		2*time.Hour + 59*time.Second + 1: "2h00m",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
