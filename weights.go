@@ -279,11 +279,8 @@ func parseEntry(d *json.Decoder, name string, size uint64) (entry, error) {
 		e.shape = append(e.shape, int(n))
 	}
 	e.begin, e.end = offsets[0], offsets[1]
-	switch {
-	case e.begin > e.end || e.end-e.begin != take:
+	if e.begin > e.end || e.end-e.begin != take {
 		return e, errors.Errorf("its place is from byte %d to %d of the data, but its shape %d takes %d bytes of %s", e.begin, e.end, shape, take, e.dtype)
-	case e.end > size:
-		return e, errors.Errorf("it ends at byte %d of the data, of which the file has only %d; it is cut short", e.end, size)
 	}
 	return e, nil
 }

@@ -316,6 +316,7 @@ var foreign = []struct {
 	{"data for no tensor", file(`{}`, 8), "take 0 bytes, but 8"},
 	{"beyond the end", file(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 4), `"a"`},
 	{"backward", file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}`, 4), "from byte 4 to 0"},
+	{"around the end", file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[18446744073709551614,2]}}`, 4), "from byte 18446744073709551614 to 2"},
 	{"huge tensor", file(`{"a":{"dtype":"F64","shape":[1152921504606846976],"data_offsets":[0,9223372036854775808]}}`, 8), "takes more than"},
 	{"product overflows", file(`{"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]}}`, 0), "takes more than"},
 	{"bytes overflow", file(`{"a":{"dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4]}}`, 4), "takes more than"},
@@ -337,9 +338,9 @@ var foreign = []struct {
 }
 
 func TestForeignFilesAreErrors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
 	for _, c := range foreign {
 		t.Run(c.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "x.safetensors")
 			if err := os.WriteFile(path, c.raw, 0o666); err != nil {
 				t.Fatal(err)
 			}

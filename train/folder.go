@@ -20,7 +20,7 @@ import (
 const (
 	runFile       = "run.json"
 	logFile       = "log.jsonl"
-	samplesFile   = "samples.txt"
+	samplesDir    = "samples"
 	tokenizerFile = "tokenizer.json"
 	weightsName   = "model.safetensors"
 )

@@ -97,6 +97,9 @@ func (r *session) announce() {
 	fmt.Fprintf(out, "        %d tokens to train on, %d held out\n", len(t.train), len(t.val))
 	fmt.Fprintf(out, "model   %d blocks of width %d (sLSTM: %s), %d parameters\n", cfg.NumBlocks, cfg.EmbeddingDim, blockNames(cfg.SLSTMAt), r.model.NumParams())
 	fmt.Fprintf(out, "train   %d steps of %d × %d × %d tokens, AdamW, learning rate %g, seed %d\n", s.Steps, s.Accumulate, s.Batch, s.Length, s.LR, s.Seed)
+	if done := r.trainer.Steps(); done > 0 {
+		fmt.Fprintf(out, "resume  after step %d\n", done)
+	}
 	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token on the held-out part.\n\n", r.bigram)
 }
 
@@ -112,7 +115,11 @@ func (r *session) train(ctx context.Context) error {
 		return err
 	}
 	r.watch = newWatcher(r.c.out, r.s.Steps, first)
-	defer r.watch.done()
+	var farewell string
+	defer func() {
+		r.watch.done()
+		fmt.Fprint(r.c.out, farewell)
+	}()
 	before, start := r.at.Seconds, time.Now()
 	for r.trainer.Steps() < r.s.Steps {
 		rec, err := r.step()
@@ -122,8 +129,7 @@ func (r *session) train(ctx context.Context) error {
 		r.at.Seconds = before + time.Since(start).Seconds()
 		rec.Seconds = r.at.Seconds
 		rec.TokensPerSecond = float64((rec.Step-first)*r.s.Accumulate*r.s.Batch*r.s.Length) / time.Since(start).Seconds()
-		stop, err := r.after(rec, ctx.Err() != nil)
-		if err != nil || stop {
+		if farewell, err = r.after(rec, ctx.Err() != nil); err != nil || farewell != "" {
 			return err
 		}
 	}
@@ -152,6 +158,8 @@ func (r *session) step() (record, error) {
 		rec.Skipped = bad.Error()
 		rec.Smoothed = r.smooth.add(rep.Loss)
 		return rec, nil
+	case bad != nil:
+		return rec, errors.Wrapf(err, "nothing of the step was applied, and the checkpoints are as they were; resume with a lower learning rate, or skip such steps with -non-finite skip")
 	case err != nil:
 		return rec, err
 	}
@@ -159,48 +167,45 @@ func (r *session) step() (record, error) {
 	return rec, nil
 }
 
-// after does what follows a step: evaluation, log, checkpoint. It says whether
-// to stop.
-func (r *session) after(rec record, interrupted bool) (stop bool, err error) {
+// after does what follows a step: evaluation, log, checkpoint. If the run is to
+// stop, it says why.
+func (r *session) after(rec record, interrupted bool) (farewell string, err error) {
 	last := rec.Step == r.s.Steps
 	better := false
 	if rec.Step%r.s.EvalEvery == 0 || last {
 		if better, err = r.evaluate(&rec); err != nil {
-			return false, err
+			return "", err
 		}
 	}
 	if err := r.log.write(rec); err != nil {
-		return false, err
+		return "", err
 	}
 	r.watch.step(rec)
-	if rec.Skipped != "" {
-		r.watch.note("skipped: %s", rec.Skipped)
-	}
 	if rec.Val != nil {
 		r.watch.eval(rec, better)
 		if err := r.show(rec); err != nil {
-			return false, err
+			return "", err
 		}
 	}
 	impatient := r.s.Patience > 0 && r.at.Waited >= r.s.Patience
 	if better || rec.Step%r.s.SaveEvery == 0 || last || interrupted || impatient {
 		if err := r.save(); err != nil {
-			return false, err
+			return "", err
 		}
 	}
 	if better {
 		if err := r.saveBest(); err != nil {
-			return false, err
+			return "", err
 		}
 	}
 	switch {
 	case last:
 	case interrupted:
-		r.watch.note("stopped after step %d of %d; go on with: go run ./train resume %s", rec.Step, r.s.Steps, r.dir)
+		farewell = fmt.Sprintf("Stopped after step %d of %d. Go on with: go run ./train resume %s\n", rec.Step, r.s.Steps, r.dir)
 	case impatient:
-		r.watch.note("stopped after step %d: no better held-out loss in %d evaluations", rec.Step, r.at.Waited)
+		farewell = fmt.Sprintf("Stopped after step %d: no better held-out loss in %d evaluations.\n", rec.Step, r.at.Waited)
 	}
-	return interrupted || impatient, nil
+	return farewell, nil
 }
 
 // evaluate measures the held-out loss.
@@ -235,8 +240,11 @@ func (r *session) show(rec record) error {
 	if err != nil {
 		return err
 	}
-	if err := drawCurves(r.dir, records, baseline{name: "bigram", loss: r.bigram}); err != nil {
-		return err
+	// A run all of whose steps were skipped has no curve yet.
+	if finite(rec.Smoothed) {
+		if err := drawCurves(r.dir, records, baseline{name: "bigram", loss: r.bigram}); err != nil {
+			return err
+		}
 	}
 	if r.s.SampleChars == 0 {
 		return nil
@@ -257,17 +265,17 @@ func (r *session) show(rec record) error {
 	return r.keepSample(rec.Step, prompt+sample)
 }
 
-// keepSample appends a sample to the run's file of samples.
+// keepSample writes a sample to a file of its own, so that a run that is resumed
+// writes the same again.
 func (r *session) keepSample(step int, sample string) error {
-	f, err := os.OpenFile(filepath.Join(r.dir, samplesFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
+	dir := filepath.Join(r.dir, samplesDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return errors.Wrap(err, "keeping a sample")
 	}
-	if _, err := fmt.Fprintf(f, "--- step %d\n%s\n\n", step, sample); err != nil {
-		f.Close()
-		return errors.Wrap(err, "keeping a sample")
-	}
-	return errors.Wrap(f.Close(), "keeping a sample")
+	return files.WriteFile(filepath.Join(dir, fmt.Sprintf("step-%08d.txt", step)), func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, sample)
+		return err
+	})
 }
 
 // The names of what goes along in a checkpoint.

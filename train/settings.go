@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -180,9 +181,9 @@ type source struct{ preset, config, model string }
 func (s *source) register(f *flag.FlagSet) {
 	var names []string
 	for _, p := range presets() {
-		names = append(names, p.name+" ("+p.about+")")
+		names = append(names, p.name)
 	}
-	f.StringVar(&s.preset, "preset", "small", "settings to begin from: "+strings.Join(names, "; "))
+	f.StringVar(&s.preset, "preset", "small", "settings to begin from: "+strings.Join(names, ", "))
 	f.StringVar(&s.config, "config", "", "read all settings from a JSON file, such as a run's run.json; flags still count")
 	f.StringVar(&s.model, "model", "", "read the model's configuration from a JSON file with the official field names")
 }
@@ -223,6 +224,16 @@ func readSettings(path string, over settings) (settings, error) {
 	return over, errors.Wrapf(d.Decode(&over), "reading the settings from %s", path)
 }
 
+// aboutTrain describes the train command and its presets.
+func aboutTrain() string {
+	var b strings.Builder
+	b.WriteString("Train a model. Presets, with the numbers of parameters for a vocabulary of 65:\n\n")
+	for _, p := range presets() {
+		fmt.Fprintf(&b, "  %-7s %s\n", p.name, p.about)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
 // parseTrain reads the command line of the train command.
 func parseTrain(args []string, c console) (s settings, out string, err error) {
 	// The first pass finds out what the flags are defaults to.
@@ -238,7 +249,7 @@ func parseTrain(args []string, c console) (s settings, out string, err error) {
 	if s, err = from.load(); err != nil {
 		return s, "", err
 	}
-	f := newFlags("train", "Train a model.", c, "", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-config runs/small/run.json -lr 2e-3 -out runs/again")
+	f := newFlags("train", aboutTrain(), c, "train", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-config runs/small/run.json -lr 2e-3 -out runs/again")
 	from.register(f)
 	s.register(f)
 	var m modelFlags

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// write makes a file in a temporary folder.
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestBadInputsGetOneClearSentence: what was wrong, where, what to do.
+func TestBadInputsGetOneClearSentence(t *testing.T) {
+	text, root := sampleText(t), t.TempDir()
+	good := filepath.Join(root, "good")
+	mustRun(t, small(text, good, "-steps", "4")...)
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "thesis.doc"), []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	empty := t.TempDir()
+	train := func(more ...string) []string { return small(text, filepath.Join(root, "never"), more...) }
+	on := func(path string) []string { return small(path, filepath.Join(root, "never")) }
+	for name, c := range map[string]struct {
+		args []string
+		says []string
+	}{
+		"an unknown command":                {[]string{"fly"}, []string{`no command "fly"`}},
+		"a stray word":                      {train("shakespeare.txt"), []string{`"shakespeare.txt" is not a flag`, "-data"}},
+		"an unknown preset":                 {train("-preset", "huge"), []string{`"huge"`, "tiny, small, base, medium"}},
+		"an empty batch":                    {train("-batch", "0"), []string{"-batch is 0", "at least 1"}},
+		"a share of everything":             {train("-val", "1"), []string{"-val is 1", "between 0 and 1"}},
+		"heads that do not divide":          {train("-heads", "3"), []string{"num_heads is 3", "divisor"}},
+		"blocks that are not there":         {train("-slstm-at", "7"), []string{"slstm_at is [7]", "below num_blocks"}},
+		"blocks that are no numbers":        {train("-slstm-at", "x"), []string{`-slstm-at is "x"`, "none"}},
+		"a file that is not there":          {on(filepath.Join(root, "none.txt")), []string{"none.txt"}},
+		"an empty file":                     {on(write(t, "empty.txt", "")), []string{"empty.txt", "empty"}},
+		"a file that is too short":          {on(write(t, "short.txt", "To be, or not")), []string{"use more text"}},
+		"a binary file":                     {on(write(t, "photo.jpg", "\xff\xd8\x00\x01"+strings.Repeat("x", 999))), []string{"photo.jpg"}},
+		"a file that is not UTF-8":          {on(write(t, "latin1.txt", strings.Repeat("caf\xe9 ", 999))), []string{"latin1.txt", "UTF-8"}},
+		"the folder of another run":         {small(text, good), []string{good, "belongs to another run", "resume"}},
+		"a folder with somebody's files":    {small(text, full), []string{full, "not empty", "-out"}},
+		"settings that are not there":       {train("-config", filepath.Join(root, "none.json")), []string{"none.json"}},
+		"settings that are no settings":     {train("-config", write(t, "s.json", `{"stepz": 3}`)), []string{"s.json", "stepz"}},
+		"a model that is no model":          {train("-model", write(t, "m.json", `{"vocab": 3}`)), []string{"m.json", `unknown field "vocab"`}},
+		"resuming nothing":                  {[]string{"resume"}, []string{"needs the folder", "resume FOLDER"}},
+		"resuming what is no run":           {[]string{"resume", empty}, []string{empty, "not the folder of a run"}},
+		"sampling what is no model":         {[]string{"sample", empty}, []string{empty, "config.json"}},
+		"sampling without a prompt":         {[]string{"sample", good, "-prompt", ""}, []string{"prompt is empty"}},
+		"a negative temperature":            {[]string{"sample", good, "-temperature", "-1"}, []string{"temperature of -1", "at least 0"}},
+		"a probability of 2":                {[]string{"sample", good, "-top-p", "2"}, []string{"2", "between 0 and 1"}},
+		"evaluating a model without a text": {[]string{"evaluate", newest(t, good)}, []string{"-data"}},
+		"inspecting what is no model":       {[]string{"inspect", empty}, []string{empty, "neither a run nor a model"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := runHere(context.Background(), c.args...)
+			if err == nil {
+				t.Fatalf("%v is accepted", c.args)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q\ndoes not say %q", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than one line: %q", err)
+			}
+		})
+	}
+	if _, err := os.Stat(filepath.Join(root, "never")); !os.IsNotExist(err) {
+		t.Error("a run that could not begin left a folder behind")
+	}
+	if data, err := os.ReadFile(filepath.Join(full, "thesis.doc")); err != nil || string(data) != "mine" {
+		t.Errorf("somebody's file is now %q (%v)", data, err)
+	}
+}
+
+func newest(t *testing.T, run string) string {
+	t.Helper()
+	found, err := checkpoints(run, lastKind)
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no checkpoint in %s: %v", run, err)
+	}
+	return found[0].dir
+}
+
+// TestDamagedRunsSayWhatIsWrong: files that were cut, swapped or come from
+// elsewhere, and a text that has changed since.
+func TestDamagedRunsSayWhatIsWrong(t *testing.T) {
+	text := sampleText(t)
+	for name, c := range map[string]struct {
+		harm func(t *testing.T, run string)
+		args func(run string) []string
+		says []string
+	}{
+		"weights cut short": {
+			func(t *testing.T, run string) { truncate(t, filepath.Join(best(t, run), weightsName)) },
+			func(run string) []string { return []string{"sample", run} }, []string{weightsName},
+		},
+		"weights from elsewhere": {
+			func(t *testing.T, run string) {
+				replace(t, filepath.Join(best(t, run), weightsName), "GIF89a, not a model at all, but long enough to look at")
+			},
+			func(run string) []string { return []string{"sample", run} }, []string{weightsName},
+		},
+		"a vocabulary of another model": {
+			func(t *testing.T, run string) {
+				replace(t, filepath.Join(best(t, run), tokenizerFile), `{"kind":"bytes","tokenizer":null}`)
+			},
+			func(run string) []string { return []string{"sample", run} }, []string{"vocabulary"},
+		},
+		"no vocabulary": {
+			func(t *testing.T, run string) { os.Remove(filepath.Join(best(t, run), tokenizerFile)) },
+			func(run string) []string { return []string{"sample", run} }, []string{tokenizerFile},
+		},
+		"a run of another size": {
+			func(t *testing.T, run string) {
+				path := filepath.Join(run, runFile)
+				data, _ := os.ReadFile(path)
+				replace(t, path, strings.Replace(string(data), `"embedding_dim": 16`, `"embedding_dim": 32`, 1))
+			},
+			func(run string) []string { return []string{"resume", run} }, []string{"shape"},
+		},
+		"a text that has changed": {
+			func(t *testing.T, run string) {
+				path := filepath.Join(run, runFile)
+				data, _ := os.ReadFile(path)
+				changed := write(t, "text.txt", strings.Repeat("the cell forgets what gate lets go and keeps rest\n", 130))
+				replace(t, path, strings.Replace(string(data), text, changed, 1))
+			},
+			func(run string) []string { return []string{"resume", run} }, []string{"checksum", "resume with the data"},
+		},
+		"settings cut short": {
+			func(t *testing.T, run string) { truncate(t, filepath.Join(run, runFile)) },
+			func(run string) []string { return []string{"resume", run} }, []string{runFile},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			mustRun(t, small(text, dir, "-steps", "4")...)
+			c.harm(t, dir)
+			_, _, err := runHere(context.Background(), c.args(dir)...)
+			if err == nil {
+				t.Fatal("it is accepted")
+			}
+			for _, want := range c.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q\ndoes not say %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func best(t *testing.T, run string) string {
+	t.Helper()
+	dir, err := modelFolder(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func truncate(t *testing.T, path string) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, info.Size()/2); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func replace(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
