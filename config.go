@@ -326,21 +326,26 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
-	for i := range c.NumBlocks {
-		if err := c.validateBlock(i, check); err != nil {
+	if len(c.SLSTMAt.Indices) > 0 || c.SLSTMAt.All {
+		if err := c.validateSLSTM(check); err != nil {
 			return err
 		}
 	}
-	return nil
+	// The first block that is not in the list, if the list is not complete.
+	m := 0
+	for m < c.NumBlocks && c.isSLSTM(m) && !c.SLSTMAt.All {
+		m++
+	}
+	if m == c.NumBlocks || c.SLSTMAt.All {
+		return nil
+	}
+	return c.validateMLSTM(m, check)
 }
 
-func (c Config) validateBlock(i int, check func(ok bool, field string, value any, want string) error) error {
-	switch {
-	case c.isSLSTM(i) && c.SLSTMBlock == nil:
-		return errors.Errorf("slstm_block is null; it must describe the sLSTM blocks, since block %d is one", i)
-	case c.isSLSTM(i):
-		return c.validateSLSTM(check)
-	case c.MLSTMBlock == nil:
+// validateMLSTM checks the description of the mLSTM blocks, of which block i is
+// one.
+func (c Config) validateMLSTM(i int, check func(ok bool, field string, value any, want string) error) error {
+	if c.MLSTMBlock == nil {
 		return errors.Errorf("mlstm_block is null; it must describe the mLSTM blocks, since block %d is one", i)
 	}
 	l := c.MLSTMBlock.MLSTM
@@ -356,6 +361,9 @@ func (c Config) validateBlock(i int, check func(ok bool, field string, value any
 }
 
 func (c Config) validateSLSTM(check func(ok bool, field string, value any, want string) error) error {
+	if c.SLSTMBlock == nil {
+		return errors.New("slstm_block is null; it must describe the sLSTM blocks that slstm_at asks for")
+	}
 	l := c.SLSTMBlock.SLSTM
 	clip := 1.0
 	if l.GradientRecurrentClipval != nil {
