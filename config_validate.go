@@ -1,0 +1,120 @@
+package xlstm
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+)
+
+// Validate reports the first field that makes no sense, its value, and what is
+// allowed.
+func (c Config) Validate() error {
+	check := func(ok bool, field string, value any, want string) error {
+		if ok {
+			return nil
+		}
+		return errors.Errorf("%s is %v; it must be %s", field, value, want)
+	}
+	for _, err := range []error{
+		check(c.VocabSize >= 1, "vocab_size", c.VocabSize, "at least 1"),
+		check(c.EmbeddingDim >= 1, "embedding_dim", c.EmbeddingDim, "at least 1"),
+		check(c.NumBlocks >= 1, "num_blocks", c.NumBlocks, "at least 1"),
+		check(c.ContextLength >= -1, "context_length", c.ContextLength, "positive, or 0 or -1 for none"),
+		check(c.Dropout >= 0 && c.Dropout < 1, "dropout", c.Dropout, "at least 0 and below 1"),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	for _, i := range c.SLSTMAt.Indices {
+		if err := check(i >= 0 && i < c.NumBlocks, "slstm_at", c.SLSTMAt.Indices, "a list of block indices below num_blocks"); err != nil {
+			return err
+		}
+	}
+	if len(c.SLSTMAt.Indices) > 0 || c.SLSTMAt.All {
+		if err := c.validateSLSTM(check); err != nil {
+			return err
+		}
+	}
+	// The first block that is not in the list, if the list is not complete.
+	m := 0
+	for m < c.NumBlocks && c.isSLSTM(m) && !c.SLSTMAt.All {
+		m++
+	}
+	if m == c.NumBlocks || c.SLSTMAt.All {
+		return nil
+	}
+	return c.validateMLSTM(m, check)
+}
+
+// validateMLSTM checks the description of the mLSTM blocks, of which block i is
+// one.
+func (c Config) validateMLSTM(i int, check func(ok bool, field string, value any, want string) error) error {
+	if c.MLSTMBlock == nil {
+		return errors.Errorf("mlstm_block is null; it must describe the mLSTM blocks, since block %d is one", i)
+	}
+	l := c.MLSTMBlock.MLSTM
+	if err := l.UpProjection.validate("mlstm_block.mlstm", c.EmbeddingDim, check); err != nil {
+		return err
+	}
+	inner := l.dim(c.EmbeddingDim)
+	return firstError(
+		check(l.Conv1dKernelSize >= 1, "mlstm_block.mlstm.conv1d_kernel_size", l.Conv1dKernelSize, "at least 1"),
+		check(l.NumHeads >= 1 && inner%max(1, l.NumHeads) == 0, "mlstm_block.mlstm.num_heads", l.NumHeads, "a divisor of the inner width"),
+		check(l.QKVProjBlocksize >= 1 && inner%max(1, l.QKVProjBlocksize) == 0, "mlstm_block.mlstm.qkv_proj_blocksize", l.QKVProjBlocksize, "a divisor of the inner width"),
+	)
+}
+
+func (c Config) validateSLSTM(check func(ok bool, field string, value any, want string) error) error {
+	if c.SLSTMBlock == nil {
+		return errors.New("slstm_block is null; it must describe the sLSTM blocks that slstm_at asks for")
+	}
+	l := c.SLSTMBlock.SLSTM
+	clip := 1.0
+	if l.GradientRecurrentClipval != nil {
+		clip = *l.GradientRecurrentClipval
+	}
+	if err := firstError(
+		check(l.NumHeads >= 1 && c.EmbeddingDim%max(1, l.NumHeads) == 0, "slstm_block.slstm.num_heads", l.NumHeads, "a divisor of embedding_dim"),
+		check(l.Conv1dKernelSize >= 0, "slstm_block.slstm.conv1d_kernel_size", l.Conv1dKernelSize, "at least 1, or 0 for no convolution"),
+		oneOf("slstm_block.slstm.bias_init", l.BiasInit, layers.PowerlawBlockdependent, layers.SmallInit, layers.ZerosInit, layers.StandardInit),
+		oneOf("slstm_block.slstm.recurrent_weight_init", l.RecurrentWeightInit, layers.ZerosInit, layers.StandardInit),
+		check(clip > 0, "slstm_block.slstm.gradient_recurrent_clipval", clip, "positive, or null for none"),
+	); err != nil || c.SLSTMBlock.FeedForward == nil {
+		return err
+	}
+	ffn := c.SLSTMBlock.FeedForward
+	if err := ffn.UpProjection.validate("slstm_block.feedforward", c.EmbeddingDim, check); err != nil {
+		return err
+	}
+	return oneOf("slstm_block.feedforward.act_fn", ffn.ActFn, nodes.ActivationNames()...)
+}
+
+func (u UpProjection) validate(where string, d int, check func(ok bool, field string, value any, want string) error) error {
+	if err := firstError(
+		check(u.ProjFactor > 0, where+".proj_factor", u.ProjFactor, "positive"),
+		check(u.RoundProjUpToMultipleOf >= 1, where+".round_proj_up_to_multiple_of", u.RoundProjUpToMultipleOf, "at least 1"),
+	); err != nil {
+		return err
+	}
+	return check(u.dim(d) >= 1, where+".proj_factor", u.ProjFactor, "large enough for a width of at least 1 after rounding down")
+}
+
+func oneOf(field, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return errors.Errorf("%s is %q; it must be one of %s", field, value, strings.Join(allowed, ", "))
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/pkg/errors"
+)
+
+// evaluate measures the held-out loss.
+func (r *session) evaluate(rec *record) (better bool, err error) {
+	loss, _, err := r.heldOut(r.s.EvalBatches)
+	if err != nil {
+		return false, err
+	}
+	rec.Val = &loss
+	better = r.at.BestStep == 0 || loss < r.at.Best
+	if better {
+		r.at.Best, r.at.BestStep, r.at.Waited = loss, rec.Step, 0
+	} else {
+		r.at.Waited++
+	}
+	return better, nil
+}
+
+// heldOut returns the mean loss over the held-out part, or over its first
+// batches.
+func (r *session) heldOut(maxBatches int) (nats float64, targets int, err error) {
+	windows, err := data.NewWindows(r.text.val, r.s.Batch, r.s.Length, maxBatches)
+	if err != nil {
+		return 0, 0, err
+	}
+	return r.eval.MeanLoss(windows.All())
+}
+
+// show draws the curves and lets the model write a little.
+func (r *session) show(rec record) error {
+	records, err := readLog(filepath.Join(r.dir, logFile))
+	if err != nil {
+		return err
+	}
+	// A run all of whose steps were skipped has no curve yet.
+	if finite(rec.Smoothed) {
+		if err := drawCurves(r.dir, records, baseline{name: "bigram", loss: r.bigram}); err != nil {
+			return err
+		}
+	}
+	if r.s.SampleChars == 0 {
+		return nil
+	}
+	prompt := r.s.Prompt
+	if prompt == "" {
+		prompt = r.text.someLine()
+	}
+	sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: r.s.Temperature, TopP: r.s.TopP, Seed: r.s.Seed})
+	if err != nil {
+		return err
+	}
+	r.writer.Reset()
+	sample, err := complete(r.writer, sampler, r.text.tokenizer, prompt, r.s.SampleChars, nil, nil)
+	if err != nil {
+		return err
+	}
+	return r.keepSample(rec.Step, prompt+sample)
+}
+
+// keepSample writes a sample to a file of its own, so that a run that is resumed
+// writes the same again.
+func (r *session) keepSample(step int, sample string) error {
+	dir := filepath.Join(r.dir, samplesDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return errors.Wrap(err, "keeping a sample")
+	}
+	return files.WriteFile(filepath.Join(dir, fmt.Sprintf("step-%08d.txt", step)), func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, sample)
+		return err
+	})
+}
+
+// judge prints the loss of the best model on the whole held-out part.
+func (r *session) judge() error {
+	found, err := checkpoints(r.dir, bestKind)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		if err := r.model.LoadWeights(filepath.Join(found[0].dir, weightsName)); err != nil {
+			return err
+		}
+	}
+	loss, n, err := r.heldOut(0)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.c.out, "\nThe best model (step %d) on all %d held-out tokens:\n", r.at.BestStep, n)
+	printQuality(r.c.out, loss, n, r.text.tokenizer.Decode(r.text.val[1:]))
+	return nil
+}
+
+// printQuality prints a loss in all its units. The text is what was predicted.
+func printQuality(out io.Writer, nats float64, tokens int, predicted string) {
+	total := nats * float64(tokens)
+	chars := len([]rune(predicted))
+	fmt.Fprintf(out, "loss %.4f nats per token, perplexity %.3f, %.4f bits per character, %.4f bits per byte\n",
+		nats, data.Perplexity(nats), data.BitsPerChar(total, chars), data.BitsPerByte(total, len(predicted)))
+	if math.IsNaN(nats) {
+		fmt.Fprintln(out, "The model has diverged; try a lower learning rate.")
+	}
+}

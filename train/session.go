@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/optim"
+)
+
+// session is a run while it goes on.
+type session struct {
+	dir     string
+	s       settings
+	c       console
+	text    *corpus
+	model   *xlstm.Model
+	trainer *xlstm.Trainer
+	eval    *xlstm.Program
+	writer  *xlstm.Generator
+	batches data.Batcher
+	bigram  float64
+	at      position
+	log     *runLog
+	smooth  *smoother
+	watch   *watcher
+}
+
+// position is where a run stands, besides what the trainer knows.
+type position struct {
+	Tokens   int64   `json:"tokens"`
+	Seconds  float64 `json:"seconds"`
+	Best     float64 `json:"best"` // lowest held-out loss, 0 before the first
+	BestStep int     `json:"best_step"`
+	Waited   int     `json:"waited"` // evaluations since the best
+}
+
+// newSession builds everything a run needs, at its beginning.
+func newSession(dir string, s settings, txt *corpus, c console) (*session, error) {
+	r := &session{dir: dir, s: s, c: c, text: txt}
+	var err error
+	if r.model, err = xlstm.New(s.Model, xlstm.WithSeed(s.Seed)); err != nil {
+		return nil, err
+	}
+	solver, err := optim.NewAdamW(optim.AdamWConfig{
+		LR:    optim.WarmupCosine(s.LR, s.MinLR, s.Warmup, s.Steps),
+		Beta1: 0.9, Beta2: s.Beta2, WeightDecay: s.WeightDecay, Decays: optim.OfficialDecay(s.Model.WeightDecayOnEmbedding), ClipNorm: s.Clip,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, Seed: s.Seed}); err != nil {
+		return nil, err
+	}
+	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch, Steps: s.Length, Loss: true}); err != nil {
+		return nil, err
+	}
+	if r.writer, err = r.model.NewGenerator(); err != nil {
+		return nil, err
+	}
+	if s.Carry {
+		r.batches, err = data.NewStreams(txt.train, s.Batch, s.Length)
+	} else {
+		r.batches, err = data.NewRandomWindows(txt.train, s.Batch, s.Length, s.Seed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.bigram, err = data.BigramLoss(txt.train, txt.val, txt.tokenizer.Size())
+	return r, err
+}
+
+func (r *session) close() {
+	r.trainer.Close()
+	r.eval.Close()
+	r.writer.Close()
+	if r.log != nil {
+		r.log.close()
+	}
+}
+
+// announce prints what is in force.
+func (r *session) announce() {
+	cfg, t, s, out := r.model.Config(), r.text, r.s, r.c.out
+	fmt.Fprintf(out, "run     %s (settings in %s)\n", r.dir, runFile)
+	fmt.Fprintf(out, "text    %s: %d documents, %d characters, vocabulary %d\n", t.source, t.documents, t.characters, t.tokenizer.Size())
+	fmt.Fprintf(out, "        %d tokens to train on, %d held out\n", len(t.train), len(t.val))
+	fmt.Fprintf(out, "model   %d blocks of width %d (sLSTM: %s), %d parameters\n", cfg.NumBlocks, cfg.EmbeddingDim, blockNames(cfg.SLSTMAt), r.model.NumParams())
+	fmt.Fprintf(out, "train   %d steps of %d × %d × %d tokens, AdamW, learning rate %g, seed %d\n", s.Steps, s.Accumulate, s.Batch, s.Length, s.LR, s.Seed)
+	if done := r.trainer.Steps(); done > 0 {
+		fmt.Fprintf(out, "resume  after step %d\n", done)
+	}
+	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token on the held-out part.\n\n", r.bigram)
+}
+
+// openLog opens the log after the given step and takes the average up again.
+func (r *session) openLog(after int) (err error) {
+	path := filepath.Join(r.dir, logFile)
+	if r.log, err = openLog(path, after); err != nil {
+		return err
+	}
+	records, err := readLog(path)
+	r.smooth = newSmoother(records)
+	return err
+}
