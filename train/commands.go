@@ -115,9 +115,14 @@ func inspectCommand(_ context.Context, args []string, c console) error {
 	var from source
 	f := newFlags("inspect", "Show a model's size, memory and cost: of a run, of a model's folder, or of the settings given.", c,
 		"inspect runs/small", "inspect -preset medium", "inspect -model config.json -vocab 50304 -batch 1 -length 4096")
-	from.register(f)
-	var m modelFlags
-	m.register(f, xlstm.DefaultConfig())
+	from.register(f.FlagSet)
+	var given []func(cfg *xlstm.Config) error
+	for _, m := range newModelFlags() {
+		f.Func(m.name, m.usage, func(v string) error {
+			given = append(given, func(cfg *xlstm.Config) error { return m.set(cfg, v) })
+			return m.set(new(xlstm.Config), v)
+		})
+	}
 	vocab := f.Int("vocab", 65, "vocabulary of a model that is given by settings")
 	batch := f.Int("batch", 8, "sequences in a batch")
 	length := f.Int("length", 256, "tokens in a sequence")
@@ -129,8 +134,10 @@ func inspectCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	if err := m.apply(f, &cfg); err != nil {
-		return err
+	for _, set := range given {
+		if err := set(&cfg); err != nil {
+			return err
+		}
 	}
 	return printInspect(c.out, cfg, *batch, *length)
 }

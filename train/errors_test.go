@@ -41,7 +41,7 @@ func TestBadInputsGetOneClearSentence(t *testing.T) {
 		"a share of everything":             {train("-val", "1"), []string{"-val is 1", "between 0 and 1"}},
 		"heads that do not divide":          {train("-heads", "3"), []string{"num_heads is 3", "divisor"}},
 		"blocks that are not there":         {train("-slstm-at", "7"), []string{"slstm_at is [7]", "below num_blocks"}},
-		"blocks that are no numbers":        {train("-slstm-at", "x"), []string{`-slstm-at is "x"`, "none"}},
+		"blocks that are no numbers":        {train("-slstm-at", "x"), []string{`"x"`, "-slstm-at", "none"}},
 		"a file that is not there":          {on(filepath.Join(root, "none.txt")), []string{"none.txt"}},
 		"an empty file":                     {on(write(t, "empty.txt", "")), []string{"empty.txt", "empty"}},
 		"a file that is too short":          {on(write(t, "short.txt", "To be, or not")), []string{"use more text"}},

@@ -97,24 +97,40 @@ Examples:
 `)
 }
 
-// newFlags returns a flag set whose help shows examples.
-func newFlags(name, about string, c console, examples ...string) *flag.FlagSet {
-	f := flag.NewFlagSet(name, flag.ContinueOnError)
-	f.SetOutput(c.err)
-	f.Usage = func() {
-		fmt.Fprintf(f.Output(), "%s\n\nExamples:\n\n", about)
-		for _, e := range examples {
-			fmt.Fprintf(f.Output(), "  go run ./train %s\n", e)
-		}
-		fmt.Fprint(f.Output(), "\nSettings:\n\n")
-		f.PrintDefaults()
-	}
+// flags is a flag set that prints its help, with examples, when it is asked for,
+// and not with every mistake.
+type flags struct {
+	*flag.FlagSet
+	about    string
+	examples []string
+	out      io.Writer
+}
+
+func newFlags(name, about string, c console, examples ...string) *flags {
+	f := &flags{flag.NewFlagSet(name, flag.ContinueOnError), about, examples, c.err}
+	f.SetOutput(io.Discard)
 	return f
+}
+
+// Parse reads arguments. For -h it prints the help and returns flag.ErrHelp.
+func (f *flags) Parse(args []string) error {
+	err := f.FlagSet.Parse(args)
+	if !errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	fmt.Fprintf(f.out, "%s\n\nExamples:\n\n", f.about)
+	for _, e := range f.examples {
+		fmt.Fprintf(f.out, "  go run ./train %s\n", e)
+	}
+	fmt.Fprint(f.out, "\nSettings:\n\n")
+	f.SetOutput(f.out)
+	f.PrintDefaults()
+	return err
 }
 
 // parseFolder parses flags that may stand before and after one folder, which may
 // be missing.
-func parseFolder(f *flag.FlagSet, args []string) (folder string, err error) {
+func parseFolder(f *flags, args []string) (folder string, err error) {
 	for {
 		if err := f.Parse(args); err != nil {
 			return "", err
@@ -130,7 +146,7 @@ func parseFolder(f *flag.FlagSet, args []string) (folder string, err error) {
 }
 
 // parseWithFolder is parseFolder for a command that needs one.
-func parseWithFolder(f *flag.FlagSet, args []string) (folder string, err error) {
+func parseWithFolder(f *flags, args []string) (folder string, err error) {
 	if folder, err = parseFolder(f, args); err == nil && folder == "" {
 		err = errors.Errorf("%s needs the folder of a run or a model: go run ./train %s FOLDER", f.Name(), f.Name())
 	}

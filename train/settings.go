@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -96,84 +96,6 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.Float64Var(&s.TopP, "top-p", s.TopP, "sample from the likeliest tokens that have this probability together")
 }
 
-// modelFlags are the model's settings that have flags.
-type modelFlags struct {
-	dim, blocks, heads int
-	slstm              string
-	dropout            float64
-	tie                bool
-}
-
-func (m *modelFlags) register(f *flag.FlagSet, cfg xlstm.Config) {
-	f.IntVar(&m.dim, "dim", cfg.EmbeddingDim, "width of the model (embedding_dim)")
-	f.IntVar(&m.blocks, "blocks", cfg.NumBlocks, "number of blocks (num_blocks)")
-	f.IntVar(&m.heads, "heads", 4, "number of heads of all layers (num_heads)")
-	f.StringVar(&m.slstm, "slstm-at", blockNames(cfg.SLSTMAt), "which blocks are sLSTM blocks: indices with commas, all, or none (slstm_at)")
-	f.Float64Var(&m.dropout, "dropout", cfg.Dropout, "dropout")
-	f.BoolVar(&m.tie, "tie", cfg.TieWeights, "use the embedding as the head (tie_weights)")
-}
-
-// apply sets what was given on the command line.
-func (m modelFlags) apply(f *flag.FlagSet, cfg *xlstm.Config) (err error) {
-	f.Visit(func(fl *flag.Flag) {
-		switch fl.Name {
-		case "dim":
-			cfg.EmbeddingDim = m.dim
-		case "blocks":
-			cfg.NumBlocks = m.blocks
-		case "heads":
-			if cfg.MLSTMBlock != nil {
-				cfg.MLSTMBlock.MLSTM.NumHeads = m.heads
-			}
-			if cfg.SLSTMBlock != nil {
-				cfg.SLSTMBlock.SLSTM.NumHeads = m.heads
-			}
-		case "slstm-at":
-			var e error
-			if cfg.SLSTMAt, e = parseBlocks(m.slstm); e != nil {
-				err = e
-			}
-		case "dropout":
-			cfg.Dropout = m.dropout
-		case "tie":
-			cfg.TieWeights = m.tie
-		}
-	})
-	return err
-}
-
-func blockNames(b xlstm.BlockList) string {
-	if b.All {
-		return "all"
-	}
-	if len(b.Indices) == 0 {
-		return "none"
-	}
-	names := make([]string, len(b.Indices))
-	for i, n := range b.Indices {
-		names[i] = strconv.Itoa(n)
-	}
-	return strings.Join(names, ",")
-}
-
-func parseBlocks(s string) (xlstm.BlockList, error) {
-	switch s {
-	case "all":
-		return xlstm.AllBlocks(), nil
-	case "none", "":
-		return xlstm.Blocks(), nil
-	}
-	var b xlstm.BlockList
-	for _, part := range strings.Split(s, ",") {
-		i, err := strconv.Atoi(strings.TrimSpace(part))
-		if err != nil {
-			return b, errors.Errorf("-slstm-at is %q; it must be block indices with commas, all, or none", s)
-		}
-		b.Indices = append(b.Indices, i)
-	}
-	return b, nil
-}
-
 // source says where settings come from before flags: a preset, a file of
 // settings, a file with a model's configuration.
 type source struct{ preset, config, model string }
@@ -239,30 +161,26 @@ func parseTrain(args []string, c console) (s settings, out string, err error) {
 	// The first pass finds out what the flags are defaults to.
 	var from source
 	first := flag.NewFlagSet("train", flag.ContinueOnError)
-	first.SetOutput(discard{})
+	first.SetOutput(io.Discard)
 	from.register(first)
 	var scratch settings
 	scratch.register(first)
-	new(modelFlags).register(first, xlstm.Config{})
+	newModelFlags().register(first, new(xlstm.Config))
 	first.String("out", "", "")
 	_ = first.Parse(args) // its errors come again, with the help
 	if s, err = from.load(); err != nil {
 		return s, "", err
 	}
 	f := newFlags("train", aboutTrain(), c, "train", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-config runs/small/run.json -lr 2e-3 -out runs/again")
-	from.register(f)
-	s.register(f)
-	var m modelFlags
-	m.register(f, s.Model)
+	from.register(f.FlagSet)
+	s.register(f.FlagSet)
+	newModelFlags().register(f.FlagSet, &s.Model)
 	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
 	if err := f.Parse(args); err != nil {
 		return s, "", err
 	}
 	if f.NArg() > 0 {
 		return s, "", errors.Errorf("%q is not a flag; texts are given with -data, folders of runs with -out", f.Arg(0))
-	}
-	if err := m.apply(f, &s.Model); err != nil {
-		return s, "", err
 	}
 	s.Model.ContextLength = s.Length
 	if out == "" {
@@ -272,11 +190,6 @@ func parseTrain(args []string, c console) (s settings, out string, err error) {
 	}
 	return s, out, s.check()
 }
-
-// discard drops what is written to it.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // check reports the first setting that makes no sense.
 func (s settings) check() error {
