@@ -154,8 +154,8 @@ func (g *Generator) Next(s *Sampler) (int, error) {
 	return t, g.Read(t)
 }
 
-// State returns the generator's own state; Tokens the number of tokens read so
-// far.
+// State returns the generator's own state, to look at. Writing to it does not
+// change what the generator predicts next.
 func (g *Generator) State() *State { return g.state }
 
 // Tokens returns the number of tokens that were read and written so far.

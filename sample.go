@@ -62,7 +62,9 @@ func (s *Sampler) Observe(tokens ...int) {
 // Sample draws a token.
 func (s *Sampler) Sample(logits []float64) (int, error) {
 	token, err := s.draw(s.penalize(logits))
-	s.Observe(token)
+	if err == nil {
+		s.Observe(token)
+	}
 	return token, err
 }
 

@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -81,7 +82,7 @@ type StepReport struct {
 	Step     int     // counted from 1, with the steps that were not applied
 	Loss     float64 // mean cross entropy in nats before the update
 	GradNorm float64 // of all gradients together, before clipping
-	LR       float64 // the learning rate
+	LR       float64 // the learning rate; 0 if the step was not applied
 	Tokens   int     // that were read in this step
 	Targets  int     // tokens that counted in the loss
 }
@@ -90,23 +91,30 @@ type StepReport struct {
 // of it was applied: weights, moments and the carried state are as before. The
 // next call of Step goes on with the next batch.
 type NonFiniteError struct {
-	Step int
-	Loss float64
+	Step           int
+	Loss, GradNorm float64 // GradNorm is 0 if the loss was not finite, for then there was none
+	// Param is the first parameter with a gradient that is not finite, empty if
+	// the loss was not.
+	Param string
 	// Node names the first node of the graph, in the order of computation, whose
 	// value is not finite; empty if it cannot be told any more.
 	Node string
 }
 
 func (e *NonFiniteError) Error() string {
-	where := e.Node
-	if where == "" {
-		where = "a node that cannot be told any more"
+	what := fmt.Sprintf("the loss of step %d is %v", e.Step, e.Loss)
+	if e.Param != "" {
+		what = fmt.Sprintf("the gradient of %s in step %d is not finite", e.Param, e.Step)
 	}
-	return errors.Errorf("xlstm: step %d is not finite (loss %v); the first value that is not is of %s", e.Step, e.Loss, where).Error()
+	if e.Node == "" {
+		return "xlstm: " + what
+	}
+	return fmt.Sprintf("xlstm: %s; the first value that is not finite is of %s", what, e.Node)
 }
 
 // Step takes the next Accumulate batches from next and updates the model. A
-// *NonFiniteError says that the step was not applied and training may go on.
+// *NonFiniteError says that the step was not applied and training may go on;
+// after any other error the trainer must not be used any more.
 func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
 	t.step++
 	r := StepReport{Step: t.step}
@@ -124,15 +132,16 @@ func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
 		r.Tokens += len(b.Inputs)
 		r.Targets += b.Counted()
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return r, t.refuse(loss)
+			return r, t.refuse(&NonFiniteError{Step: t.step, Loss: loss})
 		}
 	}
 	err := t.solver.Step(t.valueGrads())
-	r.GradNorm, r.LR = t.solver.GradNorm(), t.solver.LR()
 	var bad *optim.NonFiniteError
 	if errors.As(err, &bad) {
-		return r, t.refuse(r.Loss)
+		r.GradNorm = bad.Norm
+		return r, t.refuse(&NonFiniteError{Step: t.step, Loss: r.Loss, GradNorm: bad.Norm, Param: bad.Param})
 	}
+	r.GradNorm, r.LR = t.solver.GradNorm(), t.solver.LR()
 	return r, errors.Wrapf(err, "xlstm: step %d", t.step)
 }
 
@@ -168,14 +177,15 @@ func (t *Trainer) valueGrads() []gorgonia.ValueGrad {
 	return vs
 }
 
-// refuse undoes what the step at hand has changed.
-func (t *Trainer) refuse(loss float64) error {
+// refuse undoes what the step at hand has changed, and completes its error.
+func (t *Trainer) refuse(e *NonFiniteError) error {
 	if t.state != nil {
 		if err := t.state.Set(t.before); err != nil {
 			return err
 		}
 	}
-	return &NonFiniteError{Step: t.step, Loss: loss, Node: t.program.FirstNonFinite()}
+	e.Node = t.program.FirstNonFinite()
+	return e
 }
 
 // Steps returns the number of steps so far.

@@ -53,7 +53,8 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 
 // Restore brings the model's parameters and the trainer to where Save was called,
 // and returns extra. The model, the solver and the trainer must have been made
-// from the same configurations.
+// from the same configurations. After an error the trainer and the model must not
+// be used any more, except for another Restore.
 func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	path := filepath.Join(dir, trainingFile)
 	tensors, meta, err := ReadTensors(path)

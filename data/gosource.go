@@ -44,7 +44,7 @@ func GoSource(ctx context.Context, maxBytes int, seed uint64) (*Corpus, error) {
 		return nil, errors.Wrap(err, "look for Go source")
 	}
 	if len(names) == 0 {
-		return nil, errors.Errorf("no Go source in %s: install it, or name your own text with -data", src)
+		return nil, errors.Errorf("no Go source in %s: install it, or load a text of your own", src)
 	}
 	shuffle(names, seed)
 	c, err := readGo(os.DirFS(src), names, textLimit(maxBytes))
@@ -67,15 +67,15 @@ func goRoot(ctx context.Context) (root, version string, err error) {
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if err != nil {
-		return "", "", errors.Wrap(err, "ask the go command for the source of the standard library (install Go, or name your own text with -data)")
+		return "", "", errors.Wrap(err, "ask the go command for the source of the standard library (install Go, or load a text of your own)")
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	if len(lines) != 2 {
-		return "", "", errors.Errorf("go env GOROOT GOVERSION answered %.80q, not a folder and a version: check the installation of Go, or name your own text with -data", out)
+		return "", "", errors.Errorf("go env GOROOT GOVERSION answered %.80q, not a folder and a version: check the installation of Go, or load a text of your own", out)
 	}
 	root, version = strings.TrimSpace(lines[0]), strings.TrimSpace(lines[1])
 	if info, err := os.Stat(filepath.Join(root, "src")); err != nil || !info.IsDir() {
-		return "", "", errors.Errorf("Go at %s has no folder src: install the source of the standard library, or name your own text with -data", root)
+		return "", "", errors.Errorf("Go at %s has no folder src: install the source of the standard library, or load a text of your own", root)
 	}
 	return root, version, nil
 }
@@ -134,7 +134,7 @@ func readGo(fsys fs.FS, names []string, limit int) (*Corpus, error) {
 		}
 	}
 	if len(c.Documents) == 0 {
-		return nil, errors.New("no Go source fits the limit in bytes: raise the limit, or name your own text with -data")
+		return nil, errors.New("no Go source fits the limit in bytes: raise the limit, or load a text of your own")
 	}
 	return c, nil
 }

@@ -84,18 +84,18 @@ func TestGoSourceWithoutSource(t *testing.T) {
 	root := t.TempDir()
 	t.Setenv("GOROOT", root)
 	_, err := GoSource(context.Background(), 0, 1)
-	failsWith(t, err, root, "no folder src", "-data")
+	failsWith(t, err, root, "no folder src", "text of your own")
 	if err := os.Mkdir(filepath.Join(root, "src"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	_, err = GoSource(context.Background(), 0, 1)
-	failsWith(t, err, root, "no Go source", "-data")
+	failsWith(t, err, root, "no Go source", "text of your own")
 }
 
 func TestGoSourceWithoutGo(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := GoSource(context.Background(), 0, 1)
-	failsWith(t, err, "go command", "-data")
+	failsWith(t, err, "go command", "text of your own")
 }
 
 // source is a small standard library.

@@ -14,21 +14,31 @@ import (
 // finalChars is the length of the sample at the end of a run.
 const finalChars = 600
 
-// trainCommand begins a run.
+// trainCommand begins a run. Its folder is made when everything else is ready.
 func trainCommand(ctx context.Context, args []string, c console) error {
 	s, dir, err := parseTrain(args, c)
 	if err != nil {
 		return err
 	}
-	txt, err := loadText(ctx, s, nil)
+	txt, err := loadText(ctx, s.settings, nil)
 	if err != nil {
 		return err
 	}
 	s.Model.VocabSize = txt.tokenizer.Size()
-	if err := createRun(dir, s); err != nil {
+	r, err := newSession(s.settings, txt, c)
+	if err != nil {
 		return err
 	}
-	return goOn(ctx, dir, s, txt, c)
+	defer r.close()
+	if dir == "" {
+		if dir, err = claimFolder("runs", s.preset); err != nil {
+			return err
+		}
+	}
+	if err := createRun(dir, s.settings); err != nil {
+		return err
+	}
+	return r.goOn(ctx, dir)
 }
 
 // resumeCommand goes on with a run.
@@ -50,7 +60,15 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	return goOn(ctx, dir, s, txt, c)
+	if txt.tokenizer.Size() != s.Model.VocabSize {
+		return errors.Errorf("the text gives a vocabulary of %d, the run in %s has %d; it was begun with another text", txt.tokenizer.Size(), dir, s.Model.VocabSize)
+	}
+	r, err := newSession(s, txt, c)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	return r.goOn(ctx, dir)
 }
 
 // runTokenizer returns the vocabulary of a run's last checkpoint, nil if there is
@@ -70,43 +88,43 @@ func runTokenizer(dir string) (data.Tokenizer, error) {
 }
 
 // goOn trains from where the run's folder is, judges and lets the model write.
-func goOn(ctx context.Context, dir string, s settings, txt *corpus, c console) error {
-	if txt.tokenizer.Size() != s.Model.VocabSize {
-		return errors.Errorf("the text gives a vocabulary of %d, the run in %s has %d; it was begun with another text", txt.tokenizer.Size(), dir, s.Model.VocabSize)
-	}
-	r, err := newSession(dir, s, txt, c)
+func (r *session) goOn(ctx context.Context, dir string) error {
+	unlock, err := lockRun(dir)
 	if err != nil {
 		return err
 	}
-	defer r.close()
+	defer unlock()
+	r.dir = dir
 	if err := r.restore(); err != nil {
 		return err
 	}
 	r.announce()
-	if err := r.train(ctx); err != nil {
+	if err := r.train(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err := r.judge(); err != nil {
+	if loss, err := r.judge(ctx); err != nil || !finite(loss) {
 		return err
 	}
-	prompt := s.Prompt
-	if prompt == "" {
-		prompt = txt.someLine()
-	}
-	sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: s.Temperature, TopP: s.TopP, Seed: s.Seed})
+	prompt := r.prompt()
+	sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: r.s.Temperature, TopP: r.s.TopP, Seed: r.s.Seed})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "\nA sample:\n\n%s", prompt)
+	fmt.Fprintf(r.c.out, "\nA sample:\n\n%s", prompt)
 	r.writer.Reset()
-	if _, err := complete(r.writer, sampler, txt.tokenizer, prompt, finalChars, nil, c.out); err != nil {
+	if _, err := complete(ctx, r.writer, sampler, r.text.tokenizer, prompt, finalChars, nil, r.c.out); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "\n\nMore: go run ./train sample %s\nCurve: %s\n", dir, dir+string(os.PathSeparator)+"loss.svg")
+	fmt.Fprintf(r.c.out, "\n\nMore: go run ./train sample %s\nCurve: %s\n", quoted(dir), filepath.Join(dir, "loss.svg"))
 	return nil
+}
+
+// prompt is what samples begin with.
+func (r *session) prompt() string {
+	if r.s.Prompt != "" {
+		return r.s.Prompt
+	}
+	return r.text.someLine()
 }
 
 // inspectCommand shows what a model costs: of a run, of a model's folder, or of
@@ -123,14 +141,14 @@ func inspectCommand(_ context.Context, args []string, c console) error {
 			return m.set(new(xlstm.Config), v)
 		})
 	}
-	vocab := f.Int("vocab", 65, "vocabulary of a model that is given by settings")
+	vocab := f.Int("vocab", 0, "vocabulary of a model that is given by settings (default: what the file says, or 65)")
 	batch := f.Int("batch", 8, "sequences in a batch")
 	length := f.Int("length", 256, "tokens in a sequence")
 	folder, err := parseFolder(f, args)
 	if err != nil {
 		return err
 	}
-	cfg, err := configOf(folder, from, *vocab)
+	cfg, err := configOf(folder, from)
 	if err != nil {
 		return err
 	}
@@ -139,16 +157,24 @@ func inspectCommand(_ context.Context, args []string, c console) error {
 			return err
 		}
 	}
+	switch {
+	case *vocab > 0:
+		cfg.VocabSize = *vocab
+	case cfg.VocabSize <= 1:
+		cfg.VocabSize = 65
+	}
 	return printInspect(c.out, cfg, *batch, *length)
 }
 
 // configOf returns the configuration in a folder, or without one of the
 // settings.
-func configOf(folder string, from source, vocab int) (xlstm.Config, error) {
+func configOf(folder string, from source) (xlstm.Config, error) {
 	if folder == "" {
 		s, err := from.load()
-		s.Model.VocabSize = vocab
 		return s.Model, err
+	}
+	if from.config != "" || from.model != "" {
+		return xlstm.Config{}, errors.Errorf("inspect takes a folder or -config or -model, not both; leave %s out", folder)
 	}
 	if _, err := os.Stat(filepath.Join(folder, runFile)); err == nil {
 		s, err := openRun(folder)

@@ -52,7 +52,7 @@ func TestBadInputsGetOneClearSentence(t *testing.T) {
 		"settings that are not there":       {train("-config", filepath.Join(root, "none.json")), []string{"none.json"}},
 		"settings that are no settings":     {train("-config", write(t, "s.json", `{"stepz": 3}`)), []string{"s.json", "stepz"}},
 		"a model that is no model":          {train("-model", write(t, "m.json", `{"vocab": 3}`)), []string{"m.json", `unknown field "vocab"`}},
-		"resuming nothing":                  {[]string{"resume"}, []string{"needs the folder", "resume FOLDER"}},
+		"resuming nothing":                  {[]string{"resume"}, []string{"needs a folder", "resume FOLDER"}},
 		"resuming what is no run":           {[]string{"resume", empty}, []string{empty, "not the folder of a run"}},
 		"sampling what is no model":         {[]string{"sample", empty}, []string{empty, "config.json"}},
 		"sampling without a prompt":         {[]string{"sample", good, "-prompt", ""}, []string{"prompt is empty"}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -20,8 +21,8 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 		texts = append(texts, v)
 		return nil
 	})
-	batch := f.Int("batch", 8, "sequences at once")
-	length := f.Int("length", 256, "tokens in a sequence; each begins without memory of the others")
+	batch := f.Int("batch", 0, "sequences at once (default: the run's, or 8)")
+	length := f.Int("length", 0, "tokens in a sequence, each of which begins without memory (default: the run's, or 256)")
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
@@ -30,7 +31,12 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	tokens, err := textToMeasure(ctx, dir, texts, tok)
+	run, err := runOf(dir)
+	if err != nil {
+		return err
+	}
+	*batch, *length = cmp.Or(*batch, run.Batch, 8), cmp.Or(*length, run.Length, 256)
+	tokens, predicted, err := textToMeasure(ctx, dir, run, texts, tok)
 	if err != nil {
 		return err
 	}
@@ -43,34 +49,43 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer p.Close()
-	loss, n, err := p.MeanLoss(windows.All())
+	loss, n, err := meanLoss(ctx, p, windows)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "%d tokens: ", n)
-	printQuality(c.out, loss, n, tok.Decode(tokens[1:]))
+	printQuality(c.out, loss, n, predicted)
+	if u := unknown(tok, tokens); u > 0 {
+		fmt.Fprintf(c.out, "%.2f %% of the characters are unknown to the model and count as one.\n", 100*u)
+	}
 	return nil
 }
 
-// textToMeasure returns the tokens of the texts, or of the run's held-out part.
-func textToMeasure(ctx context.Context, dir string, texts []string, tok data.Tokenizer) ([]int, error) {
-	if len(texts) > 0 {
-		corpus, err := data.Load(data.DefaultMaxBytes, texts...)
-		if err != nil {
-			return nil, err
-		}
-		return tok.Encode(corpus.Text()), nil
-	}
+// runOf returns the settings of a run, and empty ones for a model's folder.
+func runOf(dir string) (settings, error) {
 	if _, err := os.Stat(filepath.Join(dir, runFile)); os.IsNotExist(err) {
-		return nil, errors.Errorf("%s is a model without a run; say with -data what to measure it on", dir)
+		return settings{}, nil
 	}
-	s, err := openRun(dir)
+	return openRun(dir)
+}
+
+// textToMeasure returns the tokens of the texts, or of the run's held-out part,
+// and the text that those after the first stand for.
+func textToMeasure(ctx context.Context, dir string, run settings, texts []string, tok data.Tokenizer) (tokens []int, predicted string, err error) {
+	if len(texts) > 0 {
+		docs, err := data.Load(data.DefaultMaxBytes, texts...)
+		if err != nil {
+			return nil, "", err
+		}
+		tokens = tok.Encode(docs.Text())
+		return tokens, lastTokens(tok, docs.Text(), len(tokens)-1), nil
+	}
+	if run.Batch == 0 {
+		return nil, "", errors.Errorf("%s is a model without a run; say with -data what to measure it on", dir)
+	}
+	txt, err := loadText(ctx, run, tok)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	txt, err := loadText(ctx, s, tok)
-	if err != nil {
-		return nil, err
-	}
-	return txt.val, nil
+	return txt.val, txt.heldText(), nil
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -20,6 +21,7 @@ import (
 const (
 	runFile       = "run.json"
 	logFile       = "log.jsonl"
+	lockFile      = ".lock"
 	samplesDir    = "samples"
 	tokenizerFile = "tokenizer.json"
 	weightsName   = "model.safetensors"
@@ -36,20 +38,32 @@ const (
 // unreadable, there is the one before.
 const keepLast = 2
 
-// freeFolder returns parent/name, or with a number behind it if that exists.
-func freeFolder(parent, name string) (string, error) {
+// claimFolder makes the folder parent/name, or with a number behind it if that
+// exists.
+func claimFolder(parent, name string) (string, error) {
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", errors.Wrap(err, "making a folder for the run")
+	}
 	for i := 1; ; i++ {
 		dir := filepath.Join(parent, name)
 		if i > 1 {
 			dir = fmt.Sprintf("%s-%d", dir, i)
 		}
-		switch _, err := os.Lstat(dir); {
-		case os.IsNotExist(err):
+		switch err := os.Mkdir(dir, 0o755); {
+		case err == nil:
 			return dir, nil
-		case err != nil:
-			return "", errors.Wrap(err, "looking for a folder for the run")
+		case !os.IsExist(err):
+			return "", errors.Wrap(err, "making a folder for the run")
 		}
 	}
+}
+
+// quoted returns a folder as a shell takes it.
+func quoted(dir string) string {
+	if strings.ContainsAny(dir, " '\"$&()") {
+		return strconv.Quote(dir)
+	}
+	return dir
 }
 
 // createRun makes the folder of a new run and saves its settings. A folder that
@@ -59,7 +73,7 @@ func createRun(dir string, s settings) error {
 	switch {
 	case err == nil && len(entries) > 0:
 		if _, err := os.Stat(filepath.Join(dir, runFile)); err == nil {
-			return errors.Errorf("%s belongs to another run; choose another folder with -out, or go on with that run: go run ./train resume %s", dir, dir)
+			return errors.Errorf("%s belongs to another run; choose another folder with -out, or go on with that run: go run ./train resume %s", dir, quoted(dir))
 		}
 		return errors.Errorf("%s is not empty; choose another folder with -out", dir)
 	case err != nil && !os.IsNotExist(err):

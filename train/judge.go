@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -15,12 +16,12 @@ import (
 
 // evaluate measures the held-out loss.
 func (r *session) evaluate(rec *record) (better bool, err error) {
-	loss, _, err := r.heldOut(r.s.EvalBatches)
+	loss, _, err := r.heldOut(context.Background(), r.s.EvalBatches)
 	if err != nil {
 		return false, err
 	}
 	rec.Val = &loss
-	better = r.at.BestStep == 0 || loss < r.at.Best
+	better = finite(loss) && (r.at.BestStep == 0 || loss < r.at.Best)
 	if better {
 		r.at.Best, r.at.BestStep, r.at.Waited = loss, rec.Step, 0
 	} else {
@@ -31,16 +32,16 @@ func (r *session) evaluate(rec *record) (better bool, err error) {
 
 // heldOut returns the mean loss over the held-out part, or over its first
 // batches.
-func (r *session) heldOut(maxBatches int) (nats float64, targets int, err error) {
+func (r *session) heldOut(ctx context.Context, maxBatches int) (nats float64, targets int, err error) {
 	windows, err := data.NewWindows(r.text.val, r.s.Batch, r.s.Length, maxBatches)
 	if err != nil {
 		return 0, 0, err
 	}
-	return r.eval.MeanLoss(windows.All())
+	return meanLoss(ctx, r.eval, windows)
 }
 
 // show draws the curves and lets the model write a little.
-func (r *session) show(rec record) error {
+func (r *session) show(ctx context.Context, rec record) error {
 	records, err := readLog(filepath.Join(r.dir, logFile))
 	if err != nil {
 		return err
@@ -51,19 +52,16 @@ func (r *session) show(rec record) error {
 			return err
 		}
 	}
-	if r.s.SampleChars == 0 {
+	if r.s.SampleChars == 0 || !finite(*rec.Val) {
 		return nil
 	}
-	prompt := r.s.Prompt
-	if prompt == "" {
-		prompt = r.text.someLine()
-	}
+	prompt := r.prompt()
 	sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: r.s.Temperature, TopP: r.s.TopP, Seed: r.s.Seed})
 	if err != nil {
 		return err
 	}
 	r.writer.Reset()
-	sample, err := complete(r.writer, sampler, r.text.tokenizer, prompt, r.s.SampleChars, nil, nil)
+	sample, err := complete(ctx, r.writer, sampler, r.text.tokenizer, prompt, r.s.SampleChars, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -83,24 +81,42 @@ func (r *session) keepSample(step int, sample string) error {
 	})
 }
 
-// judge prints the loss of the best model on the whole held-out part.
-func (r *session) judge() error {
+// judge prints the loss of the best model on the whole held-out part, or of the
+// model at hand if there is no best, and returns it.
+func (r *session) judge(ctx context.Context) (loss float64, err error) {
 	found, err := checkpoints(r.dir, bestKind)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	which := "The model"
 	if len(found) > 0 {
+		which = fmt.Sprintf("The best model (step %d)", found[0].step)
 		if err := r.model.LoadWeights(filepath.Join(found[0].dir, weightsName)); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	loss, n, err := r.heldOut(0)
+	loss, n, err := r.heldOut(ctx, 0)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	fmt.Fprintf(r.c.out, "\nThe best model (step %d) on all %d held-out tokens:\n", r.at.BestStep, n)
-	printQuality(r.c.out, loss, n, r.text.tokenizer.Decode(r.text.val[1:]))
-	return nil
+	fmt.Fprintf(r.c.out, "\n%s on all %d held-out tokens:\n", which, n)
+	printQuality(r.c.out, loss, n, r.text.heldText())
+	return loss, nil
+}
+
+// meanLoss is Program.MeanLoss, which an interrupt ends with an error.
+func meanLoss(ctx context.Context, p *xlstm.Program, windows *data.Windows) (nats float64, targets int, err error) {
+	nats, targets, err = p.MeanLoss(func(yield func(data.Batch) bool) {
+		for b := range windows.All() {
+			if ctx.Err() != nil || !yield(b) {
+				return
+			}
+		}
+	})
+	if ctx.Err() != nil {
+		return 0, 0, errors.New("interrupted while measuring")
+	}
+	return nats, targets, err
 }
 
 // printQuality prints a loss in all its units. The text is what was predicted.

@@ -26,45 +26,47 @@ func (r *session) train(ctx context.Context) error {
 		r.watch.done()
 		fmt.Fprint(r.c.out, farewell)
 	}()
-	before, start := r.at.Seconds, time.Now()
+	before := r.at.Seconds
 	for r.trainer.Steps() < r.s.Steps {
-		rec, err := r.step()
+		start := time.Now()
+		rec, bad, err := r.step()
 		if err != nil {
 			return err
 		}
-		r.at.Seconds = before + time.Since(start).Seconds()
+		r.at.Seconds += time.Since(start).Seconds()
 		rec.Seconds = r.at.Seconds
-		rec.TokensPerSecond = float64((rec.Step-first)*r.s.Accumulate*r.s.Batch*r.s.Length) / time.Since(start).Seconds()
-		if farewell, err = r.after(rec, ctx.Err() != nil); err != nil || farewell != "" {
+		rec.TokensPerSecond = float64((rec.Step-first)*r.s.Accumulate*r.s.Batch*r.s.Length) / (r.at.Seconds - before)
+		fatal := bad != nil && r.s.NonFinite == "stop"
+		if farewell, err = r.after(ctx, rec, ctx.Err() != nil || fatal); err != nil {
 			return err
+		}
+		if fatal {
+			farewell = ""
+			return errors.Wrapf(bad, "stopped, with nothing of the step applied (resume goes on with the next batch; -non-finite skip does so by itself, a lower -lr may do without)")
+		}
+		if farewell != "" {
+			return nil
 		}
 	}
 	return nil
 }
 
-// step takes one training step.
-func (r *session) step() (record, error) {
+// step takes one training step. bad is not nil if it was not finite, and so not
+// applied.
+func (r *session) step() (rec record, bad *xlstm.NonFiniteError, err error) {
 	rep, err := r.trainer.Step(r.batches.Next)
 	r.at.Tokens += int64(rep.Tokens)
-	rec := record{Step: rep.Step, Tokens: r.at.Tokens, Loss: rep.Loss, GradNorm: rep.GradNorm, LR: rep.LR}
-	var bad *xlstm.NonFiniteError
-	switch {
-	case errors.As(err, &bad) && r.s.NonFinite == "skip":
-		rec.Skipped = bad.Error()
-		rec.Smoothed = r.smooth.add(rep.Loss)
-		return rec, nil
-	case bad != nil:
-		return rec, errors.Wrapf(err, "nothing of the step was applied, and the checkpoints are as they were; resume with a lower learning rate, or skip such steps with -non-finite skip")
-	case err != nil:
-		return rec, err
+	rec = record{Step: rep.Step, Tokens: r.at.Tokens, Loss: rep.Loss, GradNorm: rep.GradNorm, LR: rep.LR}
+	if errors.As(err, &bad) {
+		rec.Skipped, err = bad.Error(), nil
 	}
 	rec.Smoothed = r.smooth.add(rep.Loss)
-	return rec, nil
+	return rec, bad, err
 }
 
 // after does what follows a step: evaluation, log, checkpoint. If the run is to
 // stop, it says why.
-func (r *session) after(rec record, interrupted bool) (farewell string, err error) {
+func (r *session) after(ctx context.Context, rec record, interrupted bool) (farewell string, err error) {
 	last := rec.Step == r.s.Steps
 	better := false
 	if rec.Step%r.s.EvalEvery == 0 || last {
@@ -78,11 +80,11 @@ func (r *session) after(rec record, interrupted bool) (farewell string, err erro
 	r.watch.step(rec)
 	if rec.Val != nil {
 		r.watch.eval(rec, better)
-		if err := r.show(rec); err != nil {
+		if err := r.show(ctx, rec); err != nil {
 			return "", err
 		}
 	}
-	impatient := r.s.Patience > 0 && r.at.Waited >= r.s.Patience
+	impatient := rec.Val != nil && r.s.Patience > 0 && r.at.Waited >= r.s.Patience
 	if better || rec.Step%r.s.SaveEvery == 0 || last || interrupted || impatient {
 		if err := r.save(); err != nil {
 			return "", err
@@ -94,9 +96,11 @@ func (r *session) after(rec record, interrupted bool) (farewell string, err erro
 		}
 	}
 	switch {
+	case last && interrupted:
+		farewell = fmt.Sprintf("All %d steps are done. Judge the model with: go run ./train evaluate %s\n", rec.Step, quoted(r.dir))
 	case last:
 	case interrupted:
-		farewell = fmt.Sprintf("Stopped after step %d of %d. Go on with: go run ./train resume %s\n", rec.Step, r.s.Steps, r.dir)
+		farewell = fmt.Sprintf("Stopped after step %d of %d. Go on with: go run ./train resume %s\n", rec.Step, r.s.Steps, quoted(r.dir))
 	case impatient:
 		farewell = fmt.Sprintf("Stopped after step %d: no better held-out loss in %d evaluations.\n", rec.Step, r.at.Waited)
 	}

@@ -28,13 +28,15 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/pkg/errors"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks the program to finish, a second one ends it.
+	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "train:", err)
@@ -122,9 +124,13 @@ func (f *flags) Parse(args []string) error {
 	for _, e := range f.examples {
 		fmt.Fprintf(f.out, "  go run ./train %s\n", e)
 	}
-	fmt.Fprint(f.out, "\nSettings:\n\n")
-	f.SetOutput(f.out)
-	f.PrintDefaults()
+	count := 0
+	f.VisitAll(func(*flag.Flag) { count++ })
+	if count > 0 {
+		fmt.Fprint(f.out, "\nSettings:\n\n")
+		f.SetOutput(f.out)
+		f.PrintDefaults()
+	}
 	return err
 }
 
@@ -148,7 +154,7 @@ func parseFolder(f *flags, args []string) (folder string, err error) {
 // parseWithFolder is parseFolder for a command that needs one.
 func parseWithFolder(f *flags, args []string) (folder string, err error) {
 	if folder, err = parseFolder(f, args); err == nil && folder == "" {
-		err = errors.Errorf("%s needs the folder of a run or a model: go run ./train %s FOLDER", f.Name(), f.Name())
+		err = errors.Errorf("%s needs a folder: go run ./train %s FOLDER", f.Name(), f.Name())
 	}
 	return folder, err
 }

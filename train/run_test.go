@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -248,14 +249,66 @@ func TestRunFallsBackToTheCheckpointBefore(t *testing.T) {
 	sameRun(t, "resumed from the checkpoint before", broken, unbroken)
 }
 
-func TestSameSeedSameRun(t *testing.T) {
+func TestSameSeedSameRunWhateverGOMAXPROCS(t *testing.T) {
 	text, dir := sampleText(t), t.TempDir()
 	a, b, c := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")
 	mustRun(t, small(text, a)...)
+	procs := runtime.GOMAXPROCS(5)
 	mustRun(t, small(text, b)...)
+	runtime.GOMAXPROCS(procs)
 	mustRun(t, small(text, c, "-seed", "2")...)
 	sameRun(t, "the same seed", b, a)
 	if strings.Join(losses(t, a), "\n") == strings.Join(losses(t, c), "\n") {
 		t.Error("another seed gives the same run")
+	}
+}
+
+// TestStepsThatAreNotFinite: a learning rate that breaks the model at once.
+func TestStepsThatAreNotFinite(t *testing.T) {
+	text, dir := sampleText(t), t.TempDir()
+	wreck := []string{"-lr", "1e6", "-min-lr", "1e6", "-warmup", "0", "-clip", "0", "-steps", "12", "-patience", "0"}
+	stop := filepath.Join(dir, "stop")
+	_, _, err := runHere(context.Background(), small(text, stop, wreck...)...)
+	if err == nil || !strings.Contains(err.Error(), "first value that is not finite is of") || !strings.Contains(err.Error(), "nothing of the step applied") {
+		t.Fatalf("%v", err)
+	}
+	records, err := readLog(filepath.Join(stop, logFile))
+	if err != nil || len(records) == 0 || records[len(records)-1].Skipped == "" {
+		t.Fatalf("the log does not end with the step: %v, %v", records, err)
+	}
+	found, err := checkpoints(stop, lastKind)
+	if err != nil || len(found) == 0 || found[0].step != records[len(records)-1].Step {
+		t.Errorf("checkpoints %v, want one of step %d: %v", found, records[len(records)-1].Step, err)
+	}
+
+	skip := filepath.Join(dir, "skip")
+	mustRun(t, small(text, skip, append(wreck, "-non-finite", "skip")...)...)
+	if records, err = readLog(filepath.Join(skip, logFile)); err != nil || len(records) != 12 {
+		t.Errorf("%d steps, want 12: %v", len(records), err)
+	}
+}
+
+func TestOneProcessTrainsInAFolder(t *testing.T) {
+	text, dir := sampleText(t), filepath.Join(t.TempDir(), "run")
+	mustRun(t, small(text, dir, "-steps", "4")...)
+	unlock, err := lockRun(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := runHere(context.Background(), "resume", dir); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("%v", err)
+	}
+	unlock()
+	mustRun(t, "resume", dir)
+}
+
+// TestDefaultFoldersAreNumbered and claimed at once.
+func TestDefaultFoldersAreNumbered(t *testing.T) {
+	parent := filepath.Join(t.TempDir(), "runs")
+	for _, want := range []string{"tiny", "tiny-2", "tiny-3"} {
+		dir, err := claimFolder(parent, "tiny")
+		if err != nil || filepath.Base(dir) != want {
+			t.Errorf("%s, %v; want %s", dir, err, want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -14,40 +15,43 @@ import (
 // complete lets a generator read the prompt and write on, at most n tokens, until
 // one of the stop strings appears, which is left out. What it writes goes to out,
 // if not nil, as soon as it is certain, and is returned.
-func complete(g *xlstm.Generator, s *xlstm.Sampler, tok data.Tokenizer, prompt string, n int, stops []string, out io.Writer) (string, error) {
+func complete(ctx context.Context, g *xlstm.Generator, s *xlstm.Sampler, tok data.Tokenizer, prompt string, n int, stops []string, out io.Writer) (string, error) {
 	ids := tok.Encode(prompt)
 	s.Observe(ids...)
 	if err := g.Read(ids...); err != nil {
 		return "", err
 	}
-	if out == nil {
-		out = io.Discard
+	var written strings.Builder
+	tell := func(text string) error {
+		written.WriteString(text)
+		if out == nil {
+			return nil
+		}
+		_, err := io.WriteString(out, text)
+		return err
 	}
-	var written []int
-	var shown string
+	var rest string // written, but perhaps the beginning of a stop string
 	for range n {
+		if ctx.Err() != nil {
+			break
+		}
 		t, err := g.Next(s)
 		if err != nil {
-			return shown, err
+			return written.String(), err
 		}
-		written = append(written, t)
-		text := tok.Decode(written)
-		if at := firstStop(text, stops); at >= 0 {
-			_, err := io.WriteString(out, text[min(len(shown), at):at])
-			return text[:at], err
+		rest += tok.Decode([]int{t})
+		if at := firstStop(rest, stops); at >= 0 {
+			err := tell(rest[:at])
+			return written.String(), err
 		}
-		// The beginning of a stop string, or of a character, may have to go.
-		certain := text[:len(text)-pending(text, stops)]
-		if strings.HasPrefix(certain, shown) {
-			if _, err := io.WriteString(out, certain[len(shown):]); err != nil {
-				return shown, err
-			}
-			shown = certain
+		certain := len(rest) - pending(rest, stops)
+		if err := tell(rest[:certain]); err != nil {
+			return written.String(), err
 		}
+		rest = rest[certain:]
 	}
-	text := tok.Decode(written)
-	_, err := io.WriteString(out, strings.TrimPrefix(text, shown))
-	return text, err
+	err := tell(rest)
+	return written.String(), err
 }
 
 // firstStop returns where the first stop string begins, −1 if there is none.
@@ -65,8 +69,13 @@ func firstStop(text string, stops []string) int {
 // stop string, or that is the beginning of a character in bytes.
 func pending(text string, stops []string) int {
 	most := 0
-	if strings.HasSuffix(text, "\uFFFD") {
-		most = len("\uFFFD")
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if end := text[len(text)-n:]; utf8.RuneStart(end[0]) {
+			if !utf8.FullRuneInString(end) {
+				most = n
+			}
+			break
+		}
 	}
 	for _, s := range stops {
 		for n := min(len(s)-1, len(text)); n > most; n-- {
@@ -86,7 +95,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	prompt := f.String("prompt", "\n", "what the text begins with; - reads it from standard input")
 	chars := f.Int("tokens", 500, "how many tokens to write at most")
 	n := f.Int("n", 1, "how many samples")
-	seed := f.Uint64("seed", 1, "seed of the draws; sample k uses seed+k")
+	seed := f.Uint64("seed", 1, "seed of the draws; each further sample uses the next")
 	temperature := f.Float64("temperature", 0.8, "divides the logits: below 1 is bolder, above 1 more random; 0 takes the likeliest token")
 	topK := f.Int("top-k", 0, "draw from the k likeliest tokens; 0 for all")
 	topP := f.Float64("top-p", 0.95, "draw from the likeliest tokens that have this probability together; 1 for all")
@@ -110,6 +119,9 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
+	if u := unknown(tok, tok.Encode(*prompt)); u > 0 {
+		fmt.Fprintf(c.err, "%.0f %% of the prompt's characters are unknown to the model\n", 100*u)
+	}
 	g, err := model.NewGenerator()
 	if err != nil {
 		return err
@@ -128,7 +140,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		}
 		fmt.Fprint(c.out, *prompt)
 		g.Reset()
-		if _, err := complete(g, sampler, tok, *prompt, *chars, stops, c.out); err != nil {
+		if _, err := complete(ctx, g, sampler, tok, *prompt, *chars, stops, c.out); err != nil {
 			return err
 		}
 		fmt.Fprintln(c.out)

@@ -30,7 +30,7 @@ func TestPendingKeepsWhatMayBecomeAStopString(t *testing.T) {
 		stops []string
 		want  int
 	}{
-		{"abc", nil, 0}, {"abc", []string{"cd"}, 1}, {"abc", []string{"bcd", "cx"}, 2}, {"abc", []string{"abc"}, 0}, {"x\uFFFD", nil, 3},
+		{"abc", nil, 0}, {"abc", []string{"cd"}, 1}, {"abc", []string{"bcd", "cx"}, 2}, {"abc", []string{"abc"}, 0}, {"caf\xc3", nil, 1}, {"\xe2\x82", nil, 2}, {"\xff", nil, 0}, {"é", nil, 0},
 	} {
 		if got := pending(c.text, c.stops); got != c.want {
 			t.Errorf("pending(%q, %q) = %d, want %d", c.text, c.stops, got, c.want)
@@ -67,7 +67,7 @@ func TestCompletionStreamsExactlyWhatItReturns(t *testing.T) {
 		}
 		g.Reset()
 		var streamed chunks
-		text, err := complete(g, s, tok, "the", 40, stops, &streamed)
+		text, err := complete(context.Background(), g, s, tok, "the", 40, stops, &streamed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,10 +100,10 @@ func TestSampleCommand(t *testing.T) {
 	if !strings.HasPrefix(three, "--- 1\n"+one) || strings.Count(three, "gate") < 3 {
 		t.Errorf("%q", three)
 	}
-	var out bytes.Buffer
-	err := run(context.Background(), []string{"sample", dir, "-prompt", "-", "-tokens", "2"}, console{in: strings.NewReader("from a pipe"), out: &out, err: &out})
-	if err != nil || !strings.HasPrefix(out.String(), "from a pipe") {
-		t.Errorf("%q, %v", out.String(), err)
+	var out, errs bytes.Buffer
+	err := run(context.Background(), []string{"sample", dir, "-prompt", "-", "-tokens", "2"}, console{in: strings.NewReader("from a pipe"), out: &out, err: &errs})
+	if err != nil || !strings.HasPrefix(out.String(), "from a pipe") || !strings.Contains(errs.String(), "unknown to the model") {
+		t.Errorf("%q, %q, %v", &out, &errs, err)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestSettingsComeFromPresetFileAndFlagsInThisOrder(t *testing.T) {
 	}
 	run := filepath.Join(t.TempDir(), "run")
 	s.Model.VocabSize = 7
-	if err := createRun(run, s); err != nil {
+	if err := createRun(run, s.settings); err != nil {
 		t.Fatal(err)
 	}
 	again, err := openRun(run)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
@@ -54,12 +55,8 @@ func (r *session) restore() error {
 	var firstErr error
 	for _, cp := range found {
 		err := r.restoreFrom(cp)
-		if err == nil && r.at.BestStep == cp.step {
-			// The run may have ended between writing this checkpoint and the best.
-			err = r.saveBest()
-		}
 		if err == nil {
-			return r.forgetLater(cp.step)
+			return r.takeUp(cp, found)
 		}
 		fmt.Fprintf(r.c.err, "%s cannot be read: %v\n", cp.dir, err)
 		if firstErr == nil {
@@ -67,6 +64,28 @@ func (r *session) restore() error {
 		}
 	}
 	return firstErr
+}
+
+// takeUp puts the folder in order after restoring from a checkpoint: newer ones,
+// which could not be read, are put aside.
+func (r *session) takeUp(from checkpoint, found []checkpoint) error {
+	for _, cp := range found {
+		if cp.step <= from.step {
+			continue
+		}
+		aside := filepath.Join(r.dir, "damaged-"+filepath.Base(cp.dir))
+		if err := os.RemoveAll(aside); err != nil {
+			return errors.Wrap(err, "putting a damaged checkpoint aside")
+		}
+		if err := os.Rename(cp.dir, aside); err != nil {
+			return errors.Wrap(err, "putting a damaged checkpoint aside")
+		}
+	}
+	if r.at.BestStep == from.step {
+		// The run may have ended between writing this checkpoint and the best.
+		return r.saveBest()
+	}
+	return nil
 }
 
 func (r *session) restoreFrom(cp checkpoint) error {
@@ -83,24 +102,4 @@ func (r *session) restoreFrom(cp checkpoint) error {
 	}
 	r.at = position{}
 	return errors.Wrap(json.Unmarshal([]byte(extra[extraPosition]), &r.at), "the position of the run")
-}
-
-// forgetLater removes what was written after the step that a run resumes from:
-// it will be written again, the same.
-func (r *session) forgetLater(step int) error {
-	for _, kind := range []string{lastKind, bestKind} {
-		found, err := checkpoints(r.dir, kind)
-		if err != nil {
-			return err
-		}
-		for _, cp := range found {
-			if cp.step <= step {
-				continue
-			}
-			if err := os.RemoveAll(cp.dir); err != nil {
-				return errors.Wrap(err, "removing a later checkpoint")
-			}
-		}
-	}
-	return nil
 }

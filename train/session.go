@@ -36,9 +36,9 @@ type position struct {
 	Waited   int     `json:"waited"` // evaluations since the best
 }
 
-// newSession builds everything a run needs, at its beginning.
-func newSession(dir string, s settings, txt *corpus, c console) (*session, error) {
-	r := &session{dir: dir, s: s, c: c, text: txt}
+// newSession builds everything a run needs, at its beginning, but its folder.
+func newSession(s settings, txt *corpus, c console) (*session, error) {
+	r := &session{s: s, c: c, text: txt}
 	var err error
 	if r.model, err = xlstm.New(s.Model, xlstm.WithSeed(s.Seed)); err != nil {
 		return nil, err
@@ -82,12 +82,15 @@ func (r *session) close() {
 
 // announce prints what is in force.
 func (r *session) announce() {
-	cfg, t, s, out := r.model.Config(), r.text, r.s, r.c.out
-	fmt.Fprintf(out, "run     %s (settings in %s)\n", r.dir, runFile)
-	fmt.Fprintf(out, "text    %s: %d documents, %d characters, vocabulary %d\n", t.source, t.documents, t.characters, t.tokenizer.Size())
-	fmt.Fprintf(out, "        %d tokens to train on, %d held out\n", len(t.train), len(t.val))
-	fmt.Fprintf(out, "model   %d blocks of width %d (sLSTM: %s), %d parameters\n", cfg.NumBlocks, cfg.EmbeddingDim, blockNames(cfg.SLSTMAt), r.model.NumParams())
-	fmt.Fprintf(out, "train   %d steps of %d × %d × %d tokens, AdamW, learning rate %g, seed %d\n", s.Steps, s.Accumulate, s.Batch, s.Length, s.LR, s.Seed)
+	cfg, s, out := r.model.Config(), r.s, r.c.out
+	fmt.Fprintf(out, "run     %s (all settings in %s)\n%s", r.dir, runFile, r.text.describe())
+	fmt.Fprintf(out, "model   %d blocks of width %d (sLSTM: %s), dropout %g, %d parameters\n", cfg.NumBlocks, cfg.EmbeddingDim, blockNames(cfg.SLSTMAt), cfg.Dropout, r.model.NumParams())
+	order := "random windows"
+	if s.Carry {
+		order = "streams with carried state"
+	}
+	fmt.Fprintf(out, "train   %d steps of %d × %d × %d tokens, %s, seed %d\n", s.Steps, s.Accumulate, s.Batch, s.Length, order, s.Seed)
+	fmt.Fprintf(out, "        AdamW: rate %g after %d steps, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, s.Warmup, s.MinLR, s.Beta2, s.WeightDecay, s.Clip)
 	if done := r.trainer.Steps(); done > 0 {
 		fmt.Fprintf(out, "resume  after step %d\n", done)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -127,7 +128,11 @@ func (s source) load() (settings, error) {
 		if err != nil {
 			return set, errors.Wrap(err, "reading -model")
 		}
-		if set.Model, err = xlstm.ParseConfigFor(data, 1); err != nil {
+		var file struct {
+			VocabSize int `json:"vocab_size"`
+		}
+		_ = json.Unmarshal(data, &file) // ParseConfigFor says what is wrong
+		if set.Model, err = xlstm.ParseConfigFor(data, max(1, file.VocabSize)); err != nil {
 			return set, errors.Wrapf(err, "-model %s", s.model)
 		}
 	}
@@ -140,10 +145,20 @@ func readSettings(path string, over settings) (settings, error) {
 	if err != nil {
 		return over, errors.Wrap(err, "reading the settings")
 	}
-	over.Model.MLSTMBlock, over.Model.SLSTMBlock = nil, nil
+	// A block that the file's model does not have must not stay from the preset.
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) == nil && fields["model"] != nil {
+		over.Model.MLSTMBlock, over.Model.SLSTMBlock = nil, nil
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	return over, errors.Wrapf(d.Decode(&over), "reading the settings from %s", path)
+	if err := d.Decode(&over); err != nil {
+		return over, errors.Wrapf(err, "reading the settings from %s", path)
+	}
+	if d.More() {
+		return over, errors.Errorf("reading the settings from %s: there is more after the settings", path)
+	}
+	return over, nil
 }
 
 // aboutTrain describes the train command and its presets.
@@ -156,8 +171,15 @@ func aboutTrain() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// parseTrain reads the command line of the train command.
-func parseTrain(args []string, c console) (s settings, out string, err error) {
+// parsed is what the command line of the train command says.
+type parsed struct {
+	settings
+	preset string
+}
+
+// parseTrain reads the command line of the train command; out is empty if no
+// folder was given.
+func parseTrain(args []string, c console) (p parsed, out string, err error) {
 	// The first pass finds out what the flags are defaults to.
 	var from source
 	first := flag.NewFlagSet("train", flag.ContinueOnError)
@@ -168,27 +190,52 @@ func parseTrain(args []string, c console) (s settings, out string, err error) {
 	newModelFlags().register(first, new(xlstm.Config))
 	first.String("out", "", "")
 	_ = first.Parse(args) // its errors come again, with the help
-	if s, err = from.load(); err != nil {
-		return s, "", err
+	p.preset = from.preset
+	if p.settings, err = from.load(); err != nil {
+		return p, "", err
 	}
 	f := newFlags("train", aboutTrain(), c, "train", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-config runs/small/run.json -lr 2e-3 -out runs/again")
 	from.register(f.FlagSet)
-	s.register(f.FlagSet)
-	newModelFlags().register(f.FlagSet, &s.Model)
+	p.register(f.FlagSet)
+	newModelFlags().register(f.FlagSet, &p.Model)
 	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
 	if err := f.Parse(args); err != nil {
-		return s, "", err
+		return p, "", err
 	}
 	if f.NArg() > 0 {
-		return s, "", errors.Errorf("%q is not a flag; texts are given with -data, folders of runs with -out", f.Arg(0))
+		return p, "", errors.Errorf("%q is not a flag; texts are given with -data, folders of runs with -out", f.Arg(0))
+	}
+	p.derive(f.FlagSet)
+	if p.Data, err = absolute(p.Data); err != nil {
+		return p, "", err
+	}
+	return p, out, p.check()
+}
+
+// derive fits what was not given to what was.
+func (s *settings) derive(f *flag.FlagSet) {
+	given := make(map[string]bool)
+	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
+	if given["lr"] && !given["min-lr"] {
+		s.MinLR = s.LR / 10
+	}
+	if given["steps"] && !given["warmup"] {
+		s.Warmup = min(s.Warmup, s.Steps/10)
 	}
 	s.Model.ContextLength = s.Length
-	if out == "" {
-		if out, err = freeFolder("runs", from.preset); err != nil {
-			return s, "", err
+}
+
+// absolute makes paths absolute: a run may be resumed from another folder.
+func absolute(paths []string) ([]string, error) {
+	var out []string
+	for _, p := range paths {
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return nil, errors.Wrapf(err, "finding %s", p)
 		}
+		out = append(out, abs)
 	}
-	return s, out, s.check()
+	return out, nil
 }
 
 // check reports the first setting that makes no sense.
@@ -206,7 +253,7 @@ func (s settings) check() error {
 		{s.Length > 0, "length", s.Length, "at least 1"},
 		{s.Steps > 0, "steps", s.Steps, "at least 1"},
 		{s.Accumulate > 0, "accumulate", s.Accumulate, "at least 1"},
-		{s.LR > 0, "lr", s.LR, "positive"},
+		{s.LR > 0 && s.LR <= 1e6, "lr", s.LR, "positive and at most 1e6"},
 		{s.MinLR >= 0 && s.MinLR <= s.LR, "min-lr", s.MinLR, "between 0 and lr"},
 		{s.Warmup >= 0 && s.Warmup <= s.Steps, "warmup", s.Warmup, "between 0 and steps"},
 		{s.Beta2 > 0 && s.Beta2 < 1, "beta2", s.Beta2, "between 0 and 1"},

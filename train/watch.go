@@ -73,11 +73,6 @@ func (w *watcher) eval(r record, best bool) {
 	w.tell(r, remark)
 }
 
-// note prints a message, above the bar if there is one.
-func (w *watcher) note(format string, args ...any) {
-	w.print(strings.TrimSuffix(fmt.Sprintf(format, args...), "\n") + "\n")
-}
-
 // done ends the table with the last step's line, or the bar with its last state.
 func (w *watcher) done() {
 	switch {

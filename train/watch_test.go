@@ -38,7 +38,6 @@ func watchedRun(w *watcher, c *clock, start int) {
 		w.step(r)
 		if r.Val != nil {
 			w.eval(r, true)
-			w.note("checkpoint %d written", step)
 		}
 	}
 	w.done()
@@ -52,7 +51,6 @@ func TestPlainTable(t *testing.T) {
    step     loss smoothed held out grad norm  tokens/s     time     left
     101   4.0000   4.0000              0.500      5120    3m22s      14s
     103   3.7500   3.8750   3.2500     0.500      5120    3m26s      10s  best
-checkpoint 103 written
     106      NaN   3.6875              0.500      5120    3m32s       4s  skipped: the loss is NaN
     108   3.1250   3.5625              0.500      5120    3m36s       0s
 `
@@ -91,17 +89,12 @@ func TestBarStaysBelowTheTable(t *testing.T) {
 	var out bytes.Buffer
 	w := c.watcher(&out, 8, 0)
 	w.useBar(func() int { return 90 })
-	w.note("model\n")
 	watchedRun(w, c, 0)
-	w.note("after the run")
 	want := `
-model
    step     loss smoothed held out grad norm  tokens/s     time     left
       3   3.7500   3.8750   3.2500     0.500      5120       6s      10s  best
-checkpoint 3 written
       6      NaN   3.6875              0.500      5120      12s       4s  skipped: the loss is NaN
 100% |█████████████████████████| (8/8) loss 3.1250 ~3.5625 grad 0.50 5120 tok/s 0s left
-after the run
 `
 	if got := "\n" + screen(out.String()); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
