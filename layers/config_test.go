@@ -63,7 +63,7 @@ func TestBadFeedForwardConfigsAreNamed(t *testing.T) {
 		s := scopeOf(t, tensor.Float32, 1)
 		l, err := NewFeedForward(s, cfg)
 		if err == nil {
-			_, err = l.Fwd(s.Input("x", 2, 4))
+			_, err = l.Fwd(s.input("x", 2, 4))
 		}
 		wantError(t, err)
 	}
@@ -81,7 +81,7 @@ func TestWrongInputsOfLayersAreErrors(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := l.Fwd(s.Input("x", shape...), nil); err == nil {
+				if _, _, err := l.Fwd(s.input("x", shape...), nil); err == nil {
 					t.Errorf("%s: no error for an input of shape %v", name, shape)
 				}
 			}
@@ -93,7 +93,7 @@ func TestWrongInputsOfLayersAreErrors(t *testing.T) {
 			if _, _, err := l.Fwd(nil, nil); err == nil {
 				t.Error("no error for a nil input")
 			}
-			if _, _, err := l.Fwd(s.Input("y", 2, u.dim), &State{Conv: s.Input("conv", 1, 1, 1), SLSTM: s.Input("slstm", 1, 1, 1), C: s.Input("C", 1, 1, 1, 1), N: s.Input("n", 1, 1, 1), M: s.Input("m", 1, 1)}); err == nil {
+			if _, _, err := l.Fwd(s.input("y", 2, u.dim), &State{Conv: s.input("conv", 1, 1, 1), SLSTM: s.input("slstm", 1, 1, 1), C: s.input("C", 1, 1, 1, 1), N: s.input("n", 1, 1, 1), M: s.input("m", 1, 1)}); err == nil {
 				t.Error("no error for a state of the wrong shape")
 			}
 		})
@@ -108,7 +108,7 @@ func TestIncompleteStateIsAnError(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _, err = l.Fwd(s.Input("x", 2, 6), &State{C: s.Input("C", 1, 2, 4, 4)})
+		_, _, err = l.Fwd(s.input("x", 2, 6), &State{C: s.input("C", 1, 2, 4, 4)})
 		wantError(t, err)
 	}
 }
@@ -121,8 +121,8 @@ func TestSymbolicLayersReportWrongStates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			st := &State{C: s.Input("C", 1, 1, 1, 1), N: s.Input("n", 1, 1, 1), M: s.Input("m", 1, 1), SLSTM: s.Input("slstm", 3, 1, u.dim)}
-			_, _, err = l.Fwd(s.Input("x", 2, u.dim), st)
+			st := &State{C: s.input("C", 1, 1, 1, 1), N: s.input("n", 1, 1, 1), M: s.input("m", 1, 1), SLSTM: s.input("slstm", 3, 1, u.dim)}
+			_, _, err = l.Fwd(s.input("x", 2, u.dim), st)
 			wantError(t, err)
 		})
 	}

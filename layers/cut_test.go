@@ -63,7 +63,7 @@ func TestLayerMayRunOverTwoSequencesInOneGraph(t *testing.T) {
 				loss := gorgonia.NewConstant(0.0)
 				for k, v := range xs {
 					name := fmt.Sprint("y", k)
-					x := s.Input(fmt.Sprint("x", k), v.Shape()...)
+					x := s.input(fmt.Sprint("x", k), v.Shape()...)
 					bound[x] = v
 					out[name], _ = tr.fwd(t, layer, x, nil)
 					loss = gorgonia.Must(gorgonia.Add(loss, tr.term(g, bound, name, out[name])))

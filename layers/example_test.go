@@ -20,7 +20,14 @@ func ExampleNewSLSTM() {
 	}
 	g := gorgonia.NewGraph()
 	s := layers.NewScope(g, store, batch)
-	x, target := s.Input("x", steps, 1), s.Input("target", steps, 1)
+	x, err := s.Input("x", steps, 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	target, err := s.Input("target", steps, 1)
+	if err != nil {
+		log.Fatal(err)
+	}
 
 	in, err := layers.NewLinear(s.Sub("in"), 1, width, true, layers.Small(1))
 	if err != nil {

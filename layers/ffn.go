@@ -1,7 +1,10 @@
 package layers
 
 import (
+	"slices"
+
 	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 )
 
@@ -25,6 +28,9 @@ type FeedForward struct {
 // NewFeedForward makes parameters "proj_up" (2·UpDim, EmbeddingDim) and
 // "proj_down" (EmbeddingDim, UpDim).
 func NewFeedForward(s Scope, cfg FeedForwardConfig) (*FeedForward, error) {
+	if !slices.Contains(nodes.ActivationNames(), cfg.Activation) {
+		return nil, errors.Errorf("layers: feed-forward: activation %q is unknown; there are %v", cfg.Activation, nodes.ActivationNames())
+	}
 	up, err := NewLinear(s.Sub("proj_up"), cfg.EmbeddingDim, 2*cfg.UpDim, cfg.Bias, Small(cfg.EmbeddingDim))
 	if err != nil {
 		return nil, err

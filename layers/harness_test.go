@@ -71,7 +71,7 @@ func randomState(t *testing.T, mk maker, store *Store, batch, dim int) values {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, next, err := l.Fwd(s.Input("x", batch, dim), nil)
+	_, next, err := l.Fwd(s.input("x", batch, dim), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func (tr trial) run(t *testing.T) map[string][]float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := s.Input("x", tr.x.Shape()...)
+	x := s.input("x", tr.x.Shape()...)
 	bound := map[*gorgonia.Node]*tensor.Dense{x: tr.x}
 	wrt := map[string]*gorgonia.Node{"dx": x}
 	var begin *State
@@ -121,7 +121,7 @@ func (tr trial) run(t *testing.T) map[string][]float64 {
 		begin = &State{}
 		for name, n := range stateFields(begin) {
 			if v := tr.begin[name]; v != nil {
-				*n = s.Input("begin "+name, v.Shape()...)
+				*n = s.input("begin "+name, v.Shape()...)
 				bound[*n], wrt["d begin "+name] = v, *n
 			}
 		}

@@ -54,5 +54,7 @@ func Small(dim int) Init { return Normal(math.Sqrt(2 / (5 * float64(dim)))) }
 // Wang is the initialisation N(0, 2/(blocks·√dim)) of projections back into the
 // residual stream (Wang and Komatsuzaki, 2021).
 func Wang(dim, blocks int) Init {
-	return Normal(2 / (float64(blocks) * math.Sqrt(float64(dim))))
+	return Normal(2 / (float64(blocks) * sqrt(dim)))
 }
+
+func sqrt(n int) float64 { return math.Sqrt(float64(n)) }

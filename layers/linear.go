@@ -66,16 +66,16 @@ func (l *HeadwiseLinear) Fwd(x *gorgonia.Node) (*gorgonia.Node, error) {
 	return y, err
 }
 
-// CausalConv is a causal depthwise convolution over time followed by SiLU:
+// CausalConvSiLU is a causal depthwise convolution over time followed by SiLU:
 // parameters "conv.weight" (D, 1, K) and "conv.bias" (D).
-type CausalConv struct {
+type CausalConvSiLU struct {
 	s            Scope
 	Weight, Bias *gorgonia.Node
 }
 
-// NewCausalConv makes a convolution of the given kernel size, initialised as
+// NewCausalConvSiLU makes a convolution of the given kernel size, initialised as
 // PyTorch does, evenly within ±1/√K.
-func NewCausalConv(s Scope, dim, kernel int) (*CausalConv, error) {
+func NewCausalConvSiLU(s Scope, dim, kernel int) (*CausalConvSiLU, error) {
 	init := Uniform(1 / sqrt(kernel))
 	conv := s.Sub("conv")
 	w, err := conv.Param("weight", init, dim, 1, kernel)
@@ -83,12 +83,12 @@ func NewCausalConv(s Scope, dim, kernel int) (*CausalConv, error) {
 		return nil, err
 	}
 	b, err := conv.Param("bias", init, dim)
-	return &CausalConv{s, w, b}, err
+	return &CausalConvSiLU{s, w, b}, err
 }
 
 // Fwd convolves x (B·T, D) over time; window (B, K, D) holds the last K inputs,
 // nil for zeros.
-func (l *CausalConv) Fwd(x, window *gorgonia.Node) (y, newWindow *gorgonia.Node, err error) {
+func (l *CausalConvSiLU) Fwd(x, window *gorgonia.Node) (y, newWindow *gorgonia.Node, err error) {
 	y, newWindow, err = nodes.CausalConvSiLU(l.s.batch, x, l.Weight, l.Bias, window)
 	l.s.label(y)
 	l.s.Sub("window").label(newWindow)

@@ -27,7 +27,7 @@ type MLSTM struct {
 	s        Scope
 	cfg      MLSTMConfig
 	up, down *Linear
-	conv     *CausalConv
+	conv     *CausalConvSiLU
 	q, k, v  *HeadwiseLinear
 	i, f     *Linear
 	norm     *Norm
@@ -60,7 +60,7 @@ func NewMLSTM(s Scope, cfg MLSTMConfig) (*MLSTM, error) {
 			return nil, err
 		}
 	}
-	if l.conv, err = NewCausalConv(s.Sub("conv1d"), inner, cfg.ConvKernel); err != nil {
+	if l.conv, err = NewCausalConvSiLU(s.Sub("conv1d"), inner, cfg.ConvKernel); err != nil {
 		return nil, err
 	}
 	if err := l.makeCell(); err != nil {
@@ -96,6 +96,9 @@ func (l *MLSTM) makeCell() (err error) {
 // Fwd maps x (B·T, EmbeddingDim) to the same shape and returns the state after
 // the last step; state may be nil for the start.
 func (l *MLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
+	if err := state.onlyHas(true, true, false); err != nil {
+		return nil, nil, err
+	}
 	next := &State{}
 	xm, z, err := l.up.split(x)
 	if err != nil {
@@ -148,7 +151,9 @@ func (l *MLSTM) cell(c, xm *gorgonia.Node, state *nodes.MLSTMState, next *State)
 	cell := l.s.Sub("mlstm_cell")
 	run := nodes.MLSTM
 	if l.cfg.Symbolic {
-		run = cell.symbolicMLSTM
+		run = func(cfg nodes.MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, nodes.MLSTMState, error) {
+			return symbolicMLSTM(cell, cfg, q, k, v, i, f, state)
+		}
 	}
 	cfg := nodes.MLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, Form: l.cfg.Form, Chunk: l.cfg.Chunk}
 	h, st, err := run(cfg, qkv[0], qkv[1], qkv[2], gates[0], gates[1], state)

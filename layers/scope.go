@@ -76,19 +76,32 @@ func (s Scope) Param(name string, init Init, shape ...int) (*gorgonia.Node, erro
 		return nil, err
 	}
 	n := gorgonia.NewTensor(s.g, s.store.dtype, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(path), gorgonia.WithValue(value))
+	if n.Value() != value {
+		// Gorgonia gave us a node that was there.
+		return nil, errors.Errorf("layers: the graph has another input named %s; two models in one graph need scopes of different names, or one store", path)
+	}
 	s.params[path] = n
 	s.order = append(s.order, n)
 	return n, nil
 }
 
-// Input adds an input node of the scope's element type.
-func (s Scope) Input(name string, shape ...int) *gorgonia.Node {
+// Input adds an input node of the scope's element type. It is an error if the
+// graph has an input or a parameter of that name.
+func (s Scope) Input(name string, shape ...int) (*gorgonia.Node, error) {
+	if path := s.path(name); len(s.g.ByName(path)) > 0 {
+		return nil, errors.Errorf("layers: the graph has an input named %s already", path)
+	}
+	return s.input(name, shape...), nil
+}
+
+// input adds an input node, or returns the one of that name and shape.
+func (s Scope) input(name string, shape ...int) *gorgonia.Node {
 	return gorgonia.NewTensor(s.g, s.store.dtype, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(s.path(name)))
 }
 
-// zeros adds an input that is bound to zeros.
+// zeros adds an input that is bound to zeros, one for all that ask by one name.
 func (s Scope) zeros(name string, shape ...int) (*gorgonia.Node, error) {
-	n := s.Input(name, shape...)
+	n := s.input(name, shape...)
 	return n, gorgonia.Let(n, tensor.New(tensor.Of(s.store.dtype), tensor.WithShape(shape...)))
 }
 

@@ -9,8 +9,6 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-func sqrt(n int) float64 { return math.Sqrt(float64(n)) }
-
 // The values that SLSTMConfig.BiasInit takes.
 const (
 	PowerlawBlockdependent = "powerlaw_blockdependent"
@@ -45,7 +43,7 @@ type SLSTMConfig struct {
 type SLSTM struct {
 	s          Scope
 	cfg        SLSTMConfig
-	conv       *CausalConv
+	conv       *CausalConvSiLU
 	i, f, z, o *HeadwiseLinear
 	R, Bias    *gorgonia.Node
 	norm       *Norm
@@ -66,7 +64,7 @@ func NewSLSTM(s Scope, cfg SLSTMConfig) (*SLSTM, error) {
 	l := &SLSTM{s: s, cfg: cfg}
 	var err error
 	if cfg.ConvKernel > 0 {
-		if l.conv, err = NewCausalConv(s.Sub("conv1d"), d, cfg.ConvKernel); err != nil {
+		if l.conv, err = NewCausalConvSiLU(s.Sub("conv1d"), d, cfg.ConvKernel); err != nil {
 			return nil, err
 		}
 	}
@@ -149,9 +147,12 @@ func biasInit(cfg SLSTMConfig) (Init, error) {
 // Fwd maps x (B·T, D) to the same shape and returns the state after the last
 // step; state may be nil for the start.
 func (l *SLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
+	err := state.onlyHas(l.conv != nil, false, true)
+	if err != nil {
+		return nil, nil, err
+	}
 	next := &State{}
 	xc := x
-	var err error
 	if l.conv != nil {
 		if xc, next.Conv, err = l.conv.Fwd(x, state.conv()); err != nil {
 			return nil, nil, err

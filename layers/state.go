@@ -2,6 +2,7 @@ package layers
 
 import (
 	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 )
 
@@ -38,8 +39,25 @@ func (s *State) slstm() *gorgonia.Node {
 }
 
 func (s *State) mlstm() *nodes.MLSTMState {
-	if s == nil || s.C == nil {
+	if s == nil || s.C == nil && s.N == nil && s.M == nil {
 		return nil
 	}
 	return &nodes.MLSTMState{C: s.C, N: s.N, M: s.M}
+}
+
+// onlyHas reports a field that a layer does not use.
+func (s *State) onlyHas(conv, mlstm, slstm bool) error {
+	if s == nil {
+		return nil
+	}
+	for _, f := range []struct {
+		name string
+		used bool
+		node *gorgonia.Node
+	}{{"Conv", conv, s.Conv}, {"C", mlstm, s.C}, {"N", mlstm, s.N}, {"M", mlstm, s.M}, {"SLSTM", slstm, s.SLSTM}} {
+		if f.node != nil && !f.used {
+			return errors.Errorf("layers: the state has %s, which the layer does not; it is of another layer", f.name)
+		}
+	}
+	return nil
 }

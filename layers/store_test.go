@@ -140,7 +140,7 @@ func TestScopeJoinsNamesWithDots(t *testing.T) {
 
 func TestDropoutOfALayerNeedsTraining(t *testing.T) {
 	s := scopeOf(t, tensor.Float64, 1)
-	x := s.Input("x", 2, 3)
+	x := s.input("x", 2, 3)
 	if y, err := s.Sub("a").Dropout(x, 0.5); err != nil || y != x {
 		t.Errorf("a graph that does not train drops: %v, %v", y, err)
 	}

@@ -85,7 +85,7 @@ func symbolicSLSTM(s Scope, cfg SLSTMConfig, x [4]*gorgonia.Node, r, bias, state
 }
 
 // symbolicMLSTM is nodes.MLSTM, step by step; the form in cfg is of no account.
-func (s Scope) symbolicMLSTM(cfg nodes.MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, nodes.MLSTMState, error) {
+func symbolicMLSTM(s Scope, cfg nodes.MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, nodes.MLSTMState, error) {
 	w := newMLSTMUnroll(s, cfg, q, v)
 	c, n, m := w.begin(state)
 	var steps []*gorgonia.Node

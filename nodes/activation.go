@@ -131,19 +131,6 @@ func gatedBackward[F kernels.Float](fn kernels.Activation, l layout) kernel[F] {
 	}
 }
 
-// sameShape reports nodes that are not all of one shape.
-func sameShape(opName string, ns ...*gorgonia.Node) error {
-	for i, n := range ns {
-		if n == nil {
-			return errors.Errorf("nodes: input %d of %s is nil", i, opName)
-		}
-		if !n.Shape().Eq(ns[0].Shape()) {
-			return errors.Errorf("nodes: %s: shapes %v and %v differ", opName, ns[0].Shape(), n.Shape())
-		}
-	}
-	return nil
-}
-
 // SoftCap returns cap·tanh(x/cap), which keeps xLSTM-7B's gates (cap 15) and
 // logits (cap 30) within ±cap.
 func SoftCap(x *gorgonia.Node, limit float64) (*gorgonia.Node, error) {

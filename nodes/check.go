@@ -19,7 +19,9 @@ import (
 //   - different nodes with one 32-bit hash: the compiler would compute one of
 //     them and use it for both.
 //
-// It is one pass over the nodes. The error lists everything that it found.
+// It is one pass over the nodes. The error lists everything that it found. One
+// trap it cannot see: a second gorgonia.Grad on a graph, for another loss, returns
+// the first one's gradients for what both losses depend on.
 func Check(g *gorgonia.ExprGraph) error {
 	var faults []string
 	for _, n := range g.ByName("") {

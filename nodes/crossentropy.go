@@ -18,7 +18,7 @@ func CrossEntropy(logits, targets *gorgonia.Node) (*gorgonia.Node, error) {
 		return nil, err
 	}
 	n, v := logits.Shape()[0], logits.Shape()[1]
-	if err := firstError(wantShape("CrossEntropy", "targets", targets, n), wantInts("CrossEntropy", targets)); err != nil {
+	if err := firstError(wantShape("CrossEntropy", "targets", targets, n), wantInts("CrossEntropy", "targets", targets)); err != nil {
 		return nil, err
 	}
 	return apply(spec{
@@ -34,12 +34,19 @@ func CrossEntropy(logits, targets *gorgonia.Node) (*gorgonia.Node, error) {
 	}, logits, targets)
 }
 
+func checkTargets(v int, targets []int) error {
+	for i, t := range targets {
+		if t < Ignored || t >= v {
+			return errors.Errorf("target %d at position %d is outside the vocabulary of %d", t, i, v)
+		}
+	}
+	return nil
+}
+
 func crossEntropyForward[F kernels.Float](v int) kernel[F] {
 	return func(out []F, in []operand[F]) error {
-		for i, t := range in[1].ints {
-			if t < Ignored || t >= v {
-				return errors.Errorf("target %d at position %d is outside the vocabulary of %d", t, i, v)
-			}
+		if err := checkTargets(v, in[1].ints); err != nil {
+			return err
 		}
 		out[0] = F(kernels.CrossEntropy(v, in[0].data, in[1].ints))
 		return nil
@@ -48,6 +55,9 @@ func crossEntropyForward[F kernels.Float](v int) kernel[F] {
 
 func crossEntropyBackward[F kernels.Float](v int) kernel[F] {
 	return func(out []F, in []operand[F]) error {
+		if err := checkTargets(v, in[1].ints); err != nil {
+			return err
+		}
 		kernels.CrossEntropyGrad(v, in[0].data, in[1].ints, float64(in[2].data[0]), out)
 		return nil
 	}

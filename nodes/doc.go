@@ -28,7 +28,8 @@
 // # Buffers
 //
 // An operation owns the memory of its result and uses it again in every run:
-// values read from a node are valid until the next run. As with any Gorgonia
+// values read from a node are valid until the next run, and two machines on one
+// graph write to the same memory. As with any Gorgonia
 // node, a value that an element-wise operation of Gorgonia's consumes last may
 // be overwritten by it; use gorgonia.Read to keep such a value.
 package nodes

@@ -25,7 +25,7 @@ func Dropout(x, key *gorgonia.Node, id uint64, rate float64) (*gorgonia.Node, er
 	if x == nil || !(rate >= 0 && rate < 1) {
 		return nil, errors.Errorf("nodes: Dropout needs an input and a rate in [0, 1), got %v", rate)
 	}
-	if err := firstError(wantShape("Dropout", "key", key, 2), wantInts("Dropout", key)); err != nil {
+	if err := firstError(wantShape("Dropout", "key", key, 2), wantInts("Dropout", "key", key)); err != nil {
 		return nil, err
 	}
 	s := spec{

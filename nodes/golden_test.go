@@ -120,15 +120,30 @@ func differentiate(t *testing.T, y, dy *gorgonia.Node, wrt ...*gorgonia.Node) []
 	return out
 }
 
+// TestGoldenKernelFilesAreAllCompared: a file of another name would be passed
+// over.
+func TestGoldenKernelFilesAreAllCompared(t *testing.T) {
+	files, err := golden.Kernels(goldenRoot, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		name := filepath.Base(path)
+		if !strings.HasPrefix(name, "mlstm") && !strings.HasPrefix(name, "slstm") && !strings.HasPrefix(name, "components") {
+			t.Errorf("no test compares %s", name)
+		}
+	}
+}
+
 func TestGoldenMLSTM(t *testing.T) {
 	eachGolden(t, "mlstm", func(t *testing.T, f goldenFile) {
-		f.checkMLSTM(t, "float64", tensor.Float64, MLSTMConfig{Form: Recurrent}, false)
 		header, err := golden.Header(filepath.Join(goldenRoot, f.name+".safetensors"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		chunk, _ := strconv.Atoi(header["chunk"])
 		for _, dt := range []tensor.Dtype{tensor.Float64, tensor.Float32} {
+			f.checkMLSTM(t, dt.String()+" recurrent", dt, MLSTMConfig{Form: Recurrent}, false)
 			f.checkMLSTM(t, dt.String()+" chunkwise", dt, MLSTMConfig{Chunk: chunk}, chunk > 0)
 			f.checkMLSTM(t, dt.String()+" chunks of 5", dt, MLSTMConfig{Chunk: 5}, chunk > 0)
 			if f.tensors["c0"].Data == nil {

@@ -17,7 +17,7 @@ func HeadwiseLinear(x, w, b *gorgonia.Node) (*gorgonia.Node, error) {
 	if err := wantShape("HeadwiseLinear", "w", w, -1, -1, -1); err != nil {
 		return nil, err
 	}
-	return headwise(x, w, b, 0, w.Shape()[1])
+	return headwise("HeadwiseLinear", x, w, b, 0, w.Shape()[1])
 }
 
 // RecurrentLinear returns R_g·y, the recurrent part of one gate of the sLSTM:
@@ -34,18 +34,18 @@ func RecurrentLinear(y, r *gorgonia.Node, gate int) (*gorgonia.Node, error) {
 	if gate < 0 || gate > 3 {
 		return nil, errors.Errorf("nodes: RecurrentLinear: there is no gate %d; 0 … 3 is i, f, z, o", gate)
 	}
-	return headwise(y, r, nil, gate*dh, dh)
+	return headwise("RecurrentLinear", y, r, nil, gate*dh, dh)
 }
 
-func headwise(x, w, b *gorgonia.Node, row, out int) (*gorgonia.Node, error) {
+func headwise(opName string, x, w, b *gorgonia.Node, row, out int) (*gorgonia.Node, error) {
 	heads, stride, in := w.Shape()[0], w.Shape()[1], w.Shape()[2]
-	if err := wantShape("HeadwiseLinear", "x", x, -1, heads*in); err != nil {
+	if err := wantShape(opName, "input", x, -1, heads*in); err != nil {
 		return nil, err
 	}
 	s := kernels.Headwise{N: x.Shape()[0], Heads: heads, In: in, Out: out, Row: row, Stride: stride}
 	inputs := gorgonia.Nodes{x, w}
 	if b != nil {
-		if err := wantShape("HeadwiseLinear", "b", b, heads*out); err != nil {
+		if err := wantShape(opName, "b", b, heads*out); err != nil {
 			return nil, err
 		}
 		inputs = append(inputs, b)

@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
 	"github.com/pkg/errors"
@@ -59,7 +60,7 @@ type linearSpec struct {
 }
 
 func newLinearSpec(xs []*gorgonia.Node, w, b *gorgonia.Node, widths []int) (linearSpec, error) {
-	s := linearSpec{outs: widths, bias: b != nil}
+	s := linearSpec{outs: slices.Clone(widths), bias: b != nil}
 	if len(xs) == 0 || len(widths) == 0 {
 		return s, errors.New("nodes: a linear map needs an input and an output")
 	}

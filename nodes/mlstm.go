@@ -113,6 +113,9 @@ func newMLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) 
 	if s.Eps == 0 {
 		s.Eps = DefaultEps
 	}
+	if !(s.Eps > 0) {
+		return s, errors.Errorf("nodes: MLSTM: eps is %v; it must be positive", cfg.Eps)
+	}
 	if cfg.Form == Chunkwise {
 		if s.Chunk = cfg.Chunk; s.Chunk <= 0 {
 			s.Chunk = DefaultChunk
@@ -125,17 +128,6 @@ func newMLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) 
 		return s, errors.New("nodes: MLSTM: the parallel form begins from an empty memory; use Chunkwise to continue from a state")
 	}
 	return s, firstError(wantShape("MLSTM", "C", state.C, s.B, s.NH, s.DQK, s.DHV), wantShape("MLSTM", "N", state.N, s.B, s.NH, s.DQK), wantShape("MLSTM", "M", state.M, s.B, s.NH))
-}
-
-// wantHeads reports a matrix whose width the heads do not divide.
-func wantHeads(opName string, x *gorgonia.Node, heads int) error {
-	if x == nil || len(x.Shape()) != 2 {
-		return errors.Errorf("nodes: %s needs a matrix", opName)
-	}
-	if width := x.Shape()[1]; heads < 1 || width%heads != 0 {
-		return errors.Errorf("nodes: %s: width %d is not a multiple of %d heads", opName, width, heads)
-	}
-	return nil
 }
 
 // memory makes a kernel's state of three slices.

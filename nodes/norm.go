@@ -13,8 +13,8 @@ type NormConfig struct {
 	// Groups is the number of equal column blocks that are normalised on their
 	// own; 0 means 1, a layer norm. The norm behind a cell has one per head.
 	Groups int
-	// Eps is added to the variance. The paper's architecture has 1e-5,
-	// xLSTM-7B 1e-6.
+	// Eps is added to the variance; 0 means 1e-5, the paper's architecture's.
+	// xLSTM-7B has 1e-6.
 	Eps float64
 	// RMS leaves the mean where it is (RMSNorm).
 	RMS bool
@@ -32,6 +32,12 @@ func Norm(cfg NormConfig, x, w *gorgonia.Node) (*gorgonia.Node, error) {
 	s := kernels.Norm{
 		N: x.Shape()[0], Width: x.Shape()[1], Groups: max(1, cfg.Groups),
 		Eps: cfg.Eps, Centered: !cfg.RMS, Residual: cfg.Residual,
+	}
+	if s.Eps == 0 {
+		s.Eps = 1e-5
+	}
+	if !(s.Eps > 0) {
+		return nil, errors.Errorf("nodes: Norm: eps is %v; it must be positive", cfg.Eps)
 	}
 	if s.Width%s.Groups != 0 {
 		return nil, errors.Errorf("nodes: Norm: width %d is not a multiple of %d groups", s.Width, s.Groups)

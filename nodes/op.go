@@ -19,6 +19,7 @@ type spec struct {
 	attrs string       // every attribute: together with name it identifies the operation
 	shape tensor.Shape // of the result; empty for a scalar
 	parts layout       // of a packed result
+	piece int          // of a packed result, that a put stands for
 	run   kernelPair
 	ints  []int // the inputs that are integers; all others are floats
 	// diff returns the gradients of the inputs, nil where there is none. An
@@ -238,44 +239,6 @@ func rowMajor[E any](t *tensor.Dense, data []E) []E {
 func optional[F kernels.Float](in []operand[F], k int, has bool) []F {
 	if has {
 		return in[k].data
-	}
-	return nil
-}
-
-// wantShape reports an input whose shape is not as it must be. An axis of −1 may
-// have any length.
-func wantShape(opName, name string, n *gorgonia.Node, want ...int) error {
-	if n == nil {
-		return errors.Errorf("nodes: %s needs %s", opName, name)
-	}
-	got := n.Shape()
-	ok := len(got) == len(want)
-	for i := 0; ok && i < len(want); i++ {
-		ok = want[i] < 0 || got[i] == want[i]
-	}
-	if !ok {
-		return errors.Errorf("nodes: %s: %s has shape %v, want %v (−1: any)", opName, name, got, tensor.Shape(want))
-	}
-	return nil
-}
-
-// wantRows reports a number of rows that is no multiple of the batch.
-func wantRows(opName string, x *gorgonia.Node, batch int) error {
-	if x == nil || len(x.Shape()) == 0 {
-		return errors.Errorf("nodes: %s needs rows", opName)
-	}
-	if rows := x.Shape()[0]; batch < 1 || rows%batch != 0 {
-		return errors.Errorf("nodes: %s: %d rows are not a multiple of a batch of %d", opName, rows, batch)
-	}
-	return nil
-}
-
-// firstError returns the first error that is not nil.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -106,71 +106,31 @@ func (v *viewer) do(in []gorgonia.Value) (gorgonia.Value, error) {
 	return v.view, nil
 }
 
-// putter executes put: it lays the gradient of one piece into zeros. Where the
-// backward pass took the piece's gradient directly (see unput), nobody reads the
-// result and nothing is copied.
-type putter struct {
-	lo, size int
-	out      *tensor.Dense
-	bypassed bool
-}
-
-func (p *putter) do(in []gorgonia.Value) (gorgonia.Value, error) {
-	if p.out == nil {
-		p.out = tensor.New(tensor.Of(in[0].Dtype()), tensor.WithShape(p.size))
-	}
-	if p.bypassed {
-		return p.out, nil
-	}
-	switch out := p.out.Data().(type) {
-	case []float32:
-		return p.out, fill(out, p.lo, in[0])
-	case []float64:
-		return p.out, fill(out, p.lo, in[0])
-	}
-	return nil, errors.Errorf("a gradient is %v", in[0].Dtype())
-}
-
-func fill[F kernels.Float](out []F, lo int, v gorgonia.Value) error {
-	x, err := operandOf[F](v)
-	clear(out)
-	copy(out[lo:], x.data)
-	return err
-}
-
+// put marks grad as the gradient of one piece. It is a node only because Gorgonia
+// adds up what flows into a packed result: the backward pass takes the pieces'
+// gradients from below the sum (see unput), and nobody reads the zeros that a put
+// computes.
 func put(l layout, k int, grad *gorgonia.Node) (*gorgonia.Node, error) {
-	lo, _ := l.at(k)
-	node, err := apply(spec{name: "put", attrs: fmt.Sprintf("%d %v", k, l), shape: tensor.Shape{l.total()}}, grad)
-	if err != nil {
-		return nil, err
-	}
-	o := node.Op().(*op)
-	if _, made := o.exe.(*putter); !made {
-		o.exe = &putter{lo: lo, size: l.total()}
-	}
-	return node, nil
+	zeros := kernelPair{func([]float32, []operand[float32]) error { return nil }, func([]float64, []operand[float64]) error { return nil }}
+	return apply(spec{name: "put", attrs: fmt.Sprintf("%d %v", k, l), shape: tensor.Shape{l.total()}, piece: k, run: zeros}, grad)
 }
 
 // unput returns the gradients of the pieces of a packed result, nil where none
-// came in. The gradient is a sum of puts, one for each piece that was used; what
-// was put there is taken from below them.
+// came in. The gradient is a sum of puts, one for each piece that was used.
 func unput(l layout, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	pieces := make(gorgonia.Nodes, len(l))
 	var walk func(n *gorgonia.Node) error
 	walk = func(n *gorgonia.Node) error {
 		it := n.Graph().From(n.ID())
 		if o, ok := n.Op().(*op); ok && o.name == "put" {
-			p := o.exe.(*putter)
-			p.bypassed = true
-			it.Next()
-			for k := range l {
-				if lo, _ := l.at(k); lo == p.lo {
-					pieces[k] = it.Node().(*gorgonia.Node)
-				}
+			if it.Next(); pieces[o.piece] != nil {
+				return errors.Errorf("piece %d of a packed result has two gradients", o.piece)
 			}
+			pieces[o.piece] = it.Node().(*gorgonia.Node)
 			return nil
 		}
-		if !strings.HasPrefix(n.Op().String(), "+") {
+		// Gorgonia's own addition, as it names itself.
+		if !strings.HasPrefix(n.Op().String(), "+ ") {
 			return errors.Errorf("a packed result was used whole, by %v", n)
 		}
 		for it.Next() {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -71,6 +72,9 @@ func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (kerne
 	var s kernels.SLSTM
 	if err := firstError(sameShape("SLSTM", i, f, z, o), wantShape("SLSTM", "i", i, -1, -1), wantRows("SLSTM", i, cfg.Batch), wantHeads("SLSTM", i, cfg.NumHeads)); err != nil {
 		return s, err
+	}
+	if !(cfg.GradientClip >= 0) {
+		return s, errors.Errorf("nodes: SLSTM: a gradient clip of %v; it must be positive, or 0 for none", cfg.GradientClip)
 	}
 	rows, d := i.Shape()[0], i.Shape()[1]
 	s = kernels.SLSTM{B: cfg.Batch, T: rows / cfg.Batch, NH: cfg.NumHeads, DH: d / cfg.NumHeads, Clip: cfg.bound()}

@@ -133,7 +133,9 @@ func Pick(k int, x *gorgonia.Node) (*gorgonia.Node, error) {
 
 // Reshape returns a copy of x in another shape of the same size.
 func Reshape(x *gorgonia.Node, shape ...int) (*gorgonia.Node, error) {
-	if x == nil || x.Shape().TotalSize() != tensor.Shape(shape).TotalSize() || slices.Min(append(shape, 1)) < 1 {
+	shape = slices.Clone(shape)
+	tooSmall := slices.ContainsFunc(shape, func(d int) bool { return d < 1 })
+	if x == nil || x.Shape().TotalSize() != tensor.Shape(shape).TotalSize() || tooSmall {
 		return nil, errors.Errorf("nodes: Reshape: %v does not fit %v", x, tensor.Shape(shape))
 	}
 	size := x.Shape().TotalSize()

@@ -7,8 +7,7 @@ type Activation int
 
 // The activations of the official feed-forward layers, and the gates' own.
 const (
-	Identity Activation = iota
-	Sigmoid
+	Sigmoid Activation = iota
 	LogSigmoid
 	Tanh
 	SiLU
@@ -42,13 +41,11 @@ func (a Activation) value(x float64) float64 {
 	case ReLUSquared:
 		r := math.Max(x, 0)
 		return r * r
-	case SELU:
-		if x > 0 {
-			return seluScale * x
-		}
-		return seluScale * seluAlpha * math.Expm1(x)
 	}
-	return x
+	if x > 0 { // SELU
+		return seluScale * x
+	}
+	return seluScale * seluAlpha * math.Expm1(x)
 }
 
 // silu is x·σ(x), with the limit 0 at −∞.
@@ -82,13 +79,11 @@ func (a Activation) slope(x float64) float64 {
 		return 0
 	case ReLUSquared:
 		return 2 * math.Max(x, 0)
-	case SELU:
-		if x > 0 {
-			return seluScale
-		}
-		return seluScale * seluAlpha * math.Exp(x)
 	}
-	return 1
+	if x > 0 { // SELU
+		return seluScale
+	}
+	return seluScale * seluAlpha * math.Exp(x)
 }
 
 // Activate computes y = a(x).

@@ -28,9 +28,10 @@ type MLSTM struct {
 // or m = −∞ in the parallel form, which knows no state.
 type MLSTMState[F Float] struct{ C, N, M []F }
 
-// head returns the state of item i = b·NH+h.
+// size is the number of elements of one head's C.
 func (s MLSTM) size() int { return s.DQK * s.DHV }
 
+// mlstmHead returns the state of item i = b·NH+h.
 func mlstmHead[F Float](s MLSTM, st MLSTMState[F], i int) (c, n, m []F) {
 	return st.C[i*s.size() : (i+1)*s.size()], st.N[i*s.DQK : (i+1)*s.DQK], st.M[i : i+1]
 }
@@ -84,11 +85,16 @@ func newGates(buf []float64, l int) mlstmGates {
 	return mlstmGates{b: buf[:l], m: buf[l : 2*l], i: buf[2*l : 3*l], lf: buf[3*l : 4*l]}
 }
 
+// logForget is log σ(f~), bounded: below −1e6 the gate is zero beside anything, but
+// sums with a number such as −1e20, a usual mask, would have no digits left for
+// the gates after it.
+func logForget(f float64) float64 { return math.Max(logSigmoid(f), -1e6) }
+
 func mlstmLoadGates[F Float](g *mlstmGates, in mlstmInputs[F], t0, l int, m0 float64) {
 	g.m0 = m0
 	sum, top := 0.0, m0
 	for j := range l {
-		g.i[j], g.lf[j] = float64(in.i[(t0+j)*in.ldg]), logSigmoid(float64(in.f[(t0+j)*in.ldg]))
+		g.i[j], g.lf[j] = float64(in.i[(t0+j)*in.ldg]), logForget(float64(in.f[(t0+j)*in.ldg]))
 		sum += g.lf[j]
 		top = math.Max(top, g.i[j]-sum)
 		g.b[j], g.m[j] = sum, sum+top

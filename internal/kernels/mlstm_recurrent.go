@@ -21,7 +21,7 @@ func (in mlstmInputs[F]) step(s MLSTM, t int) mlstmStep[F] {
 
 // gates returns i', f' and m' for a step that begins with stabiliser m.
 func (st mlstmStep[F]) gates(m float64) (ig, fg, mNew float64) {
-	lf := logSigmoid(st.f) + m
+	lf := logForget(st.f) + m
 	mNew = float64(F(math.Max(lf, st.i)))
 	return math.Exp(st.i - mNew), math.Exp(lf - mNew), mNew
 }
@@ -169,7 +169,7 @@ func (b *recurrentBack[F]) step(st mlstmStep[F], before, after []F, m, mNew floa
 	dfg := dot64(b.dc, before[:b.size()]) + dot64(b.dn, before[b.size():])
 	di, dlf := ig*dig, fg*dfg
 	b.dm -= di + dlf
-	if logSigmoid(st.f)+m >= st.i {
+	if logForget(st.f)+m >= st.i {
 		dlf += b.dm
 	} else {
 		di += b.dm
