@@ -83,19 +83,7 @@ func setFloats(t *tensor.Dense, v []float64) {
 	}
 }
 
-func floatsOf(v gorgonia.Value) []float64 {
-	switch x := v.Data().(type) {
-	case []float64:
-		return append([]float64{}, x...)
-	case []float32:
-		out := make([]float64, len(x))
-		for i, f := range x {
-			out[i] = float64(f)
-		}
-		return out
-	}
-	panic(fmt.Sprintf("%T", v.Data()))
-}
+func floatsOf(v gorgonia.Value) []float64 { return golden.Floats(v.Data()) }
 
 // forms are the ways to compute a model, with the distance in float64 from the
 // reference, which is of the parallel form: a rounding to float32, in which it

@@ -27,7 +27,7 @@ func extremeGates() map[string]func(r *rand.Rand) (i, f float64) {
 	for _, closed := range []float64{-1e9, -1e20, -math.MaxFloat32, math.Inf(-1)} {
 		gates[fmt.Sprint("f~ ", closed)] = func(r *rand.Rand) (i, f float64) {
 			i, f = float64(float32(2*r.NormFloat64())), float64(float32(2*r.NormFloat64()))
-			if r.IntN(8) == 0 {
+			if r.IntN(20) == 0 {
 				f = closed
 			}
 			return i, f

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -56,23 +57,7 @@ func dense(dt tensor.Dtype, shape []int, v []float64) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(f))
 }
 
-func floats(v gorgonia.Value) []float64 {
-	switch x := v.Data().(type) {
-	case []float64:
-		return append([]float64{}, x...)
-	case []float32:
-		out := make([]float64, len(x))
-		for i, f := range x {
-			out[i] = float64(f)
-		}
-		return out
-	case float64:
-		return []float64{x}
-	case float32:
-		return []float64{float64(x)}
-	}
-	panic(fmt.Sprintf("%T", v.Data()))
-}
+func floats(v gorgonia.Value) []float64 { return golden.Floats(v.Data()) }
 
 // compiled is a case as a compiled graph.
 type compiled struct {
