@@ -10,13 +10,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// allForms are the forms of the mLSTM beside the recurrent one.
+// allForms are the forms of the mLSTM, the chunkwise one with several lengths.
 var allForms = map[string]MLSTMConfig{
 	"chunks of 1": {Chunk: 1}, "chunks of 5": {Chunk: 5}, "chunks of 64": {Chunk: 64}, "parallel": {Form: Parallel}, "recurrent": {Form: Recurrent},
 }
 
 // extremeGates draws gates over time: all mixes both gates' extremes with
-// ordinary values, the others close the forget gate now and then.
+// ordinary values, the others close the forget gate now and then, as a mask does:
+// rarely, for every time costs sums over the chunk some of the last digits.
 func extremeGates() map[string]func(r *rand.Rand) (i, f float64) {
 	mixed := func(r *rand.Rand) float64 {
 		return []float64{extreme, -extreme, float64(float32(2 * r.NormFloat64()))}[r.IntN(3)]
@@ -27,7 +28,7 @@ func extremeGates() map[string]func(r *rand.Rand) (i, f float64) {
 	for _, closed := range []float64{-1e9, -1e20, -math.MaxFloat32, math.Inf(-1)} {
 		gates[fmt.Sprint("f~ ", closed)] = func(r *rand.Rand) (i, f float64) {
 			i, f = float64(float32(2*r.NormFloat64())), float64(float32(2*r.NormFloat64()))
-			if r.IntN(20) == 0 {
+			if r.IntN(40) == 0 {
 				f = closed
 			}
 			return i, f
