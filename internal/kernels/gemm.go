@@ -1,9 +1,12 @@
 package kernels
 
 import (
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/gonum"
+	"github.com/gorgonia-xlstm/xlstm/blas"
+	gblas "gonum.org/v1/gonum/blas"
 )
+
+// engine computes the products of matrices.
+var engine = blas.Implementation()
 
 // Gemm computes C = alpha·op(A)·op(B) + beta·C on row-major matrices, where
 // op(A) is m×k and op(B) k×n; transA and transB say that the matrix is stored
@@ -12,18 +15,17 @@ func Gemm[F Float](transA, transB bool, m, n, k int, alpha F, a []F, lda int, b 
 	if m == 0 || n == 0 {
 		return
 	}
-	var impl gonum.Implementation
 	switch a := any(a).(type) {
 	case []float32:
-		impl.Sgemm(trans(transA), trans(transB), m, n, k, float32(alpha), a, lda, any(b).([]float32), ldb, float32(beta), any(c).([]float32), ldc)
+		engine.Sgemm(trans(transA), trans(transB), m, n, k, float32(alpha), a, lda, any(b).([]float32), ldb, float32(beta), any(c).([]float32), ldc)
 	case []float64:
-		impl.Dgemm(trans(transA), trans(transB), m, n, k, float64(alpha), a, lda, any(b).([]float64), ldb, float64(beta), any(c).([]float64), ldc)
+		engine.Dgemm(trans(transA), trans(transB), m, n, k, float64(alpha), a, lda, any(b).([]float64), ldb, float64(beta), any(c).([]float64), ldc)
 	}
 }
 
-func trans(t bool) blas.Transpose {
+func trans(t bool) gblas.Transpose {
 	if t {
-		return blas.Trans
+		return gblas.Trans
 	}
-	return blas.NoTrans
+	return gblas.NoTrans
 }

@@ -1,0 +1,25 @@
+// Command _gen writes the assembly of package blas and the Go declarations
+// that go with it; see the go:generate line in that package.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	ConstraintExpr("!purego")
+	maskTable()
+	for _, e := range []element{single, double} {
+		for _, s := range []set{avx512, avx2} {
+			for _, rows := range s.heights {
+				tile(s, e, rows, full)
+				tile(s, e, rows, wide)
+				tile(s, e, rows, narrow)
+			}
+		}
+		transposer(e)
+		dots(e, 4)
+		dots(e, 1)
+	}
+	Generate()
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// variant says how wide a tile is and whether it has a ragged edge.
+type variant struct {
+	name    string
+	vectors int  // side by side
+	masked  bool // only the first n columns exist
+}
+
+var (
+	full   = variant{"Full", 2, false}
+	wide   = variant{"Wide", 2, true}
+	narrow = variant{"Narrow", 1, true}
+)
+
+// tileWriter holds the registers of one kernel while it is written.
+type tileWriter struct {
+	set
+	element
+	variant
+	rows int
+	acc  [][]reg.VecVirtual
+	kreg []reg.OpmaskVirtual // AVX-512: the lanes that exist, by vector
+	mask reg.GPVirtual       // AVX2: where the same is in memory
+}
+
+// tile writes a kernel for
+//
+//	C[rows×n] = alpha · A[rows×k] · B[k×n] + beta · C
+//
+// that reads element (i, p) of A at i·aRow + p·aCol and element (p, j) of B at
+// p·bRow + j, so that it takes packed panels and matrices as they lie alike.
+func tile(s set, e element, rows int, v variant) {
+	w := &tileWriter{set: s, element: e, variant: v, rows: rows}
+	TEXT(fmt.Sprintf("%sgemm%s%s%d", e.prefix, s.name, v.name, rows), NOSPLIT, fmt.Sprintf(
+		"func(k int, a *%[1]s, aRow, aCol int, b *%[1]s, bRow int, c *%[1]s, cRow, n int, alpha, beta %[1]s)", e.name))
+	Pragma("noescape")
+	w.prepareMasks()
+	w.clearAccumulators()
+	w.loop()
+	w.finish()
+	VZEROUPPER()
+	RET()
+}
+
+func (w *tileWriter) prepareMasks() {
+	if !w.masked {
+		return
+	}
+	n := Load(Param("n"), GP64())
+	if w.set.name == avx2.name {
+		w.mask = maskWindow(w.element, n)
+		return
+	}
+	bits := GP64()
+	XORL(bits.As32(), bits.As32())
+	BTSQ(n, bits)
+	DECQ(bits)
+	for v := range w.vectors {
+		k := K()
+		KMOVW(bits.As32(), k)
+		w.kreg = append(w.kreg, k)
+		if v+1 < w.vectors {
+			SHRQ(Imm(uint64(w.bytes/w.size)), bits)
+		}
+	}
+}
+
+func (w *tileWriter) clearAccumulators() {
+	for range w.rows {
+		var row []reg.VecVirtual
+		for range w.vectors {
+			x := w.vector()
+			w.zero(x)
+			row = append(row, x)
+		}
+		w.acc = append(w.acc, row)
+	}
+}
+
+// loop adds the k products to the accumulators, one after the other.
+func (w *tileWriter) loop() {
+	k := Load(Param("k"), GP64())
+	aRow, aCol := w.stride("aRow"), w.stride("aCol")
+	a := newRowPointers(Load(Param("a"), GP64()), aRow, w.rows)
+	b, bRow := Load(Param("b"), GP64()), w.stride("bRow")
+
+	Label("next")
+	var bv []reg.VecVirtual
+	for v := range w.vectors {
+		x := w.vector()
+		w.load(Mem{Base: b, Disp: v * w.bytes}, v, x)
+		PREFETCHT0(Mem{Base: b, Index: bRow, Scale: 8, Disp: v * w.bytes})
+		bv = append(bv, x)
+	}
+	for i := range w.rows {
+		x := w.vector()
+		w.broadcast(a.at(i, 0), x)
+		for v := range w.vectors {
+			w.fma(bv[v], x, w.acc[i][v])
+		}
+	}
+	a.advance(aCol)
+	ADDQ(bRow, b)
+	DECQ(k)
+	JNZ(LabelRef("next"))
+}
+
+// finish writes the tile of C; where beta is zero it does not read it. All is
+// read before anything is written: the processor may take the lanes that a mask
+// leaves out for an overlap of one row with the next, and wait.
+func (w *tileWriter) finish() {
+	c := newRowPointers(Load(Param("c"), GP64()), w.stride("cRow"), w.rows)
+	alpha, beta := w.vector(), w.vector()
+	w.broadcast(w.param("alpha"), alpha)
+	w.broadcast(w.param("beta"), beta)
+	w.eachVector(func(i, v int) { w.mul(alpha, w.acc[i][v], w.acc[i][v]) })
+
+	bits := GP64()
+	if w.size == 8 {
+		MOVQ(w.param("beta"), bits)
+		ADDQ(bits, bits) // drops the sign
+	} else {
+		MOVL(w.param("beta"), bits.As32())
+		ADDL(bits.As32(), bits.As32())
+	}
+	JZ(LabelRef("write"))
+	w.eachVector(func(i, v int) {
+		x := w.vector()
+		w.load(c.at(i, v*w.bytes), v, x)
+		w.fma(beta, x, w.acc[i][v])
+	})
+	Label("write")
+	w.eachVector(func(i, v int) { w.store(w.acc[i][v], v, c.at(i, v*w.bytes)) })
+}
+
+func (w *tileWriter) eachVector(do func(i, v int)) {
+	for i := range w.rows {
+		for v := range w.vectors {
+			do(i, v)
+		}
+	}
+}
+
+// stride loads a stride and turns it from elements into bytes.
+func (w *tileWriter) stride(name string) reg.Register {
+	r := Load(Param(name), GP64())
+	SHLQ(w.shift(), r)
+	return r
+}
+
+// param is the address of a parameter.
+func (w *tileWriter) param(name string) Mem {
+	p, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return p.Addr
+}
+
+// load loads vector v of a row; lanes that do not exist become zero.
+func (w *tileWriter) load(from Mem, v int, to reg.VecVirtual) {
+	switch {
+	case !w.masked:
+		w.move(from, to)
+	case w.set.name == avx2.name:
+		// There is no register to spare: the target holds the mask first.
+		VMOVDQU(Mem{Base: w.mask, Disp: v * w.bytes}, to)
+		w.maskMove(from, to, to)
+	default:
+		w.moveZero(from, w.kreg[v], to)
+	}
+}
+
+// store stores vector v of a row, and nothing where there is no lane.
+func (w *tileWriter) store(from reg.VecVirtual, v int, to Mem) {
+	switch {
+	case !w.masked:
+		w.move(from, to)
+	case w.set.name == avx2.name:
+		mask := w.vector()
+		VMOVDQU(Mem{Base: w.mask, Disp: v * w.bytes}, mask)
+		w.maskMove(from, mask, to)
+	default:
+		w.move(from, w.kreg[v], to)
+	}
+}

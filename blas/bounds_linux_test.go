@@ -1,0 +1,48 @@
+package blas
+
+import (
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"unsafe"
+)
+
+// TestNothingBeyondTheSlices: with each matrix right before or right after a page
+// that may not be touched, no kernel reads or writes beyond it.
+func TestNothingBeyondTheSlices(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	for _, impl := range sets() {
+		for range 400 {
+			g := newGemmCase[float32](r, randomOf(r, transposes...), randomOf(r, transposes...),
+				1+r.IntN(40), 1+r.IntN(70), 1+r.IntN(40), r.IntN(3), 1, 0.5)
+			atEnd := r.IntN(2) == 0
+			g.a, g.b = fenced(t, g.a, atEnd), fenced(t, g.b, atEnd)
+			c := fenced(t, g.c, atEnd)
+			impl.Sgemm(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, c, g.ldc)
+		}
+	}
+}
+
+// fenced copies x to memory that ends, or begins, where access is forbidden.
+func fenced[T float](t *testing.T, x []T, atEnd bool) []T {
+	t.Helper()
+	page, size := syscall.Getpagesize(), len(x)*int(unsafe.Sizeof(x[0]))
+	room := (size + page - 1) / page * page
+	mem, err := syscall.Mmap(-1, 0, room+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { _ = syscall.Munmap(mem) })
+	for _, fence := range [][]byte{mem[:page], mem[page+room:]} {
+		if err := syscall.Mprotect(fence, syscall.PROT_NONE); err != nil {
+			t.Skip(err)
+		}
+	}
+	from := page
+	if atEnd {
+		from = page + room - size
+	}
+	copied := unsafe.Slice((*T)(unsafe.Pointer(&mem[from])), len(x))
+	copy(copied, x)
+	return copied
+}

@@ -1,0 +1,61 @@
+// Package blas is a BLAS for the CPU whose products of matrices and of
+// matrices with vectors run in Go assembly: no cgo, nothing to set up. It
+// implements the interfaces of gonum's package blas, so that
+//
+//	gorgonia.Use(blas.Implementation())
+//
+// makes every Gorgonia program use it; gonum's blas32.Use and blas64.Use take
+// it too. What is not named here is gonum's own pure Go implementation.
+//
+// # What it computes
+//
+// Matrices lie in memory row by row: element (i, j) of a matrix with leading
+// dimension ld is at i·ld + j. Sgemm and Dgemm compute, for m×k op(A), k×n op(B)
+// and m×n C,
+//
+//	C = alpha·op(A)·op(B) + beta·C      op(X) = X or Xᵀ
+//
+// and Sgemv and Dgemv compute y = alpha·op(A)·x + beta·y for an m×n A. Where
+// beta is zero C and y are only written, whatever they held; where alpha or the
+// inner dimension is zero A and B are not read. Arguments are checked as gonum
+// checks them, with the same panics. A, B and x may overlap one another but
+// not C or y.
+//
+// # NaN, infinities, rounding
+//
+// Every product of an element of A with one of B is formed, as in a triple
+// loop: 0·Inf and 0·NaN are NaN and reach C. gonum leaves out zero elements of
+// A in three of the four transpose cases, and there they do not. Products are
+// added with one rounding for each (fused multiply-add), in the order of the
+// inner index within blocks of at most 256, and blocks one after the other;
+// in scalar products (see below) in a fixed number of partial sums. The error
+// of an element of C is thus at most (k+3)·ε times the sum of |alpha·a·b| and
+// |beta·c|, with ε = 2⁻²³ for float32 and 2⁻⁵² for float64.
+//
+// The order depends on the shape alone. Results are the same bits whatever
+// GOMAXPROCS is and whichever of the two instruction sets is used.
+//
+// # How
+//
+// Kernels made for AVX-512 and for AVX2 with FMA keep a tile of C in registers
+// (12×32 and 6×16 float32, 12×16 and 6×8 float64) while they run along the
+// inner index; package golang.org/x/sys/cpu tells which the machine can run.
+// The kernels take A with any two strides and B with any stride between rows,
+// so that small matrices are read where they lie; larger ones are first
+// copied, block by block, to where they stay in cache, and a transposed B always
+// is. Up to four rows of A times a transposed B, and Sgemv and Dgemv without
+// transposition, are scalar products instead.
+//
+// Products of more than a few million multiply-adds are cut along the longer
+// side of C, one piece for each of at most GOMAXPROCS goroutines, which are gone when
+// the call returns. All functions may be called concurrently. Copies are made into
+// memory that is kept for the next call: when it has grown to what the
+// shapes need nothing more is allocated.
+//
+// # Limits
+//
+// Other architectures, amd64 without AVX2 and FMA, and builds with the tag
+// purego have gonum's implementation throughout. So have Sgemv and Dgemv where
+// an increment is negative, or y's is not 1 and A is transposed. Matrices
+// with vectors run on one core.
+package blas

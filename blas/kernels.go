@@ -1,0 +1,56 @@
+package blas
+
+import "sync"
+
+// float is the type of a matrix element.
+type float interface{ float32 | float64 }
+
+// A tileKernel computes an h×n tile of C, h being its height,
+//
+//	C = alpha·A·B + beta·C
+//
+// with k ≥ 1 products for each element, added in turn. Element (i, p) of A is
+// at i·aRow + p·aCol, element (p, j) of B at p·bRow + j. Nothing else is touched.
+type tileKernel[T float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c *T, cRow, n int, alpha, beta T)
+
+// height is the kernels for tiles with one number of rows.
+type height[T float] struct {
+	rows   int
+	full   tileKernel[T] // n is the width of a tile
+	wide   tileKernel[T] // n is at most that
+	narrow tileKernel[T] // n is at most half of it
+}
+
+// kernels is what one instruction set does for one type. All sets round
+// alike: which of them, or which height or width, computes an element makes no
+// difference to it.
+type kernels[T float] struct {
+	width   int         // of a tile, in columns
+	heights []height[T] // the greatest first, down to 1
+
+	// transpose makes the columns of the first `strip` rows of src rows of dst, steps
+	// times strip/2 of them.
+	transpose func(steps int, src *T, srcRow int, dst *T, dstRow int)
+	strip     int
+
+	// dots4 and dot are the scalar products of rows of A with x.
+	dots4 func(k int, a *T, aRow int, x *T) (r0, r1, r2, r3 T)
+	dot   func(k int, a *T, aRow int, x *T) (r0 T)
+
+	scratch sync.Pool // of *scratch[T]
+	crews   sync.Pool // of *crew[T]
+}
+
+// kernel is the one for n columns.
+func (h *height[T]) kernel(n, width int) tileKernel[T] {
+	switch {
+	case n == width:
+		return h.full
+	case 2*n > width:
+		return h.wide
+	}
+	return h.narrow
+}
+
+// tallest is the greatest height of a tile.
+func (ks *kernels[T]) tallest() int { return ks.heights[0].rows }

@@ -1,0 +1,80 @@
+//go:build !purego
+
+package blas
+
+import "golang.org/x/sys/cpu"
+
+//go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../kernels_stubs_amd64.go -pkg blas
+
+func hasAVX2() bool   { return cpu.X86.HasAVX2 && cpu.X86.HasFMA }
+func hasAVX512() bool { return cpu.X86.HasAVX512F && hasAVX2() }
+
+func bestSingle() *kernels[float32] {
+	switch {
+	case hasAVX512():
+		return &singleAVX512
+	case hasAVX2():
+		return &singleAVX2
+	}
+	return nil
+}
+
+func bestDouble() *kernels[float64] {
+	switch {
+	case hasAVX512():
+		return &doubleAVX512
+	case hasAVX2():
+		return &doubleAVX2
+	}
+	return nil
+}
+
+var singleAVX512 = kernels[float32]{
+	width: 32,
+	heights: []height[float32]{
+		{12, sgemmAVX512Full12, sgemmAVX512Wide12, sgemmAVX512Narrow12},
+		{8, sgemmAVX512Full8, sgemmAVX512Wide8, sgemmAVX512Narrow8},
+		{4, sgemmAVX512Full4, sgemmAVX512Wide4, sgemmAVX512Narrow4},
+		{2, sgemmAVX512Full2, sgemmAVX512Wide2, sgemmAVX512Narrow2},
+		{1, sgemmAVX512Full1, sgemmAVX512Wide1, sgemmAVX512Narrow1},
+	},
+	transpose: stransposeAVX, strip: 8,
+	dots4: sdotsAVX2x4, dot: sdotsAVX2x1,
+}
+
+var singleAVX2 = kernels[float32]{
+	width: 16,
+	heights: []height[float32]{
+		{6, sgemmAVX2Full6, sgemmAVX2Wide6, sgemmAVX2Narrow6},
+		{4, sgemmAVX2Full4, sgemmAVX2Wide4, sgemmAVX2Narrow4},
+		{2, sgemmAVX2Full2, sgemmAVX2Wide2, sgemmAVX2Narrow2},
+		{1, sgemmAVX2Full1, sgemmAVX2Wide1, sgemmAVX2Narrow1},
+	},
+	transpose: stransposeAVX, strip: 8,
+	dots4: sdotsAVX2x4, dot: sdotsAVX2x1,
+}
+
+var doubleAVX512 = kernels[float64]{
+	width: 16,
+	heights: []height[float64]{
+		{12, dgemmAVX512Full12, dgemmAVX512Wide12, dgemmAVX512Narrow12},
+		{8, dgemmAVX512Full8, dgemmAVX512Wide8, dgemmAVX512Narrow8},
+		{4, dgemmAVX512Full4, dgemmAVX512Wide4, dgemmAVX512Narrow4},
+		{2, dgemmAVX512Full2, dgemmAVX512Wide2, dgemmAVX512Narrow2},
+		{1, dgemmAVX512Full1, dgemmAVX512Wide1, dgemmAVX512Narrow1},
+	},
+	transpose: dtransposeAVX, strip: 4,
+	dots4: ddotsAVX2x4, dot: ddotsAVX2x1,
+}
+
+var doubleAVX2 = kernels[float64]{
+	width: 8,
+	heights: []height[float64]{
+		{6, dgemmAVX2Full6, dgemmAVX2Wide6, dgemmAVX2Narrow6},
+		{4, dgemmAVX2Full4, dgemmAVX2Wide4, dgemmAVX2Narrow4},
+		{2, dgemmAVX2Full2, dgemmAVX2Wide2, dgemmAVX2Narrow2},
+		{1, dgemmAVX2Full1, dgemmAVX2Wide1, dgemmAVX2Narrow1},
+	},
+	transpose: dtransposeAVX, strip: 4,
+	dots4: ddotsAVX2x4, dot: ddotsAVX2x1,
+}

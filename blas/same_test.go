@@ -1,0 +1,142 @@
+package blas
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+
+	"gonum.org/v1/gonum/blas"
+)
+
+// largeCases are products that are done in pieces, one for each way to cut
+// and to copy.
+func largeCases[T float]() []*gemmCase[T] {
+	r := rand.New(rand.NewPCG(7, 8))
+	return []*gemmCase[T]{
+		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 333, 150, 270, 3, 1, 0.5),
+		newGemmCase[T](r, blas.Trans, blas.NoTrans, 130, 335, 290, 0, 1, 0),
+		newGemmCase[T](r, blas.NoTrans, blas.Trans, 1000, 36, 400, 1, -1, 1),
+		newGemmCase[T](r, blas.Trans, blas.Trans, 50, 1500, 260, 0, 0.25, 1),
+		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 3, 2100, 2100, 0, 1, 0),
+	}
+}
+
+// TestSameForAnyGOMAXPROCS: not one bit depends on the number of cores, nor on
+// the instruction set.
+func TestSameForAnyGOMAXPROCS(t *testing.T) {
+	t.Run("float32", testSameForAnyGOMAXPROCS[float32])
+	t.Run("float64", testSameForAnyGOMAXPROCS[float64])
+}
+
+func testSameForAnyGOMAXPROCS[T float](t *testing.T) {
+	if Implementation().single == nil {
+		t.Skip("gonum's implementation")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for at, g := range largeCases[T]() {
+		var first []T
+		for name, impl := range sets() {
+			if impl.single == nil {
+				continue
+			}
+			for _, procs := range []int{1, 2, 3, 7, 64} {
+				runtime.GOMAXPROCS(procs)
+				got := g.run(gemmOf[T](impl))
+				if first == nil {
+					first = got
+				}
+				if !slices.Equal(got, first) {
+					t.Errorf("case %d: %s with GOMAXPROCS %d differs", at, name, procs)
+				}
+			}
+		}
+	}
+}
+
+func TestLargeInPieces(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	runtime.GOMAXPROCS(5)
+	for _, impl := range sets() {
+		for _, g := range largeCases[float32]() {
+			checkGemmCase(t, gemmOf[float32](impl), g)
+		}
+	}
+}
+
+// TestPiecesCoverC: each row and column belongs to one piece, also when there
+// are as many pieces as can be.
+func TestPiecesCoverC(t *testing.T) {
+	ks := bestSingle()
+	if ks == nil {
+		t.Skip("gonum's implementation")
+	}
+	r := rand.New(rand.NewPCG(9, 10))
+	for range 50 {
+		g := newGemmCase[float32](r, blas.NoTrans, blas.NoTrans, 1+r.IntN(90), 1+r.IntN(90), 1+r.IntN(9), 2, 1, 1)
+		checkGemmCase(t, func(_, _ blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
+			p := product[float32]{ks, m, n, k, alpha, beta, newOperand(false, a, lda), newOperand(false, b, ldb), c, ldc}
+			units, _ := p.cut()
+			p.parallel(1 + r.IntN(units))
+		}, g)
+	}
+}
+
+// TestConcurrentCalls: goroutines that share an implementation do not disturb
+// one another.
+func TestConcurrentCalls(t *testing.T) {
+	impl := Implementation()
+	cases := largeCases[float64]()
+	r := rand.New(rand.NewPCG(11, 12))
+	for range 20 {
+		cases = append(cases, newGemmCase[float64](r, randomOf(r, transposes...), randomOf(r, transposes...),
+			randomSize(r), randomSize(r), randomSize(r), 1, 1, 0.5))
+	}
+	var all sync.WaitGroup
+	for _, g := range cases {
+		want := g.run(impl.Dgemm)
+		for range 3 {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				if !slices.Equal(g.run(impl.Dgemm), want) {
+					t.Errorf("%d×%d×%d: a concurrent call differs", g.m, g.n, g.k)
+				}
+			}()
+		}
+	}
+	all.Wait()
+}
+
+// TestNoAllocation: after the first call nothing is allocated.
+func TestNoAllocation(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool forget")
+	}
+	impl := Implementation()
+	if impl.single == nil {
+		t.Skip("gonum's implementation")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for at, g := range largeCases[float32]() {
+		c := slices.Clone(g.c)
+		for _, procs := range []int{1, 2} {
+			runtime.GOMAXPROCS(procs)
+			const calls = 10
+			var before, after runtime.MemStats
+			for call := range 1 + calls {
+				if call == 1 {
+					runtime.ReadMemStats(&before)
+				}
+				impl.Sgemm(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, c, g.ldc)
+			}
+			runtime.ReadMemStats(&after)
+			// A few are the runtime's own, or a collection has emptied a pool.
+			got := (after.Mallocs - before.Mallocs) / calls
+			if got > 0 {
+				t.Errorf("case %d with GOMAXPROCS %d: %d allocations a call", at, procs, got)
+			}
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !amd64 || purego
+
+package blas
+
+func addForced(map[string]BLAS) {}
