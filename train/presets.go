@@ -31,7 +31,7 @@ func presets() []preset {
 		{
 			name: "small", about: "width 128, 4 blocks, 453,144 parameters, some minutes",
 			width: 128, blocks: 4, slstmAt: []int{1},
-			batch: 8, length: 128, steps: 600, lr: 4e-3, warmup: 40,
+			batch: 8, length: 128, steps: 1000, lr: 4e-3, warmup: 40,
 		},
 		{
 			name: "base", about: "width 256, 6 blocks, 2,540,072 parameters, an hour or two",
