@@ -18,7 +18,7 @@ const corpusSeed = 1
 type corpus struct {
 	source     string
 	documents  int
-	left       int // files that were no text
+	left       int // files that are no text, or were not written by people
 	whole      string
 	tokenizer  data.Tokenizer
 	train, val []int
@@ -102,7 +102,7 @@ func (t *corpus) describe() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "text    %s: %s, %d characters", t.source, count(t.documents, "document"), utf8.RuneCountInString(t.whole))
 	if t.left > 0 {
-		fmt.Fprintf(&b, " (%s left out, being no text)", count(t.left, "file"))
+		fmt.Fprintf(&b, "; %s left out", count(t.left, "file"))
 	}
 	fmt.Fprintf(&b, "\n        %d tokens to train on, %d held out, vocabulary %d\n", len(t.train), len(t.val), t.tokenizer.Size())
 	if u := unknown(t.tokenizer, t.train); u >= 0.001 {
