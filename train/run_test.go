@@ -205,7 +205,8 @@ func killAndResume(t *testing.T, text, dir, unbroken string, more []string) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(time.Duration(30+r.IntN(300))*time.Millisecond, func() { cmd.Process.Kill() })
+		// On a slow machine the process must live long enough to get anywhere.
+		timer := time.AfterFunc(time.Duration(30+r.IntN(300+30*kills))*time.Millisecond, func() { cmd.Process.Kill() })
 		err := cmd.Wait()
 		timer.Stop()
 		if err == nil {
