@@ -30,12 +30,12 @@ func fenced[T float](t *testing.T, x []T, atEnd bool) []T {
 	room := (size + page - 1) / page * page
 	mem, err := syscall.Mmap(-1, 0, room+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Munmap(mem) })
 	for _, fence := range [][]byte{mem[:page], mem[page+room:]} {
 		if err := syscall.Mprotect(fence, syscall.PROT_NONE); err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 	}
 	from := page

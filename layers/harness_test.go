@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -224,20 +225,7 @@ func execute(t *testing.T, g *gorgonia.ExprGraph, bound map[*gorgonia.Node]*tens
 
 // apart is the largest difference relative to the largest value, which counts as
 // at least 0.01: what is far smaller is zero, but for rounding.
-func apart(a, b []float64) float64 {
-	if len(a) != len(b) {
-		return math.Inf(1)
-	}
-	diff, top := 0.0, 0.01
-	for i := range a {
-		if math.IsNaN(a[i]) || math.IsNaN(b[i]) {
-			return math.Inf(1)
-		}
-		diff = max(diff, math.Abs(a[i]-b[i]))
-		top = max(top, math.Abs(a[i]), math.Abs(b[i]))
-	}
-	return diff / top
-}
+func apart(a, b []float64) float64 { return golden.Apart(a, b, 0.01) }
 
 // same reports results that are not the same to nine digits.
 func same(t *testing.T, got, want map[string][]float64) {

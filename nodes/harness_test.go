@@ -2,7 +2,6 @@ package nodes
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -148,20 +147,7 @@ func (m *compiled) gradients() [][]float64 {
 // apart is the largest difference relative to the largest value, which counts
 // as at least 0.01: inputs and weights are of order one, a gradient far below it
 // is zero.
-func apart(a, b []float64) float64 {
-	diff, top := 0.0, 0.01
-	if len(a) != len(b) {
-		return math.Inf(1)
-	}
-	for i := range a {
-		if math.IsNaN(a[i]) || math.IsNaN(b[i]) {
-			return math.Inf(1)
-		}
-		diff = max(diff, math.Abs(a[i]-b[i]))
-		top = max(top, math.Abs(a[i]), math.Abs(b[i]))
-	}
-	return diff / top
-}
+func apart(a, b []float64) float64 { return golden.Apart(a, b, 0.01) }
 
 // check compares every gradient with central differences in float64, and
 // float32 with float64.
