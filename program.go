@@ -55,12 +55,29 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	if err := nodes.Check(p.graph); err != nil {
 		return nil, err
 	}
+	if p.sequential() {
+		return p, nil
+	}
 	prog, locs, err := gorgonia.Compile(p.graph)
 	if err != nil {
 		return nil, errors.Wrap(err, "xlstm: compiling the graph")
 	}
 	p.machine = gorgonia.NewTapeMachine(p.graph, gorgonia.WithPrecompiled(prog, locs))
 	return p, nil
+}
+
+// sequential makes a sequence the machine of a program that runs forward alone,
+// and says whether it could: symbolic cells have operations of Gorgonia's own.
+func (p *Program) sequential() bool {
+	if p.cfg.Grad || p.cfg.Symbolic {
+		return false
+	}
+	s, err := nodes.NewSequence(p.graph)
+	if err != nil {
+		return false
+	}
+	p.machine = s
+	return true
 }
 
 func (p *Program) build() (err error) {

@@ -183,10 +183,16 @@ func (e *exec[F]) do(in []gorgonia.Value) (gorgonia.Value, error) {
 		err := e.k(out[:], e.in)
 		return scalarValue(out[0]), err
 	}
+	out := e.buffer()
+	return out, e.k(out.Data().([]F), e.in)
+}
+
+// buffer returns the result's memory.
+func (e *exec[F]) buffer() *tensor.Dense {
 	if e.out == nil {
 		e.out = tensor.New(tensor.Of(e.dt), tensor.WithShape(e.sh...))
 	}
-	return e.out, e.k(e.out.Data().([]F), e.in)
+	return e.out
 }
 
 func scalarValue[F kernels.Float](x F) gorgonia.Value {
