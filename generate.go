@@ -14,7 +14,7 @@ var readSizes = [...]int{256, 64, 8, 1}
 // per token. It reads what it is given in chunks. It must be closed after use.
 type Generator struct {
 	model    *Model
-	state    *State
+	state    *State // in the memory of the program that has read last
 	programs [len(readSizes)]*Program
 	logits   []float64
 	count    int
@@ -80,6 +80,9 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 		n := readSizes[k]
 		p, err := g.program(k)
 		if err != nil {
+			return err
+		}
+		if err := g.state.moveTo(p.begin); err != nil {
 			return err
 		}
 		if err := p.Run(tokens[done:done+n], nil, g.state); err != nil {
@@ -155,7 +158,8 @@ func (g *Generator) Next(s *Sampler) (int, error) {
 }
 
 // State returns the generator's own state, to look at. Writing to it does not
-// change what the generator predicts next.
+// change what the generator predicts next. Its tensors may be others after the
+// generator has gone on: ask the state for them again.
 func (g *Generator) State() *State { return g.state }
 
 // Tokens returns the number of tokens that were read and written so far.

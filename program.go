@@ -30,6 +30,7 @@ type Program struct {
 	cfg     ProgramConfig
 	graph   *gorgonia.ExprGraph
 	machine gorgonia.VM
+	fwd     FwdConfig // with the state to begin from
 	out     *Output
 	ids     *gorgonia.Node
 	targets *gorgonia.Node
@@ -55,8 +56,8 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	if err := nodes.Check(p.graph); err != nil {
 		return nil, err
 	}
-	if p.sequential() {
-		return p, nil
+	if !cfg.Grad && !cfg.Symbolic {
+		return p, p.sequence()
 	}
 	prog, locs, err := gorgonia.Compile(p.graph)
 	if err != nil {
@@ -66,32 +67,34 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	return p, nil
 }
 
-// sequential makes a sequence the machine of a program that runs forward alone,
-// and says whether it could: symbolic cells have operations of Gorgonia's own.
-func (p *Program) sequential() bool {
-	if p.cfg.Grad || p.cfg.Symbolic {
-		return false
-	}
+// sequence makes a sequence the program's machine, for a program that runs
+// forward alone and has no symbolic cells, which consist of Gorgonia's own
+// operations. The state to begin from then lies where the new one is written:
+// nobody but the operation that replaces a state reads it.
+func (p *Program) sequence() error {
 	s, err := nodes.NewSequence(p.graph)
 	if err != nil {
-		return false
+		return err
 	}
 	p.machine = s
-	return true
+	if !p.cfg.Carry {
+		return nil
+	}
+	return p.begin.lieIn(s, p.fwd.State, p.out.State)
 }
 
 func (p *Program) build() (err error) {
 	n := p.cfg.Batch * p.cfg.Steps
 	p.ids = idsInput(p.graph, "ids", n)
 	p.idsBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n))
-	fwd := p.cfg.FwdConfig
+	p.fwd = p.cfg.FwdConfig
 	if p.cfg.Carry {
 		if p.begin, err = p.model.NewState(p.cfg.Batch); err != nil {
 			return err
 		}
-		fwd.State = p.begin.inputs(p.graph, p.model)
+		p.fwd.State = p.begin.inputs(p.graph, p.model)
 	}
-	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, fwd); err != nil {
+	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, p.fwd); err != nil {
 		return err
 	}
 	p.keyBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(2))

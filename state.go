@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -98,6 +99,34 @@ func (s *State) inputs(g *gorgonia.ExprGraph, m *Model) []*layers.State {
 	return states
 }
 
+// lieIn binds the nodes of the state to begin from to the memory in which a
+// sequence writes those of the state after the last step, and makes it the
+// memory of s.
+func (s *State) lieIn(seq *nodes.Sequence, begin, end []*layers.State) error {
+	k := 0
+	for i, b := range begin {
+		ends := end[i].Nodes()
+		for j, n := range b.Nodes() {
+			t := seq.Result(ends[j])
+			if err := gorgonia.Let(n, t); err != nil {
+				return errors.Wrapf(err, "xlstm: binding the state's %s", s.tensors[k].Name)
+			}
+			s.tensors[k].Value = t
+			k++
+		}
+	}
+	return nil
+}
+
+// moveTo copies s to other and makes other's memory that of s.
+func (s *State) moveTo(other *State) error {
+	if err := other.Set(s); err != nil {
+		return err
+	}
+	copy(s.tensors, other.tensors)
+	return nil
+}
+
 // load copies the values that the nodes of a graph hold after a run.
 func (s *State) load(states []*layers.State) error {
 	k := 0
@@ -127,6 +156,9 @@ func (s *State) Set(other *State) error {
 
 // copyFrom copies the elements of v, which lie in row-major order.
 func copyFrom(dst layers.Param, v gorgonia.Value) error {
+	if v == gorgonia.Value(dst.Value) {
+		return nil
+	}
 	if v != nil {
 		switch from := v.Data().(type) {
 		case []float32:

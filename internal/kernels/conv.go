@@ -60,7 +60,8 @@ func convPre[F Float](s Conv, b, t int, x, taps, bias, window, pre []F) {
 // convBlock is the number of time steps that make one piece of work.
 const convBlock = 64
 
-// ConvForward computes y [B·T,D] and the new window; window may be nil.
+// ConvForward computes y [B·T,D] and the new window, which may lie in the memory
+// of window: its rows move towards the beginning. window may be nil.
 func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
 	taps, release := scratch[F](s.K * s.D)
 	defer release()

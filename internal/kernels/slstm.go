@@ -47,8 +47,8 @@ func (s SLSTM) pieces(f func(h, b0, b1 int)) {
 	})
 }
 
-// SLSTMForward computes y, the new state and the tape; state may be nil for
-// zeros.
+// SLSTMForward computes y, the new state, which may lie in the memory of state,
+// and the tape; state may be nil for zeros.
 func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, tape SLSTMTape[F]) {
 	if state != nil {
 		copy(newState, state)
