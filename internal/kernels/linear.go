@@ -73,7 +73,7 @@ func HeadwiseForward[F Float](s Headwise, x, w, b, y []F) {
 			}
 		})
 	} else {
-		Parallel(s.Heads, func(h int) {
+		parallelWork(s.Heads, s.N*s.Out*s.In, func(h int) {
 			Gemm(false, true, s.N, s.Out, s.In, 1, x[h*s.In:], ldx, w[s.weight(h):], s.In, 0, y[h*s.Out:], ldy)
 		})
 	}

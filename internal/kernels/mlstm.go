@@ -151,7 +151,7 @@ func newMLSTMWork[F Float](s MLSTM) (mlstmWork[F], func()) {
 // MLSTMForward computes h and the final state, which may lie in the memory of
 // the initial one.
 func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
-	Parallel(s.B*s.NH, func(item int) {
+	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		work, release := newMLSTMWork[F](s)
 		defer release()
 		c, n, m := mlstmHead(s, last, item)
