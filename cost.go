@@ -24,8 +24,8 @@ type Cost struct {
 	// blocks and the head, in the order in which they run.
 	Parts []PartCost
 	// Generation is the size in bytes of all that a Generator holds besides the
-	// parameters, once it has compiled all of its programs: its state, the states
-	// that the programs begin from, and the values in their graphs.
+	// parameters, once it has compiled all of its programs: the values in their
+	// graphs, its state among them.
 	Generation int64
 }
 
@@ -105,12 +105,8 @@ func (c Config) Cost(opts CostOptions) (Cost, error) {
 // generationBytes returns Cost.Generation.
 func (c Config) generationBytes() int64 {
 	var elements int64
-	for k, n := range readSizes {
-		total := sumParts(c.costParts(CostOptions{Batch: 1, Steps: n, Chunk: nodes.DefaultChunk}, 0))
-		if k == 0 {
-			elements += total.State
-		}
-		elements += total.Values + total.State
+	for _, n := range readSizes {
+		elements += sumParts(c.costParts(CostOptions{Batch: 1, Steps: n, Chunk: nodes.DefaultChunk}, 0)).Values
 	}
 	return float32Size * elements
 }

@@ -67,3 +67,36 @@ func ExampleSLSTM() {
 	fmt.Printf("%.4f\n", y.Value().Data())
 	// Output: [0.3808 0.3808]
 }
+
+// A recurrent cell that runs forward alone, step after step: the input of the old
+// state is bound to the memory of the new one.
+func ExampleSequence() {
+	g := gorgonia.NewGraph()
+	input := func(name string, v float64, shape ...int) *gorgonia.Node {
+		return gorgonia.NewTensor(g, tensor.Float64, len(shape), gorgonia.WithShape(shape...),
+			gorgonia.WithName(name), gorgonia.WithInit(gorgonia.ValuesOf(v)))
+	}
+	i, f, z, o := input("i", 0, 1, 2), input("f", 0, 1, 2), input("z", 1, 1, 2), input("o", 0, 1, 2)
+	r, bias, state := input("r", 1, 1, 8, 2), input("bias", 0, 8), input("state", 0, 4, 1, 2)
+	y, next, err := nodes.SLSTM(nodes.SLSTMConfig{Batch: 1, NumHeads: 1}, i, f, z, o, r, bias, state)
+	if err != nil {
+		log.Fatal(err)
+	}
+	s, err := nodes.NewSequence(g)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := gorgonia.Let(state, s.Result(next)); err != nil {
+		log.Fatal(err)
+	}
+	for range 3 {
+		if err := s.RunAll(); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%.4f\n", y.Value().Data())
+	}
+	// Output:
+	// [0.3808 0.3808]
+	// [0.6128 0.6128]
+	// [0.7317 0.7317]
+}
