@@ -19,7 +19,8 @@ const modulePath = "github.com/gorgonia-xlstm/xlstm"
 // back is an error.
 var mayImport = map[string][]string{
 	"blas":             {},
-	"internal/kernels": {"blas"},
+	"internal/vec":     {},
+	"internal/kernels": {"blas", "internal/vec"},
 	"internal/golden":  {},
 	"internal/files":   {},
 	"data":             {},
@@ -34,6 +35,7 @@ var mayImport = map[string][]string{
 var mayNotImport = map[string][]string{
 	"blas":             {"gorgonia.org/"},
 	"internal/kernels": {"gorgonia.org/"},
+	"internal/vec":     {"gorgonia.org/"},
 	"data":             {"gorgonia.org/"},
 }
 
