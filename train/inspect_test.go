@@ -64,8 +64,8 @@ Memory to train on 8 × 128 tokens, in float32:
 
 Memory to generate:
   parameters                       1.81 MB
-  graphs                           17.0 MB
-  total                            18.8 MB
+  graphs                           15.9 MB
+  total                            17.7 MB
 
 The state of a text, however long, is 216,112 bytes (216 kB).
 

@@ -40,6 +40,18 @@ func quadsForward[F Float](s Headwise, x, w, y []F) {
 	})
 }
 
+// quadsForwardRow is quadsForward for a single row, for which to arrange the
+// weights would take longer than to use them as they lie.
+func quadsForwardRow[F Float](s Headwise, x, w, y []F) {
+	for h := range s.Heads {
+		xh, wh, yh := x[4*h:4*h+4], w[s.weight(h):][:16], y[4*h:4*h+4]
+		for o := range yh {
+			row := wh[4*o : 4*o+4]
+			yh[o] = row[0]*xh[0] + row[1]*xh[1] + row[2]*xh[2] + row[3]*xh[3]
+		}
+	}
+}
+
 // quadsBackward computes dx and, in the rows of dw that the map uses, the
 // weight's gradient.
 func quadsBackward[F Float](s Headwise, x, w, dy, dx, dw []F) {
