@@ -15,3 +15,16 @@ func Add[F Float](a, b, y []F) {
 		}
 	})
 }
+
+// Sum computes y = Σ xs, for one x or more.
+func Sum[F Float](xs [][]F, y []F) {
+	ParallelRows(len(y), 1, func(lo, hi int) {
+		to := y[lo:hi]
+		copy(to, xs[0][lo:hi])
+		for _, x := range xs[1:] {
+			for k, v := range x[lo:hi] {
+				to[k] += v
+			}
+		}
+	})
+}
