@@ -20,6 +20,10 @@ type ProgramConfig struct {
 	// new state back. Gradients do not flow into the state: backpropagation
 	// through time is truncated at the beginning of the run.
 	Carry bool
+	// KeepValues gives the value of every node memory of its own, to look at it in
+	// Graph after a run. Else values share memory, and only what the methods of
+	// Program return is there after a run.
+	KeepValues bool
 	// FwdConfig's State is made by Carry and must be nil.
 	FwdConfig
 }
@@ -29,6 +33,7 @@ type Program struct {
 	model   *Model
 	cfg     ProgramConfig
 	graph   *gorgonia.ExprGraph
+	memory  *nodes.Memory // nil with KeepValues
 	machine gorgonia.VM
 	fwd     FwdConfig // with the state to begin from
 	out     *Output
@@ -53,7 +58,7 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	if err := p.build(); err != nil {
 		return nil, errors.Wrapf(err, "xlstm: building a graph for %d sequences of %d tokens", cfg.Batch, cfg.Steps)
 	}
-	if err := nodes.Check(p.graph); err != nil {
+	if err := p.plan(); err != nil {
 		return nil, err
 	}
 	if !cfg.Grad && !cfg.Symbolic {
@@ -110,6 +115,19 @@ func (p *Program) build() (err error) {
 	return err
 }
 
+// plan checks the graph and lets its nodes share memory.
+func (p *Program) plan() (err error) {
+	if p.cfg.KeepValues {
+		return nodes.Check(p.graph)
+	}
+	keep := gorgonia.Nodes{p.out.Logits}
+	for _, st := range p.out.State {
+		keep = append(keep, st.Nodes()...)
+	}
+	p.memory, err = nodes.ShareMemory(p.graph, keep...)
+	return err
+}
+
 // Run runs the program. inputs and, where the program computes a loss, targets
 // are B·T token ids, batch-major; a target of nodes.Ignored does not count. With
 // Carry the run begins from state, which may be nil for the start of a text, and
@@ -131,14 +149,19 @@ func (p *Program) Run(inputs, targets []int, state *State) error {
 	if err := p.beginFrom(state); err != nil {
 		return err
 	}
-	p.machine.Reset()
-	if err := p.machine.RunAll(); err != nil {
-		return errors.Wrap(err, "xlstm: running the graph")
+	if err := p.run(); err != nil {
+		return err
 	}
 	if p.cfg.Carry && state != nil {
 		return state.load(p.out.State)
 	}
 	return nil
+}
+
+// run computes the graph from what its inputs hold.
+func (p *Program) run() error {
+	p.machine.Reset()
+	return errors.Wrap(p.machine.RunAll(), "xlstm: running the graph")
 }
 
 func (p *Program) beginFrom(state *State) error {
@@ -203,7 +226,7 @@ func (p *Program) Model() gorgonia.Nodes { return p.out.Model() }
 // ValueGrads returns what a gorgonia.Solver takes.
 func (p *Program) ValueGrads() []gorgonia.ValueGrad { return gorgonia.NodesToValueGrads(p.Model()) }
 
-// Graph returns the graph, to look at or to draw.
+// Graph returns the graph, to look at or to draw. See KeepValues for its values.
 func (p *Program) Graph() *gorgonia.ExprGraph { return p.graph }
 
 // States returns the nodes of the state after the last step, block by block.

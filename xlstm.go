@@ -160,6 +160,14 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 	if err != nil {
 		return nil, err
 	}
+	tied := embedding.Weight
+	if m.cfg.TieWeights {
+		readers, err := nodes.Fork(embedding.Weight, 2)
+		if err != nil {
+			return nil, err
+		}
+		embedding.Weight, tied = readers[0], readers[1]
+	}
 	x, err := embedding.Fwd(ids)
 	if err != nil {
 		return nil, err
@@ -172,7 +180,7 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 	if x, err = m.stack(s.Sub("xlstm_block_stack"), x, fwd, out); err != nil {
 		return nil, err
 	}
-	out.Logits, err = m.head(s.Sub("lm_head"), x, embedding.Weight)
+	out.Logits, err = m.head(s.Sub("lm_head"), x, tied)
 	out.learnables = s.Learnables()
 	return out, err
 }

@@ -19,27 +19,26 @@ import (
 // binds the results, so that Node.Value reads them; they are valid until the next
 // run. A Sequence must not run at the same time as another machine on its graph.
 type Sequence struct {
-	graph   *gorgonia.ExprGraph
 	tasks   []task
-	results map[*gorgonia.Node]gorgonia.Value
+	results map[*gorgonia.Node]*tensor.Dense
+	copies  gorgonia.Nodes // of inputs
 	bound   bool
 }
 
 // task is an operation that runs in a sequence.
 type task interface{ run() error }
 
-// NewSequence returns a machine for all nodes of g. It is an error if one of them
-// is an operation of Gorgonia's own; graphs with gradients have such. Run those
-// by gorgonia.NewTapeMachine.
+// NewSequence returns a machine for all nodes of g, in memory shared as planned
+// where ShareMemory was called before. It is an error if a node is an operation of
+// Gorgonia's own; graphs with gradients have such. Run those by
+// gorgonia.NewTapeMachine.
 func NewSequence(g *gorgonia.ExprGraph) (*Sequence, error) {
 	sorted, err := gorgonia.Sort(g)
 	if err != nil {
 		return nil, errors.Wrap(err, "nodes: ordering the graph for a sequence")
 	}
 	slices.Reverse(sorted)
-	s := &Sequence{graph: g, results: make(map[*gorgonia.Node]gorgonia.Value)}
-	// The elements of the results, []float32 or []float64.
-	elements := make(map[*gorgonia.Node]any)
+	s := &Sequence{results: make(map[*gorgonia.Node]*tensor.Dense)}
 	for _, n := range sorted {
 		if n.Op() == nil {
 			continue
@@ -48,81 +47,118 @@ func NewSequence(g *gorgonia.ExprGraph) (*Sequence, error) {
 		if !ours {
 			return nil, errors.Errorf("nodes: a sequence cannot run %v, an operation of another package; use a tape machine", n)
 		}
-		if elements[n], err = s.add(n, o.exe, elements); err != nil {
-			return nil, errors.Wrapf(err, "nodes: preparing %s", o.name)
+		switch exe := o.exe.(type) {
+		case *exec[float32]:
+			s.tasks = append(s.tasks, newSeqTask(s, n, o, exe))
+		case *exec[float64]:
+			s.tasks = append(s.tasks, newSeqTask(s, n, o, exe))
+		case *view:
+			s.addView(n, o, exe)
 		}
 	}
 	return s, nil
 }
 
-// add prepares a node and returns the elements of its result.
-func (s *Sequence) add(n *gorgonia.Node, exe executor, elements map[*gorgonia.Node]any) (any, error) {
-	switch e := exe.(type) {
-	case *exec[float32]:
-		return addTask(s, n, e, elements), nil
-	case *exec[float64]:
-		return addTask(s, n, e, elements), nil
+// addView prepares a node that is a piece of another's result, or a copy.
+func (s *Sequence) addView(n *gorgonia.Node, o *op, v *view) {
+	source := original(n)
+	switch {
+	case v.of != nil:
+		s.results[n] = v.of.buffer(v.piece)
+	case source.Op() == nil:
+		s.copies = append(s.copies, n)
+	case s.results[source] != nil:
+		s.results[n] = s.results[source]
 	}
-	// A part is a window that, once there, follows what it shows.
-	view, err := exe.do([]gorgonia.Value{s.results[inputsOf(n)[0]]})
-	if err != nil {
-		return nil, err
+	if o.slot != nil {
+		s.tasks = append(s.tasks, viewTask{o, s.results[n]})
 	}
-	s.results[n] = view
-	return view.Data(), nil
 }
 
-func inputsOf(n *gorgonia.Node) (in gorgonia.Nodes) {
-	for it := n.Graph().From(n.ID()); it.Next(); {
-		in = append(in, it.Node().(*gorgonia.Node))
-	}
-	return in
+// viewTask takes the turn of a view in a plan for the memory.
+type viewTask struct {
+	op     *op
+	result *tensor.Dense // nil for a copy of an input or a scalar
 }
 
-func addTask[F kernels.Float](s *Sequence, n *gorgonia.Node, e *exec[F], elements map[*gorgonia.Node]any) []F {
-	t := &seqTask[F]{node: n, kernel: e.k}
-	for i, in := range inputsOf(n) {
-		data, computed := elements[in].([]F)
-		t.in = append(t.in, operand[F]{data: data})
-		if !computed {
-			t.inputs = append(t.inputs, boundInput{at: i, node: in})
-		}
+func (t viewTask) run() error {
+	if err := t.op.slot.enter(); err != nil {
+		return errors.Wrapf(err, "nodes: running %s", t.op.name)
 	}
-	if t.scalar = len(e.sh) == 0; t.scalar {
-		t.out = make([]F, 1)
-	} else {
-		result := e.buffer()
-		s.results[n] = result
-		t.out = result.Data().([]F)
+	if t.result != nil {
+		t.op.slot.leave(t.result)
 	}
-	s.tasks = append(s.tasks, t)
-	return t.out
+	return nil
 }
 
-// seqTask is an operation in element type F with the elements that it reads and
-// writes.
+// original returns the node that n is a copy of, n itself if it is none.
+func original(n *gorgonia.Node) *gorgonia.Node {
+	for isCopy(n) {
+		n = child(n)
+	}
+	return n
+}
+
+// seqTask is an operation in element type F with the elements that it reads.
 type seqTask[F kernels.Float] struct {
+	op     *op
 	node   *gorgonia.Node
-	kernel kernel[F]
+	exe    *exec[F]
 	in     []operand[F]
-	out    []F
-	scalar bool
 	inputs []boundInput // those of in that are inputs of the graph
 }
 
+func newSeqTask[F kernels.Float](s *Sequence, n *gorgonia.Node, o *op, e *exec[F]) *seqTask[F] {
+	if e.out == nil {
+		e.allocate()
+	}
+	if !e.packed {
+		s.results[n] = e.buffer(0)
+	}
+	t := &seqTask[F]{op: o, node: n, exe: e, in: make([]operand[F], o.args)}
+	it := n.Graph().From(n.ID())
+	for i := range t.in {
+		it.Next()
+		from := original(it.Node().(*gorgonia.Node))
+		if from.Op() == nil {
+			t.inputs = append(t.inputs, boundInput{at: i, node: from})
+		} else if r := s.results[from]; r != nil {
+			t.in[i].data = r.Data().([]F)
+		} else if e, ok := from.Op().(*op).exe.(*exec[F]); ok && !e.packed {
+			t.in[i].data = e.out[0] // a scalar
+		}
+	}
+	return t
+}
+
 func (t *seqTask[F]) run() error {
+	if err := t.op.slot.enter(); err != nil {
+		return errors.Wrapf(err, "nodes: running %s", t.op.name)
+	}
 	for i := range t.inputs {
 		if err := t.load(&t.inputs[i]); err != nil {
 			return err
 		}
 	}
-	if err := t.kernel(t.out, t.in); err != nil {
-		return errors.Wrapf(err, "nodes: running %v", t.node.Op())
+	if err := t.exe.k(t.exe.out, t.in); err != nil {
+		return errors.Wrapf(err, "nodes: running %s", t.op.name)
 	}
-	if t.scalar {
-		return gorgonia.UnsafeLet(t.node, scalarValue(t.out[0]))
+	return t.finish()
+}
+
+// finish binds a scalar, and shows the result to whoever watches; what is packed
+// shows in its parts.
+func (t *seqTask[F]) finish() error {
+	switch {
+	case t.exe.packed:
+		return nil
+	case len(t.exe.shapes) > 0:
+		t.op.slot.leave(t.exe.bufs[0])
+		return nil
 	}
-	return nil
+	v := scalarValue(t.exe.out[0][0])
+	t.op.slot.leave(v)
+	return gorgonia.UnsafeLet(t.node, v)
 }
 
 // load looks up the elements of an input, unless they lie where they lay.
@@ -132,11 +168,11 @@ func (t *seqTask[F]) load(in *boundInput) error {
 		return nil
 	}
 	if v == nil {
-		return errors.Errorf("nodes: running %v: its input %s has no value; bind one with gorgonia.Let", t.node.Op(), in.node.Name())
+		return errors.Errorf("nodes: running %s: its input %s has no value; bind one with gorgonia.Let", t.op.name, in.node.Name())
 	}
 	x, err := operandOf[F](v)
 	if err != nil {
-		return errors.Wrapf(err, "nodes: running %v: input %s", t.node.Op(), in.node.Name())
+		return errors.Wrapf(err, "nodes: running %s: input %s", t.op.name, in.node.Name())
 	}
 	t.in[in.at] = x
 	in.remember(v)
@@ -182,24 +218,33 @@ func (s *Sequence) RunAll() error {
 			return err
 		}
 	}
+	for _, n := range s.copies {
+		if err := bindResult(n, original(n).Value()); err != nil {
+			return err
+		}
+	}
 	if s.bound {
 		return nil
 	}
 	for n, v := range s.results {
-		if err := gorgonia.UnsafeLet(n, v); err != nil {
-			return errors.Wrapf(err, "nodes: binding the result of %v", n.Op())
+		if v == nil {
+			continue
+		}
+		if err := bindResult(n, v); err != nil {
+			return err
 		}
 	}
 	s.bound = true
 	return nil
 }
 
+func bindResult(n *gorgonia.Node, v gorgonia.Value) error {
+	return errors.Wrapf(gorgonia.UnsafeLet(n, v), "nodes: binding the result of %v", n.Op())
+}
+
 // Result returns the tensor that every run writes the result of n to; nil for a
 // scalar and for an input. It is there before the first run.
-func (s *Sequence) Result(n *gorgonia.Node) *tensor.Dense {
-	d, _ := s.results[n].(*tensor.Dense)
-	return d
-}
+func (s *Sequence) Result(n *gorgonia.Node) *tensor.Dense { return s.results[n] }
 
 // Reset does nothing: a sequence always runs from its beginning.
 func (s *Sequence) Reset() {}
