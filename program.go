@@ -30,19 +30,20 @@ type ProgramConfig struct {
 
 // Program is a model compiled for one shape. It must be closed after use.
 type Program struct {
-	model   *Model
-	cfg     ProgramConfig
-	graph   *gorgonia.ExprGraph
-	memory  *nodes.Memory // nil with KeepValues
-	machine gorgonia.VM
-	out     *Output
-	ids     *gorgonia.Node
-	targets *gorgonia.Node
-	loss    *gorgonia.Node
-	begin   *State
-	idsBuf  *tensor.Dense
-	tgtBuf  *tensor.Dense
-	keyBuf  *tensor.Dense
+	model      *Model
+	cfg        ProgramConfig
+	graph      *gorgonia.ExprGraph
+	memory     *nodes.Memory // nil with KeepValues
+	machine    gorgonia.VM
+	out        *Output
+	ids        *gorgonia.Node
+	targets    *gorgonia.Node
+	loss       *gorgonia.Node
+	begin      *State // what a run begins from, and the nodes that are bound to it
+	beginNodes []*layers.State
+	idsBuf     *tensor.Dense
+	tgtBuf     *tensor.Dense
+	keyBuf     *tensor.Dense
 }
 
 // Compile builds the model into a graph of its own and compiles it.
@@ -53,11 +54,11 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	if cfg.State != nil {
 		return nil, errors.New("xlstm: a program makes its own state; set Carry instead of State")
 	}
-	p := &Program{model: m, cfg: cfg, graph: gorgonia.NewGraph()}
-	if err := p.build(); err != nil {
-		return nil, errors.Wrapf(err, "xlstm: building a graph for %d sequences of %d tokens", cfg.Batch, cfg.Steps)
+	p, err := m.design(cfg)
+	if err != nil {
+		return nil, err
 	}
-	if err := p.plan(); err != nil {
+	if err := p.makeInputs(); err != nil {
 		return nil, err
 	}
 	prog, locs, err := gorgonia.Compile(p.graph)
@@ -68,26 +69,45 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	return p, nil
 }
 
+// design builds a program's graph and plans its memory. Nothing in it has a value
+// yet.
+func (m *Model) design(cfg ProgramConfig) (*Program, error) {
+	p := &Program{model: m, cfg: cfg, graph: gorgonia.NewGraph()}
+	if err := p.build(); err != nil {
+		return nil, errors.Wrapf(err, "xlstm: building a graph for %d sequences of %d tokens", cfg.Batch, cfg.Steps)
+	}
+	return p, p.plan()
+}
+
+// makeInputs makes what the graph's inputs, besides the parameters, are bound to.
+func (p *Program) makeInputs() (err error) {
+	ints := func(n int) *tensor.Dense { return tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n)) }
+	n := p.cfg.Batch * p.cfg.Steps
+	p.idsBuf, p.tgtBuf, p.keyBuf = ints(n), ints(n), ints(2)
+	if !p.cfg.Carry {
+		return nil
+	}
+	if p.begin, err = p.model.NewState(p.cfg.Batch); err != nil {
+		return err
+	}
+	return p.begin.bind(p.beginNodes)
+}
+
 func (p *Program) build() (err error) {
 	n := p.cfg.Batch * p.cfg.Steps
 	p.ids = idsInput(p.graph, "ids", n)
-	p.idsBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n))
 	fwd := p.cfg.FwdConfig
 	if p.cfg.Carry {
-		if p.begin, err = p.model.NewState(p.cfg.Batch); err != nil {
-			return err
-		}
-		fwd.State = p.begin.inputs(p.graph, p.model)
+		p.beginNodes = p.model.stateInputs(p.graph, p.cfg.Batch)
+		fwd.State = p.beginNodes
 	}
 	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, fwd); err != nil {
 		return err
 	}
-	p.keyBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(2))
 	if !p.cfg.Loss && !p.cfg.Grad {
 		return nil
 	}
 	p.targets = idsInput(p.graph, "targets", n)
-	p.tgtBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n))
 	if p.loss, err = nodes.CrossEntropy(p.out.Logits, p.targets); err != nil || !p.cfg.Grad {
 		return err
 	}
