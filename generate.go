@@ -14,7 +14,7 @@ var readSizes = [...]int{256, 64, 8, 1}
 // per token. It reads what it is given in chunks. It must be closed after use.
 type Generator struct {
 	model    *Model
-	state    *State // in the memory of the program that has read last
+	state    *State // that all programs read and write where it is
 	programs [len(readSizes)]*Program
 	logits   []float64
 	count    int
@@ -82,9 +82,6 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 		if err != nil {
 			return err
 		}
-		if err := g.state.moveTo(p.begin); err != nil {
-			return err
-		}
 		if err := p.Run(tokens[done:done+n], nil, g.state); err != nil {
 			return err
 		}
@@ -109,7 +106,7 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 // use.
 func (g *Generator) program(k int) (*Program, error) {
 	if g.programs[k] == nil {
-		p, err := g.model.Compile(ProgramConfig{Batch: 1, Steps: readSizes[k], Carry: true})
+		p, err := g.model.compile(ProgramConfig{Batch: 1, Steps: readSizes[k], Carry: true}, g.state)
 		if err != nil {
 			return nil, err
 		}
@@ -158,8 +155,7 @@ func (g *Generator) Next(s *Sampler) (int, error) {
 }
 
 // State returns the generator's own state, to look at. Writing to it does not
-// change what the generator predicts next. Its tensors may be others after the
-// generator has gone on: ask the state for them again.
+// change what the generator predicts next.
 func (g *Generator) State() *State { return g.state }
 
 // Tokens returns the number of tokens that were read and written so far.

@@ -14,7 +14,8 @@ import (
 //
 // Most values of a run are gone when it ends, so the run is repeated and every
 // value looked at as it is computed: call it when something is wrong, and before
-// the parameters change.
+// the parameters change. A program that carries a state and has no gradients
+// repeats it from the state that the run has left.
 func (p *Program) FirstNonFinite() string {
 	if p.ids.Value() == nil {
 		return "" // there was no run

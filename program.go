@@ -30,20 +30,20 @@ type ProgramConfig struct {
 
 // Program is a model compiled for one shape. It must be closed after use.
 type Program struct {
-	model   *Model
-	cfg     ProgramConfig
-	graph   *gorgonia.ExprGraph
-	memory  *nodes.Memory // nil with KeepValues
-	machine gorgonia.VM
-	fwd     FwdConfig // with the state to begin from
-	out     *Output
-	ids     *gorgonia.Node
-	targets *gorgonia.Node
-	loss    *gorgonia.Node
-	begin   *State
-	idsBuf  *tensor.Dense
-	tgtBuf  *tensor.Dense
-	keyBuf  *tensor.Dense
+	model      *Model
+	cfg        ProgramConfig
+	graph      *gorgonia.ExprGraph
+	memory     *nodes.Memory // nil with KeepValues
+	machine    gorgonia.VM
+	out        *Output
+	ids        *gorgonia.Node
+	targets    *gorgonia.Node
+	loss       *gorgonia.Node
+	begin      *State // what a run begins from, and the nodes that are bound to it
+	beginNodes []*layers.State
+	idsBuf     *tensor.Dense
+	tgtBuf     *tensor.Dense
+	keyBuf     *tensor.Dense
 }
 
 // Compile builds the model into a graph of its own and compiles it.
@@ -54,15 +54,23 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	if cfg.State != nil {
 		return nil, errors.New("xlstm: a program makes its own state; set Carry instead of State")
 	}
-	p := &Program{model: m, cfg: cfg, graph: gorgonia.NewGraph()}
-	if err := p.build(); err != nil {
-		return nil, errors.Wrapf(err, "xlstm: building a graph for %d sequences of %d tokens", cfg.Batch, cfg.Steps)
+	return m.compile(cfg, nil)
+}
+
+// compile is Compile for a program that begins from state whenever it is run with
+// it, without a copy; nil for a state of its own.
+func (m *Model) compile(cfg ProgramConfig, state *State) (*Program, error) {
+	p, err := m.design(cfg)
+	if err != nil {
+		return nil, err
 	}
-	if err := p.plan(); err != nil {
+	p.begin = state
+	if err := p.makeInputs(); err != nil {
 		return nil, err
 	}
 	if !cfg.Grad && !cfg.Symbolic {
-		return p, p.sequence()
+		p.machine, err = p.sequence()
+		return p, err
 	}
 	prog, locs, err := gorgonia.Compile(p.graph)
 	if err != nil {
@@ -72,42 +80,62 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	return p, nil
 }
 
-// sequence makes a sequence the program's machine, for a program that runs
-// forward alone and has no symbolic cells, which consist of Gorgonia's own
-// operations. The state to begin from then lies where the new one is written:
-// nobody but the operation that replaces a state reads it.
-func (p *Program) sequence() error {
-	s, err := nodes.NewSequence(p.graph)
-	if err != nil {
-		return err
+// sequence returns the machine of a program that runs forward alone and has no
+// symbolic cells, which consist of Gorgonia's own operations. It writes the state
+// after the last step over the one that it began from: nobody but the operation
+// that replaces a state reads it.
+func (p *Program) sequence() (gorgonia.VM, error) {
+	into := make(map[*gorgonia.Node]*tensor.Dense)
+	for i, st := range p.beginNodes {
+		ends := p.out.State[i].Nodes()
+		for k, n := range st.Nodes() {
+			into[ends[k]] = n.Value().(*tensor.Dense)
+		}
 	}
-	p.machine = s
+	return nodes.NewSequence(p.graph, into)
+}
+
+// design builds a program's graph and plans its memory. Nothing in it has a value
+// yet.
+func (m *Model) design(cfg ProgramConfig) (*Program, error) {
+	p := &Program{model: m, cfg: cfg, graph: gorgonia.NewGraph()}
+	if err := p.build(); err != nil {
+		return nil, errors.Wrapf(err, "xlstm: building a graph for %d sequences of %d tokens", cfg.Batch, cfg.Steps)
+	}
+	return p, p.plan()
+}
+
+// makeInputs makes what the graph's inputs, besides the parameters, are bound to.
+func (p *Program) makeInputs() (err error) {
+	ints := func(n int) *tensor.Dense { return tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n)) }
+	n := p.cfg.Batch * p.cfg.Steps
+	p.idsBuf, p.tgtBuf, p.keyBuf = ints(n), ints(n), ints(2)
 	if !p.cfg.Carry {
 		return nil
 	}
-	return p.begin.lieIn(s, p.fwd.State, p.out.State)
+	if p.begin == nil {
+		if p.begin, err = p.model.NewState(p.cfg.Batch); err != nil {
+			return err
+		}
+	}
+	return p.begin.bind(p.beginNodes)
 }
 
 func (p *Program) build() (err error) {
 	n := p.cfg.Batch * p.cfg.Steps
 	p.ids = idsInput(p.graph, "ids", n)
-	p.idsBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n))
-	p.fwd = p.cfg.FwdConfig
+	fwd := p.cfg.FwdConfig
 	if p.cfg.Carry {
-		if p.begin, err = p.model.NewState(p.cfg.Batch); err != nil {
-			return err
-		}
-		p.fwd.State = p.begin.inputs(p.graph, p.model)
+		p.beginNodes = p.model.stateInputs(p.graph, p.cfg.Batch)
+		fwd.State = p.beginNodes
 	}
-	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, p.fwd); err != nil {
+	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, fwd); err != nil {
 		return err
 	}
-	p.keyBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(2))
 	if !p.cfg.Loss && !p.cfg.Grad {
 		return nil
 	}
 	p.targets = idsInput(p.graph, "targets", n)
-	p.tgtBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n))
 	if p.loss, err = nodes.CrossEntropy(p.out.Logits, p.targets); err != nil || !p.cfg.Grad {
 		return err
 	}

@@ -13,8 +13,11 @@ import (
 // onTape compiles a program for the tape machine, whether or not it has gradients.
 func onTape(t *testing.T, m *Model, cfg ProgramConfig) *Program {
 	t.Helper()
-	p := &Program{model: m, cfg: cfg, graph: gorgonia.NewGraph()}
-	if err := p.build(); err != nil {
+	p, err := m.design(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.makeInputs(); err != nil {
 		t.Fatal(err)
 	}
 	p.machine = gorgonia.NewTapeMachine(p.graph)

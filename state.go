@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/gorgonia-xlstm/xlstm/layers"
-	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -24,26 +23,34 @@ func (m *Model) NewState(batch int) (*State, error) {
 		return nil, errors.Errorf("xlstm: a state for %d texts; it takes at least 1", batch)
 	}
 	st := &State{batch: batch}
-	add := func(block int, name string, shape ...int) {
-		t := tensor.New(tensor.Of(m.Dtype()), tensor.WithShape(shape...))
-		st.tensors = append(st.tensors, layers.Param{Name: fmt.Sprintf("block_%d.%s", block, name), Value: t})
+	for _, s := range m.cfg.stateShapes(batch) {
+		t := tensor.New(tensor.Of(m.Dtype()), tensor.WithShape(s.Shape...))
+		st.tensors = append(st.tensors, layers.Param{Name: s.Name, Value: t})
 	}
-	for i := range m.cfg.NumBlocks {
-		if m.cfg.isSLSTM(i) {
-			if k := m.cfg.SLSTMBlock.SLSTM.Conv1dKernelSize; k > 0 {
-				add(i, "conv", batch, k, m.cfg.EmbeddingDim)
+	return st, nil
+}
+
+// stateShapes returns the parts of a state for batch texts.
+func (c Config) stateShapes(batch int) (shapes []TensorShape) {
+	add := func(block int, name string, shape ...int) {
+		shapes = append(shapes, TensorShape{Name: fmt.Sprintf("block_%d.%s", block, name), Shape: shape})
+	}
+	for i := range c.NumBlocks {
+		if c.isSLSTM(i) {
+			if k := c.SLSTMBlock.SLSTM.Conv1dKernelSize; k > 0 {
+				add(i, "conv", batch, k, c.EmbeddingDim)
 			}
-			add(i, "slstm", 4, batch, m.cfg.EmbeddingDim)
+			add(i, "slstm", 4, batch, c.EmbeddingDim)
 			continue
 		}
-		l := m.cfg.mlstm()
+		l := c.mlstm()
 		dh := l.InnerDim / l.NumHeads
 		add(i, "conv", batch, l.ConvKernel, l.InnerDim)
 		add(i, "mlstm_c", batch, l.NumHeads, dh, dh)
 		add(i, "mlstm_n", batch, l.NumHeads, dh)
 		add(i, "mlstm_m", batch, l.NumHeads)
 	}
-	return st, nil
+	return shapes
 }
 
 // Batch returns the number of texts.
@@ -73,15 +80,14 @@ func (s *State) Clone() *State {
 	return c
 }
 
-// inputs adds an input node for every part of the state, bound to its tensor,
-// and returns them block by block.
-func (s *State) inputs(g *gorgonia.ExprGraph, m *Model) []*layers.State {
-	k := 0
+// stateInputs adds an input node for every part of a state for batch texts and
+// returns them block by block.
+func (m *Model) stateInputs(g *gorgonia.ExprGraph, batch int) []*layers.State {
+	shapes := m.cfg.stateShapes(batch)
 	next := func() *gorgonia.Node {
-		t := s.tensors[k]
-		k++
-		return gorgonia.NewTensor(g, m.Dtype(), t.Value.Dims(), gorgonia.WithShape(t.Value.Shape()...),
-			gorgonia.WithName("state."+t.Name), gorgonia.WithValue(t.Value))
+		s := shapes[0]
+		shapes = shapes[1:]
+		return gorgonia.NewTensor(g, m.Dtype(), len(s.Shape), gorgonia.WithShape(s.Shape...), gorgonia.WithName("state."+s.Name))
 	}
 	var states []*layers.State
 	for i := range m.cfg.NumBlocks {
@@ -99,31 +105,17 @@ func (s *State) inputs(g *gorgonia.ExprGraph, m *Model) []*layers.State {
 	return states
 }
 
-// lieIn binds the nodes of the state to begin from to the memory in which a
-// sequence writes those of the state after the last step, and makes it the
-// memory of s.
-func (s *State) lieIn(seq *nodes.Sequence, begin, end []*layers.State) error {
+// bind binds the state's tensors to the nodes that stateInputs made.
+func (s *State) bind(states []*layers.State) error {
 	k := 0
-	for i, b := range begin {
-		ends := end[i].Nodes()
-		for j, n := range b.Nodes() {
-			t := seq.Result(ends[j])
-			if err := gorgonia.Let(n, t); err != nil {
-				return errors.Wrapf(err, "xlstm: binding the state's %s", s.tensors[k].Name)
+	for _, st := range states {
+		for _, n := range st.Nodes() {
+			if err := gorgonia.Let(n, s.tensors[k].Value); err != nil {
+				return err
 			}
-			s.tensors[k].Value = t
 			k++
 		}
 	}
-	return nil
-}
-
-// moveTo copies s to other and makes other's memory that of s.
-func (s *State) moveTo(other *State) error {
-	if err := other.Set(s); err != nil {
-		return err
-	}
-	copy(s.tensors, other.tensors)
 	return nil
 }
 

@@ -68,8 +68,8 @@ func ExampleSLSTM() {
 	// Output: [0.3808 0.3808]
 }
 
-// A recurrent cell that runs forward alone, step after step: the input of the old
-// state is bound to the memory of the new one.
+// A recurrent cell that runs forward alone, step after step: it writes the new
+// state over the old one.
 func ExampleSequence() {
 	g := gorgonia.NewGraph()
 	input := func(name string, v float64, shape ...int) *gorgonia.Node {
@@ -82,11 +82,9 @@ func ExampleSequence() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	s, err := nodes.NewSequence(g)
+	memory := map[*gorgonia.Node]*tensor.Dense{next: state.Value().(*tensor.Dense)}
+	s, err := nodes.NewSequence(g, memory)
 	if err != nil {
-		log.Fatal(err)
-	}
-	if err := gorgonia.Let(state, s.Result(next)); err != nil {
 		log.Fatal(err)
 	}
 	for range 3 {

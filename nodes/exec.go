@@ -15,6 +15,8 @@ type executor interface {
 	buffer(k int) *tensor.Dense
 	// share gives the buffers places in an arena, −1 for none.
 	share(a *arena, offset []int)
+	// writeTo makes t the memory of piece k.
+	writeTo(k int, t *tensor.Dense)
 }
 
 func newExecutor(s spec, dt tensor.Dtype) executor {

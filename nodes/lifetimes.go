@@ -16,7 +16,7 @@ type buffer struct {
 }
 
 // end is where in the arena the next buffer may begin.
-func (b *buffer) end() int { return (b.offset + b.shape.TotalSize() + align - 1) / align * align }
+func (b *buffer) end() int { return b.offset + b.shape.TotalSize() }
 
 // lifetimes tells how long the results of a graph's operations are needed.
 type lifetimes struct {

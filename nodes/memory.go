@@ -159,10 +159,6 @@ func space[F any](a *arena) []F {
 	return a.made.([]F)
 }
 
-// align is the multiple of elements at which buffers begin: a cache line of
-// float32.
-const align = 16
-
 // layOut sets the offsets of the buffers so that those that are alive at one time
 // do not overlap, and returns the size of all. The largest are placed first, each
 // into the smallest gap that it fits.

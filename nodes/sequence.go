@@ -29,15 +29,25 @@ type Sequence struct {
 type task interface{ run() error }
 
 // NewSequence returns a machine for all nodes of g, in memory shared as planned
-// where ShareMemory was called before. It is an error if a node is an operation of
-// Gorgonia's own; graphs with gradients have such. Run those by
-// gorgonia.NewTapeMachine.
-func NewSequence(g *gorgonia.ExprGraph) (*Sequence, error) {
+// where ShareMemory was called before. The results of the nodes in into, which may
+// be nil, are written to the tensors there. Such a tensor may be the value of an
+// input as well: of the old state, where the node is the new one that a recurrent
+// cell returns. A cell has read the old state when it writes the new one; nobody
+// else may read it.
+//
+// It is an error if a node of g is an operation of Gorgonia's own; graphs with
+// gradients have such. Run those by gorgonia.NewTapeMachine.
+func NewSequence(g *gorgonia.ExprGraph, into map[*gorgonia.Node]*tensor.Dense) (*Sequence, error) {
 	sorted, err := gorgonia.Sort(g)
 	if err != nil {
 		return nil, errors.Wrap(err, "nodes: ordering the graph for a sequence")
 	}
 	slices.Reverse(sorted)
+	for n, t := range into {
+		if err := writeInto(g, n, t); err != nil {
+			return nil, err
+		}
+	}
 	s := &Sequence{results: make(map[*gorgonia.Node]*tensor.Dense)}
 	for _, n := range sorted {
 		if n.Op() == nil {
@@ -58,6 +68,32 @@ func NewSequence(g *gorgonia.ExprGraph) (*Sequence, error) {
 	}
 	return s, nil
 }
+
+// writeInto lets the operation of node n write its result to t.
+func writeInto(g *gorgonia.ExprGraph, n *gorgonia.Node, t *tensor.Dense) error {
+	o, ours := n.Op().(*op)
+	if !ours || n.Graph() != g || isCopy(n) || len(n.Shape()) == 0 {
+		return errors.Errorf("nodes: a sequence cannot write %v into a tensor: it must be a tensor that an operation of this package computes in the sequence's graph", n)
+	}
+	if t == nil || !t.Shape().Eq(n.Shape()) || t.Dtype() != n.Dtype() || !inPlace(t) {
+		return errors.Errorf("nodes: a sequence cannot write %v, %v of %v, into %v: it takes a row-major tensor of that shape and type", n, n.Dtype(), n.Shape(), t)
+	}
+	if v := o.view; v != nil {
+		v.of.writeTo(v.piece, t)
+	} else {
+		o.exe.writeTo(0, t)
+	}
+	return nil
+}
+
+func (e *exec[F]) writeTo(k int, t *tensor.Dense) {
+	if e.out == nil {
+		e.allocate()
+	}
+	e.bufs[k], e.out[k] = t, t.Data().([]F)
+}
+
+func (v *view) writeTo(int, *tensor.Dense) {}
 
 // addView prepares a node that is a piece of another's result, or a copy.
 func (s *Sequence) addView(n *gorgonia.Node, o *op, v *view) {
@@ -241,10 +277,6 @@ func (s *Sequence) RunAll() error {
 func bindResult(n *gorgonia.Node, v gorgonia.Value) error {
 	return errors.Wrapf(gorgonia.UnsafeLet(n, v), "nodes: binding the result of %v", n.Op())
 }
-
-// Result returns the tensor that every run writes the result of n to; nil for a
-// scalar and for an input. It is there before the first run.
-func (s *Sequence) Result(n *gorgonia.Node) *tensor.Dense { return s.results[n] }
 
 // Reset does nothing: a sequence always runs from its beginning.
 func (s *Sequence) Reset() {}

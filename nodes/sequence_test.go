@@ -23,7 +23,7 @@ func forwardOf(t *testing.T, c graphCase, dt tensor.Dtype, sequence bool) (xs, y
 		t.Fatal(err)
 	}
 	if vm = gorgonia.VM(gorgonia.NewTapeMachine(g)); sequence {
-		if vm, err = NewSequence(g); err != nil {
+		if vm, err = NewSequence(g, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,7 +83,7 @@ func sumGraph(t *testing.T) (a, b, y, loss *gorgonia.Node, s *Sequence) {
 	b = gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("b"))
 	y = must(Add(a, b))
 	loss = must(CrossEntropy(y, ids(g, "targets", 0, 2)))
-	s, err := NewSequence(g)
+	s, err := NewSequence(g, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,21 +151,80 @@ func TestSequenceReadsInputsAsTheyAre(t *testing.T) {
 	wantFloats(t, "a tensor that was transposed and back", y.Value(), 20, 4, 6, 8, 10, 12)
 }
 
-// TestSequenceMayReadItsOwnResult feeds the new state back by binding the input
-// to the result's memory.
-func TestSequenceMayReadItsOwnResult(t *testing.T) {
-	a, b, y, _, s := sumGraph(t)
+// TestSequenceWritesWhereItIsTold lets a graph add to a tensor in place, and a
+// cell replace its state.
+func TestSequenceWritesWhereItIsTold(t *testing.T) {
+	g := gorgonia.NewGraph()
+	sum := dense(tensor.Float64, []int{2, 3}, make([]float64, 6))
+	a := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("a"), gorgonia.WithValue(sum))
+	b := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("b"))
+	y := must(Add(a, b))
+	copies, err := Fork(y, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := must(Add(copies[0], copies[1]))
+	s, err := NewSequence(g, map[*gorgonia.Node]*tensor.Dense{y: sum})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if y.Value() != nil {
 		t.Error("a value before the first run")
 	}
-	bind(t, a, s.Result(y))
 	bind(t, b, dense(tensor.Float64, []int{2, 3}, []float64{1, 2, 3, 4, 5, 6}))
 	for range 3 {
 		runSequence(t, s)
 	}
-	wantFloats(t, "three runs", y.Value(), 3, 6, 9, 12, 15, 18)
-	if s.Result(a) != nil {
-		t.Error("an input has a result")
+	wantFloats(t, "three runs", sum, 3, 6, 9, 12, 15, 18)
+	wantFloats(t, "who reads the sum", twice.Value(), 6, 12, 18, 24, 30, 36)
+	if y.Value() != gorgonia.Value(sum) {
+		t.Error("the node has another value")
+	}
+}
+
+func TestSequenceCopiesInputs(t *testing.T) {
+	g := gorgonia.NewGraph()
+	a := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(1, 2), gorgonia.WithName("a"))
+	copies, err := Fork(a, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := must(Add(copies[0], copies[1]))
+	s, err := NewSequence(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []float64{1, 5} {
+		bind(t, a, dense(tensor.Float64, []int{1, 2}, []float64{x, 2}))
+		runSequence(t, s)
+		wantFloats(t, "the sum", y.Value(), 2*x, 4)
+		wantFloats(t, "a copy", copies[1].Value(), x, 2)
+	}
+}
+
+func TestSequenceRefusesMemoryThatDoesNotFit(t *testing.T) {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))
+	y := must(SiLU(x))
+	wide := dense(tensor.Float64, []int{3, 2}, make([]float64, 6))
+	transposed := wide.Clone().(*tensor.Dense)
+	if err := transposed.T(); err != nil {
+		t.Fatal(err)
+	}
+	other := must(SiLU(gorgonia.NewMatrix(gorgonia.NewGraph(), tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))))
+	fits := dense(tensor.Float64, []int{2, 3}, make([]float64, 6))
+	for name, into := range map[string]map[*gorgonia.Node]*tensor.Dense{
+		"another shape":  {y: wide},
+		"another type":   {y: dense(tensor.Float32, []int{2, 3}, make([]float64, 6))},
+		"column-major":   {y: transposed},
+		"no tensor":      {y: nil},
+		"an input":       {x: fits},
+		"another graph":  {other: fits},
+		"the loss alone": {must(CrossEntropy(y, ids(g, "targets", 0, 2))): fits},
+	} {
+		if _, err := NewSequence(g, into); err == nil || !strings.Contains(err.Error(), "cannot write") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -173,7 +232,7 @@ func TestSequenceErrorsSayWhatIsWrong(t *testing.T) {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))
 	gorgonia.Must(gorgonia.Exp(must(SiLU(x))))
-	if _, err := NewSequence(g); err == nil || !strings.Contains(err.Error(), "another package") {
+	if _, err := NewSequence(g, nil); err == nil || !strings.Contains(err.Error(), "another package") {
 		t.Errorf("an operation of Gorgonia's own: %v", err)
 	}
 
@@ -181,7 +240,7 @@ func TestSequenceErrorsSayWhatIsWrong(t *testing.T) {
 	w := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(3, 2), gorgonia.WithName("w"))
 	tokens := ids(g, "tokens", 0, 2)
 	y := must(Embedding(tokens, w))
-	s, err := NewSequence(g)
+	s, err := NewSequence(g, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
