@@ -90,3 +90,6 @@ func Product(n int) Workload {
 		}, nil
 	}}
 }
+
+// Products returns the products of matrices that are measured.
+func Products() []Workload { return []Workload{Product(64), Product(256), Product(1024)} }

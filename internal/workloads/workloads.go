@@ -59,15 +59,11 @@ func Groups() []Group {
 		}
 		groups = append(groups, g)
 	}
-	gemm := Group{Name: "gemm"}
-	for _, n := range []int{64, 256, 1024} {
-		gemm.Workloads = append(gemm.Workloads, Product(n))
-	}
 	flat := Group{Name: "flat"}
 	for _, m := range append([]Model{long("flat/256", 256, 16)}, longer()...) {
 		flat.Workloads = append(flat.Workloads, m.Training())
 	}
-	return append(groups, gemm, flat)
+	return append(groups, Group{"gemm", Products()}, flat)
 }
 
 // normals returns n seeded draws from the standard normal distribution.
