@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/workloads"
 )
 
 // TestBenchPrintsALineForEachMeasurement measures in processes of their own,
@@ -79,6 +81,20 @@ func TestBenchNamesWhatFailed(t *testing.T) {
 	}
 	if said := b.err.(*bytes.Buffer).String(); !strings.Contains(said, "gemm/64: -seconds is -1") {
 		t.Errorf("it says %q", said)
+	}
+}
+
+// TestBenchLeavesOutWhatDoesNotFit into memory, before it takes a step.
+func TestBenchLeavesOutWhatDoesNotFit(t *testing.T) {
+	if _, known := freeMemory(); !known {
+		t.Skip("this system does not say how much memory is free")
+	}
+	huge := workloads.Workload{Name: "huge", Prepare: func() (*workloads.Task, error) {
+		return &workloads.Task{Bytes: 1 << 60, Close: func() error { return nil }}, nil
+	}}
+	err := bench{seconds: 1}.here(context.Background(), huge)
+	if err == nil || !strings.Contains(err.Error(), "huge needs 1.15e+09 GB of memory") {
+		t.Error(err)
 	}
 }
 
