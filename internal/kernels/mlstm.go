@@ -151,6 +151,10 @@ func newMLSTMWork[F Float](s MLSTM) (mlstmWork[F], func()) {
 // MLSTMForward computes h and the final state, which may lie in the memory of
 // the initial one.
 func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
+	if s.T == 1 {
+		mlstmSingle(s, q, k, v, i, f, state, h, last)
+		return
+	}
 	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		work, release := newMLSTMWork[F](s)
 		defer release()
