@@ -44,11 +44,12 @@ func quadsForward[F Float](s Headwise, x, w, y []F) {
 // weights would take longer than to use them as they lie.
 func quadsForwardRow[F Float](s Headwise, x, w, y []F) {
 	for h := range s.Heads {
-		xh, wh, yh := x[4*h:4*h+4], w[s.weight(h):][:16], y[4*h:4*h+4]
-		for o := range yh {
-			row := wh[4*o : 4*o+4]
-			yh[o] = row[0]*xh[0] + row[1]*xh[1] + row[2]*xh[2] + row[3]*xh[3]
-		}
+		xh, wh, yh := (*[4]F)(x[4*h:]), (*[16]F)(w[s.weight(h):]), (*[4]F)(y[4*h:])
+		x0, x1, x2, x3 := xh[0], xh[1], xh[2], xh[3]
+		yh[0] = wh[0]*x0 + wh[1]*x1 + wh[2]*x2 + wh[3]*x3
+		yh[1] = wh[4]*x0 + wh[5]*x1 + wh[6]*x2 + wh[7]*x3
+		yh[2] = wh[8]*x0 + wh[9]*x1 + wh[10]*x2 + wh[11]*x3
+		yh[3] = wh[12]*x0 + wh[13]*x1 + wh[14]*x2 + wh[15]*x3
 	}
 }
 
