@@ -36,4 +36,9 @@
 // ShareMemory plans the memory of a whole graph: results are then written over
 // those that nobody reads any more. Fork gives a node to several readers without
 // the copies and sums that Gorgonia would make of their gradients.
+//
+// # Machines
+//
+// gorgonia.NewTapeMachine runs any graph. What runs forward alone, a graph of this
+// package's operations without gradients, a Sequence runs faster.
 package nodes
