@@ -21,7 +21,7 @@ import (
 type Sequence struct {
 	tasks   []task
 	results map[*gorgonia.Node]*tensor.Dense
-	copies  gorgonia.Nodes // of inputs
+	copies  gorgonia.Nodes // of inputs and of scalars, whose values are others in every run
 	bound   bool
 }
 
@@ -33,7 +33,8 @@ type task interface{ run() error }
 // be nil, are written to the tensors there. Such a tensor may be the value of an
 // input as well: of the old state, where the node is the new one that a recurrent
 // cell returns. A cell has read the old state when it writes the new one; nobody
-// else may read it.
+// else may read it. Where there is more than one sequence of a graph, all write
+// where the last was told to, and only that may run.
 //
 // It is an error if a node of g is an operation of Gorgonia's own; graphs with
 // gradients have such. Run those by gorgonia.NewTapeMachine.
@@ -97,14 +98,12 @@ func (v *view) writeTo(int, *tensor.Dense) {}
 
 // addView prepares a node that is a piece of another's result, or a copy.
 func (s *Sequence) addView(n *gorgonia.Node, o *op, v *view) {
-	source := original(n)
-	switch {
-	case v.of != nil:
+	if v.of != nil {
 		s.results[n] = v.of.buffer(v.piece)
-	case source.Op() == nil:
+	} else if r := s.results[original(n)]; r != nil {
+		s.results[n] = r
+	} else {
 		s.copies = append(s.copies, n)
-	case s.results[source] != nil:
-		s.results[n] = s.results[source]
 	}
 	if o.slot != nil {
 		s.tasks = append(s.tasks, viewTask{o, s.results[n]})
@@ -148,7 +147,7 @@ func newSeqTask[F kernels.Float](s *Sequence, n *gorgonia.Node, o *op, e *exec[F
 	if e.out == nil {
 		e.allocate()
 	}
-	if !e.packed {
+	if !e.packed && len(e.shapes) > 0 {
 		s.results[n] = e.buffer(0)
 	}
 	t := &seqTask[F]{op: o, node: n, exe: e, in: make([]operand[F], o.args)}
@@ -215,38 +214,6 @@ func (t *seqTask[F]) load(in *boundInput) error {
 	return nil
 }
 
-// boundInput is an input of the graph as operand number at, and where its
-// elements lay when they were last looked up.
-type boundInput struct {
-	at      int
-	node    *gorgonia.Node
-	dense   *tensor.Dense // nil if they must be looked up in every run
-	address uintptr
-	size    uintptr
-}
-
-// remember keeps in mind where the elements of v lie. Scalars and tensors whose
-// elements are not in row-major order were copied, and are to be copied again.
-func (b *boundInput) remember(v gorgonia.Value) {
-	if b.dense = nil; !inPlace(v) {
-		return
-	}
-	b.dense = v.(*tensor.Dense)
-	b.address, b.size = b.dense.Uintptr(), b.dense.MemSize()
-}
-
-// lies says whether the elements of v are those that were last looked up.
-func (b *boundInput) lies(v gorgonia.Value) bool {
-	d, ok := v.(*tensor.Dense)
-	return ok && d == b.dense && inPlace(d) && d.Uintptr() == b.address && d.MemSize() == b.size
-}
-
-// inPlace says whether operandOf returns the memory of v itself.
-func inPlace(v gorgonia.Value) bool {
-	d, ok := v.(*tensor.Dense)
-	return ok && !d.IsScalar() && !d.RequiresIterator() && !d.DataOrder().IsColMajor()
-}
-
 // RunAll computes all nodes. After an error the results are undefined.
 func (s *Sequence) RunAll() error {
 	for _, t := range s.tasks {
@@ -263,9 +230,6 @@ func (s *Sequence) RunAll() error {
 		return nil
 	}
 	for n, v := range s.results {
-		if v == nil {
-			continue
-		}
 		if err := bindResult(n, v); err != nil {
 			return err
 		}

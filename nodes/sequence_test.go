@@ -182,6 +182,28 @@ func TestSequenceWritesWhereItIsTold(t *testing.T) {
 	}
 }
 
+func TestSequenceCopiesScalars(t *testing.T) {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(1, 2), gorgonia.WithName("x"))
+	loss := must(CrossEntropy(x, ids(g, "targets", 0)))
+	copies, err := Fork(loss, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := must(Add(copies[0], copies[1]))
+	s, err := NewSequence(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, top := range []float64{1, 5} {
+		bind(t, x, dense(tensor.Float64, []int{1, 2}, []float64{top, 0}))
+		runSequence(t, s)
+		l := floats(loss.Value())[0]
+		wantFloats(t, "the sum", y.Value(), 2*l)
+		wantFloats(t, "a copy", copies[1].Value(), l)
+	}
+}
+
 func TestSequenceCopiesInputs(t *testing.T) {
 	g := gorgonia.NewGraph()
 	a := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(1, 2), gorgonia.WithName("a"))
