@@ -69,8 +69,10 @@ func (m *Model) compile(cfg ProgramConfig, state *State) (*Program, error) {
 		return nil, err
 	}
 	if !cfg.Grad && !cfg.Symbolic {
-		p.machine, err = p.sequence()
-		return p, err
+		if p.machine, err = p.sequence(); err != nil {
+			return nil, err
+		}
+		return p, nil
 	}
 	prog, locs, err := gorgonia.Compile(p.graph)
 	if err != nil {
