@@ -52,7 +52,7 @@ func causalConv(batch int, silu bool, x, w, b, window *gorgonia.Node) (y, newWin
 	if err != nil {
 		return nil, nil, err
 	}
-	ps, err := parts(packed, 0)
+	ps, err := parts(packed)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -98,3 +98,29 @@ func ExampleSequence() {
 	// [0.6128 0.6128]
 	// [0.7317 0.7317]
 }
+
+// A chain of operations needs the memory of two: the one that is computed, and
+// the one that it reads.
+func ExampleShareMemory() {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewMatrix(g, tensor.Float32, gorgonia.WithShape(1000, 250), gorgonia.WithName("x"), gorgonia.WithInit(gorgonia.Zeroes()))
+	y := x
+	for range 20 {
+		var err error
+		if y, err = nodes.SiLU(y); err != nil {
+			log.Fatal(err)
+		}
+	}
+	memory, err := nodes.ShareMemory(g, y)
+	if err != nil {
+		log.Fatal(err)
+	}
+	vm := gorgonia.NewTapeMachine(g)
+	defer vm.Close()
+	if err := vm.RunAll(); err != nil {
+		log.Fatal(err)
+	}
+	shared, kept := memory.Bytes()
+	fmt.Println(shared, "bytes for 19 matrices,", kept, "for the last")
+	// Output: 2000000 bytes for 19 matrices, 1000000 for the last
+}

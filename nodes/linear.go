@@ -107,7 +107,7 @@ func (s linearSpec) apply(in gorgonia.Nodes) ([]*gorgonia.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parts(packed, 0)
+	return parts(packed)
 }
 
 func linearForward[F kernels.Float](s linearSpec) kernel[F] {

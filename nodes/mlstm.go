@@ -81,7 +81,7 @@ func MLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) (h 
 	if err != nil {
 		return nil, next, err
 	}
-	ps, err := parts(packed, 0)
+	ps, err := parts(packed)
 	if err != nil {
 		return nil, next, err
 	}
@@ -163,7 +163,7 @@ func mlstmDiff(form Form, s kernels.MLSTM, l layout, in gorgonia.Nodes, out, gra
 		return nil, err
 	}
 	some, has := present(grads)
-	results, err := parts(out, 0)
+	results, err := parts(out)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func MLSTMGates(q, k, v, wi, bi, wf, bf *gorgonia.Node) (i, f *gorgonia.Node, er
 	if err != nil {
 		return nil, nil, err
 	}
-	gates, err := parts(packed, 0)
+	gates, err := parts(packed)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,7 +16,7 @@ import (
 // Gorgonia knows all who read it; its element-wise operations may write over an
 // input that nobody reads after them.
 
-// layout is the shapes of the pieces of a packed vector.
+// layout is the shapes of the pieces of a packed result.
 type layout []tensor.Shape
 
 // packed completes the spec of an operation that returns the pieces l.
@@ -40,10 +40,10 @@ func part(packed *gorgonia.Node, k int) (*gorgonia.Node, error) {
 	}, packed)
 }
 
-// parts returns the pieces from k on.
-func parts(packed *gorgonia.Node, k int) (gorgonia.Nodes, error) {
+// parts returns all pieces of a packed node.
+func parts(packed *gorgonia.Node) (gorgonia.Nodes, error) {
 	var ns gorgonia.Nodes
-	for ; k < len(packed.Op().(*op).parts); k++ {
+	for k := range packed.Op().(*op).parts {
 		n, err := part(packed, k)
 		if err != nil {
 			return nil, err
@@ -145,5 +145,5 @@ func packedGrads(name, attrs string, l layout, run kernelPair, inputs ...*gorgon
 	if err != nil {
 		return nil, err
 	}
-	return parts(packed, 0)
+	return parts(packed)
 }

@@ -101,7 +101,7 @@ func slstmDiff(s kernels.SLSTM, l layout, in gorgonia.Nodes, out, grad *gorgonia
 		return nil, err
 	}
 	some, has := present(grads[:2])
-	results, err := parts(out, 0)
+	results, err := parts(out)
 	if err != nil {
 		return nil, err
 	}
