@@ -124,7 +124,7 @@ func Activate[F Float](a Activation, x, y []F) {
 		k.value(n, ptr(x, n), ptr(y, n))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		y[i] = F(a.At(float64(v)))
 	}
 }
@@ -136,7 +136,7 @@ func ActivateGrad[F Float](a Activation, x, dy, dx []F) {
 		k.grad(n, ptr(x, n), ptr(dy, n), ptr(dx, n))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		dx[i] = dy[i] * F(a.SlopeAt(float64(v)))
 	}
 }
@@ -148,7 +148,7 @@ func Gated[F Float](a Activation, g, u, y []F) {
 		k.gated(n, ptr(g, n), ptr(u, n), ptr(y, n))
 		return
 	}
-	for i, v := range g[:n] {
+	for i, v := range first(g, n) {
 		y[i] = F(a.At(float64(v))) * u[i]
 	}
 }
@@ -160,7 +160,7 @@ func GatedGrad[F Float](a Activation, g, u, dy, dg, du []F) {
 		k.gatedGrad(n, ptr(g, n), ptr(u, n), ptr(dy, n), ptr(dg, n), ptr(du, n))
 		return
 	}
-	for i, v := range g[:n] {
+	for i, v := range first(g, n) {
 		x := float64(v)
 		up := dy[i]
 		dg[i], du[i] = up*u[i]*F(a.SlopeAt(x)), up*F(a.At(x))
@@ -174,7 +174,7 @@ func SoftCap[F Float](cap F, x, y []F) {
 		best.softCap(n, ptr(x, n), ptr(y, n), float32(cap), 1/float32(cap))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		y[i] = cap * F(math.Tanh(float64(v/cap)))
 	}
 }
@@ -186,7 +186,7 @@ func SoftCapGrad[F Float](cap F, y, dy, dx []F) {
 		best.softCapGrad(n, ptr(y, n), ptr(dy, n), ptr(dx, n), 1/float32(cap))
 		return
 	}
-	for i, v := range y[:n] {
+	for i, v := range first(y, n) {
 		t := v / cap
 		dx[i] = dy[i] * (1 - t*t)
 	}

@@ -26,7 +26,7 @@ func AdamStep[F Float](k Adam, g, m, v, w []F) {
 	scale, l2, keep := F(k.Scale), F(k.L2), F(k.Keep)
 	beta1, fresh1, beta2, fresh2 := F(k.Beta1), F(k.Fresh1), F(k.Beta2), F(k.Fresh2)
 	rate, unbias, eps := F(k.Rate), F(k.Unbias), F(k.Eps)
-	g, m, v = g[:n], m[:n], v[:n] // so that the loop needs no bounds checks
+	g, m, v = first(g, n), first(m, n), first(v, n) // so that the loop needs no bounds checks
 	for i, wi := range w {
 		gi := scale*g[i] + l2*wi
 		mi := beta1*m[i] + fresh1*gi

@@ -16,8 +16,9 @@
 // Derivatives are sums that may cancel; their errors stay below 4e-7 of their
 // greatest value. Limits at ±∞ are the functions', and NaN gives NaN.
 //
-// Vectors that are written may be vectors that are read, but may not overlap them
-// otherwise. All vectors of a call have the length of the first; a shorter one is a
+// A vector that is written may be one that is read, but not overlap it otherwise;
+// in Conv4Weights, Quads, QuadsWeights, DecayGrad and the steps of the sLSTM all
+// vectors must be apart. All vectors of a call have one length; a shorter one is a
 // panic, since it is a mistake in the caller.
 package vec
 

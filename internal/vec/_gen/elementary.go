@@ -39,9 +39,10 @@ func activations() (ks []kernel) {
 			p, q := k.logistic(x)
 			return p, k.mul(p, q)
 		}},
-		{"logSigmoid", func(k *body, x value) value { return k.logSigmoid(x) }, func(k *body, x value) (y, s value) {
-			_, q := k.logistic(x)
-			return k.logSigmoid(x), q
+		{"logSigmoid", func(k *body, x value) value { return k.logSigmoid(x, k.expMinus(x)) }, func(k *body, x value) (y, s value) {
+			e := k.expMinus(x)
+			_, q := k.logisticOf(x, e)
+			return k.logSigmoid(x, e), q
 		}},
 		{"tanh", func(k *body, x value) value { return k.tanh(x) }, func(k *body, x value) (y, s value) {
 			y = k.tanh(x)

@@ -18,9 +18,14 @@ func (l lanes) exp(x value) value {
 	return l.scale2(q, n)
 }
 
+// expMinus is e^−|x|.
+func (l lanes) expMinus(x value) value { return l.exp(l.or(x, l.word(0x80000000))) }
+
 // logistic is σ(x) and σ(−x) = 1 − σ(x), both without cancellation.
-func (l lanes) logistic(x value) (p, q value) {
-	e := l.exp(l.or(x, l.word(0x80000000))) // e^−|x|
+func (l lanes) logistic(x value) (p, q value) { return l.logisticOf(x, l.expMinus(x)) }
+
+// logisticOf is logistic where e = e^−|x| is known.
+func (l lanes) logisticOf(x, e value) (p, q value) {
 	s := l.div(l.num(1), l.add(e, l.num(1)))
 	t := l.mul(e, s)
 	below := l.compare(less, x, l.num(0))
@@ -56,9 +61,8 @@ func (l lanes) tanh(x value) value {
 	return l.pick(l.compare(less, a, l.num(0.625)), small, large)
 }
 
-// log1pExp is log(1 + e^−|x|) = 2·artanh(e/(2+e)) with e = e^−|x|.
-func (l lanes) log1pExp(x value) value {
-	e := l.exp(l.or(x, l.word(0x80000000)))
+// log1p is log(1 + e) = 2·artanh(e/(2+e)) for 0 ≤ e ≤ 1.
+func (l lanes) log1p(e value) value {
 	s := l.div(e, l.add(e, l.num(2)))
 	u := l.mul(s, s)
 	p := l.horner(u, 0.3333320617675781, 0.2001088559627533, 0.13998931646347046, 0.14015640318393707)
@@ -66,8 +70,8 @@ func (l lanes) log1pExp(x value) value {
 	return l.fma(l.mul(p, u), s, s)
 }
 
-// logSigmoid is log σ(x) = min(x, 0) − log(1 + e^−|x|).
-func (l lanes) logSigmoid(x value) value { return l.sub(l.min(l.num(0), x), l.log1pExp(x)) }
+// logSigmoid is log σ(x) = min(x, 0) − log(1 + e^−|x|), given e = e^−|x|.
+func (l lanes) logSigmoid(x, e value) value { return l.sub(l.min(l.num(0), x), l.log1p(e)) }
 
 // normal is the distribution function Φ(x) and the density φ(x) of the normal
 // distribution. With a = |x|, Φ(−a) is e^(−a²/2) times a function that falls so

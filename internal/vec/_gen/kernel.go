@@ -124,7 +124,7 @@ func (k kernel) signature() string {
 func (k kernel) write(s set) {
 	TEXT(k.name+s.name, NOSPLIT, k.signature())
 	Pragma("noescape")
-	b := &body{lanes: lanes{s}, kernel: k, bases: map[string]reg.Register{}, params: map[string]value{}, results: map[string][]reg.VecVirtual{}}
+	b := &body{lanes: lanes{s, &held{free: s.spare}}, kernel: k, bases: map[string]reg.Register{}, params: map[string]value{}, results: map[string][]reg.VecVirtual{}}
 	n, at := Load(Param("elements"), GP64()), GP64()
 	b.at = at
 	XORQ(at, at)
@@ -141,15 +141,18 @@ func (k kernel) write(s set) {
 		}
 		VBROADCASTSS(addr.Addr, v)
 		b.params[p] = v
+		b.held.free--
 	}
 	for _, r := range strings.Fields(k.results) {
 		for range s.halves() {
-			b.results[r] = append(b.results[r], b.copy(b.word(b.folding().start)))
+			b.results[r] = append(b.results[r], b.copy(constant(b.folding().start)))
+			b.held.free--
 		}
 	}
 
-	SUBQ(Imm(step), n)
-	JL(LabelRef("tail"))
+	// What constants the body uses is known when it is written, so the code that
+	// loads them comes last, though it runs first.
+	JMP(LabelRef("begin"))
 	Label("whole")
 	b.turn(nil)
 	ADDQ(Imm(4*step), at)
@@ -163,6 +166,11 @@ func (k kernel) write(s set) {
 	b.finish()
 	VZEROUPPER()
 	RET()
+	Label("begin")
+	b.held.load()
+	SUBQ(Imm(step), n)
+	JGE(LabelRef("whole"))
+	JMP(LabelRef("tail"))
 }
 
 func (k *body) turn(t tail) {
@@ -177,15 +185,16 @@ func (k *body) turn(t tail) {
 
 // finish folds the lanes of the results: sixteen to eight, four, two and one.
 func (k *body) finish() {
-	narrow := lanes{sets[1]}
+	narrow := lanes{set: sets[1]}
 	f := k.folding()
 	for i, name := range strings.Fields(k.kernel.results) {
 		acc := k.results[name]
 		var eight value
 		if k.wide {
-			high := YMM()
-			VEXTRACTF64X4(Imm(1), acc[0], high)
-			eight = f.both(narrow, acc[0].AsY(), high)
+			// The copy gets one of the sixteen registers that AVX has.
+			low, high := k.copy(acc[0]), YMM()
+			VEXTRACTF64X4(Imm(1), low, high)
+			eight = f.both(narrow, low.AsY(), high)
 		} else {
 			eight = f.both(narrow, acc[0], acc[1])
 		}
