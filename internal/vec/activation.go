@@ -35,7 +35,7 @@ func (a Activation) At(x float64) float64 {
 	case SiLU:
 		return silu(x)
 	case GELU:
-		return vanish(x) * 0.5 * math.Erfc(-x/math.Sqrt2)
+		return finite(x) * 0.5 * math.Erfc(-x/math.Sqrt2)
 	case ReLU:
 		return math.Max(x, 0)
 	case ReLUSquared:
@@ -48,17 +48,12 @@ func (a Activation) At(x float64) float64 {
 	return seluScale * seluAlpha * math.Expm1(x)
 }
 
-// vanish bounds a factor from below where the other factor is zero, so that the
+// finite bounds a factor from below where the other factor is zero, so that the
 // product at −∞ is zero too.
-func vanish(x float64) float64 {
-	if x < -1000 {
-		return -1000
-	}
-	return x
-}
+func finite(x float64) float64 { return math.Max(-1000, x) }
 
 // silu is x·σ(x), with the limit 0 at −∞.
-func silu(x float64) float64 { return vanish(x) * Sigmoid.At(x) }
+func silu(x float64) float64 { return finite(x) * Sigmoid.At(x) }
 
 // SlopeAt is the derivative at x.
 func (a Activation) SlopeAt(x float64) float64 {
@@ -71,15 +66,19 @@ func (a Activation) SlopeAt(x float64) float64 {
 		t := math.Tanh(x)
 		return 1 - t*t
 	case SiLU:
-		q := Sigmoid.At(-x)
-		return Sigmoid.At(x) * (1 - vanish(-x)*q)
+		x = math.Min(finite(x), 1000)
+		return Sigmoid.At(x) * (1 + x*Sigmoid.At(-x))
 	case GELU:
-		return 0.5*math.Erfc(-x/math.Sqrt2) + vanish(x)*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
+		x = math.Min(finite(x), 1000)
+		return 0.5*math.Erfc(-x/math.Sqrt2) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
 	case ReLU:
 		if x > 0 {
 			return 1
 		}
-		return 0
+		if x <= 0 {
+			return 0
+		}
+		return x // NaN
 	case ReLUSquared:
 		return 2 * math.Max(x, 0)
 	}

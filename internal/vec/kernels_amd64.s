@@ -1998,20 +1998,20 @@ whole:
 	VSUBPS       Z4, Z15, Z23
 	VADDPS       Z15, Z4, Z4
 	VDIVPS       Z4, Z23, Z4
-	VPANDD       Z16, Z0, Z23
-	VPORD        Z23, Z4, Z4
 	VMULPS       Z0, Z0, Z23
-	VMOVUPS      Z17, Z24
+	VMOVUPS      Z16, Z24
+	VFMADD213PS  Z17, Z23, Z24
 	VFMADD213PS  Z18, Z23, Z24
 	VFMADD213PS  Z19, Z23, Z24
 	VFMADD213PS  Z20, Z23, Z24
-	VFMADD213PS  Z21, Z23, Z24
 	VMULPS       Z23, Z24, Z23
 	VMOVUPS      Z0, Z24
 	VFMADD231PS  Z0, Z23, Z24
-	VCMPPS       $0x11, Z22, Z2, K1
-	VMOVUPS      Z4, Z0
-	VMOVUPS      Z24, K1, Z0
+	VCMPPS       $0x11, Z21, Z2, K1
+	VMOVUPS      Z4, Z2
+	VMOVUPS      Z24, K1, Z2
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z2, Z0
 	VMOVUPS      Z0, (BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -2047,20 +2047,20 @@ tail:
 	VSUBPS       Z2, Z15, Z3
 	VADDPS       Z15, Z2, Z2
 	VDIVPS       Z2, Z3, Z2
-	VPANDD       Z16, Z0, Z3
-	VPORD        Z3, Z2, Z2
 	VMULPS       Z0, Z0, Z3
-	VMOVUPS      Z17, Z4
+	VMOVUPS      Z16, Z4
+	VFMADD213PS  Z17, Z3, Z4
 	VFMADD213PS  Z18, Z3, Z4
 	VFMADD213PS  Z19, Z3, Z4
 	VFMADD213PS  Z20, Z3, Z4
-	VFMADD213PS  Z21, Z3, Z4
 	VMULPS       Z3, Z4, Z3
 	VMOVUPS      Z0, Z4
 	VFMADD231PS  Z0, Z3, Z4
-	VCMPPS       $0x11, Z22, Z1, K2
-	VMOVUPS      Z2, Z0
-	VMOVUPS      Z4, K2, Z0
+	VCMPPS       $0x11, Z21, Z1, K2
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z4, K2, Z1
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (BX)(CX*1)
 
 done:
@@ -2081,13 +2081,13 @@ begin:
 	VMOVUPS const3e2aaa49<>+0(SB), Z13
 	VMOVUPS const3efffffe<>+0(SB), Z14
 	VMOVUPS const3f800000<>+0(SB), Z15
-	VMOVUPS const80000000<>+0(SB), Z16
-	VMOVUPS constbbb78d38<>+0(SB), Z17
-	VMOVUPS const3ca857a4<>+0(SB), Z18
-	VMOVUPS constbd5c02a6<>+0(SB), Z19
-	VMOVUPS const3e0882cc<>+0(SB), Z20
-	VMOVUPS constbeaaaa96<>+0(SB), Z21
-	VMOVUPS const3f200000<>+0(SB), Z22
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
 	SUBQ    $0x10, AX
 	JGE     whole
 	JMP     tail
@@ -2271,20 +2271,20 @@ whole:
 	VSUBPS       Z4, Z15, Z23
 	VADDPS       Z15, Z4, Z4
 	VDIVPS       Z4, Z23, Z4
-	VPANDD       Z16, Z0, Z23
-	VPORD        Z23, Z4, Z4
 	VMULPS       Z0, Z0, Z23
-	VMOVUPS      Z17, Z24
+	VMOVUPS      Z16, Z24
+	VFMADD213PS  Z17, Z23, Z24
 	VFMADD213PS  Z18, Z23, Z24
 	VFMADD213PS  Z19, Z23, Z24
 	VFMADD213PS  Z20, Z23, Z24
-	VFMADD213PS  Z21, Z23, Z24
 	VMULPS       Z23, Z24, Z23
 	VMOVUPS      Z0, Z24
 	VFMADD231PS  Z0, Z23, Z24
-	VCMPPS       $0x11, Z22, Z2, K1
-	VMOVUPS      Z4, Z0
-	VMOVUPS      Z24, K1, Z0
+	VCMPPS       $0x11, Z21, Z2, K1
+	VMOVUPS      Z4, Z2
+	VMOVUPS      Z24, K1, Z2
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z2, Z0
 	VMOVUPS      Z15, Z2
 	VFNMADD231PS Z0, Z0, Z2
 	VMOVUPS      (BX)(CX*1), Z0
@@ -2324,20 +2324,20 @@ tail:
 	VSUBPS       Z2, Z15, Z3
 	VADDPS       Z15, Z2, Z2
 	VDIVPS       Z2, Z3, Z2
-	VPANDD       Z16, Z0, Z3
-	VPORD        Z3, Z2, Z2
 	VMULPS       Z0, Z0, Z3
-	VMOVUPS      Z17, Z4
+	VMOVUPS      Z16, Z4
+	VFMADD213PS  Z17, Z3, Z4
 	VFMADD213PS  Z18, Z3, Z4
 	VFMADD213PS  Z19, Z3, Z4
 	VFMADD213PS  Z20, Z3, Z4
-	VFMADD213PS  Z21, Z3, Z4
 	VMULPS       Z3, Z4, Z3
 	VMOVUPS      Z0, Z4
 	VFMADD231PS  Z0, Z3, Z4
-	VCMPPS       $0x11, Z22, Z1, K2
-	VMOVUPS      Z2, Z0
-	VMOVUPS      Z4, K2, Z0
+	VCMPPS       $0x11, Z21, Z1, K2
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z4, K2, Z1
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z1, Z0
 	VMOVUPS      Z15, Z1
 	VFNMADD231PS Z0, Z0, Z1
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
@@ -2362,13 +2362,13 @@ begin:
 	VMOVUPS const3e2aaa49<>+0(SB), Z13
 	VMOVUPS const3efffffe<>+0(SB), Z14
 	VMOVUPS const3f800000<>+0(SB), Z15
-	VMOVUPS const80000000<>+0(SB), Z16
-	VMOVUPS constbbb78d38<>+0(SB), Z17
-	VMOVUPS const3ca857a4<>+0(SB), Z18
-	VMOVUPS constbd5c02a6<>+0(SB), Z19
-	VMOVUPS const3e0882cc<>+0(SB), Z20
-	VMOVUPS constbeaaaa96<>+0(SB), Z21
-	VMOVUPS const3f200000<>+0(SB), Z22
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
 	SUBQ    $0x10, AX
 	JGE     whole
 	JMP     tail
@@ -2408,20 +2408,20 @@ whole:
 	VSUBPS       Z4, Z15, Z23
 	VADDPS       Z15, Z4, Z4
 	VDIVPS       Z4, Z23, Z4
-	VPANDD       Z16, Z0, Z23
-	VPORD        Z23, Z4, Z4
 	VMULPS       Z0, Z0, Z23
-	VMOVUPS      Z17, Z24
+	VMOVUPS      Z16, Z24
+	VFMADD213PS  Z17, Z23, Z24
 	VFMADD213PS  Z18, Z23, Z24
 	VFMADD213PS  Z19, Z23, Z24
 	VFMADD213PS  Z20, Z23, Z24
-	VFMADD213PS  Z21, Z23, Z24
 	VMULPS       Z23, Z24, Z23
 	VMOVUPS      Z0, Z24
 	VFMADD231PS  Z0, Z23, Z24
-	VCMPPS       $0x11, Z22, Z2, K1
-	VMOVUPS      Z4, Z0
-	VMOVUPS      Z24, K1, Z0
+	VCMPPS       $0x11, Z21, Z2, K1
+	VMOVUPS      Z4, Z2
+	VMOVUPS      Z24, K1, Z2
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z2, Z0
 	VMOVUPS      (BX)(CX*1), Z2
 	VMULPS       Z2, Z0, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
@@ -2459,20 +2459,20 @@ tail:
 	VSUBPS       Z2, Z15, Z3
 	VADDPS       Z15, Z2, Z2
 	VDIVPS       Z2, Z3, Z2
-	VPANDD       Z16, Z0, Z3
-	VPORD        Z3, Z2, Z2
 	VMULPS       Z0, Z0, Z3
-	VMOVUPS      Z17, Z4
+	VMOVUPS      Z16, Z4
+	VFMADD213PS  Z17, Z3, Z4
 	VFMADD213PS  Z18, Z3, Z4
 	VFMADD213PS  Z19, Z3, Z4
 	VFMADD213PS  Z20, Z3, Z4
-	VFMADD213PS  Z21, Z3, Z4
 	VMULPS       Z3, Z4, Z3
 	VMOVUPS      Z0, Z4
 	VFMADD231PS  Z0, Z3, Z4
-	VCMPPS       $0x11, Z22, Z1, K2
-	VMOVUPS      Z2, Z0
-	VMOVUPS      Z4, K2, Z0
+	VCMPPS       $0x11, Z21, Z1, K2
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z4, K2, Z1
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z1, Z0
 	VMOVUPS.Z    (BX)(CX*1), K1, Z1
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
@@ -2495,13 +2495,13 @@ begin:
 	VMOVUPS const3e2aaa49<>+0(SB), Z13
 	VMOVUPS const3efffffe<>+0(SB), Z14
 	VMOVUPS const3f800000<>+0(SB), Z15
-	VMOVUPS const80000000<>+0(SB), Z16
-	VMOVUPS constbbb78d38<>+0(SB), Z17
-	VMOVUPS const3ca857a4<>+0(SB), Z18
-	VMOVUPS constbd5c02a6<>+0(SB), Z19
-	VMOVUPS const3e0882cc<>+0(SB), Z20
-	VMOVUPS constbeaaaa96<>+0(SB), Z21
-	VMOVUPS const3f200000<>+0(SB), Z22
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
 	SUBQ    $0x10, AX
 	JGE     whole
 	JMP     tail
@@ -2543,20 +2543,20 @@ whole:
 	VSUBPS       Z4, Z15, Z23
 	VADDPS       Z15, Z4, Z4
 	VDIVPS       Z4, Z23, Z4
-	VPANDD       Z16, Z0, Z23
-	VPORD        Z23, Z4, Z4
 	VMULPS       Z0, Z0, Z23
-	VMOVUPS      Z17, Z24
+	VMOVUPS      Z16, Z24
+	VFMADD213PS  Z17, Z23, Z24
 	VFMADD213PS  Z18, Z23, Z24
 	VFMADD213PS  Z19, Z23, Z24
 	VFMADD213PS  Z20, Z23, Z24
-	VFMADD213PS  Z21, Z23, Z24
 	VMULPS       Z23, Z24, Z23
 	VMOVUPS      Z0, Z24
 	VFMADD231PS  Z0, Z23, Z24
-	VCMPPS       $0x11, Z22, Z2, K1
-	VMOVUPS      Z4, Z0
-	VMOVUPS      Z24, K1, Z0
+	VCMPPS       $0x11, Z21, Z2, K1
+	VMOVUPS      Z4, Z2
+	VMOVUPS      Z24, K1, Z2
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z2, Z0
 	VMOVUPS      Z15, Z2
 	VFNMADD231PS Z0, Z0, Z2
 	VMOVUPS      (SI)(CX*1), Z4
@@ -2600,20 +2600,20 @@ tail:
 	VSUBPS       Z2, Z15, Z3
 	VADDPS       Z15, Z2, Z2
 	VDIVPS       Z2, Z3, Z2
-	VPANDD       Z16, Z0, Z3
-	VPORD        Z3, Z2, Z2
 	VMULPS       Z0, Z0, Z3
-	VMOVUPS      Z17, Z4
+	VMOVUPS      Z16, Z4
+	VFMADD213PS  Z17, Z3, Z4
 	VFMADD213PS  Z18, Z3, Z4
 	VFMADD213PS  Z19, Z3, Z4
 	VFMADD213PS  Z20, Z3, Z4
-	VFMADD213PS  Z21, Z3, Z4
 	VMULPS       Z3, Z4, Z3
 	VMOVUPS      Z0, Z4
 	VFMADD231PS  Z0, Z3, Z4
-	VCMPPS       $0x11, Z22, Z1, K2
-	VMOVUPS      Z2, Z0
-	VMOVUPS      Z4, K2, Z0
+	VCMPPS       $0x11, Z21, Z1, K2
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z4, K2, Z1
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z1, Z0
 	VMOVUPS      Z15, Z1
 	VFNMADD231PS Z0, Z0, Z1
 	VMOVUPS.Z    (SI)(CX*1), K1, Z2
@@ -2642,13 +2642,13 @@ begin:
 	VMOVUPS const3e2aaa49<>+0(SB), Z13
 	VMOVUPS const3efffffe<>+0(SB), Z14
 	VMOVUPS const3f800000<>+0(SB), Z15
-	VMOVUPS const80000000<>+0(SB), Z16
-	VMOVUPS constbbb78d38<>+0(SB), Z17
-	VMOVUPS const3ca857a4<>+0(SB), Z18
-	VMOVUPS constbd5c02a6<>+0(SB), Z19
-	VMOVUPS const3e0882cc<>+0(SB), Z20
-	VMOVUPS constbeaaaa96<>+0(SB), Z21
-	VMOVUPS const3f200000<>+0(SB), Z22
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
 	SUBQ    $0x10, AX
 	JGE     whole
 	JMP     tail
@@ -4140,20 +4140,20 @@ whole:
 	VSUBPS       Z24, Z15, Z25
 	VADDPS       Z15, Z24, Z24
 	VDIVPS       Z24, Z25, Z24
-	VPANDD       Z16, Z2, Z25
-	VPORD        Z25, Z24, Z24
 	VMULPS       Z2, Z2, Z25
-	VMOVUPS      Z17, Z26
+	VMOVUPS      Z16, Z26
+	VFMADD213PS  Z17, Z25, Z26
 	VFMADD213PS  Z18, Z25, Z26
 	VFMADD213PS  Z19, Z25, Z26
 	VFMADD213PS  Z20, Z25, Z26
-	VFMADD213PS  Z21, Z25, Z26
 	VMULPS       Z25, Z26, Z25
 	VMOVUPS      Z2, Z26
 	VFMADD231PS  Z2, Z25, Z26
-	VCMPPS       $0x11, Z22, Z23, K1
-	VMOVUPS      Z24, Z2
-	VMOVUPS      Z26, K1, Z2
+	VCMPPS       $0x11, Z21, Z23, K1
+	VMOVUPS      Z24, Z23
+	VMOVUPS      Z26, K1, Z23
+	VPANDD       Z22, Z2, Z2
+	VPORD        Z2, Z23, Z2
 	VMULPS       Z2, Z0, Z2
 	VMOVUPS      Z2, (BX)(CX*1)
 	ADDQ         $0x40, CX
@@ -4191,20 +4191,20 @@ tail:
 	VSUBPS       Z3, Z15, Z4
 	VADDPS       Z15, Z3, Z3
 	VDIVPS       Z3, Z4, Z3
-	VPANDD       Z16, Z1, Z4
-	VPORD        Z4, Z3, Z3
 	VMULPS       Z1, Z1, Z4
-	VMOVUPS      Z17, Z5
+	VMOVUPS      Z16, Z5
+	VFMADD213PS  Z17, Z4, Z5
 	VFMADD213PS  Z18, Z4, Z5
 	VFMADD213PS  Z19, Z4, Z5
 	VFMADD213PS  Z20, Z4, Z5
-	VFMADD213PS  Z21, Z4, Z5
 	VMULPS       Z4, Z5, Z4
 	VMOVUPS      Z1, Z5
 	VFMADD231PS  Z1, Z4, Z5
-	VCMPPS       $0x11, Z22, Z2, K2
-	VMOVUPS      Z3, Z1
-	VMOVUPS      Z5, K2, Z1
+	VCMPPS       $0x11, Z21, Z2, K2
+	VMOVUPS      Z3, Z2
+	VMOVUPS      Z5, K2, Z2
+	VPANDD       Z22, Z1, Z1
+	VPORD        Z1, Z2, Z1
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (BX)(CX*1)
 
@@ -4226,13 +4226,13 @@ begin:
 	VMOVUPS const3e2aaa49<>+0(SB), Z13
 	VMOVUPS const3efffffe<>+0(SB), Z14
 	VMOVUPS const3f800000<>+0(SB), Z15
-	VMOVUPS const80000000<>+0(SB), Z16
-	VMOVUPS constbbb78d38<>+0(SB), Z17
-	VMOVUPS const3ca857a4<>+0(SB), Z18
-	VMOVUPS constbd5c02a6<>+0(SB), Z19
-	VMOVUPS const3e0882cc<>+0(SB), Z20
-	VMOVUPS constbeaaaa96<>+0(SB), Z21
-	VMOVUPS const3f200000<>+0(SB), Z22
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
 	SUBQ    $0x10, AX
 	JGE     whole
 	JMP     tail
@@ -6094,8 +6094,6 @@ whole:
 	VSUBPS       Z5, Z18, Z28
 	VADDPS       Z18, Z5, Z5
 	VDIVPS       Z5, Z28, Z5
-	VPANDD       Z7, Z2, Z28
-	VPORD        Z28, Z5, Z5
 	VMULPS       Z2, Z2, Z28
 	VMOVUPS      Z26, Z29
 	VFMADD213PS  Z27, Z28, Z29
@@ -6106,8 +6104,10 @@ whole:
 	VMOVUPS      Z2, Z29
 	VFMADD231PS  Z2, Z28, Z29
 	VCMPPS       $0x11, const3f200000<>+0(SB), Z4, K1
-	VMOVUPS      Z5, Z2
-	VMOVUPS      Z29, K1, Z2
+	VMOVUPS      Z5, Z4
+	VMOVUPS      Z29, K1, Z4
+	VPANDD       Z7, Z2, Z2
+	VPORD        Z2, Z4, Z2
 	MOVQ         tz+152(FP), DX
 	VMOVUPS      Z2, (DX)(CX*1)
 	MOVQ         c+104(FP), DX
@@ -6375,8 +6375,6 @@ tail:
 	VSUBPS       Z5, Z18, Z19
 	VADDPS       Z18, Z5, Z5
 	VDIVPS       Z5, Z19, Z5
-	VPANDD       Z7, Z2, Z19
-	VPORD        Z19, Z5, Z5
 	VMULPS       Z2, Z2, Z19
 	VMOVUPS      Z26, Z20
 	VFMADD213PS  Z27, Z19, Z20
@@ -6387,8 +6385,10 @@ tail:
 	VMOVUPS      Z2, Z20
 	VFMADD231PS  Z2, Z19, Z20
 	VCMPPS       $0x11, const3f200000<>+0(SB), Z4, K2
-	VMOVUPS      Z5, Z2
-	VMOVUPS      Z20, K2, Z2
+	VMOVUPS      Z5, Z4
+	VMOVUPS      Z20, K2, Z4
+	VPANDD       Z7, Z2, Z2
+	VPORD        Z2, Z4, Z2
 	MOVQ         tz+152(FP), AX
 	VMOVUPS      Z2, K1, (AX)(CX*1)
 	MOVQ         c+104(FP), AX
@@ -9783,8 +9783,6 @@ whole:
 	VSUBPS       Y4, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VDIVPS       Y4, Y7, Y4
-	VANDPS       const80000000<>+0(SB), Y0, Y7
-	VORPS        Y7, Y4, Y4
 	VMULPS       Y0, Y0, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -9794,8 +9792,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y0, Y8
 	VFMADD231PS  Y0, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y8, Y4, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      Y0, (BX)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
 	VANDPS       Y1, Y0, Y2
@@ -9830,8 +9830,6 @@ whole:
 	VSUBPS       Y4, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VDIVPS       Y4, Y7, Y4
-	VANDPS       const80000000<>+0(SB), Y0, Y7
-	VORPS        Y7, Y4, Y4
 	VMULPS       Y0, Y0, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -9841,8 +9839,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y0, Y8
 	VFMADD231PS  Y0, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y8, Y4, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      Y0, 32(BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -9908,8 +9908,6 @@ tail:
 	VSUBPS       Y8, Y9, Y9
 	VADDPS       const3f800000<>+0(SB), Y8, Y8
 	VDIVPS       Y8, Y9, Y8
-	VANDPS       const80000000<>+0(SB), Y4, Y9
-	VORPS        Y9, Y8, Y8
 	VMULPS       Y4, Y4, Y9
 	VMOVUPS      constbbb78d38<>+0(SB), Y10
 	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
@@ -9919,8 +9917,10 @@ tail:
 	VMULPS       Y9, Y10, Y9
 	VMOVUPS      Y4, Y10
 	VFMADD231PS  Y4, Y9, Y10
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y4
-	VBLENDVPS    Y4, Y10, Y8, Y4
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y4, Y4
+	VORPS        Y4, Y7, Y4
 	VMASKMOVPS   Y4, Y0, (BX)(CX*1)
 	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
 	VANDPS       Y1, Y0, Y1
@@ -9955,8 +9955,6 @@ tail:
 	VSUBPS       Y3, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y4, Y3
-	VANDPS       const80000000<>+0(SB), Y0, Y4
-	VORPS        Y4, Y3, Y3
 	VMULPS       Y0, Y0, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y5
 	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
@@ -9966,8 +9964,10 @@ tail:
 	VMULPS       Y4, Y5, Y4
 	VMOVUPS      Y0, Y5
 	VFMADD231PS  Y0, Y4, Y5
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y5, Y3, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y5, Y3, Y1
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
 	VMASKMOVPS   Y0, Y2, 32(BX)(CX*1)
 
 done:
@@ -10027,8 +10027,6 @@ whole:
 	VSUBPS       Y4, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VDIVPS       Y4, Y7, Y4
-	VANDPS       const80000000<>+0(SB), Y0, Y7
-	VORPS        Y7, Y4, Y4
 	VMULPS       Y0, Y0, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -10038,8 +10036,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y0, Y8
 	VFMADD231PS  Y0, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y8, Y4, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      const3f800000<>+0(SB), Y2
 	VFNMADD231PS Y0, Y0, Y2
 	VMOVUPS      (BX)(CX*1), Y0
@@ -10078,8 +10078,6 @@ whole:
 	VSUBPS       Y4, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VDIVPS       Y4, Y7, Y4
-	VANDPS       const80000000<>+0(SB), Y0, Y7
-	VORPS        Y7, Y4, Y4
 	VMULPS       Y0, Y0, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -10089,8 +10087,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y0, Y8
 	VFMADD231PS  Y0, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y8, Y4, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      const3f800000<>+0(SB), Y2
 	VFNMADD231PS Y0, Y0, Y2
 	VMOVUPS      32(BX)(CX*1), Y0
@@ -10160,8 +10160,6 @@ tail:
 	VSUBPS       Y8, Y9, Y9
 	VADDPS       const3f800000<>+0(SB), Y8, Y8
 	VDIVPS       Y8, Y9, Y8
-	VANDPS       const80000000<>+0(SB), Y4, Y9
-	VORPS        Y9, Y8, Y8
 	VMULPS       Y4, Y4, Y9
 	VMOVUPS      constbbb78d38<>+0(SB), Y10
 	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
@@ -10171,8 +10169,10 @@ tail:
 	VMULPS       Y9, Y10, Y9
 	VMOVUPS      Y4, Y10
 	VFMADD231PS  Y4, Y9, Y10
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y4
-	VBLENDVPS    Y4, Y10, Y8, Y4
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y4, Y4
+	VORPS        Y4, Y7, Y4
 	VMOVUPS      const3f800000<>+0(SB), Y7
 	VFNMADD231PS Y4, Y4, Y7
 	VMASKMOVPS   (BX)(CX*1), Y0, Y4
@@ -10211,8 +10211,6 @@ tail:
 	VSUBPS       Y3, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y4, Y3
-	VANDPS       const80000000<>+0(SB), Y0, Y4
-	VORPS        Y4, Y3, Y3
 	VMULPS       Y0, Y0, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y5
 	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
@@ -10222,8 +10220,10 @@ tail:
 	VMULPS       Y4, Y5, Y4
 	VMOVUPS      Y0, Y5
 	VFMADD231PS  Y0, Y4, Y5
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y5, Y3, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y5, Y3, Y1
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
 	VMOVUPS      const3f800000<>+0(SB), Y1
 	VFNMADD231PS Y0, Y0, Y1
 	VMASKMOVPS   32(BX)(CX*1), Y2, Y0
@@ -10287,8 +10287,6 @@ whole:
 	VSUBPS       Y4, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VDIVPS       Y4, Y7, Y4
-	VANDPS       const80000000<>+0(SB), Y0, Y7
-	VORPS        Y7, Y4, Y4
 	VMULPS       Y0, Y0, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -10298,8 +10296,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y0, Y8
 	VFMADD231PS  Y0, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y8, Y4, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      (BX)(CX*1), Y2
 	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, (SI)(CX*1)
@@ -10336,8 +10336,6 @@ whole:
 	VSUBPS       Y4, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VDIVPS       Y4, Y7, Y4
-	VANDPS       const80000000<>+0(SB), Y0, Y7
-	VORPS        Y7, Y4, Y4
 	VMULPS       Y0, Y0, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -10347,8 +10345,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y0, Y8
 	VFMADD231PS  Y0, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y8, Y4, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      32(BX)(CX*1), Y2
 	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, 32(SI)(CX*1)
@@ -10416,8 +10416,6 @@ tail:
 	VSUBPS       Y8, Y9, Y9
 	VADDPS       const3f800000<>+0(SB), Y8, Y8
 	VDIVPS       Y8, Y9, Y8
-	VANDPS       const80000000<>+0(SB), Y4, Y9
-	VORPS        Y9, Y8, Y8
 	VMULPS       Y4, Y4, Y9
 	VMOVUPS      constbbb78d38<>+0(SB), Y10
 	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
@@ -10427,8 +10425,10 @@ tail:
 	VMULPS       Y9, Y10, Y9
 	VMOVUPS      Y4, Y10
 	VFMADD231PS  Y4, Y9, Y10
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y4
-	VBLENDVPS    Y4, Y10, Y8, Y4
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y4, Y4
+	VORPS        Y4, Y7, Y4
 	VMASKMOVPS   (BX)(CX*1), Y0, Y7
 	VMULPS       Y7, Y4, Y4
 	VMASKMOVPS   Y4, Y0, (SI)(CX*1)
@@ -10465,8 +10465,6 @@ tail:
 	VSUBPS       Y3, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y4, Y3
-	VANDPS       const80000000<>+0(SB), Y0, Y4
-	VORPS        Y4, Y3, Y3
 	VMULPS       Y0, Y0, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y5
 	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
@@ -10476,8 +10474,10 @@ tail:
 	VMULPS       Y4, Y5, Y4
 	VMOVUPS      Y0, Y5
 	VFMADD231PS  Y0, Y4, Y5
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y5, Y3, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y5, Y3, Y1
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
 	VMASKMOVPS   32(BX)(CX*1), Y2, Y1
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
@@ -10541,8 +10541,6 @@ whole:
 	VSUBPS       Y4, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VDIVPS       Y4, Y7, Y4
-	VANDPS       const80000000<>+0(SB), Y0, Y7
-	VORPS        Y7, Y4, Y4
 	VMULPS       Y0, Y0, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -10552,8 +10550,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y0, Y8
 	VFMADD231PS  Y0, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y8, Y4, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      const3f800000<>+0(SB), Y2
 	VFNMADD231PS Y0, Y0, Y2
 	VMOVUPS      (SI)(CX*1), Y4
@@ -10596,8 +10596,6 @@ whole:
 	VSUBPS       Y4, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VDIVPS       Y4, Y7, Y4
-	VANDPS       const80000000<>+0(SB), Y0, Y7
-	VORPS        Y7, Y4, Y4
 	VMULPS       Y0, Y0, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -10607,8 +10605,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y0, Y8
 	VFMADD231PS  Y0, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y8, Y4, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      const3f800000<>+0(SB), Y2
 	VFNMADD231PS Y0, Y0, Y2
 	VMOVUPS      32(SI)(CX*1), Y4
@@ -10682,8 +10682,6 @@ tail:
 	VSUBPS       Y8, Y9, Y9
 	VADDPS       const3f800000<>+0(SB), Y8, Y8
 	VDIVPS       Y8, Y9, Y8
-	VANDPS       const80000000<>+0(SB), Y4, Y9
-	VORPS        Y9, Y8, Y8
 	VMULPS       Y4, Y4, Y9
 	VMOVUPS      constbbb78d38<>+0(SB), Y10
 	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
@@ -10693,8 +10691,10 @@ tail:
 	VMULPS       Y9, Y10, Y9
 	VMOVUPS      Y4, Y10
 	VFMADD231PS  Y4, Y9, Y10
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y4
-	VBLENDVPS    Y4, Y10, Y8, Y4
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y4, Y4
+	VORPS        Y4, Y7, Y4
 	VMOVUPS      const3f800000<>+0(SB), Y7
 	VFNMADD231PS Y4, Y4, Y7
 	VMASKMOVPS   (SI)(CX*1), Y0, Y8
@@ -10737,8 +10737,6 @@ tail:
 	VSUBPS       Y3, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y4, Y3
-	VANDPS       const80000000<>+0(SB), Y0, Y4
-	VORPS        Y4, Y3, Y3
 	VMULPS       Y0, Y0, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y5
 	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
@@ -10748,8 +10746,10 @@ tail:
 	VMULPS       Y4, Y5, Y4
 	VMOVUPS      Y0, Y5
 	VFMADD231PS  Y0, Y4, Y5
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y5, Y3, Y0
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y5, Y3, Y1
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
 	VMOVUPS      const3f800000<>+0(SB), Y1
 	VFNMADD231PS Y0, Y0, Y1
 	VMASKMOVPS   32(SI)(CX*1), Y2, Y3
@@ -13087,8 +13087,6 @@ whole:
 	VSUBPS       Y6, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y6, Y6
 	VDIVPS       Y6, Y7, Y6
-	VANDPS       const80000000<>+0(SB), Y2, Y7
-	VORPS        Y7, Y6, Y6
 	VMULPS       Y2, Y2, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -13098,8 +13096,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y2, Y8
 	VFMADD231PS  Y2, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y2
-	VBLENDVPS    Y2, Y8, Y6, Y2
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y5, Y8, Y6, Y5
+	VANDPS       const80000000<>+0(SB), Y2, Y2
+	VORPS        Y2, Y5, Y2
 	VMULPS       Y2, Y0, Y2
 	VMOVUPS      Y2, (BX)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y2
@@ -13138,8 +13138,6 @@ whole:
 	VSUBPS       Y6, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y6, Y6
 	VDIVPS       Y6, Y7, Y6
-	VANDPS       const80000000<>+0(SB), Y2, Y7
-	VORPS        Y7, Y6, Y6
 	VMULPS       Y2, Y2, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
@@ -13149,8 +13147,10 @@ whole:
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y2, Y8
 	VFMADD231PS  Y2, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y2
-	VBLENDVPS    Y2, Y8, Y6, Y2
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y5, Y8, Y6, Y5
+	VANDPS       const80000000<>+0(SB), Y2, Y2
+	VORPS        Y2, Y5, Y2
 	VMULPS       Y2, Y0, Y2
 	VMOVUPS      Y2, 32(BX)(CX*1)
 	ADDQ         $0x40, CX
@@ -13220,8 +13220,6 @@ tail:
 	VSUBPS       Y8, Y9, Y9
 	VADDPS       const3f800000<>+0(SB), Y8, Y8
 	VDIVPS       Y8, Y9, Y8
-	VANDPS       const80000000<>+0(SB), Y6, Y9
-	VORPS        Y9, Y8, Y8
 	VMULPS       Y6, Y6, Y9
 	VMOVUPS      constbbb78d38<>+0(SB), Y10
 	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
@@ -13231,8 +13229,10 @@ tail:
 	VMULPS       Y9, Y10, Y9
 	VMOVUPS      Y6, Y10
 	VFMADD231PS  Y6, Y9, Y10
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y6
-	VBLENDVPS    Y6, Y10, Y8, Y6
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y6, Y6
+	VORPS        Y6, Y7, Y6
 	VMULPS       Y6, Y0, Y6
 	VMASKMOVPS   Y6, Y2, (BX)(CX*1)
 	VMASKMOVPS   32(DX)(CX*1), Y5, Y2
@@ -13271,8 +13271,6 @@ tail:
 	VSUBPS       Y3, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y4, Y3
-	VANDPS       const80000000<>+0(SB), Y1, Y4
-	VORPS        Y4, Y3, Y3
 	VMULPS       Y1, Y1, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y6
 	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y6
@@ -13282,8 +13280,10 @@ tail:
 	VMULPS       Y4, Y6, Y4
 	VMOVUPS      Y1, Y6
 	VFMADD231PS  Y1, Y4, Y6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y1
-	VBLENDVPS    Y1, Y6, Y3, Y1
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y6, Y3, Y2
+	VANDPS       const80000000<>+0(SB), Y1, Y1
+	VORPS        Y1, Y2, Y1
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y5, 32(BX)(CX*1)
 
@@ -16661,8 +16661,6 @@ whole:
 	VSUBPS       Y5, Y10, Y10
 	VADDPS       const3f800000<>+0(SB), Y5, Y5
 	VDIVPS       Y5, Y10, Y5
-	VANDPS       Y7, Y2, Y10
-	VORPS        Y10, Y5, Y5
 	VMULPS       Y2, Y2, Y10
 	VMOVUPS      constbbb78d38<>+0(SB), Y11
 	VFMADD213PS  const3ca857a4<>+0(SB), Y10, Y11
@@ -16672,8 +16670,10 @@ whole:
 	VMULPS       Y10, Y11, Y10
 	VMOVUPS      Y2, Y11
 	VFMADD231PS  Y2, Y10, Y11
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y4, Y2
-	VBLENDVPS    Y2, Y11, Y5, Y2
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y4, Y11, Y5, Y4
+	VANDPS       Y7, Y2, Y2
+	VORPS        Y2, Y4, Y2
 	MOVQ         tz+152(FP), DX
 	VMOVUPS      Y2, (DX)(CX*1)
 	MOVQ         c+104(FP), DX
@@ -16967,8 +16967,6 @@ whole:
 	VSUBPS       Y5, Y10, Y10
 	VADDPS       const3f800000<>+0(SB), Y5, Y5
 	VDIVPS       Y5, Y10, Y5
-	VANDPS       Y7, Y2, Y10
-	VORPS        Y10, Y5, Y5
 	VMULPS       Y2, Y2, Y10
 	VMOVUPS      constbbb78d38<>+0(SB), Y11
 	VFMADD213PS  const3ca857a4<>+0(SB), Y10, Y11
@@ -16978,8 +16976,10 @@ whole:
 	VMULPS       Y10, Y11, Y10
 	VMOVUPS      Y2, Y11
 	VFMADD231PS  Y2, Y10, Y11
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y4, Y2
-	VBLENDVPS    Y2, Y11, Y5, Y2
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y4, Y11, Y5, Y4
+	VANDPS       Y7, Y2, Y2
+	VORPS        Y2, Y4, Y2
 	MOVQ         tz+152(FP), DX
 	VMOVUPS      Y2, 32(DX)(CX*1)
 	MOVQ         c+104(FP), DX
@@ -17304,8 +17304,6 @@ tail:
 	VSUBPS       Y11, Y12, Y12
 	VADDPS       const3f800000<>+0(SB), Y11, Y11
 	VDIVPS       Y11, Y12, Y11
-	VANDPS       Y7, Y4, Y12
-	VORPS        Y12, Y11, Y11
 	VMULPS       Y4, Y4, Y12
 	VMOVUPS      constbbb78d38<>+0(SB), Y13
 	VFMADD213PS  const3ca857a4<>+0(SB), Y12, Y13
@@ -17315,8 +17313,10 @@ tail:
 	VMULPS       Y12, Y13, Y12
 	VMOVUPS      Y4, Y13
 	VFMADD231PS  Y4, Y12, Y13
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y10, Y4
-	VBLENDVPS    Y4, Y13, Y11, Y4
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y10, Y10
+	VBLENDVPS    Y10, Y13, Y11, Y10
+	VANDPS       Y7, Y4, Y4
+	VORPS        Y4, Y10, Y4
 	MOVQ         tz+152(FP), AX
 	VMASKMOVPS   Y4, Y0, (AX)(CX*1)
 	MOVQ         c+104(FP), AX
@@ -17610,8 +17610,6 @@ tail:
 	VSUBPS       Y10, Y11, Y11
 	VADDPS       const3f800000<>+0(SB), Y10, Y10
 	VDIVPS       Y10, Y11, Y10
-	VANDPS       Y7, Y3, Y11
-	VORPS        Y11, Y10, Y10
 	VMULPS       Y3, Y3, Y11
 	VMOVUPS      constbbb78d38<>+0(SB), Y12
 	VFMADD213PS  const3ca857a4<>+0(SB), Y11, Y12
@@ -17621,8 +17619,10 @@ tail:
 	VMULPS       Y11, Y12, Y11
 	VMOVUPS      Y3, Y12
 	VFMADD231PS  Y3, Y11, Y12
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y3
-	VBLENDVPS    Y3, Y12, Y10, Y3
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y5, Y12, Y10, Y5
+	VANDPS       Y7, Y3, Y3
+	VORPS        Y3, Y5, Y3
 	MOVQ         tz+152(FP), AX
 	VMASKMOVPS   Y3, Y1, 32(AX)(CX*1)
 	MOVQ         c+104(FP), AX

@@ -54,11 +54,11 @@ func (l lanes) tanh(x value) value {
 	a := l.abs(x)
 	e := l.exp(l.mul(a, l.num(-2)))
 	large := l.div(l.sub(l.num(1), e), l.add(e, l.num(1)))
-	large = l.or(large, l.and(x, l.word(0x80000000)))
 	u := l.mul(x, x)
 	p := l.horner(u, -0.33333271741867065, 0.1333114504814148, -0.05371346324682236, 0.020549602806568146, -0.005601551383733749)
 	small := l.fma(l.mul(p, u), x, x)
-	return l.pick(l.compare(less, a, l.num(0.625)), small, large)
+	y := l.pick(l.compare(less, a, l.num(0.625)), small, large)
+	return l.or(y, l.and(x, l.word(0x80000000))) // of −0 too
 }
 
 // log1p is log(1 + e) = 2·artanh(e/(2+e)) for 0 ≤ e ≤ 1.
