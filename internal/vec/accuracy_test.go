@@ -77,7 +77,7 @@ func TestErrorBounds(t *testing.T) {
 		}
 	}
 	r := rand.New(rand.NewPCG(5, 6))
-	for range 400000 {
+	for range 200000 {
 		xs = append(xs, 220*(r.Float32()-0.5))
 	}
 	exact, got := make([]float64, len(xs)), make([]float32, len(xs))

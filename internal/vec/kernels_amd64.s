@@ -5918,20 +5918,28 @@ whole:
 	VCMPPS       $0x00, Z2, Z2, K1
 	VMOVAPS.Z    Z2, K1, Z2
 	VADDPS       Z2, Z0, Z0
+	VADDPS       Z0, Z1, Z2
+	VSUBPS       Z1, Z2, Z3
+	VSUBPS       Z3, Z2, Z4
+	VSUBPS       Z4, Z1, Z1
+	VSUBPS       Z3, Z0, Z0
+	VADDPS       Z0, Z1, Z0
+	VCMPPS       $0x00, Z0, Z0, K1
+	VMOVAPS.Z    Z0, K1, Z0
 	MOVQ         pf+16(FP), DX
-	VMOVUPS      (DX)(CX*1), Z2
+	VMOVUPS      (DX)(CX*1), Z1
 	MOVQ         xf+48(FP), DX
 	VMOVUPS      (DX)(CX*1), Z3
 	MOVQ         bf+80(FP), DX
 	VMOVUPS      (DX)(CX*1), Z4
-	VADDPS       Z3, Z2, Z5
-	VSUBPS       Z2, Z5, Z28
+	VADDPS       Z3, Z1, Z5
+	VSUBPS       Z1, Z5, Z28
 	VSUBPS       Z28, Z5, Z29
-	VSUBPS       Z29, Z2, Z2
+	VSUBPS       Z29, Z1, Z1
 	VSUBPS       Z28, Z3, Z3
-	VADDPS       Z3, Z2, Z2
-	VCMPPS       $0x00, Z2, Z2, K1
-	VMOVAPS.Z    Z2, K1, Z2
+	VADDPS       Z3, Z1, Z1
+	VCMPPS       $0x00, Z1, Z1, K1
+	VMOVAPS.Z    Z1, K1, Z1
 	VADDPS       Z4, Z5, Z3
 	VSUBPS       Z5, Z3, Z28
 	VSUBPS       Z28, Z3, Z29
@@ -5940,43 +5948,51 @@ whole:
 	VADDPS       Z4, Z5, Z4
 	VCMPPS       $0x00, Z4, Z4, K1
 	VMOVAPS.Z    Z4, K1, Z4
-	VADDPS       Z4, Z2, Z2
+	VADDPS       Z4, Z1, Z1
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z3, Z4, Z5
+	VSUBPS       Z5, Z4, Z28
+	VSUBPS       Z28, Z3, Z3
+	VSUBPS       Z5, Z1, Z1
+	VADDPS       Z1, Z3, Z1
+	VCMPPS       $0x00, Z1, Z1, K1
+	VMOVAPS.Z    Z1, K1, Z1
 	MOVQ         m+120(FP), DX
-	VMOVUPS      (DX)(CX*1), Z4
-	VCMPPS       $0x11, Z3, Z6, K1
-	VMINPS       Z3, Z6, Z5
-	VADDPS       Z4, Z5, Z28
+	VMOVUPS      (DX)(CX*1), Z3
+	VCMPPS       $0x11, Z4, Z6, K1
+	VMINPS       Z4, Z6, Z5
+	VADDPS       Z3, Z5, Z28
 	VSUBPS       Z5, Z28, Z29
 	VSUBPS       Z29, Z28, Z30
 	VSUBPS       Z30, Z5, Z5
-	VSUBPS       Z29, Z4, Z4
-	VADDPS       Z4, Z5, Z4
-	VCMPPS       $0x00, Z4, Z4, K2
-	VMOVAPS.Z    Z4, K2, Z4
-	VMOVUPS      Z2, Z2
-	VMOVUPS      Z6, K1, Z2
-	VADDPS       Z2, Z4, Z2
-	VPORD        Z7, Z3, Z4
-	VMINPS       Z4, Z9, Z4
-	VMAXPS       Z4, Z8, Z4
-	VMULPS       Z10, Z4, Z5
+	VSUBPS       Z29, Z3, Z3
+	VADDPS       Z3, Z5, Z3
+	VCMPPS       $0x00, Z3, Z3, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z6, K1, Z1
+	VADDPS       Z1, Z3, Z1
+	VPORD        Z7, Z4, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z3, Z8, Z3
+	VMULPS       Z10, Z3, Z5
 	VRNDSCALEPS  $0x08, Z5, Z5
-	VMOVUPS      Z4, Z4
-	VFNMADD231PS Z11, Z5, Z4
-	VMOVUPS      Z4, Z4
-	VFNMADD231PS Z12, Z5, Z4
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z11, Z5, Z3
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z12, Z5, Z3
 	VMOVUPS      Z13, Z29
-	VFMADD213PS  Z14, Z4, Z29
-	VFMADD213PS  Z15, Z4, Z29
-	VFMADD213PS  Z16, Z4, Z29
-	VFMADD213PS  Z17, Z4, Z29
-	VMULPS       Z4, Z4, Z30
-	VMOVUPS      Z4, Z4
-	VFMADD231PS  Z30, Z29, Z4
-	VADDPS       Z18, Z4, Z4
-	VSCALEFPS    Z5, Z4, Z4
-	VADDPS       Z19, Z4, Z5
-	VDIVPS       Z5, Z4, Z5
+	VFMADD213PS  Z14, Z3, Z29
+	VFMADD213PS  Z15, Z3, Z29
+	VFMADD213PS  Z16, Z3, Z29
+	VFMADD213PS  Z17, Z3, Z29
+	VMULPS       Z3, Z3, Z30
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z30, Z29, Z3
+	VADDPS       Z18, Z3, Z3
+	VSCALEFPS    Z5, Z3, Z3
+	VADDPS       Z19, Z3, Z5
+	VDIVPS       Z5, Z3, Z5
 	VMULPS       Z5, Z5, Z29
 	VMOVUPS      Z20, Z30
 	VFMADD213PS  Z21, Z29, Z30
@@ -5995,49 +6011,59 @@ whole:
 	VADDPS       Z5, Z28, Z5
 	VCMPPS       $0x00, Z5, Z5, K1
 	VMOVAPS.Z    Z5, K1, Z5
-	VADDPS       Z5, Z2, Z2
-	VADDPS       Z18, Z4, Z5
-	VDIVPS       Z5, Z18, Z5
-	VMULPS       Z5, Z4, Z4
-	VCMPPS       $0x11, Z6, Z3, K1
-	VMOVUPS      Z5, Z3
-	VMOVUPS      Z4, K1, Z3
-	VMOVUPS      Z4, Z3
-	VMOVUPS      Z5, K1, Z3
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z1, Z29, Z5
+	VSUBPS       Z29, Z5, Z28
+	VSUBPS       Z28, Z5, Z30
+	VSUBPS       Z30, Z29, Z29
+	VSUBPS       Z28, Z1, Z1
+	VADDPS       Z1, Z29, Z1
+	VCMPPS       $0x00, Z1, Z1, K1
+	VMOVAPS.Z    Z1, K1, Z1
+	VADDPS       Z18, Z3, Z28
+	VDIVPS       Z28, Z18, Z28
+	VMULPS       Z28, Z3, Z3
+	VCMPPS       $0x11, Z6, Z4, K1
+	VMOVUPS      Z28, Z4
+	VMOVUPS      Z3, K1, Z4
+	VMOVUPS      Z3, Z3
+	VMOVUPS      Z28, K1, Z3
 	MOVQ         tb+168(FP), DX
 	VMOVUPS      Z3, (DX)(CX*1)
 	MOVQ         n+112(FP), DX
 	VMOVUPS      (DX)(CX*1), Z3
 	VCMPPS       $0x00, Z6, Z3, K1
-	VADDPS       Z0, Z1, Z4
-	VADDPS       Z2, Z29, Z5
-	VMAXPS       Z4, Z5, Z5
-	VMOVUPS      Z5, Z5
-	VMOVUPS      Z4, K1, Z5
+	VMAXPS       Z2, Z5, Z4
+	VMOVUPS      Z4, Z4
+	VMOVUPS      Z2, K1, Z4
 	MOVQ         m+120(FP), DX
-	VMOVUPS      Z5, (DX)(CX*1)
-	VSUBPS       Z5, Z1, Z1
-	VADDPS       Z0, Z1, Z0
+	VMOVUPS      Z4, (DX)(CX*1)
+	VPANDD       Z24, Z4, Z28
+	VCMPPS       $0x11, Z25, Z28, K2
+	VSUBPS       Z4, Z2, Z2
+	VMOVAPS.Z    Z0, K2, Z0
+	VADDPS       Z0, Z2, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z0, Z8, Z0
-	VMULPS       Z10, Z0, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
+	VMULPS       Z10, Z0, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS Z11, Z1, Z0
+	VFNMADD231PS Z11, Z2, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS Z12, Z1, Z0
-	VMOVUPS      Z13, Z4
-	VFMADD213PS  Z14, Z0, Z4
-	VFMADD213PS  Z15, Z0, Z4
-	VFMADD213PS  Z16, Z0, Z4
-	VFMADD213PS  Z17, Z0, Z4
-	VMULPS       Z0, Z0, Z28
+	VFNMADD231PS Z12, Z2, Z0
+	VMOVUPS      Z13, Z28
+	VFMADD213PS  Z14, Z0, Z28
+	VFMADD213PS  Z15, Z0, Z28
+	VFMADD213PS  Z16, Z0, Z28
+	VFMADD213PS  Z17, Z0, Z28
+	VMULPS       Z0, Z0, Z29
 	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z28, Z4, Z0
+	VFMADD231PS  Z29, Z28, Z0
 	VADDPS       Z18, Z0, Z0
-	VSCALEFPS    Z1, Z0, Z0
-	VSUBPS       Z5, Z29, Z1
-	VADDPS       Z2, Z1, Z1
+	VSCALEFPS    Z2, Z0, Z0
+	VSUBPS       Z4, Z5, Z2
+	VMOVAPS.Z    Z1, K2, Z1
+	VADDPS       Z1, Z2, Z1
 	VMINPS       Z1, Z6, Z2
 	VMOVUPS      Z1, Z1
 	VMOVUPS      Z2, K1, Z1
@@ -6072,7 +6098,7 @@ whole:
 	VMOVUPS      (DX)(CX*1), Z4
 	VADDPS       Z4, Z2, Z2
 	VPANDD       Z24, Z2, Z4
-	VMULPS       Z25, Z4, Z5
+	VMULPS       Z26, Z4, Z5
 	VMINPS       Z5, Z9, Z5
 	VMAXPS       Z5, Z8, Z5
 	VMULPS       Z10, Z5, Z28
@@ -6095,8 +6121,8 @@ whole:
 	VADDPS       Z18, Z5, Z5
 	VDIVPS       Z5, Z28, Z5
 	VMULPS       Z2, Z2, Z28
-	VMOVUPS      Z26, Z29
-	VFMADD213PS  Z27, Z28, Z29
+	VMOVUPS      Z27, Z29
+	VFMADD213PS  const3ca857a4<>+0(SB), Z28, Z29
 	VFMADD213PS  constbd5c02a6<>+0(SB), Z28, Z29
 	VFMADD213PS  const3e0882cc<>+0(SB), Z28, Z29
 	VFMADD213PS  constbeaaaa96<>+0(SB), Z28, Z29
@@ -6199,20 +6225,28 @@ tail:
 	VCMPPS       $0x00, Z2, Z2, K2
 	VMOVAPS.Z    Z2, K2, Z2
 	VADDPS       Z2, Z0, Z0
+	VADDPS       Z0, Z1, Z2
+	VSUBPS       Z1, Z2, Z3
+	VSUBPS       Z3, Z2, Z4
+	VSUBPS       Z4, Z1, Z1
+	VSUBPS       Z3, Z0, Z0
+	VADDPS       Z0, Z1, Z0
+	VCMPPS       $0x00, Z0, Z0, K2
+	VMOVAPS.Z    Z0, K2, Z0
 	MOVQ         pf+16(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z2
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
 	MOVQ         xf+48(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z3
 	MOVQ         bf+80(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z4
-	VADDPS       Z3, Z2, Z5
-	VSUBPS       Z2, Z5, Z28
+	VADDPS       Z3, Z1, Z5
+	VSUBPS       Z1, Z5, Z28
 	VSUBPS       Z28, Z5, Z29
-	VSUBPS       Z29, Z2, Z2
+	VSUBPS       Z29, Z1, Z1
 	VSUBPS       Z28, Z3, Z3
-	VADDPS       Z3, Z2, Z2
-	VCMPPS       $0x00, Z2, Z2, K2
-	VMOVAPS.Z    Z2, K2, Z2
+	VADDPS       Z3, Z1, Z1
+	VCMPPS       $0x00, Z1, Z1, K2
+	VMOVAPS.Z    Z1, K2, Z1
 	VADDPS       Z4, Z5, Z3
 	VSUBPS       Z5, Z3, Z28
 	VSUBPS       Z28, Z3, Z29
@@ -6221,43 +6255,51 @@ tail:
 	VADDPS       Z4, Z5, Z4
 	VCMPPS       $0x00, Z4, Z4, K2
 	VMOVAPS.Z    Z4, K2, Z4
-	VADDPS       Z4, Z2, Z2
+	VADDPS       Z4, Z1, Z1
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z3, Z4, Z5
+	VSUBPS       Z5, Z4, Z28
+	VSUBPS       Z28, Z3, Z3
+	VSUBPS       Z5, Z1, Z1
+	VADDPS       Z1, Z3, Z1
+	VCMPPS       $0x00, Z1, Z1, K2
+	VMOVAPS.Z    Z1, K2, Z1
 	MOVQ         m+120(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z4
-	VCMPPS       $0x11, Z3, Z6, K2
-	VMINPS       Z3, Z6, Z5
-	VADDPS       Z4, Z5, Z28
+	VMOVUPS.Z    (AX)(CX*1), K1, Z3
+	VCMPPS       $0x11, Z4, Z6, K2
+	VMINPS       Z4, Z6, Z5
+	VADDPS       Z3, Z5, Z28
 	VSUBPS       Z5, Z28, Z29
 	VSUBPS       Z29, Z28, Z30
 	VSUBPS       Z30, Z5, Z5
-	VSUBPS       Z29, Z4, Z4
-	VADDPS       Z4, Z5, Z4
-	VCMPPS       $0x00, Z4, Z4, K3
-	VMOVAPS.Z    Z4, K3, Z4
-	VMOVUPS      Z2, Z2
-	VMOVUPS      Z6, K2, Z2
-	VADDPS       Z2, Z4, Z2
-	VPORD        Z7, Z3, Z4
-	VMINPS       Z4, Z9, Z4
-	VMAXPS       Z4, Z8, Z4
-	VMULPS       Z10, Z4, Z5
+	VSUBPS       Z29, Z3, Z3
+	VADDPS       Z3, Z5, Z3
+	VCMPPS       $0x00, Z3, Z3, K3
+	VMOVAPS.Z    Z3, K3, Z3
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z6, K2, Z1
+	VADDPS       Z1, Z3, Z1
+	VPORD        Z7, Z4, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z3, Z8, Z3
+	VMULPS       Z10, Z3, Z5
 	VRNDSCALEPS  $0x08, Z5, Z5
-	VMOVUPS      Z4, Z4
-	VFNMADD231PS Z11, Z5, Z4
-	VMOVUPS      Z4, Z4
-	VFNMADD231PS Z12, Z5, Z4
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z11, Z5, Z3
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z12, Z5, Z3
 	VMOVUPS      Z13, Z29
-	VFMADD213PS  Z14, Z4, Z29
-	VFMADD213PS  Z15, Z4, Z29
-	VFMADD213PS  Z16, Z4, Z29
-	VFMADD213PS  Z17, Z4, Z29
-	VMULPS       Z4, Z4, Z30
-	VMOVUPS      Z4, Z4
-	VFMADD231PS  Z30, Z29, Z4
-	VADDPS       Z18, Z4, Z4
-	VSCALEFPS    Z5, Z4, Z4
-	VADDPS       Z19, Z4, Z5
-	VDIVPS       Z5, Z4, Z5
+	VFMADD213PS  Z14, Z3, Z29
+	VFMADD213PS  Z15, Z3, Z29
+	VFMADD213PS  Z16, Z3, Z29
+	VFMADD213PS  Z17, Z3, Z29
+	VMULPS       Z3, Z3, Z30
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z30, Z29, Z3
+	VADDPS       Z18, Z3, Z3
+	VSCALEFPS    Z5, Z3, Z3
+	VADDPS       Z19, Z3, Z5
+	VDIVPS       Z5, Z3, Z5
 	VMULPS       Z5, Z5, Z19
 	VMOVUPS      Z20, Z20
 	VFMADD213PS  Z21, Z19, Z20
@@ -6276,49 +6318,59 @@ tail:
 	VADDPS       Z5, Z21, Z5
 	VCMPPS       $0x00, Z5, Z5, K2
 	VMOVAPS.Z    Z5, K2, Z5
-	VADDPS       Z5, Z2, Z2
-	VADDPS       Z18, Z4, Z5
-	VDIVPS       Z5, Z18, Z5
-	VMULPS       Z5, Z4, Z4
-	VCMPPS       $0x11, Z6, Z3, K2
-	VMOVUPS      Z5, Z3
-	VMOVUPS      Z4, K2, Z3
-	VMOVUPS      Z4, Z3
-	VMOVUPS      Z5, K2, Z3
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z1, Z19, Z5
+	VSUBPS       Z19, Z5, Z20
+	VSUBPS       Z20, Z5, Z21
+	VSUBPS       Z21, Z19, Z19
+	VSUBPS       Z20, Z1, Z1
+	VADDPS       Z1, Z19, Z1
+	VCMPPS       $0x00, Z1, Z1, K2
+	VMOVAPS.Z    Z1, K2, Z1
+	VADDPS       Z18, Z3, Z19
+	VDIVPS       Z19, Z18, Z19
+	VMULPS       Z19, Z3, Z3
+	VCMPPS       $0x11, Z6, Z4, K2
+	VMOVUPS      Z19, Z4
+	VMOVUPS      Z3, K2, Z4
+	VMOVUPS      Z3, Z3
+	VMOVUPS      Z19, K2, Z3
 	MOVQ         tb+168(FP), AX
 	VMOVUPS      Z3, K1, (AX)(CX*1)
 	MOVQ         n+112(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z3
 	VCMPPS       $0x00, Z6, Z3, K2
-	VADDPS       Z0, Z1, Z4
-	VADDPS       Z2, Z19, Z5
-	VMAXPS       Z4, Z5, Z5
-	VMOVUPS      Z5, Z5
-	VMOVUPS      Z4, K2, Z5
+	VMAXPS       Z2, Z5, Z4
+	VMOVUPS      Z4, Z4
+	VMOVUPS      Z2, K2, Z4
 	MOVQ         m+120(FP), AX
-	VMOVUPS      Z5, K1, (AX)(CX*1)
-	VSUBPS       Z5, Z1, Z1
-	VADDPS       Z0, Z1, Z0
+	VMOVUPS      Z4, K1, (AX)(CX*1)
+	VPANDD       Z24, Z4, Z19
+	VCMPPS       $0x11, Z25, Z19, K3
+	VSUBPS       Z4, Z2, Z2
+	VMOVAPS.Z    Z0, K3, Z0
+	VADDPS       Z0, Z2, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z0, Z8, Z0
-	VMULPS       Z10, Z0, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
+	VMULPS       Z10, Z0, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS Z11, Z1, Z0
+	VFNMADD231PS Z11, Z2, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS Z12, Z1, Z0
-	VMOVUPS      Z13, Z4
-	VFMADD213PS  Z14, Z0, Z4
-	VFMADD213PS  Z15, Z0, Z4
-	VFMADD213PS  Z16, Z0, Z4
-	VFMADD213PS  Z17, Z0, Z4
+	VFNMADD231PS Z12, Z2, Z0
+	VMOVUPS      Z13, Z19
+	VFMADD213PS  Z14, Z0, Z19
+	VFMADD213PS  Z15, Z0, Z19
+	VFMADD213PS  Z16, Z0, Z19
+	VFMADD213PS  Z17, Z0, Z19
 	VMULPS       Z0, Z0, Z20
 	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z20, Z4, Z0
+	VFMADD231PS  Z20, Z19, Z0
 	VADDPS       Z18, Z0, Z0
-	VSCALEFPS    Z1, Z0, Z0
-	VSUBPS       Z5, Z19, Z1
-	VADDPS       Z2, Z1, Z1
+	VSCALEFPS    Z2, Z0, Z0
+	VSUBPS       Z4, Z5, Z2
+	VMOVAPS.Z    Z1, K3, Z1
+	VADDPS       Z1, Z2, Z1
 	VMINPS       Z1, Z6, Z2
 	VMOVUPS      Z1, Z1
 	VMOVUPS      Z2, K2, Z1
@@ -6353,7 +6405,7 @@ tail:
 	VMOVUPS.Z    (AX)(CX*1), K1, Z4
 	VADDPS       Z4, Z2, Z2
 	VPANDD       Z24, Z2, Z4
-	VMULPS       Z25, Z4, Z5
+	VMULPS       Z26, Z4, Z5
 	VMINPS       Z5, Z9, Z5
 	VMAXPS       Z5, Z8, Z5
 	VMULPS       Z10, Z5, Z19
@@ -6376,8 +6428,8 @@ tail:
 	VADDPS       Z18, Z5, Z5
 	VDIVPS       Z5, Z19, Z5
 	VMULPS       Z2, Z2, Z19
-	VMOVUPS      Z26, Z20
-	VFMADD213PS  Z27, Z19, Z20
+	VMOVUPS      Z27, Z20
+	VFMADD213PS  const3ca857a4<>+0(SB), Z19, Z20
 	VFMADD213PS  constbd5c02a6<>+0(SB), Z19, Z20
 	VFMADD213PS  const3e0882cc<>+0(SB), Z19, Z20
 	VFMADD213PS  constbeaaaa96<>+0(SB), Z19, Z20
@@ -6472,12 +6524,30 @@ begin:
 	VMOVUPS const3e4ce956<>+0(SB), Z22
 	VMOVUPS const3eaaaa80<>+0(SB), Z23
 	VMOVUPS const7fffffff<>+0(SB), Z24
-	VMOVUPS constc0000000<>+0(SB), Z25
-	VMOVUPS constbbb78d38<>+0(SB), Z26
-	VMOVUPS const3ca857a4<>+0(SB), Z27
+	VMOVUPS const49800000<>+0(SB), Z25
+	VMOVUPS constc0000000<>+0(SB), Z26
+	VMOVUPS constbbb78d38<>+0(SB), Z27
 	SUBQ    $0x10, AX
 	JGE     whole
 	JMP     tail
+
+DATA const49800000<>+0(SB)/4, $0x49800000
+DATA const49800000<>+4(SB)/4, $0x49800000
+DATA const49800000<>+8(SB)/4, $0x49800000
+DATA const49800000<>+12(SB)/4, $0x49800000
+DATA const49800000<>+16(SB)/4, $0x49800000
+DATA const49800000<>+20(SB)/4, $0x49800000
+DATA const49800000<>+24(SB)/4, $0x49800000
+DATA const49800000<>+28(SB)/4, $0x49800000
+DATA const49800000<>+32(SB)/4, $0x49800000
+DATA const49800000<>+36(SB)/4, $0x49800000
+DATA const49800000<>+40(SB)/4, $0x49800000
+DATA const49800000<>+44(SB)/4, $0x49800000
+DATA const49800000<>+48(SB)/4, $0x49800000
+DATA const49800000<>+52(SB)/4, $0x49800000
+DATA const49800000<>+56(SB)/4, $0x49800000
+DATA const49800000<>+60(SB)/4, $0x49800000
+GLOBL const49800000<>(SB), RODATA|NOPTR, $64
 
 // func slstmGradAVX512(elements int, ti *float32, tf *float32, tz *float32, to *float32, tb *float32, tn *float32, y *float32, dy *float32, gy *float32, cb *float32, nb *float32, c *float32, n *float32, rest *float32, ei *float32, ef *float32, ez *float32, eo *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -16456,20 +16526,28 @@ whole:
 	VCMPPS       $0x00, Y2, Y2, Y3
 	VANDPS       Y2, Y3, Y2
 	VADDPS       Y2, Y0, Y0
+	VADDPS       Y0, Y1, Y2
+	VSUBPS       Y1, Y2, Y3
+	VSUBPS       Y3, Y2, Y4
+	VSUBPS       Y4, Y1, Y1
+	VSUBPS       Y3, Y0, Y0
+	VADDPS       Y0, Y1, Y0
+	VCMPPS       $0x00, Y0, Y0, Y1
+	VANDPS       Y0, Y1, Y0
 	MOVQ         pf+16(FP), DX
-	VMOVUPS      (DX)(CX*1), Y2
+	VMOVUPS      (DX)(CX*1), Y1
 	MOVQ         xf+48(FP), DX
 	VMOVUPS      (DX)(CX*1), Y3
 	MOVQ         bf+80(FP), DX
 	VMOVUPS      (DX)(CX*1), Y4
-	VADDPS       Y3, Y2, Y5
-	VSUBPS       Y2, Y5, Y10
+	VADDPS       Y3, Y1, Y5
+	VSUBPS       Y1, Y5, Y10
 	VSUBPS       Y10, Y5, Y11
-	VSUBPS       Y11, Y2, Y2
+	VSUBPS       Y11, Y1, Y1
 	VSUBPS       Y10, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VCMPPS       $0x00, Y2, Y2, Y3
-	VANDPS       Y2, Y3, Y2
+	VADDPS       Y3, Y1, Y1
+	VCMPPS       $0x00, Y1, Y1, Y3
+	VANDPS       Y1, Y3, Y1
 	VADDPS       Y4, Y5, Y3
 	VSUBPS       Y5, Y3, Y10
 	VSUBPS       Y10, Y3, Y11
@@ -16478,39 +16556,47 @@ whole:
 	VADDPS       Y4, Y5, Y4
 	VCMPPS       $0x00, Y4, Y4, Y5
 	VANDPS       Y4, Y5, Y4
-	VADDPS       Y4, Y2, Y2
+	VADDPS       Y4, Y1, Y1
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y3, Y4, Y5
+	VSUBPS       Y5, Y4, Y10
+	VSUBPS       Y10, Y3, Y3
+	VSUBPS       Y5, Y1, Y1
+	VADDPS       Y1, Y3, Y1
+	VCMPPS       $0x00, Y1, Y1, Y3
+	VANDPS       Y1, Y3, Y1
 	MOVQ         m+120(FP), DX
-	VMOVUPS      (DX)(CX*1), Y4
-	VCMPPS       $0x11, Y3, Y6, Y5
-	VMINPS       Y3, Y6, Y10
-	VADDPS       Y4, Y10, Y11
+	VMOVUPS      (DX)(CX*1), Y3
+	VCMPPS       $0x11, Y4, Y6, Y5
+	VMINPS       Y4, Y6, Y10
+	VADDPS       Y3, Y10, Y11
 	VSUBPS       Y10, Y11, Y12
 	VSUBPS       Y12, Y11, Y13
 	VSUBPS       Y13, Y10, Y10
-	VSUBPS       Y12, Y4, Y4
-	VADDPS       Y4, Y10, Y4
-	VCMPPS       $0x00, Y4, Y4, Y10
-	VANDPS       Y4, Y10, Y4
-	VBLENDVPS    Y5, Y6, Y2, Y2
-	VADDPS       Y2, Y4, Y2
-	VORPS        Y7, Y3, Y4
-	VMINPS       Y4, Y9, Y4
-	VMAXPS       Y4, Y8, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
+	VSUBPS       Y12, Y3, Y3
+	VADDPS       Y3, Y10, Y3
+	VCMPPS       $0x00, Y3, Y3, Y10
+	VANDPS       Y3, Y10, Y3
+	VBLENDVPS    Y5, Y6, Y1, Y1
+	VADDPS       Y1, Y3, Y1
+	VORPS        Y7, Y4, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y3, Y8, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
 	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y10
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y10
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y10
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y10
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y10
-	VMULPS       Y4, Y4, Y12
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y12, Y10, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y10
+	VMULPS       Y3, Y3, Y12
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y12, Y10, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y5, Y5
 	VPSRAD       $0x01, Y5, Y10
 	VPSUBD       Y10, Y5, Y5
@@ -16518,10 +16604,10 @@ whole:
 	VPSLLD       $0x17, Y10, Y10
 	VPADDD       const0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y10, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VADDPS       const40000000<>+0(SB), Y4, Y5
-	VDIVPS       Y5, Y4, Y5
+	VMULPS       Y10, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VADDPS       const40000000<>+0(SB), Y3, Y5
+	VDIVPS       Y5, Y3, Y5
 	VMULPS       Y5, Y5, Y10
 	VMOVUPS      const3e0f8529<>+0(SB), Y12
 	VFMADD213PS  const3e0f595c<>+0(SB), Y10, Y12
@@ -16540,55 +16626,65 @@ whole:
 	VADDPS       Y5, Y11, Y5
 	VCMPPS       $0x00, Y5, Y5, Y11
 	VANDPS       Y5, Y11, Y5
-	VADDPS       Y5, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y1, Y10, Y5
+	VSUBPS       Y10, Y5, Y11
+	VSUBPS       Y11, Y5, Y12
+	VSUBPS       Y12, Y10, Y10
+	VSUBPS       Y11, Y1, Y1
+	VADDPS       Y1, Y10, Y1
+	VCMPPS       $0x00, Y1, Y1, Y10
+	VANDPS       Y1, Y10, Y1
+	VADDPS       const3f800000<>+0(SB), Y3, Y10
 	VMOVUPS      const3f800000<>+0(SB), Y11
-	VDIVPS       Y5, Y11, Y5
-	VMULPS       Y5, Y4, Y4
-	VCMPPS       $0x11, Y6, Y3, Y3
-	VBLENDVPS    Y3, Y4, Y5, Y11
-	VBLENDVPS    Y3, Y5, Y4, Y3
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y10, Y3, Y3
+	VCMPPS       $0x11, Y6, Y4, Y4
+	VBLENDVPS    Y4, Y3, Y10, Y11
+	VBLENDVPS    Y4, Y10, Y3, Y3
 	MOVQ         tb+168(FP), DX
 	VMOVUPS      Y3, (DX)(CX*1)
 	MOVQ         n+112(FP), DX
 	VMOVUPS      (DX)(CX*1), Y3
 	VCMPPS       $0x00, Y6, Y3, Y4
-	VADDPS       Y0, Y1, Y5
-	VADDPS       Y2, Y10, Y11
-	VMAXPS       Y5, Y11, Y11
-	VBLENDVPS    Y4, Y5, Y11, Y5
+	VMAXPS       Y2, Y5, Y10
+	VBLENDVPS    Y4, Y2, Y10, Y10
 	MOVQ         m+120(FP), DX
-	VMOVUPS      Y5, (DX)(CX*1)
-	VSUBPS       Y5, Y1, Y1
-	VADDPS       Y0, Y1, Y0
+	VMOVUPS      Y10, (DX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x11, const49800000<>+0(SB), Y11, Y11
+	VSUBPS       Y10, Y2, Y2
+	VANDPS       Y0, Y11, Y0
+	VADDPS       Y0, Y2, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y0, Y8, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
+	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
+	VROUNDPS     $0x08, Y2, Y2
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y1, Y0
+	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y1, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y11
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y11
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y11
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y11
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y11
-	VMULPS       Y0, Y0, Y12
+	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
+	VMOVUPS      const3ab511e6<>+0(SB), Y12
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y12
+	VMULPS       Y0, Y0, Y13
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y12, Y11, Y0
+	VFMADD231PS  Y13, Y12, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y11
-	VPSUBD       Y11, Y1, Y1
-	VPADDD       const0000007f<>+0(SB), Y11, Y11
-	VPSLLD       $0x17, Y11, Y11
-	VPADDD       const0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y11, Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	VSUBPS       Y5, Y10, Y1
-	VADDPS       Y2, Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y12
+	VPSUBD       Y12, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VSUBPS       Y10, Y5, Y2
+	VANDPS       Y1, Y11, Y1
+	VADDPS       Y1, Y2, Y1
 	VMINPS       Y1, Y6, Y2
 	VBLENDVPS    Y4, Y2, Y1, Y1
 	VMINPS       Y1, Y9, Y1
@@ -16762,20 +16858,28 @@ whole:
 	VCMPPS       $0x00, Y2, Y2, Y3
 	VANDPS       Y2, Y3, Y2
 	VADDPS       Y2, Y0, Y0
+	VADDPS       Y0, Y1, Y2
+	VSUBPS       Y1, Y2, Y3
+	VSUBPS       Y3, Y2, Y4
+	VSUBPS       Y4, Y1, Y1
+	VSUBPS       Y3, Y0, Y0
+	VADDPS       Y0, Y1, Y0
+	VCMPPS       $0x00, Y0, Y0, Y1
+	VANDPS       Y0, Y1, Y0
 	MOVQ         pf+16(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y2
+	VMOVUPS      32(DX)(CX*1), Y1
 	MOVQ         xf+48(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y3
 	MOVQ         bf+80(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y4
-	VADDPS       Y3, Y2, Y5
-	VSUBPS       Y2, Y5, Y10
+	VADDPS       Y3, Y1, Y5
+	VSUBPS       Y1, Y5, Y10
 	VSUBPS       Y10, Y5, Y11
-	VSUBPS       Y11, Y2, Y2
+	VSUBPS       Y11, Y1, Y1
 	VSUBPS       Y10, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VCMPPS       $0x00, Y2, Y2, Y3
-	VANDPS       Y2, Y3, Y2
+	VADDPS       Y3, Y1, Y1
+	VCMPPS       $0x00, Y1, Y1, Y3
+	VANDPS       Y1, Y3, Y1
 	VADDPS       Y4, Y5, Y3
 	VSUBPS       Y5, Y3, Y10
 	VSUBPS       Y10, Y3, Y11
@@ -16784,39 +16888,47 @@ whole:
 	VADDPS       Y4, Y5, Y4
 	VCMPPS       $0x00, Y4, Y4, Y5
 	VANDPS       Y4, Y5, Y4
-	VADDPS       Y4, Y2, Y2
+	VADDPS       Y4, Y1, Y1
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y3, Y4, Y5
+	VSUBPS       Y5, Y4, Y10
+	VSUBPS       Y10, Y3, Y3
+	VSUBPS       Y5, Y1, Y1
+	VADDPS       Y1, Y3, Y1
+	VCMPPS       $0x00, Y1, Y1, Y3
+	VANDPS       Y1, Y3, Y1
 	MOVQ         m+120(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y4
-	VCMPPS       $0x11, Y3, Y6, Y5
-	VMINPS       Y3, Y6, Y10
-	VADDPS       Y4, Y10, Y11
+	VMOVUPS      32(DX)(CX*1), Y3
+	VCMPPS       $0x11, Y4, Y6, Y5
+	VMINPS       Y4, Y6, Y10
+	VADDPS       Y3, Y10, Y11
 	VSUBPS       Y10, Y11, Y12
 	VSUBPS       Y12, Y11, Y13
 	VSUBPS       Y13, Y10, Y10
-	VSUBPS       Y12, Y4, Y4
-	VADDPS       Y4, Y10, Y4
-	VCMPPS       $0x00, Y4, Y4, Y10
-	VANDPS       Y4, Y10, Y4
-	VBLENDVPS    Y5, Y6, Y2, Y2
-	VADDPS       Y2, Y4, Y2
-	VORPS        Y7, Y3, Y4
-	VMINPS       Y4, Y9, Y4
-	VMAXPS       Y4, Y8, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
+	VSUBPS       Y12, Y3, Y3
+	VADDPS       Y3, Y10, Y3
+	VCMPPS       $0x00, Y3, Y3, Y10
+	VANDPS       Y3, Y10, Y3
+	VBLENDVPS    Y5, Y6, Y1, Y1
+	VADDPS       Y1, Y3, Y1
+	VORPS        Y7, Y4, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y3, Y8, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
 	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y10
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y10
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y10
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y10
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y10
-	VMULPS       Y4, Y4, Y12
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y12, Y10, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y10
+	VMULPS       Y3, Y3, Y12
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y12, Y10, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y5, Y5
 	VPSRAD       $0x01, Y5, Y10
 	VPSUBD       Y10, Y5, Y5
@@ -16824,10 +16936,10 @@ whole:
 	VPSLLD       $0x17, Y10, Y10
 	VPADDD       const0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y10, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VADDPS       const40000000<>+0(SB), Y4, Y5
-	VDIVPS       Y5, Y4, Y5
+	VMULPS       Y10, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VADDPS       const40000000<>+0(SB), Y3, Y5
+	VDIVPS       Y5, Y3, Y5
 	VMULPS       Y5, Y5, Y10
 	VMOVUPS      const3e0f8529<>+0(SB), Y12
 	VFMADD213PS  const3e0f595c<>+0(SB), Y10, Y12
@@ -16846,55 +16958,65 @@ whole:
 	VADDPS       Y5, Y11, Y5
 	VCMPPS       $0x00, Y5, Y5, Y11
 	VANDPS       Y5, Y11, Y5
-	VADDPS       Y5, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y1, Y10, Y5
+	VSUBPS       Y10, Y5, Y11
+	VSUBPS       Y11, Y5, Y12
+	VSUBPS       Y12, Y10, Y10
+	VSUBPS       Y11, Y1, Y1
+	VADDPS       Y1, Y10, Y1
+	VCMPPS       $0x00, Y1, Y1, Y10
+	VANDPS       Y1, Y10, Y1
+	VADDPS       const3f800000<>+0(SB), Y3, Y10
 	VMOVUPS      const3f800000<>+0(SB), Y11
-	VDIVPS       Y5, Y11, Y5
-	VMULPS       Y5, Y4, Y4
-	VCMPPS       $0x11, Y6, Y3, Y3
-	VBLENDVPS    Y3, Y4, Y5, Y11
-	VBLENDVPS    Y3, Y5, Y4, Y3
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y10, Y3, Y3
+	VCMPPS       $0x11, Y6, Y4, Y4
+	VBLENDVPS    Y4, Y3, Y10, Y11
+	VBLENDVPS    Y4, Y10, Y3, Y3
 	MOVQ         tb+168(FP), DX
 	VMOVUPS      Y3, 32(DX)(CX*1)
 	MOVQ         n+112(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y3
 	VCMPPS       $0x00, Y6, Y3, Y4
-	VADDPS       Y0, Y1, Y5
-	VADDPS       Y2, Y10, Y11
-	VMAXPS       Y5, Y11, Y11
-	VBLENDVPS    Y4, Y5, Y11, Y5
+	VMAXPS       Y2, Y5, Y10
+	VBLENDVPS    Y4, Y2, Y10, Y10
 	MOVQ         m+120(FP), DX
-	VMOVUPS      Y5, 32(DX)(CX*1)
-	VSUBPS       Y5, Y1, Y1
-	VADDPS       Y0, Y1, Y0
+	VMOVUPS      Y10, 32(DX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x11, const49800000<>+0(SB), Y11, Y11
+	VSUBPS       Y10, Y2, Y2
+	VANDPS       Y0, Y11, Y0
+	VADDPS       Y0, Y2, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y0, Y8, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
+	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
+	VROUNDPS     $0x08, Y2, Y2
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y1, Y0
+	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y1, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y11
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y11
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y11
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y11
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y11
-	VMULPS       Y0, Y0, Y12
+	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
+	VMOVUPS      const3ab511e6<>+0(SB), Y12
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y12
+	VMULPS       Y0, Y0, Y13
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y12, Y11, Y0
+	VFMADD231PS  Y13, Y12, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y11
-	VPSUBD       Y11, Y1, Y1
-	VPADDD       const0000007f<>+0(SB), Y11, Y11
-	VPSLLD       $0x17, Y11, Y11
-	VPADDD       const0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y11, Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	VSUBPS       Y5, Y10, Y1
-	VADDPS       Y2, Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y12
+	VPSUBD       Y12, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VSUBPS       Y10, Y5, Y2
+	VANDPS       Y1, Y11, Y1
+	VADDPS       Y1, Y2, Y1
 	VMINPS       Y1, Y6, Y2
 	VBLENDVPS    Y4, Y2, Y1, Y1
 	VMINPS       Y1, Y9, Y1
@@ -17099,20 +17221,28 @@ tail:
 	VCMPPS       $0x00, Y4, Y4, Y5
 	VANDPS       Y4, Y5, Y4
 	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y3, Y4
+	VSUBPS       Y3, Y4, Y5
+	VSUBPS       Y5, Y4, Y10
+	VSUBPS       Y10, Y3, Y3
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y3, Y2
+	VCMPPS       $0x00, Y2, Y2, Y3
+	VANDPS       Y2, Y3, Y2
 	MOVQ         pf+16(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y3
 	MOVQ         xf+48(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y5
 	MOVQ         bf+80(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y10
-	VADDPS       Y5, Y4, Y11
-	VSUBPS       Y4, Y11, Y12
+	VADDPS       Y5, Y3, Y11
+	VSUBPS       Y3, Y11, Y12
 	VSUBPS       Y12, Y11, Y13
-	VSUBPS       Y13, Y4, Y4
+	VSUBPS       Y13, Y3, Y3
 	VSUBPS       Y12, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VCMPPS       $0x00, Y4, Y4, Y5
-	VANDPS       Y4, Y5, Y4
+	VADDPS       Y5, Y3, Y3
+	VCMPPS       $0x00, Y3, Y3, Y5
+	VANDPS       Y3, Y5, Y3
 	VADDPS       Y10, Y11, Y5
 	VSUBPS       Y11, Y5, Y12
 	VSUBPS       Y12, Y5, Y13
@@ -17121,39 +17251,47 @@ tail:
 	VADDPS       Y10, Y11, Y10
 	VCMPPS       $0x00, Y10, Y10, Y11
 	VANDPS       Y10, Y11, Y10
-	VADDPS       Y10, Y4, Y4
+	VADDPS       Y10, Y3, Y3
+	VADDPS       Y3, Y5, Y10
+	VSUBPS       Y5, Y10, Y11
+	VSUBPS       Y11, Y10, Y12
+	VSUBPS       Y12, Y5, Y5
+	VSUBPS       Y11, Y3, Y3
+	VADDPS       Y3, Y5, Y3
+	VCMPPS       $0x00, Y3, Y3, Y5
+	VANDPS       Y3, Y5, Y3
 	MOVQ         m+120(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y10
-	VCMPPS       $0x11, Y5, Y6, Y11
-	VMINPS       Y5, Y6, Y12
-	VADDPS       Y10, Y12, Y13
+	VMASKMOVPS   (AX)(CX*1), Y0, Y5
+	VCMPPS       $0x11, Y10, Y6, Y11
+	VMINPS       Y10, Y6, Y12
+	VADDPS       Y5, Y12, Y13
 	VSUBPS       Y12, Y13, Y14
 	VSUBPS       Y14, Y13, Y15
 	VSUBPS       Y15, Y12, Y12
-	VSUBPS       Y14, Y10, Y10
-	VADDPS       Y10, Y12, Y10
-	VCMPPS       $0x00, Y10, Y10, Y12
-	VANDPS       Y10, Y12, Y10
-	VBLENDVPS    Y11, Y6, Y4, Y4
-	VADDPS       Y4, Y10, Y4
-	VORPS        Y7, Y5, Y10
-	VMINPS       Y10, Y9, Y10
-	VMAXPS       Y10, Y8, Y10
-	VMULPS       const3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       Y14, Y5, Y5
+	VADDPS       Y5, Y12, Y5
+	VCMPPS       $0x00, Y5, Y5, Y12
+	VANDPS       Y5, Y12, Y5
+	VBLENDVPS    Y11, Y6, Y3, Y3
+	VADDPS       Y3, Y5, Y3
+	VORPS        Y7, Y10, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y5, Y8, Y5
+	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y11
 	VROUNDPS     $0x08, Y11, Y11
-	VMOVUPS      Y10, Y10
-	VFNMADD231PS const3f318000<>+0(SB), Y11, Y10
-	VMOVUPS      Y10, Y10
-	VFNMADD231PS constb95e8083<>+0(SB), Y11, Y10
+	VMOVUPS      Y5, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y11, Y5
+	VMOVUPS      Y5, Y5
+	VFNMADD231PS constb95e8083<>+0(SB), Y11, Y5
 	VMOVUPS      const3ab511e6<>+0(SB), Y12
-	VFMADD213PS  const3c091d10<>+0(SB), Y10, Y12
-	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y12
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  const3efffffe<>+0(SB), Y10, Y12
-	VMULPS       Y10, Y10, Y14
-	VMOVUPS      Y10, Y10
-	VFMADD231PS  Y14, Y12, Y10
-	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y12
+	VMULPS       Y5, Y5, Y14
+	VMOVUPS      Y5, Y5
+	VFMADD231PS  Y14, Y12, Y5
+	VADDPS       const3f800000<>+0(SB), Y5, Y5
 	VCVTPS2DQ    Y11, Y11
 	VPSRAD       $0x01, Y11, Y12
 	VPSUBD       Y12, Y11, Y11
@@ -17161,10 +17299,10 @@ tail:
 	VPSLLD       $0x17, Y12, Y12
 	VPADDD       const0000007f<>+0(SB), Y11, Y11
 	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y12, Y10, Y10
-	VMULPS       Y11, Y10, Y10
-	VADDPS       const40000000<>+0(SB), Y10, Y11
-	VDIVPS       Y11, Y10, Y11
+	VMULPS       Y12, Y5, Y5
+	VMULPS       Y11, Y5, Y5
+	VADDPS       const40000000<>+0(SB), Y5, Y11
+	VDIVPS       Y11, Y5, Y11
 	VMULPS       Y11, Y11, Y12
 	VMOVUPS      const3e0f8529<>+0(SB), Y14
 	VFMADD213PS  const3e0f595c<>+0(SB), Y12, Y14
@@ -17183,55 +17321,65 @@ tail:
 	VADDPS       Y11, Y13, Y11
 	VCMPPS       $0x00, Y11, Y11, Y13
 	VANDPS       Y11, Y13, Y11
-	VADDPS       Y11, Y4, Y4
-	VADDPS       const3f800000<>+0(SB), Y10, Y11
+	VADDPS       Y11, Y3, Y3
+	VADDPS       Y3, Y12, Y11
+	VSUBPS       Y12, Y11, Y13
+	VSUBPS       Y13, Y11, Y14
+	VSUBPS       Y14, Y12, Y12
+	VSUBPS       Y13, Y3, Y3
+	VADDPS       Y3, Y12, Y3
+	VCMPPS       $0x00, Y3, Y3, Y12
+	VANDPS       Y3, Y12, Y3
+	VADDPS       const3f800000<>+0(SB), Y5, Y12
 	VMOVUPS      const3f800000<>+0(SB), Y13
-	VDIVPS       Y11, Y13, Y11
-	VMULPS       Y11, Y10, Y10
-	VCMPPS       $0x11, Y6, Y5, Y5
-	VBLENDVPS    Y5, Y10, Y11, Y13
-	VBLENDVPS    Y5, Y11, Y10, Y5
+	VDIVPS       Y12, Y13, Y12
+	VMULPS       Y12, Y5, Y5
+	VCMPPS       $0x11, Y6, Y10, Y10
+	VBLENDVPS    Y10, Y5, Y12, Y13
+	VBLENDVPS    Y10, Y12, Y5, Y5
 	MOVQ         tb+168(FP), AX
 	VMASKMOVPS   Y5, Y0, (AX)(CX*1)
 	MOVQ         n+112(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y5
 	VCMPPS       $0x00, Y6, Y5, Y10
-	VADDPS       Y2, Y3, Y11
-	VADDPS       Y4, Y12, Y13
-	VMAXPS       Y11, Y13, Y13
-	VBLENDVPS    Y10, Y11, Y13, Y11
+	VMAXPS       Y4, Y11, Y12
+	VBLENDVPS    Y10, Y4, Y12, Y12
 	MOVQ         m+120(FP), AX
-	VMASKMOVPS   Y11, Y0, (AX)(CX*1)
-	VSUBPS       Y11, Y3, Y3
-	VADDPS       Y2, Y3, Y2
+	VMASKMOVPS   Y12, Y0, (AX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y12, Y13
+	VCMPPS       $0x11, const49800000<>+0(SB), Y13, Y13
+	VSUBPS       Y12, Y4, Y4
+	VANDPS       Y2, Y13, Y2
+	VADDPS       Y2, Y4, Y2
 	VMINPS       Y2, Y9, Y2
 	VMAXPS       Y2, Y8, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y13
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y13
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y13
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y13
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y13
-	VMULPS       Y2, Y2, Y14
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y14
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y14
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y14
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y14
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y14
+	VMULPS       Y2, Y2, Y15
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y14, Y13, Y2
+	VFMADD231PS  Y15, Y14, Y2
 	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y13
-	VPSUBD       Y13, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y13, Y13
-	VPSLLD       $0x17, Y13, Y13
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y13, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VSUBPS       Y11, Y12, Y3
-	VADDPS       Y4, Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y14
+	VPSUBD       Y14, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y14, Y14
+	VPSLLD       $0x17, Y14, Y14
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y14, Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VSUBPS       Y12, Y11, Y4
+	VANDPS       Y3, Y13, Y3
+	VADDPS       Y3, Y4, Y3
 	VMINPS       Y3, Y6, Y4
 	VBLENDVPS    Y10, Y4, Y3, Y3
 	VMINPS       Y3, Y9, Y3
@@ -17405,20 +17553,28 @@ tail:
 	VCMPPS       $0x00, Y3, Y3, Y4
 	VANDPS       Y3, Y4, Y3
 	VADDPS       Y3, Y0, Y0
+	VADDPS       Y0, Y2, Y3
+	VSUBPS       Y2, Y3, Y4
+	VSUBPS       Y4, Y3, Y5
+	VSUBPS       Y5, Y2, Y2
+	VSUBPS       Y4, Y0, Y0
+	VADDPS       Y0, Y2, Y0
+	VCMPPS       $0x00, Y0, Y0, Y2
+	VANDPS       Y0, Y2, Y0
 	MOVQ         pf+16(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
 	MOVQ         xf+48(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
 	MOVQ         bf+80(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
-	VADDPS       Y4, Y3, Y10
-	VSUBPS       Y3, Y10, Y11
+	VADDPS       Y4, Y2, Y10
+	VSUBPS       Y2, Y10, Y11
 	VSUBPS       Y11, Y10, Y12
-	VSUBPS       Y12, Y3, Y3
+	VSUBPS       Y12, Y2, Y2
 	VSUBPS       Y11, Y4, Y4
-	VADDPS       Y4, Y3, Y3
-	VCMPPS       $0x00, Y3, Y3, Y4
-	VANDPS       Y3, Y4, Y3
+	VADDPS       Y4, Y2, Y2
+	VCMPPS       $0x00, Y2, Y2, Y4
+	VANDPS       Y2, Y4, Y2
 	VADDPS       Y5, Y10, Y4
 	VSUBPS       Y10, Y4, Y11
 	VSUBPS       Y11, Y4, Y12
@@ -17427,39 +17583,47 @@ tail:
 	VADDPS       Y5, Y10, Y5
 	VCMPPS       $0x00, Y5, Y5, Y10
 	VANDPS       Y5, Y10, Y5
-	VADDPS       Y5, Y3, Y3
+	VADDPS       Y5, Y2, Y2
+	VADDPS       Y2, Y4, Y5
+	VSUBPS       Y4, Y5, Y10
+	VSUBPS       Y10, Y5, Y11
+	VSUBPS       Y11, Y4, Y4
+	VSUBPS       Y10, Y2, Y2
+	VADDPS       Y2, Y4, Y2
+	VCMPPS       $0x00, Y2, Y2, Y4
+	VANDPS       Y2, Y4, Y2
 	MOVQ         m+120(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
-	VCMPPS       $0x11, Y4, Y6, Y10
-	VMINPS       Y4, Y6, Y11
-	VADDPS       Y5, Y11, Y12
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
+	VCMPPS       $0x11, Y5, Y6, Y10
+	VMINPS       Y5, Y6, Y11
+	VADDPS       Y4, Y11, Y12
 	VSUBPS       Y11, Y12, Y13
 	VSUBPS       Y13, Y12, Y14
 	VSUBPS       Y14, Y11, Y11
-	VSUBPS       Y13, Y5, Y5
-	VADDPS       Y5, Y11, Y5
-	VCMPPS       $0x00, Y5, Y5, Y11
-	VANDPS       Y5, Y11, Y5
-	VBLENDVPS    Y10, Y6, Y3, Y3
-	VADDPS       Y3, Y5, Y3
-	VORPS        Y7, Y4, Y5
-	VMINPS       Y5, Y9, Y5
-	VMAXPS       Y5, Y8, Y5
-	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y10
+	VSUBPS       Y13, Y4, Y4
+	VADDPS       Y4, Y11, Y4
+	VCMPPS       $0x00, Y4, Y4, Y11
+	VANDPS       Y4, Y11, Y4
+	VBLENDVPS    Y10, Y6, Y2, Y2
+	VADDPS       Y2, Y4, Y2
+	VORPS        Y7, Y5, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y4, Y8, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y10
 	VROUNDPS     $0x08, Y10, Y10
-	VMOVUPS      Y5, Y5
-	VFNMADD231PS const3f318000<>+0(SB), Y10, Y5
-	VMOVUPS      Y5, Y5
-	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y5
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y4
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y4
 	VMOVUPS      const3ab511e6<>+0(SB), Y11
-	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y11
-	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y11
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y11
-	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y11
-	VMULPS       Y5, Y5, Y13
-	VMOVUPS      Y5, Y5
-	VFMADD231PS  Y13, Y11, Y5
-	VADDPS       const3f800000<>+0(SB), Y5, Y5
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y11
+	VMULPS       Y4, Y4, Y13
+	VMOVUPS      Y4, Y4
+	VFMADD231PS  Y13, Y11, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VCVTPS2DQ    Y10, Y10
 	VPSRAD       $0x01, Y10, Y11
 	VPSUBD       Y11, Y10, Y10
@@ -17467,10 +17631,10 @@ tail:
 	VPSLLD       $0x17, Y11, Y11
 	VPADDD       const0000007f<>+0(SB), Y10, Y10
 	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y11, Y5, Y5
-	VMULPS       Y10, Y5, Y5
-	VADDPS       const40000000<>+0(SB), Y5, Y10
-	VDIVPS       Y10, Y5, Y10
+	VMULPS       Y11, Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VADDPS       const40000000<>+0(SB), Y4, Y10
+	VDIVPS       Y10, Y4, Y10
 	VMULPS       Y10, Y10, Y11
 	VMOVUPS      const3e0f8529<>+0(SB), Y13
 	VFMADD213PS  const3e0f595c<>+0(SB), Y11, Y13
@@ -17489,55 +17653,65 @@ tail:
 	VADDPS       Y10, Y12, Y10
 	VCMPPS       $0x00, Y10, Y10, Y12
 	VANDPS       Y10, Y12, Y10
-	VADDPS       Y10, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y5, Y10
+	VADDPS       Y10, Y2, Y2
+	VADDPS       Y2, Y11, Y10
+	VSUBPS       Y11, Y10, Y12
+	VSUBPS       Y12, Y10, Y13
+	VSUBPS       Y13, Y11, Y11
+	VSUBPS       Y12, Y2, Y2
+	VADDPS       Y2, Y11, Y2
+	VCMPPS       $0x00, Y2, Y2, Y11
+	VANDPS       Y2, Y11, Y2
+	VADDPS       const3f800000<>+0(SB), Y4, Y11
 	VMOVUPS      const3f800000<>+0(SB), Y12
-	VDIVPS       Y10, Y12, Y10
-	VMULPS       Y10, Y5, Y5
-	VCMPPS       $0x11, Y6, Y4, Y4
-	VBLENDVPS    Y4, Y5, Y10, Y12
-	VBLENDVPS    Y4, Y10, Y5, Y4
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y11, Y4, Y4
+	VCMPPS       $0x11, Y6, Y5, Y5
+	VBLENDVPS    Y5, Y4, Y11, Y12
+	VBLENDVPS    Y5, Y11, Y4, Y4
 	MOVQ         tb+168(FP), AX
 	VMASKMOVPS   Y4, Y1, 32(AX)(CX*1)
 	MOVQ         n+112(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
 	VCMPPS       $0x00, Y6, Y4, Y5
-	VADDPS       Y0, Y2, Y10
-	VADDPS       Y3, Y11, Y12
-	VMAXPS       Y10, Y12, Y12
-	VBLENDVPS    Y5, Y10, Y12, Y10
+	VMAXPS       Y3, Y10, Y11
+	VBLENDVPS    Y5, Y3, Y11, Y11
 	MOVQ         m+120(FP), AX
-	VMASKMOVPS   Y10, Y1, 32(AX)(CX*1)
-	VSUBPS       Y10, Y2, Y2
-	VADDPS       Y0, Y2, Y0
+	VMASKMOVPS   Y11, Y1, 32(AX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y11, Y12
+	VCMPPS       $0x11, const49800000<>+0(SB), Y12, Y12
+	VSUBPS       Y11, Y3, Y3
+	VANDPS       Y0, Y12, Y0
+	VADDPS       Y0, Y3, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y0, Y8, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
-	VROUNDPS     $0x08, Y2, Y2
+	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y3
+	VROUNDPS     $0x08, Y3, Y3
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y0
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y12
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y12
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y12
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y12
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y12
-	VMULPS       Y0, Y0, Y13
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y0
+	VMOVUPS      const3ab511e6<>+0(SB), Y13
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y13
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y13
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y13
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y13
+	VMULPS       Y0, Y0, Y14
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y13, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y12
-	VPSUBD       Y12, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y12, Y12
-	VPSLLD       $0x17, Y12, Y12
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y12, Y0, Y0
-	VMULPS       Y2, Y0, Y0
-	VSUBPS       Y10, Y11, Y2
-	VADDPS       Y3, Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y13
+	VPSUBD       Y13, Y3, Y3
+	VPADDD       const0000007f<>+0(SB), Y13, Y13
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       const0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y13, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VSUBPS       Y11, Y10, Y3
+	VANDPS       Y2, Y12, Y2
+	VADDPS       Y2, Y3, Y2
 	VMINPS       Y2, Y6, Y3
 	VBLENDVPS    Y5, Y3, Y2, Y2
 	VMINPS       Y2, Y9, Y2

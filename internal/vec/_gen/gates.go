@@ -40,8 +40,12 @@ func weight(k *body) value {
 func sum3(k *body, a, b, c value) (sum, rest value) {
 	s, r := k.sum2(a, b)
 	sum, rest = k.sum2(s, c)
-	return sum, k.add(r, rest)
+	return k.sum2(sum, k.add(r, rest)) // since the sum may have cancelled
 }
+
+// coarse is a stabiliser whose rounding takes no fraction of an exponent any more,
+// but whole ones; vec.coarse is the same.
+const coarse = 1 << 20
 
 // slstmForward is one step of the sLSTM cell (paper, section 2.2) for a head: the
 // pre-activations are p + x + b for each gate.
@@ -56,17 +60,17 @@ func slstmForward(k *body) {
 	lfRest = k.add(lfRest, k.pick(flat, k.num(0), ftRest))
 	e := k.expMinus(ft)
 	lf, more := k.sum2(lf, k.neg(k.log1p(e)))
-	lfRest = k.add(lfRest, more)
+	lf, lfRest = k.sum2(lf, k.add(lfRest, more))
 	_, fbar := k.logisticOf(ft, e)
 	k.store("tb", fbar)
 	// Where n = 0 there is nothing to keep, and nothing to keep finite.
 	n := k.load("n")
 	empty := k.compare(equal, n, k.num(0))
-	mi := k.add(it, itRest)
-	m = k.pick(empty, mi, k.max(k.add(lf, lfRest), mi))
+	m = k.pick(empty, it, k.max(lf, it))
 	k.store("m", m)
-	ig := k.exp(k.add(k.sub(it, m), itRest))
-	df := k.add(k.sub(lf, m), lfRest)
+	fine := k.compare(less, k.abs(m), k.num(coarse))
+	ig := k.exp(k.add(k.sub(it, m), k.only(fine, itRest)))
+	df := k.add(k.sub(lf, m), k.only(fine, lfRest))
 	fg := k.exp(k.pick(empty, k.min(k.num(0), df), df))
 	k.store("ti", ig)
 	k.store("tf", fg)
