@@ -12,12 +12,13 @@ func BenchmarkOps(b *testing.B) {
 	for _, o := range ops[float32]() {
 		fresh := random(o, n, rand.New(rand.NewPCG(1, 1)))
 		v := clone[float32](fresh)
+		_, writes := roles(o, fresh)
 		using(func(set string) {
 			b.Run(o.name+"/"+set, func(b *testing.B) {
 				for i := 0; b.Loop(); i++ {
-					if i%16 == 0 { // before what a call changes has become 0 or infinite
-						for j := range v {
-							copy(v[j], fresh[j])
+					if i%4 == 0 { // before what a call changes grows, or vanishes
+						for _, w := range writes {
+							copy(v[w], fresh[w])
 						}
 					}
 					o.run(v)

@@ -24,7 +24,7 @@ var gates = []kernel{
 		k.store("w", k.fma(p, k.load("a"), k.load("w")))
 		k.store("p", k.mul(p, k.load("d")))
 	}},
-	{name: "slstm", body: slstmForward,
+	{name: "slstm", long: true, body: slstmForward,
 		vectors: "pi pf pz po xi xf xz xo bi bf bz bo c n m y ti tf tz to tb tc tn"},
 	{name: "slstmGrad", body: slstmBackward,
 		vectors: "ti tf tz to tb tn y dy gy cb nb c n rest ei ef ez eo"},
@@ -61,8 +61,7 @@ func slstmForward(k *body) {
 	e := k.expMinus(ft)
 	lf, more := k.sum2(lf, k.neg(k.log1p(e)))
 	lf, lfRest = k.sum2(lf, k.add(lfRest, more))
-	_, fbar := k.logisticOf(ft, e)
-	k.store("tb", fbar)
+	k.store("tb", k.logistic(ft, e).minus())
 	// Where n = 0 there is nothing to keep, and nothing to keep finite.
 	n := k.load("n")
 	empty := k.compare(equal, n, k.num(0))
@@ -82,7 +81,7 @@ func slstmForward(k *body) {
 	k.store("tc", c)
 	k.store("n", n)
 	k.store("tn", n)
-	o, _ := k.logistic(k.add(k.add(k.load("po"), k.load("xo")), k.load("bo")))
+	o := k.sigmoid(k.add(k.add(k.load("po"), k.load("xo")), k.load("bo")))
 	k.store("to", o)
 	k.store("y", k.div(k.mul(o, c), n))
 }

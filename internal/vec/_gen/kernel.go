@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -17,6 +18,10 @@ type kernel struct {
 	results string // names of the sums (or maxima) over all elements
 	// fold is the operation of the results; sum if nil.
 	fold *folding
+	// long says that a turn's instructions wait for one another for longer than a
+	// processor looks ahead, so that two turns are written side by side where there
+	// are registers for it.
+	long bool
 	body func(k *body)
 }
 
@@ -35,7 +40,7 @@ var (
 type body struct {
 	lanes
 	kernel
-	half    int
+	half    int          // which registerful of the turn
 	mask    reg.Register // of the lanes that exist; nil for all
 	at      reg.Register // bytes from the start of the vectors
 	bases   map[string]reg.Register
@@ -87,7 +92,7 @@ func (k *body) param(name string) value { return k.params[name] }
 
 // fold adds v to a result.
 func (k *body) foldInto(name string, v value) {
-	acc := k.results[name][k.half]
+	acc := k.results[name][k.half%k.halves()]
 	switch {
 	case k.mask == nil:
 	case k.folding().start == 0:
@@ -124,7 +129,7 @@ func (k kernel) signature() string {
 func (k kernel) write(s set) {
 	TEXT(k.name+s.name, NOSPLIT, k.signature())
 	Pragma("noescape")
-	b := &body{lanes: lanes{s, &held{free: s.spare}}, kernel: k, bases: map[string]reg.Register{}, params: map[string]value{}, results: map[string][]reg.VecVirtual{}}
+	b := &body{lanes: lanes{set: s, held: &held{free: s.spare}}, kernel: k, bases: map[string]reg.Register{}, params: map[string]value{}, results: map[string][]reg.VecVirtual{}}
 	n, at := Load(Param("elements"), GP64()), GP64()
 	b.at = at
 	XORQ(at, at)
@@ -150,9 +155,23 @@ func (k kernel) write(s set) {
 		}
 	}
 
+	paired := k.long && s.wide
+	if paired {
+		b.held.free -= 12
+	}
 	// What constants the body uses is known when it is written, so the code that
 	// loads them comes last, though it runs first.
 	JMP(LabelRef("begin"))
+	if paired {
+		Label("two")
+		b.twoTurns()
+		ADDQ(Imm(2*4*step), at)
+		SUBQ(Imm(2*step), n)
+		JGE(LabelRef("two"))
+		Label("one")
+		ADDQ(Imm(step), n)
+		JL(LabelRef("tail"))
+	}
 	Label("whole")
 	b.turn(nil)
 	ADDQ(Imm(4*step), at)
@@ -168,6 +187,12 @@ func (k kernel) write(s set) {
 	RET()
 	Label("begin")
 	b.held.load()
+	if paired {
+		SUBQ(Imm(2*step), n)
+		JGE(LabelRef("two"))
+		JMP(LabelRef("one"))
+		return
+	}
 	SUBQ(Imm(step), n)
 	JGE(LabelRef("whole"))
 	JMP(LabelRef("tail"))
@@ -180,6 +205,26 @@ func (k *body) turn(t tail) {
 			k.mask = t[k.half]
 		}
 		k.body(k)
+	}
+}
+
+// twoTurns writes two turns on whole registers, an instruction of the one after an
+// instruction of the other.
+func (k *body) twoTurns() {
+	var sides []func() (struct{}, bool)
+	for i := range 2 {
+		side := *k
+		side.half, side.mask = i, nil
+		next, _ := iter.Pull(func(yield func(struct{}) bool) {
+			side.pause = func() { yield(struct{}{}) }
+			side.body(&side)
+		})
+		sides = append(sides, next)
+	}
+	for more := true; more; {
+		for _, next := range sides {
+			_, more = next()
+		}
 	}
 }
 

@@ -17,7 +17,16 @@ type value = Op
 // operands as they are.
 type lanes struct {
 	set
-	held *held
+	held  *held
+	pause func() // if not nil, called between the operations
+}
+
+// vector is a register for the result of an operation.
+func (l lanes) vector() reg.VecVirtual {
+	if l.pause != nil {
+		l.pause()
+	}
+	return l.set.vector()
 }
 
 // held are the constants that a kernel keeps in registers, since reading them in
@@ -49,7 +58,7 @@ func (l lanes) word(bits uint32) value {
 		return constant(bits)
 	}
 	h.free--
-	r := l.vector()
+	r := l.set.vector()
 	h.words, h.regs = append(h.words, bits), append(h.regs, r)
 	return r
 }
