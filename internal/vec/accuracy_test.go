@@ -133,7 +133,7 @@ func TestLimits(t *testing.T) {
 					t.Errorf("%s %s of %v is %v, want %v", f.name, set, xs[i], y[i], want)
 				}
 			}
-			if odd := f.limits[1] == 0; odd && math.Signbit(float64(y[1])) == math.Signbit(float64(y[3])) {
+			if f.limits[1] == 0 && math.Signbit(float64(y[1])) == math.Signbit(float64(y[3])) {
 				t.Errorf("%s %s loses the sign of zero", f.name, set)
 			}
 		})

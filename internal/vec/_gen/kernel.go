@@ -129,10 +129,50 @@ func (k kernel) signature() string {
 func (k kernel) write(s set) {
 	TEXT(k.name+s.name, NOSPLIT, k.signature())
 	Pragma("noescape")
-	b := &body{lanes: lanes{set: s, held: &held{free: s.spare}}, kernel: k, bases: map[string]reg.Register{}, params: map[string]value{}, results: map[string][]reg.VecVirtual{}}
-	n, at := Load(Param("elements"), GP64()), GP64()
-	b.at = at
-	XORQ(at, at)
+	n := Load(Param("elements"), GP64())
+	b := k.arguments(s)
+	first, loop, rest := uint64(step), "whole", "tail"
+	// What constants the body uses is known when it is written, so the code that
+	// loads them comes last, though it runs first.
+	JMP(LabelRef("begin"))
+	if k.long && s.wide {
+		first, loop, rest = 2*step, "two", "one"
+		b.held.free -= 12 // for the second turn
+		Label("two")
+		b.twoTurns()
+		ADDQ(Imm(2*4*step), b.at)
+		SUBQ(Imm(2*step), n)
+		JGE(LabelRef("two"))
+		Label("one")
+		ADDQ(Imm(step), n)
+		JL(LabelRef("tail"))
+	}
+	Label("whole")
+	b.turn(nil)
+	ADDQ(Imm(4*step), b.at)
+	SUBQ(Imm(step), n)
+	JGE(LabelRef("whole"))
+	Label("tail")
+	ADDQ(Imm(step), n)
+	JZ(LabelRef("done"))
+	b.turn(s.newTail(n))
+	Label("done")
+	b.finish()
+	VZEROUPPER()
+	RET()
+	Label("begin")
+	b.held.load()
+	SUBQ(Imm(first), n)
+	JGE(LabelRef(loop))
+	JMP(LabelRef(rest))
+}
+
+// arguments loads the arguments, as far as there are registers for them, and
+// clears the results.
+func (k kernel) arguments(s set) *body {
+	b := &body{lanes: lanes{set: s, held: &held{free: s.spare}}, kernel: k, at: GP64(),
+		bases: map[string]reg.Register{}, params: map[string]value{}, results: map[string][]reg.VecVirtual{}}
+	XORQ(b.at, b.at)
 	if vs := strings.Fields(k.vectors); len(vs) <= many {
 		for _, v := range vs {
 			b.bases[v] = Load(Param(v), GP64())
@@ -154,48 +194,7 @@ func (k kernel) write(s set) {
 			b.held.free--
 		}
 	}
-
-	paired := k.long && s.wide
-	if paired {
-		b.held.free -= 12
-	}
-	// What constants the body uses is known when it is written, so the code that
-	// loads them comes last, though it runs first.
-	JMP(LabelRef("begin"))
-	if paired {
-		Label("two")
-		b.twoTurns()
-		ADDQ(Imm(2*4*step), at)
-		SUBQ(Imm(2*step), n)
-		JGE(LabelRef("two"))
-		Label("one")
-		ADDQ(Imm(step), n)
-		JL(LabelRef("tail"))
-	}
-	Label("whole")
-	b.turn(nil)
-	ADDQ(Imm(4*step), at)
-	SUBQ(Imm(step), n)
-	JGE(LabelRef("whole"))
-	Label("tail")
-	ADDQ(Imm(step), n)
-	JZ(LabelRef("done"))
-	b.turn(s.newTail(n))
-	Label("done")
-	b.finish()
-	VZEROUPPER()
-	RET()
-	Label("begin")
-	b.held.load()
-	if paired {
-		SUBQ(Imm(2*step), n)
-		JGE(LabelRef("two"))
-		JMP(LabelRef("one"))
-		return
-	}
-	SUBQ(Imm(step), n)
-	JGE(LabelRef("whole"))
-	JMP(LabelRef("tail"))
+	return b
 }
 
 func (k *body) turn(t tail) {
