@@ -55,6 +55,10 @@ func ops[F Float]() []op[F] {
 		{name: "Quads", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { Quads(v[0], Taps[F](v[1:]), v[5], false); return nil }},
 		{name: "Quads/add", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { Quads(v[0], Taps[F](v[1:]), v[5], true); return nil }},
 		{name: "QuadsWeights", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { QuadsWeights(v[0], v[1], Taps[F](v[2:])); return nil }},
+		{name: "Recall4", vectors: 6, apart: true, run: func(v [][]F) []F {
+			Recall4(v[0], Taps[F](v[1:5]), v[5], 0.75, [4]F{0.5, -1, 2, 0.25}, [4]F{1, 0.5, -0.25, 2})
+			return nil
+		}},
 		{name: "AdamStep", vectors: 4, positive: []int{2}, run: func(v [][]F) []F { AdamStep(someAdam, v[0], v[1], v[2], v[3]); return nil }},
 		{name: "Decay", vectors: 3, run: func(v [][]F) []F { return []F{Decay(Pair[F]{v[0], v[1]}, -1.3, v[2], nil)} }},
 		{name: "Decay/kept", vectors: 4, run: func(v [][]F) []F { return []F{Decay(Pair[F]{v[0], v[1]}, -1.3, v[2], v[3])} }},

@@ -179,8 +179,8 @@ func Recall4[F Float](v []F, c Taps[F], h []F, keep F, share, query [4]F) {
 		return
 	}
 	for j, row := range c {
-		row = row[:n]
-		for i, x := range v[:n] {
+		row = first(row, n)
+		for i, x := range first(v, n) {
 			row[i] = keep*row[i] + share[j]*x
 			h[i] += query[j] * row[i]
 		}
