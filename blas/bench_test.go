@@ -37,7 +37,7 @@ var benchCases = []struct {
 func BenchmarkSgemm(b *testing.B) { benchmarkGemm[float32](b) }
 func BenchmarkDgemm(b *testing.B) { benchmarkGemm[float64](b) }
 
-func benchmarkGemm[T float](b *testing.B) {
+func benchmarkGemm[T Float](b *testing.B) {
 	for _, c := range benchCases {
 		g := newGemmCase[T](rand.New(rand.NewPCG(1, 1)), c.tA, c.tB, c.m, c.n, c.k, c.gap, 1, 1)
 		for _, impl := range []struct {

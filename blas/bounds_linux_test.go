@@ -24,7 +24,7 @@ func TestNothingBeyondTheSlices(t *testing.T) {
 }
 
 // fenced copies x to memory that ends, or begins, where access is forbidden.
-func fenced[T float](t *testing.T, x []T, atEnd bool) []T {
+func fenced[T Float](t *testing.T, x []T, atEnd bool) []T {
 	t.Helper()
 	page, size := syscall.Getpagesize(), len(x)*int(unsafe.Sizeof(x[0]))
 	room := (size + page - 1) / page * page

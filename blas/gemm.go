@@ -13,13 +13,13 @@ const (
 )
 
 // operand is a matrix whose element (i, j) is at data[i·row+j·col].
-type operand[T float] struct {
+type operand[T Float] struct {
 	data     []T
 	row, col int
 }
 
 // newOperand is op(X) for an X with leading dimension ld.
-func newOperand[T float](trans bool, x []T, ld int) operand[T] {
+func newOperand[T Float](trans bool, x []T, ld int) operand[T] {
 	if trans {
 		return operand[T]{x, 1, ld}
 	}
@@ -32,7 +32,7 @@ func (o operand[T]) from(i, j int) operand[T] {
 }
 
 // product is C = alpha·A·B + beta·C with an m×k A and a k×n B.
-type product[T float] struct {
+type product[T Float] struct {
 	kernels     *kernels[T]
 	m, n, k     int
 	alpha, beta T
@@ -42,7 +42,7 @@ type product[T float] struct {
 }
 
 // gemm checks the arguments and does what Sgemm and Dgemm say.
-func gemm[T float](ks *kernels[T], tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+func gemm[T Float](ks *kernels[T], tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
 	aT, bT := isTrans(tA), isTrans(tB)
 	checkGemm(aT, bT, m, n, k, len(a), lda, len(b), ldb, len(c), ldc)
 	if m == 0 || n == 0 {

@@ -16,7 +16,7 @@ func TestGemm(t *testing.T) {
 	}
 }
 
-func testGemm[T float](t *testing.T, f gemmFunc[T]) {
+func testGemm[T Float](t *testing.T, f gemmFunc[T]) {
 	r := rand.New(rand.NewPCG(1, 2))
 	alphas, betas := []T{1, 1, 0, -0.5, 2.5}, []T{0, 1, -0.5, 3}
 	for range 700 {
@@ -52,7 +52,7 @@ func randomSize(r *rand.Rand) int {
 
 // checkGemmCase compares with a triple loop in float64 and with gonum, and looks
 // at the guards.
-func checkGemmCase[T float](t *testing.T, f gemmFunc[T], g *gemmCase[T]) {
+func checkGemmCase[T Float](t *testing.T, f gemmFunc[T], g *gemmCase[T]) {
 	t.Helper()
 	what := fmt.Sprintf("%c%c %d×%d×%d ld %d %d %d alpha %v beta %v", g.tA, g.tB, g.m, g.n, g.k, g.lda, g.ldb, g.ldc, g.alpha, g.beta)
 	got := g.run(f)
@@ -89,7 +89,7 @@ func TestGemmSpecials(t *testing.T) {
 	}
 }
 
-func testGemmSpecials[T float](t *testing.T, f gemmFunc[T]) {
+func testGemmSpecials[T Float](t *testing.T, f gemmFunc[T]) {
 	r := rand.New(rand.NewPCG(3, 4))
 	specials := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, 0}
 	for range 300 {

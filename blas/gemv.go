@@ -19,7 +19,7 @@ func canGemv(tA blas.Transpose, incX, incY int) bool {
 
 // gemv checks the arguments and does what Sgemv and Dgemv say, where canGemv
 // agrees. It sees y as a row: yᵀ = alpha·xᵀ·op(A)ᵀ + beta·yᵀ.
-func gemv[T float](ks *kernels[T], tA blas.Transpose, m, n int, alpha T, a []T, lda int, x []T, incX int, beta T, y []T, incY int) {
+func gemv[T Float](ks *kernels[T], tA blas.Transpose, m, n int, alpha T, a []T, lda int, x []T, incX int, beta T, y []T, incY int) {
 	trans := isTrans(tA)
 	needY, needX := stored(trans, m, n)
 	checkGemv(m, n, len(a), lda, len(x), incX, needX, len(y), incY, needY)
@@ -38,7 +38,7 @@ func gemv[T float](ks *kernels[T], tA blas.Transpose, m, n int, alpha T, a []T, 
 }
 
 // scaleInc computes y = beta·y for n elements inc apart.
-func scaleInc[T float](y []T, n, inc int, beta T) {
+func scaleInc[T Float](y []T, n, inc int, beta T) {
 	for i := range n {
 		y[i*inc] = blend(0, 0, beta, y[i*inc])
 	}
@@ -71,7 +71,7 @@ func (p *product[T]) dotRow(x, y []T, inc int) {
 }
 
 // blend is alpha·r + beta·y, where a zero beta takes no notice of y.
-func blend[T float](alpha, r, beta, y T) T {
+func blend[T Float](alpha, r, beta, y T) T {
 	if beta == 0 {
 		return alpha * r
 	}

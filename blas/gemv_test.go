@@ -15,7 +15,7 @@ func TestGemv(t *testing.T) {
 	}
 }
 
-func testGemv[T float](t *testing.T, f gemvFunc[T]) {
+func testGemv[T Float](t *testing.T, f gemvFunc[T]) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 1000 {
 		tA, m, n := randomOf(r, transposes...), randomSize(r), randomSize(r)

@@ -2,8 +2,8 @@ package blas
 
 import "sync"
 
-// float is the type of a matrix element.
-type float interface{ float32 | float64 }
+// Float is the type of a matrix element.
+type Float interface{ float32 | float64 }
 
 // A tileKernel computes an h×n tile of C, h being its height,
 //
@@ -11,10 +11,10 @@ type float interface{ float32 | float64 }
 //
 // with k ≥ 1 products for each element, added in turn. Element (i, p) of A is
 // at i·aRow + p·aCol, element (p, j) of B at p·bRow + j. Nothing else is touched.
-type tileKernel[T float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c *T, cRow, n int, alpha, beta T)
+type tileKernel[T Float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c *T, cRow, n int, alpha, beta T)
 
 // height is the kernels for tiles with one number of rows.
-type height[T float] struct {
+type height[T Float] struct {
 	rows   int
 	full   tileKernel[T] // n is the width of a tile
 	wide   tileKernel[T] // n is at most that
@@ -24,7 +24,7 @@ type height[T float] struct {
 // kernels is what one instruction set does for one type. All sets round
 // alike: which of them, or which height or width, computes an element makes no
 // difference to it.
-type kernels[T float] struct {
+type kernels[T Float] struct {
 	width   int         // of a tile, in columns
 	heights []height[T] // the greatest first, down to 1
 
@@ -32,6 +32,10 @@ type kernels[T float] struct {
 	// times strip/2 of them.
 	transpose func(steps int, src *T, srcRow int, dst *T, dstRow int)
 	strip     int
+
+	// copyA and copyB copy rows as long as a tile is high, or wide, to where they
+	// follow one another.
+	copyA, copyB func(rows int, src *T, srcRow int, dst *T)
 
 	// dots4 and dot are the scalar products of rows of A with x.
 	dots4 func(k int, a *T, aRow int, x *T) (r0, r1, r2, r3 T)

@@ -38,6 +38,7 @@ var singleAVX512 = kernels[float32]{
 		{2, sgemmAVX512Full2, sgemmAVX512Wide2, sgemmAVX512Narrow2},
 		{1, sgemmAVX512Full1, sgemmAVX512Wide1, sgemmAVX512Narrow1},
 	},
+	copyA: scopyAVX12, copyB: scopyAVX32,
 	transpose: stransposeAVX, strip: 8,
 	dots4: sdotsAVX2x4, dot: sdotsAVX2x1,
 }
@@ -50,6 +51,7 @@ var singleAVX2 = kernels[float32]{
 		{2, sgemmAVX2Full2, sgemmAVX2Wide2, sgemmAVX2Narrow2},
 		{1, sgemmAVX2Full1, sgemmAVX2Wide1, sgemmAVX2Narrow1},
 	},
+	copyA: scopyAVX6, copyB: scopyAVX16,
 	transpose: stransposeAVX, strip: 8,
 	dots4: sdotsAVX2x4, dot: sdotsAVX2x1,
 }
@@ -63,6 +65,7 @@ var doubleAVX512 = kernels[float64]{
 		{2, dgemmAVX512Full2, dgemmAVX512Wide2, dgemmAVX512Narrow2},
 		{1, dgemmAVX512Full1, dgemmAVX512Wide1, dgemmAVX512Narrow1},
 	},
+	copyA: dcopyAVX12, copyB: dcopyAVX16,
 	transpose: dtransposeAVX, strip: 4,
 	dots4: ddotsAVX2x4, dot: ddotsAVX2x1,
 }
@@ -75,6 +78,7 @@ var doubleAVX2 = kernels[float64]{
 		{2, dgemmAVX2Full2, dgemmAVX2Wide2, dgemmAVX2Narrow2},
 		{1, dgemmAVX2Full1, dgemmAVX2Wide1, dgemmAVX2Narrow1},
 	},
+	copyA: dcopyAVX6, copyB: dcopyAVX8,
 	transpose: dtransposeAVX, strip: 4,
 	dots4: ddotsAVX2x4, dot: ddotsAVX2x1,
 }

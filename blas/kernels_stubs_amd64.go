@@ -5,6 +5,12 @@
 package blas
 
 //go:noescape
+func scopyAVX12(rows int, src *float32, srcRow int, dst *float32)
+
+//go:noescape
+func scopyAVX32(rows int, src *float32, srcRow int, dst *float32)
+
+//go:noescape
 func sgemmAVX512Full12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 
 //go:noescape
@@ -48,6 +54,12 @@ func sgemmAVX512Wide1(k int, a *float32, aRow int, aCol int, b *float32, bRow in
 
 //go:noescape
 func sgemmAVX512Narrow1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
+
+//go:noescape
+func scopyAVX6(rows int, src *float32, srcRow int, dst *float32)
+
+//go:noescape
+func scopyAVX16(rows int, src *float32, srcRow int, dst *float32)
 
 //go:noescape
 func sgemmAVX2Full6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
@@ -95,6 +107,12 @@ func sdotsAVX2x4(k int, a *float32, aRow int, x *float32) (r0 float32, r1 float3
 func sdotsAVX2x1(k int, a *float32, aRow int, x *float32) (r0 float32)
 
 //go:noescape
+func dcopyAVX12(rows int, src *float64, srcRow int, dst *float64)
+
+//go:noescape
+func dcopyAVX16(rows int, src *float64, srcRow int, dst *float64)
+
+//go:noescape
 func dgemmAVX512Full12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 
 //go:noescape
@@ -138,6 +156,12 @@ func dgemmAVX512Wide1(k int, a *float64, aRow int, aCol int, b *float64, bRow in
 
 //go:noescape
 func dgemmAVX512Narrow1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
+
+//go:noescape
+func dcopyAVX6(rows int, src *float64, srcRow int, dst *float64)
+
+//go:noescape
+func dcopyAVX8(rows int, src *float64, srcRow int, dst *float64)
 
 //go:noescape
 func dgemmAVX2Full6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)

@@ -33,7 +33,7 @@ func (p *product[T]) cut() (units, size int) {
 }
 
 // crew is the state that the goroutines of one product share.
-type crew[T float] struct {
+type crew[T Float] struct {
 	product[T]
 	pieces int
 	next   atomic.Int64

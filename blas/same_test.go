@@ -12,7 +12,7 @@ import (
 
 // largeCases are products that are done in pieces, one for each way to cut
 // and to copy.
-func largeCases[T float]() []*gemmCase[T] {
+func largeCases[T Float]() []*gemmCase[T] {
 	r := rand.New(rand.NewPCG(7, 8))
 	return []*gemmCase[T]{
 		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 333, 150, 270, 3, 1, 0.5),
@@ -30,7 +30,7 @@ func TestSameForAnyGOMAXPROCS(t *testing.T) {
 	t.Run("float64", testSameForAnyGOMAXPROCS[float64])
 }
 
-func testSameForAnyGOMAXPROCS[T float](t *testing.T) {
+func testSameForAnyGOMAXPROCS[T Float](t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for at, g := range largeCases[T]() {
 		// Our kernels agree with one another, gonum's with itself.

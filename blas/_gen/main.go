@@ -11,6 +11,8 @@ func main() {
 	maskTable()
 	for _, e := range []element{single, double} {
 		for _, s := range []set{avx512, avx2} {
+			copier(e, s.heights[0])
+			copier(e, 2*s.bytes/e.size)
 			for _, rows := range s.heights {
 				tile(s, e, rows, full)
 				tile(s, e, rows, wide)

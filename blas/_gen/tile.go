@@ -101,6 +101,7 @@ func (w *tileWriter) loop() {
 		PREFETCHT0(Mem{Base: b, Index: bRow, Scale: 8, Disp: v * w.bytes})
 		bv = append(bv, x)
 	}
+	PREFETCHT0(Mem{Base: a.base[0], Index: aCol, Scale: 8})
 	for i := range w.rows {
 		x := w.vector()
 		w.broadcast(a.at(i, 0), x)
