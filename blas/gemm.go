@@ -5,9 +5,10 @@ import "gonum.org/v1/gonum/blas"
 // The sizes of what is worked on at a time.
 const (
 	// Up to blockInner products are added in registers before C is touched. A
-	// panel of B, one tile wide and this long, then just fills a first-level cache. The
-	// number also fixes the order of additions: it is the same for all kernels.
-	blockInner = 256
+	// panel of B, one tile wide and this long, comes from a second-level cache as fast
+	// as it is needed. The number also fixes the order of additions: it is the same
+	// for all kernels.
+	blockInner = 512
 	blockRows  = 144  // of A: with blockInner a part of a second-level cache
 	blockCols  = 1024 // of B: with blockInner a part of a third-level cache
 )
@@ -41,24 +42,30 @@ type product[T Float] struct {
 	ldc         int
 }
 
-// gemm checks the arguments and does what Sgemm and Dgemm say.
-func gemm[T Float](ks *kernels[T], tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+// gemm checks the arguments and does what Sgemm and Dgemm say. The product comes
+// with operands that are not transposed.
+func (p *product[T]) gemm(tA, tB blas.Transpose, serial bool) {
 	aT, bT := isTrans(tA), isTrans(tB)
-	checkGemm(aT, bT, m, n, k, len(a), lda, len(b), ldb, len(c), ldc)
-	if m == 0 || n == 0 {
+	p.check(aT, bT, p.a.row, p.b.row)
+	if p.m == 0 || p.n == 0 {
 		return
 	}
-	p := product[T]{ks, m, n, k, alpha, beta, newOperand(aT, a, lda), newOperand(bT, b, ldb), c, ldc}
+	if aT {
+		p.a.row, p.a.col = 1, p.a.row
+	}
+	if bT {
+		p.b.row, p.b.col = 1, p.b.row
+	}
 	switch {
-	case alpha == 0 || k == 0:
+	case p.alpha == 0 || p.k == 0:
 		p.scale()
-	case !aT && bT && m <= maxDotRows:
+	case !aT && bT && p.m <= maxDotRows:
 		p.dots()
 	default:
-		if pieces := p.pieces(); pieces > 1 {
+		if pieces := p.pieces(); pieces > 1 && !serial {
 			p.parallel(pieces)
 		} else {
-			p.block(0, m, 0, n)
+			p.block(0, p.m, 0, p.n)
 		}
 	}
 }
@@ -81,12 +88,23 @@ func (p *product[T]) scale() {
 
 // block computes rows i0 to i1 and columns j0 to j1 of C.
 func (p *product[T]) block(i0, i1, j0, j1 int) {
-	packA, packB := p.packing(i1-i0, j1-j0)
-	var s *scratch[T]
-	if packA || packB {
-		s = p.kernels.takeScratch()
-		defer p.kernels.scratch.Put(s)
+	m, n := i1-i0, j1-j0
+	packA, packB := p.packing(m, n)
+	if packA || packB || m > blockRows || n > blockCols || p.k > blockInner {
+		p.blocks(i0, i1, j0, j1, packA, packB)
+		return
 	}
+	// One field after the other: copies of whole structs just made stall.
+	var a, b panels[T]
+	a.data, a.row, a.col, a.panel = p.a.data[i0*p.a.row:], p.a.row, p.a.col, p.kernels.tallest()*p.a.row
+	b.data, b.row, b.panel = p.b.data[j0*p.b.col:], p.b.row, p.kernels.width
+	p.sweep(&a, &b, m, n, p.k, p.c[i0*p.ldc+j0:], p.beta)
+}
+
+// blocks does the same in blocks that fit into caches, copied as said.
+func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
+	s := p.kernels.takeScratch()
+	defer p.kernels.scratch.Put(s)
 	for j := j0; j < j1; j += blockCols {
 		n := min(blockCols, j1-j)
 		beta := p.beta
@@ -103,7 +121,7 @@ func (p *product[T]) block(i0, i1, j0, j1 int) {
 				if packA {
 					a = s.packA(p.kernels, a.operand, m, k)
 				}
-				p.sweep(a, b, m, n, k, p.c[i*p.ldc+j:], beta)
+				p.sweep(&a, &b, m, n, k, p.c[i*p.ldc+j:], beta)
 			}
 			beta = 1
 		}
@@ -120,19 +138,25 @@ func innerStep(k int) int {
 }
 
 // sweep computes the m×n block at the start of c, tile by tile, the panel of B
-// staying in the first-level cache while those of A pass by.
-func (p *product[T]) sweep(a, b panels[T], m, n, k int, c []T, beta T) {
-	width, tallest := p.kernels.width, p.kernels.tallest()
+// staying in the nearest cache while those of A pass by.
+func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T) {
+	width := p.kernels.width
 	for j, bAt := 0, 0; j < n; j, bAt = j+width, bAt+b.panel {
-		cols := min(width, n-j)
-		bPanel := &b.data[bAt]
-		i := 0
+		cols, bPanel := min(width, n-j), &b.data[bAt]
+		rest, aAt, cAt, aStep := m, 0, j, a.panel
 		for h := range p.kernels.heights {
 			height := &p.kernels.heights[h]
+			rows := height.rows
+			if h > 0 {
+				aStep = rows * a.row // what is left is in one panel
+			}
+			if rest < rows {
+				continue
+			}
 			kernel := height.kernel(cols, width)
-			for ; m-i >= height.rows; i += height.rows {
-				aTile := &a.data[i/tallest*a.panel+i%tallest*a.row]
-				kernel(k, aTile, a.row, a.col, bPanel, b.row, &c[i*p.ldc+j], p.ldc, cols, p.alpha, beta)
+			for ; rest >= rows; rest -= rows {
+				kernel(k, &a.data[aAt], a.row, a.col, bPanel, b.row, &c[cAt], p.ldc, cols, p.alpha, beta)
+				aAt, cAt = aAt+aStep, cAt+rows*p.ldc
 			}
 		}
 	}

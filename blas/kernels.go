@@ -58,3 +58,11 @@ func (h *height[T]) kernel(n, width int) tileKernel[T] {
 
 // tallest is the greatest height of a tile.
 func (ks *kernels[T]) tallest() int { return ks.heights[0].rows }
+
+// best is the fastest kernels for T that this machine can run, nil for none.
+func best[T Float]() *kernels[T] {
+	if ks, ok := any(bestSingle()).(*kernels[T]); ok {
+		return ks
+	}
+	return any(bestDouble()).(*kernels[T])
+}

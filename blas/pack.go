@@ -80,14 +80,20 @@ func (s *scratch[T]) packA(ks *kernels[T], a operand[T], m, k int) panels[T] {
 func (s *scratch[T]) packB(ks *kernels[T], b operand[T], k, n int) panels[T] {
 	w := ks.width
 	s.b = grown(s.b, (n+w-1)/w*w*k)
-	if b.col == 1 {
-		copyPanels(ks.copyB, s.b, w, b.data, b.row, k, n)
-	} else {
-		for j := 0; j < n; j += w {
-			transposeRows(ks, s.b[j*k:], w, b.data[j*b.col:], b.col, min(w, n-j), k)
-		}
-	}
+	packB(ks, s.b, b, k, n)
 	return panels[T]{operand[T]{s.b, w, 1}, w * k}
+}
+
+// packB copies the k×n block at the start of b to panels one after the other.
+func packB[T Float](ks *kernels[T], dst []T, b operand[T], k, n int) {
+	w := ks.width
+	if b.col == 1 {
+		copyPanels(ks.copyB, dst, w, b.data, b.row, k, n)
+		return
+	}
+	for j := 0; j < n; j += w {
+		transposeRows(ks, dst[j*k:], w, b.data[j*b.col:], b.col, min(w, n-j), k)
+	}
 }
 
 // copyPanels cuts the k×n matrix src into panels w wide, copying the rows of
@@ -121,7 +127,7 @@ func transposeRows[T Float](ks *kernels[T], dst []T, ldDst int, src []T, ldSrc, 
 	i := 0
 	for ; whole > 0 && rows-i >= ks.strip; i += ks.strip {
 		ks.transpose(whole/step, &src[i*ldSrc], ldSrc, &dst[i], ldDst)
-		for r := i; r < i+ks.strip; r++ {
+		for r := i; whole < cols && r < i+ks.strip; r++ {
 			transposeRow(dst[r:], ldDst, src[r*ldSrc:][:cols], whole)
 		}
 	}
