@@ -13,6 +13,10 @@ const (
 	blockCols  = 1024 // of B: with blockInner a part of a third-level cache
 )
 
+// rowInner is blockInner for an A with one row: so few rows of B can be read side by
+// side as memory brings them.
+const rowInner = 128
+
 // operand is a matrix whose element (i, j) is at data[i·row+j·col].
 type operand[T Float] struct {
 	data     []T
@@ -40,6 +44,7 @@ type product[T Float] struct {
 	a, b        operand[T]
 	c           []T
 	ldc         int
+	dots        bool // the product is done in scalar products
 }
 
 // gemm checks the arguments and does what Sgemm and Dgemm say. The product comes
@@ -56,17 +61,29 @@ func (p *product[T]) gemm(tA, tB blas.Transpose, serial bool) {
 	if bT {
 		p.b.row, p.b.col = 1, p.b.row
 	}
-	switch {
-	case p.alpha == 0 || p.k == 0:
+	if p.alpha == 0 || p.k == 0 {
 		p.scale()
-	case !aT && bT && p.m <= maxDotRows:
-		p.dots()
-	default:
-		if pieces := p.pieces(); pieces > 1 && !serial {
-			p.parallel(pieces)
-		} else {
-			p.block(0, p.m, 0, p.n)
-		}
+		return
+	}
+	p.dots = !aT && bT && dotsPay(p.m, p.n, p.k)
+	p.run(serial)
+}
+
+// run computes C, in pieces if they pay.
+func (p *product[T]) run(serial bool) {
+	if pieces := p.pieces(); pieces > 1 && !serial {
+		p.parallel(pieces)
+	} else {
+		p.part(0, p.m, 0, p.n)
+	}
+}
+
+// part computes rows i0 to i1 and columns j0 to j1 of C.
+func (p *product[T]) part(i0, i1, j0, j1 int) {
+	if p.dots {
+		p.scalarProducts(i0, i1, j0, j1)
+	} else {
+		p.block(i0, i1, j0, j1)
 	}
 }
 
@@ -86,11 +103,11 @@ func (p *product[T]) scale() {
 	}
 }
 
-// block computes rows i0 to i1 and columns j0 to j1 of C.
+// block does the same with tiles.
 func (p *product[T]) block(i0, i1, j0, j1 int) {
 	m, n := i1-i0, j1-j0
 	packA, packB := p.packing(m, n)
-	if packA || packB || m > blockRows || n > blockCols || p.k > blockInner {
+	if packA || packB || m > blockRows || n > blockCols || p.k > blockInner || p.m == 1 && p.k > rowInner {
 		p.blocks(i0, i1, j0, j1, packA, packB)
 		return
 	}
@@ -105,10 +122,14 @@ func (p *product[T]) block(i0, i1, j0, j1 int) {
 func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
 	s := p.kernels.takeScratch()
 	defer p.kernels.scratch.Put(s)
+	most := blockInner
+	if p.m == 1 {
+		most = rowInner
+	}
 	for j := j0; j < j1; j += blockCols {
 		n := min(blockCols, j1-j)
 		beta := p.beta
-		for l, step := 0, innerStep(p.k); l < p.k; l += step {
+		for l, step := 0, innerStep(p.k, most); l < p.k; l += step {
 			k := min(step, p.k-l)
 			b := panels[T]{operand: p.b.from(l, j), panel: p.kernels.width}
 			if packB {
@@ -128,12 +149,12 @@ func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
 	}
 }
 
-// innerStep cuts k into equal parts of at most blockInner.
-func innerStep(k int) int {
-	if k <= blockInner {
+// innerStep cuts k into equal parts of at most most.
+func innerStep(k, most int) int {
+	if k <= most {
 		return k // no division: small products notice
 	}
-	parts := (k + blockInner - 1) / blockInner
+	parts := (k + most - 1) / most
 	return (k + parts - 1) / parts
 }
 
@@ -141,7 +162,13 @@ func innerStep(k int) int {
 // staying in the nearest cache while those of A pass by.
 func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T) {
 	width := p.kernels.width
-	for j, bAt := 0, 0; j < n; j, bAt = j+width, bAt+b.panel {
+	j, bAt := 0, 0
+	if m == 1 && b.panel == width { // B lies as it was, row by row
+		for wide := rowTiles * width; n-j >= wide; j, bAt = j+wide, bAt+wide {
+			p.kernels.row(k, &a.data[0], 0, a.col, &b.data[bAt], b.row, &c[j], 0, wide, p.alpha, beta)
+		}
+	}
+	for ; j < n; j, bAt = j+width, bAt+b.panel {
 		cols, bPanel := min(width, n-j), &b.data[bAt]
 		rest, aAt, cAt, aStep := m, 0, j, a.panel
 		for h := range p.kernels.heights {

@@ -57,7 +57,7 @@ func (bl BLAS) Sgemv(tA blas.Transpose, m, n int, alpha float32, a []float32, ld
 		bl.Implementation.Sgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
 	}
-	gemv(bl.single, tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
+	gemv(bl.single, tA, m, n, alpha, a, lda, x, incX, beta, y, incY, bl.serial)
 }
 
 // Dgemv computes y = alpha·op(A)·x + beta·y, where A, not op(A), is m×n.
@@ -66,5 +66,5 @@ func (bl BLAS) Dgemv(tA blas.Transpose, m, n int, alpha float64, a []float64, ld
 		bl.Implementation.Dgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
 	}
-	gemv(bl.double, tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
+	gemv(bl.double, tA, m, n, alpha, a, lda, x, incX, beta, y, incY, bl.serial)
 }

@@ -21,12 +21,30 @@ type height[T Float] struct {
 	narrow tileKernel[T] // n is at most half of it
 }
 
+// A dotKernel computes scalar products of some rows of A with some rows of B,
+//
+//	C = alpha·A·Bᵀ + beta·C
+type dotKernel[T Float] func(k int, a *T, aRow int, b *T, bRow int, c *T, cRow int, alpha, beta T)
+
+// dots is the kernels for scalar products with one number of rows of A.
+type dots[T Float] struct {
+	rows  int
+	strip []dotStrip[T] // the most rows of B first, down to 1
+}
+
+type dotStrip[T Float] struct {
+	cols   int
+	kernel dotKernel[T]
+}
+
 // kernels is what one instruction set does for one type. All sets round
 // alike: which of them, or which height or width, computes an element makes no
 // difference to it.
 type kernels[T Float] struct {
 	width   int         // of a tile, in columns
 	heights []height[T] // the greatest first, down to 1
+
+	row tileKernel[T] // for one row and rowTiles widths of a tile
 
 	// transpose makes the columns of the first `strip` rows of src rows of dst, steps
 	// times strip/2 of them.
@@ -37,13 +55,14 @@ type kernels[T Float] struct {
 	// follow one another.
 	copyA, copyB func(rows int, src *T, srcRow int, dst *T)
 
-	// dots4 and dot are the scalar products of rows of A with x.
-	dots4 func(k int, a *T, aRow int, x *T) (r0, r1, r2, r3 T)
-	dot   func(k int, a *T, aRow int, x *T) (r0 T)
+	dots []dots[T] // the most rows first, down to 1
 
 	scratch sync.Pool // of *scratch[T]
 	crews   sync.Pool // of *crew[T]
 }
+
+// rowTiles is the width of the row kernel, in tiles.
+const rowTiles = 4
 
 // kernel is the one for n columns.
 func (h *height[T]) kernel(n, width int) tileKernel[T] {

@@ -68,6 +68,810 @@ next:
 	VZEROUPPER
 	RET
 
+// func sdotsAVX512x4x4(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·sdotsAVX512x4x4(SB), NOSPLIT, $0-64
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x02, CX
+	LEAQ   (AX)(CX*2), DX
+	ADDQ   CX, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bRow+32(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (BX)(SI*2), DI
+	ADDQ   SI, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   k+0(FP), R8
+	SUBQ   $0x10, R8
+	JL     tail
+
+next:
+	VMOVUPS     (AX), Z16
+	VMOVUPS     (AX)(CX*1), Z17
+	VMOVUPS     (AX)(CX*2), Z18
+	VMOVUPS     (DX), Z19
+	VMOVUPS     (BX), Z20
+	VFMADD231PS Z16, Z20, Z0
+	VFMADD231PS Z17, Z20, Z4
+	VFMADD231PS Z18, Z20, Z8
+	VFMADD231PS Z19, Z20, Z12
+	VMOVUPS     (BX)(SI*1), Z20
+	VFMADD231PS Z16, Z20, Z1
+	VFMADD231PS Z17, Z20, Z5
+	VFMADD231PS Z18, Z20, Z9
+	VFMADD231PS Z19, Z20, Z13
+	VMOVUPS     (BX)(SI*2), Z20
+	VFMADD231PS Z16, Z20, Z2
+	VFMADD231PS Z17, Z20, Z6
+	VFMADD231PS Z18, Z20, Z10
+	VFMADD231PS Z19, Z20, Z14
+	VMOVUPS     (DI), Z20
+	VFMADD231PS Z16, Z20, Z3
+	VFMADD231PS Z17, Z20, Z7
+	VFMADD231PS Z18, Z20, Z11
+	VFMADD231PS Z19, Z20, Z15
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, DI
+	SUBQ        $0x10, R8
+	JGE         next
+
+tail:
+	ADDQ        $0x10, R8
+	JZ          sum
+	XORL        R9, R9
+	BTSQ        R8, R9
+	DECQ        R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (AX), K1, Z16
+	VMOVUPS.Z   (AX)(CX*1), K1, Z17
+	VMOVUPS.Z   (AX)(CX*2), K1, Z18
+	VMOVUPS.Z   (DX), K1, Z19
+	VMOVUPS.Z   (BX), K1, Z20
+	VFMADD231PS Z16, Z20, Z0
+	VFMADD231PS Z17, Z20, Z4
+	VFMADD231PS Z18, Z20, Z8
+	VFMADD231PS Z19, Z20, Z12
+	VMOVUPS.Z   (BX)(SI*1), K1, Z20
+	VFMADD231PS Z16, Z20, Z1
+	VFMADD231PS Z17, Z20, Z5
+	VFMADD231PS Z18, Z20, Z9
+	VFMADD231PS Z19, Z20, Z13
+	VMOVUPS.Z   (BX)(SI*2), K1, Z20
+	VFMADD231PS Z16, Z20, Z2
+	VFMADD231PS Z17, Z20, Z6
+	VFMADD231PS Z18, Z20, Z10
+	VFMADD231PS Z19, Z20, Z14
+	VMOVUPS.Z   (DI), K1, Z20
+	VFMADD231PS Z16, Z20, Z3
+	VFMADD231PS Z17, Z20, Z7
+	VFMADD231PS Z18, Z20, Z11
+	VFMADD231PS Z19, Z20, Z15
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x02, CX
+	LEAQ          (AX)(CX*2), DX
+	ADDQ          CX, DX
+	VBROADCASTSS  alpha+56(FP), X16
+	VBROADCASTSS  beta+60(FP), X17
+	VEXTRACTF64X4 $0x01, Z0, Y18
+	VADDPS        Y18, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X18
+	VADDPS        X18, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y18
+	VADDPS        Y18, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X18
+	VADDPS        X18, X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Y18, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X18
+	VADDPS        X18, X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y18
+	VADDPS        Y18, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X18
+	VADDPS        X18, X3, X3
+	VUNPCKLPD     X1, X0, X18
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X18, X18
+	VUNPCKLPD     X3, X2, X0
+	VUNPCKHPD     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x88, X0, X18, X1
+	VSHUFPS       $0xdd, X0, X18, X0
+	VADDPS        X0, X1, X1
+	VMULPS        X16, X1, X1
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VEXTRACTF64X4 $0x01, Z5, Y2
+	VADDPS        Y2, Y5, Y3
+	VEXTRACTF32X4 $0x01, Y3, X2
+	VADDPS        X2, X3, X2
+	VEXTRACTF64X4 $0x01, Z6, Y3
+	VADDPS        Y3, Y6, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPS        X3, X4, X3
+	VEXTRACTF64X4 $0x01, Z7, Y4
+	VADDPS        Y4, Y7, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPS        X4, X5, X4
+	VUNPCKLPD     X2, X0, X5
+	VUNPCKHPD     X2, X0, X0
+	VADDPS        X0, X5, X5
+	VUNPCKLPD     X4, X3, X0
+	VUNPCKHPD     X4, X3, X2
+	VADDPS        X2, X0, X0
+	VSHUFPS       $0x88, X0, X5, X2
+	VSHUFPS       $0xdd, X0, X5, X0
+	VADDPS        X0, X2, X2
+	VMULPS        X16, X2, X2
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y3
+	VEXTRACTF32X4 $0x01, Y3, X0
+	VADDPS        X0, X3, X0
+	VEXTRACTF64X4 $0x01, Z9, Y3
+	VADDPS        Y3, Y9, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPS        X3, X4, X3
+	VEXTRACTF64X4 $0x01, Z10, Y4
+	VADDPS        Y4, Y10, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPS        X4, X5, X4
+	VEXTRACTF64X4 $0x01, Z11, Y5
+	VADDPS        Y5, Y11, Y6
+	VEXTRACTF32X4 $0x01, Y6, X5
+	VADDPS        X5, X6, X5
+	VUNPCKLPD     X3, X0, X6
+	VUNPCKHPD     X3, X0, X0
+	VADDPS        X0, X6, X6
+	VUNPCKLPD     X5, X4, X0
+	VUNPCKHPD     X5, X4, X3
+	VADDPS        X3, X0, X0
+	VSHUFPS       $0x88, X0, X6, X3
+	VSHUFPS       $0xdd, X0, X6, X0
+	VADDPS        X0, X3, X3
+	VMULPS        X16, X3, X3
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y4
+	VEXTRACTF32X4 $0x01, Y4, X0
+	VADDPS        X0, X4, X0
+	VEXTRACTF64X4 $0x01, Z13, Y4
+	VADDPS        Y4, Y13, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPS        X4, X5, X4
+	VEXTRACTF64X4 $0x01, Z14, Y5
+	VADDPS        Y5, Y14, Y6
+	VEXTRACTF32X4 $0x01, Y6, X5
+	VADDPS        X5, X6, X5
+	VEXTRACTF64X4 $0x01, Z15, Y6
+	VADDPS        Y6, Y15, Y7
+	VEXTRACTF32X4 $0x01, Y7, X6
+	VADDPS        X6, X7, X6
+	VUNPCKLPD     X4, X0, X7
+	VUNPCKHPD     X4, X0, X0
+	VADDPS        X0, X7, X7
+	VUNPCKLPD     X6, X5, X0
+	VUNPCKHPD     X6, X5, X4
+	VADDPS        X4, X0, X0
+	VSHUFPS       $0x88, X0, X7, X4
+	VSHUFPS       $0xdd, X0, X7, X0
+	VADDPS        X0, X4, X4
+	VMULPS        X16, X4, X4
+	MOVL          beta+60(FP), BX
+	ADDL          BX, BX
+	JZ            write
+	VMOVUPS       (AX), X0
+	VFMADD231PS   X17, X0, X1
+	VMOVUPS       (AX)(CX*1), X0
+	VFMADD231PS   X17, X0, X2
+	VMOVUPS       (AX)(CX*2), X0
+	VFMADD231PS   X17, X0, X3
+	VMOVUPS       (DX), X0
+	VFMADD231PS   X17, X0, X4
+
+write:
+	VMOVUPS X1, (AX)
+	VMOVUPS X2, (AX)(CX*1)
+	VMOVUPS X3, (AX)(CX*2)
+	VMOVUPS X4, (DX)
+	VZEROUPPER
+	RET
+
+// func sdotsAVX512x4x1(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·sdotsAVX512x4x1(SB), NOSPLIT, $0-64
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x02, CX
+	LEAQ   (AX)(CX*2), DX
+	ADDQ   CX, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bRow+32(FP), SI
+	SHLQ   $0x02, SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   k+0(FP), SI
+	SUBQ   $0x10, SI
+	JL     tail
+
+next:
+	VMOVUPS     (AX), Z4
+	VMOVUPS     (AX)(CX*1), Z5
+	VMOVUPS     (AX)(CX*2), Z6
+	VMOVUPS     (DX), Z7
+	VMOVUPS     (BX), Z8
+	VFMADD231PS Z4, Z8, Z0
+	VFMADD231PS Z5, Z8, Z1
+	VFMADD231PS Z6, Z8, Z2
+	VFMADD231PS Z7, Z8, Z3
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	SUBQ        $0x10, SI
+	JGE         next
+
+tail:
+	ADDQ        $0x10, SI
+	JZ          sum
+	XORL        DI, DI
+	BTSQ        SI, DI
+	DECQ        DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (AX), K1, Z4
+	VMOVUPS.Z   (AX)(CX*1), K1, Z5
+	VMOVUPS.Z   (AX)(CX*2), K1, Z6
+	VMOVUPS.Z   (DX), K1, Z7
+	VMOVUPS.Z   (BX), K1, Z8
+	VFMADD231PS Z4, Z8, Z0
+	VFMADD231PS Z5, Z8, Z1
+	VFMADD231PS Z6, Z8, Z2
+	VFMADD231PS Z7, Z8, Z3
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x02, CX
+	LEAQ          (AX)(CX*2), DX
+	ADDQ          CX, DX
+	VBROADCASTSS  alpha+56(FP), X4
+	VBROADCASTSS  beta+60(FP), X5
+	VEXTRACTF64X4 $0x01, Z0, Y6
+	VADDPS        Y6, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVHLPS      X0, X0, X6
+	VADDPS        X6, X0, X0
+	VMOVSHDUP     X0, X6
+	VADDPS        X6, X0, X0
+	VMULPS        X4, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y6
+	VADDPS        Y6, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X6
+	VADDPS        X6, X1, X1
+	VMOVHLPS      X1, X1, X6
+	VADDPS        X6, X1, X1
+	VMOVSHDUP     X1, X6
+	VADDPS        X6, X1, X1
+	VMULPS        X4, X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPS        Y6, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X6
+	VADDPS        X6, X2, X2
+	VMOVHLPS      X2, X2, X6
+	VADDPS        X6, X2, X2
+	VMOVSHDUP     X2, X6
+	VADDPS        X6, X2, X2
+	VMULPS        X4, X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y6
+	VADDPS        Y6, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X6
+	VADDPS        X6, X3, X3
+	VMOVHLPS      X3, X3, X6
+	VADDPS        X6, X3, X3
+	VMOVSHDUP     X3, X6
+	VADDPS        X6, X3, X3
+	VMULPS        X4, X3, X3
+	MOVL          beta+60(FP), BX
+	ADDL          BX, BX
+	JZ            write
+	VMOVSS        (AX), X4
+	VFMADD231PS   X5, X4, X0
+	VMOVSS        (AX)(CX*1), X4
+	VFMADD231PS   X5, X4, X1
+	VMOVSS        (AX)(CX*2), X4
+	VFMADD231PS   X5, X4, X2
+	VMOVSS        (DX), X4
+	VFMADD231PS   X5, X4, X3
+
+write:
+	VMOVSS X0, (AX)
+	VMOVSS X1, (AX)(CX*1)
+	VMOVSS X2, (AX)(CX*2)
+	VMOVSS X3, (DX)
+	VZEROUPPER
+	RET
+
+// func sdotsAVX512x2x4(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·sdotsAVX512x2x4(SB), NOSPLIT, $0-64
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   b+24(FP), DX
+	MOVQ   bRow+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (DX)(BX*2), SI
+	ADDQ   BX, SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), DI
+	SUBQ   $0x10, DI
+	JL     tail
+
+next:
+	VMOVUPS     (AX), Z8
+	VMOVUPS     (AX)(CX*1), Z9
+	VMOVUPS     (DX), Z10
+	VFMADD231PS Z8, Z10, Z0
+	VFMADD231PS Z9, Z10, Z4
+	VMOVUPS     (DX)(BX*1), Z10
+	VFMADD231PS Z8, Z10, Z1
+	VFMADD231PS Z9, Z10, Z5
+	VMOVUPS     (DX)(BX*2), Z10
+	VFMADD231PS Z8, Z10, Z2
+	VFMADD231PS Z9, Z10, Z6
+	VMOVUPS     (SI), Z10
+	VFMADD231PS Z8, Z10, Z3
+	VFMADD231PS Z9, Z10, Z7
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, SI
+	SUBQ        $0x10, DI
+	JGE         next
+
+tail:
+	ADDQ        $0x10, DI
+	JZ          sum
+	XORL        R8, R8
+	BTSQ        DI, R8
+	DECQ        R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (AX), K1, Z8
+	VMOVUPS.Z   (AX)(CX*1), K1, Z9
+	VMOVUPS.Z   (DX), K1, Z10
+	VFMADD231PS Z8, Z10, Z0
+	VFMADD231PS Z9, Z10, Z4
+	VMOVUPS.Z   (DX)(BX*1), K1, Z10
+	VFMADD231PS Z8, Z10, Z1
+	VFMADD231PS Z9, Z10, Z5
+	VMOVUPS.Z   (DX)(BX*2), K1, Z10
+	VFMADD231PS Z8, Z10, Z2
+	VFMADD231PS Z9, Z10, Z6
+	VMOVUPS.Z   (SI), K1, Z10
+	VFMADD231PS Z8, Z10, Z3
+	VFMADD231PS Z9, Z10, Z7
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x02, CX
+	VBROADCASTSS  alpha+56(FP), X8
+	VBROADCASTSS  beta+60(FP), X9
+	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y10
+	VADDPS        Y10, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X10
+	VADDPS        X10, X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y10
+	VADDPS        Y10, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X10
+	VADDPS        X10, X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y10
+	VADDPS        Y10, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X10
+	VADDPS        X10, X3, X3
+	VUNPCKLPD     X1, X0, X10
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X10, X10
+	VUNPCKLPD     X3, X2, X0
+	VUNPCKHPD     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x88, X0, X10, X1
+	VSHUFPS       $0xdd, X0, X10, X0
+	VADDPS        X0, X1, X1
+	VMULPS        X8, X1, X1
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VEXTRACTF64X4 $0x01, Z5, Y2
+	VADDPS        Y2, Y5, Y3
+	VEXTRACTF32X4 $0x01, Y3, X2
+	VADDPS        X2, X3, X2
+	VEXTRACTF64X4 $0x01, Z6, Y3
+	VADDPS        Y3, Y6, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPS        X3, X4, X3
+	VEXTRACTF64X4 $0x01, Z7, Y4
+	VADDPS        Y4, Y7, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPS        X4, X5, X4
+	VUNPCKLPD     X2, X0, X5
+	VUNPCKHPD     X2, X0, X0
+	VADDPS        X0, X5, X5
+	VUNPCKLPD     X4, X3, X0
+	VUNPCKHPD     X4, X3, X2
+	VADDPS        X2, X0, X0
+	VSHUFPS       $0x88, X0, X5, X2
+	VSHUFPS       $0xdd, X0, X5, X0
+	VADDPS        X0, X2, X2
+	VMULPS        X8, X2, X2
+	MOVL          beta+60(FP), DX
+	ADDL          DX, DX
+	JZ            write
+	VMOVUPS       (AX), X0
+	VFMADD231PS   X9, X0, X1
+	VMOVUPS       (AX)(CX*1), X0
+	VFMADD231PS   X9, X0, X2
+
+write:
+	VMOVUPS X1, (AX)
+	VMOVUPS X2, (AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func sdotsAVX512x2x1(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·sdotsAVX512x2x1(SB), NOSPLIT, $0-64
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   b+24(FP), DX
+	MOVQ   bRow+32(FP), BX
+	SHLQ   $0x02, BX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   k+0(FP), BX
+	SUBQ   $0x10, BX
+	JL     tail
+
+next:
+	VMOVUPS     (AX), Z2
+	VMOVUPS     (AX)(CX*1), Z3
+	VMOVUPS     (DX), Z4
+	VFMADD231PS Z2, Z4, Z0
+	VFMADD231PS Z3, Z4, Z1
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, BX
+	JGE         next
+
+tail:
+	ADDQ        $0x10, BX
+	JZ          sum
+	XORL        SI, SI
+	BTSQ        BX, SI
+	DECQ        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (AX), K1, Z2
+	VMOVUPS.Z   (AX)(CX*1), K1, Z3
+	VMOVUPS.Z   (DX), K1, Z4
+	VFMADD231PS Z2, Z4, Z0
+	VFMADD231PS Z3, Z4, Z1
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x02, CX
+	VBROADCASTSS  alpha+56(FP), X2
+	VBROADCASTSS  beta+60(FP), X3
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVHLPS      X0, X0, X4
+	VADDPS        X4, X0, X0
+	VMOVSHDUP     X0, X4
+	VADDPS        X4, X0, X0
+	VMULPS        X2, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X4
+	VADDPS        X4, X1, X1
+	VMOVHLPS      X1, X1, X4
+	VADDPS        X4, X1, X1
+	VMOVSHDUP     X1, X4
+	VADDPS        X4, X1, X1
+	VMULPS        X2, X1, X1
+	MOVL          beta+60(FP), DX
+	ADDL          DX, DX
+	JZ            write
+	VMOVSS        (AX), X2
+	VFMADD231PS   X3, X2, X0
+	VMOVSS        (AX)(CX*1), X2
+	VFMADD231PS   X3, X2, X1
+
+write:
+	VMOVSS X0, (AX)
+	VMOVSS X1, (AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func sdotsAVX512x1x8(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·sdotsAVX512x1x8(SB), NOSPLIT, $0-64
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   b+24(FP), CX
+	MOVQ   bRow+32(FP), DX
+	SHLQ   $0x02, DX
+	LEAQ   (CX)(DX*2), BX
+	ADDQ   DX, BX
+	LEAQ   (BX)(DX*2), SI
+	ADDQ   DX, SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), DI
+	SUBQ   $0x10, DI
+	JL     tail
+
+next:
+	VMOVUPS     (AX), Z8
+	VMOVUPS     (CX), Z9
+	VFMADD231PS Z8, Z9, Z0
+	VMOVUPS     (CX)(DX*1), Z9
+	VFMADD231PS Z8, Z9, Z1
+	VMOVUPS     (CX)(DX*2), Z9
+	VFMADD231PS Z8, Z9, Z2
+	VMOVUPS     (BX), Z9
+	VFMADD231PS Z8, Z9, Z3
+	VMOVUPS     (BX)(DX*1), Z9
+	VFMADD231PS Z8, Z9, Z4
+	VMOVUPS     (BX)(DX*2), Z9
+	VFMADD231PS Z8, Z9, Z5
+	VMOVUPS     (SI), Z9
+	VFMADD231PS Z8, Z9, Z6
+	VMOVUPS     (SI)(DX*1), Z9
+	VFMADD231PS Z8, Z9, Z7
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	SUBQ        $0x10, DI
+	JGE         next
+
+tail:
+	ADDQ        $0x10, DI
+	JZ          sum
+	XORL        R8, R8
+	BTSQ        DI, R8
+	DECQ        R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (AX), K1, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS Z8, Z9, Z0
+	VMOVUPS.Z   (CX)(DX*1), K1, Z9
+	VFMADD231PS Z8, Z9, Z1
+	VMOVUPS.Z   (CX)(DX*2), K1, Z9
+	VFMADD231PS Z8, Z9, Z2
+	VMOVUPS.Z   (BX), K1, Z9
+	VFMADD231PS Z8, Z9, Z3
+	VMOVUPS.Z   (BX)(DX*1), K1, Z9
+	VFMADD231PS Z8, Z9, Z4
+	VMOVUPS.Z   (BX)(DX*2), K1, Z9
+	VFMADD231PS Z8, Z9, Z5
+	VMOVUPS.Z   (SI), K1, Z9
+	VFMADD231PS Z8, Z9, Z6
+	VMOVUPS.Z   (SI)(DX*1), K1, Z9
+	VFMADD231PS Z8, Z9, Z7
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x02, CX
+	VBROADCASTSS  alpha+56(FP), X8
+	VBROADCASTSS  beta+60(FP), X9
+	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPS        Y10, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X10
+	VADDPS        X10, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y10
+	VADDPS        Y10, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X10
+	VADDPS        X10, X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y10
+	VADDPS        Y10, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X10
+	VADDPS        X10, X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y10
+	VADDPS        Y10, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X10
+	VADDPS        X10, X3, X3
+	VUNPCKLPD     X1, X0, X10
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X10, X10
+	VUNPCKLPD     X3, X2, X0
+	VUNPCKHPD     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VSHUFPS       $0x88, X0, X10, X1
+	VSHUFPS       $0xdd, X0, X10, X0
+	VADDPS        X0, X1, X1
+	VMULPS        X8, X1, X1
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VEXTRACTF64X4 $0x01, Z5, Y2
+	VADDPS        Y2, Y5, Y3
+	VEXTRACTF32X4 $0x01, Y3, X2
+	VADDPS        X2, X3, X2
+	VEXTRACTF64X4 $0x01, Z6, Y3
+	VADDPS        Y3, Y6, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPS        X3, X4, X3
+	VEXTRACTF64X4 $0x01, Z7, Y4
+	VADDPS        Y4, Y7, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPS        X4, X5, X4
+	VUNPCKLPD     X2, X0, X5
+	VUNPCKHPD     X2, X0, X0
+	VADDPS        X0, X5, X5
+	VUNPCKLPD     X4, X3, X0
+	VUNPCKHPD     X4, X3, X2
+	VADDPS        X2, X0, X0
+	VSHUFPS       $0x88, X0, X5, X2
+	VSHUFPS       $0xdd, X0, X5, X0
+	VADDPS        X0, X2, X2
+	VMULPS        X8, X2, X2
+	MOVL          beta+60(FP), CX
+	ADDL          CX, CX
+	JZ            write
+	VMOVUPS       (AX), X0
+	VFMADD231PS   X9, X0, X1
+	VMOVUPS       16(AX), X0
+	VFMADD231PS   X9, X0, X2
+
+write:
+	VMOVUPS X1, (AX)
+	VMOVUPS X2, 16(AX)
+	VZEROUPPER
+	RET
+
+// func sgemmAVX512Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·sgemmAVX512Row1(SB), NOSPLIT, $0-80
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   aCol+24(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DX
+	MOVQ   b+32(FP), BX
+	MOVQ   bRow+40(FP), SI
+	SHLQ   $0x02, SI
+
+next:
+	VMOVUPS      (BX), Z8
+	PREFETCHT0   (BX)(SI*8)
+	VMOVUPS      64(BX), Z9
+	PREFETCHT0   64(BX)(SI*8)
+	VMOVUPS      128(BX), Z10
+	PREFETCHT0   128(BX)(SI*8)
+	VMOVUPS      192(BX), Z11
+	PREFETCHT0   192(BX)(SI*8)
+	VMOVUPS      256(BX), Z12
+	PREFETCHT0   256(BX)(SI*8)
+	VMOVUPS      320(BX), Z13
+	PREFETCHT0   320(BX)(SI*8)
+	VMOVUPS      384(BX), Z14
+	PREFETCHT0   384(BX)(SI*8)
+	VMOVUPS      448(BX), Z15
+	PREFETCHT0   448(BX)(SI*8)
+	PREFETCHT0   (DX)(CX*8)
+	VBROADCASTSS (DX), Z16
+	VFMADD231PS  Z8, Z16, Z0
+	VFMADD231PS  Z9, Z16, Z1
+	VFMADD231PS  Z10, Z16, Z2
+	VFMADD231PS  Z11, Z16, Z3
+	VFMADD231PS  Z12, Z16, Z4
+	VFMADD231PS  Z13, Z16, Z5
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	ADDQ         CX, DX
+	ADDQ         SI, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+48(FP), AX
+	MOVQ         cRow+56(FP), CX
+	SHLQ         $0x02, CX
+	VBROADCASTSS alpha+72(FP), Z8
+	VBROADCASTSS beta+76(FP), Z9
+	VMULPS       Z8, Z0, Z0
+	VMULPS       Z8, Z1, Z1
+	VMULPS       Z8, Z2, Z2
+	VMULPS       Z8, Z3, Z3
+	VMULPS       Z8, Z4, Z4
+	VMULPS       Z8, Z5, Z5
+	VMULPS       Z8, Z6, Z6
+	VMULPS       Z8, Z7, Z7
+	MOVL         beta+76(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVUPS      (AX), Z8
+	VFMADD231PS  Z9, Z8, Z0
+	VMOVUPS      64(AX), Z8
+	VFMADD231PS  Z9, Z8, Z1
+	VMOVUPS      128(AX), Z8
+	VFMADD231PS  Z9, Z8, Z2
+	VMOVUPS      192(AX), Z8
+	VFMADD231PS  Z9, Z8, Z3
+	VMOVUPS      256(AX), Z8
+	VFMADD231PS  Z9, Z8, Z4
+	VMOVUPS      320(AX), Z8
+	VFMADD231PS  Z9, Z8, Z5
+	VMOVUPS      384(AX), Z8
+	VFMADD231PS  Z9, Z8, Z6
+	VMOVUPS      448(AX), Z8
+	VFMADD231PS  Z9, Z8, Z7
+
+write:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z4, 256(AX)
+	VMOVUPS Z5, 320(AX)
+	VMOVUPS Z6, 384(AX)
+	VMOVUPS Z7, 448(AX)
+	VZEROUPPER
+	RET
+
 // func sgemmAVX512Full12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Full12(SB), NOSPLIT, $0-80
@@ -1681,6 +2485,284 @@ next:
 	VZEROUPPER
 	RET
 
+// func sdotsAVX2x1x4(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·sdotsAVX2x1x4(SB), NOSPLIT, $0-64
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   b+24(FP), CX
+	MOVQ   bRow+32(FP), DX
+	SHLQ   $0x02, DX
+	LEAQ   (CX)(DX*2), BX
+	ADDQ   DX, BX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   k+0(FP), SI
+	SUBQ   $0x10, SI
+	JL     tail
+
+next:
+	VMOVUPS     (AX), Y8
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y8, Y9, Y0
+	VMOVUPS     (CX)(DX*1), Y9
+	VFMADD231PS Y8, Y9, Y2
+	VMOVUPS     (CX)(DX*2), Y9
+	VFMADD231PS Y8, Y9, Y4
+	VMOVUPS     (BX), Y9
+	VFMADD231PS Y8, Y9, Y6
+	VMOVUPS     32(AX), Y8
+	VMOVUPS     32(CX), Y9
+	VFMADD231PS Y8, Y9, Y1
+	VMOVUPS     32(CX)(DX*1), Y9
+	VFMADD231PS Y8, Y9, Y3
+	VMOVUPS     32(CX)(DX*2), Y9
+	VFMADD231PS Y8, Y9, Y5
+	VMOVUPS     32(BX), Y9
+	VFMADD231PS Y8, Y9, Y7
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, BX
+	SUBQ        $0x10, SI
+	JGE         next
+
+tail:
+	ADDQ        $0x10, SI
+	JZ          sum
+	LEAQ        laneMasks<>+64(SB), DI
+	SHLQ        $0x02, SI
+	SUBQ        SI, DI
+	VMOVDQU     (DI), Y8
+	VMASKMOVPS  (AX), Y8, Y9
+	VMASKMOVPS  (CX), Y8, Y10
+	VFMADD231PS Y9, Y10, Y0
+	VMASKMOVPS  (CX)(DX*1), Y8, Y10
+	VFMADD231PS Y9, Y10, Y2
+	VMASKMOVPS  (CX)(DX*2), Y8, Y10
+	VFMADD231PS Y9, Y10, Y4
+	VMASKMOVPS  (BX), Y8, Y8
+	VFMADD231PS Y9, Y8, Y6
+	VMOVDQU     32(DI), Y8
+	VMASKMOVPS  32(AX), Y8, Y9
+	VMASKMOVPS  32(CX), Y8, Y10
+	VFMADD231PS Y9, Y10, Y1
+	VMASKMOVPS  32(CX)(DX*1), Y8, Y10
+	VFMADD231PS Y9, Y10, Y3
+	VMASKMOVPS  32(CX)(DX*2), Y8, Y10
+	VFMADD231PS Y9, Y10, Y5
+	VMASKMOVPS  32(BX), Y8, Y8
+	VFMADD231PS Y9, Y8, Y7
+
+sum:
+	MOVQ         c+40(FP), AX
+	MOVQ         cRow+48(FP), CX
+	SHLQ         $0x02, CX
+	VBROADCASTSS alpha+56(FP), X8
+	VBROADCASTSS beta+60(FP), X9
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VADDPS       Y3, Y2, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X2, X1, X1
+	VADDPS       Y5, Y4, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VADDPS       Y7, Y6, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPS       X4, X3, X3
+	VUNPCKLPD    X1, X0, X4
+	VUNPCKHPD    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPD    X3, X2, X0
+	VUNPCKHPD    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VSHUFPS      $0x88, X0, X4, X1
+	VSHUFPS      $0xdd, X0, X4, X0
+	VADDPS       X0, X1, X1
+	VMULPS       X8, X1, X1
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVUPS      (AX), X0
+	VFMADD231PS  X9, X0, X1
+
+write:
+	VMOVUPS X1, (AX)
+	VZEROUPPER
+	RET
+
+// func sdotsAVX2x1x1(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·sdotsAVX2x1x1(SB), NOSPLIT, $0-64
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   b+24(FP), CX
+	MOVQ   bRow+32(FP), DX
+	SHLQ   $0x02, DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   k+0(FP), DX
+	SUBQ   $0x10, DX
+	JL     tail
+
+next:
+	VMOVUPS     (AX), Y2
+	VMOVUPS     (CX), Y3
+	VFMADD231PS Y2, Y3, Y0
+	VMOVUPS     32(AX), Y2
+	VMOVUPS     32(CX), Y3
+	VFMADD231PS Y2, Y3, Y1
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JGE         next
+
+tail:
+	ADDQ        $0x10, DX
+	JZ          sum
+	LEAQ        laneMasks<>+64(SB), BX
+	SHLQ        $0x02, DX
+	SUBQ        DX, BX
+	VMOVDQU     (BX), Y2
+	VMASKMOVPS  (AX), Y2, Y3
+	VMASKMOVPS  (CX), Y2, Y2
+	VFMADD231PS Y3, Y2, Y0
+	VMOVDQU     32(BX), Y2
+	VMASKMOVPS  32(AX), Y2, Y3
+	VMASKMOVPS  32(CX), Y2, Y2
+	VFMADD231PS Y3, Y2, Y1
+
+sum:
+	MOVQ         c+40(FP), AX
+	MOVQ         cRow+48(FP), CX
+	SHLQ         $0x02, CX
+	VBROADCASTSS alpha+56(FP), X2
+	VBROADCASTSS beta+60(FP), X3
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDPS       X1, X0, X0
+	VMULPS       X2, X0, X0
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVSS       (AX), X1
+	VFMADD231PS  X3, X1, X0
+
+write:
+	VMOVSS X0, (AX)
+	VZEROUPPER
+	RET
+
+// func sgemmAVX2Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·sgemmAVX2Row1(SB), NOSPLIT, $0-80
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   k+0(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   aCol+24(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DX
+	MOVQ   b+32(FP), BX
+	MOVQ   bRow+40(FP), SI
+	SHLQ   $0x02, SI
+
+next:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   (BX)(SI*8)
+	VMOVUPS      32(BX), Y9
+	PREFETCHT0   32(BX)(SI*8)
+	VMOVUPS      64(BX), Y10
+	PREFETCHT0   64(BX)(SI*8)
+	VMOVUPS      96(BX), Y11
+	PREFETCHT0   96(BX)(SI*8)
+	VMOVUPS      128(BX), Y12
+	PREFETCHT0   128(BX)(SI*8)
+	VMOVUPS      160(BX), Y13
+	PREFETCHT0   160(BX)(SI*8)
+	VMOVUPS      192(BX), Y14
+	PREFETCHT0   192(BX)(SI*8)
+	VMOVUPS      224(BX), Y15
+	PREFETCHT0   224(BX)(SI*8)
+	PREFETCHT0   (DX)(CX*8)
+	VBROADCASTSS (DX), Y16
+	VFMADD231PS  Y8, Y16, Y0
+	VFMADD231PS  Y9, Y16, Y1
+	VFMADD231PS  Y10, Y16, Y2
+	VFMADD231PS  Y11, Y16, Y3
+	VFMADD231PS  Y12, Y16, Y4
+	VFMADD231PS  Y13, Y16, Y5
+	VFMADD231PS  Y14, Y16, Y6
+	VFMADD231PS  Y15, Y16, Y7
+	ADDQ         CX, DX
+	ADDQ         SI, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+48(FP), AX
+	MOVQ         cRow+56(FP), CX
+	SHLQ         $0x02, CX
+	VBROADCASTSS alpha+72(FP), Y8
+	VBROADCASTSS beta+76(FP), Y9
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y8, Y1, Y1
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y5, Y5
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	MOVL         beta+76(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y0
+	VMOVUPS      32(AX), Y8
+	VFMADD231PS  Y9, Y8, Y1
+	VMOVUPS      64(AX), Y8
+	VFMADD231PS  Y9, Y8, Y2
+	VMOVUPS      96(AX), Y8
+	VFMADD231PS  Y9, Y8, Y3
+	VMOVUPS      128(AX), Y8
+	VFMADD231PS  Y9, Y8, Y4
+	VMOVUPS      160(AX), Y8
+	VFMADD231PS  Y9, Y8, Y5
+	VMOVUPS      192(AX), Y8
+	VFMADD231PS  Y9, Y8, Y6
+	VMOVUPS      224(AX), Y8
+	VFMADD231PS  Y9, Y8, Y7
+
+write:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VMOVUPS Y6, 192(AX)
+	VMOVUPS Y7, 224(AX)
+	VZEROUPPER
+	RET
+
 // func sgemmAVX2Full6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Full6(SB), NOSPLIT, $0-80
@@ -2734,165 +3816,6 @@ next:
 	VZEROUPPER
 	RET
 
-// func sdotsAVX2x4(k int, a *float32, aRow int, x *float32) (r0 float32, r1 float32, r2 float32, r3 float32)
-// Requires: AVX, FMA3, SSE
-TEXT ·sdotsAVX2x4(SB), NOSPLIT, $0-48
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+8(FP), DX
-	LEAQ   (DX)(CX*2), BX
-	ADDQ   CX, BX
-	MOVQ   x+24(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	SUBQ   $0x10, AX
-	JL     single
-
-pairs:
-	VMOVUPS     (SI), Y8
-	VFMADD231PS (DX), Y8, Y0
-	VFMADD231PS (DX)(CX*1), Y8, Y2
-	VFMADD231PS (DX)(CX*2), Y8, Y4
-	VFMADD231PS (BX), Y8, Y6
-	VMOVUPS     32(SI), Y8
-	VFMADD231PS 32(DX), Y8, Y1
-	VFMADD231PS 32(DX)(CX*1), Y8, Y3
-	VFMADD231PS 32(DX)(CX*2), Y8, Y5
-	VFMADD231PS 32(BX), Y8, Y7
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, SI
-	SUBQ        $0x10, AX
-	JGE         pairs
-
-single:
-	ADDQ        $0x08, AX
-	JL          tail
-	VMOVUPS     (SI), Y8
-	VFMADD231PS (DX), Y8, Y0
-	VFMADD231PS (DX)(CX*1), Y8, Y2
-	VFMADD231PS (DX)(CX*2), Y8, Y4
-	VFMADD231PS (BX), Y8, Y6
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, SI
-	SUBQ        $0x08, AX
-
-tail:
-	ADDQ        $0x08, AX
-	JZ          sum
-	LEAQ        laneMasks<>+64(SB), DI
-	SHLQ        $0x02, AX
-	SUBQ        AX, DI
-	VMOVDQU     (DI), Y8
-	VMASKMOVPS  (SI), Y8, Y9
-	VMASKMOVPS  (DX), Y8, Y10
-	VFMADD231PS Y10, Y9, Y1
-	VMASKMOVPS  (DX)(CX*1), Y8, Y10
-	VFMADD231PS Y10, Y9, Y3
-	VMASKMOVPS  (DX)(CX*2), Y8, Y10
-	VFMADD231PS Y10, Y9, Y5
-	VMASKMOVPS  (BX), Y8, Y8
-	VFMADD231PS Y8, Y9, Y7
-
-sum:
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDPS       X1, X0, X0
-	MOVSS        X0, r0+32(FP)
-	VADDPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPS       X0, X2, X2
-	VMOVSHDUP    X2, X0
-	VADDPS       X0, X2, X2
-	MOVSS        X2, r1+36(FP)
-	VADDPS       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X0, X4, X4
-	VMOVHLPS     X4, X4, X0
-	VADDPS       X0, X4, X4
-	VMOVSHDUP    X4, X0
-	VADDPS       X0, X4, X4
-	MOVSS        X4, r2+40(FP)
-	VADDPS       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y6, X0
-	VADDPS       X0, X6, X6
-	VMOVHLPS     X6, X6, X0
-	VADDPS       X0, X6, X6
-	VMOVSHDUP    X6, X0
-	VADDPS       X0, X6, X6
-	MOVSS        X6, r3+44(FP)
-	VZEROUPPER
-	RET
-
-// func sdotsAVX2x1(k int, a *float32, aRow int, x *float32) (r0 float32)
-// Requires: AVX, FMA3, SSE
-TEXT ·sdotsAVX2x1(SB), NOSPLIT, $0-36
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+8(FP), CX
-	MOVQ   x+24(FP), DX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	SUBQ   $0x10, AX
-	JL     single
-
-pairs:
-	VMOVUPS     (DX), Y2
-	VFMADD231PS (CX), Y2, Y0
-	VMOVUPS     32(DX), Y2
-	VFMADD231PS 32(CX), Y2, Y1
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
-	SUBQ        $0x10, AX
-	JGE         pairs
-
-single:
-	ADDQ        $0x08, AX
-	JL          tail
-	VMOVUPS     (DX), Y2
-	VFMADD231PS (CX), Y2, Y0
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	SUBQ        $0x08, AX
-
-tail:
-	ADDQ        $0x08, AX
-	JZ          sum
-	LEAQ        laneMasks<>+64(SB), BX
-	SHLQ        $0x02, AX
-	SUBQ        AX, BX
-	VMOVDQU     (BX), Y2
-	VMASKMOVPS  (DX), Y2, Y3
-	VMASKMOVPS  (CX), Y2, Y2
-	VFMADD231PS Y2, Y3, Y1
-
-sum:
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDPS       X1, X0, X0
-	MOVSS        X0, r0+32(FP)
-	VZEROUPPER
-	RET
-
 // func dcopyAVX12(rows int, src *float64, srcRow int, dst *float64)
 // Requires: AVX
 TEXT ·dcopyAVX12(SB), NOSPLIT, $0-32
@@ -2938,6 +3861,782 @@ next:
 	ADDQ    $0x80, BX
 	DECQ    AX
 	JNZ     next
+	VZEROUPPER
+	RET
+
+// func ddotsAVX512x4x4(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·ddotsAVX512x4x4(SB), NOSPLIT, $0-72
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x03, CX
+	LEAQ   (AX)(CX*2), DX
+	ADDQ   CX, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bRow+32(FP), SI
+	SHLQ   $0x03, SI
+	LEAQ   (BX)(SI*2), DI
+	ADDQ   SI, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   k+0(FP), R8
+	SUBQ   $0x08, R8
+	JL     tail
+
+next:
+	VMOVUPD     (AX), Z16
+	VMOVUPD     (AX)(CX*1), Z17
+	VMOVUPD     (AX)(CX*2), Z18
+	VMOVUPD     (DX), Z19
+	VMOVUPD     (BX), Z20
+	VFMADD231PD Z16, Z20, Z0
+	VFMADD231PD Z17, Z20, Z4
+	VFMADD231PD Z18, Z20, Z8
+	VFMADD231PD Z19, Z20, Z12
+	VMOVUPD     (BX)(SI*1), Z20
+	VFMADD231PD Z16, Z20, Z1
+	VFMADD231PD Z17, Z20, Z5
+	VFMADD231PD Z18, Z20, Z9
+	VFMADD231PD Z19, Z20, Z13
+	VMOVUPD     (BX)(SI*2), Z20
+	VFMADD231PD Z16, Z20, Z2
+	VFMADD231PD Z17, Z20, Z6
+	VFMADD231PD Z18, Z20, Z10
+	VFMADD231PD Z19, Z20, Z14
+	VMOVUPD     (DI), Z20
+	VFMADD231PD Z16, Z20, Z3
+	VFMADD231PD Z17, Z20, Z7
+	VFMADD231PD Z18, Z20, Z11
+	VFMADD231PD Z19, Z20, Z15
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, DI
+	SUBQ        $0x08, R8
+	JGE         next
+
+tail:
+	ADDQ        $0x08, R8
+	JZ          sum
+	XORL        R9, R9
+	BTSQ        R8, R9
+	DECQ        R9
+	KMOVW       R9, K1
+	VMOVUPD.Z   (AX), K1, Z16
+	VMOVUPD.Z   (AX)(CX*1), K1, Z17
+	VMOVUPD.Z   (AX)(CX*2), K1, Z18
+	VMOVUPD.Z   (DX), K1, Z19
+	VMOVUPD.Z   (BX), K1, Z20
+	VFMADD231PD Z16, Z20, Z0
+	VFMADD231PD Z17, Z20, Z4
+	VFMADD231PD Z18, Z20, Z8
+	VFMADD231PD Z19, Z20, Z12
+	VMOVUPD.Z   (BX)(SI*1), K1, Z20
+	VFMADD231PD Z16, Z20, Z1
+	VFMADD231PD Z17, Z20, Z5
+	VFMADD231PD Z18, Z20, Z9
+	VFMADD231PD Z19, Z20, Z13
+	VMOVUPD.Z   (BX)(SI*2), K1, Z20
+	VFMADD231PD Z16, Z20, Z2
+	VFMADD231PD Z17, Z20, Z6
+	VFMADD231PD Z18, Z20, Z10
+	VFMADD231PD Z19, Z20, Z14
+	VMOVUPD.Z   (DI), K1, Z20
+	VFMADD231PD Z16, Z20, Z3
+	VFMADD231PD Z17, Z20, Z7
+	VFMADD231PD Z18, Z20, Z11
+	VFMADD231PD Z19, Z20, Z15
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x03, CX
+	LEAQ          (AX)(CX*2), DX
+	ADDQ          CX, DX
+	VBROADCASTSD  alpha+56(FP), Y16
+	VBROADCASTSD  beta+64(FP), Y17
+	VEXTRACTF64X4 $0x01, Z0, Y18
+	VADDPD        Y18, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X18
+	VADDPD        X18, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y18
+	VADDPD        Y18, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X18
+	VADDPD        X18, X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPD        Y18, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X18
+	VADDPD        X18, X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y18
+	VADDPD        Y18, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X18
+	VADDPD        X18, X3, X3
+	VUNPCKLPD     X1, X0, X21
+	VUNPCKHPD     X1, X0, X0
+	VADDPD        X0, X21, X21
+	VUNPCKLPD     X3, X2, X0
+	VUNPCKHPD     X3, X2, X1
+	VADDPD        X1, X0, X0
+	VINSERTF32X4  $0x01, X0, Y21, Y0
+	VMULPD        Y16, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z4, Y1
+	VADDPD        Y1, Y4, Y2
+	VEXTRACTF32X4 $0x01, Y2, X1
+	VADDPD        X1, X2, X1
+	VEXTRACTF64X4 $0x01, Z5, Y2
+	VADDPD        Y2, Y5, Y3
+	VEXTRACTF32X4 $0x01, Y3, X2
+	VADDPD        X2, X3, X2
+	VEXTRACTF64X4 $0x01, Z6, Y3
+	VADDPD        Y3, Y6, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPD        X3, X4, X3
+	VEXTRACTF64X4 $0x01, Z7, Y4
+	VADDPD        Y4, Y7, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPD        X4, X5, X4
+	VUNPCKLPD     X2, X1, X21
+	VUNPCKHPD     X2, X1, X1
+	VADDPD        X1, X21, X21
+	VUNPCKLPD     X4, X3, X1
+	VUNPCKHPD     X4, X3, X2
+	VADDPD        X2, X1, X1
+	VINSERTF32X4  $0x01, X1, Y21, Y1
+	VMULPD        Y16, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z8, Y2
+	VADDPD        Y2, Y8, Y3
+	VEXTRACTF32X4 $0x01, Y3, X2
+	VADDPD        X2, X3, X2
+	VEXTRACTF64X4 $0x01, Z9, Y3
+	VADDPD        Y3, Y9, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPD        X3, X4, X3
+	VEXTRACTF64X4 $0x01, Z10, Y4
+	VADDPD        Y4, Y10, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPD        X4, X5, X4
+	VEXTRACTF64X4 $0x01, Z11, Y5
+	VADDPD        Y5, Y11, Y6
+	VEXTRACTF32X4 $0x01, Y6, X5
+	VADDPD        X5, X6, X5
+	VUNPCKLPD     X3, X2, X21
+	VUNPCKHPD     X3, X2, X2
+	VADDPD        X2, X21, X21
+	VUNPCKLPD     X5, X4, X2
+	VUNPCKHPD     X5, X4, X3
+	VADDPD        X3, X2, X2
+	VINSERTF32X4  $0x01, X2, Y21, Y2
+	VMULPD        Y16, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z12, Y3
+	VADDPD        Y3, Y12, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPD        X3, X4, X3
+	VEXTRACTF64X4 $0x01, Z13, Y4
+	VADDPD        Y4, Y13, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPD        X4, X5, X4
+	VEXTRACTF64X4 $0x01, Z14, Y5
+	VADDPD        Y5, Y14, Y6
+	VEXTRACTF32X4 $0x01, Y6, X5
+	VADDPD        X5, X6, X5
+	VEXTRACTF64X4 $0x01, Z15, Y6
+	VADDPD        Y6, Y15, Y7
+	VEXTRACTF32X4 $0x01, Y7, X6
+	VADDPD        X6, X7, X6
+	VUNPCKLPD     X4, X3, X21
+	VUNPCKHPD     X4, X3, X3
+	VADDPD        X3, X21, X21
+	VUNPCKLPD     X6, X5, X3
+	VUNPCKHPD     X6, X5, X4
+	VADDPD        X4, X3, X3
+	VINSERTF32X4  $0x01, X3, Y21, Y3
+	VMULPD        Y16, Y3, Y3
+	MOVQ          beta+64(FP), BX
+	ADDQ          BX, BX
+	JZ            write
+	VMOVUPD       (AX), Y4
+	VFMADD231PD   Y17, Y4, Y0
+	VMOVUPD       (AX)(CX*1), Y4
+	VFMADD231PD   Y17, Y4, Y1
+	VMOVUPD       (AX)(CX*2), Y4
+	VFMADD231PD   Y17, Y4, Y2
+	VMOVUPD       (DX), Y4
+	VFMADD231PD   Y17, Y4, Y3
+
+write:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, (AX)(CX*1)
+	VMOVUPD Y2, (AX)(CX*2)
+	VMOVUPD Y3, (DX)
+	VZEROUPPER
+	RET
+
+// func ddotsAVX512x4x1(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·ddotsAVX512x4x1(SB), NOSPLIT, $0-72
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x03, CX
+	LEAQ   (AX)(CX*2), DX
+	ADDQ   CX, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bRow+32(FP), SI
+	SHLQ   $0x03, SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   k+0(FP), SI
+	SUBQ   $0x08, SI
+	JL     tail
+
+next:
+	VMOVUPD     (AX), Z4
+	VMOVUPD     (AX)(CX*1), Z5
+	VMOVUPD     (AX)(CX*2), Z6
+	VMOVUPD     (DX), Z7
+	VMOVUPD     (BX), Z8
+	VFMADD231PD Z4, Z8, Z0
+	VFMADD231PD Z5, Z8, Z1
+	VFMADD231PD Z6, Z8, Z2
+	VFMADD231PD Z7, Z8, Z3
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, BX
+	SUBQ        $0x08, SI
+	JGE         next
+
+tail:
+	ADDQ        $0x08, SI
+	JZ          sum
+	XORL        DI, DI
+	BTSQ        SI, DI
+	DECQ        DI
+	KMOVW       DI, K1
+	VMOVUPD.Z   (AX), K1, Z4
+	VMOVUPD.Z   (AX)(CX*1), K1, Z5
+	VMOVUPD.Z   (AX)(CX*2), K1, Z6
+	VMOVUPD.Z   (DX), K1, Z7
+	VMOVUPD.Z   (BX), K1, Z8
+	VFMADD231PD Z4, Z8, Z0
+	VFMADD231PD Z5, Z8, Z1
+	VFMADD231PD Z6, Z8, Z2
+	VFMADD231PD Z7, Z8, Z3
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x03, CX
+	LEAQ          (AX)(CX*2), DX
+	ADDQ          CX, DX
+	VMOVDDUP      alpha+56(FP), X4
+	VMOVDDUP      beta+64(FP), X5
+	VEXTRACTF64X4 $0x01, Z0, Y6
+	VADDPD        Y6, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPD        X6, X0, X0
+	VMOVHLPS      X0, X0, X6
+	VADDPD        X6, X0, X0
+	VMULPD        X4, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y6
+	VADDPD        Y6, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X6
+	VADDPD        X6, X1, X1
+	VMOVHLPS      X1, X1, X6
+	VADDPD        X6, X1, X1
+	VMULPD        X4, X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPD        Y6, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X6
+	VADDPD        X6, X2, X2
+	VMOVHLPS      X2, X2, X6
+	VADDPD        X6, X2, X2
+	VMULPD        X4, X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y6
+	VADDPD        Y6, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X6
+	VADDPD        X6, X3, X3
+	VMOVHLPS      X3, X3, X6
+	VADDPD        X6, X3, X3
+	VMULPD        X4, X3, X3
+	MOVQ          beta+64(FP), BX
+	ADDQ          BX, BX
+	JZ            write
+	VMOVSD        (AX), X4
+	VFMADD231PD   X5, X4, X0
+	VMOVSD        (AX)(CX*1), X4
+	VFMADD231PD   X5, X4, X1
+	VMOVSD        (AX)(CX*2), X4
+	VFMADD231PD   X5, X4, X2
+	VMOVSD        (DX), X4
+	VFMADD231PD   X5, X4, X3
+
+write:
+	VMOVSD X0, (AX)
+	VMOVSD X1, (AX)(CX*1)
+	VMOVSD X2, (AX)(CX*2)
+	VMOVSD X3, (DX)
+	VZEROUPPER
+	RET
+
+// func ddotsAVX512x2x4(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·ddotsAVX512x2x4(SB), NOSPLIT, $0-72
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   b+24(FP), DX
+	MOVQ   bRow+32(FP), BX
+	SHLQ   $0x03, BX
+	LEAQ   (DX)(BX*2), SI
+	ADDQ   BX, SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), DI
+	SUBQ   $0x08, DI
+	JL     tail
+
+next:
+	VMOVUPD     (AX), Z8
+	VMOVUPD     (AX)(CX*1), Z9
+	VMOVUPD     (DX), Z10
+	VFMADD231PD Z8, Z10, Z0
+	VFMADD231PD Z9, Z10, Z4
+	VMOVUPD     (DX)(BX*1), Z10
+	VFMADD231PD Z8, Z10, Z1
+	VFMADD231PD Z9, Z10, Z5
+	VMOVUPD     (DX)(BX*2), Z10
+	VFMADD231PD Z8, Z10, Z2
+	VFMADD231PD Z9, Z10, Z6
+	VMOVUPD     (SI), Z10
+	VFMADD231PD Z8, Z10, Z3
+	VFMADD231PD Z9, Z10, Z7
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, SI
+	SUBQ        $0x08, DI
+	JGE         next
+
+tail:
+	ADDQ        $0x08, DI
+	JZ          sum
+	XORL        R8, R8
+	BTSQ        DI, R8
+	DECQ        R8
+	KMOVW       R8, K1
+	VMOVUPD.Z   (AX), K1, Z8
+	VMOVUPD.Z   (AX)(CX*1), K1, Z9
+	VMOVUPD.Z   (DX), K1, Z10
+	VFMADD231PD Z8, Z10, Z0
+	VFMADD231PD Z9, Z10, Z4
+	VMOVUPD.Z   (DX)(BX*1), K1, Z10
+	VFMADD231PD Z8, Z10, Z1
+	VFMADD231PD Z9, Z10, Z5
+	VMOVUPD.Z   (DX)(BX*2), K1, Z10
+	VFMADD231PD Z8, Z10, Z2
+	VFMADD231PD Z9, Z10, Z6
+	VMOVUPD.Z   (SI), K1, Z10
+	VFMADD231PD Z8, Z10, Z3
+	VFMADD231PD Z9, Z10, Z7
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x03, CX
+	VBROADCASTSD  alpha+56(FP), Y8
+	VBROADCASTSD  beta+64(FP), Y9
+	VEXTRACTF64X4 $0x01, Z0, Y10
+	VADDPD        Y10, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X10
+	VADDPD        X10, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y10
+	VADDPD        Y10, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X10
+	VADDPD        X10, X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y10
+	VADDPD        Y10, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X10
+	VADDPD        X10, X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y10
+	VADDPD        Y10, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X10
+	VADDPD        X10, X3, X3
+	VUNPCKLPD     X1, X0, X11
+	VUNPCKHPD     X1, X0, X0
+	VADDPD        X0, X11, X11
+	VUNPCKLPD     X3, X2, X0
+	VUNPCKHPD     X3, X2, X1
+	VADDPD        X1, X0, X0
+	VINSERTF32X4  $0x01, X0, Y11, Y0
+	VMULPD        Y8, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z4, Y1
+	VADDPD        Y1, Y4, Y2
+	VEXTRACTF32X4 $0x01, Y2, X1
+	VADDPD        X1, X2, X1
+	VEXTRACTF64X4 $0x01, Z5, Y2
+	VADDPD        Y2, Y5, Y3
+	VEXTRACTF32X4 $0x01, Y3, X2
+	VADDPD        X2, X3, X2
+	VEXTRACTF64X4 $0x01, Z6, Y3
+	VADDPD        Y3, Y6, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPD        X3, X4, X3
+	VEXTRACTF64X4 $0x01, Z7, Y4
+	VADDPD        Y4, Y7, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPD        X4, X5, X4
+	VUNPCKLPD     X2, X1, X11
+	VUNPCKHPD     X2, X1, X1
+	VADDPD        X1, X11, X11
+	VUNPCKLPD     X4, X3, X1
+	VUNPCKHPD     X4, X3, X2
+	VADDPD        X2, X1, X1
+	VINSERTF32X4  $0x01, X1, Y11, Y1
+	VMULPD        Y8, Y1, Y1
+	MOVQ          beta+64(FP), DX
+	ADDQ          DX, DX
+	JZ            write
+	VMOVUPD       (AX), Y2
+	VFMADD231PD   Y9, Y2, Y0
+	VMOVUPD       (AX)(CX*1), Y2
+	VFMADD231PD   Y9, Y2, Y1
+
+write:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, (AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func ddotsAVX512x2x1(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·ddotsAVX512x2x1(SB), NOSPLIT, $0-72
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   b+24(FP), DX
+	MOVQ   bRow+32(FP), BX
+	SHLQ   $0x03, BX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   k+0(FP), BX
+	SUBQ   $0x08, BX
+	JL     tail
+
+next:
+	VMOVUPD     (AX), Z2
+	VMOVUPD     (AX)(CX*1), Z3
+	VMOVUPD     (DX), Z4
+	VFMADD231PD Z2, Z4, Z0
+	VFMADD231PD Z3, Z4, Z1
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, DX
+	SUBQ        $0x08, BX
+	JGE         next
+
+tail:
+	ADDQ        $0x08, BX
+	JZ          sum
+	XORL        SI, SI
+	BTSQ        BX, SI
+	DECQ        SI
+	KMOVW       SI, K1
+	VMOVUPD.Z   (AX), K1, Z2
+	VMOVUPD.Z   (AX)(CX*1), K1, Z3
+	VMOVUPD.Z   (DX), K1, Z4
+	VFMADD231PD Z2, Z4, Z0
+	VFMADD231PD Z3, Z4, Z1
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x03, CX
+	VMOVDDUP      alpha+56(FP), X2
+	VMOVDDUP      beta+64(FP), X3
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPD        Y4, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPD        X4, X0, X0
+	VMOVHLPS      X0, X0, X4
+	VADDPD        X4, X0, X0
+	VMULPD        X2, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPD        Y4, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X4
+	VADDPD        X4, X1, X1
+	VMOVHLPS      X1, X1, X4
+	VADDPD        X4, X1, X1
+	VMULPD        X2, X1, X1
+	MOVQ          beta+64(FP), DX
+	ADDQ          DX, DX
+	JZ            write
+	VMOVSD        (AX), X2
+	VFMADD231PD   X3, X2, X0
+	VMOVSD        (AX)(CX*1), X2
+	VFMADD231PD   X3, X2, X1
+
+write:
+	VMOVSD X0, (AX)
+	VMOVSD X1, (AX)(CX*1)
+	VZEROUPPER
+	RET
+
+// func ddotsAVX512x1x8(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+// Requires: AVX, AVX512F, AVX512VL, FMA3
+TEXT ·ddotsAVX512x1x8(SB), NOSPLIT, $0-72
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   b+24(FP), CX
+	MOVQ   bRow+32(FP), DX
+	SHLQ   $0x03, DX
+	LEAQ   (CX)(DX*2), BX
+	ADDQ   DX, BX
+	LEAQ   (BX)(DX*2), SI
+	ADDQ   DX, SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), DI
+	SUBQ   $0x08, DI
+	JL     tail
+
+next:
+	VMOVUPD     (AX), Z8
+	VMOVUPD     (CX), Z9
+	VFMADD231PD Z8, Z9, Z0
+	VMOVUPD     (CX)(DX*1), Z9
+	VFMADD231PD Z8, Z9, Z1
+	VMOVUPD     (CX)(DX*2), Z9
+	VFMADD231PD Z8, Z9, Z2
+	VMOVUPD     (BX), Z9
+	VFMADD231PD Z8, Z9, Z3
+	VMOVUPD     (BX)(DX*1), Z9
+	VFMADD231PD Z8, Z9, Z4
+	VMOVUPD     (BX)(DX*2), Z9
+	VFMADD231PD Z8, Z9, Z5
+	VMOVUPD     (SI), Z9
+	VFMADD231PD Z8, Z9, Z6
+	VMOVUPD     (SI)(DX*1), Z9
+	VFMADD231PD Z8, Z9, Z7
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	SUBQ        $0x08, DI
+	JGE         next
+
+tail:
+	ADDQ        $0x08, DI
+	JZ          sum
+	XORL        R8, R8
+	BTSQ        DI, R8
+	DECQ        R8
+	KMOVW       R8, K1
+	VMOVUPD.Z   (AX), K1, Z8
+	VMOVUPD.Z   (CX), K1, Z9
+	VFMADD231PD Z8, Z9, Z0
+	VMOVUPD.Z   (CX)(DX*1), K1, Z9
+	VFMADD231PD Z8, Z9, Z1
+	VMOVUPD.Z   (CX)(DX*2), K1, Z9
+	VFMADD231PD Z8, Z9, Z2
+	VMOVUPD.Z   (BX), K1, Z9
+	VFMADD231PD Z8, Z9, Z3
+	VMOVUPD.Z   (BX)(DX*1), K1, Z9
+	VFMADD231PD Z8, Z9, Z4
+	VMOVUPD.Z   (BX)(DX*2), K1, Z9
+	VFMADD231PD Z8, Z9, Z5
+	VMOVUPD.Z   (SI), K1, Z9
+	VFMADD231PD Z8, Z9, Z6
+	VMOVUPD.Z   (SI)(DX*1), K1, Z9
+	VFMADD231PD Z8, Z9, Z7
+
+sum:
+	MOVQ          c+40(FP), AX
+	MOVQ          cRow+48(FP), CX
+	SHLQ          $0x03, CX
+	VBROADCASTSD  alpha+56(FP), Y8
+	VBROADCASTSD  beta+64(FP), Y9
+	VEXTRACTF64X4 $0x01, Z0, Y11
+	VADDPD        Y11, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X11
+	VADDPD        X11, X0, X0
+	VEXTRACTF64X4 $0x01, Z1, Y11
+	VADDPD        Y11, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X11
+	VADDPD        X11, X1, X1
+	VEXTRACTF64X4 $0x01, Z2, Y11
+	VADDPD        Y11, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X11
+	VADDPD        X11, X2, X2
+	VEXTRACTF64X4 $0x01, Z3, Y11
+	VADDPD        Y11, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X11
+	VADDPD        X11, X3, X3
+	VUNPCKLPD     X1, X0, X10
+	VUNPCKHPD     X1, X0, X0
+	VADDPD        X0, X10, X10
+	VUNPCKLPD     X3, X2, X0
+	VUNPCKHPD     X3, X2, X1
+	VADDPD        X1, X0, X0
+	VINSERTF32X4  $0x01, X0, Y10, Y0
+	VMULPD        Y8, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z4, Y1
+	VADDPD        Y1, Y4, Y2
+	VEXTRACTF32X4 $0x01, Y2, X1
+	VADDPD        X1, X2, X1
+	VEXTRACTF64X4 $0x01, Z5, Y2
+	VADDPD        Y2, Y5, Y3
+	VEXTRACTF32X4 $0x01, Y3, X2
+	VADDPD        X2, X3, X2
+	VEXTRACTF64X4 $0x01, Z6, Y3
+	VADDPD        Y3, Y6, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPD        X3, X4, X3
+	VEXTRACTF64X4 $0x01, Z7, Y4
+	VADDPD        Y4, Y7, Y5
+	VEXTRACTF32X4 $0x01, Y5, X4
+	VADDPD        X4, X5, X4
+	VUNPCKLPD     X2, X1, X10
+	VUNPCKHPD     X2, X1, X1
+	VADDPD        X1, X10, X10
+	VUNPCKLPD     X4, X3, X1
+	VUNPCKHPD     X4, X3, X2
+	VADDPD        X2, X1, X1
+	VINSERTF32X4  $0x01, X1, Y10, Y1
+	VMULPD        Y8, Y1, Y1
+	MOVQ          beta+64(FP), CX
+	ADDQ          CX, CX
+	JZ            write
+	VMOVUPD       (AX), Y2
+	VFMADD231PD   Y9, Y2, Y0
+	VMOVUPD       32(AX), Y2
+	VFMADD231PD   Y9, Y2, Y1
+
+write:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func dgemmAVX512Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dgemmAVX512Row1(SB), NOSPLIT, $0-88
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   aCol+24(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   a+8(FP), DX
+	MOVQ   b+32(FP), BX
+	MOVQ   bRow+40(FP), SI
+	SHLQ   $0x03, SI
+
+next:
+	VMOVUPD      (BX), Z8
+	PREFETCHT0   (BX)(SI*8)
+	VMOVUPD      64(BX), Z9
+	PREFETCHT0   64(BX)(SI*8)
+	VMOVUPD      128(BX), Z10
+	PREFETCHT0   128(BX)(SI*8)
+	VMOVUPD      192(BX), Z11
+	PREFETCHT0   192(BX)(SI*8)
+	VMOVUPD      256(BX), Z12
+	PREFETCHT0   256(BX)(SI*8)
+	VMOVUPD      320(BX), Z13
+	PREFETCHT0   320(BX)(SI*8)
+	VMOVUPD      384(BX), Z14
+	PREFETCHT0   384(BX)(SI*8)
+	VMOVUPD      448(BX), Z15
+	PREFETCHT0   448(BX)(SI*8)
+	PREFETCHT0   (DX)(CX*8)
+	VBROADCASTSD (DX), Z16
+	VFMADD231PD  Z8, Z16, Z0
+	VFMADD231PD  Z9, Z16, Z1
+	VFMADD231PD  Z10, Z16, Z2
+	VFMADD231PD  Z11, Z16, Z3
+	VFMADD231PD  Z12, Z16, Z4
+	VFMADD231PD  Z13, Z16, Z5
+	VFMADD231PD  Z14, Z16, Z6
+	VFMADD231PD  Z15, Z16, Z7
+	ADDQ         CX, DX
+	ADDQ         SI, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+48(FP), AX
+	MOVQ         cRow+56(FP), CX
+	SHLQ         $0x03, CX
+	VBROADCASTSD alpha+72(FP), Z8
+	VBROADCASTSD beta+80(FP), Z9
+	VMULPD       Z8, Z0, Z0
+	VMULPD       Z8, Z1, Z1
+	VMULPD       Z8, Z2, Z2
+	VMULPD       Z8, Z3, Z3
+	VMULPD       Z8, Z4, Z4
+	VMULPD       Z8, Z5, Z5
+	VMULPD       Z8, Z6, Z6
+	VMULPD       Z8, Z7, Z7
+	MOVQ         beta+80(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVUPD      (AX), Z8
+	VFMADD231PD  Z9, Z8, Z0
+	VMOVUPD      64(AX), Z8
+	VFMADD231PD  Z9, Z8, Z1
+	VMOVUPD      128(AX), Z8
+	VFMADD231PD  Z9, Z8, Z2
+	VMOVUPD      192(AX), Z8
+	VFMADD231PD  Z9, Z8, Z3
+	VMOVUPD      256(AX), Z8
+	VFMADD231PD  Z9, Z8, Z4
+	VMOVUPD      320(AX), Z8
+	VFMADD231PD  Z9, Z8, Z5
+	VMOVUPD      384(AX), Z8
+	VFMADD231PD  Z9, Z8, Z6
+	VMOVUPD      448(AX), Z8
+	VFMADD231PD  Z9, Z8, Z7
+
+write:
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+	VMOVUPD Z4, 256(AX)
+	VMOVUPD Z5, 320(AX)
+	VMOVUPD Z6, 384(AX)
+	VMOVUPD Z7, 448(AX)
 	VZEROUPPER
 	RET
 
@@ -4554,6 +6253,280 @@ next:
 	VZEROUPPER
 	RET
 
+// func ddotsAVX2x1x4(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+// Requires: AVX, FMA3
+TEXT ·ddotsAVX2x1x4(SB), NOSPLIT, $0-72
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   b+24(FP), CX
+	MOVQ   bRow+32(FP), DX
+	SHLQ   $0x03, DX
+	LEAQ   (CX)(DX*2), BX
+	ADDQ   DX, BX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   k+0(FP), SI
+	SUBQ   $0x08, SI
+	JL     tail
+
+next:
+	VMOVUPD     (AX), Y8
+	VMOVUPD     (CX), Y9
+	VFMADD231PD Y8, Y9, Y0
+	VMOVUPD     (CX)(DX*1), Y9
+	VFMADD231PD Y8, Y9, Y2
+	VMOVUPD     (CX)(DX*2), Y9
+	VFMADD231PD Y8, Y9, Y4
+	VMOVUPD     (BX), Y9
+	VFMADD231PD Y8, Y9, Y6
+	VMOVUPD     32(AX), Y8
+	VMOVUPD     32(CX), Y9
+	VFMADD231PD Y8, Y9, Y1
+	VMOVUPD     32(CX)(DX*1), Y9
+	VFMADD231PD Y8, Y9, Y3
+	VMOVUPD     32(CX)(DX*2), Y9
+	VFMADD231PD Y8, Y9, Y5
+	VMOVUPD     32(BX), Y9
+	VFMADD231PD Y8, Y9, Y7
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, BX
+	SUBQ        $0x08, SI
+	JGE         next
+
+tail:
+	ADDQ        $0x08, SI
+	JZ          sum
+	LEAQ        laneMasks<>+64(SB), DI
+	SHLQ        $0x03, SI
+	SUBQ        SI, DI
+	VMOVDQU     (DI), Y8
+	VMASKMOVPD  (AX), Y8, Y9
+	VMASKMOVPD  (CX), Y8, Y11
+	VFMADD231PD Y9, Y11, Y0
+	VMASKMOVPD  (CX)(DX*1), Y8, Y11
+	VFMADD231PD Y9, Y11, Y2
+	VMASKMOVPD  (CX)(DX*2), Y8, Y11
+	VFMADD231PD Y9, Y11, Y4
+	VMASKMOVPD  (BX), Y8, Y8
+	VFMADD231PD Y9, Y8, Y6
+	VMOVDQU     32(DI), Y8
+	VMASKMOVPD  32(AX), Y8, Y9
+	VMASKMOVPD  32(CX), Y8, Y11
+	VFMADD231PD Y9, Y11, Y1
+	VMASKMOVPD  32(CX)(DX*1), Y8, Y11
+	VFMADD231PD Y9, Y11, Y3
+	VMASKMOVPD  32(CX)(DX*2), Y8, Y11
+	VFMADD231PD Y9, Y11, Y5
+	VMASKMOVPD  32(BX), Y8, Y8
+	VFMADD231PD Y9, Y8, Y7
+
+sum:
+	MOVQ         c+40(FP), AX
+	MOVQ         cRow+48(FP), CX
+	SHLQ         $0x03, CX
+	VBROADCASTSD alpha+56(FP), Y8
+	VBROADCASTSD beta+64(FP), Y9
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VADDPD       Y3, Y2, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPD       X2, X1, X1
+	VADDPD       Y5, Y4, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPD       X3, X2, X2
+	VADDPD       Y7, Y6, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VADDPD       X4, X3, X3
+	VUNPCKLPD    X1, X0, X10
+	VUNPCKHPD    X1, X0, X0
+	VADDPD       X0, X10, X10
+	VUNPCKLPD    X3, X2, X0
+	VUNPCKHPD    X3, X2, X1
+	VADDPD       X1, X0, X0
+	VINSERTF128  $0x01, X0, Y10, Y0
+	VMULPD       Y8, Y0, Y0
+	MOVQ         beta+64(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVUPD      (AX), Y1
+	VFMADD231PD  Y9, Y1, Y0
+
+write:
+	VMOVUPD Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func ddotsAVX2x1x1(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+// Requires: AVX, FMA3
+TEXT ·ddotsAVX2x1x1(SB), NOSPLIT, $0-72
+	MOVQ   a+8(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   b+24(FP), CX
+	MOVQ   bRow+32(FP), DX
+	SHLQ   $0x03, DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   k+0(FP), DX
+	SUBQ   $0x08, DX
+	JL     tail
+
+next:
+	VMOVUPD     (AX), Y2
+	VMOVUPD     (CX), Y3
+	VFMADD231PD Y2, Y3, Y0
+	VMOVUPD     32(AX), Y2
+	VMOVUPD     32(CX), Y3
+	VFMADD231PD Y2, Y3, Y1
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x08, DX
+	JGE         next
+
+tail:
+	ADDQ        $0x08, DX
+	JZ          sum
+	LEAQ        laneMasks<>+64(SB), BX
+	SHLQ        $0x03, DX
+	SUBQ        DX, BX
+	VMOVDQU     (BX), Y2
+	VMASKMOVPD  (AX), Y2, Y3
+	VMASKMOVPD  (CX), Y2, Y2
+	VFMADD231PD Y3, Y2, Y0
+	VMOVDQU     32(BX), Y2
+	VMASKMOVPD  32(AX), Y2, Y3
+	VMASKMOVPD  32(CX), Y2, Y2
+	VFMADD231PD Y3, Y2, Y1
+
+sum:
+	MOVQ         c+40(FP), AX
+	MOVQ         cRow+48(FP), CX
+	SHLQ         $0x03, CX
+	VMOVDDUP     alpha+56(FP), X2
+	VMOVDDUP     beta+64(FP), X3
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPD       X1, X0, X0
+	VMULPD       X2, X0, X0
+	MOVQ         beta+64(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVSD       (AX), X1
+	VFMADD231PD  X3, X1, X0
+
+write:
+	VMOVSD X0, (AX)
+	VZEROUPPER
+	RET
+
+// func dgemmAVX2Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
+// Requires: AVX, FMA3, MMX+
+TEXT ·dgemmAVX2Row1(SB), NOSPLIT, $0-88
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   k+0(FP), AX
+	MOVQ   aRow+16(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   aCol+24(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   a+8(FP), DX
+	MOVQ   b+32(FP), BX
+	MOVQ   bRow+40(FP), SI
+	SHLQ   $0x03, SI
+
+next:
+	VMOVUPD      (BX), Y8
+	PREFETCHT0   (BX)(SI*8)
+	VMOVUPD      32(BX), Y9
+	PREFETCHT0   32(BX)(SI*8)
+	VMOVUPD      64(BX), Y10
+	PREFETCHT0   64(BX)(SI*8)
+	VMOVUPD      96(BX), Y11
+	PREFETCHT0   96(BX)(SI*8)
+	VMOVUPD      128(BX), Y12
+	PREFETCHT0   128(BX)(SI*8)
+	VMOVUPD      160(BX), Y13
+	PREFETCHT0   160(BX)(SI*8)
+	VMOVUPD      192(BX), Y14
+	PREFETCHT0   192(BX)(SI*8)
+	VMOVUPD      224(BX), Y15
+	PREFETCHT0   224(BX)(SI*8)
+	PREFETCHT0   (DX)(CX*8)
+	VBROADCASTSD (DX), Y16
+	VFMADD231PD  Y8, Y16, Y0
+	VFMADD231PD  Y9, Y16, Y1
+	VFMADD231PD  Y10, Y16, Y2
+	VFMADD231PD  Y11, Y16, Y3
+	VFMADD231PD  Y12, Y16, Y4
+	VFMADD231PD  Y13, Y16, Y5
+	VFMADD231PD  Y14, Y16, Y6
+	VFMADD231PD  Y15, Y16, Y7
+	ADDQ         CX, DX
+	ADDQ         SI, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+48(FP), AX
+	MOVQ         cRow+56(FP), CX
+	SHLQ         $0x03, CX
+	VBROADCASTSD alpha+72(FP), Y8
+	VBROADCASTSD beta+80(FP), Y9
+	VMULPD       Y8, Y0, Y0
+	VMULPD       Y8, Y1, Y1
+	VMULPD       Y8, Y2, Y2
+	VMULPD       Y8, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VMULPD       Y8, Y5, Y5
+	VMULPD       Y8, Y6, Y6
+	VMULPD       Y8, Y7, Y7
+	MOVQ         beta+80(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVUPD      (AX), Y8
+	VFMADD231PD  Y9, Y8, Y0
+	VMOVUPD      32(AX), Y8
+	VFMADD231PD  Y9, Y8, Y1
+	VMOVUPD      64(AX), Y8
+	VFMADD231PD  Y9, Y8, Y2
+	VMOVUPD      96(AX), Y8
+	VFMADD231PD  Y9, Y8, Y3
+	VMOVUPD      128(AX), Y8
+	VFMADD231PD  Y9, Y8, Y4
+	VMOVUPD      160(AX), Y8
+	VFMADD231PD  Y9, Y8, Y5
+	VMOVUPD      192(AX), Y8
+	VFMADD231PD  Y9, Y8, Y6
+	VMOVUPD      224(AX), Y8
+	VFMADD231PD  Y9, Y8, Y7
+
+write:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VMOVUPD Y4, 128(AX)
+	VMOVUPD Y5, 160(AX)
+	VMOVUPD Y6, 192(AX)
+	VMOVUPD Y7, 224(AX)
+	VZEROUPPER
+	RET
+
 // func dgemmAVX2Full6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Full6(SB), NOSPLIT, $0-88
@@ -5587,154 +7560,5 @@ next:
 	ADDQ        $0x10, BX
 	DECQ        AX
 	JNZ         next
-	VZEROUPPER
-	RET
-
-// func ddotsAVX2x4(k int, a *float64, aRow int, x *float64) (r0 float64, r1 float64, r2 float64, r3 float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·ddotsAVX2x4(SB), NOSPLIT, $0-64
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+8(FP), DX
-	LEAQ   (DX)(CX*2), BX
-	ADDQ   CX, BX
-	MOVQ   x+24(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	SUBQ   $0x08, AX
-	JL     single
-
-pairs:
-	VMOVUPD     (SI), Y8
-	VFMADD231PD (DX), Y8, Y0
-	VFMADD231PD (DX)(CX*1), Y8, Y2
-	VFMADD231PD (DX)(CX*2), Y8, Y4
-	VFMADD231PD (BX), Y8, Y6
-	VMOVUPD     32(SI), Y8
-	VFMADD231PD 32(DX), Y8, Y1
-	VFMADD231PD 32(DX)(CX*1), Y8, Y3
-	VFMADD231PD 32(DX)(CX*2), Y8, Y5
-	VFMADD231PD 32(BX), Y8, Y7
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, SI
-	SUBQ        $0x08, AX
-	JGE         pairs
-
-single:
-	ADDQ        $0x04, AX
-	JL          tail
-	VMOVUPD     (SI), Y8
-	VFMADD231PD (DX), Y8, Y0
-	VFMADD231PD (DX)(CX*1), Y8, Y2
-	VFMADD231PD (DX)(CX*2), Y8, Y4
-	VFMADD231PD (BX), Y8, Y6
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, SI
-	SUBQ        $0x04, AX
-
-tail:
-	ADDQ        $0x04, AX
-	JZ          sum
-	LEAQ        laneMasks<>+64(SB), DI
-	SHLQ        $0x03, AX
-	SUBQ        AX, DI
-	VMOVDQU     (DI), Y8
-	VMASKMOVPD  (SI), Y8, Y9
-	VMASKMOVPD  (DX), Y8, Y10
-	VFMADD231PD Y10, Y9, Y1
-	VMASKMOVPD  (DX)(CX*1), Y8, Y10
-	VFMADD231PD Y10, Y9, Y3
-	VMASKMOVPD  (DX)(CX*2), Y8, Y10
-	VFMADD231PD Y10, Y9, Y5
-	VMASKMOVPD  (BX), Y8, Y8
-	VFMADD231PD Y8, Y9, Y7
-
-sum:
-	VADDPD       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPD       X1, X0, X0
-	MOVSD        X0, r0+32(FP)
-	VADDPD       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPD       X0, X2, X2
-	VMOVHLPS     X2, X2, X0
-	VADDPD       X0, X2, X2
-	MOVSD        X2, r1+40(FP)
-	VADDPD       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPD       X0, X4, X4
-	VMOVHLPS     X4, X4, X0
-	VADDPD       X0, X4, X4
-	MOVSD        X4, r2+48(FP)
-	VADDPD       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y6, X0
-	VADDPD       X0, X6, X6
-	VMOVHLPS     X6, X6, X0
-	VADDPD       X0, X6, X6
-	MOVSD        X6, r3+56(FP)
-	VZEROUPPER
-	RET
-
-// func ddotsAVX2x1(k int, a *float64, aRow int, x *float64) (r0 float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·ddotsAVX2x1(SB), NOSPLIT, $0-40
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+8(FP), CX
-	MOVQ   x+24(FP), DX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	SUBQ   $0x08, AX
-	JL     single
-
-pairs:
-	VMOVUPD     (DX), Y2
-	VFMADD231PD (CX), Y2, Y0
-	VMOVUPD     32(DX), Y2
-	VFMADD231PD 32(CX), Y2, Y1
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
-	SUBQ        $0x08, AX
-	JGE         pairs
-
-single:
-	ADDQ        $0x04, AX
-	JL          tail
-	VMOVUPD     (DX), Y2
-	VFMADD231PD (CX), Y2, Y0
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	SUBQ        $0x04, AX
-
-tail:
-	ADDQ        $0x04, AX
-	JZ          sum
-	LEAQ        laneMasks<>+64(SB), BX
-	SHLQ        $0x03, AX
-	SUBQ        AX, BX
-	VMOVDQU     (BX), Y2
-	VMASKMOVPD  (DX), Y2, Y3
-	VMASKMOVPD  (CX), Y2, Y2
-	VFMADD231PD Y2, Y3, Y1
-
-sum:
-	VADDPD       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X0
-	VMOVHLPS     X0, X0, X1
-	VADDPD       X1, X0, X0
-	MOVSD        X0, r0+32(FP)
 	VZEROUPPER
 	RET

@@ -40,7 +40,7 @@ func (p *Packed[T]) pack(ks *kernels[T], tB blas.Transpose, k, n int, b []T, ldb
 		from.copyTo(p.data, k, n)
 		return
 	}
-	for l, step := 0, innerStep(k); l < k; l += step {
+	for l, step := 0, innerStep(k, blockInner); l < k; l += step {
 		packB(ks, p.data[l*p.wide():], from.from(l, 0), min(step, k-l), n)
 	}
 }
@@ -100,7 +100,7 @@ func (q *product[T]) times(b *Packed[T]) {
 	wide, beta := b.wide(), q.beta
 	to.row, to.col, to.panel = q.a.row, q.a.col, q.kernels.tallest()*q.a.row
 	from.row = q.kernels.width
-	for l, step := 0, innerStep(q.k); l < q.k; l += step {
+	for l, step := 0, innerStep(q.k, blockInner); l < q.k; l += step {
 		k := min(step, q.k-l)
 		to.data, from.data, from.panel = q.a.data[l*q.a.col:], b.data[l*wide:], k*q.kernels.width
 		q.sweep(&to, &from, q.m, q.n, k, q.c, beta)

@@ -79,9 +79,9 @@ func (c *crew[T]) work() {
 		}
 		from, to := units*q/c.pieces*size, units*(q+1)/c.pieces*size
 		if c.m >= c.n {
-			c.block(from, min(to, c.m), 0, c.n)
+			c.part(from, min(to, c.m), 0, c.n)
 		} else {
-			c.block(0, c.m, from, min(to, c.n))
+			c.part(0, c.m, from, min(to, c.n))
 		}
 	}
 }

@@ -72,7 +72,7 @@ func TestPiecesCoverC(t *testing.T) {
 	for range 50 {
 		g := newGemmCase[float32](r, blas.NoTrans, blas.NoTrans, 1+r.IntN(90), 1+r.IntN(90), 1+r.IntN(9), 2, 1, 1)
 		checkGemmCase(t, func(_, _ blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-			p := product[float32]{ks, m, n, k, alpha, beta, newOperand(false, a, lda), newOperand(false, b, ldb), c, ldc}
+			p := product[float32]{kernels: ks, m: m, n: n, k: k, alpha: alpha, beta: beta, a: newOperand(false, a, lda), b: newOperand(false, b, ldb), c: c, ldc: ldc}
 			units, _ := p.cut()
 			p.parallel(1 + r.IntN(units))
 		}, g)
