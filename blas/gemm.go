@@ -122,28 +122,39 @@ func (p *product[T]) block(i0, i1, j0, j1 int) {
 func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
 	s := p.kernels.takeScratch()
 	defer p.kernels.scratch.Put(s)
-	most := blockInner
-	if p.m == 1 {
-		most = rowInner
-	}
 	for j := j0; j < j1; j += blockCols {
 		n := min(blockCols, j1-j)
-		beta := p.beta
-		for l, step := 0, innerStep(p.k, most); l < p.k; l += step {
+		var packed []T
+		if packB {
+			packed = s.roomForB(p.kernels, p.k, n)
+			packPanels(p.kernels, packed, p.b.from(0, j), p.k, n, 0, n)
+		}
+		p.strip(s, i0, i1, j, n, packed, packA)
+	}
+}
+
+// strip computes rows i0 to i1 of the n columns from j on. Those of B are in packed,
+// or where they were if that is nil.
+func (p *product[T]) strip(s *scratch[T], i0, i1, j, n int, packed []T, packA bool) {
+	step, width, wide := innerStep(p.k, blockInner), p.kernels.width, p.kernels.wide(n)
+	if p.m == 1 && packed == nil {
+		step = innerStep(p.k, rowInner)
+	}
+	for i := i0; i < i1; i += blockRows {
+		m, beta := min(blockRows, i1-i), p.beta
+		for l := 0; l < p.k; l += step {
 			k := min(step, p.k-l)
-			b := panels[T]{operand: p.b.from(l, j), panel: p.kernels.width}
-			if packB {
-				b = s.packB(p.kernels, b.operand, k, n)
+			var a, b panels[T]
+			if packed != nil {
+				b.data, b.row, b.panel = packed[l*wide:], width, width*k
+			} else {
+				b.data, b.row, b.panel = p.b.data[l*p.b.row+j*p.b.col:], p.b.row, width
 			}
-			for i := i0; i < i1; i += blockRows {
-				m := min(blockRows, i1-i)
-				a := panels[T]{operand: p.a.from(i, l)}
-				a.panel = p.kernels.tallest() * a.row
-				if packA {
-					a = s.packA(p.kernels, a.operand, m, k)
-				}
-				p.sweep(&a, &b, m, n, k, p.c[i*p.ldc+j:], beta)
+			a.data, a.row, a.col, a.panel = p.a.data[i*p.a.row+l*p.a.col:], p.a.row, p.a.col, p.kernels.tallest()*p.a.row
+			if packA {
+				a = s.packA(p.kernels, a.operand, m, k)
 			}
+			p.sweep(&a, &b, m, n, k, p.c[i*p.ldc+j:], beta)
 			beta = 1
 		}
 	}

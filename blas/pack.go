@@ -76,23 +76,28 @@ func (s *scratch[T]) packA(ks *kernels[T], a operand[T], m, k int) panels[T] {
 	return panels[T]{operand[T]{s.a, 1, tallest}, tallest * k}
 }
 
-// packB copies the k×n block at the start of b.
-func (s *scratch[T]) packB(ks *kernels[T], b operand[T], k, n int) panels[T] {
-	w := ks.width
-	s.b = grown(s.b, (n+w-1)/w*w*k)
-	packB(ks, s.b, b, k, n)
-	return panels[T]{operand[T]{s.b, w, 1}, w * k}
+// roomForB is memory for k×n elements in panels.
+func (s *scratch[T]) roomForB(ks *kernels[T], k, n int) []T {
+	s.b = grown(s.b, ks.wide(n)*k)
+	return s.b
 }
 
-// packB copies the k×n block at the start of b to panels one after the other.
-func packB[T Float](ks *kernels[T], dst []T, b operand[T], k, n int) {
-	w := ks.width
-	if b.col == 1 {
-		copyPanels(ks.copyB, dst, w, b.data, b.row, k, n)
-		return
-	}
-	for j := 0; j < n; j += w {
-		transposeRows(ks, dst[j*k:], w, b.data[j*b.col:], b.col, min(w, n-j), k)
+// wide is n columns with those that fill the last tile.
+func (ks *kernels[T]) wide(n int) int { return (n + ks.width - 1) / ks.width * ks.width }
+
+// packPanels copies columns j0 to j1 of the k×n matrix b into panels, for one
+// block of the inner index after the other. They begin and end with a panel.
+func packPanels[T Float](ks *kernels[T], dst []T, b operand[T], k, n, j0, j1 int) {
+	w, wide := ks.width, ks.wide(n)
+	for l, step := 0, innerStep(k, blockInner); l < k; l += step {
+		rows, to := min(step, k-l), dst[l*wide:]
+		if b.col == 1 {
+			copyPanels(ks.copyB, to[j0*rows:], w, b.data[l*b.row+j0:], b.row, rows, j1-j0)
+			continue
+		}
+		for j := j0; j < j1; j += w {
+			transposeRows(ks, to[j*rows:], w, b.data[l*b.row+j*b.col:], b.col, min(w, j1-j), rows)
+		}
 	}
 }
 

@@ -35,23 +35,13 @@ func (p *Packed[T]) pack(ks *kernels[T], tB blas.Transpose, k, n int, b []T, ldb
 	}
 	require(len(b) >= (rows-1)*ldb+cols, shortB)
 	from := newOperand(trans, b, ldb)
-	p.data = grown(p.data, k*p.wide())
 	if ks == nil {
+		p.data = grown(p.data, k*n)
 		from.copyTo(p.data, k, n)
 		return
 	}
-	for l, step := 0, innerStep(k, blockInner); l < k; l += step {
-		packB(ks, p.data[l*p.wide():], from.from(l, 0), min(step, k-l), n)
-	}
-}
-
-// wide is the number of columns with those that fill the last tile.
-func (p *Packed[T]) wide() int {
-	if p.kernels == nil {
-		return p.n
-	}
-	w := p.kernels.width
-	return (p.n + w - 1) / w * w
+	p.data = grown(p.data, k*ks.wide(n))
+	packPanels(ks, p.data, from, k, n, 0, n)
 }
 
 // copyTo writes the k×n matrix at the start of o to dst, row by row.
@@ -90,20 +80,6 @@ func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta
 		if trans {
 			q.a.row, q.a.col = 1, lda
 		}
-		q.times(p)
-	}
-}
-
-// times computes the product with b, of which q says nothing.
-func (q *product[T]) times(b *Packed[T]) {
-	var to, from panels[T]
-	wide, beta := b.wide(), q.beta
-	to.row, to.col, to.panel = q.a.row, q.a.col, q.kernels.tallest()*q.a.row
-	from.row = q.kernels.width
-	for l, step := 0, innerStep(q.k, blockInner); l < q.k; l += step {
-		k := min(step, q.k-l)
-		to.data, from.data, from.panel = q.a.data[l*q.a.col:], b.data[l*wide:], k*q.kernels.width
-		q.sweep(&to, &from, q.m, q.n, k, q.c, beta)
-		beta = 1
+		q.strip(nil, 0, m, 0, p.n, p.data, false)
 	}
 }
