@@ -122,6 +122,10 @@ func (p *product[T]) block(i0, i1, j0, j1 int) {
 func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
 	s := p.kernels.takeScratch()
 	defer p.kernels.scratch.Put(s)
+	if packB && i1-i0 <= blockRows {
+		p.flatStrip(s, i0, i1, j0, j1, packA)
+		return
+	}
 	for j := j0; j < j1; j += blockCols {
 		n := min(blockCols, j1-j)
 		var packed []T
@@ -131,6 +135,31 @@ func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
 		}
 		p.strip(s, i0, i1, j, n, packed, packA)
 	}
+}
+
+// flatStrip computes rows i0 to i1, not more than blockRows, of columns j0 to j1. It
+// copies a few panels of B and uses them at once, while they are near.
+func (p *product[T]) flatStrip(s *scratch[T], i0, i1, j0, j1 int, packA bool) {
+	beta, step, some := p.beta, innerStep(p.k, blockInner), 4*p.kernels.width
+	for l := 0; l < p.k; l += step {
+		k := min(step, p.k-l)
+		a := p.panelsOfA(s, i0, i1-i0, l, k, packA)
+		b := panels[T]{operand[T]{s.roomForB(p.kernels, k, min(some, j1-j0)), p.kernels.width, 1}, p.kernels.width * k}
+		for j := j0; j < j1; j += some {
+			n := min(some, j1-j)
+			packBlock(p.kernels, b.data, p.b.from(l, j), k, n)
+			p.sweep(&a, &b, i1-i0, n, k, p.c[i0*p.ldc+j:], beta)
+		}
+		beta = 1
+	}
+}
+
+// panelsOfA is the m×k block of A at (i, l), copied or where it lies.
+func (p *product[T]) panelsOfA(s *scratch[T], i, m, l, k int, pack bool) panels[T] {
+	if pack {
+		return s.packA(p.kernels, p.a.from(i, l), m, k)
+	}
+	return panels[T]{p.a.from(i, l), p.kernels.tallest() * p.a.row}
 }
 
 // strip computes rows i0 to i1 of the n columns from j on. Those of B are in packed,
@@ -144,16 +173,13 @@ func (p *product[T]) strip(s *scratch[T], i0, i1, j, n int, packed []T, packA bo
 		m, beta := min(blockRows, i1-i), p.beta
 		for l := 0; l < p.k; l += step {
 			k := min(step, p.k-l)
-			var a, b panels[T]
+			var b panels[T]
 			if packed != nil {
 				b.data, b.row, b.panel = packed[l*wide:], width, width*k
 			} else {
 				b.data, b.row, b.panel = p.b.data[l*p.b.row+j*p.b.col:], p.b.row, width
 			}
-			a.data, a.row, a.col, a.panel = p.a.data[i*p.a.row+l*p.a.col:], p.a.row, p.a.col, p.kernels.tallest()*p.a.row
-			if packA {
-				a = s.packA(p.kernels, a.operand, m, k)
-			}
+			a := p.panelsOfA(s, i, m, l, k, packA)
 			p.sweep(&a, &b, m, n, k, p.c[i*p.ldc+j:], beta)
 			beta = 1
 		}

@@ -88,16 +88,21 @@ func (ks *kernels[T]) wide(n int) int { return (n + ks.width - 1) / ks.width * k
 // packPanels copies columns j0 to j1 of the k×n matrix b into panels, for one
 // block of the inner index after the other. They begin and end with a panel.
 func packPanels[T Float](ks *kernels[T], dst []T, b operand[T], k, n, j0, j1 int) {
-	w, wide := ks.width, ks.wide(n)
 	for l, step := 0, innerStep(k, blockInner); l < k; l += step {
-		rows, to := min(step, k-l), dst[l*wide:]
-		if b.col == 1 {
-			copyPanels(ks.copyB, to[j0*rows:], w, b.data[l*b.row+j0:], b.row, rows, j1-j0)
-			continue
-		}
-		for j := j0; j < j1; j += w {
-			transposeRows(ks, to[j*rows:], w, b.data[l*b.row+j*b.col:], b.col, min(w, j1-j), rows)
-		}
+		rows := min(step, k-l)
+		packBlock(ks, dst[l*ks.wide(n)+j0*rows:], b.from(l, j0), rows, j1-j0)
+	}
+}
+
+// packBlock copies the k×n matrix b into panels.
+func packBlock[T Float](ks *kernels[T], dst []T, b operand[T], k, n int) {
+	w := ks.width
+	if b.col == 1 {
+		copyPanels(ks.copyB, dst, w, b.data, b.row, k, n)
+		return
+	}
+	for j := 0; j < n; j += w {
+		transposeRows(ks, dst[j*k:], w, b.data[j*b.col:], b.col, min(w, n-j), k)
 	}
 }
 
