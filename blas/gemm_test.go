@@ -28,7 +28,8 @@ func testGemm[T Float](t *testing.T, f gemmFunc[T]) {
 	for n := range 70 {
 		checkGemmCase(t, f, newGemmCase[T](r, blas.NoTrans, blas.NoTrans, n%27, n, 1+n%9, n%2, 1, T(n%2)))
 	}
-	for _, s := range [][3]int{{160, 40, 300}, {13, 1100, 20}, {300, 290, 260}, {1, 700, 600}, {4, 65, 1000}, {3, 64, 512}} {
+	for _, s := range [][3]int{{160, 40, 300}, {13, 1100, 20}, {300, 290, 260}, {1, 700, 600}, {4, 65, 1000}, {3, 64, 512},
+		{8, 40, 200}, {16, 9, 300}, {5, 71, 700}, {70, 8, 64}, {9, 7, 130}, {1, 1, 33}, {1, 300, 40}, {1, 290, 700}, {2, 5, 9}, {150, 33, 600}} {
 		for _, tA := range transposes[:2] {
 			for _, tB := range transposes[:2] {
 				checkGemmCase(t, f, newGemmCase[T](r, tA, tB, s[0], s[1], s[2], 5, 1.5, 0.5))

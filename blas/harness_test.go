@@ -1,6 +1,7 @@
 package blas
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 
@@ -64,6 +65,11 @@ func (g *gemmCase[T]) run(f gemmFunc[T]) []T {
 	return c
 }
 
+// call is run into the case's own C.
+func (g *gemmCase[T]) call(f gemmFunc[T]) {
+	f(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc)
+}
+
 // newGemmCase makes random matrices whose rows are gap elements apart. Between
 // the rows of A and B lie NaNs, between those of C guards.
 func newGemmCase[T Float](r *rand.Rand, tA, tB blas.Transpose, m, n, k, gap int, alpha, beta T) *gemmCase[T] {
@@ -114,6 +120,9 @@ func (g *gemmCase[T]) expect(i, j int) (value, size float64) {
 func sets() map[string]BLAS {
 	all := map[string]BLAS{"best": Implementation(), "gonum": {}}
 	addForced(all)
+	for name, impl := range maps.Clone(all) {
+		all[name+" serial"] = impl.Serial()
+	}
 	return all
 }
 

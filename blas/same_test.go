@@ -1,6 +1,7 @@
 package blas
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -20,6 +21,10 @@ func largeCases[T Float]() []*gemmCase[T] {
 		newGemmCase[T](r, blas.NoTrans, blas.Trans, 1000, 36, 400, 1, -1, 1),
 		newGemmCase[T](r, blas.Trans, blas.Trans, 50, 1500, 260, 0, 0.25, 1),
 		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 3, 2100, 2100, 0, 1, 0),
+		newGemmCase[T](r, blas.NoTrans, blas.Trans, 7, 700, 500, 3, 1, 0.5),
+		newGemmCase[T](r, blas.NoTrans, blas.Trans, 900, 5, 390, 0, 1, 1),
+		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 1, 2050, 2100, 0, 1, 1),
+		newGemmCase[T](r, blas.Trans, blas.Trans, 1100, 1030, 20, 0, 1, 1),
 	}
 }
 
@@ -33,17 +38,21 @@ func TestSameForAnyGOMAXPROCS(t *testing.T) {
 func testSameForAnyGOMAXPROCS[T Float](t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for at, g := range largeCases[T]() {
-		// Our kernels agree with one another, gonum's with itself.
-		first := make(map[bool][]T)
+		// Our kernels agree with one another, gonum's with itself: in pieces, and
+		// without.
+		first := make(map[string][]T)
 		for name, impl := range sets() {
-			ours := impl.single != nil
+			kind := "ours"
+			if impl.single == nil {
+				kind = fmt.Sprint("gonum's, serial ", impl.serial)
+			}
 			for _, procs := range []int{1, 2, 3, 7, 64} {
 				runtime.GOMAXPROCS(procs)
 				got := g.run(gemmOf[T](impl))
-				if first[ours] == nil {
-					first[ours] = got
+				if first[kind] == nil {
+					first[kind] = got
 				}
-				if !slices.Equal(got, first[ours]) {
+				if !slices.Equal(got, first[kind]) {
 					t.Errorf("case %d: %s with GOMAXPROCS %d differs", at, name, procs)
 				}
 			}

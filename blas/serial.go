@@ -21,11 +21,13 @@ const (
 
 // gonumSerial is gonum's Sgemm or Dgemm in the caller's goroutine.
 func gonumSerial[T Float](tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
-	p := product[T]{m: m, n: n, k: k, c: c, ldc: ldc}
 	aT, bT := isTrans(tA), isTrans(tB)
-	p.a.data, p.b.data = a, b
+	p := product[T]{m: m, n: n, k: k, beta: beta, a: newOperand(aT, a, lda), b: newOperand(bT, b, ldb), c: c, ldc: ldc}
 	p.check(aT, bT, lda, ldb)
-	p.a, p.b = newOperand(aT, a, lda), newOperand(bT, b, ldb)
+	if alpha == 0 || k == 0 {
+		p.scale()
+		return
+	}
 	for i := 0; i < m; i += gonumRows {
 		for j := 0; j < n; j += gonumCols {
 			gonumGemm(tA, tB, min(gonumRows, m-i), min(gonumCols, n-j), k,
