@@ -51,7 +51,7 @@ func testGemv[T Float](t *testing.T, f gemvFunc[T]) {
 func TestGemvSameForAnyGOMAXPROCS(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	r := rand.New(rand.NewPCG(15, 16))
-	const m, n = 1030, 607
+	const m, n = 2050, 1107
 	a, lda := randomMatrix[float32](r, m, n, 3, 0)
 	x, _ := randomMatrix[float32](r, m, 1, 0, 0)
 	for _, tA := range transposes[:2] {

@@ -55,8 +55,8 @@ func (o operand[T]) copyTo(dst []T, k, n int) {
 
 // Gemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) has m rows and op(B) is
 // what was packed. It does not start goroutines, does not allocate and returns
-// the same bits as Sgemm or Dgemm, except where those take scalar products. It
-// is meant for few rows: A is read where it lies.
+// the same bits as Sgemm or Dgemm, except for one row and where those take scalar
+// products. It is meant for few rows: A is read where it lies.
 func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta T, c []T, ldc int) {
 	trans := isTrans(tA)
 	require(m >= 0, mLT0)
