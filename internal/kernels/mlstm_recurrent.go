@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // The recurrent form follows the equations of the cell step by step. It shares
 // nothing with the chunkwise form but the shapes, which makes each a check of
@@ -30,24 +34,17 @@ func (st mlstmStep[F]) gates(m float64) (ig, fg, mNew float64) {
 func (st mlstmStep[F]) update(s MLSTM, c, n []F, m float64) float64 {
 	ig, fg, m := st.gates(m)
 	share := F(ig * s.ScaleK)
-	for i, k := range st.k {
-		row := c[i*s.DHV : (i+1)*s.DHV]
-		scaleTo(F(fg), row, row)
-		axpy(share*k, st.v, row)
-		n[i] = F(fg)*n[i] + share*k
-	}
+	Gemm(false, false, s.DQK, s.DHV, 1, share, st.k, 1, st.v, s.DHV, F(fg), c, s.DHV)
+	vec.Scale(n, F(fg), n)
+	vec.Axpy(n, share, st.k)
 	return m
 }
 
 // read writes h, and returns the normaliser with its sum before max and eps.
 func (st mlstmStep[F]) read(s MLSTM, c, n []F, m float64, h []F) (norm, den float64, linear bool) {
-	den = s.ScaleQ * float64(dot(st.q, n))
-	norm, linear = s.normaliser(den, m)
-	clear(h)
-	share := F(s.ScaleQ / norm)
-	for i, q := range st.q {
-		axpy(share*q, c[i*s.DHV:(i+1)*s.DHV], h)
-	}
+	den = s.ScaleQ * float64(vec.Dot(st.q, n))
+	norm, linear = s.normaliser(den, math.Exp(-m))
+	apply(true, s.DQK, s.DHV, F(s.ScaleQ/norm), matrix[F]{c, s.DHV}, st.q, 0, h)
 	return norm, den, linear
 }
 
@@ -57,7 +54,7 @@ func MLSTMRecurrentForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState
 	s.Chunk = 1
 	Parallel(s.B*s.NH, func(item int) {
 		c, n, m := mlstmHead(s, last, item)
-		m64 := mlstmBegin(s, state, item, c, n)
+		m64 := mlstmBegin(s, state, item, mlstmMemory[F]{matrix[F]{c, s.DHV}, n})
 		in := mlstmItem(s, item, q, k, v, i, f)
 		_, ov, _ := s.offsets(item)
 		for t := range s.T {
@@ -81,7 +78,7 @@ func MLSTMRecurrentBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMStat
 		buf, release := scratch[F](per*(s.T+2) + s.DHV)
 		defer release()
 		ms := make([]float64, s.T+1)
-		ms[0] = mlstmBegin(s, state, item, buf[:s.size()], buf[s.size():per])
+		ms[0] = mlstmBegin(s, state, item, mlstmMemory[F]{matrix[F]{buf[:s.size()], s.DHV}, buf[s.size():per]})
 		for t := range s.T {
 			next := buf[per*(t+1):][:per]
 			copy(next, buf[per*t:][:per])
