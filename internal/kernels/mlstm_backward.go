@@ -52,8 +52,7 @@ type mlstmBack[F Float] struct {
 
 	d, p matrix[F] // D; the gradient of A, then P of that of A before D
 	g    matrix[F] // G_i = δh_i/N_i
-	gs   matrix[F] // β_i·ScaleQ·G_i
-	dden []F       // the gradient of den; times β_i·ScaleQ from interBack on
+	dden []F       // the gradient of den
 	// Gradients of the stabiliser and of logarithms of shares, per step: of m_i by
 	// way of eps, of the pairs that the step's forget gate lies between, of the
 	// step's input in the rows, of the initial state in the step's row, and of the
@@ -66,7 +65,7 @@ func (b *mlstmBack[F]) layOut(space *arena[F]) {
 	b.mlstmCell.layOut(space)
 	l := b.chunk()
 	b.d, b.p = space.matrix(l, l), space.matrix(l, l)
-	b.g, b.gs = space.matrix(l, b.DHV), space.matrix(l, b.DHV)
+	b.g = space.matrix(l, b.DHV)
 	for _, x := range []*[]F{&b.dden, &b.dm, &b.cross, &b.inputs, &b.fromState, &b.carried} {
 		*x = space.take(l)
 	}
@@ -141,9 +140,9 @@ func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
 	b.scores(mem.n, b.d)
 	b.rowsBack()
 	b.scoresBack()
-	b.interBack(mem)
-	b.carryBack()
-	b.intraBack()
+	b.valuesBack()
+	b.keysBack()
+	b.queriesBack(mem)
 	kept := b.gates.keep * b.dmem.dot(mem)
 	b.memoryBack()
 	b.gatesBack(kept)
@@ -187,51 +186,48 @@ func (b *mlstmBack[F]) scoresBack() {
 	}
 }
 
-// interBack handles what flows from the chunk's initial state into its rows:
-// δq_i = β_i·ScaleQ·(C·G_i + δden_i·n).
-func (b *mlstmBack[F]) interBack(mem mlstmMemory[F]) {
-	dq := b.dq.from(b.t0, 0)
-	inter := b.gates.inter[:b.l]
-	vec.Mul(b.dden[:b.l], b.dden, inter)
-	scaleRows(b.gs, inter, b.g, b.DHV)
-	multiply(false, true, b.l, b.DQK, b.DHV, 1, b.gs, mem.c, 0, dq)
-	multiply(false, false, b.l, b.DQK, 1, 1, matrix[F]{b.dden, 1}, matrix[F]{mem.n, b.DQK}, 1, dq)
-	for i := range b.l {
-		b.fromState[i] = vec.Dot(b.q.row(i, b.DQK), dq.row(i, b.DQK))
-	}
+// valuesBack computes δv_j = ā_j·ScaleK·δCᵀk_j + Σ_i A_ij·G_i, the shares in the
+// final state and in the rows.
+func (b *mlstmBack[F]) valuesBack() {
+	dv := b.dv.from(b.t0, 0)
+	multiply(false, false, b.l, b.DHV, b.DQK, 1, b.k, b.dmem.c, 0, dv)
+	scaleRows(dv, b.gates.carry[:b.l], dv, b.DHV)
+	addLowerTransTimes(b.l, b.DHV, 1, b.a, b.g, dv)
 }
 
-// carryBack handles what flows from the chunk's inputs into its final state:
-// δk_j = ā_j·ScaleK·(δC·v_j + δn), δv_j = ā_j·ScaleK·δCᵀk_j. It leaves
-// ā_j·ScaleK·v_j in place of the values.
-func (b *mlstmBack[F]) carryBack() {
-	dk, dv := b.dk.from(b.t0, 0), b.dv.from(b.t0, 0)
-	carry := b.gates.carry[:b.l]
-	scaleRows(b.v, carry, b.v, b.DHV)
+// keysBack computes δk_j = ā_j·ScaleK·(δC·v_j + δn) + ScaleQ·ScaleK·Σ_i P_ij·q_i,
+// and leaves ā_j·ScaleK·v_j in place of the values.
+func (b *mlstmBack[F]) keysBack() {
+	dk := b.dk.from(b.t0, 0)
+	scaleRows(b.v, b.gates.carry[:b.l], b.v, b.DHV)
 	multiply(false, true, b.l, b.DQK, b.DHV, 1, b.v, b.dmem.c, 0, dk)
-	multiply(false, false, b.l, b.DQK, 1, 1, matrix[F]{carry, 1}, matrix[F]{b.dmem.n, b.DQK}, 1, dk)
-	multiply(false, false, b.l, b.DHV, b.DQK, 1, b.k, b.dmem.c, 0, dv)
-	scaleRows(dv, carry, dv, b.DHV)
+	addOuter(b.l, b.DQK, b.gates.carry, b.dmem.n, dk)
 	for j := range b.l {
 		b.carried[j] = vec.Dot(b.k.row(j, b.DQK), dk.row(j, b.DQK))
 	}
+	addLowerTransTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.q, dk)
 }
 
-// intraBack adds what flows between the steps of the chunk:
-// δQ = P·K, δK = Pᵀ·Q, δV = Aᵀ·G.
-func (b *mlstmBack[F]) intraBack() {
-	scale := F(b.ScaleQ * b.ScaleK)
-	addLowerTimes(b.l, b.DQK, scale, b.p, b.k, b.dq.from(b.t0, 0))
-	addLowerTransTimes(b.l, b.DQK, scale, b.p, b.q, b.dk.from(b.t0, 0))
-	addLowerTransTimes(b.l, b.DHV, 1, b.a, b.g, b.dv.from(b.t0, 0))
+// queriesBack computes δq_i = β_i·ScaleQ·(C·G_i + δden_i·n) + ScaleQ·ScaleK·Σ_j P_ij·k_j,
+// and leaves β_i·ScaleQ·G_i and β_i·ScaleQ·δden_i in place of G and δden.
+func (b *mlstmBack[F]) queriesBack(mem mlstmMemory[F]) {
+	dq, inter := b.dq.from(b.t0, 0), b.gates.inter[:b.l]
+	vec.Mul(b.dden[:b.l], b.dden, inter)
+	scaleRows(b.g, inter, b.g, b.DHV)
+	multiply(false, true, b.l, b.DQK, b.DHV, 1, b.g, mem.c, 0, dq)
+	addOuter(b.l, b.DQK, b.dden, mem.n, dq)
+	for i := range b.l {
+		b.fromState[i] = vec.Dot(b.q.row(i, b.DQK), dq.row(i, b.DQK))
+	}
+	addLowerTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.k, dq)
 }
 
-// memoryBack takes the gradient of the memory over the chunk: what is kept of
-// the initial state, and that state's shares in the rows.
+// memoryBack takes the gradient of the memory over the chunk, after queriesBack:
+// δC' = keep·δC + Σ_i β_i·q̂_i·G_iᵀ, δn' = keep·δn + Σ_i β_i·q̂_i·δden_i.
 func (b *mlstmBack[F]) memoryBack() {
 	keep := F(b.gates.keep)
 	apply(true, b.l, b.DQK, 1, b.q, b.dden, keep, b.dmem.n)
-	multiply(true, false, b.DQK, b.DHV, b.l, 1, b.q, b.gs, keep, b.dmem.c)
+	multiply(true, false, b.DQK, b.DHV, b.l, 1, b.q, b.g, keep, b.dmem.c)
 }
 
 // gatesBack computes the gate gradients, last step first. The gradient of i~_t is

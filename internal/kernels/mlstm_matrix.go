@@ -42,6 +42,11 @@ func apply[F Float](transA bool, m, n int, alpha F, a matrix[F], x []F, beta F, 
 	}
 }
 
+// addOuter computes C += x·yᵀ for an m×n C.
+func addOuter[F Float](m, n int, x, y []F, c matrix[F]) {
+	multiply(false, false, m, n, 1, 1, matrix[F]{x, 1}, matrix[F]{y, n}, 1, c)
+}
+
 // Products with a lower triangular l×l matrix go block by block, so as to leave
 // out most of the other half: in blocks of stepRows rows where the triangle is
 // read, of stepCols columns where it is written. The first is a compromise between
