@@ -186,7 +186,7 @@ func (c *mlstmCell[F]) scores(n []F, d matrix[F]) {
 // that |den| is the larger, so that the gradient flows through it.
 func (s MLSTM) normaliser(den, floor float64) (n float64, linear bool) {
 	den = math.Abs(den)
-	return math.Max(den, floor) + s.Eps, den >= floor
+	return max(den, floor) + s.Eps, den >= floor
 }
 
 // advance moves the memory over the chunk,

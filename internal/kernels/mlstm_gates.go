@@ -50,7 +50,7 @@ func (g *mlstmGates[F]) load(s MLSTM, in mlstmInputs[F], t0, l int, m0 float64) 
 	for j := range l {
 		// In two parts: a sum of rounded large logarithms and small ones would
 		// lose the small.
-		sum += boundForget(math.Min(float64(in.f[(t0+j)*in.ldg]), 0) + float64(g.tail[j]))
+		sum += boundForget(min(float64(in.f[(t0+j)*in.ldg]), 0) + float64(g.tail[j]))
 		u := float64(in.i[(t0+j)*in.ldg]) - sum
 		if math.IsInf(u, 1) {
 			u = math.NaN() // no share is defined relative to an infinite one
@@ -102,6 +102,6 @@ func bounded(x float64) float64 { return max(-1e38, min(x, 1e38)) }
 // boundForget bounds a log σ(f~): below −1e6 the gate is zero beside anything, but
 // sums with a number such as −1e20, a usual mask, would have no digits left for
 // the gates after it.
-func boundForget(x float64) float64 { return math.Max(x, -1e6) }
+func boundForget(x float64) float64 { return max(x, -1e6) }
 
 func logForget(f float64) float64 { return boundForget(logSigmoid(f)) }

@@ -26,7 +26,7 @@ func (in mlstmInputs[F]) step(s MLSTM, t int) mlstmStep[F] {
 // gates returns i', f' and m' for a step that begins with stabiliser m.
 func (st mlstmStep[F]) gates(m float64) (ig, fg, mNew float64) {
 	lf := logForget(st.f) + m
-	mNew = float64(F(math.Max(lf, st.i)))
+	mNew = float64(F(max(lf, st.i)))
 	return math.Exp(st.i - mNew), math.Exp(lf - mNew), mNew
 }
 
