@@ -27,16 +27,6 @@ func dot[F Float](a, b []F) F {
 	return s
 }
 
-// dot64 accumulates in float64, for the few sums on which whole sequences hang.
-func dot64[F Float](a, b []F) float64 {
-	var s float64
-	b = b[:len(a)]
-	for i, v := range a {
-		s += float64(v) * float64(b[i])
-	}
-	return s
-}
-
 // axpy adds alpha·x to y.
 func axpy[F Float](alpha F, x, y []F) {
 	y = y[:len(x)]

@@ -79,6 +79,29 @@ type mlstmMemory[F Float] struct {
 	n []F
 }
 
+// memoryAt is memory k of several next to each other.
+func memoryAt[F Float](s MLSTM, memories []F, k int) mlstmMemory[F] {
+	size, per := s.size(), s.size()+s.DQK
+	part := memories[k*per : (k+1)*per]
+	return mlstmMemory[F]{matrix[F]{part[:size], s.DHV}, part[size:]}
+}
+
+// set copies another memory.
+func (mem mlstmMemory[F]) set(other mlstmMemory[F]) {
+	copy(mem.c.data, other.c.data)
+	copy(mem.n, other.n)
+}
+
+// dot is ⟨C,C'⟩ + ⟨n,n'⟩, on which whole sequences hang: the rows' parts are added
+// in float64.
+func (mem mlstmMemory[F]) dot(other mlstmMemory[F]) float64 {
+	sum := float64(vec.Dot(mem.n, other.n))
+	for i := range mem.n {
+		sum += float64(vec.Dot(mem.c.row(i, mem.c.ld), other.c.row(i, other.c.ld)))
+	}
+	return sum
+}
+
 // mlstmBegin fills mem with the initial state and returns its stabiliser.
 func mlstmBegin[F Float](s MLSTM, state MLSTMState[F], item int, mem mlstmMemory[F]) (m0 float64) {
 	if state.C == nil {

@@ -75,11 +75,7 @@ func (b *mlstmBack[F]) layOut(space *arena[F]) {
 }
 
 // memory is the memory before chunk k.
-func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] {
-	size := b.size()
-	part := b.memories[k*(size+b.DQK):][:size+b.DQK]
-	return mlstmMemory[F]{matrix[F]{part[:size], b.DHV}, part[size:]}
-}
+func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] { return memoryAt(b.MLSTM, b.memories, k) }
 
 func (b *mlstmBack[F]) run(state, last, dLast, dState MLSTMState[F], item int) {
 	b.replay(state, item)
@@ -103,16 +99,6 @@ func (b *mlstmBack[F]) run(state, last, dLast, dState MLSTMState[F], item int) {
 	}
 }
 
-// dot is ⟨C,C'⟩ + ⟨n,n'⟩, on which whole sequences hang: parts of it are added
-// in float64.
-func (mem mlstmMemory[F]) dot(other mlstmMemory[F]) float64 {
-	sum := float64(vec.Dot(mem.n, other.n))
-	for i := range mem.n {
-		sum += float64(vec.Dot(mem.c.row(i, mem.c.ld), other.c.row(i, other.c.ld)))
-	}
-	return sum
-}
-
 // replay computes the memories before every chunk.
 func (b *mlstmBack[F]) replay(state MLSTMState[F], item int) {
 	m := mlstmBegin(b.MLSTM, state, item, b.memory(0))
@@ -121,9 +107,8 @@ func (b *mlstmBack[F]) replay(state MLSTMState[F], item int) {
 		if k == len(b.ms)-1 {
 			return
 		}
-		mem, next := b.memory(k), b.memory(k+1)
-		copy(next.c.data, mem.c.data)
-		copy(next.n, mem.n)
+		next := b.memory(k + 1)
+		next.set(b.memory(k))
 		b.begin(k*b.chunk(), m)
 		b.loadInputs()
 		b.advance(next)

@@ -95,9 +95,10 @@ func shares[F Float](dst []F, scale float64, u vec.Pair[F], c float64) {
 // at is element j of a vector of pairs.
 func at[F Float](p vec.Pair[F], j int) float64 { return float64(p.High[j]) + float64(p.Low[j]) }
 
-// bounded keeps logarithms where sums of two do not overflow a float32. Beyond,
-// only their order counts, and next to nothing has such gates.
-func bounded(x float64) float64 { return max(-1e38, min(x, 1e38)) }
+// bounded keeps logarithms where sums of two do not overflow a float32: beyond,
+// they stand for no share, or for all of it. The bound is itself a float32, so
+// that the same in a pair and in a float64 cancel.
+func bounded(x float64) float64 { return max(-0x1p126, min(x, 0x1p126)) }
 
 // boundForget bounds a log σ(f~): below −1e6 the gate is zero beside anything, but
 // sums with a number such as −1e20, a usual mask, would have no digits left for
