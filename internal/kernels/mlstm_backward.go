@@ -45,14 +45,15 @@ type mlstmBack[F Float] struct {
 	mlstmCell[F]
 	h, dh, dq, dk, dv matrix[F] // of all steps; dh may be without data
 	di, df            []F
-	memories          []F            // before every chunk
+	memories          []F            // before every chunk, and dmem
 	ms                []F            // the stabilisers there
 	dmem              mlstmMemory[F] // the gradient of the memory behind the chunk at hand
 	rest              float64        // what the stabiliser still has to hand back
 
-	d, p matrix[F] // D; the gradient of A, then P of that of A before D
+	d    matrix[F] // D
+	p    matrix[F] // P = δA⊙D, lower triangular
 	g    matrix[F] // G_i = δh_i/N_i
-	dden []F       // the gradient of den
+	dden []F       // δden
 	// Gradients of the stabiliser and of logarithms of shares, per step: of m_i by
 	// way of eps, of the pairs that the step's forget gate lies between, of the
 	// step's input in the rows, of the initial state in the step's row, and of the
@@ -70,8 +71,7 @@ func (b *mlstmBack[F]) layOut(space *arena[F]) {
 		*x = space.take(l)
 	}
 	chunks := (b.T + l - 1) / l
-	b.ms, b.memories = space.take(chunks), space.take(chunks*(b.size()+b.DQK))
-	b.dmem = mlstmMemory[F]{space.matrix(b.DQK, b.DHV), space.take(b.DQK)}
+	b.ms, b.memories = space.take(chunks), space.take((chunks+1)*(b.size()+b.DQK))
 }
 
 // memory is the memory before chunk k.
@@ -79,6 +79,7 @@ func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] { return memoryAt(b.MLSTM, b
 
 func (b *mlstmBack[F]) run(state, last, dLast, dState MLSTMState[F], item int) {
 	b.replay(state, item)
+	b.dmem = b.memory(len(b.ms))
 	clear(b.dmem.c.data)
 	clear(b.dmem.n)
 	if dLast.C != nil {
