@@ -18,22 +18,25 @@ const modulePath = "github.com/gorgonia-xlstm/xlstm"
 // mayImport says which packages of ours each may import; an arrow that points
 // back is an error.
 var mayImport = map[string][]string{
-	"blas":             {},
-	"internal/kernels": {"blas"},
-	"internal/golden":  {},
-	"internal/files":   {},
-	"data":             {},
-	"optim":            {},
-	"nodes":            {"internal/kernels"},
-	"layers":           {"nodes"},
-	".":                {"layers", "nodes", "optim", "data", "internal/files"},
-	"train":            {".", "data", "optim", "internal/files"},
+	"blas":               {},
+	"internal/vec":       {},
+	"internal/kernels":   {"blas", "internal/vec"},
+	"internal/golden":    {},
+	"internal/files":     {},
+	"data":               {},
+	"optim":              {},
+	"nodes":              {"internal/kernels"},
+	"layers":             {"nodes"},
+	".":                  {"layers", "nodes", "optim", "data", "internal/files"},
+	"internal/workloads": {".", "nodes", "optim", "data", "blas", "internal/kernels"},
+	"train":              {".", "data", "optim", "internal/files", "internal/workloads"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.
 var mayNotImport = map[string][]string{
 	"blas":             {"gorgonia.org/"},
 	"internal/kernels": {"gorgonia.org/"},
+	"internal/vec":     {"gorgonia.org/"},
 	"data":             {"gorgonia.org/"},
 }
 

@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 // Conv describes a causal depthwise convolution over time, each channel on its
 // own:
 //
@@ -13,69 +15,114 @@ type Conv struct {
 	SiLU       bool
 }
 
-// inputAt says where row t of sequence b lies, t ≥ −K; negative rows lie in the
-// window.
-func (s Conv) inputAt(b, t int) (fromWindow bool, offset int) {
-	if t < 0 {
-		return true, (b*s.K + s.K + t) * s.D
-	}
-	return false, (b*s.T + t) * s.D
-}
-
+// convRow returns the row of step t ≥ −K of sequence b; those before the start
+// lie in the window, and are nil without one.
 func convRow[F Float](s Conv, b, t int, x, window []F) []F {
-	inWindow, at := s.inputAt(b, t)
 	switch {
-	case !inWindow:
-		return x[at : at+s.D]
+	case t >= 0:
+		return x[(b*s.T+t)*s.D:][:s.D]
 	case window == nil:
 		return nil
 	}
-	return window[at : at+s.D]
+	return window[(b*s.K+s.K+t)*s.D:][:s.D]
 }
 
-// convTaps writes the weight as [K,D], each tap contiguous over the channels.
-func convTaps[F Float](s Conv, w, taps []F) {
-	for d := range s.D {
-		for j := range s.K {
-			taps[j*s.D+d] = w[d*s.K+j]
-		}
-	}
+// convWork is what all rows of a convolution share.
+type convWork[F Float] struct {
+	Conv
+	x, window, bias []F
+	taps            [][]F // the weight as K vectors of D channels, oldest step first
+	zero            []F   // the row before the start of a text
 }
 
-// convPre computes the sums of step t before the activation.
-func convPre[F Float](s Conv, b, t int, x, taps, bias, window, pre []F) {
-	copy(pre, bias)
+// newConvWork lays the weight out for convolution.
+func newConvWork[F Float](s Conv, x, w, bias, window []F) (convWork[F], func()) {
+	buf, release := scratch[F]((s.K + 1) * s.D)
+	c := convWork[F]{Conv: s, x: x, window: window, bias: bias, zero: buf[s.K*s.D:]}
+	clear(c.zero)
 	for j := range s.K {
-		src := convRow(s, b, t-(s.K-1)+j, x, window)
-		if src == nil {
-			continue
+		tap := buf[j*s.D : (j+1)*s.D]
+		for d := range tap {
+			tap[d] = w[d*s.K+j]
 		}
-		tap := taps[j*s.D : (j+1)*s.D]
-		for d, v := range src {
-			pre[d] += tap[d] * v
+		c.taps = append(c.taps, tap)
+	}
+	return c, release
+}
+
+// rows fills in with the K rows that end with step t of sequence b.
+func (c *convWork[F]) rows(b, t int, in [][]F) {
+	for j := range in {
+		if in[j] = convRow(c.Conv, b, t-(c.K-1)+j, c.x, c.window); in[j] == nil {
+			in[j] = c.zero
 		}
 	}
+}
+
+// convSum computes y = bias + Σ w[j]·x[j], and SiLU of it if asked to.
+func convSum[F Float](x, w [][]F, bias, y []F, silu bool) {
+	if len(w) == 4 {
+		vec.Conv4(vec.Taps[F](x), vec.Taps[F](w), bias, y, silu)
+		return
+	}
+	copy(y, bias)
+	for j, tap := range w {
+		vec.MulAdd(y, tap, x[j])
+	}
+	if silu {
+		vec.Activate(SiLU, y, y)
+	}
+}
+
+// gradPre computes the gradient of the sums before the activation, in is their
+// inputs.
+func (c *convWork[F]) gradPre(in [][]F, dy, dpre []F) {
+	switch {
+	case !c.SiLU:
+		copy(dpre, dy)
+	case c.K == 4:
+		vec.Conv4SiLUGrad(vec.Taps[F](in), vec.Taps[F](c.taps), c.bias, dy, dpre)
+	default:
+		convSum(in, c.taps, c.bias, dpre, false)
+		vec.ActivateGrad(SiLU, dpre, dy, dpre)
+	}
+}
+
+// convWeights adds the share of one step to the gradients of taps and bias.
+func convWeights[F Float](in [][]F, g []F, dtaps [][]F, dbias []F) {
+	if len(dtaps) == 4 {
+		vec.Conv4Weights(vec.Taps[F](in), g, vec.Taps[F](dtaps), dbias)
+		return
+	}
+	for j, dtap := range dtaps {
+		vec.MulAdd(dtap, g, in[j])
+	}
+	vec.Add(dbias, dbias, g)
 }
 
 // convBlock is the number of time steps that make one piece of work.
 const convBlock = 64
 
+// pieces calls f for every block of steps of every sequence.
+func (s Conv) pieces(f func(piece, b, t0, t1 int)) {
+	perSeq := s.perSequence()
+	Parallel(s.B*perSeq, func(i int) {
+		t0 := i % perSeq * convBlock
+		f(i, i/perSeq, t0, min(s.T, t0+convBlock))
+	})
+}
+
+func (s Conv) perSequence() int { return (s.T + convBlock - 1) / convBlock }
+
 // ConvForward computes y [B·T,D] and the new window; window may be nil.
 func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
-	taps, release := scratch[F](s.K * s.D)
+	c, release := newConvWork(s, x, w, bias, window)
 	defer release()
-	convTaps(s, w, taps)
-	perSeq := (s.T + convBlock - 1) / convBlock
-	Parallel(s.B*perSeq, func(i int) {
-		b, t0 := i/perSeq, i%perSeq*convBlock
-		for t := t0; t < min(s.T, t0+convBlock); t++ {
-			row := y[(b*s.T+t)*s.D:][:s.D]
-			convPre(s, b, t, x, taps, bias, window, row)
-			if s.SiLU {
-				for d, v := range row {
-					row[d] = F(silu(float64(v)))
-				}
-			}
+	s.pieces(func(_, b, t0, t1 int) {
+		in := make([][]F, s.K)
+		for t := t0; t < t1; t++ {
+			c.rows(b, t, in)
+			convSum(in, c.taps, bias, y[(b*s.T+t)*s.D:][:s.D], s.SiLU)
 		}
 	})
 	for b := range s.B {
@@ -93,35 +140,20 @@ func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
 // ConvBackward computes the gradients of ConvForward. window and dNewWindow may
 // be nil, and dWindow with the former.
 func ConvBackward[F Float](s Conv, x, w, bias, window, dy, dNewWindow, dx, dw, dbias, dWindow []F) {
-	taps, release := scratch[F](s.K * s.D)
+	c, release := newConvWork(s, x, w, bias, window)
 	defer release()
-	convTaps(s, w, taps)
-	clear(dx)
-	clear(dWindow)
-	// One vector per sequence for the taps and the bias, added up in order.
+	// One vector per piece for the taps and the bias, added up in order.
 	size := (s.K + 1) * s.D
-	parts, releaseParts := scratch[F](s.B * size)
+	parts, releaseParts := scratch[F](s.B * s.perSequence() * size)
 	defer releaseParts()
-	clear(parts)
-	Parallel(s.B, func(b int) {
-		part := parts[b*size : (b+1)*size]
-		pre, releasePre := scratch[F](s.D)
-		defer releasePre()
-		for t := range s.T {
-			convPre(s, b, t, x, taps, bias, window, pre)
-			convGradPre(s, pre, dy[(b*s.T+t)*s.D:][:s.D])
-			convScatter(s, b, t, x, window, taps, pre, dx, dWindow, part)
-		}
-		if dNewWindow != nil {
-			for k := range s.K {
-				if dst := convRow(s, b, s.T-s.K+k, dx, dWindow); dst != nil {
-					axpy(1, dNewWindow[(b*s.K+k)*s.D:][:s.D], dst)
-				}
-			}
-		}
+	s.pieces(func(piece, b, t0, t1 int) {
+		c.pieceBack(b, t0, t1, dy, parts[piece*size:(piece+1)*size], dx, dWindow)
 	})
-	for b := 1; b < s.B; b++ {
-		axpy(1, parts[b*size:(b+1)*size], parts[:size])
+	if dNewWindow != nil {
+		convWindowBack(s, dNewWindow, dx, dWindow)
+	}
+	for i := 1; i < s.B*s.perSequence(); i++ {
+		vec.Add(parts[:size], parts[:size], parts[i*size:(i+1)*size])
 	}
 	for d := range s.D {
 		for j := range s.K {
@@ -131,31 +163,53 @@ func ConvBackward[F Float](s Conv, x, w, bias, window, dy, dNewWindow, dx, dw, d
 	copy(dbias, parts[s.K*s.D:size])
 }
 
-// convGradPre turns the sums before the activation into their gradient.
-func convGradPre[F Float](s Conv, pre, dy []F) {
-	if !s.SiLU {
-		copy(pre, dy)
-		return
+// pieceBack computes the gradients of the inputs at steps t0 to t1 and those
+// steps' share of the gradients of taps and bias, part [K+1,D]. The inputs also
+// went into the K−1 steps that follow, whose gradients are computed here once
+// more.
+func (c *convWork[F]) pieceBack(b, t0, t1 int, dy, part, dx, dWindow []F) {
+	d, k := c.D, c.K
+	buf, release := scratch[F]((convBlock + k - 1) * d)
+	defer release()
+	clear(part)
+	in, dtaps, back := make([][]F, k), make([][]F, k), make([][]F, k)
+	for j := range k {
+		dtaps[j] = part[j*d : (j+1)*d]
+		back[j] = c.taps[k-1-j]
 	}
-	for d, v := range pre {
-		pre[d] = dy[d] * F(SiLU.slope(float64(v)))
+	end := min(c.T, t1+k-1)
+	dpre := func(t int) []F {
+		if t < t0 || t >= end {
+			return c.zero
+		}
+		return buf[(t-t0)*d : (t-t0+1)*d]
+	}
+	for t := t0; t < end; t++ {
+		c.rows(b, t, in)
+		c.gradPre(in, dy[(b*c.T+t)*d:][:d], dpre(t))
+		if t < t1 {
+			convWeights(in, dpre(t), dtaps, part[k*d:])
+		}
+	}
+	first := t0
+	if t0 == 0 && dWindow != nil {
+		first = -k // the first piece has the window's rows too
+	}
+	for t := first; t < t1; t++ {
+		for j := range k {
+			in[j] = dpre(t + j)
+		}
+		convSum(in, back, c.zero, convRow(c.Conv, b, t, dx, dWindow), false)
 	}
 }
 
-// convScatter adds step t's share of every gradient; part is [K+1,D], the last
-// row for the bias.
-func convScatter[F Float](s Conv, b, t int, x, window, taps, dpre, dx, dWindow, part []F) {
-	for j := range s.K {
-		src := convRow(s, b, t-(s.K-1)+j, x, window)
-		if src == nil {
-			continue
-		}
-		dst := convRow(s, b, t-(s.K-1)+j, dx, dWindow)
-		tap, dtap := taps[j*s.D:(j+1)*s.D], part[j*s.D:(j+1)*s.D]
-		for d, g := range dpre {
-			dtap[d] += g * src[d]
-			dst[d] += g * tap[d]
+// convWindowBack adds the gradient of the new window to the inputs it holds.
+func convWindowBack[F Float](s Conv, dNewWindow, dx, dWindow []F) {
+	for b := range s.B {
+		for k := range s.K {
+			if dst := convRow(s, b, s.T-s.K+k, dx, dWindow); dst != nil {
+				vec.Add(dst, dst, dNewWindow[(b*s.K+k)*s.D:][:s.D])
+			}
 		}
 	}
-	axpy(1, dpre, part[s.K*s.D:])
 }

@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // Ignored is the target that does not count.
 const Ignored = -1
@@ -17,15 +21,8 @@ func counted(targets []int) (n int) {
 
 // logSumExp returns log Σ e^x, kept finite by the row's maximum.
 func logSumExp[F Float](row []F) float64 {
-	top := row[0]
-	for _, v := range row[1:] {
-		top = max(top, v)
-	}
-	var s float64
-	for _, v := range row {
-		s += math.Exp(float64(v - top))
-	}
-	return float64(top) + math.Log(s)
+	top := vec.Max(row)
+	return float64(top) + math.Log(float64(vec.ExpSum(row, top)))
 }
 
 // CrossEntropy returns the mean of −log softmax(logits)[target] in nats over
@@ -58,10 +55,10 @@ func CrossEntropyGrad[F Float](v int, logits []F, targets []int, g float64, dlog
 				clear(out)
 				continue
 			}
-			lse := logSumExp(row)
-			for j, x := range row {
-				out[j] = F(scale * math.Exp(float64(x)-lse))
-			}
+			// The shift by the maximum is exact, and so is the sum beside the largest term;
+			// the logarithm of the sum would cost digits of every share.
+			top := vec.Max(row)
+			vec.ExpScale(out, F(scale/float64(vec.ExpSum(row, top))), top, row)
 			out[targets[r]] -= F(scale)
 		}
 	})

@@ -1,19 +1,15 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 // Mul computes y = a⊙b.
 func Mul[F Float](a, b, y []F) {
-	for k := range y {
-		y[k] = a[k] * b[k]
-	}
+	ParallelRows(len(y), 1, func(lo, hi int) { vec.Mul(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
 
 // Add computes y = a + b.
 func Add[F Float](a, b, y []F) {
-	ParallelRows(len(y), 1, func(lo, hi int) {
-		for k := lo; k < hi; k++ {
-			y[k] = a[k] + b[k]
-		}
-	})
+	ParallelRows(len(y), 1, func(lo, hi int) { vec.Add(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
 
 // Sum computes y = Σ xs, for one x or more.

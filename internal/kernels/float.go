@@ -1,31 +1,20 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // Float is an element type of the kernels.
 type Float interface{ float32 | float64 }
 
 func exp[F Float](x F) F { return F(math.Exp(float64(x))) }
 
-func tanh[F Float](x F) F { return F(math.Tanh(float64(x))) }
+// logSigmoid is log σ(x).
+func logSigmoid(x float64) float64 { return vec.LogSigmoid.At(x) }
 
-// sigmoid is 1/(1+e^−x); at ±∞ it is 1 and 0, never NaN.
-func sigmoid[F Float](x F) F { return F(1 / (1 + math.Exp(-float64(x)))) }
-
-// logSigmoid is log σ(x) = −softplus(−x), in the form that overflows on neither
-// side.
-func logSigmoid(x float64) float64 {
-	return math.Min(x, 0) - math.Log1p(math.Exp(-math.Abs(x)))
-}
-
-func dot[F Float](a, b []F) F {
-	var s F
-	b = b[:len(a)]
-	for i, v := range a {
-		s += v * b[i]
-	}
-	return s
-}
+func sigmoid(x float64) float64 { return vec.Sigmoid.At(x) }
 
 // dot64 accumulates in float64, for the few sums on which whole sequences hang.
 func dot64[F Float](a, b []F) float64 {
@@ -37,18 +26,10 @@ func dot64[F Float](a, b []F) float64 {
 	return s
 }
 
+func dot[F Float](a, b []F) F { return vec.Dot(a, b) }
+
 // axpy adds alpha·x to y.
-func axpy[F Float](alpha F, x, y []F) {
-	y = y[:len(x)]
-	for i, v := range x {
-		y[i] += alpha * v
-	}
-}
+func axpy[F Float](alpha F, x, y []F) { vec.Axpy(y[:len(x)], alpha, x) }
 
 // scaleTo writes alpha·x to y.
-func scaleTo[F Float](alpha F, x, y []F) {
-	y = y[:len(x)]
-	for i, v := range x {
-		y[i] = alpha * v
-	}
-}
+func scaleTo[F Float](alpha F, x, y []F) { vec.Scale(y[:len(x)], alpha, x) }

@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 // Linear computes y = x·Wᵀ + b for x of N rows: x [N,In] with row distance ldx,
 // w [Out,In] with row distance ldw, y [N,Out]. If add is set it adds to y, else
 // it overwrites y. b may be nil.
@@ -18,10 +20,7 @@ func Linear[F Float](n, in, out int, x []F, ldx int, w []F, ldw int, b, y []F, a
 func AddRows[F Float](n, d int, x, b, y []F) {
 	ParallelRows(n, d, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
-			row, dst := x[r*d:(r+1)*d], y[r*d:(r+1)*d]
-			for j, v := range b[:d] {
-				dst[j] = row[j] + v
-			}
+			vec.Add(y[r*d:(r+1)*d], x[r*d:(r+1)*d], b)
 		}
 	})
 }
@@ -45,87 +44,6 @@ func ColumnSums[F Float](n, width int, x, dst []F) {
 	sumRows(n, width, dst, func(lo, hi int, part []F) {
 		for r := lo; r < hi; r++ {
 			axpy(1, x[r*width:(r+1)*width], part)
-		}
-	})
-}
-
-// Headwise describes a block-diagonal linear map: Heads independent maps from
-// In to Out columns, y[h·Out+o] = Σ_i W[h,o,i]·x[h·In+i] + b[h·Out+o]
-// (LinearHeadwiseExpand in the official code).
-//
-// The weight is stored as [Heads, Stride, In]; of each head's Stride rows the
-// map uses Out, beginning at Row. A plain map has Row 0 and Stride Out; the
-// recurrent kernel of the sLSTM holds four such maps (its gates) side by side.
-type Headwise struct{ N, Heads, In, Out, Row, Stride int }
-
-// narrow is the head width below which plain loops beat a matrix product.
-const narrow = 12
-
-func (s Headwise) weight(h int) int { return (h*s.Stride + s.Row) * s.In }
-
-// HeadwiseForward computes y [N, Heads·Out]; b may be nil.
-func HeadwiseForward[F Float](s Headwise, x, w, b, y []F) {
-	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
-	if s.In < narrow {
-		ParallelRows(s.N, ldx*s.Out, func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				headwiseRow(s, x[r*ldx:(r+1)*ldx], w, y[r*ldy:(r+1)*ldy])
-			}
-		})
-	} else {
-		Parallel(s.Heads, func(h int) {
-			Gemm(false, true, s.N, s.Out, s.In, 1, x[h*s.In:], ldx, w[s.weight(h):], s.In, 0, y[h*s.Out:], ldy)
-		})
-	}
-	if b != nil {
-		AddRows(s.N, ldy, y, b, y)
-	}
-}
-
-func headwiseRow[F Float](s Headwise, x, w, y []F) {
-	for h := range s.Heads {
-		xh, wh, yh := x[h*s.In:(h+1)*s.In], w[s.weight(h):], y[h*s.Out:(h+1)*s.Out]
-		for o := range yh {
-			yh[o] = dot(xh, wh[o*s.In:(o+1)*s.In])
-		}
-	}
-}
-
-// HeadwiseBackward computes the gradients of HeadwiseForward. dw has the shape
-// of the whole weight; rows that the map does not use become zero. db may be
-// nil.
-func HeadwiseBackward[F Float](s Headwise, x, w, dy, dx, dw, db []F) {
-	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
-	if s.Out != s.Stride {
-		clear(dw)
-	}
-	if s.In < narrow {
-		headwiseBackwardNarrow(s, x, w, dy, dx, dw)
-	} else {
-		Parallel(s.Heads, func(h int) {
-			wh := s.weight(h)
-			Gemm(false, false, s.N, s.In, s.Out, 1, dy[h*s.Out:], ldy, w[wh:], s.In, 0, dx[h*s.In:], ldx)
-			Gemm(true, false, s.Out, s.In, s.N, 1, dy[h*s.Out:], ldy, x[h*s.In:], ldx, 0, dw[wh:], s.In)
-		})
-	}
-	if db != nil {
-		ColumnSums(s.N, ldy, dy, db)
-	}
-}
-
-func headwiseBackwardNarrow[F Float](s Headwise, x, w, dy, dx, dw []F) {
-	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
-	sumRows(s.N, ldx*s.Out, dw, func(lo, hi int, part []F) {
-		for r := lo; r < hi; r++ {
-			for h := range s.Heads {
-				xh, dxh := x[r*ldx+h*s.In:][:s.In], dx[r*ldx+h*s.In:][:s.In]
-				clear(dxh)
-				for o, g := range dy[r*ldy+h*s.Out:][:s.Out] {
-					at := s.weight(h) + o*s.In
-					axpy(g, w[at:at+s.In], dxh)
-					axpy(g, xh, part[at:at+s.In])
-				}
-			}
 		}
 	})
 }

@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // Norm describes a normalisation of the rows of a matrix [N,Width]: every one
 // of Groups equal column blocks of a row is normalised on its own,
@@ -17,43 +21,41 @@ type Norm struct {
 }
 
 // groupStats returns the mean (0 if not centred) and the reciprocal standard
-// deviation of a group; sums are kept in float64.
+// deviation of a group.
 func groupStats[F Float](s Norm, x []F) (mean, rstd F) {
-	var mu, sq float64
+	n := float64(len(x))
 	if s.Centered {
-		for _, v := range x {
-			mu += float64(v)
-		}
-		mu /= float64(len(x))
+		mean = F(float64(vec.Sum(x)) / n)
 	}
-	for _, v := range x {
-		d := float64(v) - mu
-		sq += d * d
-	}
-	return F(mu), F(1 / math.Sqrt(sq/float64(len(x))+s.Eps))
+	return mean, F(1 / math.Sqrt(float64(vec.Squares(x, mean))/n+s.Eps))
 }
 
-// factor is the multiplier of column c; w may be nil.
-func factor[F Float](s Norm, w []F, c int) F {
-	switch {
-	case w == nil:
-		return 1
-	case s.Residual:
-		return 1 + w[c]
+// normFactors fills f [Width] with the multipliers of the columns; w may be nil,
+// for 1.
+func normFactors[F Float](s Norm, w, f []F) {
+	for c := range f {
+		switch {
+		case w == nil:
+			f[c] = 1
+		case s.Residual:
+			f[c] = 1 + w[c]
+		default:
+			f[c] = w[c]
+		}
 	}
-	return w[c]
 }
 
 // NormForward computes y; w [Width] may be nil, for a factor of 1.
 func NormForward[F Float](s Norm, x, w, y []F) {
+	f, release := scratch[F](s.Width)
+	defer release()
+	normFactors(s, w, f)
 	gw := s.Width / s.Groups
 	ParallelRows(s.N, s.Width, func(lo, hi int) {
 		for r := lo * s.Groups; r < hi*s.Groups; r++ {
-			xg, yg, c0 := x[r*gw:(r+1)*gw], y[r*gw:(r+1)*gw], r%s.Groups*gw
+			xg, c0 := x[r*gw:(r+1)*gw], r%s.Groups*gw
 			mean, rstd := groupStats(s, xg)
-			for j, v := range xg {
-				yg[j] = (v - mean) * rstd * factor(s, w, c0+j)
-			}
+			vec.Normalize(xg, f[c0:c0+gw], mean, rstd, y[r*gw:(r+1)*gw])
 		}
 	})
 }
@@ -61,38 +63,30 @@ func NormForward[F Float](s Norm, x, w, y []F) {
 // NormBackward computes dx and, where w is not nil, dw. Mean and deviation are
 // computed again: reading a row twice is cheaper than storing them.
 func NormBackward[F Float](s Norm, x, w, dy, dx, dw []F) {
-	sumRows(s.N, s.Width, dw, func(lo, hi int, part []F) {
+	f, release := scratch[F](2 * s.Width)
+	defer release()
+	f, sums := f[:s.Width], f[s.Width:]
+	normFactors(s, w, f)
+	sumRows(s.N, s.Width, sums, func(lo, hi int, part []F) {
 		for r := lo; r < hi; r++ {
-			normRowBackward(s, x[r*s.Width:(r+1)*s.Width], w, dy[r*s.Width:(r+1)*s.Width], dx[r*s.Width:(r+1)*s.Width], part)
+			normRowBackward(s, x[r*s.Width:(r+1)*s.Width], f, dy[r*s.Width:(r+1)*s.Width], dx[r*s.Width:(r+1)*s.Width], part)
 		}
 	})
+	copy(dw, sums)
 }
 
-// normRowBackward: with x̂ the normalised x and g = dy·w,
+// normRowBackward: with x̂ the normalised x and g = dy·f,
 // dx = rstd·(g − mean(g) − x̂·mean(g·x̂)); without centring the middle term is
 // missing.
-func normRowBackward[F Float](s Norm, x, w, dy, dx, dw []F) {
+func normRowBackward[F Float](s Norm, x, f, dy, dx, dw []F) {
 	gw := s.Width / s.Groups
 	for c0 := 0; c0 < s.Width; c0 += gw {
-		xg, dyg, dxg := x[c0:c0+gw], dy[c0:c0+gw], dx[c0:c0+gw]
+		xg, fg, dyg := x[c0:c0+gw], f[c0:c0+gw], dy[c0:c0+gw]
 		mean, rstd := groupStats(s, xg)
-		var sum, sumX float64
-		for j, v := range xg {
-			xhat := (v - mean) * rstd
-			g := dyg[j] * factor(s, w, c0+j)
-			sum += float64(g)
-			sumX += float64(g * xhat)
-			if w != nil {
-				dw[c0+j] += dyg[j] * xhat
-			}
-		}
+		sum, sumX := vec.NormSums(xg, fg, dyg, mean, rstd)
 		if !s.Centered {
 			sum = 0
 		}
-		mg, mgx := F(sum/float64(gw)), F(sumX/float64(gw))
-		for j, v := range xg {
-			xhat := (v - mean) * rstd
-			dxg[j] = rstd * (dyg[j]*factor(s, w, c0+j) - mg - xhat*mgx)
-		}
+		vec.NormGrad(xg, fg, dyg, mean, rstd, sum/F(gw), sumX/F(gw), dw[c0:c0+gw], dx[c0:c0+gw])
 	}
 }

@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // SLSTM describes a scan of the sLSTM cell (paper, section 2.2) over T steps:
 //
@@ -47,6 +51,26 @@ func (s SLSTM) pieces(f func(h, b0, b1 int)) {
 	})
 }
 
+// window returns row's columns of head h, for any array of rows of D.
+func slstmHead[F Float](s SLSTM, x []F, row, h int) []F {
+	return x[(row*s.NH+h)*s.DH:][:s.DH]
+}
+
+// slstmScan is a scan of one head over some sequences.
+type slstmScan[F Float] struct {
+	SLSTM
+	h, b0, b1 int
+	pre       []F // [sequences, 4·DH] pre-activations of a step, or their gradients
+}
+
+// gates returns the four gates' parts of sequence b in pre.
+func (c *slstmScan[F]) gates(b int) (g [4][]F) {
+	for k := range g {
+		g[k] = c.pre[((b-c.b0)*4+k)*c.DH:][:c.DH]
+	}
+	return g
+}
+
 // SLSTMForward computes y, the new state and the tape; state may be nil for
 // zeros.
 func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, tape SLSTMTape[F]) {
@@ -58,46 +82,32 @@ func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, t
 	s.pieces(func(h, b0, b1 int) {
 		pre, release := scratch[F]((b1 - b0) * 4 * s.DH)
 		defer release()
+		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: pre}
 		for t := range s.T {
-			slstmStep(s, h, b0, b1, t, x, r, bias, y, newState, pre, tape)
+			c.step(t, x, r, bias, y, newState, tape)
 		}
 	})
 }
 
-// slstmStep advances head h of sequences b0…b1 by one step. newState holds the
-// state before the step and after it.
-func slstmStep[F Float](s SLSTM, h, b0, b1, t int, x [4][]F, r, bias, y, newState, pre []F, tape SLSTMTape[F]) {
-	d, g := s.NH*s.DH, 4*s.DH
-	sy, sc, sn, sm := split4(newState)
-	rh := r[h*g*s.DH : (h+1)*g*s.DH]
-	Gemm(false, true, b1-b0, g, s.DH, 1, sy[b0*d+h*s.DH:], d, rh, s.DH, 0, pre, g)
-	for b := b0; b < b1; b++ {
-		p := pre[(b-b0)*g:][:g]
-		for j := range s.DH {
-			col := h*s.DH + j
-			at, st := (b*s.T+t)*d+col, b*d+col
-			// Gates may be large; their sums must not cost digits of the exponentials.
-			it := float64(p[j]) + float64(x[0][at]) + float64(bias[col])
-			ft := float64(p[s.DH+j]) + float64(x[1][at]) + float64(bias[d+col])
-			z := tanh(p[2*s.DH+j] + x[2][at] + bias[2*d+col])
-			o := sigmoid(p[3*s.DH+j] + x[3][at] + bias[3*d+col])
-			lf := logSigmoid(ft) + float64(sm[st])
-			m := math.Max(lf, it)
-			if sn[st] == 0 { // nothing to keep, and nothing to keep finite
-				m, lf = it, math.Min(lf, it)
-			}
-			// The stored stabiliser is rounded; the gates must refer to it, though
-			// the larger may then pass 1 by as much.
-			sm[st] = F(m)
-			m = float64(sm[st])
-			ig, fg := F(math.Exp(it-m)), F(math.Exp(lf-m))
-			sc[st] = fg*sc[st] + ig*z
-			sn[st] = fg*sn[st] + ig
-			sy[st] = o * sc[st] / sn[st]
-			y[at] = sy[st]
-			tape.I[at], tape.F[at], tape.Z[at], tape.O[at] = ig, fg, z, o
-			tape.Fbar[at], tape.C[at], tape.N[at] = F(sigmoid(-ft)), sc[st], sn[st]
+// step advances the sequences by one step. state holds the state before the step
+// and after it.
+func (c *slstmScan[F]) step(t int, x [4][]F, r, bias, y, state []F, tape SLSTMTape[F]) {
+	d, g, h := c.NH*c.DH, 4*c.DH, c.h
+	sy, sc, sn, sm := split4(state)
+	Gemm(false, true, c.b1-c.b0, g, c.DH, 1, sy[c.b0*d+h*c.DH:], d, r[h*g*c.DH:], c.DH, 0, c.pre, g)
+	for b := c.b0; b < c.b1; b++ {
+		row := b*c.T + t
+		cell := vec.SLSTM[F]{
+			P: c.gates(b),
+			C: slstmHead(c.SLSTM, sc, b, h), N: slstmHead(c.SLSTM, sn, b, h), M: slstmHead(c.SLSTM, sm, b, h), Y: slstmHead(c.SLSTM, y, row, h),
+			Gates: [4][]F{slstmHead(c.SLSTM, tape.I, row, h), slstmHead(c.SLSTM, tape.F, row, h), slstmHead(c.SLSTM, tape.Z, row, h), slstmHead(c.SLSTM, tape.O, row, h)},
+			Fbar:  slstmHead(c.SLSTM, tape.Fbar, row, h), CNext: slstmHead(c.SLSTM, tape.C, row, h), NNext: slstmHead(c.SLSTM, tape.N, row, h),
 		}
+		for k := range x {
+			cell.X[k], cell.B[k] = slstmHead(c.SLSTM, x[k], row, h), slstmHead(c.SLSTM, bias, k, h)
+		}
+		cell.Forward()
+		copy(slstmHead(c.SLSTM, sy, b, h), cell.Y)
 	}
 }
 
@@ -131,11 +141,15 @@ func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F
 	}
 	clear(dState)
 	slstmSeed(newState, dNew, dState)
+	zero, releaseZero := scratch[F](s.DH)
+	defer releaseZero()
+	clear(zero)
 	s.pieces(func(h, b0, b1 int) {
 		dpre, release := scratch[F]((b1 - b0) * 4 * s.DH)
 		defer release()
+		c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: dpre}, state: state, y: y, dy: dy, zero: zero, tape: tape}
 		for t := s.T - 1; t >= 0; t-- {
-			slstmStepBack(s, h, b0, b1, t, r, state, y, tape, dy, dState, dpre, grads.X)
+			c.step(t, r, dState, grads.X)
 		}
 	})
 	slstmFinish(state, dState)
@@ -169,66 +183,60 @@ func slstmFinish[F Float](state, dState []F) {
 	}
 }
 
-// slstmStepBack takes head h of sequences b0…b1 one step back.
-func slstmStepBack[F Float](s SLSTM, h, b0, b1, t int, r, state, y []F, tape SLSTMTape[F], dy, dState, dpre []F, dx [4][]F) {
-	d, g := s.NH*s.DH, 4*s.DH
+// slstmBack is a scan back.
+type slstmBack[F Float] struct {
+	slstmScan[F]
+	state, y, dy, zero []F
+	tape               SLSTMTape[F]
+}
+
+// step takes the sequences one step back.
+func (c *slstmBack[F]) step(t int, r, dState []F, dx [4][]F) {
+	d, g, h := c.NH*c.DH, 4*c.DH, c.h
 	gy, gc, gn, rest := split4(dState)
-	for b := b0; b < b1; b++ {
-		p := dpre[(b-b0)*g:][:g]
-		for j := range s.DH {
-			col := h*s.DH + j
-			at, st := (b*s.T+t)*d+col, b*d+col
-			cPrev, nPrev := slstmBefore(s, b, t, col, state, tape)
-			dyt := gy[st]
-			if dy != nil {
-				dyt += dy[at]
-			}
-			ig, fg, z, o := tape.I[at], tape.F[at], tape.Z[at], tape.O[at]
-			dc := gc[st] + o*dyt/tape.N[at]
-			dn := gn[st] - y[at]*dyt/tape.N[at]
-			di := ig * (dc*z + dn)
-			dlf := fg * (dc*cPrev + dn*nPrev)
-			// The larger gate is the one on the side of the maximum.
-			if fg >= ig && nPrev != 0 {
-				dlf += rest[st]
-			} else {
-				di += rest[st]
-				rest[st] = 0
-			}
-			p[j], p[s.DH+j] = di, dlf*tape.Fbar[at]
-			p[2*s.DH+j] = dc * ig * (1 - z*z)
-			p[3*s.DH+j] = (1 - o) * y[at] * dyt
-			for k := range 4 {
-				dx[k][at] = p[k*s.DH+j]
-			}
-			gc[st], gn[st] = fg*dc, fg*dn
+	for b := c.b0; b < c.b1; b++ {
+		row := b*c.T + t
+		cell := vec.SLSTMGrad[F]{
+			Gates: [4][]F{slstmHead(c.SLSTM, c.tape.I, row, h), slstmHead(c.SLSTM, c.tape.F, row, h), slstmHead(c.SLSTM, c.tape.Z, row, h), slstmHead(c.SLSTM, c.tape.O, row, h)},
+			Fbar:  slstmHead(c.SLSTM, c.tape.Fbar, row, h), NNext: slstmHead(c.SLSTM, c.tape.N, row, h),
+			Y: slstmHead(c.SLSTM, c.y, row, h), DY: c.zero, Carried: slstmHead(c.SLSTM, gy, b, h),
+			DC: slstmHead(c.SLSTM, gc, b, h), DN: slstmHead(c.SLSTM, gn, b, h), Rest: slstmHead(c.SLSTM, rest, b, h),
+			DPre: c.gates(b),
+		}
+		if c.dy != nil {
+			cell.DY = slstmHead(c.SLSTM, c.dy, row, h)
+		}
+		cell.CPrev, cell.NPrev = c.before(b, t)
+		cell.Step()
+		for k := range dx {
+			copy(slstmHead(c.SLSTM, dx[k], row, h), cell.DPre[k])
 		}
 	}
-	Gemm(false, false, b1-b0, s.DH, g, 1, dpre, g, r[h*g*s.DH:], s.DH, 0, gy[b0*d+h*s.DH:], d)
-	slstmClip(s, h, b0, b1, gy)
+	Gemm(false, false, c.b1-c.b0, c.DH, g, 1, c.pre, g, r[h*g*c.DH:], c.DH, 0, gy[c.b0*d+h*c.DH:], d)
+	c.clip(gy)
 }
 
-// slstmBefore returns c and n before step t.
-func slstmBefore[F Float](s SLSTM, b, t, col int, state []F, tape SLSTMTape[F]) (c, n F) {
-	d := s.NH * s.DH
+// before returns c and n of sequence b before step t.
+func (c *slstmBack[F]) before(b, t int) (cPrev, nPrev []F) {
 	if t > 0 {
-		at := (b*s.T+t-1)*d + col
-		return tape.C[at], tape.N[at]
+		row := b*c.T + t - 1
+		return slstmHead(c.SLSTM, c.tape.C, row, c.h), slstmHead(c.SLSTM, c.tape.N, row, c.h)
 	}
-	if state == nil {
-		return 0, 0
+	if c.state == nil {
+		return c.zero, c.zero
 	}
-	_, sc, sn, _ := split4(state)
-	return sc[b*d+col], sn[b*d+col]
+	_, sc, sn, _ := split4(c.state)
+	return slstmHead(c.SLSTM, sc, b, c.h), slstmHead(c.SLSTM, sn, b, c.h)
 }
 
-func slstmClip[F Float](s SLSTM, h, b0, b1 int, gy []F) {
-	if math.IsInf(s.Clip, 1) {
+// clip bounds the gradient of the outputs of the step before.
+func (c *slstmBack[F]) clip(gy []F) {
+	if math.IsInf(c.Clip, 1) {
 		return
 	}
-	bound := F(s.Clip)
-	for b := b0; b < b1; b++ {
-		row := gy[(b*s.NH+h)*s.DH:][:s.DH]
+	bound := F(c.Clip)
+	for b := c.b0; b < c.b1; b++ {
+		row := slstmHead(c.SLSTM, gy, b, c.h)
 		for j, v := range row {
 			row[j] = min(max(v, -bound), bound)
 		}

@@ -1,0 +1,88 @@
+package kernels
+
+// Headwise describes a block-diagonal linear map: Heads independent maps from
+// In to Out columns, y[h·Out+o] = Σ_i W[h,o,i]·x[h·In+i] + b[h·Out+o]
+// (LinearHeadwiseExpand in the official code).
+//
+// The weight is stored as [Heads, Stride, In]; of each head's Stride rows the
+// map uses Out, beginning at Row. A plain map has Row 0 and Stride Out; the
+// recurrent kernel of the sLSTM holds four such maps (its gates) side by side.
+type Headwise struct{ N, Heads, In, Out, Row, Stride int }
+
+// narrow is the head width below which plain loops beat a matrix product.
+const narrow = 12
+
+func (s Headwise) weight(h int) int { return (h*s.Stride + s.Row) * s.In }
+
+// HeadwiseForward computes y [N, Heads·Out]; b may be nil.
+func HeadwiseForward[F Float](s Headwise, x, w, b, y []F) {
+	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
+	switch {
+	case s.quads():
+		quadsForward(s, x, w, y)
+	case s.In < narrow:
+		ParallelRows(s.N, ldx*s.Out, func(lo, hi int) {
+			for r := lo; r < hi; r++ {
+				headwiseRow(s, x[r*ldx:(r+1)*ldx], w, y[r*ldy:(r+1)*ldy])
+			}
+		})
+	default:
+		Parallel(s.Heads, func(h int) {
+			Gemm(false, true, s.N, s.Out, s.In, 1, x[h*s.In:], ldx, w[s.weight(h):], s.In, 0, y[h*s.Out:], ldy)
+		})
+	}
+	if b != nil {
+		AddRows(s.N, ldy, y, b, y)
+	}
+}
+
+func headwiseRow[F Float](s Headwise, x, w, y []F) {
+	for h := range s.Heads {
+		xh, wh, yh := x[h*s.In:(h+1)*s.In], w[s.weight(h):], y[h*s.Out:(h+1)*s.Out]
+		for o := range yh {
+			yh[o] = dot(xh, wh[o*s.In:(o+1)*s.In])
+		}
+	}
+}
+
+// HeadwiseBackward computes the gradients of HeadwiseForward. dw has the shape
+// of the whole weight; rows that the map does not use become zero. db may be
+// nil.
+func HeadwiseBackward[F Float](s Headwise, x, w, dy, dx, dw, db []F) {
+	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
+	if s.Out != s.Stride {
+		clear(dw)
+	}
+	switch {
+	case s.quads():
+		quadsBackward(s, x, w, dy, dx, dw)
+	case s.In < narrow:
+		headwiseBackwardNarrow(s, x, w, dy, dx, dw)
+	default:
+		Parallel(s.Heads, func(h int) {
+			wh := s.weight(h)
+			Gemm(false, false, s.N, s.In, s.Out, 1, dy[h*s.Out:], ldy, w[wh:], s.In, 0, dx[h*s.In:], ldx)
+			Gemm(true, false, s.Out, s.In, s.N, 1, dy[h*s.Out:], ldy, x[h*s.In:], ldx, 0, dw[wh:], s.In)
+		})
+	}
+	if db != nil {
+		ColumnSums(s.N, ldy, dy, db)
+	}
+}
+
+func headwiseBackwardNarrow[F Float](s Headwise, x, w, dy, dx, dw []F) {
+	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
+	sumRows(s.N, ldx*s.Out, dw, func(lo, hi int, part []F) {
+		for r := lo; r < hi; r++ {
+			for h := range s.Heads {
+				xh, dxh := x[r*ldx+h*s.In:][:s.In], dx[r*ldx+h*s.In:][:s.In]
+				clear(dxh)
+				for o, g := range dy[r*ldy+h*s.Out:][:s.Out] {
+					at := s.weight(h) + o*s.In
+					axpy(g, w[at:at+s.In], dxh)
+					axpy(g, xh, part[at:at+s.In])
+				}
+			}
+		}
+	})
+}

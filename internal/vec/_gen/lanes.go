@@ -1,0 +1,220 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// value is a register of numbers or, for a constant, memory that holds as many.
+type value = Op
+
+// lanes writes arithmetic on registers of numbers. Every operation leaves its
+// operands as they are.
+type lanes struct{ set }
+
+var constants = map[uint32]Mem{}
+
+// word is a constant bit pattern in every lane.
+func (l lanes) word(bits uint32) value {
+	m, ok := constants[bits]
+	if !ok {
+		m = GLOBL(fmt.Sprintf("const%08x", bits), RODATA|NOPTR)
+		for i := range step {
+			DATA(4*i, U32(bits))
+		}
+		constants[bits] = m
+	}
+	return m
+}
+
+// num is a constant number.
+func (l lanes) num(x float64) value { return l.word(math.Float32bits(float32(x))) }
+
+// reg is v in a register.
+func (l lanes) reg(v value) reg.VecVirtual {
+	if r, ok := v.(reg.VecVirtual); ok {
+		return r
+	}
+	r := l.vector()
+	VMOVUPS(v, r)
+	return r
+}
+
+// copy is a register of its own.
+func (l lanes) copy(v value) reg.VecVirtual {
+	r := l.vector()
+	VMOVUPS(v, r)
+	return r
+}
+
+func (l lanes) binary(op func(...Op), a, b value) value {
+	r := l.vector()
+	op(b, l.reg(a), r)
+	return r
+}
+
+func (l lanes) add(a, b value) value { return l.binary(VADDPS, a, b) }
+func (l lanes) sub(a, b value) value { return l.binary(VSUBPS, a, b) }
+func (l lanes) mul(a, b value) value { return l.binary(VMULPS, a, b) }
+func (l lanes) div(a, b value) value { return l.binary(VDIVPS, a, b) }
+
+// max and min return b if either is NaN.
+func (l lanes) max(a, b value) value { return l.binary(VMAXPS, a, b) }
+func (l lanes) min(a, b value) value { return l.binary(VMINPS, a, b) }
+
+func (l lanes) sqrt(a value) value {
+	r := l.vector()
+	VSQRTPS(a, r)
+	return r
+}
+
+// fma is a·b + c, rounded once.
+func (l lanes) fma(a, b, c value) value {
+	if _, constant := c.(Mem); constant {
+		r := l.copy(a)
+		VFMADD213PS(c, l.reg(b), r)
+		return r
+	}
+	r := l.copy(c)
+	VFMADD231PS(b, l.reg(a), r)
+	return r
+}
+
+// fnma is c − a·b, rounded once.
+func (l lanes) fnma(a, b, c value) value {
+	r := l.copy(c)
+	VFNMADD231PS(b, l.reg(a), r)
+	return r
+}
+
+// fms is a·b − c, rounded once.
+func (l lanes) fms(a, b, c value) value {
+	r := l.copy(c)
+	VFMSUB231PS(b, l.reg(a), r)
+	return r
+}
+
+// bits is a bitwise operation: the first for wide registers, the second for the
+// others.
+func (l lanes) bits(wide, narrow func(...Op), a, b value) value {
+	if l.wide {
+		return l.binary(wide, a, b)
+	}
+	return l.binary(narrow, a, b)
+}
+
+func (l lanes) and(a, b value) value { return l.bits(VPANDD, VANDPS, a, b) }
+func (l lanes) or(a, b value) value  { return l.bits(VPORD, VORPS, a, b) }
+func (l lanes) xor(a, b value) value { return l.bits(VPXORD, VXORPS, a, b) }
+
+func (l lanes) abs(a value) value { return l.and(a, l.word(0x7fffffff)) }
+func (l lanes) neg(a value) value { return l.xor(a, l.word(0x80000000)) }
+
+// round rounds to the nearest integer, ties to even.
+func (l lanes) round(a value) value {
+	r := l.vector()
+	if l.wide {
+		VRNDSCALEPS(Imm(8), a, r)
+	} else {
+		VROUNDPS(Imm(8), a, r)
+	}
+	return r
+}
+
+// A comparison: ordered ones are false for NaN.
+type comparison uint64
+
+const (
+	equal     comparison = 0
+	less      comparison = 17
+	unordered comparison = 3
+	atLeast   comparison = 29
+	notEqual  comparison = 4 // true for NaN
+)
+
+// compare is the mask of the lanes where a is c b.
+func (l lanes) compare(c comparison, a, b value) reg.Register {
+	if l.wide {
+		k := K()
+		VCMPPS(Imm(uint64(c)), b, l.reg(a), k)
+		return k
+	}
+	m := YMM()
+	VCMPPS(Imm(uint64(c)), b, l.reg(a), m)
+	return m
+}
+
+// pick is a in the lanes of the mask and b in the others.
+func (l lanes) pick(mask reg.Register, a, b value) value {
+	r := l.vector()
+	if l.wide {
+		VBLENDMPS(a, l.reg(b), mask, r)
+	} else {
+		VBLENDVPS(mask, a, l.reg(b), r)
+	}
+	return r
+}
+
+// only is a in the lanes of the mask and zero in the others.
+func (l lanes) only(mask reg.Register, a value) value {
+	r := l.vector()
+	if l.wide {
+		VMOVAPS_Z(l.reg(a), mask, r)
+	} else {
+		VANDPS(a, mask.(reg.VecVirtual), r)
+	}
+	return r
+}
+
+// scale2 is q·2ⁿ for a whole n within ±252, rounded once where the result is
+// denormal.
+func (l lanes) scale2(q, n value) value {
+	r := l.vector()
+	if l.wide {
+		VSCALEFPS(n, l.reg(q), r)
+		return r
+	}
+	whole, half, rest := YMM(), YMM(), YMM()
+	VCVTPS2DQ(n, whole)
+	VPSRAD(Imm(1), whole, half)
+	VPSUBD(half, whole, rest)
+	for _, e := range []reg.VecVirtual{half, rest} {
+		VPADDD(l.word(127), e, e)
+		VPSLLD(Imm(23), e, e)
+	}
+	VMULPS(half, l.reg(q), r)
+	VMULPS(rest, r, r)
+	return r
+}
+
+// swap exchanges the numbers of each four: lane i gets lane i xor by.
+func (l lanes) swap(by int, a value) value {
+	r := l.vector()
+	VSHUFPS(Imm([]uint64{0xe4, 0xb1, 0x4e, 0x1b}[by]), l.reg(a), l.reg(a), r)
+	return r
+}
+
+// horner is the polynomial c[0] + c[1]·x + …
+func (l lanes) horner(x value, c ...float64) value {
+	p := value(l.copy(l.num(c[len(c)-1])))
+	for i := len(c) - 2; i >= 0; i-- {
+		p = l.fma(p, x, l.num(c[i]))
+	}
+	return p
+}
+
+// both is the lanes that are in both masks.
+func (l lanes) both(a, b reg.Register) reg.Register {
+	if l.wide {
+		k := K()
+		KANDW(a, b, k)
+		return k
+	}
+	m := YMM()
+	VANDPS(a, b, m)
+	return m
+}

@@ -1,0 +1,96 @@
+package main
+
+// rows are the kernels that do for one row of a matrix what a layer does, in one
+// pass.
+var rows = []kernel{
+	// y = (x − mean)·rstd·w
+	{name: "norm", vectors: "x w y", scalars: "mean rstd", body: func(k *body) {
+		k.store("y", k.mul(k.mul(k.sub(k.load("x"), k.param("mean")), k.param("rstd")), k.load("w")))
+	}},
+	// The sums of g = dy·w and of g·x̂.
+	{name: "normSums", vectors: "x w dy", scalars: "mean rstd", results: "sg sgx", body: func(k *body) {
+		g := k.mul(k.load("dy"), k.load("w"))
+		k.foldInto("sg", g)
+		k.foldInto("sgx", k.mul(g, k.mul(k.sub(k.load("x"), k.param("mean")), k.param("rstd"))))
+	}},
+	// dx = rstd·(dy·w − mg − x̂·mgx), dw += dy·x̂
+	{name: "normGrad", vectors: "x w dy dw dx", scalars: "mean rstd mg mgx", body: func(k *body) {
+		dy := k.load("dy")
+		xhat := k.mul(k.sub(k.load("x"), k.param("mean")), k.param("rstd"))
+		g := k.fnma(xhat, k.param("mgx"), k.sub(k.mul(dy, k.load("w")), k.param("mg")))
+		k.store("dx", k.mul(g, k.param("rstd")))
+		k.store("dw", k.fma(dy, xhat, k.load("dw")))
+	}},
+	// y = (h + skip·c)·SiLU(z)
+	{name: "skipGate", vectors: "h c skip z y", body: func(k *body) {
+		k.store("y", k.mul(k.fma(k.load("skip"), k.load("c"), k.load("h")), k.silu(k.load("z"))))
+	}},
+	{name: "skipGateGrad", vectors: "h c skip z dy dskip dh dc dz", body: func(k *body) {
+		y, slope := k.siluSlope(k.load("z"))
+		dy, c, skip := k.load("dy"), k.load("c"), k.load("skip")
+		k.store("dz", k.mul(k.mul(dy, k.fma(skip, c, k.load("h"))), slope))
+		dh := k.mul(dy, y)
+		k.store("dh", dh)
+		k.store("dc", k.mul(dh, skip))
+		k.store("dskip", k.fma(dh, c, k.load("dskip")))
+	}},
+	// Four taps of a convolution: y = bias + Σ wⱼ·xⱼ.
+	{name: "conv4", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", taps(k)) }},
+	{name: "conv4SiLU", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", k.silu(taps(k))) }},
+	// The gradient of what SiLU took in, from that of what it gave.
+	{name: "conv4SiLUGrad", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre", body: func(k *body) {
+		_, slope := k.siluSlope(taps(k))
+		k.store("dpre", k.mul(k.load("dy"), slope))
+	}},
+	// dwⱼ += g·xⱼ, dbias += g
+	{name: "conv4Weights", vectors: "x0 x1 x2 x3 grad dw0 dw1 dw2 dw3 dbias", body: func(k *body) {
+		g := k.load("grad")
+		for j, dw := range []string{"dw0", "dw1", "dw2", "dw3"} {
+			k.store(dw, k.fma(g, k.load([]string{"x0", "x1", "x2", "x3"}[j]), k.load(dw)))
+		}
+		k.store("dbias", k.add(g, k.load("dbias")))
+	}},
+	// Blocks of four: y = Σ w_s·x with the elements of each four exchanged by s.
+	{name: "quads", vectors: "x w0 w1 w2 w3 y", body: func(k *body) {
+		x := k.load("x")
+		y := k.mul(k.load("w0"), x)
+		for s, w := range []string{"w1", "w2", "w3"} {
+			y = k.fma(k.load(w), k.swap(s+1, x), y)
+		}
+		k.store("y", y)
+	}},
+	// The same, added to y.
+	{name: "quadsAdd", vectors: "x w0 w1 w2 w3 y", body: func(k *body) {
+		x := k.load("x")
+		y := k.fma(k.load("w0"), x, k.load("y"))
+		for s, w := range []string{"w1", "w2", "w3"} {
+			y = k.fma(k.load(w), k.swap(s+1, x), y)
+		}
+		k.store("y", y)
+	}},
+	{name: "quadsWeights", vectors: "x dy dw0 dw1 dw2 dw3", body: func(k *body) {
+		x, dy := k.load("x"), k.load("dy")
+		for s, dw := range []string{"dw0", "dw1", "dw2", "dw3"} {
+			k.store(dw, k.fma(dy, k.swap(s, x), k.load(dw)))
+		}
+	}},
+	// One step of Adam or AdamW on parameters w with gradient g and moments m and v.
+	{name: "adam", vectors: "grad m v w", scalars: "scale l2 keep beta1 fresh1 beta2 fresh2 rate unbias eps", body: func(k *body) {
+		w := k.load("w")
+		g := k.fma(k.param("l2"), w, k.mul(k.param("scale"), k.load("grad")))
+		m := k.fma(k.param("beta1"), k.load("m"), k.mul(k.param("fresh1"), g))
+		v := k.fma(k.param("beta2"), k.load("v"), k.mul(k.param("fresh2"), k.mul(g, g)))
+		k.store("m", m)
+		k.store("v", v)
+		d := k.fma(k.sqrt(v), k.param("unbias"), k.param("eps"))
+		k.store("w", k.fnma(k.param("rate"), k.div(m, d), k.mul(k.param("keep"), w)))
+	}},
+}
+
+func taps(k *body) value {
+	y := k.load("bias")
+	for j, w := range []string{"w0", "w1", "w2", "w3"} {
+		y = k.fma(k.load(w), k.load([]string{"x0", "x1", "x2", "x3"}[j]), y)
+	}
+	return y
+}

@@ -1,0 +1,37 @@
+package vec
+
+import "math"
+
+// Adam is the numbers of one step of Adam or AdamW.
+type Adam struct {
+	Scale         float64 // of the gradient
+	L2, Keep      float64 // what is added to the gradient of each weight, and what is kept of the weight
+	Beta1, Fresh1 float64
+	Beta2, Fresh2 float64
+	Rate          float64 // the learning rate over the first moment's correction
+	Unbias        float64 // the second moment's correction, under the root
+	Eps           float64
+}
+
+// AdamStep computes, for g' = Scale·g + L2·w, the moments m = Beta1·m + Fresh1·g'
+// and v = Beta2·v + Fresh2·g'², and the weights w = Keep·w −
+// Rate·m/(√v·Unbias + Eps), in one pass.
+func AdamStep[F Float](k Adam, g, m, v, w []F) {
+	n := len(w)
+	if fast[F]() {
+		best.adam(n, ptr(g, n), ptr(m, n), ptr(v, n), ptr(w, n), float32(k.Scale), float32(k.L2), float32(k.Keep),
+			float32(k.Beta1), float32(k.Fresh1), float32(k.Beta2), float32(k.Fresh2), float32(k.Rate), float32(k.Unbias), float32(k.Eps))
+		return
+	}
+	scale, l2, keep := F(k.Scale), F(k.L2), F(k.Keep)
+	beta1, fresh1, beta2, fresh2 := F(k.Beta1), F(k.Fresh1), F(k.Beta2), F(k.Fresh2)
+	rate, unbias, eps := F(k.Rate), F(k.Unbias), F(k.Eps)
+	g, m, v = g[:n], m[:n], v[:n] // so that the loop needs no bounds checks
+	for i, wi := range w {
+		gi := scale*g[i] + l2*wi
+		mi := beta1*m[i] + fresh1*gi
+		vi := beta2*v[i] + fresh2*gi*gi
+		m[i], v[i] = mi, vi
+		w[i] = keep*wi - rate*mi/(F(math.Sqrt(float64(vi)))*unbias+eps)
+	}
+}

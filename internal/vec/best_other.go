@@ -1,0 +1,6 @@
+//go:build !amd64 || purego
+
+package vec
+
+// best is the kernels for this processor: plain Go.
+var best *table

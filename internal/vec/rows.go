@@ -1,0 +1,170 @@
+package vec
+
+// Normalize computes y = (x − mean)·rstd·w.
+func Normalize[F Float](x, w []F, mean, rstd F, y []F) {
+	n := len(y)
+	if fast[F]() {
+		best.norm(n, ptr(x, n), ptr(w, n), ptr(y, n), float32(mean), float32(rstd))
+		return
+	}
+	w = w[:n]
+	for i, v := range x[:n] {
+		y[i] = (v - mean) * rstd * w[i]
+	}
+}
+
+// NormSums returns Σ g and Σ g·x̂ for g = dy⊙w and x̂ = (x − mean)·rstd.
+func NormSums[F Float](x, w, dy []F, mean, rstd F) (g, gx F) {
+	n := len(x)
+	if fast[F]() {
+		a, b := best.normSums(n, ptr(x, n), ptr(w, n), ptr(dy, n), float32(mean), float32(rstd))
+		return F(a), F(b)
+	}
+	var sum, sumX float64
+	for i, v := range x {
+		d := float64(dy[i] * w[i])
+		sum += d
+		sumX += d * float64((v-mean)*rstd)
+	}
+	return F(sum), F(sumX)
+}
+
+// NormGrad computes dx = rstd·(dy⊙w − mg − x̂·mgx), and dw += dy⊙x̂.
+func NormGrad[F Float](x, w, dy []F, mean, rstd, mg, mgx F, dw, dx []F) {
+	n := len(dx)
+	if fast[F]() {
+		best.normGrad(n, ptr(x, n), ptr(w, n), ptr(dy, n), ptr(dw, n), ptr(dx, n), float32(mean), float32(rstd), float32(mg), float32(mgx))
+		return
+	}
+	for i, v := range x[:n] {
+		xhat, d := (v-mean)*rstd, dy[i]
+		dx[i] = rstd * (d*w[i] - mg - xhat*mgx)
+		dw[i] += d * xhat
+	}
+}
+
+// SkipGate computes y = (h + skip⊙c)⊙SiLU(z).
+func SkipGate[F Float](h, c, skip, z, y []F) {
+	n := len(y)
+	if fast[F]() {
+		best.skipGate(n, ptr(h, n), ptr(c, n), ptr(skip, n), ptr(z, n), ptr(y, n))
+		return
+	}
+	for i, v := range z[:n] {
+		y[i] = (h[i] + skip[i]*c[i]) * F(silu(float64(v)))
+	}
+}
+
+// SkipGateGrad computes the gradients of SkipGate; dskip is added to.
+func SkipGateGrad[F Float](h, c, skip, z, dy, dskip, dh, dc, dz []F) {
+	n := len(dy)
+	if fast[F]() {
+		best.skipGateGrad(n, ptr(h, n), ptr(c, n), ptr(skip, n), ptr(z, n), ptr(dy, n), ptr(dskip, n), ptr(dh, n), ptr(dc, n), ptr(dz, n))
+		return
+	}
+	for i, up := range dy {
+		x := float64(z[i])
+		g, ci := up*F(silu(x)), c[i]
+		dz[i] = up * (h[i] + skip[i]*ci) * F(SiLU.SlopeAt(x))
+		dh[i], dc[i] = g, g*skip[i]
+		dskip[i] += g * ci
+	}
+}
+
+// Taps are the weights of a convolution over four steps, one vector for each,
+// oldest first, or the inputs at four steps.
+type Taps[F Float] [4][]F
+
+// Conv4 computes y = bias + Σ wⱼ⊙xⱼ, and SiLU of that if asked to.
+func Conv4[F Float](x, w Taps[F], bias, y []F, withSiLU bool) {
+	n := len(y)
+	if fast[F]() {
+		run := best.conv4
+		if withSiLU {
+			run = best.conv4SiLU
+		}
+		run(n, ptr(x[0], n), ptr(x[1], n), ptr(x[2], n), ptr(x[3], n), ptr(w[0], n), ptr(w[1], n), ptr(w[2], n), ptr(w[3], n), ptr(bias, n), ptr(y, n))
+		return
+	}
+	for i := range y {
+		y[i] = convAt(x, w, bias, i)
+		if withSiLU {
+			y[i] = F(silu(float64(y[i])))
+		}
+	}
+}
+
+func convAt[F Float](x, w Taps[F], bias []F, i int) F {
+	s := bias[i]
+	for j := range w {
+		s += w[j][i] * x[j][i]
+	}
+	return s
+}
+
+// Conv4SiLUGrad computes the gradient of bias + Σ wⱼ⊙xⱼ from dy, that of its
+// SiLU.
+func Conv4SiLUGrad[F Float](x, w Taps[F], bias, dy, dpre []F) {
+	n := len(dpre)
+	if fast[F]() {
+		best.conv4SiLUGrad(n, ptr(x[0], n), ptr(x[1], n), ptr(x[2], n), ptr(x[3], n), ptr(w[0], n), ptr(w[1], n), ptr(w[2], n), ptr(w[3], n), ptr(bias, n), ptr(dy, n), ptr(dpre, n))
+		return
+	}
+	for i := range dpre {
+		dpre[i] = dy[i] * F(SiLU.SlopeAt(float64(convAt(x, w, bias, i))))
+	}
+}
+
+// Conv4Weights adds the gradients of taps and bias: dwⱼ += g⊙xⱼ, dbias += g.
+func Conv4Weights[F Float](x Taps[F], g []F, dw Taps[F], dbias []F) {
+	n := len(g)
+	if fast[F]() {
+		best.conv4Weights(n, ptr(x[0], n), ptr(x[1], n), ptr(x[2], n), ptr(x[3], n), ptr(g, n), ptr(dw[0], n), ptr(dw[1], n), ptr(dw[2], n), ptr(dw[3], n), ptr(dbias, n))
+		return
+	}
+	for i, v := range g {
+		for j := range dw {
+			dw[j][i] += v * x[j][i]
+		}
+		dbias[i] += v
+	}
+}
+
+// Quads multiplies each four elements of x by a 4×4 matrix: y_i = Σ_s w[s]_i·x_(i
+// xor s). With add set it adds to y. The length must be a multiple of four.
+func Quads[F Float](x []F, w Taps[F], y []F, add bool) {
+	n := len(y)
+	if fast[F]() {
+		run := best.quads
+		if add {
+			run = best.quadsAdd
+		}
+		run(n, ptr(x, n), ptr(w[0], n), ptr(w[1], n), ptr(w[2], n), ptr(w[3], n), ptr(y, n))
+		return
+	}
+	for i := range y {
+		var s F
+		if add {
+			s = y[i]
+		}
+		for k := range w {
+			s += w[k][i] * x[i^k]
+		}
+		y[i] = s
+	}
+}
+
+// QuadsWeights adds the gradient of the weights of Quads: dw[s]_i += dy_i·x_(i xor
+// s).
+func QuadsWeights[F Float](x, dy []F, dw Taps[F]) {
+	n := len(dy)
+	if fast[F]() {
+		best.quadsWeights(n, ptr(x, n), ptr(dy, n), ptr(dw[0], n), ptr(dw[1], n), ptr(dw[2], n), ptr(dw[3], n))
+		return
+	}
+	for i, g := range dy {
+		for k := range dw {
+			dw[k][i] += g * x[i^k]
+		}
+	}
+}
