@@ -18,9 +18,10 @@ const modulePath = "github.com/gorgonia-xlstm/xlstm"
 // mayImport says which packages of ours each may import; an arrow that points
 // back is an error.
 var mayImport = map[string][]string{
-	"blas":               {},
+	"blas":               {"internal/cores"},
+	"internal/cores":     {},
 	"internal/vec":       {},
-	"internal/kernels":   {"blas", "internal/vec"},
+	"internal/kernels":   {"blas", "internal/cores", "internal/vec"},
 	"internal/golden":    {},
 	"internal/files":     {},
 	"data":               {},
