@@ -180,7 +180,7 @@ func (s *spaces) Read(p []byte) (int, error) {
 func TestLoadTokenizerStopsReading(t *testing.T) {
 	endless := new(spaces)
 	_, err := LoadTokenizer(endless)
-	failsWith(t, err, "more than 16777216 bytes")
+	failsWith(t, err, "more than 67108864 bytes")
 	if endless.read > maxTokenizerBytes+1 {
 		t.Errorf("read %d bytes", endless.read)
 	}

@@ -17,13 +17,19 @@ const (
 
 // lowClasses are the classes of the characters below U+10000: searching the
 // tables of package unicode for each character would take most of the time.
-var lowClasses = func() (classes [1 << 16]class) {
-	for r := range classes {
-		classes[r] = searchClass(rune(r))
-	}
-	return classes
-}()
+var lowClasses [1 << 16]class
 
+func init() {
+	for c, table := range map[class]*unicode.RangeTable{letter: unicode.L, number: unicode.N, space: unicode.White_Space} {
+		for _, r := range table.R16 {
+			for i := int(r.Lo); i <= int(r.Hi); i += int(r.Stride) {
+				lowClasses[i] = c
+			}
+		}
+	}
+}
+
+// searchClass returns the class of any character, slowly.
 func searchClass(r rune) class {
 	switch {
 	case unicode.IsLetter(r):
