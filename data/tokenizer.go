@@ -37,7 +37,7 @@ const maxTokenizerBytes = bpe.MaxBytes
 // tokenizer of package bpe has neither of them, but a model.
 type savedTokenizer struct {
 	Kind      string          `json:"kind"`
-	Tokenizer json.RawMessage `json:"tokenizer,omitempty"`
+	Tokenizer json.RawMessage `json:"tokenizer"`
 	Model     json.RawMessage `json:"model,omitempty"`
 }
 

@@ -40,6 +40,9 @@ func (t *Tokenizer) setAdded(added []addedToken, vocab map[string]uint32) error 
 		if a.ID != want {
 			return errors.Errorf("added token %.40q has the id %d, and by its place it must have %d: put it right", a.Content, a.ID, want)
 		}
+		if a.inVocab && t.texts[want] != a.Content {
+			return errors.Errorf("added token %.40q is spelled like the token of the bytes %.40q, so that one of them would be lost: change it, best to ASCII", a.Content, t.texts[want])
+		}
 		if err := t.add(a); err != nil {
 			return err
 		}

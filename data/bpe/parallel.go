@@ -21,10 +21,15 @@ func (t *Tokenizer) EncodeParallel(text string, workers int) []int {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	if workers == 1 || len(text) <= chunkBytes || !knowsSpaces(t.steps) {
+	return t.encodeParallel(text, workers, chunkBytes)
+}
+
+// encodeParallel is EncodeParallel with another size of chunks.
+func (t *Tokenizer) encodeParallel(text string, workers, chunk int) []int {
+	if workers == 1 || len(text) <= chunk || !knowsSpaces(t.steps) {
 		return t.Encode(text)
 	}
-	jobs := t.jobs(text)
+	jobs := t.jobs(text, chunk)
 	var taken atomic.Int64
 	var wait sync.WaitGroup
 	for range min(workers, len(jobs)) {
@@ -55,12 +60,12 @@ type part struct {
 	id    int
 }
 
-// jobs cuts a text into jobs of about chunkBytes.
-func (t *Tokenizer) jobs(text string) []job {
+// jobs cuts a text into jobs of about chunk bytes.
+func (t *Tokenizer) jobs(text string, chunk int) []job {
 	jobs := []job{{}}
 	add := func(p part) {
 		last := &jobs[len(jobs)-1]
-		if last.bytes >= chunkBytes {
+		if last.bytes >= chunk {
 			jobs = append(jobs, job{})
 			last = &jobs[len(jobs)-1]
 		}
@@ -69,7 +74,7 @@ func (t *Tokenizer) jobs(text string) []job {
 	}
 	t.split(text, func(piece string) {
 		for len(piece) > 0 {
-			n := safeCut(piece, chunkBytes)
+			n := safeCut(piece, chunk)
 			add(part{piece: piece[:n]})
 			piece = piece[n:]
 		}

@@ -99,6 +99,9 @@ func (c *TrainConfig) check() error {
 		if s == "" || !utf8.ValidString(s) || seen[s] {
 			return errors.Errorf("special token %d, %.40q, is empty, no valid UTF-8, or there twice: change it", i, s)
 		}
+		if unspell(s) != s {
+			return errors.Errorf("special token %.40q is spelled like the bytes %.40q in the file: change it, best to ASCII", s, unspell(s))
+		}
 		seen[s] = true
 	}
 	return nil
