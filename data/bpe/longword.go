@@ -1,5 +1,7 @@
 package bpe
 
+import "slices"
+
 // candidate is a merge in the queue of a long word: its rank in the upper 24
 // bits, and where the left token begins in the lower 40. The smallest is the
 // next to make: the first in the list of merges, the leftmost of equals.
@@ -22,7 +24,8 @@ func (c candidate) rank() uint64 { return uint64(c >> placeBits) }
 func (m *merger) long(pairs *pairTable) []uint32 {
 	n := len(m.ids)
 	m.merges = append(m.merges, noMerge) // the last token has none after it
-	m.prev, m.next, m.queue = m.prev[:0], m.next[:0], m.queue[:0]
+	m.prev, m.next = slices.Grow(m.prev[:0], n), slices.Grow(m.next[:0], n)
+	m.queue = slices.Grow(m.queue[:0], n)
 	for i := range n {
 		m.prev = append(m.prev, i-1)
 		m.next = append(m.next, i+1)

@@ -3,6 +3,7 @@ package bpe
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/pkg/errors"
 )
@@ -44,6 +45,27 @@ func parsePart(text json.RawMessage, what string) (partJSON, error) {
 	return p, errors.Wrap(err, what)
 }
 
+// parseParts reads a part, or those of a sequence. A sequence in a sequence is
+// refused: a file of nothing else would take memory by the square of its size.
+func parseParts(text json.RawMessage, what string) ([]partJSON, error) {
+	whole, err := parsePart(text, what)
+	if err != nil || whole.Type != "Sequence" {
+		return []partJSON{whole}, err
+	}
+	var parts []partJSON
+	for _, text := range slices.Concat(whole.Normalizers, whole.PreTokenizers, whole.Processors) {
+		p, err := parsePart(text, what)
+		if err != nil {
+			return nil, err
+		}
+		if p.Type == "Sequence" {
+			return nil, errors.Errorf("%s: a Sequence in a Sequence is not supported: put all into one", what)
+		}
+		parts = append(parts, p)
+	}
+	return parts, nil
+}
+
 // setParts takes all but the post-processor, which needs the added tokens.
 func (t *Tokenizer) setParts(parts fileParts) error {
 	for _, text := range []*json.RawMessage{&parts.Normalizer, &parts.PreTokenizer, &parts.PostProcessor, &parts.Decoder} {
@@ -72,56 +94,46 @@ func (t *Tokenizer) setParts(parts fileParts) error {
 
 // setNormalizer takes null, NFC, or a sequence of these.
 func (t *Tokenizer) setNormalizer(text json.RawMessage) error {
-	p, err := parsePart(text, "normalizer")
-	if err != nil {
-		return err
-	}
-	switch p.Type {
-	case "null":
-	case "NFC":
-		t.nfc = true
-	case "Sequence":
-		for _, part := range p.Normalizers {
-			if err := t.setNormalizer(part); err != nil {
-				return err
-			}
+	parts, err := parseParts(text, "normalizer")
+	for _, p := range parts {
+		switch p.Type {
+		case "null":
+		case "NFC":
+			t.nfc = true
+		default:
+			return errors.Errorf("a normalizer of type %.40q is not supported: it must be null or \"NFC\"", p.Type)
 		}
-	default:
-		return errors.Errorf("a normalizer of type %.40q is not supported: it must be null or \"NFC\"", p.Type)
-	}
-	return nil
-}
-
-// setPreTokenizer takes ByteLevel, or a sequence that ends with it.
-func (t *Tokenizer) setPreTokenizer(text json.RawMessage) error {
-	byteLevel := false
-	err := t.addSteps(text, &byteLevel)
-	if err == nil && !byteLevel {
-		err = errors.New("the pre-tokenizer has no ByteLevel: use a byte-level model")
 	}
 	return err
 }
 
-// addSteps adds the steps of a pre-tokenizer. What comes after ByteLevel would
-// see the spelling of bytes in place of text.
-func (t *Tokenizer) addSteps(text json.RawMessage, byteLevel *bool) error {
-	p, err := parsePart(text, "pre_tokenizer")
+// setPreTokenizer takes ByteLevel, or a sequence that ends with it: what comes
+// after it would see the spelling of bytes in place of text.
+func (t *Tokenizer) setPreTokenizer(text json.RawMessage) error {
+	parts, err := parseParts(text, "pre_tokenizer")
 	if err != nil {
 		return err
 	}
-	if *byteLevel {
-		return errors.Errorf("a pre-tokenizer of type %.40q after ByteLevel is not supported: ByteLevel must be the last", p.Type)
-	}
-	switch p.Type {
-	case "Sequence":
-		for _, part := range p.PreTokenizers {
-			if err := t.addSteps(part, byteLevel); err != nil {
-				return err
-			}
+	for _, p := range parts {
+		if err := t.addStep(p); err != nil {
+			return err
 		}
-		return nil
+	}
+	if len(parts) == 0 {
+		return errors.New("the pre-tokenizer has no ByteLevel: use a byte-level model")
+	}
+	for i, p := range parts {
+		if (p.Type == "ByteLevel") != (i == len(parts)-1) {
+			return errors.New("the pre-tokenizer does not end with its only ByteLevel: use a byte-level model")
+		}
+	}
+	return nil
+}
+
+// addStep adds the steps of a pre-tokenizer that is no sequence.
+func (t *Tokenizer) addStep(p partJSON) error {
+	switch p.Type {
 	case "ByteLevel":
-		*byteLevel = true
 		if p.AddPrefixSpace {
 			t.steps = append(t.steps, stepSpaceFirst)
 		}

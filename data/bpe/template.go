@@ -1,7 +1,6 @@
 package bpe
 
 import (
-	"encoding/json"
 	"slices"
 
 	"github.com/pkg/errors"
@@ -25,28 +24,22 @@ type templateSpecial struct {
 // setPostProcessor takes the post-processor, of which only TemplateProcessing
 // changes ids.
 func (t *Tokenizer) setPostProcessor() error {
-	return t.addProcessor(t.parts.PostProcessor)
-}
-
-func (t *Tokenizer) addProcessor(text json.RawMessage) error {
-	p, err := parsePart(text, "post_processor")
+	parts, err := parseParts(t.parts.PostProcessor, "post_processor")
 	if err != nil {
 		return err
 	}
-	switch p.Type {
-	case "null", "ByteLevel": // ByteLevel moves only offsets
-		return nil
-	case "TemplateProcessing":
-		return t.addTemplate(p)
-	case "Sequence":
-		for _, part := range p.Processors {
-			if err := t.addProcessor(part); err != nil {
+	for _, p := range parts {
+		switch p.Type {
+		case "null", "ByteLevel": // ByteLevel moves only offsets
+		case "TemplateProcessing":
+			if err := t.addTemplate(p); err != nil {
 				return err
 			}
+		default:
+			return errors.Errorf("a post-processor of type %.40q is not supported: it must be null, ByteLevel, TemplateProcessing or a Sequence of these", p.Type)
 		}
-		return nil
 	}
-	return errors.Errorf("a post-processor of type %.40q is not supported: it must be null, ByteLevel, TemplateProcessing or a Sequence of these", p.Type)
+	return nil
 }
 
 // addTemplate puts the special tokens of a template around those that are there

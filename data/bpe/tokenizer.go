@@ -111,22 +111,21 @@ func (t *Tokenizer) setRules(m model) error {
 	if len(m.rules) >= maxMerges {
 		return errors.Errorf("%d merges are too many: the limit is %d", len(m.rules), maxMerges-1)
 	}
-	t.pairs = newPairTable(len(m.rules))
+	last := make(map[[2]uint32]int, len(m.rules))
+	for rank, rule := range m.rules {
+		last[rule] = rank
+	}
+	t.pairs = newPairTable(len(last))
 	for rank, rule := range m.rules {
 		name := t.names[rule[0]] + t.names[rule[1]]
 		id, ok := m.vocab[name]
 		if !ok {
 			return errors.Errorf("merge %d of %.40q and %.40q makes a token that is not in the vocabulary: add it or remove the merge", rank, t.names[rule[0]], t.names[rule[1]])
 		}
-		t.pairs.put(rule[0], rule[1], newMerge(rank, id))
-	}
-	for rank, rule := range m.rules {
-		if t.pairs.find(rule[0], rule[1]).rank() == uint64(rank) {
+		if last[rule] == rank {
+			t.pairs.put(rule[0], rule[1], newMerge(len(t.rules), id))
 			t.rules = append(t.rules, rule)
 		}
-	}
-	for rank, rule := range t.rules {
-		t.pairs.put(rule[0], rule[1], newMerge(rank, t.pairs.find(rule[0], rule[1]).id()))
 	}
 	return nil
 }

@@ -1,5 +1,7 @@
 package bpe
 
+import "slices"
+
 // longWord is the number of bytes from which a heap finds the next merge faster
 // than looking at all.
 const longWord = 128
@@ -16,7 +18,7 @@ type merger struct {
 
 // merge returns the tokens of a word. They are overwritten by the next call.
 func (m *merger) merge(word string, bytes *[256]uint32, pairs *pairTable) []uint32 {
-	m.ids, m.merges = m.ids[:0], m.merges[:0]
+	m.ids, m.merges = slices.Grow(m.ids[:0], len(word)), slices.Grow(m.merges[:0], len(word))
 	for i := range len(word) {
 		m.ids = append(m.ids, bytes[word[i]])
 	}
