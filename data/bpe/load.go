@@ -9,8 +9,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// MaxBytes is the size of the largest tokenizer.json that is read: 64 MiB. Those
-// of vocabularies of 256 Ki tokens have about half of it.
+// MaxBytes is the size of the largest tokenizer.json that is read: 64 MiB, enough
+// for a million tokens.
 const MaxBytes = 64 << 20
 
 // fileJSON is a tokenizer.json.
@@ -31,7 +31,7 @@ type fileParts struct {
 	Decoder       json.RawMessage `json:"decoder"`
 }
 
-// modelJSON is the model of a tokenizer.json. Files before 2020 have no type.
+// modelJSON is the model of a tokenizer.json. Old files have no type.
 type modelJSON struct {
 	Type         *string           `json:"type"`
 	Dropout      *float64          `json:"dropout"`

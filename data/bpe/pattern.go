@@ -98,7 +98,8 @@ func eachWord(piece string, steps []step, f func(word string)) {
 // a character that is none, so that a text can be cut there.
 func knowsSpaces(steps []step) bool {
 	for _, st := range steps {
-		if st <= stepQwen2 {
+		switch st {
+		case stepGPT2, stepLlama3, stepQwen2:
 			return true
 		}
 	}

@@ -47,7 +47,7 @@ type TrainConfig struct {
 // Memory grows with the number of different words, not with that of texts.
 //
 // Train returns an error when the config makes no sense, when there is no text,
-// and when ctx is done.
+// and when ctx is done, which it asks between texts and between merges.
 func Train(ctx context.Context, texts iter.Seq[string], config TrainConfig) (*Tokenizer, error) {
 	if err := config.check(); err != nil {
 		return nil, errors.Wrap(err, "train tokenizer")
@@ -148,12 +148,11 @@ type wordCount struct {
 func countWords(ctx context.Context, texts iter.Seq[string], steps []step) ([]wordCount, error) {
 	var words []wordCount
 	places := map[string]int{}
-	total := 0
 	for text := range texts {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		eachWord(text, steps, func(word string) {
-			if total++; total%4096 == 0 && ctx.Err() != nil {
-				return
-			}
 			if i, ok := places[word]; ok {
 				words[i].count++
 				return
@@ -162,9 +161,6 @@ func countWords(ctx context.Context, texts iter.Seq[string], steps []step) ([]wo
 			places[word] = len(words)
 			words = append(words, wordCount{word, 1})
 		})
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 	}
 	if len(words) == 0 {
 		return nil, errors.New("there is no text to learn from: give it some")
