@@ -26,8 +26,9 @@
 // that swallow the spaces around them (lstrip, rstrip).
 //
 // Decode gives an added token as it stands in the file. The library reads it
-// letter by letter as bytes where it can, and so turns an added "é" into the
-// byte E9.
+// letter by letter as bytes where it can, and so makes the bytes 3C E9 3E of an
+// added "<é>", which are no text. An added token that takes the very place of
+// such bytes in the vocabulary is refused.
 //
 // # Unicode
 //

@@ -90,7 +90,10 @@ func Load(r io.Reader) (*Tokenizer, error) {
 		return nil, errors.Wrap(err, "read tokenizer.json")
 	}
 	t, err := file.tokenizer()
-	return t, errors.Wrap(err, "read tokenizer.json")
+	if err != nil {
+		return nil, errors.Wrap(err, "read tokenizer.json")
+	}
+	return t, nil
 }
 
 // tokenizer makes the tokenizer of a file.

@@ -155,7 +155,10 @@ func TestLoadRefuses(t *testing.T) {
 		{file{"added_tokens": []file{added(165, "é")}}, `"é" is spelled like the token of the bytes "\xe9"`},
 		{file{"model.vocab": vocab(func(v map[string]any) { v["ab"] = 257 }), "added_tokens": []file{added(257, "x1")}}, `"x1" and token "ab" both have the id 257`},
 	} {
-		_, err := Load(strings.NewReader(f.changed(t, c.changes)))
+		tok, err := Load(strings.NewReader(f.changed(t, c.changes)))
+		if tok != nil {
+			t.Errorf("a tokenizer and the error %v", err)
+		}
 		failsWith(t, err, "read tokenizer.json: ", c.want)
 	}
 }

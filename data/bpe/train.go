@@ -53,7 +53,10 @@ func Train(ctx context.Context, texts iter.Seq[string], config TrainConfig) (*To
 		return nil, errors.Wrap(err, "train tokenizer")
 	}
 	t, err := train(ctx, texts, config)
-	return t, errors.Wrap(err, "train tokenizer")
+	if err != nil {
+		return nil, errors.Wrap(err, "train tokenizer")
+	}
+	return t, nil
 }
 
 func train(ctx context.Context, texts iter.Seq[string], config TrainConfig) (*Tokenizer, error) {
