@@ -156,7 +156,8 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 	if fwd.State != nil && len(fwd.State) != m.cfg.NumBlocks {
 		return nil, errors.Errorf("xlstm: a state of %d blocks for a model of %d", len(fwd.State), m.cfg.NumBlocks)
 	}
-	embedding, err := layers.NewEmbedding(s.Sub("token_embedding"), m.cfg.VocabSize, m.cfg.EmbeddingDim, layers.Small(m.cfg.EmbeddingDim))
+	names := m.cfg.names()
+	embedding, err := layers.NewEmbedding(s.Sub(names.embedding), m.cfg.VocabSize, m.cfg.EmbeddingDim, layers.Small(m.cfg.EmbeddingDim))
 	if err != nil {
 		return nil, err
 	}
@@ -165,11 +166,11 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 		return nil, err
 	}
 	if m.cfg.AddEmbeddingDropout {
-		if x, err = s.Sub("token_embedding").Dropout(x, m.cfg.Dropout); err != nil {
+		if x, err = s.Sub(names.embedding).Dropout(x, m.cfg.Dropout); err != nil {
 			return nil, err
 		}
 	}
-	if x, err = m.stack(s.Sub("xlstm_block_stack"), x, fwd, out); err != nil {
+	if x, err = m.stack(s.Sub(names.stack), x, fwd, out); err != nil {
 		return nil, err
 	}
 	out.Logits, err = m.head(s.Sub("lm_head"), x, embedding.Weight)
@@ -193,10 +194,10 @@ func (m *Model) stack(s layers.Scope, x *gorgonia.Node, fwd FwdConfig, out *Outp
 		}
 		out.State = append(out.State, next)
 	}
-	if !m.cfg.AddPostBlocksNorm {
+	if !m.cfg.hasNorm() {
 		return x, nil
 	}
-	norm, err := layers.NewNorm(s.Sub("post_blocks_norm"), m.cfg.EmbeddingDim, 1, true)
+	norm, err := m.cfg.postNorm(s.Sub(m.cfg.names().norm))
 	if err != nil {
 		return nil, err
 	}
@@ -204,6 +205,11 @@ func (m *Model) stack(s layers.Scope, x *gorgonia.Node, fwd FwdConfig, out *Outp
 }
 
 func (m *Model) block(s layers.Scope, i int, fwd FwdConfig) (*layers.Block, error) {
+	if m.cfg.Large != nil {
+		cfg := m.cfg.large()
+		cfg.Form, cfg.Chunk, cfg.Symbolic = fwd.Form, fwd.Chunk, fwd.Symbolic
+		return layers.NewLargeBlock(s, cfg)
+	}
 	if m.cfg.isSLSTM(i) {
 		cfg := m.cfg.slstm(i)
 		cfg.Symbolic = fwd.Symbolic
@@ -215,8 +221,16 @@ func (m *Model) block(s layers.Scope, i int, fwd FwdConfig) (*layers.Block, erro
 }
 
 // head maps the residual stream to logits, with the embedding if weights are
-// tied.
+// tied, and bounds those of the xLSTM-7B architecture.
 func (m *Model) head(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Node, error) {
+	logits, err := m.project(s, x, embedding)
+	if err != nil || m.cfg.Large == nil {
+		return logits, err
+	}
+	return nodes.SoftCap(logits, m.cfg.Large.OutputLogitSoftCap)
+}
+
+func (m *Model) project(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Node, error) {
 	if m.cfg.TieWeights {
 		return nodes.Linear(x, embedding, nil)
 	}
