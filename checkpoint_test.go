@@ -14,7 +14,6 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/layers"
-	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/tensor"
 )
 
@@ -66,7 +65,7 @@ func edited(t *testing.T, dir string, edit func([]layers.Param) []layers.Param) 
 // implementation writes them give its logits.
 func TestLoadsOfficialModels(t *testing.T) {
 	dirs, err := golden.Models(goldenRoot)
-	if err != nil || len(dirs) < 5 {
+	if err != nil || len(dirs) < 6 {
 		t.Fatalf("found %d models under %s: %v", len(dirs), goldenRoot, err)
 	}
 	for _, dir := range dirs {
@@ -75,7 +74,7 @@ func TestLoadsOfficialModels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := compileProgram(t, m, ProgramConfig{Batch: c.batch, Steps: c.steps, FwdConfig: FwdConfig{Form: nodes.Parallel}})
+		p := compileProgram(t, m, ProgramConfig{Batch: c.batch, Steps: c.steps, FwdConfig: c.form()})
 		runProgram(t, p, c.io["input_ids"].Ints(), nil, nil)
 		logits, err := p.Logits()
 		if err != nil {
