@@ -17,6 +17,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// embeddingName is the embedding's of the paper's architecture.
+const embeddingName = "token_embedding.weight"
+
 // modelFolder returns a new folder with the given files as config.json and
 // model.safetensors.
 func modelFolder(t *testing.T, config, weights string) string {
@@ -261,11 +264,24 @@ func TestLoadErrorsAreNotEndless(t *testing.T) {
 	}
 }
 
-func TestLoadTellsTheCUDALayout(t *testing.T) {
+// TestLoadTellsTheLayout: a kernel's shape says in which layout its cell is; any
+// other shape is an error, and so is a layout other than the one asked for.
+func TestLoadTellsTheLayout(t *testing.T) {
 	for _, name := range []string{"v1_mixed", "v1_slstm"} {
+		want, err := Load(goldenFolder(t, name, "weights.safetensors"), WithLayout(Vanilla))
+		if err != nil {
+			t.Fatal(err)
+		}
 		dir := goldenFolder(t, name, "weights_cuda_layout.safetensors")
-		_, err := Load(dir)
-		wantError(t, err, filepath.Join(dir, weightsFile), "seems to hold the CUDA layout", "_recurrent_kernel_")
+		for _, opts := range [][]Option{nil, {WithLayout(CUDA)}} {
+			got, err := Load(dir, opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantSameParams(t, got, want)
+		}
+		_, err = Load(dir, WithLayout(Vanilla))
+		wantError(t, err, filepath.Join(dir, weightsFile), "_recurrent_kernel_", "CUDA layout and not the vanilla one")
 	}
 	dir := saved(t, smallModel(t, smallConfig(), tensor.Float32))
 	edited(t, dir, func(tensors []layers.Param) []layers.Param {
@@ -276,8 +292,20 @@ func TestLoadTellsTheCUDALayout(t *testing.T) {
 		}
 		return tensors
 	})
-	if _, err := Load(dir); err == nil || strings.Contains(err.Error(), "CUDA layout") {
-		t.Errorf("a kernel of any other shape: %v", err)
+	_, err := Load(dir)
+	wantError(t, err, "_recurrent_kernel_ has shape (1, 2, 3) and not")
+}
+
+// wantSameParams sees that two models have the same parameters, bit by bit.
+func wantSameParams(t *testing.T, got, want *Model) {
+	t.Helper()
+	if len(got.Params()) != len(want.Params()) {
+		t.Errorf("%d parameters, want %d", len(got.Params()), len(want.Params()))
+	}
+	for _, p := range want.Params() {
+		if v, ok := got.Param(p.Name); !ok || bits(layers.Param{Value: v}) != bits(p) {
+			t.Errorf("%s is another", p.Name)
+		}
 	}
 }
 

@@ -43,16 +43,18 @@ import (
 // Model is a language model: a configuration and its parameters. All graphs that
 // are built of it share the parameters; they must not run at the same time.
 type Model struct {
-	cfg   Config
-	store *layers.Store
+	cfg    Config
+	store  *layers.Store
+	source *source // how it is stored if it was loaded, else nil
 }
 
 // Option is an option of New and Load.
 type Option func(*options)
 
 type options struct {
-	dtype tensor.Dtype
-	seed  uint64
+	dtype  tensor.Dtype
+	seed   uint64
+	layout Layout
 }
 
 // WithSeed sets the seed of the initialisation; the default is 1. A model that is
@@ -62,6 +64,11 @@ func WithSeed(seed uint64) Option { return func(o *options) { o.seed = seed } }
 // WithDtype sets the element type, tensor.Float32 (the default) or
 // tensor.Float64.
 func WithDtype(dt tensor.Dtype) Option { return func(o *options) { o.dtype = dt } }
+
+// WithLayout says in which layout a model that is loaded holds its sLSTM cells. A
+// kernel of the other layout is an error. The default is AnyLayout, which takes
+// each cell's layout from the shape of its kernel.
+func WithLayout(l Layout) Option { return func(o *options) { o.layout = l } }
 
 func newOptions(opts []Option) options {
 	o := options{dtype: tensor.Float32, seed: 1}
@@ -82,10 +89,15 @@ func New(cfg Config, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newModel(cfg, store)
+}
+
+// newModel makes the parameters of a model in the store.
+func newModel(cfg Config, store *layers.Store) (*Model, error) {
 	m := &Model{cfg: cfg, store: store}
 	// Building any graph makes all parameters.
 	g := gorgonia.NewGraph()
-	_, err = m.Fwd(g, 1, idsInput(g, "ids", 1), FwdConfig{})
+	_, err := m.Fwd(g, 1, idsInput(g, "ids", 1), FwdConfig{})
 	return m, err
 }
 
