@@ -1,7 +1,11 @@
 package xlstm
 
 import (
+	"encoding/json"
 	"math"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -327,4 +331,39 @@ func TestTiedLargeModelIsSavedWithoutAHead(t *testing.T) {
 	})
 	_, err := Load(dir)
 	wantError(t, err, headName+" differs from backbone.embeddings.weight", "tie_word_embeddings")
+}
+
+// TestLargeConfigIsNotTakenAtItsWord: a configuration of any size takes no memory
+// that the weights do not account for.
+func TestLargeConfigIsNotTakenAtItsWord(t *testing.T) {
+	m := smallLarge(t, SingleWeights, tensor.Float32)
+	for name, edit := range map[string]func(*Config){
+		"vocabulary": func(c *Config) { c.VocabSize = 1 << 40 },
+		"width":      func(c *Config) { c.EmbeddingDim = 1 << 40 },
+		"blocks":     func(c *Config) { c.NumBlocks = 1 << 14 },
+		"keys":       func(c *Config) { c.Large.QKDimFactor = 1e12 },
+		"projection": func(c *Config) { c.Large.FFNProjFactor = 1e12 },
+		"rounding":   func(c *Config) { c.Large.FFNRoundUpToMultipleOf = 1 << 50 },
+	} {
+		dir := saved(t, m)
+		cfg := m.Config()
+		l := *cfg.Large
+		cfg.Large = &l
+		edit(&cfg)
+		raw, err := json.Marshal(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, configFile), raw, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err = Load(dir)
+		runtime.ReadMemStats(&after)
+		wantError(t, err, filepath.Join(dir, weightsFile))
+		if took := after.TotalAlloc - before.TotalAlloc; took > 4<<20 {
+			t.Errorf("%s: it took %d bytes of memory", name, took)
+		}
+	}
 }

@@ -412,15 +412,22 @@ func smallLarge(t testing.TB, mode string, dt tensor.Dtype) *Model {
 // FuzzLoad: a folder of foreign files gives an error or a model, and no more
 // memory is taken than the files account for.
 func FuzzLoad(f *testing.F) {
-	for _, name := range []string{"large", "v1_slstm", "v1_slstm_noconv"} {
-		config, err := os.ReadFile(filepath.Join(goldenRoot, name, configFile))
+	tiny := DefaultConfig()
+	tiny.VocabSize, tiny.EmbeddingDim, tiny.NumBlocks, tiny.SLSTMAt = 2, 4, 2, Blocks(1)
+	tiny.MLSTMBlock.MLSTM.RoundProjUpToMultipleOf, tiny.SLSTMBlock.FeedForward = 4, nil
+	large := DefaultLargeConfig()
+	large.VocabSize, large.EmbeddingDim, large.NumBlocks, large.Large.NumHeads, large.Large.FFNRoundUpToMultipleOf = 2, 4, 1, 1, 4
+	for _, cfg := range []Config{tiny, large} {
+		m, err := New(cfg)
 		if err != nil {
 			f.Fatal(err)
 		}
-		weights, err := os.ReadFile(filepath.Join(goldenRoot, name, "weights.safetensors"))
-		if err != nil {
+		dir := f.TempDir()
+		if err := m.SavePretrained(dir, SaveConfig{Encoding: BF16, Layout: CUDA}); err != nil {
 			f.Fatal(err)
 		}
+		config, _ := os.ReadFile(filepath.Join(dir, configFile))
+		weights, _ := os.ReadFile(filepath.Join(dir, weightsFile))
 		f.Add(config, weights, []byte(`{"weight_map": {"lm_head.weight": "a.safetensors"}}`))
 	}
 	f.Add([]byte(`{"model_type": "xlstm"}`), []byte{}, []byte(`{"weight_map": {"x": "a.safetensors", "y": "a.safetensors"}}`))
