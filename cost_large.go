@@ -21,15 +21,12 @@ func (k *costing) largeBlock(i int) {
 		k.linear("mlstm_layer.igate_preact", d, nh, true)
 		k.linear("mlstm_layer.fgate_preact", d, nh, true)
 	}
-	k.result(2*nh, 2*nh) // within their bounds
 	k.part("cell", i)
 	k.mlstmCell(nh, l.QKDim/nh, l.VDim/nh)
 	k.part("head norm", i)
 	k.plainNorm("mlstm_layer.multihead_norm", l.VDim)
-	k.result(l.VDim, l.VDim, l.VDim) // behind the output gate
 	k.part("down projection", i)
 	k.linear("mlstm_layer.out_proj", l.VDim, d, l.Bias)
-	k.result(d) // the residual's sum, whose gradient is handed on as it is
 	k.part("feed-forward", i)
 	k.plainNorm("norm_ffn", d)
 	if l.Fused {
@@ -38,9 +35,7 @@ func (k *costing) largeBlock(i int) {
 		k.linear("ffn.proj_up_gate", d, l.UpDim, l.Bias)
 		k.linear("ffn.proj_up", d, l.UpDim, l.Bias)
 	}
-	k.result(l.UpDim, l.UpDim, l.UpDim)
 	k.linear("ffn.proj_down", l.UpDim, d, l.Bias)
-	k.result(d) // the residual's sum
 }
 
 // branches counts linear maps of the embedding's width that are stacked in one
@@ -51,7 +46,6 @@ func (k *costing) branches(name string, bias bool, widths ...int) {
 		total += w
 	}
 	k.linear(name, k.EmbeddingDim, total, bias)
-	k.packed(len(widths), total, 0)
 }
 
 // plainNorm counts a norm of the xLSTM-7B architecture.
@@ -59,12 +53,11 @@ func (k *costing) plainNorm(name string, width int) {
 	k.norm(name, width, true)
 	if k.Large.UseBias {
 		k.tensor(name+".bias", width)
-		k.result(width)
 	}
 }
 
 // tensors returns the parameters of a model of this configuration under the
 // official names, without making any.
 func (c Config) tensors() []TensorShape {
-	return sumParts(c.costParts(CostOptions{Batch: 1, Steps: 1, Chunk: 1}, 0)).Tensors
+	return sumParts(c.costParts(CostOptions{Batch: 1, Steps: 1, Chunk: 1})).Tensors
 }

@@ -18,17 +18,18 @@ const modulePath = "github.com/gorgonia-xlstm/xlstm"
 // mayImport says which packages of ours each may import; an arrow that points
 // back is an error.
 var mayImport = map[string][]string{
-	"blas":             {},
-	"internal/vec":     {},
-	"internal/kernels": {"blas", "internal/vec"},
-	"internal/golden":  {},
-	"internal/files":   {},
-	"data":             {},
-	"optim":            {},
-	"nodes":            {"internal/kernels"},
-	"layers":           {"nodes"},
-	".":                {"layers", "nodes", "optim", "data", "internal/files"},
-	"train":            {".", "data", "optim", "internal/files"},
+	"blas":               {},
+	"internal/vec":       {},
+	"internal/kernels":   {"blas", "internal/vec"},
+	"internal/golden":    {},
+	"internal/files":     {},
+	"data":               {},
+	"optim":              {},
+	"nodes":              {"internal/kernels"},
+	"layers":             {"nodes"},
+	".":                  {"layers", "nodes", "optim", "data", "internal/files"},
+	"internal/workloads": {".", "nodes", "optim", "data", "blas", "internal/kernels"},
+	"train":              {".", "data", "optim", "internal/files", "internal/workloads"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

@@ -104,11 +104,15 @@ func (l *LargeMLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State
 	if err := state.onlyHas(false, true, false); err != nil {
 		return nil, nil, err
 	}
-	qkvo, err := l.qkvo.Fwd(x)
+	xs, err := nodes.Fork(x, len(l.qkvo.maps)+len(l.gates.maps))
 	if err != nil {
 		return nil, nil, err
 	}
-	gates, err := l.gates.Fwd(x)
+	qkvo, err := l.qkvo.Fwd(xs[:len(l.qkvo.maps)])
+	if err != nil {
+		return nil, nil, err
+	}
+	gates, err := l.gates.Fwd(xs[len(l.qkvo.maps):])
 	if err != nil {
 		return nil, nil, err
 	}
@@ -179,7 +183,11 @@ func newSwiGLU(s Scope, cfg LargeConfig) (*swiGLU, error) {
 
 // Fwd maps x (N, EmbeddingDim) to the same shape.
 func (l *swiGLU) Fwd(x *gorgonia.Node) (*gorgonia.Node, error) {
-	gu, err := l.up.Fwd(x)
+	xs, err := nodes.Fork(x, len(l.up.maps))
+	if err != nil {
+		return nil, err
+	}
+	gu, err := l.up.Fwd(xs)
 	if err != nil {
 		return nil, err
 	}
@@ -275,22 +283,23 @@ func inTurn(inits []Init, sizes []int) Init {
 	}
 }
 
-// Fwd maps x (N, In) to one (N, width) for each branch.
-func (b *branches) Fwd(x *gorgonia.Node) (gorgonia.Nodes, error) {
+// Fwd maps x (N, In), which is given once for each of the maps, to one (N, width)
+// for each branch.
+func (b *branches) Fwd(xs []*gorgonia.Node) (gorgonia.Nodes, error) {
 	if b.fused {
 		var widths []int
 		for _, m := range b.list {
 			widths = append(widths, m.width)
 		}
-		ys, err := nodes.LinearSplit(x, b.maps[0].Weight, b.maps[0].Bias, widths...)
+		ys, err := nodes.LinearSplit(xs[0], b.maps[0].Weight, b.maps[0].Bias, widths...)
 		for k, y := range ys {
 			b.s.Sub(b.list[k].name).label(y)
 		}
 		return ys, err
 	}
 	var ys gorgonia.Nodes
-	for _, m := range b.maps {
-		y, err := m.Fwd(x)
+	for k, m := range b.maps {
+		y, err := m.Fwd(xs[k])
 		if err != nil {
 			return nil, err
 		}

@@ -458,20 +458,3 @@ func TestStepsAllocateNextToNothing(t *testing.T) {
 		t.Errorf("%v allocations per step", n)
 	}
 }
-
-func BenchmarkAdamW(b *testing.B) {
-	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
-		b.Run(dt.String(), func(b *testing.B) {
-			rng := rand.New(rand.NewSource(4))
-			const n = 1 << 22
-			p := newFake(dt, "p", n, rng)
-			s := must[*AdamW](b)(NewAdamW(AdamWConfig{WeightDecay: 0.1, ClipNorm: 1}))
-			b.SetBytes(n * int64(dt.Size()))
-			for b.Loop() {
-				if err := s.Step([]gorgonia.ValueGrad{p}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -13,6 +13,7 @@
 //	sample     let a model write
 //	evaluate   measure a model on a text
 //	inspect    show a model's size, memory and cost
+//	bench      measure training, generation and their parts on this machine
 //
 // A run lives in a folder: its settings, a log of every step, the loss curve,
 // samples, the last checkpoints and the best model. An interrupt (Ctrl-C) ends a
@@ -63,6 +64,7 @@ func commands() []command {
 		{"sample", "let a model write", sampleCommand},
 		{"evaluate", "measure a model on a text", evaluateCommand},
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
+		{"bench", "measure training, generation and their parts on this machine", benchCommand},
 	}
 }
 
@@ -134,21 +136,29 @@ func (f *flags) Parse(args []string) error {
 	return err
 }
 
-// parseFolder parses flags that may stand before and after one folder, which may
-// be missing.
-func parseFolder(f *flags, args []string) (folder string, err error) {
+// parseWords parses flags that may stand before, between and after words.
+func parseWords(f *flags, args []string) (words []string, err error) {
 	for {
 		if err := f.Parse(args); err != nil {
-			return "", err
+			return nil, err
 		}
 		if f.NArg() == 0 {
-			return folder, nil
+			return words, nil
 		}
-		if folder != "" {
-			return "", errors.Errorf("%s takes one folder, got %q and %q", f.Name(), folder, f.Arg(0))
-		}
-		folder, args = f.Arg(0), f.Args()[1:]
+		words, args = append(words, f.Arg(0)), f.Args()[1:]
 	}
+}
+
+// parseFolder is parseWords for one folder, which may be missing.
+func parseFolder(f *flags, args []string) (folder string, err error) {
+	words, err := parseWords(f, args)
+	switch {
+	case err != nil || len(words) == 0:
+		return "", err
+	case len(words) > 1:
+		return "", errors.Errorf("%s takes one folder, got %q and %q", f.Name(), words[0], words[1])
+	}
+	return words[0], nil
 }
 
 // parseWithFolder is parseFolder for a command that needs one.

@@ -11,3 +11,16 @@ func Mul[F Float](a, b, y []F) {
 func Add[F Float](a, b, y []F) {
 	ParallelRows(len(y), 1, func(lo, hi int) { vec.Add(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
+
+// Sum computes y = Σ xs, for one x or more.
+func Sum[F Float](xs [][]F, y []F) {
+	ParallelRows(len(y), 1, func(lo, hi int) {
+		to := y[lo:hi]
+		copy(to, xs[0][lo:hi])
+		for _, x := range xs[1:] {
+			for k, v := range x[lo:hi] {
+				to[k] += v
+			}
+		}
+	})
+}

@@ -18,8 +18,10 @@ func (s Headwise) weight(h int) int { return (h*s.Stride + s.Row) * s.In }
 func HeadwiseForward[F Float](s Headwise, x, w, b, y []F) {
 	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
 	switch {
-	case s.quads():
+	case s.quads() && s.N > 1:
 		quadsForward(s, x, w, y)
+	case s.quads():
+		quadsForwardRow(s, x, w, y)
 	case s.In < narrow:
 		ParallelRows(s.N, ldx*s.Out, func(lo, hi int) {
 			for r := lo; r < hi; r++ {
@@ -27,7 +29,7 @@ func HeadwiseForward[F Float](s Headwise, x, w, b, y []F) {
 			}
 		})
 	default:
-		Parallel(s.Heads, func(h int) {
+		parallelWork(s.Heads, s.N*s.Out*s.In, func(h int) {
 			Gemm(false, true, s.N, s.Out, s.In, 1, x[h*s.In:], ldx, w[s.weight(h):], s.In, 0, y[h*s.Out:], ldy)
 		})
 	}

@@ -148,9 +148,14 @@ func newMLSTMWork[F Float](s MLSTM) (mlstmWork[F], func()) {
 	return w, func() { release(); releaseGates() }
 }
 
-// MLSTMForward computes h and the final state.
+// MLSTMForward computes h and the final state, which may lie in the memory of
+// the initial one.
 func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
-	Parallel(s.B*s.NH, func(item int) {
+	if s.T == 1 {
+		mlstmSingle(s, q, k, v, i, f, state, h, last)
+		return
+	}
+	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		work, release := newMLSTMWork[F](s)
 		defer release()
 		c, n, m := mlstmHead(s, last, item)
@@ -176,8 +181,10 @@ func mlstmBegin[F Float](s MLSTM, state MLSTMState[F], item int, c, n []F) (m0 f
 		return s.initialM()
 	}
 	c0, n0, m := mlstmHead(s, state, item)
-	copy(c, c0)
-	copy(n, n0)
+	if &c0[0] != &c[0] { // else it goes on in place
+		copy(c, c0)
+		copy(n, n0)
+	}
 	return float64(m[0])
 }
 

@@ -55,7 +55,7 @@ func (st mlstmStep[F]) read(s MLSTM, c, n []F, m float64, h []F) (norm, den floa
 // other; s.Chunk is ignored.
 func MLSTMRecurrentForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	s.Chunk = 1
-	Parallel(s.B*s.NH, func(item int) {
+	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		c, n, m := mlstmHead(s, last, item)
 		m64 := mlstmBegin(s, state, item, c, n)
 		in := mlstmItem(s, item, q, k, v, i, f)

@@ -30,6 +30,22 @@ func Parallel(n int, f func(i int)) {
 	wg.Wait()
 }
 
+// wakeWork is the number of multiply-adds from which on it is worth waking
+// another core: about ten microseconds.
+const wakeWork = 1 << 17
+
+// parallelWork is Parallel for calls of so many multiply-adds each, all of them
+// here if that is too little to share.
+func parallelWork(n, each int, f func(i int)) {
+	if n*each >= wakeWork {
+		Parallel(n, f)
+		return
+	}
+	for i := range n {
+		f(i)
+	}
+}
+
 // blockWork is the number of elements that is worth a goroutine.
 const blockWork = 1 << 14
 

@@ -42,10 +42,13 @@ func SLSTMTapeOf[F Float](s SLSTM, buf []F) SLSTMTape[F] {
 // slstmRows is the number of sequences that one piece of work scans together.
 const slstmRows = 8
 
+// gateWork is how many multiply-adds take as long as one element of a gate.
+const gateWork = 16
+
 // pieces calls f for every head and every block of sequences.
 func (s SLSTM) pieces(f func(h, b0, b1 int)) {
 	blocks := (s.B + slstmRows - 1) / slstmRows
-	Parallel(s.NH*blocks, func(i int) {
+	parallelWork(s.NH*blocks, s.T*min(s.B, slstmRows)*4*s.DH*(s.DH+gateWork), func(i int) {
 		b0 := i % blocks * slstmRows
 		f(i/blocks, b0, min(s.B, b0+slstmRows))
 	})
@@ -71,8 +74,8 @@ func (c *slstmScan[F]) gates(b int) (g [4][]F) {
 	return g
 }
 
-// SLSTMForward computes y, the new state and the tape; state may be nil for
-// zeros.
+// SLSTMForward computes y, the new state, which may lie in the memory of state,
+// and the tape; state may be nil for zeros.
 func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, tape SLSTMTape[F]) {
 	if state != nil {
 		copy(newState, state)

@@ -168,3 +168,25 @@ func QuadsWeights[F Float](x, dy []F, dw Taps[F]) {
 		}
 	}
 }
+
+// Recall4 takes four rows c of a memory one step on and reads them: c = keep·c +
+// share·v, and h is added Σ query·c.
+func Recall4[F Float](v []F, c Taps[F], h []F, keep F, share, query [4]F) {
+	n := len(h)
+	if fast[F]() {
+		s, q := float32s(share), float32s(query)
+		best.recall4(n, ptr(v, n), ptr(c[0], n), ptr(c[1], n), ptr(c[2], n), ptr(c[3], n), ptr(h, n), float32(keep), s[0], s[1], s[2], s[3], q[0], q[1], q[2], q[3])
+		return
+	}
+	for j, row := range c {
+		row = row[:n]
+		for i, x := range v[:n] {
+			row[i] = keep*row[i] + share[j]*x
+			h[i] += query[j] * row[i]
+		}
+	}
+}
+
+func float32s[F Float](x [4]F) [4]float32 {
+	return [4]float32{float32(x[0]), float32(x[1]), float32(x[2]), float32(x[3])}
+}

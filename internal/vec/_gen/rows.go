@@ -74,6 +74,17 @@ var rows = []kernel{
 			k.store(dw, k.fma(dy, k.swap(s, x), k.load(dw)))
 		}
 	}},
+	// A step of a memory, on four of its rows: c = keep·c + s·v, h += Σ q·c.
+	{name: "recall4", vectors: "v c0 c1 c2 c3 h", scalars: "keep s0 s1 s2 s3 q0 q1 q2 q3", body: func(k *body) {
+		v, h := k.load("v"), k.load("h")
+		for j, row := range []string{"c0", "c1", "c2", "c3"} {
+			digit := string(rune('0' + j))
+			c := k.fma(k.param("s"+digit), v, k.mul(k.param("keep"), k.load(row)))
+			k.store(row, c)
+			h = k.fma(k.param("q"+digit), c, h)
+		}
+		k.store("h", h)
+	}},
 	// One step of Adam or AdamW on parameters w with gradient g and moments m and v.
 	{name: "adam", vectors: "grad m v w", scalars: "scale l2 keep beta1 fresh1 beta2 fresh2 rate unbias eps", body: func(k *body) {
 		w := k.load("w")

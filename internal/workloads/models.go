@@ -1,0 +1,128 @@
+package workloads
+
+import (
+	"math/rand/v2"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/optim"
+)
+
+const (
+	vocabulary = 65 // as many characters as tiny Shakespeare has
+	seed       = 1
+)
+
+// Model is a language model and the shape of the batches it is trained on.
+type Model struct {
+	Name          string
+	Width, Blocks int
+	SLSTMAt       xlstm.BlockList
+	Batch, Length int
+}
+
+// Models returns the models whose training is measured: A and B of usual shapes,
+// C of mLSTM blocks alone for long texts, D of sLSTM blocks alone.
+func Models() []Model {
+	models := []Model{
+		{Name: "A", Width: 128, Blocks: 4, SLSTMAt: xlstm.Blocks(1), Batch: 16, Length: 256},
+		{Name: "B", Width: 384, Blocks: 6, SLSTMAt: xlstm.Blocks(1), Batch: 16, Length: 256},
+	}
+	models = append(models, longer()...)
+	return append(models, Model{Name: "D", Width: 256, Blocks: 4, SLSTMAt: xlstm.AllBlocks(), Batch: 16, Length: 256})
+}
+
+// Writers returns the models whose generation is measured, A and B.
+func Writers() []Model { return Models()[:2] }
+
+// longer returns model C at growing lengths, named after thousands of tokens.
+func longer() []Model {
+	return []Model{long("C1", 1024, 4), long("C4", 4096, 1), long("C16", 16384, 1), long("C64", 65536, 1)}
+}
+
+// long is model C at the given length.
+func long(name string, length, batch int) Model {
+	return Model{Name: name, Width: 256, Blocks: 4, SLSTMAt: xlstm.Blocks(), Batch: batch, Length: length}
+}
+
+// Config returns the model's configuration.
+func (m Model) Config() xlstm.Config {
+	cfg := xlstm.DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = vocabulary, m.Width, m.Blocks
+	cfg.ContextLength, cfg.SLSTMAt = m.Length, m.SLSTMAt
+	return cfg
+}
+
+// Training is a training step on a batch of random tokens, with AdamW.
+func (m Model) Training() Workload {
+	return Workload{Name: m.Name, Batch: m.Batch, Length: m.Length, Prepare: func() (*Task, error) {
+		cost, err := m.Config().Cost(xlstm.CostOptions{Batch: m.Batch, Steps: m.Length})
+		if err != nil {
+			return nil, err
+		}
+		model, err := xlstm.New(m.Config(), xlstm.WithSeed(seed))
+		if err != nil {
+			return nil, err
+		}
+		solver, err := optim.NewAdamW(optim.AdamWConfig{WeightDecay: 0.1, Decays: optim.OfficialDecay(false)})
+		if err != nil {
+			return nil, err
+		}
+		trainer, err := model.NewTrainer(solver, xlstm.TrainerConfig{Batch: m.Batch, Steps: m.Length})
+		if err != nil {
+			return nil, err
+		}
+		batch := randomBatch(m.Batch, m.Length)
+		return &Task{
+			Step: func() error {
+				_, err := trainer.Step(func() data.Batch { return batch })
+				return err
+			},
+			Close: trainer.Close,
+			FLOPs: cost.TrainingFLOPs() * float64(m.Batch*m.Length),
+			Bytes: cost.TrainingMemory().Total(),
+		}, nil
+	}}
+}
+
+func randomBatch(batch, length int) data.Batch {
+	r := rand.New(rand.NewPCG(seed, 2))
+	b := data.Batch{B: batch, T: length, Inputs: make([]int, batch*length), Targets: make([]int, batch*length), Fresh: true}
+	for i := range b.Inputs {
+		b.Inputs[i], b.Targets[i] = r.IntN(vocabulary), r.IntN(vocabulary)
+	}
+	return b
+}
+
+// Generation is a token drawn and read, by one stream.
+func (m Model) Generation() Workload {
+	return Workload{Name: "generate-" + m.Name, Batch: 1, Length: 1, Prepare: func() (*Task, error) {
+		cost, err := m.Config().Cost(xlstm.CostOptions{Batch: 1, Steps: 1})
+		if err != nil {
+			return nil, err
+		}
+		model, err := xlstm.New(m.Config(), xlstm.WithSeed(seed))
+		if err != nil {
+			return nil, err
+		}
+		sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: 1, Seed: seed})
+		if err != nil {
+			return nil, err
+		}
+		writer, err := model.NewGenerator()
+		if err != nil {
+			return nil, err
+		}
+		if err := writer.Read(0); err != nil {
+			return nil, err
+		}
+		return &Task{
+			Step: func() error {
+				_, err := writer.Next(sampler)
+				return err
+			},
+			Close: writer.Close,
+			FLOPs: cost.DecodeFLOPs(),
+		}, nil
+	}}
+}

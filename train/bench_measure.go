@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/workloads"
+)
+
+// fewestSteps is the least number of steps that are timed, however long they
+// take: the median of fewer says nothing.
+const fewestSteps = 3
+
+// measurement is a line of the bench command's output. Rates and times are
+// medians over the timed steps; quartiles are the first and the third.
+type measurement struct {
+	Name             string      `json:"name"`
+	Batch            int         `json:"batch,omitempty"`
+	Length           int         `json:"length,omitempty"`
+	TokPerS          float64     `json:"tok_per_s,omitempty"`
+	TokPerSQuartiles *[2]float64 `json:"tok_per_s_quartiles,omitempty"`
+	StepMS           float64     `json:"step_ms,omitempty"`
+	StepMSQuartiles  *[2]float64 `json:"step_ms_quartiles,omitempty"`
+	Seconds          float64     `json:"seconds,omitempty"` // to a first step
+	SecondsQuartiles *[2]float64 `json:"seconds_quartiles,omitempty"`
+	Steps            int         `json:"steps"`
+	WarmUp           int         `json:"warm_up_steps"`
+	GFLOPS           float64     `json:"gflops,omitempty"`
+	// GemmGFLOPS is the best rate of large products of matrices right after, on
+	// as many cores, and the share what part of it the workload has.
+	GemmGFLOPS      float64  `json:"gemm_gflops,omitempty"`
+	ShareOfGemmPeak float64  `json:"share_of_gemm_peak,omitempty"`
+	PeakRSSMB       float64  `json:"peak_rss_mb,omitempty"`
+	OtherCores      *float64 `json:"other_cores,omitempty"` // that other processes kept busy
+	Threads         int      `json:"threads"`
+	Go              string   `json:"go"`
+	System          string   `json:"system"`
+	CPU             string   `json:"cpu,omitempty"`
+}
+
+// describe begins the measurement of a workload with what is known of it, of the
+// machine and of the process so far.
+func describe(w workloads.Workload) measurement {
+	return measurement{
+		Name: w.Name, Batch: w.Batch, Length: w.Length, PeakRSSMB: rounded(peakMemory() / 1e6),
+		Threads: runtime.GOMAXPROCS(0), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: cpuName(),
+	}
+}
+
+// measure times the steps of a task.
+func (b bench) measure(ctx context.Context, w workloads.Workload, task *workloads.Task) (measurement, error) {
+	if w.OneThread {
+		runtime.GOMAXPROCS(1)
+	}
+	before, known := readLoad()
+	timed, err := timeSteps(ctx, b.seconds, stopwatch(task.Step))
+	if err != nil {
+		return measurement{}, err
+	}
+	m := describe(w)
+	if known {
+		m.OtherCores = before.others()
+	}
+	m.Steps, m.WarmUp = len(timed.times), timed.warmUp
+	low, median, high := timed.quantile(0.25), timed.quantile(0.5), timed.quantile(0.75)
+	m.StepMS, m.StepMSQuartiles = rounded(1e3*median), &[2]float64{rounded(1e3 * low), rounded(1e3 * high)}
+	if n := float64(w.Tokens()); n > 0 {
+		m.TokPerS, m.TokPerSQuartiles = rounded(n/median), &[2]float64{rounded(n / high), rounded(n / low)}
+	}
+	rate := task.FLOPs / median / 1e9
+	peak, err := gemmPeak(ctx, b.seconds/20)
+	m.GFLOPS, m.GemmGFLOPS, m.ShareOfGemmPeak = rounded(rate), rounded(peak), rounded(rate/peak)
+	return m, err
+}
+
+// gemmPeak returns the best rate of products of matrices, in GFLOP/s: of the
+// sizes that are measured too, on as many cores as this process may use.
+func gemmPeak(ctx context.Context, seconds float64) (best float64, err error) {
+	products := workloads.Products()
+	for _, w := range products {
+		task, err := w.Prepare()
+		if err != nil {
+			return 0, err
+		}
+		timed, err := timeSteps(ctx, seconds/float64(len(products)), stopwatch(task.Step))
+		if err != nil {
+			return 0, err
+		}
+		best = max(best, task.FLOPs/timed.quantile(0)/1e9)
+	}
+	return best, nil
+}
+
+// stopwatch makes a step return how long it took.
+func stopwatch(step func() error) func() (time.Duration, error) {
+	return func() (time.Duration, error) {
+		began := time.Now()
+		err := step()
+		return time.Since(began), err
+	}
+}
+
+// timings are how long steps took, in ascending order.
+type timings struct {
+	warmUp int // steps before those
+	times  []time.Duration
+}
+
+// timeSteps takes steps for the given time, and before that as many as fill a
+// tenth of it, at least one, to warm up.
+func timeSteps(ctx context.Context, seconds float64, step func() (time.Duration, error)) (timings, error) {
+	var t timings
+	began := time.Now()
+	for t.warmUp == 0 || time.Since(began).Seconds() < seconds/10 {
+		if _, err := step(); err != nil {
+			return t, err
+		}
+		t.warmUp++
+	}
+	began = time.Now()
+	for len(t.times) < fewestSteps || time.Since(began).Seconds() < seconds {
+		took, err := step()
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return t, err
+		}
+		t.times = append(t.times, took)
+	}
+	slices.Sort(t.times)
+	return t, nil
+}
+
+// quantile returns the time below which the share q of the steps lies, in
+// seconds; between two steps it is interpolated.
+func (t timings) quantile(q float64) float64 {
+	at := q * float64(len(t.times)-1)
+	low := int(at)
+	high := min(low+1, len(t.times)-1)
+	between := at - math.Floor(at)
+	return (1-between)*t.times[low].Seconds() + between*t.times[high].Seconds()
+}
+
+// rounded keeps four digits, which is more than a measurement has.
+func rounded(x float64) float64 {
+	y, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 4, 64), 64)
+	return y
+}
