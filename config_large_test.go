@@ -29,8 +29,9 @@ func randomLargeConfig(r *rand.Rand) Config {
 	return cfg
 }
 
-// xlstm7B is config.json of NX-AI/xLSTM-7b: width and depth under the native
-// names only, fields that transformers once had, and kernels.
+// xlstm7B is a config.json with the values of NX-AI/xLSTM-7b, written as that
+// model's is: width and depth under the native names only, fields that
+// transformers once had, and kernels.
 const xlstm7B = `{"add_embedding_dropout": false, "add_forward_backend_padding": false, "add_out_norm": true, "add_post_blocks_norm": true,
 	"add_post_norm": false, "add_qk_norm": false, "architectures": ["xLSTMForCausalLM"], "autocast_kernel_dtype": "bfloat16",
 	"bos_token_id": 0, "cell_norm_eps": 1e-06, "chunk_size": 64, "chunkwise_kernel": "chunkwise--triton_xl_chunk", "embedding_dim": 4096,
