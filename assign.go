@@ -189,7 +189,7 @@ func (a assignment) fill(m *Model) (problems []string, err error) {
 }
 
 func fillNumbers[T float32 | float64](dst []T, p pair) error {
-	if err := decodeNumbersInto(dst, p.from.reader(), p.from.encoding); err != nil {
+	if err := readNumbers(dst, p.from.reader(), p.from.encoding); err != nil {
 		return err
 	}
 	if p.heads > 0 {
@@ -207,7 +207,7 @@ func (t storedTensor) each(f func(x []float64)) error {
 	buf := make([]float64, min(n, scanned))
 	for ; n > 0; n -= len(buf) {
 		buf = buf[:min(n, len(buf))]
-		if err := decodeNumbersInto(buf, r, t.encoding); err != nil {
+		if err := readNumbers(buf, r, t.encoding); err != nil {
 			return errors.Wrapf(err, "tensor %.200q", t.name)
 		}
 		f(buf)
@@ -224,7 +224,7 @@ func (t storedTensor) equals(other storedTensor) (bool, error) {
 	var failed error
 	buf := make([]float64, scanned)
 	err := t.each(func(x []float64) {
-		if err := decodeNumbersInto(buf[:len(x)], r, other.encoding); err != nil {
+		if err := readNumbers(buf[:len(x)], r, other.encoding); err != nil {
 			failed = errors.Wrapf(err, "tensor %.200q", other.name)
 			return
 		}

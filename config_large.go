@@ -58,7 +58,8 @@ type HuggingFaceConfig struct {
 	BOSTokenID  *int
 	EOSTokenIDs []int
 	PadTokenID  *int
-	// ForceBOSTokenInsert says that texts begin with BOSTokenID.
+	// ForceBOSTokenInsert says that texts begin with BOSTokenID. Whoever makes the
+	// tokens has to see to it.
 	ForceBOSTokenInsert bool
 }
 

@@ -117,7 +117,7 @@ func (ids *tokenIDs) UnmarshalJSON(data []byte) error {
 // decodeLarge reads xLSTMLargeConfig.
 func (c *Config) decodeLarge(data []byte) error {
 	v := largeJSON{LargeConfig: *DefaultLargeConfig().Large}
-	if err := decodeNumbers(data, &v, kernelFields); err != nil {
+	if err := decodeLargeFields(data, &v, kernelFields); err != nil {
 		return err
 	}
 	*c = Config{VocabSize: v.VocabSize, EmbeddingDim: v.EmbeddingDim, NumBlocks: v.NumBlocks, ContextLength: c.ContextLength, Large: &v.LargeConfig}
@@ -133,7 +133,7 @@ func (c *Config) decodeHuggingFace(data []byte) error {
 	}
 	v.NumHeads, v.FFNProjFactor = 8, 2.667
 	skip := append(slices.Clone(kernelFields), transformersFields...)
-	if err := decodeNumbers(data, &v, slices.DeleteFunc(skip, func(name string) bool { return name == "model_type" })); err != nil {
+	if err := decodeLargeFields(data, &v, slices.DeleteFunc(skip, func(name string) bool { return name == "model_type" })); err != nil {
 		return err
 	}
 	if v.ModelType != "" && v.ModelType != "xlstm" {
@@ -154,9 +154,9 @@ func (c *Config) decodeHuggingFace(data []byte) error {
 	return nil
 }
 
-// decodeNumbers is decode, with null refused where it would stand for a default
+// decodeLargeFields is decode, with null refused where it would stand for a default
 // in silence.
-func decodeNumbers(data []byte, dst any, skip []string) error {
+func decodeLargeFields(data []byte, dst any, skip []string) error {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(data, &fields) == nil {
 		for _, name := range append([]string{"vocab_size", "use_bias", "norm_eps", "add_out_norm", "eps", "ffn_round_up_to_multiple_of"}, largeFields...) {

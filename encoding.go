@@ -74,34 +74,43 @@ func appendNumbers[T float32 | float64](out []byte, numbers []T, as Encoding) []
 	return out
 }
 
-// decodeNumbersInto fills dst with numbers that are next in r.
-func decodeNumbersInto[T float32 | float64](dst []T, r io.Reader, from Encoding) error {
-	little := binary.LittleEndian
-	switch from {
-	case F64:
-		return readNumbers(r, dst, 8, func(b []byte) T { return T(math.Float64frombits(little.Uint64(b))) })
-	case F16:
-		return readNumbers(r, dst, 2, func(b []byte) T { return T(fromFloat16(little.Uint16(b))) })
-	case BF16:
-		return readNumbers(r, dst, 2, func(b []byte) T { return T(math.Float32frombits(uint32(little.Uint16(b)) << 16)) })
-	}
-	return readNumbers(r, dst, 4, func(b []byte) T { return T(math.Float32frombits(little.Uint32(b))) })
-}
-
-// readNumbers fills dst with numbers that take width bytes each.
-func readNumbers[T float32 | float64](r io.Reader, dst []T, width int, decode func(b []byte) T) error {
-	buf := make([]byte, min(len(dst), 1<<13)*width)
+// readNumbers fills dst with numbers that are next in r.
+func readNumbers[T float32 | float64](dst []T, r io.Reader, from Encoding) error {
+	const most = 1 << 13 // numbers at once
+	width := encodings[from].width
+	buf := make([]byte, min(len(dst), most)*width)
 	for len(dst) > 0 {
-		n := min(len(dst), len(buf)/width)
+		n := min(len(dst), most)
 		if _, err := io.ReadFull(r, buf[:n*width]); err != nil {
 			return err
 		}
-		for i := range n {
-			dst[i] = decode(buf[i*width:])
-		}
+		decodeNumbers(dst[:n], buf, from)
 		dst = dst[n:]
 	}
 	return nil
+}
+
+// decodeNumbers sets dst to the numbers that b begins with.
+func decodeNumbers[T float32 | float64](dst []T, b []byte, from Encoding) {
+	little := binary.LittleEndian
+	switch from {
+	case F64:
+		for i := range dst {
+			dst[i] = T(math.Float64frombits(little.Uint64(b[8*i:])))
+		}
+	case F32:
+		for i := range dst {
+			dst[i] = T(math.Float32frombits(little.Uint32(b[4*i:])))
+		}
+	case F16:
+		for i := range dst {
+			dst[i] = T(fromFloat16(little.Uint16(b[2*i:])))
+		}
+	case BF16:
+		for i := range dst {
+			dst[i] = T(math.Float32frombits(uint32(little.Uint16(b[2*i:])) << 16))
+		}
+	}
 }
 
 // fromFloat16 widens an IEEE half: a sign, 5 bits of exponent and 10 of fraction.

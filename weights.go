@@ -306,8 +306,8 @@ func parseEntry(d *json.Decoder, name string, size uint64) (entry, error) {
 func (e entry) read(r io.Reader) (*tensor.Dense, error) {
 	if e.encoding == F64 {
 		t := tensor.New(tensor.Of(tensor.Float64), tensor.WithShape(e.shape...))
-		return t, decodeNumbersInto(t.Float64s(), r, F64)
+		return t, readNumbers(t.Float64s(), r, F64)
 	}
 	t := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(e.shape...))
-	return t, decodeNumbersInto(t.Float32s(), r, e.encoding)
+	return t, readNumbers(t.Float32s(), r, e.encoding)
 }
