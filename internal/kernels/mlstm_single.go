@@ -1,6 +1,10 @@
 package kernels
 
-import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // A single step is what generation consists of: it takes its time from reading
 // and writing the memory C, and does so once.
@@ -8,27 +12,20 @@ import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 // mlstmSingle is MLSTMForward for one step, by the equations of the recurrent
 // form.
 func mlstmSingle[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
-	items := s.B * s.NH
-	if items*2*s.size() >= wakeWork {
-		Parallel(items, func(item int) { mlstmSingleItem(s, item, q, k, v, i, f, state, h, last) })
-		return
-	}
-	for item := range items {
-		mlstmSingleItem(s, item, q, k, v, i, f, state, h, last)
-	}
+	parallelWork(s.B*s.NH, 2*s.size(), func(item int) { mlstmSingleItem(s, item, q, k, v, i, f, state, h, last) })
 }
 
 func mlstmSingleItem[F Float](s MLSTM, item int, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	c, n, m := mlstmHead(s, last, item)
-	m0 := mlstmBegin(s, state, item, c, n)
+	m0 := mlstmBegin(s, state, item, mlstmMemory[F]{matrix[F]{c, s.DHV}, n})
 	_, ov, _ := s.offsets(item)
 	st := mlstmItem(s, item, q, k, v, i, f).step(s, 0)
 	ig, fg, mNew := st.gates(m0)
 	m[0] = F(mNew)
 	keep, share := F(fg), F(ig*s.ScaleK)
-	scaleTo(keep, n, n)
-	axpy(share, st.k, n)
-	norm, _ := s.normaliser(s.ScaleQ*float64(dot(st.q, n)), mNew)
+	vec.Scale(n, keep, n)
+	vec.Axpy(n, share, st.k)
+	norm, _ := s.normaliser(s.ScaleQ*float64(vec.Dot(st.q, n)), math.Exp(-mNew))
 	st.recall(s, c, keep, share, F(s.ScaleQ/norm), h[ov:][:s.DHV])
 }
 
@@ -47,8 +44,8 @@ func (st mlstmStep[F]) recall(s MLSTM, c []F, keep, share, query F, h []F) {
 		vec.Recall4(st.v, rows, h, keep, shares, queries)
 	}
 	for ; i < s.DQK; i++ {
-		scaleTo(keep, row(i), row(i))
-		axpy(share*st.k[i], st.v, row(i))
-		axpy(query*st.q[i], row(i), h)
+		vec.Scale(row(i), keep, row(i))
+		vec.Axpy(row(i), share*st.k[i], st.v)
+		vec.Axpy(h, query*st.q[i], row(i))
 	}
 }

@@ -32,9 +32,9 @@ func widened[F Float](xs ...[]F) (y []float64) {
 	return y
 }
 
-// single runs one step in element type F and returns h and the new state, which
+// oneStep runs one step in element type F and returns h and the new state, which
 // lies in the memory of the old one if asked to.
-func single[F Float](c mlstmCase, inPlace bool, run func(s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F])) []float64 {
+func oneStep[F Float](c mlstmCase, inPlace bool, run func(s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F])) []float64 {
 	state, last := narrowedState[F](c.state), narrowedState[F](zeroState(c.s))
 	if inPlace {
 		last = state
@@ -56,12 +56,12 @@ func TestSingleStepEqualsRecurrentForm(t *testing.T) {
 		for _, withState := range []bool{false, s.Chunk > 0} {
 			t.Run(fmt.Sprintf("%+v %v", s, withState), func(t *testing.T) {
 				c := newMLSTMCase(uint64(seed), s, 2, withState)
-				want := single(c, false, MLSTMRecurrentForward[float64])
+				want := oneStep(c, false, MLSTMRecurrentForward[float64])
 				for _, inPlace := range []bool{false, withState} {
-					if d := apart(single(c, inPlace, MLSTMForward[float64]), want); d > 1e-12 {
+					if d := apart(oneStep(c, inPlace, MLSTMForward[float64]), want); d > 1e-12 {
 						t.Errorf("float64, in place %v: %.3g away", inPlace, d)
 					}
-					if d := apart(single(c, inPlace, MLSTMForward[float32]), want); d > 1e-5 {
+					if d := apart(oneStep(c, inPlace, MLSTMForward[float32]), want); d > 1e-5 {
 						t.Errorf("float32, in place %v: %.3g away", inPlace, d)
 					}
 				}
@@ -73,10 +73,10 @@ func TestSingleStepEqualsRecurrentForm(t *testing.T) {
 func TestSingleStepIsTheSameToTheBitOnAnyNumberOfCores(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	c := newMLSTMCase(1, MLSTM{B: 1, T: 1, NH: 4, DQK: 192, DHV: 192, Chunk: 64, ScaleQ: 1, ScaleK: 0.1, Eps: 1e-6}, 2, true)
-	want := single(c, true, MLSTMForward[float32])
+	want := oneStep(c, true, MLSTMForward[float32])
 	for _, procs := range []int{2, 5} {
 		runtime.GOMAXPROCS(procs)
-		if !slices.Equal(single(c, true, MLSTMForward[float32]), want) {
+		if !slices.Equal(oneStep(c, true, MLSTMForward[float32]), want) {
 			t.Errorf("GOMAXPROCS %d changes the results", procs)
 		}
 	}

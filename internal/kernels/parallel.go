@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 import (
 	"runtime"
 	"sync"
@@ -85,7 +87,7 @@ func sumRows[F Float](n, width int, dst []F, f func(lo, hi int, part []F)) {
 		f(i*block, min(n, (i+1)*block), parts[i*len(dst):(i+1)*len(dst)])
 	})
 	for i := range blocks {
-		axpy(1, parts[i*len(dst):(i+1)*len(dst)], dst)
+		vec.Axpy(dst, 1, parts[i*len(dst):(i+1)*len(dst)])
 	}
 }
 

@@ -7,8 +7,8 @@ func Normalize[F Float](x, w []F, mean, rstd F, y []F) {
 		best.norm(n, ptr(x, n), ptr(w, n), ptr(y, n), float32(mean), float32(rstd))
 		return
 	}
-	w = w[:n]
-	for i, v := range x[:n] {
+	w = first(w, n)
+	for i, v := range first(x, n) {
 		y[i] = (v - mean) * rstd * w[i]
 	}
 }
@@ -36,7 +36,7 @@ func NormGrad[F Float](x, w, dy []F, mean, rstd, mg, mgx F, dw, dx []F) {
 		best.normGrad(n, ptr(x, n), ptr(w, n), ptr(dy, n), ptr(dw, n), ptr(dx, n), float32(mean), float32(rstd), float32(mg), float32(mgx))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		xhat, d := (v-mean)*rstd, dy[i]
 		dx[i] = rstd * (d*w[i] - mg - xhat*mgx)
 		dw[i] += d * xhat
@@ -50,7 +50,7 @@ func SkipGate[F Float](h, c, skip, z, y []F) {
 		best.skipGate(n, ptr(h, n), ptr(c, n), ptr(skip, n), ptr(z, n), ptr(y, n))
 		return
 	}
-	for i, v := range z[:n] {
+	for i, v := range first(z, n) {
 		y[i] = (h[i] + skip[i]*c[i]) * F(silu(float64(v)))
 	}
 }
@@ -64,9 +64,9 @@ func SkipGateGrad[F Float](h, c, skip, z, dy, dskip, dh, dc, dz []F) {
 	}
 	for i, up := range dy {
 		x := float64(z[i])
-		g, ci := up*F(silu(x)), c[i]
-		dz[i] = up * (h[i] + skip[i]*ci) * F(SiLU.SlopeAt(x))
-		dh[i], dc[i] = g, g*skip[i]
+		g, ci, si := up*F(silu(x)), c[i], skip[i]
+		dz[i] = up * (h[i] + si*ci) * F(SiLU.SlopeAt(x))
+		dh[i], dc[i] = g, g*si
 		dskip[i] += g * ci
 	}
 }
@@ -179,8 +179,8 @@ func Recall4[F Float](v []F, c Taps[F], h []F, keep F, share, query [4]F) {
 		return
 	}
 	for j, row := range c {
-		row = row[:n]
-		for i, x := range v[:n] {
+		row = first(row, n)
+		for i, x := range first(v, n) {
 			row[i] = keep*row[i] + share[j]*x
 			h[i] += query[j] * row[i]
 		}

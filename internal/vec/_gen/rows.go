@@ -26,10 +26,10 @@ var rows = []kernel{
 		k.store("y", k.mul(k.fma(k.load("skip"), k.load("c"), k.load("h")), k.silu(k.load("z"))))
 	}},
 	{name: "skipGateGrad", vectors: "h c skip z dy dskip dh dc dz", body: func(k *body) {
-		y, slope := k.siluSlope(k.load("z"))
+		slope, y := k.siluSlope(k.load("z"))
 		dy, c, skip := k.load("dy"), k.load("c"), k.load("skip")
 		k.store("dz", k.mul(k.mul(dy, k.fma(skip, c, k.load("h"))), slope))
-		dh := k.mul(dy, y)
+		dh := k.mul(dy, y())
 		k.store("dh", dh)
 		k.store("dc", k.mul(dh, skip))
 		k.store("dskip", k.fma(dh, c, k.load("dskip")))
@@ -39,7 +39,7 @@ var rows = []kernel{
 	{name: "conv4SiLU", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", k.silu(taps(k))) }},
 	// The gradient of what SiLU took in, from that of what it gave.
 	{name: "conv4SiLUGrad", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre", body: func(k *body) {
-		_, slope := k.siluSlope(taps(k))
+		slope, _ := k.siluSlope(taps(k))
 		k.store("dpre", k.mul(k.load("dy"), slope))
 	}},
 	// dwⱼ += g·xⱼ, dbias += g
