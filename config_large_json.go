@@ -33,7 +33,7 @@ var (
 	transformersFields = []string{
 		"add_embedding_dropout", "add_forward_backend_padding", "add_post_blocks_norm", "add_post_norm", "add_qk_norm", "architectures",
 		"cell_norm_eps", "dtype", "head_dim", "igate_bias_init_range", "max_inference_chunksize", "mlstm_round_up_to_multiple_of",
-		"model_type", "torch_dtype", "transformers_version", "use_cache",
+		"torch_dtype", "transformers_version", "use_cache",
 	}
 )
 
@@ -133,7 +133,7 @@ func (c *Config) decodeHuggingFace(data []byte) error {
 	}
 	v.NumHeads, v.FFNProjFactor = 8, 2.667
 	skip := append(slices.Clone(kernelFields), transformersFields...)
-	if err := decodeLargeFields(data, &v, slices.DeleteFunc(skip, func(name string) bool { return name == "model_type" })); err != nil {
+	if err := decodeLargeFields(data, &v, skip); err != nil {
 		return err
 	}
 	if v.ModelType != "" && v.ModelType != "xlstm" {
