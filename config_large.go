@@ -93,19 +93,12 @@ func roundUp(x float64, multiple int) int {
 	return int(math.Floor((x+m-1)/m) * m)
 }
 
+// checker is a check of one field, with what is allowed.
+type checker func(ok bool, field string, value any, want string) error
+
 // validateLarge checks what is special to the xLSTM-7B architecture.
-func (c Config) validateLarge(check func(ok bool, field string, value any, want string) error) error {
-	const none = "left out for the xLSTM-7B architecture, which has none"
-	if err := firstError(
-		check(c.MLSTMBlock == nil, "mlstm_block", "given", none),
-		check(c.SLSTMBlock == nil, "slstm_block", "given", none),
-		check(!c.SLSTMAt.All && len(c.SLSTMAt.Indices) == 0, "slstm_at", c.SLSTMAt.Indices, none),
-		check(!c.AddPostBlocksNorm, "add_post_blocks_norm", c.AddPostBlocksNorm, "false for the xLSTM-7B architecture, whose norm is add_out_norm"),
-		check(!c.AddEmbeddingDropout, "add_embedding_dropout", c.AddEmbeddingDropout, "false for the xLSTM-7B architecture"),
-		check(!c.Bias, "bias", c.Bias, "false for the xLSTM-7B architecture, whose bias is use_bias"),
-		check(c.Dropout == 0, "dropout", c.Dropout, "0 for the xLSTM-7B architecture"),
-		check(!c.TieWeights || c.Large.HuggingFace != nil, "tie_weights", c.TieWeights, "false for the xLSTM-7B architecture, unless it is in Hugging Face's form"),
-	); err != nil {
+func (c Config) validateLarge(check checker) error {
+	if err := c.validateOnlyLarge(check); err != nil {
 		return err
 	}
 	l := c.Large
@@ -133,6 +126,21 @@ func (c Config) validateLarge(check func(ok bool, field string, value any, want 
 		check(divides(w.QKDim), "qk_dim_factor", l.QKDimFactor, "such that the heads divide the width of queries and keys"),
 		check(divides(w.VDim), "v_dim_factor", l.VDimFactor, "such that the heads divide the width of values"),
 		check(w.UpDim >= 1 && w.UpDim <= math.MaxInt/4, "ffn_proj_factor", l.FFNProjFactor, "such that the feed-forward layer has a width"),
+	)
+}
+
+// validateOnlyLarge checks that there is nothing of the paper's architecture.
+func (c Config) validateOnlyLarge(check checker) error {
+	const none = "left out for the xLSTM-7B architecture, which has none"
+	return firstError(
+		check(c.MLSTMBlock == nil, "mlstm_block", "given", none),
+		check(c.SLSTMBlock == nil, "slstm_block", "given", none),
+		check(!c.SLSTMAt.All && len(c.SLSTMAt.Indices) == 0, "slstm_at", c.SLSTMAt.Indices, none),
+		check(!c.AddPostBlocksNorm, "add_post_blocks_norm", c.AddPostBlocksNorm, "false for the xLSTM-7B architecture, whose norm is add_out_norm"),
+		check(!c.AddEmbeddingDropout, "add_embedding_dropout", c.AddEmbeddingDropout, "false for the xLSTM-7B architecture"),
+		check(!c.Bias, "bias", c.Bias, "false for the xLSTM-7B architecture, whose bias is use_bias"),
+		check(c.Dropout == 0, "dropout", c.Dropout, "0 for the xLSTM-7B architecture"),
+		check(!c.TieWeights || c.Large.HuggingFace != nil, "tie_weights", c.TieWeights, "false for the xLSTM-7B architecture, unless it is in Hugging Face's form"),
 	)
 }
 

@@ -106,6 +106,9 @@ func (m *Model) storage(cfg SaveConfig) (storage, error) {
 	if _, known := encodings[cfg.Encoding]; !known {
 		return storage{}, errors.Errorf("encoding %.20q is unknown; there are F64, F32, F16 and BF16", string(cfg.Encoding))
 	}
+	if cfg.Layout < AnyLayout || cfg.Layout > CUDA {
+		return storage{}, errors.Errorf("there is no layout %d; there are Vanilla and CUDA", int(cfg.Layout))
+	}
 	if cfg.MaxShardSize < 0 {
 		return storage{}, errors.Errorf("files of at most %d bytes; it must be positive, or 0 for one file", cfg.MaxShardSize)
 	}

@@ -301,6 +301,7 @@ func TestWhatCannotBeSavedIsAnError(t *testing.T) {
 		"no other":   {AsLoaded: true, Layout: CUDA},
 		"F8":         {Encoding: "F8"},
 		"-1 bytes":   {MaxShardSize: -1},
+		"layout 3":   {Layout: CUDA + 1},
 		"would be r": {MaxShardSize: 1},
 	} {
 		dir := saved(t, m)
