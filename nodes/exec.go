@@ -35,7 +35,7 @@ type exec[F kernels.Float] struct {
 	dt     tensor.Dtype
 	packed bool
 	shapes layout // of the buffers
-	arena  *arena // where offsets says, and not alone, the buffers lie; see ShareMemory
+	arena  *arena // that buffers share with those of others, nil for none; see ShareMemory
 	offset []int  // of each buffer in the arena, −1 for memory of its own
 	bufs   []*tensor.Dense
 	out    [][]F // the elements of bufs, or the one of a scalar

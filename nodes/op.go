@@ -21,8 +21,8 @@ type spec struct {
 	parts layout       // of a packed result
 	run   kernelPair
 	view  *view // instead of run: the result is another node's memory
-	put   bool  // instead of run: the input is the gradient of a piece; see put
-	piece int   // of a packed result, that a put stands for
+	put   bool  // the input is the gradient of a piece, and is not looked at; see put
+	piece int   // of a packed result, that a put is for
 	ints  []int // the inputs that are integers; all others are floats
 	// diff returns the gradients of the inputs, nil where there is none. An
 	// operation without it is not differentiable.

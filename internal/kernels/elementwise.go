@@ -12,15 +12,13 @@ func Add[F Float](a, b, y []F) {
 	ParallelRows(len(y), 1, func(lo, hi int) { vec.Add(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
 
-// Sum computes y = Σ xs, for one x or more.
+// Sum computes y = Σ xs, for two or more, from the first to the last.
 func Sum[F Float](xs [][]F, y []F) {
 	ParallelRows(len(y), 1, func(lo, hi int) {
-		to := y[lo:hi]
-		copy(to, xs[0][lo:hi])
+		sum := xs[0][lo:hi]
 		for _, x := range xs[1:] {
-			for k, v := range x[lo:hi] {
-				to[k] += v
-			}
+			vec.Add(y[lo:hi], sum, x[lo:hi])
+			sum = y[lo:hi]
 		}
 	})
 }
