@@ -17,6 +17,10 @@ import (
 // step of training, or of a token, follow each other faster.
 const patience = 200 * time.Microsecond
 
+// lookouts is how often it looks before it lets other goroutines have the core:
+// some microseconds.
+const lookouts = 1000
+
 // job is n calls of f, shared by the goroutines that have entered it.
 type job struct {
 	f       func(i int)
@@ -106,7 +110,7 @@ func call(helpers int) {
 func help() {
 	for {
 		for since := time.Now(); time.Since(since) < patience; {
-			for range 64 {
+			for range lookouts {
 				if join() {
 					since = time.Now()
 				}
