@@ -61,6 +61,10 @@ func slstmHead[F Float](s SLSTM, x []F, row, h int) []F {
 	return x[(row*s.NH+h)*s.DH:][:s.DH]
 }
 
+// slstmPacked is the number of steps from which on it pays to lay the recurrent
+// weights out for the products.
+const slstmPacked = 8
+
 // slstmR returns R of head h, [4·DH, DH].
 func slstmR[F Float](s SLSTM, r []F, h int) []F {
 	size := 4 * s.DH * s.DH
@@ -72,7 +76,7 @@ type slstmScan[F Float] struct {
 	SLSTM
 	h, b0, b1 int
 	pre       []F             // [sequences, 4·DH] pre-activations of a step, or their gradients
-	recurrent *blas.Packed[F] // R of the head, transposed on the way forward
+	recurrent *blas.Packed[F] // R of the head, transposed on the way forward; nil for few steps
 }
 
 // gates returns the four gates' parts of sequence b in pre.
@@ -94,21 +98,28 @@ func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, t
 	s.pieces(func(h, b0, b1 int) {
 		pre, release := scratch[F]((b1 - b0) * 4 * s.DH)
 		defer release()
-		rt, releaseR := packed(true, s.DH, 4*s.DH, slstmR(s, r, h), s.DH)
-		defer releaseR()
-		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: pre, recurrent: rt}
+		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: pre}
+		if s.T >= slstmPacked {
+			var releaseR func()
+			c.recurrent, releaseR = packed(true, s.DH, 4*s.DH, slstmR(s, r, h), s.DH)
+			defer releaseR()
+		}
 		for t := range s.T {
-			c.step(t, x, bias, y, newState, tape)
+			c.step(t, x, r, bias, y, newState, tape)
 		}
 	})
 }
 
 // step advances the sequences by one step. state holds the state before the step
 // and after it.
-func (c *slstmScan[F]) step(t int, x [4][]F, bias, y, state []F, tape SLSTMTape[F]) {
+func (c *slstmScan[F]) step(t int, x [4][]F, r, bias, y, state []F, tape SLSTMTape[F]) {
 	d, h := c.NH*c.DH, c.h
 	sy, sc, sn, sm := split4(state)
-	c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, sy[c.b0*d+h*c.DH:], d, 0, c.pre, 4*c.DH)
+	if before := sy[c.b0*d+h*c.DH:]; c.recurrent != nil {
+		c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, before, d, 0, c.pre, 4*c.DH)
+	} else {
+		serialGemm(false, true, c.b1-c.b0, 4*c.DH, c.DH, 1, before, d, slstmR(c.SLSTM, r, h), c.DH, 0, c.pre, 4*c.DH)
+	}
 	for b := c.b0; b < c.b1; b++ {
 		row := b*c.T + t
 		cell := vec.SLSTM[F]{
