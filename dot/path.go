@@ -76,7 +76,8 @@ func find(boxes []string, path string) (string, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return "", errors.Errorf("dot: the graph has no part named %q; %s", path, some("there are", boxes))
+		outer := slices.DeleteFunc(slices.Clone(boxes), func(b string) bool { return len(levels(b)) > 2 })
+		return "", errors.Errorf("dot: the graph has no part named %q; %s", path, some("there are", outer))
 	}
 	return "", errors.Errorf("dot: %q is the end of several names; %s", path, some("choose among", found))
 }
@@ -88,7 +89,7 @@ func some(intro string, names []string) string {
 		return "none of its nodes has a dotted name"
 	}
 	if len(names) > most {
-		return intro + " " + strings.Join(names[:most], ", ") + " and others"
+		return intro + " " + strings.Join(names[:most], ", ") + ", and others"
 	}
 	return intro + " " + strings.Join(names, ", ")
 }

@@ -18,7 +18,7 @@ var symbols = map[string]string{
 
 // stepSymbols are those for the values of one step of a symbolic cell.
 var stepSymbols = map[string]string{
-	"i~": "ĩ", "f~": "f̃", "z~": "z̃", "o~": "õ", "i'": "i′", "f'": "f′", "log f": "log f",
+	"i~": "ĩ", "f~": "f̃", "z~": "z̃", "o~": "õ", "i'": "i′", "f'": "f′",
 	"q": "q", "k": "k", "v": "v", "z": "z", "o": "o", "C": "C", "c": "c", "n": "n", "m": "m", "h": "h",
 }
 

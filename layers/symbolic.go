@@ -42,7 +42,7 @@ func (e *exprs) div(a, b *gorgonia.Node) *gorgonia.Node { return e.binary(gorgon
 // gates computes the stabiliser and the stabilised gates of a step (paper,
 // equations 15–17) from the pre-activations; n may be nil (see nodes.Stabilizer).
 func (e *exprs) gates(s Scope, i, f, m, n *gorgonia.Node) (ig, fg, mNew *gorgonia.Node) {
-	logF := s.named("log f", e.unary(nodes.LogSigmoid, f))
+	logF := e.unary(nodes.LogSigmoid, f)
 	mNew = s.named("m", e.unary(func(i *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Stabilizer(logF, m, i, n) }, i))
 	ig = s.named("i'", e.binary(nodes.ExpGate, i, mNew))
 	fg = s.named("f'", e.binary(nodes.ExpGate, e.add(logF, m), mNew))

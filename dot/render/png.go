@@ -90,26 +90,38 @@ func (s *scene) paint(c vg.Canvas, e element) {
 	}
 }
 
-// print writes a text, each piece of it in a font that has its letters.
-func (s *scene) print(c vg.Canvas, e element) {
+// glyph is a letter, where it stands in its text, and its font.
+type glyph struct {
+	text string
+	x    vg.Length
+	face font.Face
+}
+
+// set places the letters of a text one after the other, each in a font that has
+// it, and tildes above the letters that they belong to. It returns their width.
+func set(e element) (glyphs []glyph, width vg.Length) {
 	faces := facesFor(e)
-	var pieces []string
-	var in []font.Face
-	width := vg.Length(0)
 	for _, r := range strings.TrimSpace(strings.ReplaceAll(e.text, "\u00a0", " ")) {
+		if r == '\u0303' && len(glyphs) > 0 {
+			below := glyphs[len(glyphs)-1]
+			tilde := glyph{text: "˜", face: below.face}
+			tilde.x = below.x + (width-below.x-tilde.face.Width(tilde.text))/2
+			glyphs = append(glyphs, tilde)
+			continue
+		}
 		face := faces[0]
 		if !has(face, r) && has(faces[1], r) {
 			face = faces[1]
 		}
-		if n := len(in); n > 0 && in[n-1].Face == face.Face {
-			pieces[n-1] += string(r)
-			continue
-		}
-		pieces, in = append(pieces, string(r)), append(in, face)
+		glyphs = append(glyphs, glyph{string(r), width, face})
+		width += face.Width(string(r))
 	}
-	for i, p := range pieces {
-		width += in[i].Width(p)
-	}
+	return glyphs, width
+}
+
+// print writes a text.
+func (s *scene) print(c vg.Canvas, e element) {
+	glyphs, width := set(e)
 	at := s.point(e.x, e.y)
 	switch e.anchor {
 	case "middle":
@@ -120,9 +132,8 @@ func (s *scene) print(c vg.Canvas, e element) {
 	if ink, ok := colour(e.fill); ok {
 		c.SetColor(ink)
 	}
-	for i, p := range pieces {
-		c.FillString(in[i], at, p)
-		at.X += in[i].Width(p)
+	for _, g := range glyphs {
+		c.FillString(g.face, vg.Point{X: at.X + g.x, Y: at.Y}, g.text)
 	}
 }
 

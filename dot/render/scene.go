@@ -37,13 +37,13 @@ type stroke struct {
 
 // parse reads the SVG that Graphviz writes. Graphviz puts the lines of a label
 // where they belong if the reader has its fonts; few have, so that each line is
-// centred in its node instead.
+// put where its shape says.
 func parse(svg []byte) (*scene, error) {
 	s := &scene{}
 	d := xml.NewDecoder(strings.NewReader(string(svg)))
 	var shift [2]float64
-	var node []int // where the elements of the node at hand are
-	inNode := false
+	group := ""      // what kind of thing is being read
+	var within []int // where its elements are
 	for {
 		token, err := d.Token()
 		if err == io.EOF {
@@ -62,7 +62,7 @@ func parse(svg []byte) (*scene, error) {
 				if a["class"] == "graph" {
 					shift = translation(a["transform"])
 				}
-				inNode, node = a["class"] == "node", nil
+				group, within = a["class"], nil
 			case "title":
 				if err := d.Skip(); err != nil {
 					return nil, errors.Wrap(err, "render: reading what Graphviz drew")
@@ -72,27 +72,28 @@ func parse(svg []byte) (*scene, error) {
 				if err := d.DecodeElement(&e.text, &t); err != nil {
 					return nil, errors.Wrap(err, "render: reading what Graphviz drew")
 				}
-				node = append(node, len(s.elements))
+				within = append(within, len(s.elements))
 				s.elements = append(s.elements, e)
 			default:
 				if e := shape(t.Name.Local, a, shift); e.path != nil {
-					node = append(node, len(s.elements))
+					within = append(within, len(s.elements))
 					s.elements = append(s.elements, e)
 				}
 			}
 		case xml.EndElement:
-			if t.Name.Local == "g" && inNode {
-				s.centre(node)
-				inNode = false
+			if t.Name.Local == "g" {
+				s.settle(group, within)
+				group = ""
 			}
 		}
 	}
 }
 
-// centre puts the texts of a node into the middle of its shape.
-func (s *scene) centre(node []int) {
+// settle puts the texts of a node into the middle of its shape, and the title of
+// a box into its corner.
+func (s *scene) settle(group string, within []int) {
 	left, right := math.Inf(1), math.Inf(-1)
-	for _, k := range node {
+	for _, k := range within {
 		for _, p := range s.elements[k].path {
 			for i := 0; i < len(p.at); i += 2 {
 				left, right = math.Min(left, p.at[i]), math.Max(right, p.at[i])
@@ -102,9 +103,13 @@ func (s *scene) centre(node []int) {
 	if left > right {
 		return
 	}
-	for _, k := range node {
-		if e := &s.elements[k]; e.path == nil {
+	for _, k := range within {
+		switch e := &s.elements[k]; {
+		case e.path != nil:
+		case group == "node":
 			e.x, e.anchor = (left+right)/2, "middle"
+		case group == "cluster":
+			e.x, e.anchor = left+8, "start"
 		}
 	}
 }
