@@ -218,7 +218,11 @@ func (m *Model) block(s layers.Scope, i int, fwd FwdConfig) (*layers.Block, erro
 // tied.
 func (m *Model) head(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Node, error) {
 	if m.cfg.TieWeights {
-		return nodes.Linear(x, embedding, nil)
+		logits, err := nodes.Linear(x, embedding, nil)
+		if err == nil {
+			gorgonia.WithName("lm_head")(logits) // for whoever looks at the graph
+		}
+		return logits, err
 	}
 	l, err := layers.NewLinear(s, m.cfg.EmbeddingDim, m.cfg.VocabSize, false, layers.Small(m.cfg.EmbeddingDim))
 	if err != nil {

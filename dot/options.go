@@ -14,7 +14,6 @@ type options struct {
 	only        string
 	forwardOnly bool
 	elide       bool
-	leftRight   bool
 	params      gorgonia.Nodes
 	value       func(name string) string
 	operation   func(n *gorgonia.Node) string
@@ -44,9 +43,6 @@ func ForwardOnly() Option { return func(o *options) { o.forwardOnly = true } }
 // readers then show, reshaping, and operations that say so by a method
 // Trivial() bool, such as the views of package nodes. Edges lead through them.
 func Elide() Option { return func(o *options) { o.elide = true } }
-
-// LeftToRight draws from left to right; the default is from top to bottom.
-func LeftToRight() Option { return func(o *options) { o.leftRight = true } }
 
 // Parameters says which inputs are parameters. Without it, those are that hold a
 // value of floats or have a gradient.

@@ -1,9 +1,6 @@
 package dot
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // item is something that is drawn: a node of the graph, a folded box, or, at the
 // edge of a part that is shown alone, what lies outside.
@@ -191,48 +188,4 @@ func (p *page) connect(of []*item) {
 			}
 		}
 	}
-}
-
-// cutOut keeps the items in the box that is shown alone, with stubs for what they
-// are connected to.
-func (p *page) cutOut() {
-	inside := func(t *item) bool { return within(t.box, p.o.only) }
-	var items []*item
-	for _, t := range p.items {
-		if inside(t) {
-			items = append(items, t)
-		}
-	}
-	stubs := make(map[string]*item)
-	stub := func(t *item, e *edge, into bool) *item {
-		name := strings.Join(e.labels, ", ")
-		if name == "" {
-			if name = t.title(p.o); name == "" {
-				name, _ = t.lines(p.vs)
-			}
-		}
-		key := name
-		if into {
-			key += "→"
-		}
-		if stubs[key] == nil {
-			stubs[key] = &item{id: len(p.vs) + len(stubs), stub: name, backward: t.backward}
-			items = append(items, stubs[key])
-		}
-		return stubs[key]
-	}
-	var edges []*edge
-	for _, e := range p.edges {
-		switch from, to := inside(e.from), inside(e.to); {
-		case from && to:
-		case to:
-			e.from, e.labels = stub(e.from, e, true), nil
-		case from:
-			e.to, e.labels = stub(e.to, e, false), nil
-		default:
-			continue
-		}
-		edges = append(edges, e)
-	}
-	p.items, p.edges = items, edges
 }

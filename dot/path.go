@@ -20,10 +20,12 @@ func levels(path string) []string {
 		if end < 0 {
 			end = len(path) - at
 		}
-		if len(all) > 0 && strings.Trim(path[at:at+end], "0123456789") == "" {
-			all[len(all)-1] = path[:at+end]
-		} else {
-			all = append(all, path[:at+end])
+		switch box, last := path[:at+end], path[at:at+end]; {
+		case box == "": // a name that begins with a dot
+		case len(all) > 0 && strings.Trim(last, "0123456789") == "":
+			all[len(all)-1] = box
+		default:
+			all = append(all, box)
 		}
 		at += end + 1
 	}

@@ -109,7 +109,8 @@ func placeBackward(vs []*vertex) {
 		return of
 	}
 	all := func(*vertex) bool { return true }
-	for _, v := range vs {
+	placed := make([]bool, len(vs))
+	for i, v := range vs {
 		if !v.backward || v.kind != operation {
 			continue
 		}
@@ -124,13 +125,13 @@ func placeBackward(vs []*vertex) {
 		}
 		for _, of := range [][]int{results, seeds, differentiated(v), inputs} {
 			if len(of) > 0 {
-				v.home = commonHome(vs, of, all)
+				v.home, placed[i] = commonHome(vs, of, all), true
 				break
 			}
 		}
 	}
 	for i := len(vs) - 1; i >= 0; i-- {
-		if v := vs[i]; v.backward && v.kind == operation && v.home == "" {
+		if v := vs[i]; v.backward && v.kind == operation && !placed[i] {
 			v.home = commonHome(vs, v.out, all)
 		}
 	}

@@ -17,23 +17,28 @@ const (
 	constantStyle  = `shape=plain style="" fontcolor="#6b7280"`
 	resultStyle    = `fillcolor="#ffffff" color="#7d95bd" style="rounded,filled,dashed"`
 	stubStyle      = `shape=plain style="" fontname="Times-Italic" fontsize=15 fontcolor="#3f6b4d"`
+	parameterStub  = `shape=plain style="" fontname="Times-Italic" fontsize=15 fontcolor="#8a6a1f"`
 	gradientStyle  = `fillcolor="#fbeeee" color="#bf8080"`
 	gradientFold   = `fillcolor="#f6dfdf" color="#a85f5f"`
 )
+
+// mostCurves is how many edges are drawn as curves. To find curves for a thousand
+// takes Graphviz a minute, straight lines a second.
+const mostCurves = 400
 
 // write writes the page. Everything is written in the order of the graph, and
 // names are never used as identifiers.
 func (p *page) write() []byte {
 	var w bytes.Buffer
-	rank := "TB"
-	if p.o.leftRight {
-		rank = "LR"
+	routes := ""
+	if len(p.edges) > mostCurves {
+		routes = " splines=line nslimit=1 mclimit=0.2"
 	}
 	fmt.Fprintf(&w, `digraph {
-graph [rankdir=%s bgcolor="#ffffff" pad=0.2 nodesep=0.25 ranksep=0.35 fontname="Helvetica" fontsize=11 fontcolor="%s"]
-node [shape=box style="rounded,filled" fontname="Helvetica" fontsize=11 fontcolor="%s" margin="0.1,0.05" width=0.3 height=0.3 %s]
+graph [bgcolor="#ffffff" pad=0.2 nodesep=0.25 ranksep=0.35 fontname="Helvetica" fontsize=11 fontcolor="%s"%s]
+node [shape=box style="rounded,filled" fontname="Helvetica" fontsize=11 fontcolor="%s" margin="0.16,0.06" width=0.3 height=0.3 %s]
 edge [color="%s" arrowsize=0.6 fontname="Times-Italic" fontsize=13 fontcolor="#334f7d"]
-`, rank, grey, ink, operationStyle, line)
+`, grey, routes, ink, operationStyle, line)
 	p.writeTree(&w, "", false)
 	p.writeTree(&w, "", true)
 	for _, e := range p.edges {
@@ -109,6 +114,8 @@ func (p *page) label(t *item) string {
 
 func style(t *item) string {
 	switch {
+	case t.stub != "" && t.vertices[0].kind == parameter:
+		return " " + parameterStub
 	case t.stub != "":
 		return " " + stubStyle
 	case t.fold != "" && t.backward:

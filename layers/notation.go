@@ -9,12 +9,17 @@ import (
 // symbols are the papers' names for what layers compute, by the last part of the
 // name that its node has.
 var symbols = map[string]string{
-	"q_proj": "q", "k_proj": "k", "v_proj": "v", "zgate": "z̃", "ogate": "õ",
+	"fgate": "Wⁱx", "igate": "Wᶠx",
+	"q_proj": "q", "k_proj": "k", "v_proj": "v", "zgate": "Wᶻx", "ogate": "Wᵒx",
 	"mlstm_cell": "h", "slstm_cell": "h", "C": "C", "n": "n", "m": "m",
 	"_recurrent_kernel_": "R", "_bias_": "b",
 	"zero": "h₀, c₀, n₀, m₀", "zero_C": "C₀", "zero_n": "n₀", "zero_m": "m₀",
 	"mlstm_c": "C₀", "mlstm_n": "n₀", "mlstm_m": "m₀", "slstm": "h₀, c₀, n₀, m₀",
 }
+
+// mlstmGates are the pre-activations of the mLSTM's gates. The sLSTM's layers
+// compute a part of them alone, and their names are swapped; see SLSTM.
+var mlstmGates = map[string]string{"igate": "ĩ", "fgate": "f̃"}
 
 // stepSymbols are those for the values of one step of a symbolic cell.
 var stepSymbols = map[string]string{
@@ -31,12 +36,8 @@ func Symbol(name string) string {
 	if k := len(parts) - 3; k >= 0 && parts[k] == "step" && stepSymbols[last] != "" {
 		return stepSymbols[last] + subscript(parts[k+1])
 	}
-	if last == "igate" || last == "fgate" {
-		// The names of the sLSTM's are swapped; see SLSTM.
-		if slstm := len(parts) < 2 || parts[len(parts)-2] != "mlstm_cell"; slstm == (last == "fgate") {
-			return "ĩ"
-		}
-		return "f̃"
+	if len(parts) > 1 && parts[len(parts)-2] == "mlstm_cell" && mlstmGates[last] != "" {
+		return mlstmGates[last]
 	}
 	return symbols[last]
 }
