@@ -55,7 +55,8 @@ func (c *cutter) names(e *edge) []string {
 
 func (c *cutter) stub(key, name string, of *item) *item {
 	if c.stubs[key] == nil {
-		c.stubs[key] = &item{id: len(c.vs) + len(c.stubs), stub: name, backward: of.backward, vertices: of.vertices}
+		param := of.fold == "" && of.vertices[0].kind == parameter
+		c.stubs[key] = &item{id: len(c.vs) + len(c.stubs), stub: name, backward: of.backward, param: param}
 		c.items = append(c.items, c.stubs[key])
 	}
 	return c.stubs[key]

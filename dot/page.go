@@ -10,7 +10,8 @@ type item struct {
 	fold     string // the box that is folded, "" for a node
 	stub     string // what an item outside is called
 	backward bool
-	vertices []*vertex // one, if it is a node
+	vertices []*vertex // one, if it is a node; none for what lies outside
+	param    bool      // of what lies outside: a parameter
 }
 
 // edge leads from an item to one that reads it.

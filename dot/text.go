@@ -92,20 +92,25 @@ func (t *item) foldLines(vs []*vertex) (what, size string) {
 	return strings.Join(ops, ", "), strings.Join(sizes, " · ")
 }
 
-// withScalars returns an operation's label with the constants that it reads and
-// that are not drawn: + 1 for an addition of one.
+// withScalars returns an operation's label, that of an operator with the constants
+// that it reads and that are not drawn: + 1 for an addition of one.
 func (v *vertex) withScalars(vs []*vertex) string {
 	text := v.label
+	if strings.ContainsFunc(text, unicode.IsLetter) {
+		return text
+	}
 	for k, i := range v.in {
-		if u := vs[i]; u.hidden && u.kind == constant {
-			if text == "⊙" {
-				text = "×"
-			}
-			if k == 0 {
-				text = constantText(u.node) + " " + text
-			} else {
-				text += " " + constantText(u.node)
-			}
+		u := vs[i]
+		if !u.hidden || u.kind != constant {
+			continue
+		}
+		if text == "⊙" {
+			text = "×"
+		}
+		if k == 0 {
+			text = constantText(u.node) + " " + text
+		} else {
+			text += " " + constantText(u.node)
 		}
 	}
 	return text

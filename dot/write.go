@@ -114,7 +114,7 @@ func (p *page) label(t *item) string {
 
 func style(t *item) string {
 	switch {
-	case t.stub != "" && t.vertices[0].kind == parameter:
+	case t.param:
 		return " " + parameterStub
 	case t.stub != "":
 		return " " + stubStyle

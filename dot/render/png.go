@@ -93,7 +93,7 @@ func (s *scene) paint(c vg.Canvas, e element) {
 // glyph is a letter, where it stands in its text, and its font.
 type glyph struct {
 	text string
-	x    vg.Length
+	x, y vg.Length
 	face font.Face
 }
 
@@ -105,6 +105,9 @@ func set(e element) (glyphs []glyph, width vg.Length) {
 		if r == '\u0303' && len(glyphs) > 0 {
 			below := glyphs[len(glyphs)-1]
 			tilde := glyph{text: "˜", face: below.face}
+			if strings.Contains("bdfhklt", below.text) || strings.ToLower(below.text) != below.text {
+				tilde.y = vg.Length(e.size) / 5
+			}
 			tilde.x = below.x + (width-below.x-tilde.face.Width(tilde.text))/2
 			glyphs = append(glyphs, tilde)
 			continue
@@ -113,7 +116,7 @@ func set(e element) (glyphs []glyph, width vg.Length) {
 		if !has(face, r) && has(faces[1], r) {
 			face = faces[1]
 		}
-		glyphs = append(glyphs, glyph{string(r), width, face})
+		glyphs = append(glyphs, glyph{text: string(r), x: width, face: face})
 		width += face.Width(string(r))
 	}
 	return glyphs, width
@@ -133,7 +136,7 @@ func (s *scene) print(c vg.Canvas, e element) {
 		c.SetColor(ink)
 	}
 	for _, g := range glyphs {
-		c.FillString(g.face, vg.Point{X: at.X + g.x, Y: at.Y}, g.text)
+		c.FillString(g.face, vg.Point{X: at.X + g.x, Y: at.Y + g.y}, g.text)
 	}
 }
 

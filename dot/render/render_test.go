@@ -52,7 +52,7 @@ func TestSVGIsWellFormed(t *testing.T) {
 	if got, want := strings.Join(texts, "|"), "box & corner|one|two <b>|⊙|∂x|f̃₁"; got != want {
 		t.Errorf("texts %q, want %q", got, want)
 	}
-	if paths != 8 { // background, box, two nodes, two edges of a line and a head
+	if paths != 9 { // background, box, three nodes, two edges of a line and a head
 		t.Errorf("%d shapes in\n%s", paths, svg)
 	}
 	again, err := render.SVG([]byte(small))
