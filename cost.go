@@ -3,8 +3,10 @@ package xlstm
 import (
 	"fmt"
 
+	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
 )
 
 // CostOptions says for what run a Cost is.
@@ -23,9 +25,16 @@ type Cost struct {
 	// Parts are the embedding, the parts of every block, the norm behind the
 	// blocks and the head, in the order in which they run.
 	Parts []PartCost
+	// Activations is the size in bytes of all results in the graph of a training
+	// step over Batch×Steps tokens but the parameters' gradients: what the values
+	// of the forward and the backward pass take when they write over those that
+	// nobody needs any more. The buffers of operations at work come on top: in a
+	// backward pass for each core chiefly the mLSTM's memories between the chunks,
+	// 4·DH²·Steps/Chunk bytes.
+	Activations int64
 	// Generation is the size in bytes of all that a Generator holds besides the
-	// parameters, once it has compiled all of its programs: its state, the states
-	// that the programs begin from, and the values in their graphs.
+	// parameters, once it has compiled all of its programs: its state and the values
+	// in their graphs.
 	Generation int64
 }
 
@@ -47,13 +56,6 @@ type PartCost struct {
 	// (norms, activations, exponential gates, dropout, sums) is not: it grows with
 	// the width, they with its square.
 	Forward, Backward, Decode float64
-	// Values and Grads are the numbers of elements that the graph of a training
-	// step over Batch×Steps keeps for the forward and for the backward pass. Every
-	// operation owns its result, and every derivative the gradients of all inputs
-	// of its operation; the parameters' gradients are not among them. For an
-	// operation with several results, which are packed into one value, Grads has a
-	// value of that size for each result that is used.
-	Values, Grads int64
 }
 
 // TensorShape is the name and the shape of a parameter.
@@ -67,9 +69,7 @@ type Memory struct {
 	// Params, Gradients and Moments are 4, 4 and 8 bytes per parameter: AdamW has
 	// two moments.
 	Params, Gradients, Moments int64
-	// Activations is 4·(Values+Grads); see PartCost. The buffers of operations at
-	// work come on top: in a backward pass for each core chiefly the mLSTM's
-	// memories between the chunks, 4·DH²·Steps/Chunk bytes.
+	// Activations is that of the Cost.
 	Activations int64
 }
 
@@ -82,8 +82,9 @@ const (
 	moments = 2
 )
 
-// Cost returns what the configuration costs. It does not build a model, so that
-// it takes no time and memory however large the model would be.
+// Cost returns what the configuration costs. It builds the model's graphs and
+// plans their memory, but gives them no values: it takes a moment, and no memory,
+// however large the model would be.
 func (c Config) Cost(opts CostOptions) (Cost, error) {
 	if err := c.Validate(); err != nil {
 		return Cost{}, errors.Wrap(err, "xlstm: configuration")
@@ -94,25 +95,53 @@ func (c Config) Cost(opts CostOptions) (Cost, error) {
 	if opts.Chunk == 0 {
 		opts.Chunk = nodes.DefaultChunk
 	}
-	cost := Cost{CostOptions: opts, Parts: c.costParts(opts, c.Dropout)}
-	for k, p := range c.costParts(CostOptions{Batch: 1, Steps: 1, Chunk: 1}, 0) {
+	cost := Cost{CostOptions: opts, Parts: c.costParts(opts)}
+	for k, p := range c.costParts(CostOptions{Batch: 1, Steps: 1, Chunk: 1}) {
 		cost.Parts[k].Decode = p.Forward
 	}
-	cost.Generation = c.generationBytes()
-	return cost, nil
+	var err error
+	if cost.Activations, err = c.trainingBytes(opts); err != nil {
+		return Cost{}, err
+	}
+	cost.Activations -= float32Size * cost.Total().Params // their gradients
+	cost.Generation, err = c.generationBytes()
+	return cost, err
+}
+
+// trainingBytes returns the size of all results of a training step.
+func (c Config) trainingBytes(opts CostOptions) (int64, error) {
+	return c.programBytes(ProgramConfig{Batch: opts.Batch, Steps: opts.Steps, Grad: true, FwdConfig: FwdConfig{Training: true, Chunk: opts.Chunk}})
+}
+
+// programBytes returns the size of all results of a program.
+func (c Config) programBytes(cfg ProgramConfig) (int64, error) {
+	store, err := layers.NewShapeStore(tensor.Float32)
+	if err != nil {
+		return 0, err
+	}
+	p, err := (&Model{cfg: c, store: store}).design(cfg)
+	if err != nil {
+		return 0, err
+	}
+	shared, kept := p.memory.Bytes()
+	return shared + kept, nil
 }
 
 // generationBytes returns Cost.Generation.
-func (c Config) generationBytes() int64 {
-	var elements int64
-	for k, n := range readSizes {
-		total := sumParts(c.costParts(CostOptions{Batch: 1, Steps: n, Chunk: nodes.DefaultChunk}, 0))
-		if k == 0 {
-			elements += total.State
-		}
-		elements += total.Values + total.State
+func (c Config) generationBytes() (int64, error) {
+	var state int64
+	for _, s := range c.stateShapes(1) {
+		state += float32Size * elements(s.Shape...)
 	}
-	return float32Size * elements
+	total := state
+	for _, n := range readSizes {
+		bytes, err := c.programBytes(ProgramConfig{Batch: 1, Steps: n, Carry: true})
+		if err != nil {
+			return 0, err
+		}
+		total += bytes - state // which all programs share
+	}
+	return total, nil
 }
 
 // Total returns the sum over all parts.
@@ -141,8 +170,6 @@ func sumParts(parts []PartCost) PartCost {
 		total.Forward += p.Forward
 		total.Backward += p.Backward
 		total.Decode += p.Decode
-		total.Values += p.Values
-		total.Grads += p.Grads
 	}
 	return total
 }
@@ -169,28 +196,22 @@ func (c Cost) TrainingMemory() Memory {
 	t := c.Total()
 	return Memory{
 		Params: float32Size * t.Params, Gradients: float32Size * t.Params, Moments: moments * float32Size * t.Params,
-		Activations: float32Size * (t.Values + t.Grads),
+		Activations: c.Activations,
 	}
 }
 
-// costing collects the parts of a model for a run over rows = batch·steps tokens.
+// costing collects the parts of a model.
 type costing struct {
 	Config
 	CostOptions
-	rows    int
-	dropout float64
-	prefix  string // of the parameters' names
-	parts   []PartCost
+	prefix string // of the parameters' names
+	parts  []PartCost
 }
 
-func (c Config) costParts(opts CostOptions, dropout float64) []PartCost {
-	k := &costing{Config: c, CostOptions: opts, rows: opts.Batch * opts.Steps, dropout: dropout}
+func (c Config) costParts(opts CostOptions) []PartCost {
+	k := &costing{Config: c, CostOptions: opts}
 	k.part("embedding", -1)
 	k.tensor("token_embedding.weight", c.VocabSize, c.EmbeddingDim)
-	k.result(c.EmbeddingDim)
-	if c.AddEmbeddingDropout {
-		k.drop(c.EmbeddingDim)
-	}
 	for i := range c.NumBlocks {
 		k.prefix = fmt.Sprintf("xlstm_block_stack.blocks.%d.", i)
 		if c.isSLSTM(i) {
@@ -208,18 +229,14 @@ func (c Config) costParts(opts CostOptions, dropout float64) []PartCost {
 	return k.parts
 }
 
-// head counts the map to the logits, and the loss' gradient of them.
+// head counts the map to the logits.
 func (k *costing) head() {
 	d, v := k.EmbeddingDim, k.VocabSize
-	p := k.part("head", -1)
+	k.part("head", -1)
 	k.product(v, d)
-	if k.TieWeights {
-		// The embedding's gradient has two terms, each with a value of its own.
-		p.Grads += elements(v, d)
-	} else {
+	if !k.TieWeights {
 		k.tensor("lm_head.weight", v, d)
 	}
-	k.result(v, d, v)
 }
 
 func (k *costing) mlstmBlock(i int) {
@@ -229,7 +246,6 @@ func (k *costing) mlstmBlock(i int) {
 	k.norm("xlstm_norm", d, true)
 	k.part("up projection", i)
 	k.linear("xlstm.proj_up", d, 2*inner, l.Bias)
-	k.packed(2, 2*inner, 0)
 	k.part("convolution", i)
 	k.conv(inner, l.ConvKernel)
 	k.part("q, k, v", i)
@@ -245,11 +261,8 @@ func (k *costing) mlstmBlock(i int) {
 	k.part("skip and output gate", i)
 	k.norm("xlstm.mlstm_cell.outnorm", inner, true)
 	k.tensor("xlstm.learnable_skip", inner)
-	k.result(inner, inner, inner, inner)
 	k.part("down projection", i)
 	k.linear("xlstm.proj_down", inner, d, l.Bias)
-	k.drop(d)
-	k.result(d) // the residual's sum, whose gradient is handed on as it is
 }
 
 // mlstmCell counts the chunkwise form. For a chunk of L steps and a head of width
@@ -278,10 +291,7 @@ func (k *costing) mlstmCell(nh, dh int) {
 	p := k.last()
 	p.Forward = float64(nh) * forward / float64(k.Steps)
 	p.Backward = float64(nh) * backward / float64(k.Steps)
-	inner := nh * dh
-	k.state(nh * (dh*dh + dh + 1))
-	k.result(inner, inner, inner, inner, nh, nh)
-	k.packed(1, inner, int(p.State))
+	p.State += elements(nh, dh*dh+dh+1)
 }
 
 func (k *costing) slstmBlock(i int) {
@@ -301,7 +311,6 @@ func (k *costing) slstmBlock(i int) {
 	k.slstmCell(l.NumHeads, dh)
 	k.part("head norm", i)
 	k.norm("xlstm.group_norm", d, l.NormWeight)
-	k.result(d) // the residual's sum
 	if ffn := k.feedForward(); ffn != nil {
 		k.part("feed-forward", i)
 		k.ffn(d, ffn.UpDim, ffn.Bias)
@@ -309,28 +318,20 @@ func (k *costing) slstmBlock(i int) {
 }
 
 // slstmCell counts the scan: in every step 4·NH·DH² multiply-adds for the
-// recurrence, and twice that back. Beside its output and state it keeps seven
-// values an element for the way back.
+// recurrence, and twice that back.
 func (k *costing) slstmCell(nh, dh int) {
-	const gates, states, tape = 4, 4, 7
+	const gates, states = 4, 4
 	d := nh * dh
 	k.tensor("xlstm.slstm_cell._recurrent_kernel_", nh, gates*dh, dh)
 	k.tensor("xlstm.slstm_cell._bias_", gates*d)
 	k.product(nh, gates*dh, dh)
-	k.state(states * d)
-	k.result((1+tape)*d, d, d, d, d)
-	k.packed(1, (1+tape)*d, states*d)
-	k.drop(d)
+	k.last().State += elements(states, d)
 }
 
 func (k *costing) ffn(d, up int, bias bool) {
 	k.norm("ffn_norm", d, true)
 	k.linear("ffn.proj_up", d, 2*up, bias)
-	k.packed(2, 2*up, 0)
-	k.result(up, up, up)
 	k.linear("ffn.proj_down", up, d, bias)
-	k.drop(d)
-	k.result(d) // the residual's sum
 }
 
 // part begins a part. What is counted next counts for it.
@@ -365,34 +366,12 @@ func (k *costing) product(shape ...int) {
 	k.last().Backward += 2 * n
 }
 
-// result counts the result of an operation, so many elements a token, and the
-// gradients of its inputs that are not parameters.
-func (k *costing) result(width int, inputs ...int) {
-	k.last().Values += elements(k.rows, width)
-	for _, w := range inputs {
-		k.last().Grads += elements(k.rows, w)
-	}
-}
-
-// state counts a recurrent state of n elements a sequence, which is a result too.
-func (k *costing) state(n int) {
-	k.last().State += int64(n)
-	k.last().Values += elements(k.Batch, n)
-}
-
-// packed counts the gradients of a packed result, one for each of its pieces in
-// use: so many elements a token and a sequence.
-func (k *costing) packed(pieces, perToken, perSequence int) {
-	k.last().Grads += int64(pieces) * (elements(k.rows, perToken) + elements(k.Batch, perSequence))
-}
-
 func (k *costing) linear(name string, in, out int, bias bool) {
 	k.tensor(name+".weight", out, in)
 	if bias {
 		k.tensor(name+".bias", out)
 	}
 	k.product(out, in)
-	k.result(out, in)
 }
 
 // headwise counts one square map for each head.
@@ -402,7 +381,6 @@ func (k *costing) headwise(name string, heads, width int, bias bool) {
 		k.tensor(name+".bias", heads*width)
 	}
 	k.product(heads, width, width)
-	k.result(heads*width, heads*width)
 }
 
 // conv counts the depthwise convolution. On the way back its sums before the
@@ -412,20 +390,11 @@ func (k *costing) conv(width, kernel int) {
 	k.tensor("xlstm.conv1d.conv.bias", width)
 	k.product(width, kernel)
 	k.last().Backward += float64(elements(width, kernel))
-	k.state(kernel * width)
-	k.result(width, width)
-	k.packed(1, width, kernel*width)
+	k.last().State += elements(kernel, width)
 }
 
 func (k *costing) norm(name string, width int, weight bool) {
 	if weight {
 		k.tensor(name+".weight", width)
-	}
-	k.result(width, width)
-}
-
-func (k *costing) drop(width int) {
-	if k.dropout > 0 {
-		k.result(width, width)
 	}
 }

@@ -14,7 +14,7 @@ var readSizes = [...]int{256, 64, 8, 1}
 // per token. It reads what it is given in chunks. It must be closed after use.
 type Generator struct {
 	model    *Model
-	state    *State
+	state    *State // that all programs read and write where it is
 	programs [len(readSizes)]*Program
 	logits   []float64
 	count    int
@@ -106,7 +106,7 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 // use.
 func (g *Generator) program(k int) (*Program, error) {
 	if g.programs[k] == nil {
-		p, err := g.model.Compile(ProgramConfig{Batch: 1, Steps: readSizes[k], Carry: true})
+		p, err := g.model.compile(ProgramConfig{Batch: 1, Steps: readSizes[k], Carry: true}, g.state)
 		if err != nil {
 			return nil, err
 		}

@@ -9,31 +9,51 @@ import (
 )
 
 // FirstNonFinite names the first node, in the order of computation, whose value
-// after the last run is NaN or infinite; empty if there is none. A node that has
-// no name is told by its operation and the named nodes that it reads. It looks at
-// every value of the graph: call it when something is wrong.
+// in the last run is NaN or infinite; empty if there is none. A node that has no
+// name is told by its operation and the named nodes that it reads.
+//
+// Most values of a run are gone when it ends, so the run is repeated and every
+// value looked at as it is computed: call it when something is wrong, and before
+// the parameters change. A program that carries a state and has no gradients
+// repeats it from the state that the run has left.
 func (p *Program) FirstNonFinite() string {
+	if p.ids.Value() == nil {
+		return "" // there was no run
+	}
 	sorted, err := gorgonia.Sort(p.graph)
 	if err != nil {
 		return ""
 	}
+	bad := make(map[*gorgonia.Node]bool)
+	look := func(n *gorgonia.Node, v gorgonia.Value) { bad[n] = v != nil && !finite(v) }
+	for _, n := range sorted {
+		look(n, n.Value())
+	}
+	if p.memory != nil {
+		p.memory.Watch(look)
+		defer p.memory.Watch(nil)
+		if err := p.run(); err != nil {
+			return ""
+		}
+	}
 	for i := len(sorted) - 1; i >= 0; i-- {
-		n := sorted[i]
-		if n.Value() == nil || finite(n.Value()) {
-			continue
+		if n := sorted[i]; bad[n] {
+			return nameOf(n)
 		}
-		if named(n) {
-			return n.Name()
-		}
-		// A result in several parts has its names at the parts.
-		for to := p.graph.To(n.ID()); to.Next(); {
-			if part := to.Node().(*gorgonia.Node); named(part) && part.Value() != nil && !finite(part.Value()) {
-				return part.Name()
-			}
-		}
-		return described(n)
 	}
 	return ""
+}
+
+// nameOf returns a node's name, or what it is made of. A piece of a result that
+// has several goes by the operation that computes them all.
+func nameOf(n *gorgonia.Node) string {
+	if named(n) {
+		return n.Name()
+	}
+	if from := n.Graph().From(n.ID()); n.Op().String() == "part" && from.Next() {
+		n = from.Node().(*gorgonia.Node)
+	}
+	return described(n)
 }
 
 // named says whether a node has a name of its own, not one made of its operation

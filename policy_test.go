@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"internal/golden":    {},
 	"internal/files":     {},
 	"data":               {},
-	"optim":              {},
+	"optim":              {"internal/vec"},
 	"nodes":              {"internal/kernels"},
 	"layers":             {"nodes"},
 	".":                  {"layers", "nodes", "optim", "data", "internal/files"},

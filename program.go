@@ -20,24 +20,30 @@ type ProgramConfig struct {
 	// new state back. Gradients do not flow into the state: backpropagation
 	// through time is truncated at the beginning of the run.
 	Carry bool
+	// KeepValues gives the value of every node memory of its own, to look at it in
+	// Graph after a run. Else values share memory, and only what the methods of
+	// Program return is there after a run.
+	KeepValues bool
 	// FwdConfig's State is made by Carry and must be nil.
 	FwdConfig
 }
 
 // Program is a model compiled for one shape. It must be closed after use.
 type Program struct {
-	model   *Model
-	cfg     ProgramConfig
-	graph   *gorgonia.ExprGraph
-	machine gorgonia.VM
-	out     *Output
-	ids     *gorgonia.Node
-	targets *gorgonia.Node
-	loss    *gorgonia.Node
-	begin   *State
-	idsBuf  *tensor.Dense
-	tgtBuf  *tensor.Dense
-	keyBuf  *tensor.Dense
+	model      *Model
+	cfg        ProgramConfig
+	graph      *gorgonia.ExprGraph
+	memory     *nodes.Memory // nil with KeepValues
+	machine    gorgonia.VM
+	out        *Output
+	ids        *gorgonia.Node
+	targets    *gorgonia.Node
+	loss       *gorgonia.Node
+	begin      *State // what a run begins from, and the nodes that are bound to it
+	beginNodes []*layers.State
+	idsBuf     *tensor.Dense
+	tgtBuf     *tensor.Dense
+	keyBuf     *tensor.Dense
 }
 
 // Compile builds the model into a graph of its own and compiles it.
@@ -48,12 +54,25 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	if cfg.State != nil {
 		return nil, errors.New("xlstm: a program makes its own state; set Carry instead of State")
 	}
-	p := &Program{model: m, cfg: cfg, graph: gorgonia.NewGraph()}
-	if err := p.build(); err != nil {
-		return nil, errors.Wrapf(err, "xlstm: building a graph for %d sequences of %d tokens", cfg.Batch, cfg.Steps)
-	}
-	if err := nodes.Check(p.graph); err != nil {
+	return m.compile(cfg, nil)
+}
+
+// compile is Compile for a program that begins from state whenever it is run with
+// it, without a copy; nil for a state of its own.
+func (m *Model) compile(cfg ProgramConfig, state *State) (*Program, error) {
+	p, err := m.design(cfg)
+	if err != nil {
 		return nil, err
+	}
+	p.begin = state
+	if err := p.makeInputs(); err != nil {
+		return nil, err
+	}
+	if !cfg.Grad && !cfg.Symbolic {
+		if p.machine, err = p.sequence(); err != nil {
+			return nil, err
+		}
+		return p, nil
 	}
 	prog, locs, err := gorgonia.Compile(p.graph)
 	if err != nil {
@@ -63,30 +82,79 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	return p, nil
 }
 
-func (p *Program) build() (err error) {
+// sequence returns the machine of a program that runs forward alone and has no
+// symbolic cells, which consist of Gorgonia's own operations. It writes the state
+// after the last step over the one that it began from: nobody but the operation
+// that replaces a state reads it.
+func (p *Program) sequence() (gorgonia.VM, error) {
+	into := make(map[*gorgonia.Node]*tensor.Dense)
+	for i, st := range p.beginNodes {
+		ends := p.out.State[i].Nodes()
+		for k, n := range st.Nodes() {
+			into[ends[k]] = n.Value().(*tensor.Dense)
+		}
+	}
+	return nodes.NewSequence(p.graph, into)
+}
+
+// design builds a program's graph and plans its memory. Nothing in it has a value
+// yet.
+func (m *Model) design(cfg ProgramConfig) (*Program, error) {
+	p := &Program{model: m, cfg: cfg, graph: gorgonia.NewGraph()}
+	if err := p.build(); err != nil {
+		return nil, errors.Wrapf(err, "xlstm: building a graph for %d sequences of %d tokens", cfg.Batch, cfg.Steps)
+	}
+	return p, p.plan()
+}
+
+// makeInputs makes what the graph's inputs, besides the parameters, are bound to.
+func (p *Program) makeInputs() (err error) {
+	ints := func(n int) *tensor.Dense { return tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n)) }
 	n := p.cfg.Batch * p.cfg.Steps
-	p.ids = idsInput(p.graph, "ids", n)
-	p.idsBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n))
-	fwd := p.cfg.FwdConfig
-	if p.cfg.Carry {
+	p.idsBuf, p.tgtBuf, p.keyBuf = ints(n), ints(n), ints(2)
+	if !p.cfg.Carry {
+		return nil
+	}
+	if p.begin == nil {
 		if p.begin, err = p.model.NewState(p.cfg.Batch); err != nil {
 			return err
 		}
-		fwd.State = p.begin.inputs(p.graph, p.model)
+	}
+	return p.begin.bind(p.beginNodes)
+}
+
+func (p *Program) build() (err error) {
+	n := p.cfg.Batch * p.cfg.Steps
+	p.ids = idsInput(p.graph, "ids", n)
+	fwd := p.cfg.FwdConfig
+	if p.cfg.Carry {
+		p.beginNodes = p.model.stateInputs(p.graph, p.cfg.Batch)
+		fwd.State = p.beginNodes
 	}
 	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, fwd); err != nil {
 		return err
 	}
-	p.keyBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(2))
 	if !p.cfg.Loss && !p.cfg.Grad {
 		return nil
 	}
 	p.targets = idsInput(p.graph, "targets", n)
-	p.tgtBuf = tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n))
 	if p.loss, err = nodes.CrossEntropy(p.out.Logits, p.targets); err != nil || !p.cfg.Grad {
 		return err
 	}
 	_, err = gorgonia.Grad(p.loss, p.out.Model()...)
+	return err
+}
+
+// plan checks the graph and lets its nodes share memory.
+func (p *Program) plan() (err error) {
+	if p.cfg.KeepValues {
+		return nodes.Check(p.graph)
+	}
+	keep := gorgonia.Nodes{p.out.Logits}
+	for _, st := range p.out.State {
+		keep = append(keep, st.Nodes()...)
+	}
+	p.memory, err = nodes.ShareMemory(p.graph, keep...)
 	return err
 }
 
@@ -111,14 +179,19 @@ func (p *Program) Run(inputs, targets []int, state *State) error {
 	if err := p.beginFrom(state); err != nil {
 		return err
 	}
-	p.machine.Reset()
-	if err := p.machine.RunAll(); err != nil {
-		return errors.Wrap(err, "xlstm: running the graph")
+	if err := p.run(); err != nil {
+		return err
 	}
 	if p.cfg.Carry && state != nil {
 		return state.load(p.out.State)
 	}
 	return nil
+}
+
+// run computes the graph from what its inputs hold.
+func (p *Program) run() error {
+	p.machine.Reset()
+	return errors.Wrap(p.machine.RunAll(), "xlstm: running the graph")
 }
 
 func (p *Program) beginFrom(state *State) error {
@@ -183,7 +256,7 @@ func (p *Program) Model() gorgonia.Nodes { return p.out.Model() }
 // ValueGrads returns what a gorgonia.Solver takes.
 func (p *Program) ValueGrads() []gorgonia.ValueGrad { return gorgonia.NodesToValueGrads(p.Model()) }
 
-// Graph returns the graph, to look at or to draw.
+// Graph returns the graph, to look at or to draw. See KeepValues for its values.
 func (p *Program) Graph() *gorgonia.ExprGraph { return p.graph }
 
 // States returns the nodes of the state after the last step, block by block.

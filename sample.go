@@ -3,7 +3,6 @@ package xlstm
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"github.com/pkg/errors"
 )
@@ -28,12 +27,12 @@ type SamplerConfig struct {
 
 // Sampler draws tokens. The same seed and logits give the same tokens.
 type Sampler struct {
-	cfg   SamplerConfig
-	rng   *rand.Rand
-	order []int
-	probs []float64
-	seen  map[int]bool
-	bent  []float64 // the logits with the penalty applied
+	cfg     SamplerConfig
+	rng     *rand.Rand
+	ranking ranking
+	kept    int // how many of the most likely tokens may be drawn
+	seen    map[int]bool
+	bent    []float64 // the logits with the penalty applied
 }
 
 // NewSampler returns a sampler; the error names the setting that makes no sense.
@@ -87,68 +86,73 @@ func (s *Sampler) penalize(logits []float64) []float64 {
 }
 
 func (s *Sampler) draw(logits []float64) (int, error) {
-	if err := s.rank(logits); err != nil {
+	if err := checkLogits(logits); err != nil {
 		return 0, err
 	}
 	if s.cfg.Temperature == 0 {
-		return s.order[0], nil
+		return mostLikely(logits), nil
 	}
-	kept, total := s.keep(logits)
+	s.ranking.begin(logits)
+	total := s.keep(logits)
 	u := s.rng.Float64() * total
-	for i, p := range s.probs[:kept] {
-		if u -= p; u < 0 {
-			return s.order[i], nil
+	for i := range s.kept {
+		if u -= s.prob(logits, s.ranking.at(i)); u < 0 {
+			return s.ranking.at(i), nil
 		}
 	}
-	return s.order[kept-1], nil
+	return s.ranking.at(s.kept - 1), nil
 }
 
-// rank orders the tokens by falling logit, equal ones by number.
-func (s *Sampler) rank(logits []float64) error {
+func checkLogits(logits []float64) error {
 	if len(logits) == 0 {
 		return errors.New("xlstm: sampling from no logits")
 	}
-	s.order = s.order[:0]
 	for i, v := range logits {
 		if math.IsNaN(v) || math.IsInf(v, 1) {
 			return errors.Errorf("xlstm: the logit of token %d is %v; the model has diverged", i, v)
 		}
-		s.order = append(s.order, i)
 	}
-	slices.SortFunc(s.order, func(a, b int) int {
-		switch {
-		case logits[a] > logits[b]:
-			return -1
-		case logits[a] < logits[b]:
-			return 1
-		}
-		return a - b
-	})
 	return nil
 }
 
-// keep fills probs with the unnormalised probabilities of the tokens that may be
-// drawn, and returns how many there are and their sum.
-func (s *Sampler) keep(logits []float64) (kept int, total float64) {
-	kept = len(s.order)
-	if s.cfg.TopK > 0 {
-		kept = min(kept, s.cfg.TopK)
-	}
-	s.probs = s.probs[:0]
-	top := logits[s.order[0]]
-	for _, t := range s.order[:kept] {
-		p := math.Exp((logits[t] - top) / s.cfg.Temperature)
-		s.probs = append(s.probs, p)
-		total += p
-	}
-	if s.cfg.TopP == 0 || s.cfg.TopP == 1 {
-		return kept, total
-	}
-	var sum float64
-	for i, p := range s.probs {
-		if sum += p; sum >= s.cfg.TopP*total {
-			return i + 1, sum
+// mostLikely returns the token with the largest logit, of equal ones the first.
+func mostLikely(logits []float64) (top int) {
+	for i, v := range logits {
+		if v > logits[top] {
+			top = i
 		}
 	}
-	return kept, total
+	return top
+}
+
+// prob is the unnormalised probability of token t.
+func (s *Sampler) prob(logits []float64, t int) float64 {
+	return math.Exp((logits[t] - logits[s.ranking.at(0)]) / s.cfg.Temperature)
+}
+
+// keep sets how many tokens may be drawn and returns the sum of their
+// unnormalised probabilities.
+func (s *Sampler) keep(logits []float64) (total float64) {
+	s.kept = len(logits)
+	if s.cfg.TopK > 0 && s.cfg.TopK < s.kept {
+		s.kept = s.cfg.TopK
+		for i := range s.kept {
+			total += s.prob(logits, s.ranking.at(i))
+		}
+	} else {
+		for t := range logits { // all of them, in whatever order
+			total += s.prob(logits, t)
+		}
+	}
+	if s.cfg.TopP == 0 || s.cfg.TopP == 1 {
+		return total
+	}
+	var sum float64
+	for i := range s.kept {
+		if sum += s.prob(logits, s.ranking.at(i)); sum >= s.cfg.TopP*total {
+			s.kept = i + 1
+			return sum
+		}
+	}
+	return total
 }

@@ -23,26 +23,34 @@ func (m *Model) NewState(batch int) (*State, error) {
 		return nil, errors.Errorf("xlstm: a state for %d texts; it takes at least 1", batch)
 	}
 	st := &State{batch: batch}
-	add := func(block int, name string, shape ...int) {
-		t := tensor.New(tensor.Of(m.Dtype()), tensor.WithShape(shape...))
-		st.tensors = append(st.tensors, layers.Param{Name: fmt.Sprintf("block_%d.%s", block, name), Value: t})
+	for _, s := range m.cfg.stateShapes(batch) {
+		t := tensor.New(tensor.Of(m.Dtype()), tensor.WithShape(s.Shape...))
+		st.tensors = append(st.tensors, layers.Param{Name: s.Name, Value: t})
 	}
-	for i := range m.cfg.NumBlocks {
-		if m.cfg.isSLSTM(i) {
-			if k := m.cfg.SLSTMBlock.SLSTM.Conv1dKernelSize; k > 0 {
-				add(i, "conv", batch, k, m.cfg.EmbeddingDim)
+	return st, nil
+}
+
+// stateShapes returns the parts of a state for batch texts.
+func (c Config) stateShapes(batch int) (shapes []TensorShape) {
+	add := func(block int, name string, shape ...int) {
+		shapes = append(shapes, TensorShape{Name: fmt.Sprintf("block_%d.%s", block, name), Shape: shape})
+	}
+	for i := range c.NumBlocks {
+		if c.isSLSTM(i) {
+			if k := c.SLSTMBlock.SLSTM.Conv1dKernelSize; k > 0 {
+				add(i, "conv", batch, k, c.EmbeddingDim)
 			}
-			add(i, "slstm", 4, batch, m.cfg.EmbeddingDim)
+			add(i, "slstm", 4, batch, c.EmbeddingDim)
 			continue
 		}
-		l := m.cfg.mlstm()
+		l := c.mlstm()
 		dh := l.InnerDim / l.NumHeads
 		add(i, "conv", batch, l.ConvKernel, l.InnerDim)
 		add(i, "mlstm_c", batch, l.NumHeads, dh, dh)
 		add(i, "mlstm_n", batch, l.NumHeads, dh)
 		add(i, "mlstm_m", batch, l.NumHeads)
 	}
-	return st, nil
+	return shapes
 }
 
 // Batch returns the number of texts.
@@ -72,15 +80,14 @@ func (s *State) Clone() *State {
 	return c
 }
 
-// inputs adds an input node for every part of the state, bound to its tensor,
-// and returns them block by block.
-func (s *State) inputs(g *gorgonia.ExprGraph, m *Model) []*layers.State {
-	k := 0
+// stateInputs adds an input node for every part of a state for batch texts and
+// returns them block by block.
+func (m *Model) stateInputs(g *gorgonia.ExprGraph, batch int) []*layers.State {
+	shapes := m.cfg.stateShapes(batch)
 	next := func() *gorgonia.Node {
-		t := s.tensors[k]
-		k++
-		return gorgonia.NewTensor(g, m.Dtype(), t.Value.Dims(), gorgonia.WithShape(t.Value.Shape()...),
-			gorgonia.WithName("state."+t.Name), gorgonia.WithValue(t.Value))
+		s := shapes[0]
+		shapes = shapes[1:]
+		return gorgonia.NewTensor(g, m.Dtype(), len(s.Shape), gorgonia.WithShape(s.Shape...), gorgonia.WithName("state."+s.Name))
 	}
 	var states []*layers.State
 	for i := range m.cfg.NumBlocks {
@@ -96,6 +103,20 @@ func (s *State) inputs(g *gorgonia.ExprGraph, m *Model) []*layers.State {
 		states = append(states, st)
 	}
 	return states
+}
+
+// bind binds the state's tensors to the nodes that stateInputs made.
+func (s *State) bind(states []*layers.State) error {
+	k := 0
+	for _, st := range states {
+		for _, n := range st.Nodes() {
+			if err := gorgonia.Let(n, s.tensors[k].Value); err != nil {
+				return err
+			}
+			k++
+		}
+	}
+	return nil
 }
 
 // load copies the values that the nodes of a graph hold after a run.
@@ -127,6 +148,9 @@ func (s *State) Set(other *State) error {
 
 // copyFrom copies the elements of v, which lie in row-major order.
 func copyFrom(dst layers.Param, v gorgonia.Value) error {
+	if v == gorgonia.Value(dst.Value) {
+		return nil
+	}
 	if v != nil {
 		switch from := v.Data().(type) {
 		case []float32:

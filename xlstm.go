@@ -1,6 +1,6 @@
 // Package xlstm is xLSTM (Beck et al., 2024) as a Gorgonia model: language models
-// of sLSTM and mLSTM blocks whose layers are graph nodes, trained and run by the
-// tape machine.
+// of sLSTM and mLSTM blocks whose layers are graph nodes, trained by the tape
+// machine.
 //
 // A Model is a configuration and its parameters. Fwd builds it into a graph of
 // one's own; Compile makes a Program of it, a graph compiled for one shape that
@@ -160,6 +160,14 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 	if err != nil {
 		return nil, err
 	}
+	tied := embedding.Weight
+	if m.cfg.TieWeights {
+		readers, err := nodes.Fork(embedding.Weight, 2)
+		if err != nil {
+			return nil, err
+		}
+		embedding.Weight, tied = readers[0], readers[1]
+	}
 	x, err := embedding.Fwd(ids)
 	if err != nil {
 		return nil, err
@@ -172,7 +180,7 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 	if x, err = m.stack(s.Sub("xlstm_block_stack"), x, fwd, out); err != nil {
 		return nil, err
 	}
-	out.Logits, err = m.head(s.Sub("lm_head"), x, embedding.Weight)
+	out.Logits, err = m.head(s.Sub("lm_head"), x, tied)
 	out.learnables = s.Learnables()
 	return out, err
 }

@@ -12,19 +12,21 @@ import (
 func TestNothingBeyondTheSlices(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
 	for _, impl := range sets() {
+		packed := packedGemm[float32](impl)
 		for range 400 {
 			g := newGemmCase[float32](r, randomOf(r, transposes...), randomOf(r, transposes...),
-				1+r.IntN(40), 1+r.IntN(70), 1+r.IntN(40), r.IntN(3), 1, 0.5)
+				1+r.IntN(40), 1+r.IntN(randomOf(r, 9, 70, 300)), 1+r.IntN(randomOf(r, 40, 400)), r.IntN(3), 1, 0.5)
 			atEnd := r.IntN(2) == 0
 			g.a, g.b = fenced(t, g.a, atEnd), fenced(t, g.b, atEnd)
 			c := fenced(t, g.c, atEnd)
 			impl.Sgemm(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, c, g.ldc)
+			packed(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, c, g.ldc)
 		}
 	}
 }
 
 // fenced copies x to memory that ends, or begins, where access is forbidden.
-func fenced[T float](t *testing.T, x []T, atEnd bool) []T {
+func fenced[T Float](t *testing.T, x []T, atEnd bool) []T {
 	t.Helper()
 	page, size := syscall.Getpagesize(), len(x)*int(unsafe.Sizeof(x[0]))
 	room := (size + page - 1) / page * page

@@ -43,9 +43,10 @@ func stored(trans bool, rows, cols int) (int, int) {
 	return rows, cols
 }
 
-// checkGemm panics as gonum does, in the same order. Nothing need be long
-// enough for a C without elements.
-func checkGemm(aT, bT bool, m, n, k, lenA, lda, lenB, ldb, lenC, ldc int) {
+// check panics as gonum does, in the same order. Nothing need be long enough
+// for a C without elements.
+func (p *product[T]) check(aT, bT bool, lda, ldb int) {
+	m, n, k := p.m, p.n, p.k
 	require(m >= 0, mLT0)
 	require(n >= 0, nLT0)
 	require(k >= 0, kLT0)
@@ -53,13 +54,13 @@ func checkGemm(aT, bT bool, m, n, k, lenA, lda, lenB, ldb, lenC, ldc int) {
 	bRows, bCols := stored(bT, k, n)
 	require(lda >= max(1, aCols), badLdA)
 	require(ldb >= max(1, bCols), badLdB)
-	require(ldc >= max(1, n), badLdC)
+	require(p.ldc >= max(1, n), badLdC)
 	if m == 0 || n == 0 {
 		return
 	}
-	require(lenA >= (aRows-1)*lda+aCols, shortA)
-	require(lenB >= (bRows-1)*ldb+bCols, shortB)
-	require(lenC >= (m-1)*ldc+n, shortC)
+	require(len(p.a.data) >= (aRows-1)*lda+aCols, shortA)
+	require(len(p.b.data) >= (bRows-1)*ldb+bCols, shortB)
+	require(len(p.c) >= (m-1)*p.ldc+n, shortC)
 }
 
 // checkGemv panics as gonum does where both increments are positive.

@@ -27,7 +27,8 @@
 // loop: 0·Inf and 0·NaN are NaN and reach C. gonum leaves out zero elements of
 // A in three of the four transpose cases, and there they do not. Products are
 // added with one rounding for each (fused multiply-add), in the order of the
-// inner index within blocks of at most 256, and blocks one after the other;
+// inner index within blocks of at most 512 (128 where A has one row), and blocks one
+// after the other;
 // in scalar products (see below) in a fixed number of partial sums. The error
 // of an element of C is thus at most (k+3)·ε times the sum of |alpha·a·b| and
 // |beta·c|, with ε = 2⁻²³ for float32 and 2⁻⁵² for float64.
@@ -41,21 +42,20 @@
 // (12×32 and 6×16 float32, 12×16 and 6×8 float64) while they run along the
 // inner index; package golang.org/x/sys/cpu tells which the machine can run.
 // The kernels take A with any two strides and B with any stride between rows,
-// so that small matrices are read where they lie; larger ones are first
-// copied, block by block, to where they stay in cache, and a transposed B always
-// is. Up to four rows of A times a transposed B, and Sgemv and Dgemv without
+// so that most matrices are read where they lie; what is read often from afar is
+// first copied, and a transposed B always is. A [Packed] is such a copy, made once for
+// many products. Few rows of A times a transposed B, and Sgemv and Dgemv without
 // transposition, are scalar products instead.
 //
-// Products of more than a few million multiply-adds are cut along the longer
-// side of C, one piece for each of at most GOMAXPROCS goroutines, which are gone when
-// the call returns. All functions may be called concurrently. Copies are made into
-// memory that is kept for the next call: when it has grown to what the
-// shapes need nothing more is allocated.
+// Products of many million multiply-adds are cut along the longer side of C. The
+// pieces are done by at most GOMAXPROCS goroutines, which are gone when the call
+// returns; [BLAS.Serial] and [Packed] start none. All functions may be called
+// concurrently. Copies are made into memory that is kept for the next call: when
+// it has grown to what the shapes need nothing more is allocated.
 //
 // # Limits
 //
 // Other architectures, amd64 without AVX2 and FMA, and builds with the tag
 // purego have gonum's implementation throughout. So have Sgemv and Dgemv where
-// an increment is negative, or y's is not 1 and A is transposed. Matrices
-// with vectors run on one core.
+// an increment is negative, or y's is not 1 and A is transposed.
 package blas

@@ -5,21 +5,26 @@ import "gonum.org/v1/gonum/blas"
 // The sizes of what is worked on at a time.
 const (
 	// Up to blockInner products are added in registers before C is touched. A
-	// panel of B, one tile wide and this long, then just fills a first-level cache. The
-	// number also fixes the order of additions: it is the same for all kernels.
-	blockInner = 256
+	// panel of B, one tile wide and this long, comes from a second-level cache as fast
+	// as it is needed. The number also fixes the order of additions: it is the same
+	// for all kernels.
+	blockInner = 512
 	blockRows  = 144  // of A: with blockInner a part of a second-level cache
 	blockCols  = 1024 // of B: with blockInner a part of a third-level cache
 )
 
+// rowInner is blockInner for an A with one row: so few rows of B can be read side by
+// side as memory brings them.
+const rowInner = 128
+
 // operand is a matrix whose element (i, j) is at data[i·row+j·col].
-type operand[T float] struct {
+type operand[T Float] struct {
 	data     []T
 	row, col int
 }
 
 // newOperand is op(X) for an X with leading dimension ld.
-func newOperand[T float](trans bool, x []T, ld int) operand[T] {
+func newOperand[T Float](trans bool, x []T, ld int) operand[T] {
 	if trans {
 		return operand[T]{x, 1, ld}
 	}
@@ -32,34 +37,53 @@ func (o operand[T]) from(i, j int) operand[T] {
 }
 
 // product is C = alpha·A·B + beta·C with an m×k A and a k×n B.
-type product[T float] struct {
+type product[T Float] struct {
 	kernels     *kernels[T]
 	m, n, k     int
 	alpha, beta T
 	a, b        operand[T]
 	c           []T
 	ldc         int
+	dots        bool // the product is done in scalar products
 }
 
-// gemm checks the arguments and does what Sgemm and Dgemm say.
-func gemm[T float](ks *kernels[T], tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+// gemm checks the arguments and does what Sgemm and Dgemm say. The product comes
+// with operands that are not transposed.
+func (p *product[T]) gemm(tA, tB blas.Transpose, serial bool) {
 	aT, bT := isTrans(tA), isTrans(tB)
-	checkGemm(aT, bT, m, n, k, len(a), lda, len(b), ldb, len(c), ldc)
-	if m == 0 || n == 0 {
+	p.check(aT, bT, p.a.row, p.b.row)
+	if p.m == 0 || p.n == 0 {
 		return
 	}
-	p := product[T]{ks, m, n, k, alpha, beta, newOperand(aT, a, lda), newOperand(bT, b, ldb), c, ldc}
-	switch {
-	case alpha == 0 || k == 0:
+	if aT {
+		p.a.row, p.a.col = 1, p.a.row
+	}
+	if bT {
+		p.b.row, p.b.col = 1, p.b.row
+	}
+	if p.alpha == 0 || p.k == 0 {
 		p.scale()
-	case !aT && bT && m <= maxDotRows:
-		p.dots()
-	default:
-		if pieces := p.pieces(); pieces > 1 {
-			p.parallel(pieces)
-		} else {
-			p.block(0, m, 0, n)
-		}
+		return
+	}
+	p.dots = !aT && bT && dotsPay(p.m, p.n, p.k)
+	p.run(serial)
+}
+
+// run computes C, in pieces if they pay.
+func (p *product[T]) run(serial bool) {
+	if pieces := p.pieces(); pieces > 1 && !serial {
+		p.parallel(pieces)
+	} else {
+		p.part(0, p.m, 0, p.n)
+	}
+}
+
+// part computes rows i0 to i1 and columns j0 to j1 of C.
+func (p *product[T]) part(i0, i1, j0, j1 int) {
+	if p.dots {
+		p.scalarProducts(i0, i1, j0, j1)
+	} else {
+		p.block(i0, i1, j0, j1)
 	}
 }
 
@@ -79,60 +103,124 @@ func (p *product[T]) scale() {
 	}
 }
 
-// block computes rows i0 to i1 and columns j0 to j1 of C.
+// block does the same with tiles.
 func (p *product[T]) block(i0, i1, j0, j1 int) {
-	packA, packB := p.packing(i1-i0, j1-j0)
-	var s *scratch[T]
-	if packA || packB {
-		s = p.kernels.takeScratch()
-		defer p.kernels.scratch.Put(s)
+	m, n := i1-i0, j1-j0
+	packA, packB := p.packing(m, n)
+	if packA || packB || m > blockRows || n > blockCols || p.k > blockInner || p.m == 1 && p.k > rowInner {
+		p.blocks(i0, i1, j0, j1, packA, packB)
+		return
+	}
+	// One field after the other: copies of whole structs just made stall.
+	var a, b panels[T]
+	a.data, a.row, a.col, a.panel = p.a.data[i0*p.a.row:], p.a.row, p.a.col, p.kernels.tallest()*p.a.row
+	b.data, b.row, b.panel = p.b.data[j0*p.b.col:], p.b.row, p.kernels.width
+	p.sweep(&a, &b, m, n, p.k, p.c[i0*p.ldc+j0:], p.beta)
+}
+
+// blocks does the same in blocks that fit into caches, copied as said.
+func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
+	s := p.kernels.takeScratch()
+	defer p.kernels.scratch.Put(s)
+	if packB && i1-i0 <= blockRows {
+		p.flatStrip(s, i0, i1, j0, j1, packA)
+		return
 	}
 	for j := j0; j < j1; j += blockCols {
 		n := min(blockCols, j1-j)
-		beta := p.beta
-		for l, step := 0, innerStep(p.k); l < p.k; l += step {
+		var packed []T
+		if packB {
+			packed = s.roomForB(p.kernels, p.k, n)
+			packPanels(p.kernels, packed, p.b.from(0, j), p.k, n, 0, n)
+		}
+		p.strip(s, i0, i1, j, n, packed, packA)
+	}
+}
+
+// flatStrip computes rows i0 to i1, not more than blockRows, of columns j0 to j1. It
+// copies a few panels of B and uses them at once, while they are near.
+func (p *product[T]) flatStrip(s *scratch[T], i0, i1, j0, j1 int, packA bool) {
+	beta, step, some := p.beta, innerStep(p.k, blockInner), 4*p.kernels.width
+	for l := 0; l < p.k; l += step {
+		k := min(step, p.k-l)
+		a := p.panelsOfA(s, i0, i1-i0, l, k, packA)
+		b := panels[T]{operand[T]{s.roomForB(p.kernels, k, min(some, j1-j0)), p.kernels.width, 1}, p.kernels.width * k}
+		for j := j0; j < j1; j += some {
+			n := min(some, j1-j)
+			packBlock(p.kernels, b.data, p.b.from(l, j), k, n)
+			p.sweep(&a, &b, i1-i0, n, k, p.c[i0*p.ldc+j:], beta)
+		}
+		beta = 1
+	}
+}
+
+// panelsOfA is the m×k block of A at (i, l), copied or where it lies.
+func (p *product[T]) panelsOfA(s *scratch[T], i, m, l, k int, pack bool) panels[T] {
+	if pack {
+		return s.packA(p.kernels, p.a.from(i, l), m, k)
+	}
+	return panels[T]{p.a.from(i, l), p.kernels.tallest() * p.a.row}
+}
+
+// strip computes rows i0 to i1 of the n columns from j on. Those of B are in packed,
+// or where they were if that is nil.
+func (p *product[T]) strip(s *scratch[T], i0, i1, j, n int, packed []T, packA bool) {
+	step, width, wide := innerStep(p.k, blockInner), p.kernels.width, p.kernels.wide(n)
+	if p.m == 1 && packed == nil {
+		step = innerStep(p.k, rowInner)
+	}
+	for i := i0; i < i1; i += blockRows {
+		m, beta := min(blockRows, i1-i), p.beta
+		for l := 0; l < p.k; l += step {
 			k := min(step, p.k-l)
-			b := panels[T]{operand: p.b.from(l, j), panel: p.kernels.width}
-			if packB {
-				b = s.packB(p.kernels, b.operand, k, n)
+			var b panels[T]
+			if packed != nil {
+				b.data, b.row, b.panel = packed[l*wide:], width, width*k
+			} else {
+				b.data, b.row, b.panel = p.b.data[l*p.b.row+j*p.b.col:], p.b.row, width
 			}
-			for i := i0; i < i1; i += blockRows {
-				m := min(blockRows, i1-i)
-				a := panels[T]{operand: p.a.from(i, l)}
-				a.panel = p.kernels.tallest() * a.row
-				if packA {
-					a = s.packA(p.kernels, a.operand, m, k)
-				}
-				p.sweep(a, b, m, n, k, p.c[i*p.ldc+j:], beta)
-			}
+			a := p.panelsOfA(s, i, m, l, k, packA)
+			p.sweep(&a, &b, m, n, k, p.c[i*p.ldc+j:], beta)
 			beta = 1
 		}
 	}
 }
 
-// innerStep cuts k into equal parts of at most blockInner.
-func innerStep(k int) int {
-	if k <= blockInner {
+// innerStep cuts k into equal parts of at most most.
+func innerStep(k, most int) int {
+	if k <= most {
 		return k // no division: small products notice
 	}
-	parts := (k + blockInner - 1) / blockInner
+	parts := (k + most - 1) / most
 	return (k + parts - 1) / parts
 }
 
 // sweep computes the m×n block at the start of c, tile by tile, the panel of B
-// staying in the first-level cache while those of A pass by.
-func (p *product[T]) sweep(a, b panels[T], m, n, k int, c []T, beta T) {
-	width, tallest := p.kernels.width, p.kernels.tallest()
-	for j, bAt := 0, 0; j < n; j, bAt = j+width, bAt+b.panel {
-		cols := min(width, n-j)
-		bPanel := &b.data[bAt]
-		i := 0
+// staying in the nearest cache while those of A pass by.
+func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T) {
+	width := p.kernels.width
+	j, bAt := 0, 0
+	if m == 1 && b.panel == width { // B lies as it was, row by row
+		for wide := rowTiles * width; n-j >= wide; j, bAt = j+wide, bAt+wide {
+			p.kernels.row(k, &a.data[0], 0, a.col, &b.data[bAt], b.row, &c[j], 0, wide, p.alpha, beta)
+		}
+	}
+	for ; j < n; j, bAt = j+width, bAt+b.panel {
+		cols, bPanel := min(width, n-j), &b.data[bAt]
+		rest, aAt, cAt, aStep := m, 0, j, a.panel
 		for h := range p.kernels.heights {
 			height := &p.kernels.heights[h]
+			rows := height.rows
+			if h > 0 {
+				aStep = rows * a.row // what is left is in one panel
+			}
+			if rest < rows {
+				continue
+			}
 			kernel := height.kernel(cols, width)
-			for ; m-i >= height.rows; i += height.rows {
-				aTile := &a.data[i/tallest*a.panel+i%tallest*a.row]
-				kernel(k, aTile, a.row, a.col, bPanel, b.row, &c[i*p.ldc+j], p.ldc, cols, p.alpha, beta)
+			for ; rest >= rows; rest -= rows {
+				kernel(k, &a.data[aAt], a.row, a.col, bPanel, b.row, &c[cAt], p.ldc, cols, p.alpha, beta)
+				aAt, cAt = aAt+aStep, cAt+rows*p.ldc
 			}
 		}
 	}

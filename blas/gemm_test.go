@@ -16,7 +16,7 @@ func TestGemm(t *testing.T) {
 	}
 }
 
-func testGemm[T float](t *testing.T, f gemmFunc[T]) {
+func testGemm[T Float](t *testing.T, f gemmFunc[T]) {
 	r := rand.New(rand.NewPCG(1, 2))
 	alphas, betas := []T{1, 1, 0, -0.5, 2.5}, []T{0, 1, -0.5, 3}
 	for range 700 {
@@ -28,7 +28,8 @@ func testGemm[T float](t *testing.T, f gemmFunc[T]) {
 	for n := range 70 {
 		checkGemmCase(t, f, newGemmCase[T](r, blas.NoTrans, blas.NoTrans, n%27, n, 1+n%9, n%2, 1, T(n%2)))
 	}
-	for _, s := range [][3]int{{160, 40, 300}, {13, 1100, 20}, {300, 290, 260}, {1, 700, 600}, {4, 65, 1000}, {3, 64, 512}} {
+	for _, s := range [][3]int{{160, 40, 300}, {13, 1100, 20}, {300, 290, 260}, {1, 700, 600}, {4, 65, 1000}, {3, 64, 512},
+		{8, 40, 200}, {16, 9, 300}, {5, 71, 700}, {70, 8, 64}, {9, 7, 130}, {1, 1, 33}, {1, 300, 40}, {1, 290, 700}, {2, 5, 9}, {150, 33, 600}} {
 		for _, tA := range transposes[:2] {
 			for _, tB := range transposes[:2] {
 				checkGemmCase(t, f, newGemmCase[T](r, tA, tB, s[0], s[1], s[2], 5, 1.5, 0.5))
@@ -52,7 +53,7 @@ func randomSize(r *rand.Rand) int {
 
 // checkGemmCase compares with a triple loop in float64 and with gonum, and looks
 // at the guards.
-func checkGemmCase[T float](t *testing.T, f gemmFunc[T], g *gemmCase[T]) {
+func checkGemmCase[T Float](t *testing.T, f gemmFunc[T], g *gemmCase[T]) {
 	t.Helper()
 	what := fmt.Sprintf("%c%c %d×%d×%d ld %d %d %d alpha %v beta %v", g.tA, g.tB, g.m, g.n, g.k, g.lda, g.ldb, g.ldc, g.alpha, g.beta)
 	got := g.run(f)
@@ -89,7 +90,7 @@ func TestGemmSpecials(t *testing.T) {
 	}
 }
 
-func testGemmSpecials[T float](t *testing.T, f gemmFunc[T]) {
+func testGemmSpecials[T Float](t *testing.T, f gemmFunc[T]) {
 	r := rand.New(rand.NewPCG(3, 4))
 	specials := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, 0}
 	for range 300 {

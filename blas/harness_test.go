@@ -1,6 +1,7 @@
 package blas
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 
@@ -10,12 +11,12 @@ import (
 
 // gemmFunc and gemvFunc are Sgemm or Dgemm and Sgemv or Dgemv.
 type (
-	gemmFunc[T float] func(tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int)
-	gemvFunc[T float] func(tA blas.Transpose, m, n int, alpha T, a []T, lda int, x []T, incX int, beta T, y []T, incY int)
+	gemmFunc[T Float] func(tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int)
+	gemvFunc[T Float] func(tA blas.Transpose, m, n int, alpha T, a []T, lda int, x []T, incX int, beta T, y []T, incY int)
 )
 
 // gemmOf and gemvOf pick an implementation's functions for the type T.
-func gemmOf[T float](impl blas32And64) gemmFunc[T] {
+func gemmOf[T Float](impl blas32And64) gemmFunc[T] {
 	var f any = gemmFunc[float32](impl.Sgemm)
 	if g, ok := f.(gemmFunc[T]); ok {
 		return g
@@ -23,7 +24,7 @@ func gemmOf[T float](impl blas32And64) gemmFunc[T] {
 	return any(gemmFunc[float64](impl.Dgemm)).(gemmFunc[T])
 }
 
-func gemvOf[T float](impl blas32And64) gemvFunc[T] {
+func gemvOf[T Float](impl blas32And64) gemvFunc[T] {
 	var f any = gemvFunc[float32](impl.Sgemv)
 	if g, ok := f.(gemvFunc[T]); ok {
 		return g
@@ -38,7 +39,7 @@ type blas32And64 interface {
 
 var reference = gonum.Implementation{}
 
-func epsilon[T float]() float64 {
+func epsilon[T Float]() float64 {
 	if T(1)+T(1)/(1<<40) == 1 {
 		return 1.0 / (1 << 23)
 	}
@@ -50,7 +51,7 @@ const guard = 12345
 
 // gemmCase is the arguments of a product, with slices as short as allowed
 // or longer.
-type gemmCase[T float] struct {
+type gemmCase[T Float] struct {
 	tA, tB        blas.Transpose
 	m, n, k       int
 	alpha, beta   T
@@ -64,9 +65,14 @@ func (g *gemmCase[T]) run(f gemmFunc[T]) []T {
 	return c
 }
 
+// call is run into the case's own C.
+func (g *gemmCase[T]) call(f gemmFunc[T]) {
+	f(g.tA, g.tB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc)
+}
+
 // newGemmCase makes random matrices whose rows are gap elements apart. Between
 // the rows of A and B lie NaNs, between those of C guards.
-func newGemmCase[T float](r *rand.Rand, tA, tB blas.Transpose, m, n, k, gap int, alpha, beta T) *gemmCase[T] {
+func newGemmCase[T Float](r *rand.Rand, tA, tB blas.Transpose, m, n, k, gap int, alpha, beta T) *gemmCase[T] {
 	g := &gemmCase[T]{tA: tA, tB: tB, m: m, n: n, k: k, alpha: alpha, beta: beta}
 	nan := T(math.NaN())
 	aRows, aCols := stored(tA != blas.NoTrans, m, k)
@@ -84,7 +90,7 @@ func newGemmCase[T float](r *rand.Rand, tA, tB blas.Transpose, m, n, k, gap int,
 	return g
 }
 
-func randomMatrix[T float](r *rand.Rand, rows, cols, gap int, between T) ([]T, int) {
+func randomMatrix[T Float](r *rand.Rand, rows, cols, gap int, between T) ([]T, int) {
 	ld := max(1, cols+gap)
 	x := make([]T, max(0, (rows-1)*ld+cols))
 	for i := range x {
@@ -114,6 +120,9 @@ func (g *gemmCase[T]) expect(i, j int) (value, size float64) {
 func sets() map[string]BLAS {
 	all := map[string]BLAS{"best": Implementation(), "gonum": {}}
 	addForced(all)
+	for name, impl := range maps.Clone(all) {
+		all[name+" serial"] = impl.Serial()
+	}
 	return all
 }
 

@@ -11,6 +11,7 @@ type BLAS struct {
 	gonum.Implementation
 	single *kernels[float32] // nil: none for this machine
 	double *kernels[float64]
+	serial bool // starts no goroutines
 }
 
 // Implementation returns the fastest BLAS that this machine can run.
@@ -21,19 +22,33 @@ func Implementation() BLAS {
 // Sgemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) is m×k and op(B) k×n.
 func (bl BLAS) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 	if bl.single == nil {
-		bl.Implementation.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+		if bl.serial {
+			gonumSerial(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+		} else {
+			bl.Implementation.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+		}
 		return
 	}
-	gemm(bl.single, tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	p := product[float32]{kernels: bl.single, m: m, n: n, k: k, alpha: alpha, beta: beta, c: c, ldc: ldc}
+	p.a.data, p.a.row, p.a.col = a, lda, 1
+	p.b.data, p.b.row, p.b.col = b, ldb, 1
+	p.gemm(tA, tB, bl.serial)
 }
 
 // Dgemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) is m×k and op(B) k×n.
 func (bl BLAS) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
 	if bl.double == nil {
-		bl.Implementation.Dgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+		if bl.serial {
+			gonumSerial(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+		} else {
+			bl.Implementation.Dgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+		}
 		return
 	}
-	gemm(bl.double, tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	p := product[float64]{kernels: bl.double, m: m, n: n, k: k, alpha: alpha, beta: beta, c: c, ldc: ldc}
+	p.a.data, p.a.row, p.a.col = a, lda, 1
+	p.b.data, p.b.row, p.b.col = b, ldb, 1
+	p.gemm(tA, tB, bl.serial)
 }
 
 // Sgemv computes y = alpha·op(A)·x + beta·y, where A, not op(A), is m×n.
@@ -42,7 +57,7 @@ func (bl BLAS) Sgemv(tA blas.Transpose, m, n int, alpha float32, a []float32, ld
 		bl.Implementation.Sgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
 	}
-	gemv(bl.single, tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
+	gemv(bl.single, tA, m, n, alpha, a, lda, x, incX, beta, y, incY, bl.serial)
 }
 
 // Dgemv computes y = alpha·op(A)·x + beta·y, where A, not op(A), is m×n.
@@ -51,5 +66,5 @@ func (bl BLAS) Dgemv(tA blas.Transpose, m, n int, alpha float64, a []float64, ld
 		bl.Implementation.Dgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
 	}
-	gemv(bl.double, tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
+	gemv(bl.double, tA, m, n, alpha, a, lda, x, incX, beta, y, incY, bl.serial)
 }

@@ -2,8 +2,8 @@ package blas
 
 import "sync"
 
-// float is the type of a matrix element.
-type float interface{ float32 | float64 }
+// Float is the type of a matrix element.
+type Float interface{ float32 | float64 }
 
 // A tileKernel computes an h×n tile of C, h being its height,
 //
@@ -11,35 +11,58 @@ type float interface{ float32 | float64 }
 //
 // with k ≥ 1 products for each element, added in turn. Element (i, p) of A is
 // at i·aRow + p·aCol, element (p, j) of B at p·bRow + j. Nothing else is touched.
-type tileKernel[T float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c *T, cRow, n int, alpha, beta T)
+type tileKernel[T Float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c *T, cRow, n int, alpha, beta T)
 
 // height is the kernels for tiles with one number of rows.
-type height[T float] struct {
+type height[T Float] struct {
 	rows   int
 	full   tileKernel[T] // n is the width of a tile
 	wide   tileKernel[T] // n is at most that
 	narrow tileKernel[T] // n is at most half of it
 }
 
+// A dotKernel computes scalar products of some rows of A with some rows of B,
+//
+//	C = alpha·A·Bᵀ + beta·C
+type dotKernel[T Float] func(k int, a *T, aRow int, b *T, bRow int, c *T, cRow int, alpha, beta T)
+
+// dots is the kernels for scalar products with one number of rows of A.
+type dots[T Float] struct {
+	rows  int
+	strip []dotStrip[T] // the most rows of B first, down to 1
+}
+
+type dotStrip[T Float] struct {
+	cols   int
+	kernel dotKernel[T]
+}
+
 // kernels is what one instruction set does for one type. All sets round
 // alike: which of them, or which height or width, computes an element makes no
 // difference to it.
-type kernels[T float] struct {
+type kernels[T Float] struct {
 	width   int         // of a tile, in columns
 	heights []height[T] // the greatest first, down to 1
+
+	row tileKernel[T] // for one row and rowTiles widths of a tile
 
 	// transpose makes the columns of the first `strip` rows of src rows of dst, steps
 	// times strip/2 of them.
 	transpose func(steps int, src *T, srcRow int, dst *T, dstRow int)
 	strip     int
 
-	// dots4 and dot are the scalar products of rows of A with x.
-	dots4 func(k int, a *T, aRow int, x *T) (r0, r1, r2, r3 T)
-	dot   func(k int, a *T, aRow int, x *T) (r0 T)
+	// copyA and copyB copy rows as long as a tile is high, or wide, to where they
+	// follow one another.
+	copyA, copyB func(rows int, src *T, srcRow int, dst *T)
+
+	dots []dots[T] // the most rows first, down to 1
 
 	scratch sync.Pool // of *scratch[T]
 	crews   sync.Pool // of *crew[T]
 }
+
+// rowTiles is the width of the row kernel, in tiles.
+const rowTiles = 4
 
 // kernel is the one for n columns.
 func (h *height[T]) kernel(n, width int) tileKernel[T] {
@@ -54,3 +77,11 @@ func (h *height[T]) kernel(n, width int) tileKernel[T] {
 
 // tallest is the greatest height of a tile.
 func (ks *kernels[T]) tallest() int { return ks.heights[0].rows }
+
+// best is the fastest kernels for T that this machine can run, nil for none.
+func best[T Float]() *kernels[T] {
+	if ks, ok := any(bestSingle()).(*kernels[T]); ok {
+		return ks
+	}
+	return any(bestDouble()).(*kernels[T])
+}

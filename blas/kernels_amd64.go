@@ -6,8 +6,9 @@ import "golang.org/x/sys/cpu"
 
 //go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../kernels_stubs_amd64.go -pkg blas
 
-func hasAVX2() bool   { return cpu.X86.HasAVX2 && cpu.X86.HasFMA }
-func hasAVX512() bool { return cpu.X86.HasAVX512F && hasAVX2() }
+func hasAVX2() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA }
+
+func hasAVX512() bool { return cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && hasAVX2() }
 
 func bestSingle() *kernels[float32] {
 	switch {
@@ -38,8 +39,14 @@ var singleAVX512 = kernels[float32]{
 		{2, sgemmAVX512Full2, sgemmAVX512Wide2, sgemmAVX512Narrow2},
 		{1, sgemmAVX512Full1, sgemmAVX512Wide1, sgemmAVX512Narrow1},
 	},
+	row:   sgemmAVX512Row1,
+	copyA: scopyAVX12, copyB: scopyAVX32,
 	transpose: stransposeAVX, strip: 8,
-	dots4: sdotsAVX2x4, dot: sdotsAVX2x1,
+	dots: []dots[float32]{
+		{4, []dotStrip[float32]{{4, sdotsAVX512x4x4}, {1, sdotsAVX512x4x1}}},
+		{2, []dotStrip[float32]{{4, sdotsAVX512x2x4}, {1, sdotsAVX512x2x1}}},
+		{1, []dotStrip[float32]{{8, sdotsAVX512x1x8}, {4, sdotsAVX2x1x4}, {1, sdotsAVX2x1x1}}},
+	},
 }
 
 var singleAVX2 = kernels[float32]{
@@ -50,8 +57,12 @@ var singleAVX2 = kernels[float32]{
 		{2, sgemmAVX2Full2, sgemmAVX2Wide2, sgemmAVX2Narrow2},
 		{1, sgemmAVX2Full1, sgemmAVX2Wide1, sgemmAVX2Narrow1},
 	},
+	row:   sgemmAVX2Row1,
+	copyA: scopyAVX6, copyB: scopyAVX16,
 	transpose: stransposeAVX, strip: 8,
-	dots4: sdotsAVX2x4, dot: sdotsAVX2x1,
+	dots: []dots[float32]{
+		{1, []dotStrip[float32]{{4, sdotsAVX2x1x4}, {1, sdotsAVX2x1x1}}},
+	},
 }
 
 var doubleAVX512 = kernels[float64]{
@@ -63,8 +74,14 @@ var doubleAVX512 = kernels[float64]{
 		{2, dgemmAVX512Full2, dgemmAVX512Wide2, dgemmAVX512Narrow2},
 		{1, dgemmAVX512Full1, dgemmAVX512Wide1, dgemmAVX512Narrow1},
 	},
+	row:   dgemmAVX512Row1,
+	copyA: dcopyAVX12, copyB: dcopyAVX16,
 	transpose: dtransposeAVX, strip: 4,
-	dots4: ddotsAVX2x4, dot: ddotsAVX2x1,
+	dots: []dots[float64]{
+		{4, []dotStrip[float64]{{4, ddotsAVX512x4x4}, {1, ddotsAVX512x4x1}}},
+		{2, []dotStrip[float64]{{4, ddotsAVX512x2x4}, {1, ddotsAVX512x2x1}}},
+		{1, []dotStrip[float64]{{8, ddotsAVX512x1x8}, {4, ddotsAVX2x1x4}, {1, ddotsAVX2x1x1}}},
+	},
 }
 
 var doubleAVX2 = kernels[float64]{
@@ -75,6 +92,10 @@ var doubleAVX2 = kernels[float64]{
 		{2, dgemmAVX2Full2, dgemmAVX2Wide2, dgemmAVX2Narrow2},
 		{1, dgemmAVX2Full1, dgemmAVX2Wide1, dgemmAVX2Narrow1},
 	},
+	row:   dgemmAVX2Row1,
+	copyA: dcopyAVX6, copyB: dcopyAVX8,
 	transpose: dtransposeAVX, strip: 4,
-	dots4: ddotsAVX2x4, dot: ddotsAVX2x1,
+	dots: []dots[float64]{
+		{1, []dotStrip[float64]{{4, ddotsAVX2x1x4}, {1, ddotsAVX2x1x1}}},
+	},
 }

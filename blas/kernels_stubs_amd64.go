@@ -5,6 +5,30 @@
 package blas
 
 //go:noescape
+func scopyAVX12(rows int, src *float32, srcRow int, dst *float32)
+
+//go:noescape
+func scopyAVX32(rows int, src *float32, srcRow int, dst *float32)
+
+//go:noescape
+func sdotsAVX512x4x4(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+
+//go:noescape
+func sdotsAVX512x4x1(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+
+//go:noescape
+func sdotsAVX512x2x4(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+
+//go:noescape
+func sdotsAVX512x2x1(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+
+//go:noescape
+func sdotsAVX512x1x8(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+
+//go:noescape
+func sgemmAVX512Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
+
+//go:noescape
 func sgemmAVX512Full12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 
 //go:noescape
@@ -50,6 +74,21 @@ func sgemmAVX512Wide1(k int, a *float32, aRow int, aCol int, b *float32, bRow in
 func sgemmAVX512Narrow1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 
 //go:noescape
+func scopyAVX6(rows int, src *float32, srcRow int, dst *float32)
+
+//go:noescape
+func scopyAVX16(rows int, src *float32, srcRow int, dst *float32)
+
+//go:noescape
+func sdotsAVX2x1x4(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+
+//go:noescape
+func sdotsAVX2x1x1(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+
+//go:noescape
+func sgemmAVX2Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
+
+//go:noescape
 func sgemmAVX2Full6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 
 //go:noescape
@@ -89,10 +128,28 @@ func sgemmAVX2Narrow1(k int, a *float32, aRow int, aCol int, b *float32, bRow in
 func stransposeAVX(steps int, src *float32, srcRow int, dst *float32, dstRow int)
 
 //go:noescape
-func sdotsAVX2x4(k int, a *float32, aRow int, x *float32) (r0 float32, r1 float32, r2 float32, r3 float32)
+func dcopyAVX12(rows int, src *float64, srcRow int, dst *float64)
 
 //go:noescape
-func sdotsAVX2x1(k int, a *float32, aRow int, x *float32) (r0 float32)
+func dcopyAVX16(rows int, src *float64, srcRow int, dst *float64)
+
+//go:noescape
+func ddotsAVX512x4x4(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+
+//go:noescape
+func ddotsAVX512x4x1(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+
+//go:noescape
+func ddotsAVX512x2x4(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+
+//go:noescape
+func ddotsAVX512x2x1(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+
+//go:noescape
+func ddotsAVX512x1x8(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+
+//go:noescape
+func dgemmAVX512Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 
 //go:noescape
 func dgemmAVX512Full12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
@@ -140,6 +197,21 @@ func dgemmAVX512Wide1(k int, a *float64, aRow int, aCol int, b *float64, bRow in
 func dgemmAVX512Narrow1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 
 //go:noescape
+func dcopyAVX6(rows int, src *float64, srcRow int, dst *float64)
+
+//go:noescape
+func dcopyAVX8(rows int, src *float64, srcRow int, dst *float64)
+
+//go:noescape
+func ddotsAVX2x1x4(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+
+//go:noescape
+func ddotsAVX2x1x1(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+
+//go:noescape
+func dgemmAVX2Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
+
+//go:noescape
 func dgemmAVX2Full6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 
 //go:noescape
@@ -177,9 +249,3 @@ func dgemmAVX2Narrow1(k int, a *float64, aRow int, aCol int, b *float64, bRow in
 
 //go:noescape
 func dtransposeAVX(steps int, src *float64, srcRow int, dst *float64, dstRow int)
-
-//go:noescape
-func ddotsAVX2x4(k int, a *float64, aRow int, x *float64) (r0 float64, r1 float64, r2 float64, r3 float64)
-
-//go:noescape
-func ddotsAVX2x1(k int, a *float64, aRow int, x *float64) (r0 float64)

@@ -1,14 +1,16 @@
 package blas
 
+import "unsafe"
+
 // panels is a block of A or B cut into panels, as high or wide as a tile,
 // which begin panel elements after one another.
-type panels[T float] struct {
+type panels[T Float] struct {
 	operand[T]
 	panel int
 }
 
 // scratch is the memory that blocks of A and B are copied to.
-type scratch[T float] struct{ a, b []T }
+type scratch[T Float] struct{ a, b []T }
 
 func (ks *kernels[T]) takeScratch() *scratch[T] {
 	if s, ok := ks.scratch.Get().(*scratch[T]); ok {
@@ -18,21 +20,39 @@ func (ks *kernels[T]) takeScratch() *scratch[T] {
 }
 
 // grown is s with length n and any contents.
-func grown[T float](s []T, n int) []T {
+func grown[T Float](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
 	}
 	return s[:n]
 }
 
-// packing says which operands to copy for a product that is m×n: those that
-// are read often enough to pay for it. A transposed B has no choice: the kernels
-// need its rows in one piece.
+// packing says which operands to copy for a product that is m×n. The kernels read
+// matrices where they lie at nearly full speed, so a copy pays only for what is read
+// many times from beyond the second-level cache, or for rows of A that fall on
+// one another in the first. A transposed B has no choice: the kernels need its rows in
+// one piece.
+//
+// Measured on Zen 4: up to 192 wide, also as slices of matrices four times as wide, no
+// copy of A and of a B that is not transposed paid, and each cost 5 to 30 %; 1024³
+// lost 16 % without any.
 func (p *product[T]) packing(m, n int) (a, b bool) {
-	const inCache = 8192 // elements: at most two first-level caches
-	tallest := p.kernels.tallest()
-	a = m > tallest && n > 4*p.kernels.width
-	b = p.b.col != 1 || m > 4*tallest && p.k*p.b.row > inCache
+	const (
+		sameSets = 4096    // bytes from one line of a first-level cache to the next in its place
+		near     = 1 << 18 // bytes: a part of a second-level cache
+	)
+	size := int(unsafe.Sizeof(p.alpha))
+	tallest, width, k := p.kernels.tallest(), p.kernels.width, min(p.k, blockInner)
+	switch {
+	case m <= tallest:
+	case n > 16*width:
+		a = true
+	case p.a.col == 1:
+		a = n > width && p.a.row*size%sameSets == 0
+	default:
+		a = n > 4*width && k*p.a.col*size > near
+	}
+	b = p.b.col != 1 || m > 12*tallest && k*p.b.row*size > near
 	return a, b
 }
 
@@ -52,62 +72,72 @@ func (s *scratch[T]) packA(ks *kernels[T], a operand[T], m, k int) panels[T] {
 		return panels[T]{operand[T]{s.a, ld, 1}, tallest * ld}
 	}
 	s.a = grown(s.a, (m+tallest-1)/tallest*tallest*k)
-	copyPanels(s.a, tallest, a.data, a.col, k, m)
+	copyPanels(ks.copyA, s.a, tallest, a.data, a.col, k, m)
 	return panels[T]{operand[T]{s.a, 1, tallest}, tallest * k}
 }
 
-// packB copies the k×n block at the start of b.
-func (s *scratch[T]) packB(ks *kernels[T], b operand[T], k, n int) panels[T] {
-	w := ks.width
-	s.b = grown(s.b, (n+w-1)/w*w*k)
-	if b.col == 1 {
-		copyPanels(s.b, w, b.data, b.row, k, n)
-	} else {
-		for j := 0; j < n; j += w {
-			transposeRows(ks, s.b[j*k:], w, b.data[j*b.col:], b.col, min(w, n-j), k)
-		}
-	}
-	return panels[T]{operand[T]{s.b, w, 1}, w * k}
+// roomForB is memory for k×n elements in panels.
+func (s *scratch[T]) roomForB(ks *kernels[T], k, n int) []T {
+	s.b = grown(s.b, ks.wide(n)*k)
+	return s.b
 }
 
-// copyPanels cuts the k×n matrix src into panels w wide. It takes a few rows at
-// a time through all panels, so as to read memory nearly in its order.
-func copyPanels[T float](dst []T, w int, src []T, ldSrc, k, n int) {
-	const rows = 8
+// wide is n columns with those that fill the last tile.
+func (ks *kernels[T]) wide(n int) int { return (n + ks.width - 1) / ks.width * ks.width }
+
+// packPanels copies columns j0 to j1 of the k×n matrix b into panels, for one
+// block of the inner index after the other. They begin and end with a panel.
+func packPanels[T Float](ks *kernels[T], dst []T, b operand[T], k, n, j0, j1 int) {
+	for l, step := 0, innerStep(k, blockInner); l < k; l += step {
+		rows := min(step, k-l)
+		packBlock(ks, dst[l*ks.wide(n)+j0*rows:], b.from(l, j0), rows, j1-j0)
+	}
+}
+
+// packBlock copies the k×n matrix b into panels.
+func packBlock[T Float](ks *kernels[T], dst []T, b operand[T], k, n int) {
+	w := ks.width
+	if b.col == 1 {
+		copyPanels(ks.copyB, dst, w, b.data, b.row, k, n)
+		return
+	}
+	for j := 0; j < n; j += w {
+		transposeRows(ks, dst[j*k:], w, b.data[j*b.col:], b.col, min(w, n-j), k)
+	}
+}
+
+// copyPanels cuts the k×n matrix src into panels w wide, copying the rows of
+// all but the last, narrower one with f. It takes a few rows at a time through
+// all panels, so as to read memory nearly in its order.
+func copyPanels[T Float](f func(rows int, src *T, srcRow int, dst *T), dst []T, w int, src []T, ldSrc, k, n int) {
+	const rows = 16
+	whole := n - n%w
 	for p := 0; p < k; p += rows {
-		for j := 0; j < n; j += w {
-			copyRows(dst[j*k+p*w:], w, src[p*ldSrc+j:], ldSrc, min(rows, k-p), min(w, n-j))
+		some := min(rows, k-p)
+		for j := 0; j < whole; j += w {
+			f(some, &src[p*ldSrc+j], ldSrc, &dst[j*k+p*w])
+		}
+		if whole < n {
+			copyRows(dst[whole*k+p*w:], w, src[p*ldSrc+whole:], ldSrc, some, n-whole)
 		}
 	}
 }
 
 // copyRows copies a rows×cols matrix.
-func copyRows[T float](dst []T, ldDst int, src []T, ldSrc, rows, cols int) {
+func copyRows[T Float](dst []T, ldDst int, src []T, ldSrc, rows, cols int) {
 	for i := range rows {
-		d, s := dst[i*ldDst:][:cols], src[i*ldSrc:][:cols]
-		switch cols { // a copy of known length is much faster
-		case 8:
-			*(*[8]T)(d) = [8]T(s)
-		case 12:
-			*(*[12]T)(d) = [12]T(s)
-		case 16:
-			*(*[16]T)(d) = [16]T(s)
-		case 32:
-			*(*[32]T)(d) = [32]T(s)
-		default:
-			copy(d, s)
-		}
+		copy(dst[i*ldDst:][:cols], src[i*ldSrc:])
 	}
 }
 
 // transposeRows makes the rows of the rows×cols matrix src columns of dst.
-func transposeRows[T float](ks *kernels[T], dst []T, ldDst int, src []T, ldSrc, rows, cols int) {
+func transposeRows[T Float](ks *kernels[T], dst []T, ldDst int, src []T, ldSrc, rows, cols int) {
 	step := ks.strip / 2
 	whole := cols - cols%step
 	i := 0
 	for ; whole > 0 && rows-i >= ks.strip; i += ks.strip {
 		ks.transpose(whole/step, &src[i*ldSrc], ldSrc, &dst[i], ldDst)
-		for r := i; r < i+ks.strip; r++ {
+		for r := i; whole < cols && r < i+ks.strip; r++ {
 			transposeRow(dst[r:], ldDst, src[r*ldSrc:][:cols], whole)
 		}
 	}
@@ -117,7 +147,7 @@ func transposeRows[T float](ks *kernels[T], dst []T, ldDst int, src []T, ldSrc, 
 }
 
 // transposeRow writes the elements of row from the given one on into a column.
-func transposeRow[T float](dst []T, ldDst int, row []T, from int) {
+func transposeRow[T Float](dst []T, ldDst int, row []T, from int) {
 	for j := from; j < len(row); j++ {
 		dst[j*ldDst] = row[j]
 	}

@@ -1,6 +1,7 @@
 package blas
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -12,7 +13,7 @@ import (
 
 // largeCases are products that are done in pieces, one for each way to cut
 // and to copy.
-func largeCases[T float]() []*gemmCase[T] {
+func largeCases[T Float]() []*gemmCase[T] {
 	r := rand.New(rand.NewPCG(7, 8))
 	return []*gemmCase[T]{
 		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 333, 150, 270, 3, 1, 0.5),
@@ -20,6 +21,10 @@ func largeCases[T float]() []*gemmCase[T] {
 		newGemmCase[T](r, blas.NoTrans, blas.Trans, 1000, 36, 400, 1, -1, 1),
 		newGemmCase[T](r, blas.Trans, blas.Trans, 50, 1500, 260, 0, 0.25, 1),
 		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 3, 2100, 2100, 0, 1, 0),
+		newGemmCase[T](r, blas.NoTrans, blas.Trans, 7, 1900, 1200, 3, 1, 0.5),
+		newGemmCase[T](r, blas.NoTrans, blas.Trans, 2200, 5, 1000, 0, 1, 1),
+		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 1, 2050, 2100, 0, 1, 1),
+		newGemmCase[T](r, blas.Trans, blas.Trans, 1100, 1030, 20, 0, 1, 1),
 	}
 }
 
@@ -30,20 +35,24 @@ func TestSameForAnyGOMAXPROCS(t *testing.T) {
 	t.Run("float64", testSameForAnyGOMAXPROCS[float64])
 }
 
-func testSameForAnyGOMAXPROCS[T float](t *testing.T) {
+func testSameForAnyGOMAXPROCS[T Float](t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for at, g := range largeCases[T]() {
-		// Our kernels agree with one another, gonum's with itself.
-		first := make(map[bool][]T)
+		// Our kernels agree with one another, gonum's with itself: in pieces, and
+		// without.
+		first := make(map[string][]T)
 		for name, impl := range sets() {
-			ours := impl.single != nil
+			kind := "ours"
+			if impl.single == nil {
+				kind = fmt.Sprint("gonum's, serial ", impl.serial)
+			}
 			for _, procs := range []int{1, 2, 3, 7, 64} {
 				runtime.GOMAXPROCS(procs)
 				got := g.run(gemmOf[T](impl))
-				if first[ours] == nil {
-					first[ours] = got
+				if first[kind] == nil {
+					first[kind] = got
 				}
-				if !slices.Equal(got, first[ours]) {
+				if !slices.Equal(got, first[kind]) {
 					t.Errorf("case %d: %s with GOMAXPROCS %d differs", at, name, procs)
 				}
 			}
@@ -72,7 +81,7 @@ func TestPiecesCoverC(t *testing.T) {
 	for range 50 {
 		g := newGemmCase[float32](r, blas.NoTrans, blas.NoTrans, 1+r.IntN(90), 1+r.IntN(90), 1+r.IntN(9), 2, 1, 1)
 		checkGemmCase(t, func(_, _ blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-			p := product[float32]{ks, m, n, k, alpha, beta, newOperand(false, a, lda), newOperand(false, b, ldb), c, ldc}
+			p := product[float32]{kernels: ks, m: m, n: n, k: k, alpha: alpha, beta: beta, a: newOperand(false, a, lda), b: newOperand(false, b, ldb), c: c, ldc: ldc}
 			units, _ := p.cut()
 			p.parallel(1 + r.IntN(units))
 		}, g)

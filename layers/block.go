@@ -56,28 +56,32 @@ func NewSLSTMBlock(s Scope, cfg SLSTMConfig, ffn *FeedForwardConfig) (*Block, er
 // Fwd maps x (B·T, EmbeddingDim) to the same shape and returns the state after
 // the last step; state may be nil for the start.
 func (b *Block) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
-	h, err := b.norm.Fwd(x)
-	if err != nil {
-		return nil, nil, err
+	var next *State
+	x, err := b.residual(b.norm, x, func(h *gorgonia.Node) (y *gorgonia.Node, err error) {
+		y, next, err = b.layer.Fwd(h, state)
+		return y, err
+	})
+	if err != nil || b.ffn == nil {
+		return x, next, err
 	}
-	h, next, err := b.layer.Fwd(h, state)
-	if err != nil {
-		return nil, nil, errors.Wrapf(err, "building %s", b.s.prefix)
-	}
-	if x, err = nodes.Add(x, h); err != nil {
-		return nil, nil, err
-	}
-	b.s.label(x)
-	if b.ffn == nil {
-		return x, next, nil
-	}
-	if h, err = b.ffnNorm.Fwd(x); err != nil {
-		return nil, nil, err
-	}
-	if h, err = b.ffn.Fwd(h); err != nil {
-		return nil, nil, errors.Wrapf(err, "building %s", b.s.prefix)
-	}
-	x, err = nodes.Add(x, h)
-	b.s.label(x)
+	x, err = b.residual(b.ffnNorm, x, b.ffn.Fwd)
 	return x, next, err
+}
+
+// residual returns x + f(norm(x)).
+func (b *Block) residual(norm *Norm, x *gorgonia.Node, f func(x *gorgonia.Node) (*gorgonia.Node, error)) (*gorgonia.Node, error) {
+	xs, err := nodes.Fork(x, 2)
+	if err != nil {
+		return nil, err
+	}
+	h, err := norm.Fwd(xs[0])
+	if err != nil {
+		return nil, err
+	}
+	if h, err = f(h); err != nil {
+		return nil, errors.Wrapf(err, "building %s", b.s.prefix)
+	}
+	y, err := nodes.Add(xs[1], h)
+	b.s.label(y)
+	return y, err
 }

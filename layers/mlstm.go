@@ -104,19 +104,27 @@ func (l *MLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, err
 	if err != nil {
 		return nil, nil, err
 	}
-	c, window, err := l.conv.Fwd(xm, state.conv())
+	xms, err := nodes.Fork(xm, 2)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, window, err := l.conv.Fwd(xms[0], state.conv())
 	if err != nil {
 		return nil, nil, err
 	}
 	next.Conv = window
-	h, err := l.cell(c, xm, state.mlstm(), next)
+	cs, err := nodes.Fork(c, 3)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := l.cell(cs[0], cs[1], xms[1], state.mlstm(), next)
 	if err != nil {
 		return nil, nil, err
 	}
 	if h, err = l.norm.Fwd(h); err != nil {
 		return nil, nil, err
 	}
-	if h, err = nodes.SkipGate(h, c, l.Skip, z); err != nil {
+	if h, err = nodes.SkipGate(h, cs[2], l.Skip, z); err != nil {
 		return nil, nil, err
 	}
 	l.s.Sub("output_gate").label(h)
@@ -129,25 +137,29 @@ func (l *MLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, err
 }
 
 // cell projects to q, k, v and the gates, runs the cell over the sequence and
-// sets the new state. v bypasses the convolution.
-func (l *MLSTM) cell(c, xm *gorgonia.Node, state *nodes.MLSTMState, next *State) (*gorgonia.Node, error) {
-	var qkv [3]*gorgonia.Node
-	var err error
+// sets the new state. v, which is made of xv, bypasses the convolution.
+func (l *MLSTM) cell(xq, xk, xv *gorgonia.Node, state *nodes.MLSTMState, next *State) (*gorgonia.Node, error) {
+	var toGates, toCell [3]*gorgonia.Node // q, k and v
 	for k, p := range []struct {
 		proj *HeadwiseLinear
 		x    *gorgonia.Node
-	}{{l.q, c}, {l.k, c}, {l.v, xm}} {
-		if qkv[k], err = p.proj.Fwd(p.x); err != nil {
+	}{{l.q, xq}, {l.k, xk}, {l.v, xv}} {
+		y, err := p.proj.Fwd(p.x)
+		if err != nil {
 			return nil, err
 		}
-	}
-	var gates [2]*gorgonia.Node
-	for k, gate := range []*Linear{l.i, l.f} {
-		if gates[k], err = nodes.LinearOfConcat(qkv[:], gate.Weight, gate.Bias); err != nil {
+		ys, err := nodes.Fork(y, 2)
+		if err != nil {
 			return nil, err
 		}
-		gate.s.label(gates[k])
+		toGates[k], toCell[k] = ys[0], ys[1]
 	}
+	i, f, err := nodes.MLSTMGates(toGates[0], toGates[1], toGates[2], l.i.Weight, l.i.Bias, l.f.Weight, l.f.Bias)
+	if err != nil {
+		return nil, err
+	}
+	l.i.s.label(i)
+	l.f.s.label(f)
 	cell := l.s.Sub("mlstm_cell")
 	run := nodes.MLSTM
 	if l.cfg.Symbolic {
@@ -156,7 +168,7 @@ func (l *MLSTM) cell(c, xm *gorgonia.Node, state *nodes.MLSTMState, next *State)
 		}
 	}
 	cfg := nodes.MLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, Form: l.cfg.Form, Chunk: l.cfg.Chunk}
-	h, st, err := run(cfg, qkv[0], qkv[1], qkv[2], gates[0], gates[1], state)
+	h, st, err := run(cfg, toCell[0], toCell[1], toCell[2], i, f, state)
 	if err != nil {
 		return nil, err
 	}

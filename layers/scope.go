@@ -64,7 +64,8 @@ func (s Scope) Dtype() tensor.Dtype { return s.store.dtype }
 // the layers asked for them.
 func (s Scope) Learnables() gorgonia.Nodes { return append(gorgonia.Nodes(nil), s.order...) }
 
-// Param returns the node of a parameter, bound to the store's tensor. It is an
+// Param returns the node of a parameter, bound to the store's tensor if it has
+// values. It is an
 // error to ask for one name twice in one graph: hand the node on instead.
 func (s Scope) Param(name string, init Init, shape ...int) (*gorgonia.Node, error) {
 	path := s.path(name)
@@ -75,8 +76,12 @@ func (s Scope) Param(name string, init Init, shape ...int) (*gorgonia.Node, erro
 	if err != nil {
 		return nil, err
 	}
-	n := gorgonia.NewTensor(s.g, s.store.dtype, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(path), gorgonia.WithValue(value))
-	if n.Value() != value {
+	opts := []gorgonia.NodeConsOpt{gorgonia.WithShape(shape...), gorgonia.WithName(path)}
+	if value != nil {
+		opts = append(opts, gorgonia.WithValue(value))
+	}
+	n := gorgonia.NewTensor(s.g, s.store.dtype, len(shape), opts...)
+	if value != nil && n.Value() != value {
 		// Gorgonia gave us a node that was there.
 		return nil, errors.Errorf("layers: the graph has another input named %s; two models in one graph need scopes of different names, or one store", path)
 	}

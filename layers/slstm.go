@@ -152,18 +152,13 @@ func (l *SLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, err
 		return nil, nil, err
 	}
 	next := &State{}
-	xc := x
-	if l.conv != nil {
-		if xc, next.Conv, err = l.conv.Fwd(x, state.conv()); err != nil {
-			return nil, nil, err
-		}
+	xs, err := l.gateInputs(x, state, next)
+	if err != nil {
+		return nil, nil, err
 	}
 	var g [4]*gorgonia.Node
-	for k, in := range []struct {
-		gate *HeadwiseLinear
-		x    *gorgonia.Node
-	}{{l.i, xc}, {l.f, xc}, {l.z, x}, {l.o, x}} {
-		if g[k], err = in.gate.Fwd(in.x); err != nil {
+	for k, gate := range []*HeadwiseLinear{l.i, l.f, l.z, l.o} {
+		if g[k], err = gate.Fwd(xs[k]); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -176,6 +171,24 @@ func (l *SLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, err
 	}
 	y, err = l.norm.Fwd(y)
 	return y, next, err
+}
+
+// gateInputs returns what the gates i, f, z and o read: the first two x behind
+// the convolution, if there is one, the others x itself.
+func (l *SLSTM) gateInputs(x *gorgonia.Node, state, next *State) ([]*gorgonia.Node, error) {
+	if l.conv == nil {
+		return nodes.Fork(x, 4)
+	}
+	xs, err := nodes.Fork(x, 3)
+	if err != nil {
+		return nil, err
+	}
+	var c *gorgonia.Node
+	if c, next.Conv, err = l.conv.Fwd(xs[0], state.conv()); err != nil {
+		return nil, err
+	}
+	cs, err := nodes.Fork(c, 2)
+	return append(cs, xs[1:]...), err
 }
 
 // cell runs the cell over the sequence and sets the new state.

@@ -24,6 +24,7 @@ type Store struct {
 	seed   uint64
 	params []Param
 	byName map[string]int
+	shapes bool // no values are made
 }
 
 // NewStore returns an empty store for parameters of dtype tensor.Float32 or
@@ -33,6 +34,18 @@ func NewStore(dtype tensor.Dtype, seed uint64) (*Store, error) {
 		return nil, errors.Errorf("layers: parameters are float32 or float64, not %v", dtype)
 	}
 	return &Store{dtype: dtype, seed: seed, byName: make(map[string]int)}, nil
+}
+
+// NewShapeStore returns a store that holds no parameters. The layers of a graph
+// that is built with it have shapes and no values: one can look at it, however
+// large the parameters would be, but not run it.
+func NewShapeStore(dtype tensor.Dtype) (*Store, error) {
+	s, err := NewStore(dtype, 0)
+	if err != nil {
+		return nil, err
+	}
+	s.shapes = true
+	return s, nil
 }
 
 // Dtype returns the element type of the parameters.
@@ -58,7 +71,8 @@ func (s *Store) Size() (n int) {
 	return n
 }
 
-// param returns the tensor of that name, making it if need be.
+// param returns the tensor of that name, making it if need be; nil if the store
+// is for shapes alone.
 func (s *Store) param(name string, init Init, shape []int) (*tensor.Dense, error) {
 	if p, ok := s.Get(name); ok {
 		if !p.Value.Shape().Eq(tensor.Shape(shape)) {
@@ -70,6 +84,9 @@ func (s *Store) param(name string, init Init, shape []int) (*tensor.Dense, error
 		if n < 1 {
 			return nil, errors.Errorf("layers: parameter %s cannot have shape %v", name, tensor.Shape(shape))
 		}
+	}
+	if s.shapes {
+		return nil, nil
 	}
 	h := fnv.New64a()
 	h.Write([]byte(name))

@@ -160,3 +160,26 @@ func TestDropoutOfALayerNeedsTraining(t *testing.T) {
 		t.Error("a rate of 0 adds an operation")
 	}
 }
+
+// TestShapeStoreHoldsNothing: parameters far too large to be made have a node and
+// no value.
+func TestShapeStoreHoldsNothing(t *testing.T) {
+	store, err := NewShapeStore(tensor.Float32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewScope(gorgonia.NewGraph(), store, 1)
+	n, err := s.Param("weight", Normal(1), 1<<20, 1<<20)
+	if err != nil || n.Value() != nil || !n.Shape().Eq(tensor.Shape{1 << 20, 1 << 20}) {
+		t.Errorf("%v of shape %v with value %v: %v", n, n.Shape(), n.Value(), err)
+	}
+	if len(store.Params()) != 0 || store.Size() != 0 || len(s.Learnables()) != 1 {
+		t.Errorf("%d parameters of %d elements, %d learnables", len(store.Params()), store.Size(), len(s.Learnables()))
+	}
+	if _, err := s.Param("bias", Normal(1), 0); err == nil {
+		t.Error("no error for a parameter without elements")
+	}
+	if _, err := NewShapeStore(tensor.Int); err == nil {
+		t.Error("no error for parameters that are integers")
+	}
+}

@@ -84,15 +84,15 @@ func elementwise(name string, fn kernels.Activation, x *gorgonia.Node) (*gorgoni
 }
 
 func activateForward[F kernels.Float](fn kernels.Activation) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.Activate(fn, in[0].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.Activate(fn, in[0].data, out[0])
 		return nil
 	}
 }
 
 func activateBackward[F kernels.Float](fn kernels.Activation) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.ActivateGrad(fn, in[0].data, in[1].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.ActivateGrad(fn, in[0].data, in[1].data, out[0])
 		return nil
 	}
 }
@@ -112,21 +112,21 @@ func GatedActivation(name string, g, u *gorgonia.Node) (*gorgonia.Node, error) {
 		run: kernelPair{gatedForward[float32](fn), gatedForward[float64](fn)},
 		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			l := layout{g.Shape(), u.Shape()}
-			return packedGrads(name+"⊙'", "", l, kernelPair{gatedBackward[float32](fn, l), gatedBackward[float64](fn, l)}, in[0], in[1], grad)
+			return packedGrads(name+"⊙'", "", l, kernelPair{gatedBackward[float32](fn), gatedBackward[float64](fn)}, in[0], in[1], grad)
 		},
 	}, g, u)
 }
 
 func gatedForward[F kernels.Float](fn kernels.Activation) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.Gated(fn, in[0].data, in[1].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.Gated(fn, in[0].data, in[1].data, out[0])
 		return nil
 	}
 }
 
-func gatedBackward[F kernels.Float](fn kernels.Activation, l layout) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.GatedGrad(fn, in[0].data, in[1].data, in[2].data, cut(l, out, 0), cut(l, out, 1))
+func gatedBackward[F kernels.Float](fn kernels.Activation) kernel[F] {
+	return func(out [][]F, in []operand[F]) error {
+		kernels.GatedGrad(fn, in[0].data, in[1].data, in[2].data, out[0], out[1])
 		return nil
 	}
 }
@@ -152,15 +152,15 @@ func SoftCap(x *gorgonia.Node, limit float64) (*gorgonia.Node, error) {
 }
 
 func softCapForward[F kernels.Float](limit float64) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.SoftCap(F(limit), in[0].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.SoftCap(F(limit), in[0].data, out[0])
 		return nil
 	}
 }
 
 func softCapBackward[F kernels.Float](limit float64) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.SoftCapGrad(F(limit), in[0].data, in[1].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.SoftCapGrad(F(limit), in[0].data, in[1].data, out[0])
 		return nil
 	}
 }

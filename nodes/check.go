@@ -17,7 +17,9 @@ import (
 //   - two inputs or parameters of one name (where their shapes are equal, too,
 //     they have become one node already, and nobody can tell);
 //   - different nodes with one 32-bit hash: the compiler would compute one of
-//     them and use it for both.
+//     them and use it for both;
+//   - what Fork returned and one of Gorgonia's own operations reads, which may
+//     write over the memory of all copies.
 //
 // It is one pass over the nodes. The error lists everything that it found. One
 // trap it cannot see: a second gorgonia.Grad on a graph, for another loss, returns
@@ -39,6 +41,9 @@ func Check(g *gorgonia.ExprGraph) error {
 			faults = append(faults, "nodes "+other.Name()+" and "+n.Name()+" have one hash (rename a parameter, or build a smaller graph)")
 		}
 		hashes[n.Hashcode()] = n
+		if _, ours := n.Op().(*op); !ours {
+			faults = append(faults, copiesReadBy(n)...)
+		}
 	}
 	for name, count := range names {
 		if count > 1 {
@@ -50,4 +55,14 @@ func Check(g *gorgonia.ExprGraph) error {
 	}
 	sort.Strings(faults)
 	return errors.Errorf("nodes: Gorgonia would silently miscompute this graph: %s", strings.Join(faults, "; "))
+}
+
+// copiesReadBy reports the copies made by Fork that a node of Gorgonia's reads.
+func copiesReadBy(n *gorgonia.Node) (faults []string) {
+	for _, in := range inputs(n) {
+		if isCopy(in) {
+			faults = append(faults, "Gorgonia's operation "+n.Name()+" reads a copy that Fork made (let it read what was forked)")
+		}
+	}
+	return faults
 }

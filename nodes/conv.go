@@ -44,7 +44,7 @@ func causalConv(batch int, silu bool, x, w, b, window *gorgonia.Node) (y, newWin
 	}
 	packed, err := apply(spec{
 		name: name, attrs: fmt.Sprintf("%+v", s),
-		run: kernelPair{convForward[float32](s, l), convForward[float64](s, l)},
+		run: kernelPair{convForward[float32](s), convForward[float64](s)},
 		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			return convDiff(s, l, in, grad)
 		},
@@ -52,16 +52,16 @@ func causalConv(batch int, silu bool, x, w, b, window *gorgonia.Node) (y, newWin
 	if err != nil {
 		return nil, nil, err
 	}
-	ps, err := parts(packed, 0)
+	ps, err := parts(packed)
 	if err != nil {
 		return nil, nil, err
 	}
 	return ps[0], ps[1], nil
 }
 
-func convForward[F kernels.Float](s kernels.Conv, l layout) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.ConvForward(s, in[0].data, in[1].data, in[2].data, optional(in, 3, len(in) > 3), cut(l, out, 0), cut(l, out, 1))
+func convForward[F kernels.Float](s kernels.Conv) kernel[F] {
+	return func(out [][]F, in []operand[F]) error {
+		kernels.ConvForward(s, in[0].data, in[1].data, in[2].data, optional(in, 3, len(in) > 3), out[0], out[1])
 		return nil
 	}
 }
@@ -82,7 +82,7 @@ func convDiff(s kernels.Conv, l layout, in gorgonia.Nodes, grad *gorgonia.Node) 
 
 func convBackward[F kernels.Float](s kernels.Conv, l layout, has []bool) kernel[F] {
 	var zero []F
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		n, withWindow := len(l), len(l) > 3
 		dys := spread(in[n:], has)
 		if dys[0] == nil {
@@ -93,10 +93,10 @@ func convBackward[F kernels.Float](s kernels.Conv, l layout, has []bool) kernel[
 		}
 		var dWindow []F
 		if withWindow {
-			dWindow = cut(l, out, 3)
+			dWindow = out[3]
 		}
 		kernels.ConvBackward(s, in[0].data, in[1].data, in[2].data, optional(in, 3, withWindow), dys[0], dys[1],
-			cut(l, out, 0), cut(l, out, 1), cut(l, out, 2), dWindow)
+			out[0], out[1], out[2], dWindow)
 		return nil
 	}
 }

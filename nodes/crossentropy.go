@@ -44,21 +44,21 @@ func checkTargets(v int, targets []int) error {
 }
 
 func crossEntropyForward[F kernels.Float](v int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		if err := checkTargets(v, in[1].ints); err != nil {
 			return err
 		}
-		out[0] = F(kernels.CrossEntropy(v, in[0].data, in[1].ints))
+		out[0][0] = F(kernels.CrossEntropy(v, in[0].data, in[1].ints))
 		return nil
 	}
 }
 
 func crossEntropyBackward[F kernels.Float](v int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		if err := checkTargets(v, in[1].ints); err != nil {
 			return err
 		}
-		kernels.CrossEntropyGrad(v, in[0].data, in[1].ints, float64(in[2].data[0]), out)
+		kernels.CrossEntropyGrad(v, in[0].data, in[1].ints, float64(in[2].data[0]), out[0])
 		return nil
 	}
 }

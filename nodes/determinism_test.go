@@ -24,6 +24,12 @@ func largeCases() map[string]graphCase {
 		"Linear": {[]input{in("x", 1500, 96), in("w", 80, 96), in("b", 80)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			return one(Linear(x[0], x[1], x[2]))
 		}},
+		"MLSTMGates": {gatesInputs(2000, 48, 32, 4), func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+			return two(MLSTMGates(x[0], x[1], x[2], x[3], x[4], x[5], x[6]))
+		}},
+		"Fork": {[]input{in("x", 2000, 64), in("w", 16, 64), in("v", 64)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+			return forked(x[0], x[1], x[2])
+		}},
 		"HeadwiseLinear narrow": {[]input{in("x", 2000, 64), in("w", 16, 4, 4), in("b", 64)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			return one(HeadwiseLinear(x[0], x[1], x[2]))
 		}},

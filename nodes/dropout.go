@@ -42,9 +42,9 @@ func Dropout(x, key *gorgonia.Node, id uint64, rate float64) (*gorgonia.Node, er
 }
 
 func dropout[F kernels.Float](id uint64, rate float64) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		key := kernels.DropoutKey(uint64(in[1].ints[0]), uint64(in[1].ints[1]), id)
-		kernels.Dropout(rate, key, in[0].data, out)
+		kernels.Dropout(rate, key, in[0].data, out[0])
 		return nil
 	}
 }

@@ -19,8 +19,8 @@ func Add(a, b *gorgonia.Node) (*gorgonia.Node, error) {
 	}, a, b)
 }
 
-func add[F kernels.Float](out []F, in []operand[F]) error {
-	kernels.Add(in[0].data, in[1].data, out)
+func add[F kernels.Float](out [][]F, in []operand[F]) error {
+	kernels.Add(in[0].data, in[1].data, out[0])
 	return nil
 }
 
@@ -35,22 +35,20 @@ func Maximum(a, b *gorgonia.Node) (*gorgonia.Node, error) {
 		name: "max", shape: a.Shape(),
 		run: kernelPair{maximum[float32], maximum[float64]},
 		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			run := kernelPair{maximumBackward[float32](l), maximumBackward[float64](l)}
+			run := kernelPair{maximumBackward[float32], maximumBackward[float64]}
 			return packedGrads("max'", "", l, run, in[0], in[1], grad)
 		},
 	}, a, b)
 }
 
-func maximum[F kernels.Float](out []F, in []operand[F]) error {
-	kernels.Maximum(in[0].data, in[1].data, out)
+func maximum[F kernels.Float](out [][]F, in []operand[F]) error {
+	kernels.Maximum(in[0].data, in[1].data, out[0])
 	return nil
 }
 
-func maximumBackward[F kernels.Float](l layout) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.MaximumGrad(in[0].data, in[1].data, in[2].data, cut(l, out, 0), cut(l, out, 1))
-		return nil
-	}
+func maximumBackward[F kernels.Float](out [][]F, in []operand[F]) error {
+	kernels.MaximumGrad(in[0].data, in[1].data, in[2].data, out[0], out[1])
+	return nil
 }
 
 // mul returns a⊙b. It has no derivative: it serves backward passes.
@@ -58,7 +56,7 @@ func mul(a, b *gorgonia.Node) (*gorgonia.Node, error) {
 	return apply(spec{name: "⊙", shape: a.Shape(), run: kernelPair{mulForward[float32], mulForward[float64]}}, a, b)
 }
 
-func mulForward[F kernels.Float](out []F, in []operand[F]) error {
-	kernels.Mul(in[0].data, in[1].data, out)
+func mulForward[F kernels.Float](out [][]F, in []operand[F]) error {
+	kernels.Mul(in[0].data, in[1].data, out[0])
 	return nil
 }

@@ -40,21 +40,21 @@ func checkIDs(v int, ids []int) error {
 }
 
 func embeddingForward[F kernels.Float](v, d int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		if err := checkIDs(v, in[0].ints); err != nil {
 			return err
 		}
-		kernels.Embedding(d, in[0].ints, in[1].data, out)
+		kernels.Embedding(d, in[0].ints, in[1].data, out[0])
 		return nil
 	}
 }
 
 func embeddingBackward[F kernels.Float](v, d int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		if err := checkIDs(v, in[0].ints); err != nil {
 			return err
 		}
-		kernels.EmbeddingGrad(d, in[0].ints, in[1].data, out)
+		kernels.EmbeddingGrad(d, in[0].ints, in[1].data, out[0])
 		return nil
 	}
 }

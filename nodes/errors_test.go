@@ -33,7 +33,7 @@ func (i input) node(g *gorgonia.ExprGraph, dt tensor.Dtype, shape ...int) *gorgo
 
 // optionalInputs may be nil.
 var optionalInputs = []string{
-	"Linear b", "LinearSplit b", "LinearOfConcat b", "HeadwiseLinear narrow b", "layer norm w", "RMS norm w",
+	"Linear b", "LinearSplit b", "HeadwiseLinear narrow b", "layer norm w", "RMS norm w", "Fork v", "Fork of one row and column v",
 	"Stabilizer of a memory n", "CausalConvSiLU continued window", "CausalConvSiLU of one step window", "SLSTM continued state",
 }
 
@@ -182,7 +182,9 @@ func TestArgumentsThatMakeNoSenseAreErrors(t *testing.T) {
 		"widths that do not add up":      {second(LinearSplit(x, m("w", 5, 4), nil, 2, 2)), []string{"(5, 4)", "(4, 4)"}},
 		"a negative width":               {second(LinearSplit(x, m("w", 5, 4), nil, 7, -2)), []string{"-2"}},
 		"no widths":                      {second(LinearSplit(x, m("w", 5, 4), nil)), []string{"output"}},
-		"nothing to concatenate":         {second(LinearOfConcat(nil, m("w", 5, 4), nil)), []string{"input"}},
+		"no readers of a fork":           {second(Fork(x, 0)), []string{"Fork", "0"}},
+		"a fork of nothing":              {second(Fork(nil, 2)), []string{"Fork"}},
+		"a fork of integers":             {second(Fork(ids(g, "five", 0, 0, 0, 0, 0), 2)), []string{"fork", "float"}},
 		"gate four of RecurrentLinear":   {second(RecurrentLinear(m("y", 3, 4), m("r", 2, 8, 2), 4)), []string{"gate 4"}},
 		"negative gate":                  {second(RecurrentLinear(m("y", 3, 4), m("r", 2, 8, 2), -1)), []string{"gate -1"}},
 		"kernel without four gates":      {second(RecurrentLinear(m("y", 3, 4), m("r3", 2, 6, 2), 0)), []string{"(2, 6, 2)"}},

@@ -67,3 +67,60 @@ func ExampleSLSTM() {
 	fmt.Printf("%.4f\n", y.Value().Data())
 	// Output: [0.3808 0.3808]
 }
+
+// A recurrent cell that runs forward alone, step after step: it writes the new
+// state over the old one.
+func ExampleSequence() {
+	g := gorgonia.NewGraph()
+	input := func(name string, v float64, shape ...int) *gorgonia.Node {
+		return gorgonia.NewTensor(g, tensor.Float64, len(shape), gorgonia.WithShape(shape...),
+			gorgonia.WithName(name), gorgonia.WithInit(gorgonia.ValuesOf(v)))
+	}
+	i, f, z, o := input("i", 0, 1, 2), input("f", 0, 1, 2), input("z", 1, 1, 2), input("o", 0, 1, 2)
+	r, bias, state := input("r", 1, 1, 8, 2), input("bias", 0, 8), input("state", 0, 4, 1, 2)
+	y, next, err := nodes.SLSTM(nodes.SLSTMConfig{Batch: 1, NumHeads: 1}, i, f, z, o, r, bias, state)
+	if err != nil {
+		log.Fatal(err)
+	}
+	memory := map[*gorgonia.Node]*tensor.Dense{next: state.Value().(*tensor.Dense)}
+	s, err := nodes.NewSequence(g, memory)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range 3 {
+		if err := s.RunAll(); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%.4f\n", y.Value().Data())
+	}
+	// Output:
+	// [0.3808 0.3808]
+	// [0.6128 0.6128]
+	// [0.7317 0.7317]
+}
+
+// A chain of operations needs the memory of two: the one that is computed, and
+// the one that it reads.
+func ExampleShareMemory() {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewMatrix(g, tensor.Float32, gorgonia.WithShape(1000, 250), gorgonia.WithName("x"), gorgonia.WithInit(gorgonia.Zeroes()))
+	y := x
+	for range 20 {
+		var err error
+		if y, err = nodes.SiLU(y); err != nil {
+			log.Fatal(err)
+		}
+	}
+	memory, err := nodes.ShareMemory(g, y)
+	if err != nil {
+		log.Fatal(err)
+	}
+	vm := gorgonia.NewTapeMachine(g)
+	defer vm.Close()
+	if err := vm.RunAll(); err != nil {
+		log.Fatal(err)
+	}
+	shared, kept := memory.Bytes()
+	fmt.Println(shared, "bytes for 19 matrices,", kept, "for the last")
+	// Output: 2000000 bytes for 19 matrices, 1000000 for the last
+}

@@ -23,7 +23,7 @@ func Stabilizer(logF, m, i, n *gorgonia.Node) (*gorgonia.Node, error) {
 		name: "stabilize", shape: i.Shape(), frozen: []int{3},
 		run: kernelPair{stabilize[float32], stabilize[float64]},
 		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			run := kernelPair{stabilizeBackward[float32](l), stabilizeBackward[float64](l)}
+			run := kernelPair{stabilizeBackward[float32], stabilizeBackward[float64]}
 			ps, err := packedGrads("stabilize'", "", l, run, join(in, grad)...)
 			if err != nil {
 				return nil, err
@@ -33,17 +33,15 @@ func Stabilizer(logF, m, i, n *gorgonia.Node) (*gorgonia.Node, error) {
 	}, in...)
 }
 
-func stabilize[F kernels.Float](out []F, in []operand[F]) error {
-	kernels.Stabilize(in[0].data, in[1].data, in[2].data, optional(in, 3, len(in) > 3), out)
+func stabilize[F kernels.Float](out [][]F, in []operand[F]) error {
+	kernels.Stabilize(in[0].data, in[1].data, in[2].data, optional(in, 3, len(in) > 3), out[0])
 	return nil
 }
 
-func stabilizeBackward[F kernels.Float](l layout) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		n := optional(in, 3, len(in) > 4)
-		kernels.StabilizeGrad(in[0].data, in[1].data, in[2].data, n, in[len(in)-1].data, cut(l, out, 0), cut(l, out, 1))
-		return nil
-	}
+func stabilizeBackward[F kernels.Float](out [][]F, in []operand[F]) error {
+	n := optional(in, 3, len(in) > 4)
+	kernels.StabilizeGrad(in[0].data, in[1].data, in[2].data, n, in[len(in)-1].data, out[0], out[1])
+	return nil
 }
 
 // ExpGate returns exp(x − m), an exponential gate made finite by the stabiliser
@@ -67,7 +65,7 @@ func ExpGate(x, m *gorgonia.Node) (*gorgonia.Node, error) {
 	}, x, m)
 }
 
-func expGate[F kernels.Float](out []F, in []operand[F]) error {
-	kernels.ExpGate(in[0].data, in[1].data, out)
+func expGate[F kernels.Float](out [][]F, in []operand[F]) error {
+	kernels.ExpGate(in[0].data, in[1].data, out[0])
 	return nil
 }

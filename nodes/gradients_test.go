@@ -15,6 +15,31 @@ func ids(g *gorgonia.ExprGraph, name string, v ...int) *gorgonia.Node {
 	return gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(len(v)), gorgonia.WithName(name), gorgonia.WithValue(tensor.New(tensor.WithShape(len(v)), tensor.WithBacking(v))))
 }
 
+// gatesInputs are the inputs of MLSTMGates for n rows, q and k of width qk and v
+// of width v.
+func gatesInputs(n, qk, v, heads int) []input {
+	w := 2*qk + v
+	return []input{in("q", n, qk), in("k", n, qk), in("v", n, v), in("wi", heads, w), in("bi", heads), in("wf", heads, w), in("bf", heads)}
+}
+
+// forked gives x to four readers, one of whom nobody reads.
+func forked(x, w, v *gorgonia.Node) ([]*gorgonia.Node, error) {
+	xs, err := Fork(x, 4)
+	if err != nil {
+		return nil, err
+	}
+	a, err := Linear(xs[0], w, nil)
+	if err != nil {
+		return nil, err
+	}
+	b, err := Norm(NormConfig{Eps: 0.1}, xs[1], v)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Add(xs[2], b)
+	return []*gorgonia.Node{a, c}, err
+}
+
 // cases are all operations, with shapes that include one row, one head, width
 // one and lengths that no chunk divides.
 func cases() map[string]graphCase {
@@ -26,8 +51,17 @@ func cases() map[string]graphCase {
 			ys, err := LinearSplit(x[0], x[1], nil, 4, 2)
 			return ys[1:], err
 		}},
-		"LinearOfConcat": {[]input{in("x", 5, 3), in("y", 5, 1), in("w", 2, 4), in("b", 2)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			return one(LinearOfConcat(x[:2], x[2], x[3]))
+		"MLSTMGates": {gatesInputs(5, 3, 2, 2), func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+			return two(MLSTMGates(x[0], x[1], x[2], x[3], x[4], x[5], x[6]))
+		}},
+		"MLSTMGates of one row, one head, width one": {gatesInputs(1, 1, 1, 1), func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+			return two(MLSTMGates(x[0], x[1], x[2], x[3], x[4], x[5], x[6]))
+		}},
+		"Fork": {[]input{in("x", 4, 3), in("w", 2, 3), in("v", 3)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+			return forked(x[0], x[1], x[2])
+		}},
+		"Fork of one row and column": {[]input{in("x", 1, 1), in("w", 1, 1), in("v", 1)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+			return forked(x[0], x[1], x[2])
 		}},
 		"HeadwiseLinear narrow": {[]input{in("x", 5, 6), in("w", 2, 4, 3), in("b", 8)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) { return one(HeadwiseLinear(x[0], x[1], x[2])) }},
 		"HeadwiseLinear wide":   {[]input{in("x", 3, 32), in("w", 2, 3, 16)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) { return one(HeadwiseLinear(x[0], x[1], nil)) }},

@@ -104,22 +104,22 @@ func headProduct(name string, s blocks, run kernelPair, out int, a, b *gorgonia.
 }
 
 func headOuter[F kernels.Float](s blocks) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.HeadOuter(s.n*s.heads, s.a, s.b, in[0].data, in[1].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.HeadOuter(s.n*s.heads, s.a, s.b, in[0].data, in[1].data, out[0])
 		return nil
 	}
 }
 
 func headLeftForward[F kernels.Float](s blocks) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.HeadLeft(s.n*s.heads, s.a, s.b, in[0].data, in[1].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.HeadLeft(s.n*s.heads, s.a, s.b, in[0].data, in[1].data, out[0])
 		return nil
 	}
 }
 
 func headRightForward[F kernels.Float](s blocks) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.HeadRight(s.n*s.heads, s.a, s.b, in[0].data, in[1].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.HeadRight(s.n*s.heads, s.a, s.b, in[0].data, in[1].data, out[0])
 		return nil
 	}
 }

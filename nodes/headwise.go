@@ -61,8 +61,8 @@ func headwise(opName string, x, w, b *gorgonia.Node, row, out int) (*gorgonia.No
 }
 
 func headwiseForward[F kernels.Float](s kernels.Headwise) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.HeadwiseForward(s, in[0].data, in[1].data, optional(in, 2, len(in) > 2), out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.HeadwiseForward(s, in[0].data, in[1].data, optional(in, 2, len(in) > 2), out[0])
 		return nil
 	}
 }
@@ -77,12 +77,12 @@ func headwiseDiff(s kernels.Headwise, in gorgonia.Nodes, grad *gorgonia.Node) (g
 }
 
 func headwiseBackward[F kernels.Float](s kernels.Headwise, l layout) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		var db []F
 		if len(l) > 2 {
-			db = cut(l, out, 2)
+			db = out[2]
 		}
-		kernels.HeadwiseBackward(s, in[0].data, in[1].data, in[2].data, cut(l, out, 0), cut(l, out, 1), db)
+		kernels.HeadwiseBackward(s, in[0].data, in[1].data, in[2].data, out[0], out[1], db)
 		return nil
 	}
 }

@@ -26,66 +26,40 @@ func Linear(x, w, b *gorgonia.Node) (*gorgonia.Node, error) {
 // LinearSplit is Linear with its output cut into column blocks of the given
 // widths, each a node of its own. The widths add up to w's rows.
 func LinearSplit(x, w, b *gorgonia.Node, widths ...int) ([]*gorgonia.Node, error) {
-	s, err := newLinearSpec([]*gorgonia.Node{x}, w, b, widths)
+	s, err := newLinearSpec(x, w, b, widths)
 	if err != nil {
 		return nil, err
 	}
-	return s.apply([]*gorgonia.Node{x}, w, b)
+	in := gorgonia.Nodes{x, w}
+	if b != nil {
+		in = append(in, b)
+	}
+	return s.apply(in)
 }
 
-// LinearOfConcat returns [x₁ x₂ …]·Wᵀ + b without joining the xs (N, Inₖ) in
-// memory: w (Out, Σ Inₖ), b (Out) or nil. The gates of the mLSTM read q, k and v
-// this way.
-func LinearOfConcat(xs []*gorgonia.Node, w, b *gorgonia.Node) (*gorgonia.Node, error) {
-	if err := wantShape("LinearOfConcat", "w", w, -1, -1); err != nil {
-		return nil, err
-	}
-	s, err := newLinearSpec(xs, w, b, []int{w.Shape()[0]})
-	if err != nil {
-		return nil, err
-	}
-	ys, err := s.apply(xs, w, b)
-	if err != nil {
-		return nil, err
-	}
-	return ys[0], nil
-}
-
-// linearSpec is a linear map from the column blocks ins to the column blocks
-// outs.
+// linearSpec is a linear map of n rows to the column blocks outs.
 type linearSpec struct {
-	n         int
-	ins, outs []int
-	bias      bool
+	n, in int
+	outs  []int
+	bias  bool
 }
 
-func newLinearSpec(xs []*gorgonia.Node, w, b *gorgonia.Node, widths []int) (linearSpec, error) {
+func newLinearSpec(x, w, b *gorgonia.Node, widths []int) (linearSpec, error) {
 	s := linearSpec{outs: slices.Clone(widths), bias: b != nil}
-	if len(xs) == 0 || len(widths) == 0 {
-		return s, errors.New("nodes: a linear map needs an input and an output")
+	if len(widths) == 0 {
+		return s, errors.New("nodes: Linear needs an output")
 	}
 	for _, width := range widths {
 		if width < 1 {
 			return s, errors.Errorf("nodes: Linear: an output of width %d", width)
 		}
 	}
-	for i, x := range xs {
-		if err := wantShape("Linear", fmt.Sprintf("x[%d]", i), x, -1, -1); err != nil {
-			return s, err
-		}
-		s.ins = append(s.ins, x.Shape()[1])
-	}
-	s.n = xs[0].Shape()[0]
-	for i, x := range xs {
-		if err := wantShape("Linear", fmt.Sprintf("x[%d]", i), x, s.n, -1); err != nil {
-			return s, err
-		}
-	}
-	if err := wantShape("Linear", "w", w, sum(s.outs), sum(s.ins)); err != nil {
+	if err := wantShape("Linear", "x", x, -1, -1); err != nil {
 		return s, err
 	}
-	if b == nil {
-		return s, nil
+	s.n, s.in = x.Shape()[0], x.Shape()[1]
+	if err := wantShape("Linear", "w", w, sum(s.outs), s.in); err != nil || b == nil {
+		return s, err
 	}
 	return s, wantShape("Linear", "b", b, sum(s.outs))
 }
@@ -97,35 +71,22 @@ func sum(xs []int) (n int) {
 	return n
 }
 
-// blocks calls f for every block of the weight: output o of width no beginning
-// at row ro, input i of width ni beginning at column ci.
-func (s linearSpec) blocks(f func(o, no, ro, i, ni, ci int)) {
-	ro := 0
-	for o, no := range s.outs {
-		ci := 0
-		for i, ni := range s.ins {
-			f(o, no, ro, i, ni, ci)
-			ci += ni
-		}
-		ro += no
+// blocks calls f for every output: its width and its first row in the weight.
+func (s linearSpec) blocks(f func(o, width, row int)) {
+	row := 0
+	for o, width := range s.outs {
+		f(o, width, row)
+		row += width
 	}
 }
 
-// matrices returns the layout of matrices of n rows and the given widths.
-func matrices(n int, widths []int) (l layout) {
-	for _, w := range widths {
-		l = append(l, tensor.Shape{n, w})
+// apply adds the map to the graph; in is x, w and b if there is one.
+func (s linearSpec) apply(in gorgonia.Nodes) ([]*gorgonia.Node, error) {
+	var l layout
+	for _, width := range s.outs {
+		l = append(l, tensor.Shape{s.n, width})
 	}
-	return l
-}
-
-func (s linearSpec) apply(xs []*gorgonia.Node, w, b *gorgonia.Node) ([]*gorgonia.Node, error) {
-	l := matrices(s.n, s.outs)
-	sp := spec{name: "linear", attrs: fmt.Sprintf("%+v", s), run: kernelPair{linearForward[float32](s, l), linearForward[float64](s, l)}}
-	in := join(xs, w)
-	if b != nil {
-		in = append(in, b)
-	}
+	sp := spec{name: "linear", attrs: fmt.Sprintf("%+v", s), run: kernelPair{linearForward[float32](s), linearForward[float64](s)}}
 	if len(l) == 1 {
 		sp.shape = l[0]
 		sp.diff = func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
@@ -146,53 +107,53 @@ func (s linearSpec) apply(xs []*gorgonia.Node, w, b *gorgonia.Node) ([]*gorgonia
 	if err != nil {
 		return nil, err
 	}
-	return parts(packed, 0)
+	return parts(packed)
 }
 
-func linearForward[F kernels.Float](s linearSpec, l layout) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		w, width := in[len(s.ins)].data, sum(s.ins)
-		s.blocks(func(o, no, ro, i, ni, ci int) {
+func linearForward[F kernels.Float](s linearSpec) kernel[F] {
+	return func(out [][]F, in []operand[F]) error {
+		x, w := in[0].data, in[1].data
+		s.blocks(func(o, width, row int) {
 			var bias []F
-			if s.bias && i == 0 {
-				bias = in[len(s.ins)+1].data[ro : ro+no]
+			if s.bias {
+				bias = in[2].data[row : row+width]
 			}
-			kernels.Linear(s.n, ni, no, in[i].data, ni, w[ro*width+ci:], width, bias, cut(l, out, o), i > 0)
+			kernels.Linear(s.n, s.in, width, x, s.in, w[row*s.in:], s.in, bias, out[o], false)
 		})
 		return nil
 	}
 }
 
-// diff returns the gradients of the inputs, w and b, where dys are those of the
-// outputs, nil for an output nobody used.
+// diff returns the gradients of x, w and b, where dys are those of the outputs,
+// nil for an output nobody used.
 func (s linearSpec) diff(in gorgonia.Nodes, dys gorgonia.Nodes) (gorgonia.Nodes, error) {
 	some, has := present(dys)
-	l := append(matrices(s.n, s.ins), in[len(s.ins)].Shape())
-	if s.bias {
-		l = append(l, tensor.Shape{sum(s.outs)})
+	var l layout
+	for _, n := range in {
+		l = append(l, n.Shape())
 	}
-	run := kernelPair{linearBackward[float32](s, l, has), linearBackward[float64](s, l, has)}
-	return packedGrads("linear'", fmt.Sprintf("%+v %v", s, has), l, run, join(in[:len(s.ins)+1], some...)...)
+	run := kernelPair{linearBackward[float32](s, has), linearBackward[float64](s, has)}
+	return packedGrads("linear'", fmt.Sprintf("%+v %v", s, has), l, run, join(in[:2], some...)...)
 }
 
-func linearBackward[F kernels.Float](s linearSpec, l layout, has []bool) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		w, width := in[len(s.ins)].data, sum(s.ins)
-		dys := spread(in[len(s.ins)+1:], has)
-		dw := cut(l, out, len(s.ins))
+func linearBackward[F kernels.Float](s linearSpec, has []bool) kernel[F] {
+	return func(out [][]F, in []operand[F]) error {
+		x, w, dys := in[0].data, in[1].data, spread(in[2:], has)
 		if !all(has) {
-			clear(out)
+			for _, grad := range out {
+				clear(grad)
+			}
 		}
-		started := make([]bool, len(s.ins))
-		s.blocks(func(o, no, ro, i, ni, ci int) {
+		started := false
+		s.blocks(func(o, width, row int) {
 			if !has[o] {
 				return
 			}
-			kernels.LinearGradX(s.n, ni, no, dys[o], w[ro*width+ci:], width, cut(l, out, i), ni, started[i])
-			started[i] = true
-			kernels.LinearGradW(s.n, ni, no, dys[o], in[i].data, ni, dw[ro*width+ci:], width)
-			if s.bias && i == 0 {
-				kernels.ColumnSums(s.n, no, dys[o], cut(l, out, len(s.ins)+1)[ro:ro+no])
+			kernels.LinearGradX(s.n, s.in, width, dys[o], w[row*s.in:], s.in, out[0], s.in, started)
+			started = true
+			kernels.LinearGradW(s.n, s.in, width, dys[o], x, s.in, out[1][row*s.in:], s.in)
+			if s.bias {
+				kernels.ColumnSums(s.n, width, dys[o], out[2][row:row+width])
 			}
 		})
 		return nil
@@ -233,16 +194,16 @@ func AddBias(x, b *gorgonia.Node, lo int) (*gorgonia.Node, error) {
 }
 
 func addBias[F kernels.Float](n, d, lo int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.AddRows(n, d, in[0].data, in[1].data[lo:lo+d], out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.AddRows(n, d, in[0].data, in[1].data[lo:lo+d], out[0])
 		return nil
 	}
 }
 
 func biasBackward[F kernels.Float](n, d, lo int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		clear(out)
-		kernels.ColumnSums(n, d, in[0].data, out[lo:lo+d])
+	return func(out [][]F, in []operand[F]) error {
+		clear(out[0])
+		kernels.ColumnSums(n, d, in[0].data, out[0][lo:lo+d])
 		return nil
 	}
 }

@@ -73,7 +73,7 @@ func MLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) (h 
 	l := layout{v.Shape(), {s.B, s.NH, s.DQK, s.DHV}, {s.B, s.NH, s.DQK}, {s.B, s.NH}}
 	packed, err := apply(spec{
 		name: "mLSTM", attrs: fmt.Sprintf("%d %+v", cfg.Form, s),
-		run: kernelPair{mlstmForward[float32](cfg.Form, s, l), mlstmForward[float64](cfg.Form, s, l)},
+		run: kernelPair{mlstmForward[float32](cfg.Form, s), mlstmForward[float64](cfg.Form, s)},
 		diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			return mlstmDiff(cfg.Form, s, l, in, out, grad)
 		},
@@ -81,7 +81,7 @@ func MLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) (h 
 	if err != nil {
 		return nil, next, err
 	}
-	ps, err := parts(packed, 0)
+	ps, err := parts(packed)
 	if err != nil {
 		return nil, next, err
 	}
@@ -143,14 +143,14 @@ func memoryOf[F kernels.Float](in []operand[F], has bool) (st kernels.MLSTMState
 	return st
 }
 
-func mlstmForward[F kernels.Float](form Form, s kernels.MLSTM, l layout) kernel[F] {
+func mlstmForward[F kernels.Float](form Form, s kernels.MLSTM) kernel[F] {
 	run := kernels.MLSTMForward[F]
 	if form == Recurrent {
 		run = kernels.MLSTMRecurrentForward[F]
 	}
-	return func(out []F, in []operand[F]) error {
-		last := memory([][]F{cut(l, out, 1), cut(l, out, 2), cut(l, out, 3)})
-		run(s, in[0].data, in[1].data, in[2].data, in[3].data, in[4].data, memoryOf(in[5:], len(in) > 5), cut(l, out, 0), last)
+	return func(out [][]F, in []operand[F]) error {
+		last := memory([][]F{out[1], out[2], out[3]})
+		run(s, in[0].data, in[1].data, in[2].data, in[3].data, in[4].data, memoryOf(in[5:], len(in) > 5), out[0], last)
 		return nil
 	}
 }
@@ -163,7 +163,7 @@ func mlstmDiff(form Form, s kernels.MLSTM, l layout, in gorgonia.Nodes, out, gra
 		return nil, err
 	}
 	some, has := present(grads)
-	results, err := parts(out, 0)
+	results, err := parts(out)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func mlstmDiff(form Form, s kernels.MLSTM, l layout, in gorgonia.Nodes, out, gra
 }
 
 func mlstmBackward[F kernels.Float](form Form, s kernels.MLSTM, l, lg layout, has []bool) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		n := len(lg)
 		x, results := in[:n], in[n:n+4]
 		d := spread(in[n+4:], has)
@@ -190,9 +190,9 @@ func mlstmBackward[F kernels.Float](form Form, s kernels.MLSTM, l, lg layout, ha
 			}
 			dLast = memory(d[1:])
 		}
-		grads := kernels.MLSTMGrads[F]{Q: cut(lg, out, 0), K: cut(lg, out, 1), V: cut(lg, out, 2), I: cut(lg, out, 3), F: cut(lg, out, 4)}
+		grads := kernels.MLSTMGrads[F]{Q: out[0], K: out[1], V: out[2], I: out[3], F: out[4]}
 		if n > 5 {
-			grads.State = memory([][]F{cut(lg, out, 5), cut(lg, out, 6), cut(lg, out, 7)})
+			grads.State = memory([][]F{out[5], out[6], out[7]})
 		}
 		state := memoryOf(x[5:], n > 5)
 		if form == Recurrent {

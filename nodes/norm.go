@@ -69,8 +69,8 @@ func normName(cfg NormConfig) string {
 }
 
 func normForward[F kernels.Float](s kernels.Norm) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.NormForward(s, in[0].data, optional(in, 1, len(in) > 1), out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.NormForward(s, in[0].data, optional(in, 1, len(in) > 1), out[0])
 		return nil
 	}
 }
@@ -85,13 +85,13 @@ func normDiff(s kernels.Norm, in gorgonia.Nodes, grad *gorgonia.Node) (gorgonia.
 }
 
 func normBackward[F kernels.Float](s kernels.Norm, l layout) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		w := optional(in, 1, len(l) > 1)
 		var dw []F
 		if w != nil {
-			dw = cut(l, out, 1)
+			dw = out[1]
 		}
-		kernels.NormBackward(s, in[0].data, w, in[len(in)-1].data, cut(l, out, 0), dw)
+		kernels.NormBackward(s, in[0].data, w, in[len(in)-1].data, out[0], dw)
 		return nil
 	}
 }

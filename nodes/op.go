@@ -17,10 +17,12 @@ import (
 type spec struct {
 	name  string       // what graphs show
 	attrs string       // every attribute: together with name it identifies the operation
-	shape tensor.Shape // of the result; empty for a scalar
+	shape tensor.Shape // of the result; empty for a scalar and for a packed result
 	parts layout       // of a packed result
-	piece int          // of a packed result, that a put stands for
 	run   kernelPair
+	view  *view // instead of run: the result is another node's memory
+	put   bool  // the input is the gradient of a piece, and is not looked at; see put
+	piece int   // of a packed result, that a put is for
 	ints  []int // the inputs that are integers; all others are floats
 	// diff returns the gradients of the inputs, nil where there is none. An
 	// operation without it is not differentiable.
@@ -29,8 +31,9 @@ type spec struct {
 	frozen []int
 }
 
-// kernel computes a result from the operands, overwriting out.
-type kernel[F kernels.Float] func(out []F, in []operand[F]) error
+// kernel computes a result from the operands, overwriting out: a slice for each
+// piece of a packed result, else one. It must not count on what out held before.
+type kernel[F kernels.Float] func(out [][]F, in []operand[F]) error
 
 // operand is an input's elements: data for floats, ints for integers.
 type operand[F kernels.Float] struct {
@@ -47,15 +50,12 @@ type kernelPair struct {
 // op implements gorgonia.SDOp for a spec and the inputs of one node.
 type op struct {
 	spec
-	in  []hm.Type
-	out hm.Type
-	wrt []bool
-	exe executor
-}
-
-// executor runs a kernel on values and owns the result's memory.
-type executor interface {
-	do(in []gorgonia.Value) (gorgonia.Value, error)
+	in   []hm.Type
+	out  hm.Type
+	wrt  []bool
+	args int // how many of the inputs are the operation's own; see withBases
+	exe  executor
+	slot *slot // the operation's place in a plan for the memory, nil without one
 }
 
 // apply adds a node for s to the graph of its inputs.
@@ -64,18 +64,16 @@ func apply(s spec, inputs ...*gorgonia.Node) (*gorgonia.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &op{spec: s, out: dt, wrt: make([]bool, len(inputs))}
+	o := &op{spec: s, out: dt, args: len(inputs), exe: newExecutor(s, dt)}
 	if len(s.shape) > 0 {
 		o.out = gorgonia.TensorType{Dims: len(s.shape), Of: dt}
 	}
+	if s.view == nil {
+		inputs = withBases(inputs)
+	}
 	for i, n := range inputs {
 		o.in = append(o.in, n.Type())
-		o.wrt[i] = s.diff != nil && n.Dtype() == dt && !slices.Contains(s.frozen, i)
-	}
-	if dt == tensor.Float32 {
-		o.exe = newExec(s, dt, s.run.f32)
-	} else {
-		o.exe = newExec(s, dt, s.run.f64)
+		o.wrt = append(o.wrt, i < o.args && s.diff != nil && n.Dtype() == dt && !slices.Contains(s.frozen, i))
 	}
 	node, err := gorgonia.ApplyOp(o, inputs...)
 	if err != nil {
@@ -129,8 +127,15 @@ func (o *op) Type() hm.Type { return hm.NewFnType(append(append([]hm.Type{}, o.i
 func (o *op) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
 
 func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
-	v, err := o.exe.do(in)
-	return v, errors.Wrapf(err, "nodes: running %s", o.name)
+	if err := o.slot.enter(); err != nil {
+		return nil, errors.Wrapf(err, "nodes: running %s", o.name)
+	}
+	v, err := o.exe.do(in[:o.args])
+	if err != nil {
+		return nil, errors.Wrapf(err, "nodes: running %s", o.name)
+	}
+	o.slot.leave(v)
+	return v, nil
 }
 
 func (o *op) ReturnsPtr() bool     { return true }
@@ -152,93 +157,9 @@ func (o *op) SymDiff(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Node
 	if o.diff == nil {
 		return nil, errors.Errorf("nodes: %s has no derivative", o.name)
 	}
-	grads, err := o.diff(in, out, grad)
-	return grads, errors.Wrapf(err, "nodes: differentiating %s", o.name)
-}
-
-// exec is the executor for element type F.
-type exec[F kernels.Float] struct {
-	k   kernel[F]
-	dt  tensor.Dtype
-	sh  tensor.Shape
-	out *tensor.Dense
-	in  []operand[F]
-}
-
-func newExec[F kernels.Float](s spec, dt tensor.Dtype, k kernel[F]) *exec[F] {
-	return &exec[F]{k: k, dt: dt, sh: s.shape}
-}
-
-func (e *exec[F]) do(in []gorgonia.Value) (gorgonia.Value, error) {
-	e.in = e.in[:0]
-	for i, v := range in {
-		x, err := operandOf[F](v)
-		if err != nil {
-			return nil, errors.Wrapf(err, "input %d", i)
-		}
-		e.in = append(e.in, x)
+	grads, err := o.diff(in[:o.args], out, grad)
+	if err != nil {
+		return nil, errors.Wrapf(err, "nodes: differentiating %s", o.name)
 	}
-	if len(e.sh) == 0 {
-		var out [1]F
-		err := e.k(out[:], e.in)
-		return scalarValue(out[0]), err
-	}
-	if e.out == nil {
-		e.out = tensor.New(tensor.Of(e.dt), tensor.WithShape(e.sh...))
-	}
-	return e.out, e.k(e.out.Data().([]F), e.in)
-}
-
-func scalarValue[F kernels.Float](x F) gorgonia.Value {
-	if x, ok := any(x).(float32); ok {
-		return gorgonia.NewF32(x)
-	}
-	return gorgonia.NewF64(float64(x))
-}
-
-// operandOf returns the elements of a value, in row-major order.
-func operandOf[F kernels.Float](v gorgonia.Value) (operand[F], error) {
-	t, _ := v.(*tensor.Dense)
-	switch x := v.Data().(type) {
-	case []F:
-		return operand[F]{data: rowMajor(t, x)}, nil
-	case F:
-		return operand[F]{data: []F{x}}, nil
-	case []int:
-		return operand[F]{ints: rowMajor(t, x)}, nil
-	case int:
-		return operand[F]{ints: []int{x}}, nil
-	default:
-		return operand[F]{}, errors.Errorf("holds %T", x)
-	}
-}
-
-// rowMajor returns the elements of t in row-major order, where data is what t
-// holds: the same, unless t is a view that leaves some out, or lies otherwise.
-func rowMajor[E any](t *tensor.Dense, data []E) []E {
-	if t == nil || !t.RequiresIterator() && !t.DataOrder().IsColMajor() {
-		return data
-	}
-	shape, strides := t.Shape(), t.Strides()
-	out := make([]E, 0, shape.TotalSize())
-	var walk func(axis, at int)
-	walk = func(axis, at int) {
-		if axis == len(shape) {
-			out = append(out, data[at])
-			return
-		}
-		for i := range shape[axis] {
-			walk(axis+1, at+i*strides[axis])
-		}
-	}
-	walk(0, 0)
-	return out
-}
-
-// optional returns the elements of operand k, nil if it is not there.
-func optional[F kernels.Float](in []operand[F], k int, has bool) []F {
-	if has {
-		return in[k].data
-	}
-	return nil
+	return append(grads, make(gorgonia.Nodes, len(in)-o.args)...), nil
 }

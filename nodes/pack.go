@@ -10,69 +10,40 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Gorgonia's operations return one value. One that yields several returns them
-// packed one after the other in a vector, of which part takes the pieces out as
-// views. The views are safe, although Gorgonia's element-wise operations may
-// write over them: a packed vector is read by nobody but its parts, which do not
-// overlap, and by the operation's own backward pass, which reads a piece that
-// has become a part through that part's node.
+// Gorgonia's operations return one value. One that yields several keeps each of
+// them in a buffer of its own and returns a scalar that means nothing, of which
+// part nodes take the pieces out. A piece is read through its part alone, so that
+// Gorgonia knows all who read it; its element-wise operations may write over an
+// input that nobody reads after them.
 
-// layout is the shapes of the pieces of a packed vector.
+// layout is the shapes of the pieces of a packed result.
 type layout []tensor.Shape
-
-// at returns where piece k begins and ends.
-func (l layout) at(k int) (lo, hi int) {
-	for _, s := range l[:k] {
-		lo += s.TotalSize()
-	}
-	return lo, lo + l[k].TotalSize()
-}
-
-func (l layout) total() int {
-	_, hi := l.at(len(l) - 1)
-	return hi
-}
 
 // packed completes the spec of an operation that returns the pieces l.
 func (s spec) packed(l layout) spec {
 	s.parts = l
-	s.shape = tensor.Shape{l.total()}
 	return s
-}
-
-// cut returns piece k of a packed vector's elements.
-func cut[F kernels.Float](l layout, packed []F, k int) []F {
-	lo, hi := l.at(k)
-	return packed[lo:hi]
 }
 
 // part returns piece k of a packed node.
 func part(packed *gorgonia.Node, k int) (*gorgonia.Node, error) {
-	l := packed.Op().(*op).parts
-	lo, hi := l.at(k)
-	node, err := apply(spec{
+	o := packed.Op().(*op)
+	return apply(spec{
 		name:  "part",
-		attrs: fmt.Sprintf("%d %v", k, l),
-		shape: l[k],
+		attrs: fmt.Sprintf("%d %v", k, o.parts),
+		shape: o.parts[k],
+		view:  &view{of: o.exe, piece: k},
 		diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			g, err := put(l, k, grad)
+			g, err := put(o.parts, k, grad)
 			return gorgonia.Nodes{g}, err
 		},
 	}, packed)
-	if err != nil {
-		return nil, err
-	}
-	o := node.Op().(*op)
-	if _, made := o.exe.(*viewer); !made {
-		o.exe = &viewer{lo: lo, hi: hi, shape: l[k]}
-	}
-	return node, nil
 }
 
-// parts returns the pieces from k on.
-func parts(packed *gorgonia.Node, k int) (gorgonia.Nodes, error) {
+// parts returns all pieces of a packed node.
+func parts(packed *gorgonia.Node) (gorgonia.Nodes, error) {
 	var ns gorgonia.Nodes
-	for ; k < len(packed.Op().(*op).parts); k++ {
+	for k := range packed.Op().(*op).parts {
 		n, err := part(packed, k)
 		if err != nil {
 			return nil, err
@@ -82,37 +53,34 @@ func parts(packed *gorgonia.Node, k int) (gorgonia.Nodes, error) {
 	return ns, nil
 }
 
-// viewer executes part: it returns a window of its input, not a copy.
-type viewer struct {
-	lo, hi int
-	shape  tensor.Shape
-	of     gorgonia.Value
-	view   *tensor.Dense
+// view is an executor without memory of its own: it returns a piece of a packed
+// result, or, if of is nil, its input.
+type view struct {
+	of    executor
+	piece int
 }
 
-func (v *viewer) do(in []gorgonia.Value) (gorgonia.Value, error) {
-	if v.of == in[0] {
-		return v.view, nil
+func (v *view) do(in []gorgonia.Value) (gorgonia.Value, error) {
+	if v.of == nil {
+		return in[0], nil
 	}
-	v.of = in[0]
-	switch data := in[0].Data().(type) {
-	case []float32:
-		v.view = tensor.New(tensor.WithShape(v.shape...), tensor.WithBacking(data[v.lo:v.hi:v.hi]))
-	case []float64:
-		v.view = tensor.New(tensor.WithShape(v.shape...), tensor.WithBacking(data[v.lo:v.hi:v.hi]))
-	default:
-		return nil, errors.Errorf("a packed value holds %T", data)
+	if t := v.of.buffer(v.piece); t != nil {
+		return t, nil
 	}
-	return v.view, nil
+	return nil, errors.New("its operation has not run")
 }
 
-// put marks grad as the gradient of one piece. It is a node only because Gorgonia
+func (v *view) buffer(int) *tensor.Dense { return nil }
+
+func (v *view) share(*arena, []int) {}
+
+// put marks grad as the gradient of piece k. It is a node only because Gorgonia
 // adds up what flows into a packed result: the backward pass takes the pieces'
-// gradients from below the sum (see unput), and nobody reads the zeros that a put
-// computes.
+// gradients from below the sum (see unput), and nobody reads the zeros of which
+// it is one.
 func put(l layout, k int, grad *gorgonia.Node) (*gorgonia.Node, error) {
-	zeros := kernelPair{func([]float32, []operand[float32]) error { return nil }, func([]float64, []operand[float64]) error { return nil }}
-	return apply(spec{name: "put", attrs: fmt.Sprintf("%d %v", k, l), shape: tensor.Shape{l.total()}, piece: k, run: zeros}, grad)
+	nothing := kernelPair{func([][]float32, []operand[float32]) error { return nil }, func([][]float64, []operand[float64]) error { return nil }}
+	return apply(spec{name: "put", attrs: fmt.Sprintf("%d %v", k, l), put: true, piece: k, run: nothing}, grad)
 }
 
 // unput returns the gradients of the pieces of a packed result, nil where none
@@ -122,7 +90,7 @@ func unput(l layout, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	var walk func(n *gorgonia.Node) error
 	walk = func(n *gorgonia.Node) error {
 		it := n.Graph().From(n.ID())
-		if o, ok := n.Op().(*op); ok && o.name == "put" {
+		if o, ok := n.Op().(*op); ok && o.put {
 			if it.Next(); pieces[o.piece] != nil {
 				return errors.Errorf("piece %d of a packed result has two gradients", o.piece)
 			}
@@ -130,7 +98,7 @@ func unput(l layout, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			return nil
 		}
 		// Gorgonia's own addition, as it names itself.
-		if !strings.HasPrefix(n.Op().String(), "+ ") {
+		if n.Op() == nil || !strings.HasPrefix(n.Op().String(), "+ ") {
 			return errors.Errorf("a packed result was used whole, by %v", n)
 		}
 		for it.Next() {
@@ -177,5 +145,5 @@ func packedGrads(name, attrs string, l layout, run kernelPair, inputs ...*gorgon
 	if err != nil {
 		return nil, err
 	}
-	return parts(packed, 0)
+	return parts(packed)
 }

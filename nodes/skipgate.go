@@ -24,23 +24,23 @@ func SkipGate(h, c, skip, z *gorgonia.Node) (*gorgonia.Node, error) {
 		name: "skip·gate", shape: h.Shape(),
 		run: kernelPair{skipGate[float32](n, d), skipGate[float64](n, d)},
 		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			run := kernelPair{skipGateBackward[float32](n, d, l), skipGateBackward[float64](n, d, l)}
+			run := kernelPair{skipGateBackward[float32](n, d), skipGateBackward[float64](n, d)}
 			return packedGrads("skip·gate'", "", l, run, join(in, grad)...)
 		},
 	}, h, c, skip, z)
 }
 
 func skipGate[F kernels.Float](n, d int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.SkipGate(n, d, in[0].data, in[1].data, in[2].data, in[3].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.SkipGate(n, d, in[0].data, in[1].data, in[2].data, in[3].data, out[0])
 		return nil
 	}
 }
 
-func skipGateBackward[F kernels.Float](n, d int, l layout) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+func skipGateBackward[F kernels.Float](n, d int) kernel[F] {
+	return func(out [][]F, in []operand[F]) error {
 		kernels.SkipGateGrad(n, d, in[0].data, in[1].data, in[2].data, in[3].data, in[4].data,
-			cut(l, out, 0), cut(l, out, 1), cut(l, out, 2), cut(l, out, 3))
+			out[0], out[1], out[2], out[3])
 		return nil
 	}
 }

@@ -53,7 +53,7 @@ func SLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (y, newSt
 	l := layout{i.Shape(), tensor.Shape{4, s.B, s.NH * s.DH}, tensor.Shape{s.TapeSize()}}
 	packed, err := apply(spec{
 		name: "sLSTM", attrs: fmt.Sprintf("%+v", s),
-		run: kernelPair{slstmForward[float32](s, l), slstmForward[float64](s, l)},
+		run: kernelPair{slstmForward[float32](s), slstmForward[float64](s)},
 		diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			return slstmDiff(s, l, in, out, grad)
 		},
@@ -84,24 +84,24 @@ func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (kerne
 	return s, wantShape("SLSTM", "state", state, 4, s.B, d)
 }
 
-func slstmForward[F kernels.Float](s kernels.SLSTM, l layout) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+func slstmForward[F kernels.Float](s kernels.SLSTM) kernel[F] {
+	return func(out [][]F, in []operand[F]) error {
 		x := [4][]F{in[0].data, in[1].data, in[2].data, in[3].data}
-		tape := kernels.SLSTMTapeOf(s, cut(l, out, 2))
-		kernels.SLSTMForward(s, x, in[4].data, in[5].data, optional(in, 6, len(in) > 6), cut(l, out, 0), cut(l, out, 1), tape)
+		tape := kernels.SLSTMTapeOf(s, out[2])
+		kernels.SLSTMForward(s, x, in[4].data, in[5].data, optional(in, 6, len(in) > 6), out[0], out[1], tape)
 		return nil
 	}
 }
 
 // slstmDiff adds the backward scan. It reads the kernel, the old state, both
-// parts of the result, the packed result for its tape, and the gradients.
+// parts of the result, the tape, and the gradients.
 func slstmDiff(s kernels.SLSTM, l layout, in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	grads, err := unput(l, grad)
 	if err != nil {
 		return nil, err
 	}
 	some, has := present(grads[:2])
-	results, err := parts(out, 0)
+	results, err := parts(out)
 	if err != nil {
 		return nil, err
 	}
@@ -109,25 +109,25 @@ func slstmDiff(s kernels.SLSTM, l layout, in gorgonia.Nodes, out, grad *gorgonia
 	for _, n := range in {
 		lg = append(lg, n.Shape())
 	}
-	run := kernelPair{slstmBackward[float32](s, l, lg, has), slstmBackward[float64](s, l, lg, has)}
-	reads := join(gorgonia.Nodes{in[4], results[0], results[1], out}, in[6:]...)
+	run := kernelPair{slstmBackward[float32](s, lg, has), slstmBackward[float64](s, lg, has)}
+	reads := join(gorgonia.Nodes{in[4], results[0], results[1], results[2]}, in[6:]...)
 	return packedGrads("sLSTM'", fmt.Sprintf("%+v %v", s, has), lg, run, join(reads, some...)...)
 }
 
-func slstmBackward[F kernels.Float](s kernels.SLSTM, l, lg layout, has []bool) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+func slstmBackward[F kernels.Float](s kernels.SLSTM, lg layout, has []bool) kernel[F] {
+	return func(out [][]F, in []operand[F]) error {
 		withState := len(lg) > 6
 		rest := in[4:]
-		grads := kernels.SLSTMGrads[F]{R: cut(lg, out, 4), Bias: cut(lg, out, 5)}
+		grads := kernels.SLSTMGrads[F]{R: out[4], Bias: out[5]}
 		for k := range grads.X {
-			grads.X[k] = cut(lg, out, k)
+			grads.X[k] = out[k]
 		}
 		if withState {
-			grads.State = cut(lg, out, 6)
+			grads.State = out[6]
 			rest = rest[1:]
 		}
 		dys := spread(rest, has)
-		tape := kernels.SLSTMTapeOf(s, cut(l, in[3].data, 2))
+		tape := kernels.SLSTMTapeOf(s, in[3].data)
 		kernels.SLSTMBackward(s, in[0].data, optional(in, 4, withState), in[1].data, in[2].data, tape, dys[0], dys[1], grads)
 		return nil
 	}

@@ -34,16 +34,16 @@ func TimeStep(batch, t int, x *gorgonia.Node) (*gorgonia.Node, error) {
 }
 
 func timeStep[F kernels.Float](batch, steps, d, t int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		kernels.TimeStep(batch, steps, d, t, in[0].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		kernels.TimeStep(batch, steps, d, t, in[0].data, out[0])
 		return nil
 	}
 }
 
 func putTimeStep[F kernels.Float](batch, steps, d, t int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
-		clear(out)
-		kernels.PutTimeStep(batch, steps, d, t, in[0].data, out)
+	return func(out [][]F, in []operand[F]) error {
+		clear(out[0])
+		kernels.PutTimeStep(batch, steps, d, t, in[0].data, out[0])
 		return nil
 	}
 }
@@ -76,9 +76,9 @@ func StackTime(xs []*gorgonia.Node) (*gorgonia.Node, error) {
 }
 
 func stackTime[F kernels.Float](batch, d int) kernel[F] {
-	return func(out []F, in []operand[F]) error {
+	return func(out [][]F, in []operand[F]) error {
 		for t, x := range in {
-			kernels.PutTimeStep(batch, len(in), d, t, x.data, out)
+			kernels.PutTimeStep(batch, len(in), d, t, x.data, out[0])
 		}
 		return nil
 	}

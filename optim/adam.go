@@ -3,6 +3,7 @@ package optim
 import (
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 	"github.com/pkg/errors"
 )
 
@@ -84,57 +85,30 @@ func orDefault(x, instead float64) float64 {
 func (adamRule) buffers() []string { return []string{"exp_avg", "exp_avg_sq"} }
 
 func (r adamRule) update(w, g numbers, state [2]numbers, a amounts) {
-	k := r.scalars(a)
+	k := r.factors(a)
 	if w.f32 != nil {
-		adamStep(w.f32, g.f32, state[0].f32, state[1].f32, k)
+		vec.AdamStep(k, g.f32, state[0].f32, state[1].f32, w.f32)
 	} else {
-		adamStep(w.f64, g.f64, state[0].f64, state[1].f64, k)
+		vec.AdamStep(k, g.f64, state[0].f64, state[1].f64, w.f64)
 	}
 }
 
-// adamScalars are the factors of one step, worked out in float64.
-type adamScalars struct {
-	scale, l2      float64 // g ← scale·g + l2·w
-	beta1, beta2   float64
-	fresh1, fresh2 float64 // 1-beta
-	keep           float64 // w ← keep·w - …
-	rate           float64 // η/(1-β1ᵗ)
-	unbias         float64 // 1/√(1-β2ᵗ)
-	eps            float64
-}
-
-func (r adamRule) scalars(a amounts) adamScalars {
+// factors are the numbers of one step, worked out in float64.
+func (r adamRule) factors(a amounts) vec.Adam {
 	t := float64(a.step)
-	k := adamScalars{
-		scale: a.scale,
-		beta1: r.beta1, fresh1: 1 - r.beta1,
-		beta2: r.beta2, fresh2: 1 - r.beta2,
-		keep:   1,
-		rate:   a.rate / (1 - math.Pow(r.beta1, t)),
-		unbias: 1 / math.Sqrt(1-math.Pow(r.beta2, t)),
-		eps:    r.eps,
+	k := vec.Adam{
+		Scale: a.scale,
+		Beta1: r.beta1, Fresh1: 1 - r.beta1,
+		Beta2: r.beta2, Fresh2: 1 - r.beta2,
+		Keep:   1,
+		Rate:   a.rate / (1 - math.Pow(r.beta1, t)),
+		Unbias: 1 / math.Sqrt(1-math.Pow(r.beta2, t)),
+		Eps:    r.eps,
 	}
 	if r.decoupled {
-		k.keep = 1 - a.rate*a.decay
+		k.Keep = 1 - a.rate*a.decay
 	} else {
-		k.l2 = a.decay
+		k.L2 = a.decay
 	}
 	return k
-}
-
-// adamStep is one step of Adam or AdamW on a stretch of a parameter: one pass, every element read and written
-// once.
-func adamStep[T float](w, g, m, v []T, k adamScalars) {
-	scale, l2, keep := T(k.scale), T(k.l2), T(k.keep)
-	beta1, fresh1, beta2, fresh2 := T(k.beta1), T(k.fresh1), T(k.beta2), T(k.fresh2)
-	rate, unbias, eps := T(k.rate), T(k.unbias), T(k.eps)
-	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)] // so that the loop needs no bounds checks
-	for i, wi := range w {
-		gi := scale*g[i] + l2*wi
-		mi := beta1*m[i] + fresh1*gi
-		vi := beta2*v[i] + fresh2*gi*gi
-		m[i], v[i] = mi, vi
-		root := T(math.Sqrt(float64(vi)))
-		w[i] = keep*wi - rate*mi/(root*unbias+eps)
-	}
 }

@@ -59,13 +59,13 @@ Memory to train on 8 × 128 tokens, in float32:
   parameters                       1.81 MB
   gradients                        1.81 MB
   AdamW's moments                  3.63 MB
-  activations                       147 MB
-  total                             155 MB
+  activations                      47.4 MB
+  total                            54.7 MB
 
 Memory to generate:
   parameters                       1.81 MB
-  graphs                           17.0 MB
-  total                            18.8 MB
+  graphs                           2.66 MB
+  total                            4.47 MB
 
 The state of a text, however long, is 216,112 bytes (216 kB).
 

@@ -18,18 +18,19 @@ type element struct {
 	mul       func(...Op)
 	add       func(...Op)
 	fma       func(...Op) // third += first · second
+	moveOne   func(...Op)
 }
 
 var single = element{
 	prefix: "s", name: "float32", size: 4,
 	broadcast: VBROADCASTSS, move: VMOVUPS, moveZero: VMOVUPS_Z, maskMove: VMASKMOVPS,
-	mul: VMULPS, add: VADDPS, fma: VFMADD231PS,
+	mul: VMULPS, add: VADDPS, fma: VFMADD231PS, moveOne: VMOVSS,
 }
 
 var double = element{
 	prefix: "d", name: "float64", size: 8,
 	broadcast: VBROADCASTSD, move: VMOVUPD, moveZero: VMOVUPD_Z, maskMove: VMASKMOVPD,
-	mul: VMULPD, add: VADDPD, fma: VFMADD231PD,
+	mul: VMULPD, add: VADDPD, fma: VFMADD231PD, moveOne: VMOVSD,
 }
 
 // shift is the binary logarithm of the element's size.
@@ -47,18 +48,48 @@ type set struct {
 	name    string
 	bytes   int // in one vector register
 	heights []int
+	dots    [][2]int // rows of A and of B in kernels for scalar products
 	vector  func() reg.VecVirtual
 	zero    func(v reg.VecVirtual)
 }
 
 var avx512 = set{
-	name: "AVX512", bytes: 64, heights: []int{12, 8, 4, 2, 1}, vector: ZMM,
+	name: "AVX512", bytes: 64, heights: []int{12, 8, 4, 2, 1}, dots: [][2]int{{4, 4}, {4, 1}, {2, 4}, {2, 1}, {1, 8}}, vector: ZMM,
 	zero: func(v reg.VecVirtual) { VPXORD(v, v, v) },
 }
 
 var avx2 = set{
-	name: "AVX2", bytes: 32, heights: []int{6, 4, 2, 1}, vector: YMM,
+	name: "AVX2", bytes: 32, heights: []int{6, 4, 2, 1}, dots: [][2]int{{1, 4}, {1, 1}}, vector: YMM,
 	zero: func(v reg.VecVirtual) { VXORPS(v, v, v) },
+}
+
+// stride loads a stride and turns it from elements into bytes.
+func stride(e element, name string) reg.Register {
+	r := Load(Param(name), GP64())
+	SHLQ(e.shift(), r)
+	return r
+}
+
+// param is the address of a parameter.
+func param(name string) Mem {
+	p, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return p.Addr
+}
+
+// skipIfZero jumps where a parameter is zero, of either sign.
+func skipIfZero(e element, name, label string) {
+	bits := GP64()
+	if e.size == 8 {
+		MOVQ(param(name), bits)
+		ADDQ(bits, bits) // drops the sign
+	} else {
+		MOVL(param(name), bits.As32())
+		ADDL(bits.As32(), bits.As32())
+	}
+	JZ(LabelRef(label))
 }
 
 // rowPointers addresses rows of a matrix: one register for every three rows,

@@ -11,6 +11,12 @@ func main() {
 	maskTable()
 	for _, e := range []element{single, double} {
 		for _, s := range []set{avx512, avx2} {
+			copier(e, s.heights[0])
+			copier(e, 2*s.bytes/e.size)
+			for _, d := range s.dots {
+				dots(s, e, d[0], d[1])
+			}
+			tile(s, e, 1, row)
 			for _, rows := range s.heights {
 				tile(s, e, rows, full)
 				tile(s, e, rows, wide)
@@ -18,8 +24,6 @@ func main() {
 			}
 		}
 		transposer(e)
-		dots(e, 4)
-		dots(e, 1)
 	}
 	Generate()
 }

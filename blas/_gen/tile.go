@@ -19,6 +19,10 @@ var (
 	full   = variant{"Full", 2, false}
 	wide   = variant{"Wide", 2, true}
 	narrow = variant{"Narrow", 1, true}
+
+	// row is for A with one row, where only width gives the processor enough to do at
+	// a time.
+	row = variant{"Row", 8, false}
 )
 
 // tileWriter holds the registers of one kernel while it is written.
@@ -89,9 +93,9 @@ func (w *tileWriter) clearAccumulators() {
 // loop adds the k products to the accumulators, one after the other.
 func (w *tileWriter) loop() {
 	k := Load(Param("k"), GP64())
-	aRow, aCol := w.stride("aRow"), w.stride("aCol")
+	aRow, aCol := stride(w.element, "aRow"), stride(w.element, "aCol")
 	a := newRowPointers(Load(Param("a"), GP64()), aRow, w.rows)
-	b, bRow := Load(Param("b"), GP64()), w.stride("bRow")
+	b, bRow := Load(Param("b"), GP64()), stride(w.element, "bRow")
 
 	Label("next")
 	var bv []reg.VecVirtual
@@ -101,6 +105,7 @@ func (w *tileWriter) loop() {
 		PREFETCHT0(Mem{Base: b, Index: bRow, Scale: 8, Disp: v * w.bytes})
 		bv = append(bv, x)
 	}
+	PREFETCHT0(Mem{Base: a.base[0], Index: aCol, Scale: 8})
 	for i := range w.rows {
 		x := w.vector()
 		w.broadcast(a.at(i, 0), x)
@@ -118,21 +123,13 @@ func (w *tileWriter) loop() {
 // read before anything is written: the processor may take the lanes that a mask
 // leaves out for an overlap of one row with the next, and wait.
 func (w *tileWriter) finish() {
-	c := newRowPointers(Load(Param("c"), GP64()), w.stride("cRow"), w.rows)
+	c := newRowPointers(Load(Param("c"), GP64()), stride(w.element, "cRow"), w.rows)
 	alpha, beta := w.vector(), w.vector()
-	w.broadcast(w.param("alpha"), alpha)
-	w.broadcast(w.param("beta"), beta)
+	w.broadcast(param("alpha"), alpha)
+	w.broadcast(param("beta"), beta)
 	w.eachVector(func(i, v int) { w.mul(alpha, w.acc[i][v], w.acc[i][v]) })
 
-	bits := GP64()
-	if w.size == 8 {
-		MOVQ(w.param("beta"), bits)
-		ADDQ(bits, bits) // drops the sign
-	} else {
-		MOVL(w.param("beta"), bits.As32())
-		ADDL(bits.As32(), bits.As32())
-	}
-	JZ(LabelRef("write"))
+	skipIfZero(w.element, "beta", "write")
 	w.eachVector(func(i, v int) {
 		x := w.vector()
 		w.load(c.at(i, v*w.bytes), v, x)
@@ -148,22 +145,6 @@ func (w *tileWriter) eachVector(do func(i, v int)) {
 			do(i, v)
 		}
 	}
-}
-
-// stride loads a stride and turns it from elements into bytes.
-func (w *tileWriter) stride(name string) reg.Register {
-	r := Load(Param(name), GP64())
-	SHLQ(w.shift(), r)
-	return r
-}
-
-// param is the address of a parameter.
-func (w *tileWriter) param(name string) Mem {
-	p, err := Param(name).Resolve()
-	if err != nil {
-		panic(err)
-	}
-	return p.Addr
 }
 
 // load loads vector v of a row; lanes that do not exist become zero.

@@ -114,8 +114,18 @@ func (s Conv) pieces(f func(piece, b, t0, t1 int)) {
 
 func (s Conv) perSequence() int { return (s.T + convBlock - 1) / convBlock }
 
-// ConvForward computes y [B·T,D] and the new window; window may be nil.
+// ConvForward computes y [B·T,D] and the new window, which may lie in the memory
+// of window: its rows move towards the beginning. window may be nil.
 func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
+	if s.T == 1 && s.K == 4 && window != nil {
+		convSingle(s, x, w, bias, window, y)
+	} else {
+		convAll(s, x, w, bias, window, y)
+	}
+	convMove(s, x, window, newWindow)
+}
+
+func convAll[F Float](s Conv, x, w, bias, window, y []F) {
 	c, release := newConvWork(s, x, w, bias, window)
 	defer release()
 	s.pieces(func(_, b, t0, t1 int) {
@@ -125,6 +135,27 @@ func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
 			convSum(in, c.taps, bias, y[(b*s.T+t)*s.D:][:s.D], s.SiLU)
 		}
 	})
+}
+
+// convSingle computes one step with a kernel of four, for which to lay the weight
+// out would take longer than to use it as it lies.
+func convSingle[F Float](s Conv, x, w, bias, window, y []F) {
+	for b := range s.B {
+		at := (b*s.K + 1) * s.D
+		x0, x1, x2, x3 := window[at:at+s.D], window[at+s.D:at+2*s.D], window[at+2*s.D:at+3*s.D], x[b*s.D:(b+1)*s.D]
+		row := y[b*s.D : (b+1)*s.D]
+		for d := range row {
+			tap := (*[4]F)(w[4*d:])
+			row[d] = bias[d] + tap[0]*x0[d] + tap[1]*x1[d] + tap[2]*x2[d] + tap[3]*x3[d]
+		}
+		if s.SiLU {
+			vec.Activate(SiLU, row, row)
+		}
+	}
+}
+
+// convMove writes the window that follows.
+func convMove[F Float](s Conv, x, window, newWindow []F) {
 	for b := range s.B {
 		for k := range s.K {
 			dst := newWindow[(b*s.K+k)*s.D:][:s.D]

@@ -11,3 +11,14 @@ func Mul[F Float](a, b, y []F) {
 func Add[F Float](a, b, y []F) {
 	ParallelRows(len(y), 1, func(lo, hi int) { vec.Add(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
+
+// Sum computes y = Σ xs, for two or more, from the first to the last.
+func Sum[F Float](xs [][]F, y []F) {
+	ParallelRows(len(y), 1, func(lo, hi int) {
+		sum := xs[0][lo:hi]
+		for _, x := range xs[1:] {
+			vec.Add(y[lo:hi], sum, x[lo:hi])
+			sum = y[lo:hi]
+		}
+	})
+}

@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 // Embedding copies row ids[r] of w [V,D] to row r of y.
 func Embedding[F Float](d int, ids []int, w, y []F) {
 	ParallelRows(len(ids), d, func(lo, hi int) {
@@ -14,6 +16,6 @@ func Embedding[F Float](d int, ids []int, w, y []F) {
 func EmbeddingGrad[F Float](d int, ids []int, dy, dw []F) {
 	clear(dw)
 	for r, id := range ids {
-		axpy(1, dy[r*d:(r+1)*d], dw[id*d:][:d])
+		vec.Axpy(dw[id*d:][:d], 1, dy[r*d:(r+1)*d])
 	}
 }

@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 // Products per row and head, the small steps of a symbolic mLSTM. A row of a is
 // NH blocks of A numbers, a row of b NH blocks of B numbers.
 
@@ -8,7 +10,7 @@ package kernels
 func HeadOuter[F Float](blocks, na, nb int, a, b, y []F) {
 	for h := range blocks {
 		for i := range na {
-			scaleTo(a[h*na+i], b[h*nb:(h+1)*nb], y[(h*na+i)*nb:][:nb])
+			vec.Scale(y[(h*na+i)*nb:][:nb], a[h*na+i], b[h*nb:(h+1)*nb])
 		}
 	}
 }
@@ -19,7 +21,7 @@ func HeadLeft[F Float](blocks, na, nb int, a, c, y []F) {
 	clear(y)
 	for h := range blocks {
 		for i := range na {
-			axpy(a[h*na+i], c[(h*na+i)*nb:][:nb], y[h*nb:(h+1)*nb])
+			vec.Axpy(y[h*nb:(h+1)*nb], a[h*na+i], c[(h*na+i)*nb:][:nb])
 		}
 	}
 }
@@ -29,7 +31,7 @@ func HeadLeft[F Float](blocks, na, nb int, a, c, y []F) {
 func HeadRight[F Float](blocks, na, nb int, b, c, y []F) {
 	for h := range blocks {
 		for i := range na {
-			y[h*na+i] = dot(b[h*nb:(h+1)*nb], c[(h*na+i)*nb:][:nb])
+			y[h*na+i] = vec.Dot(b[h*nb:(h+1)*nb], c[(h*na+i)*nb:][:nb])
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 // Headwise describes a block-diagonal linear map: Heads independent maps from
 // In to Out columns, y[h·Out+o] = Σ_i W[h,o,i]·x[h·In+i] + b[h·Out+o]
 // (LinearHeadwiseExpand in the official code).
@@ -18,8 +20,10 @@ func (s Headwise) weight(h int) int { return (h*s.Stride + s.Row) * s.In }
 func HeadwiseForward[F Float](s Headwise, x, w, b, y []F) {
 	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
 	switch {
-	case s.quads():
+	case s.quads() && s.N > 1:
 		quadsForward(s, x, w, y)
+	case s.quads():
+		quadsForwardRow(s, x, w, y)
 	case s.In < narrow:
 		ParallelRows(s.N, ldx*s.Out, func(lo, hi int) {
 			for r := lo; r < hi; r++ {
@@ -27,7 +31,7 @@ func HeadwiseForward[F Float](s Headwise, x, w, b, y []F) {
 			}
 		})
 	default:
-		Parallel(s.Heads, func(h int) {
+		parallelWork(s.Heads, s.N*s.Out*s.In, func(h int) {
 			Gemm(false, true, s.N, s.Out, s.In, 1, x[h*s.In:], ldx, w[s.weight(h):], s.In, 0, y[h*s.Out:], ldy)
 		})
 	}
@@ -40,7 +44,7 @@ func headwiseRow[F Float](s Headwise, x, w, y []F) {
 	for h := range s.Heads {
 		xh, wh, yh := x[h*s.In:(h+1)*s.In], w[s.weight(h):], y[h*s.Out:(h+1)*s.Out]
 		for o := range yh {
-			yh[o] = dot(xh, wh[o*s.In:(o+1)*s.In])
+			yh[o] = vec.Dot(xh, wh[o*s.In:(o+1)*s.In])
 		}
 	}
 }
@@ -79,8 +83,8 @@ func headwiseBackwardNarrow[F Float](s Headwise, x, w, dy, dx, dw []F) {
 				clear(dxh)
 				for o, g := range dy[r*ldy+h*s.Out:][:s.Out] {
 					at := s.weight(h) + o*s.In
-					axpy(g, w[at:at+s.In], dxh)
-					axpy(g, xh, part[at:at+s.In])
+					vec.Axpy(dxh, g, w[at:at+s.In])
+					vec.Axpy(part[at:at+s.In], g, xh)
 				}
 			}
 		}

@@ -43,7 +43,7 @@ func LinearGradW[F Float](n, in, out int, dy, x []F, ldx int, dw []F, ldw int) {
 func ColumnSums[F Float](n, width int, x, dst []F) {
 	sumRows(n, width, dst, func(lo, hi int, part []F) {
 		for r := lo; r < hi; r++ {
-			axpy(1, x[r*width:(r+1)*width], part)
+			vec.Axpy(part, 1, x[r*width:(r+1)*width])
 		}
 	})
 }

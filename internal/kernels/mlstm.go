@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // MLSTM describes an mLSTM cell (paper, section 2.3) over T steps. Per head,
 // with q̂ = ScaleQ·q and k̂ = ScaleK·k:
@@ -69,185 +73,160 @@ func mlstmItem[F Float](s MLSTM, item int, q, k, v, i, f []F) mlstmInputs[F] {
 	return mlstmInputs[F]{q[oq:], k[oq:], v[ov:], i[og:], f[og:], s.NH * s.DQK, s.NH * s.DHV, s.NH}
 }
 
-// mlstmGates are the gates of one chunk of l steps, in logarithms and float64:
-// differences of long sums of log σ(f~) must not cost digits.
-type mlstmGates struct {
-	m0   float64
-	b    []float64 // Σ log σ(f~) from the chunk's start up to and with row i
-	m    []float64 // the stabiliser of row i: max(b_i + m0, max_{j≤i}(b_i − b_j + i~_j))
-	i    []float64 // i~
-	lf   []float64 // log σ(f~)
-	last float64   // m of the last row as it is stored
+// mlstmMemory is the memory of one head, C as a matrix and n.
+type mlstmMemory[F Float] struct {
+	c matrix[F]
+	n []F
 }
 
-// newGates lays the gates of up to l steps out in buf, 4·l long.
-func newGates(buf []float64, l int) mlstmGates {
-	return mlstmGates{b: buf[:l], m: buf[l : 2*l], i: buf[2*l : 3*l], lf: buf[3*l : 4*l]}
+// memoryAt is memory k of several next to each other.
+func memoryAt[F Float](s MLSTM, memories []F, k int) mlstmMemory[F] {
+	size, per := s.size(), s.size()+s.DQK
+	part := memories[k*per : (k+1)*per]
+	return mlstmMemory[F]{matrix[F]{part[:size], s.DHV}, part[size:]}
 }
 
-// logForget is log σ(f~), bounded: below −1e6 the gate is zero beside anything, but
-// sums with a number such as −1e20, a usual mask, would have no digits left for
-// the gates after it.
-func logForget(f float64) float64 { return math.Max(logSigmoid(f), -1e6) }
+// set copies another memory.
+func (mem mlstmMemory[F]) set(other mlstmMemory[F]) {
+	copy(mem.c.data, other.c.data)
+	copy(mem.n, other.n)
+}
 
-func mlstmLoadGates[F Float](g *mlstmGates, in mlstmInputs[F], t0, l int, m0 float64) {
-	g.m0 = m0
-	sum, top := 0.0, m0
-	for j := range l {
-		g.i[j], g.lf[j] = float64(in.i[(t0+j)*in.ldg]), logForget(float64(in.f[(t0+j)*in.ldg]))
-		sum += g.lf[j]
-		top = math.Max(top, g.i[j]-sum)
-		g.b[j], g.m[j] = sum, sum+top
+// dot is ⟨C,C'⟩ + ⟨n,n'⟩, on which whole sequences hang: the rows' parts are added
+// in float64.
+func (mem mlstmMemory[F]) dot(other mlstmMemory[F]) float64 {
+	sum := float64(vec.Dot(mem.n, other.n))
+	for i := range mem.n {
+		sum += float64(vec.Dot(mem.c.row(i, mem.c.ld), other.c.row(i, other.c.ld)))
 	}
-	g.last = float64(F(g.m[l-1]))
+	return sum
 }
 
-// weight is D_ij, the share of input j in row i.
-func (g *mlstmGates) weight(i, j int) float64 { return math.Exp(g.b[i] - g.b[j] + g.i[j] - g.m[i]) }
-
-// inter is β_i, the share of the chunk's initial state in row i.
-func (g *mlstmGates) inter(i int) float64 { return math.Exp(g.b[i] + g.m0 - g.m[i]) }
-
-// carry is ā_j, the share of input j in the chunk's final state of l steps, and
-// keep what is left of the initial one.
-func (g *mlstmGates) carry(j, l int) float64 {
-	return math.Exp(g.b[l-1] - g.b[j] + g.i[j] - g.last)
-}
-
-func (g *mlstmGates) keep(l int) float64 { return math.Exp(g.b[l-1] + g.m0 - g.last) }
-
-// forgets says whether row j's stabiliser came from the forget side.
-func (g *mlstmGates) forgets(j int) bool {
-	before := g.m0
-	if j > 0 {
-		before = g.m[j-1]
+// mlstmBegin fills mem with the initial state and returns its stabiliser.
+func mlstmBegin[F Float](s MLSTM, state MLSTMState[F], item int, mem mlstmMemory[F]) (m0 float64) {
+	if state.C == nil {
+		clear(mem.c.data)
+		clear(mem.n)
+		return s.initialM()
 	}
-	return g.lf[j]+before >= g.i[j]
-}
-
-// mlstmWork is the scratch space of one piece of work.
-type mlstmWork[F Float] struct {
-	a, d, p []F // [L,L]
-	qk      []F // [L,DQK]
-	v       []F // [L,DHV]
-	den     []F // [L]
-	gates   mlstmGates
-}
-
-func newMLSTMWork[F Float](s MLSTM) (mlstmWork[F], func()) {
-	l := s.chunk()
-	buf, release := scratch[F](3*l*l + l*(s.DQK+s.DHV+1))
-	take := func(n int) []F {
-		part := buf[:n:n]
-		buf = buf[n:]
-		return part
+	c, n, m := mlstmHead(s, state, item)
+	if &c[0] != &mem.c.data[0] { // else it goes on in place
+		copy(mem.c.data, c)
+		copy(mem.n, n)
 	}
-	gates, releaseGates := scratch[float64](4 * l)
-	w := mlstmWork[F]{a: take(l * l), d: take(l * l), p: take(l * l), qk: take(l * s.DQK), v: take(l * s.DHV), den: take(l)}
-	w.gates = newGates(gates, l)
-	return w, func() { release(); releaseGates() }
+	return float64(m[0])
 }
 
-// MLSTMForward computes h and the final state.
+// mlstmCell is one (sequence, head) at work on one chunk after the other.
+type mlstmCell[F Float] struct {
+	MLSTM
+	in    mlstmInputs[F]
+	t0, l int // the chunk: steps t0 … t0+l−1
+	gates mlstmGates[F]
+	// The chunk's rows, copied next to each other: between those of the inputs lie
+	// the other heads', and the products would meet in few places of the cache.
+	q, k, v matrix[F]
+	a       matrix[F] // A_ij = D_ij·q̂_i·k̂_j, lower triangular
+	den     []F       // Σ_j A_ij + β_i·q̂_i·n
+}
+
+// layOut takes the cell's scratch space.
+func (c *mlstmCell[F]) layOut(space *arena[F]) {
+	l := c.chunk()
+	c.gates.layOut(space, l)
+	c.q, c.k, c.v = space.matrix(l, c.DQK), space.matrix(l, c.DQK), space.matrix(l, c.DHV)
+	c.a, c.den = space.matrix(l, l), space.take(l)
+}
+
+// begin turns to the chunk at t0, before which the stabiliser is m0.
+func (c *mlstmCell[F]) begin(t0 int, m0 float64) {
+	c.t0, c.l = t0, min(c.chunk(), c.T-t0)
+	c.gates.load(c.MLSTM, c.in, t0, c.l, m0)
+}
+
+func (c *mlstmCell[F]) loadQueries() {
+	copyRows(c.q, matrix[F]{c.in.q, c.in.ldq}.from(c.t0, 0), c.l, c.DQK)
+}
+
+func (c *mlstmCell[F]) loadInputs() {
+	copyRows(c.k, matrix[F]{c.in.k, c.in.ldq}.from(c.t0, 0), c.l, c.DQK)
+	copyRows(c.v, matrix[F]{c.in.v, c.in.ldv}.from(c.t0, 0), c.l, c.DHV)
+}
+
+// MLSTMForward computes h and the final state, which may lie in the memory of
+// the initial one.
 func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
-	Parallel(s.B*s.NH, func(item int) {
-		work, release := newMLSTMWork[F](s)
-		defer release()
+	if s.T == 1 {
+		mlstmSingle(s, q, k, v, i, f, state, h, last)
+		return
+	}
+	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
+		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f)}
+		defer reserve(cell.layOut)()
 		c, n, m := mlstmHead(s, last, item)
-		m0 := mlstmBegin(s, state, item, c, n)
-		in := mlstmItem(s, item, q, k, v, i, f)
+		mem := mlstmMemory[F]{matrix[F]{c, s.DHV}, n}
+		m0 := mlstmBegin(s, state, item, mem)
 		_, ov, _ := s.offsets(item)
 		for t0 := 0; t0 < s.T; t0 += s.chunk() {
-			l := min(s.chunk(), s.T-t0)
-			mlstmLoadGates(&work.gates, in, t0, l, m0)
-			mlstmChunk(s, in, t0, l, work, c, n, h[ov+t0*in.ldv:])
-			mlstmAdvance(s, in, t0, l, work, c, n)
-			m0 = work.gates.last
+			cell.begin(t0, m0)
+			cell.loadQueries()
+			cell.loadInputs()
+			cell.forward(mem, matrix[F]{h[ov:], cell.in.ldv}.from(t0, 0))
+			cell.advance(mem)
+			m0 = cell.gates.last
 		}
 		m[0] = F(m0)
 	})
 }
 
-// mlstmBegin fills c and n with the initial state and returns its stabiliser.
-func mlstmBegin[F Float](s MLSTM, state MLSTMState[F], item int, c, n []F) (m0 float64) {
-	if state.C == nil {
-		clear(c)
-		clear(n)
-		return s.initialM()
+// forward computes the chunk's outputs from the memory before it,
+//
+//	h_i = (Σ_j A_ij·v_j + β_i·Cᵀq̂_i) / N_i
+//
+// and leaves β_i·q̂_i in place of the queries.
+func (c *mlstmCell[F]) forward(mem mlstmMemory[F], h matrix[F]) {
+	c.scores(mem.n, matrix[F]{})
+	scaleRows(c.q, c.gates.inter[:c.l], c.q, c.DQK)
+	multiply(false, false, c.l, c.DHV, c.DQK, 1, c.q, mem.c, 0, h)
+	addLowerTimes(c.l, c.DHV, 1, c.a, c.v, h)
+	for i := range c.l {
+		norm, _ := c.normaliser(float64(c.den[i]), float64(c.gates.floor[i]))
+		row := h.row(i, c.DHV)
+		vec.Scale(row, F(1/norm), row)
 	}
-	c0, n0, m := mlstmHead(s, state, item)
-	copy(c, c0)
-	copy(n, n0)
-	return float64(m[0])
 }
 
-// mlstmScores fills work.a with A = (Q̂K̂ᵀ)⊙D and work.den with the normaliser's
-// sums Σ_j A_ij + β_i·q̂_i·n; with keepD also work.d with D. The upper triangles
-// are zero.
-func mlstmScores[F Float](s MLSTM, in mlstmInputs[F], t0, l int, work mlstmWork[F], n []F, keepD bool) {
-	g := &work.gates
-	Gemm(false, true, l, l, s.DQK, F(s.ScaleQ*s.ScaleK), in.q[t0*in.ldq:], in.ldq, in.k[t0*in.ldq:], in.ldq, 0, work.a, l)
-	for i := range l {
-		row := work.a[i*l : (i+1)*l]
-		var den F
-		for j := range i + 1 {
-			d := F(g.weight(i, j))
-			if keepD {
-				work.d[i*l+j] = d
-			}
-			row[j] *= d
-			den += row[j]
+// scores computes A and den, and D in d if there is one. Above the diagonal A is
+// zero as far as products read it.
+func (c *mlstmCell[F]) scores(n []F, d matrix[F]) {
+	lowerOf(c.l, c.DQK, F(c.ScaleQ*c.ScaleK), c.q, c.k, c.a)
+	apply(false, c.l, c.DQK, 1, c.q, n, 0, c.den)
+	for i := range c.l {
+		var keep []F
+		if d.data != nil {
+			keep = d.row(i, i+1)
 		}
-		clear(row[i+1:])
-		if keepD {
-			clear(work.d[i*l+i+1 : (i+1)*l])
-		}
-		work.den[i] = den + F(g.inter(i)*s.ScaleQ)*dot(in.q[(t0+i)*in.ldq:][:s.DQK], n)
+		sum := vec.Decay(c.gates.u, at(c.gates.c, i), c.a.row(i, i+1), keep)
+		c.den[i] = sum + c.gates.inter[i]*c.den[i]
+		clearAbove(c.a, i, c.l)
 	}
 }
 
-// mlstmInterQueries fills work.qk with β_i·q̂_i.
-func mlstmInterQueries[F Float](s MLSTM, in mlstmInputs[F], t0, l int, work mlstmWork[F]) {
-	for i := range l {
-		scaleTo(F(work.gates.inter(i)*s.ScaleQ), in.q[(t0+i)*in.ldq:][:s.DQK], work.qk[i*s.DQK:(i+1)*s.DQK])
-	}
+// normaliser is N = max(|den|, floor) + eps, where floor is exp(−m); linear says
+// that |den| is the larger, so that the gradient flows through it.
+func (s MLSTM) normaliser(den, floor float64) (n float64, linear bool) {
+	den = math.Abs(den)
+	return max(den, floor) + s.Eps, den >= floor
 }
 
-// normaliser is N = max(|den|, exp(−m)) + eps; linear says that |den| is the
-// larger, so that the gradient flows through it.
-func (s MLSTM) normaliser(den, m float64) (n float64, linear bool) {
-	den, floor := math.Abs(den), math.Exp(-m)
-	return math.Max(den, floor) + s.Eps, den >= floor
-}
-
-// mlstmChunk computes the outputs of steps t0 … t0+l−1 from the chunk's initial
-// state c, n.
-func mlstmChunk[F Float](s MLSTM, in mlstmInputs[F], t0, l int, work mlstmWork[F], c, n, h []F) {
-	mlstmScores(s, in, t0, l, work, n, false)
-	mlstmInterQueries(s, in, t0, l, work)
-	Gemm(false, false, l, s.DHV, l, 1, work.a, l, in.v[t0*in.ldv:], in.ldv, 0, h, in.ldv)
-	Gemm(false, false, l, s.DHV, s.DQK, 1, work.qk, s.DQK, c, s.DHV, 1, h, in.ldv)
-	for i := range l {
-		norm, _ := s.normaliser(float64(work.den[i]), work.gates.m[i])
-		row := h[i*in.ldv:][:s.DHV]
-		scaleTo(F(1/norm), row, row)
-	}
-}
-
-// mlstmAdvance moves the state c, n over the chunk.
-func mlstmAdvance[F Float](s MLSTM, in mlstmInputs[F], t0, l int, work mlstmWork[F], c, n []F) {
-	keep := F(work.gates.keep(l))
-	mlstmCarryKeys(s, in, t0, l, work)
-	scaleTo(keep, n, n)
-	for j := range l {
-		axpy(1, work.qk[j*s.DQK:(j+1)*s.DQK], n)
-	}
-	Gemm(true, false, s.DQK, s.DHV, l, 1, work.qk, s.DQK, in.v[t0*in.ldv:], in.ldv, keep, c, s.DHV)
-}
-
-// mlstmCarryKeys fills work.qk with ā_j·k̂_j.
-func mlstmCarryKeys[F Float](s MLSTM, in mlstmInputs[F], t0, l int, work mlstmWork[F]) {
-	for j := range l {
-		scaleTo(F(work.gates.carry(j, l)*s.ScaleK), in.k[(t0+j)*in.ldq:][:s.DQK], work.qk[j*s.DQK:(j+1)*s.DQK])
-	}
+// advance moves the memory over the chunk,
+//
+//	C' = keep·C + Σ_j ā_j·k̂_j·v_jᵀ;  n' = keep·n + Σ_j ā_j·k̂_j
+//
+// and leaves ā_j·k̂_j in place of the keys.
+func (c *mlstmCell[F]) advance(mem mlstmMemory[F]) {
+	keep := F(c.gates.keep)
+	apply(true, c.l, c.DQK, 1, c.k, c.gates.carry, keep, mem.n)
+	scaleRows(c.k, c.gates.carry[:c.l], c.k, c.DQK)
+	multiply(true, false, c.DQK, c.DHV, c.l, 1, c.k, c.v, keep, mem.c)
 }

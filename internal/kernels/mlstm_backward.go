@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // MLSTMGrads receives the gradients of an mLSTM cell, in the shapes of what
 // they belong to. State's slices may be nil.
@@ -23,245 +27,223 @@ type MLSTMGrads[F Float] struct {
 // The states between the chunks are computed again.
 func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F], dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
 	Parallel(s.B*s.NH, func(item int) {
+		b := mlstmBack[F]{mlstmCell: mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f)}}
+		defer reserve(b.layOut)()
 		oq, ov, og := s.offsets(item)
-		b := mlstmBack[F]{
-			MLSTM: s,
-			in:    mlstmItem(s, item, q, k, v, i, f),
-			h:     h[ov:],
-			dq:    grads.Q[oq:], dk: grads.K[oq:], dv: grads.V[ov:], di: grads.I[og:], df: grads.F[og:],
-		}
+		b.h = matrix[F]{h[ov:], b.in.ldv}
+		b.dq, b.dk = matrix[F]{grads.Q[oq:], b.in.ldq}, matrix[F]{grads.K[oq:], b.in.ldq}
+		b.dv, b.di, b.df = matrix[F]{grads.V[ov:], b.in.ldv}, grads.I[og:], grads.F[og:]
 		if dh != nil {
-			b.dh = dh[ov:]
+			b.dh = matrix[F]{dh[ov:], b.in.ldv}
 		}
-		var release func()
-		b.mlstmWork, release = newMLSTMWork[F](s)
-		defer release()
-		sums, releaseSums := scratch[float64](3 * s.chunk())
-		defer releaseSums()
-		b.cross, b.fromState, b.carried = sums[:s.chunk()], sums[s.chunk():2*s.chunk()], sums[2*s.chunk():]
 		b.run(state, last, dLast, grads.State, item)
 	})
 }
 
 // mlstmBack is the backward pass of one (sequence, head).
 type mlstmBack[F Float] struct {
-	MLSTM
-	mlstmWork[F]
-	in                 mlstmInputs[F]
-	h, dh              []F
-	dq, dk, dv, di, df []F
-	rest               float64 // what the stabiliser still has to hand back
-	// Gradients of logarithms of shares, per step of a chunk: of the pairs that
-	// the step's forget gate lies between, of the initial state in the step's row,
-	// and of the step's input in the final state.
-	cross, fromState, carried []float64
+	mlstmCell[F]
+	h, dh, dq, dk, dv matrix[F] // of all steps; dh may be without data
+	di, df            []F
+	memories          []F            // before every chunk, and dmem
+	ms                []F            // the stabilisers there
+	dmem              mlstmMemory[F] // the gradient of the memory behind the chunk at hand
+	rest              float64        // what the stabiliser still has to hand back
+
+	d    matrix[F] // D
+	p    matrix[F] // P = δA⊙D, lower triangular
+	g    matrix[F] // G_i = δh_i/N_i
+	dden []F       // δden
+	// Gradients of the stabiliser and of logarithms of shares, per step: of m_i by
+	// way of eps, of the pairs that the step's forget gate lies between, of the
+	// step's input in the rows, of the initial state in the step's row, and of the
+	// step's input in the final state.
+	dm, cross, inputs, fromState, carried []F
 }
 
-func (b *mlstmBack[F]) run(state, last, dLast, dState MLSTMState[F], item int) {
-	size, per := b.size(), b.size()+b.DQK
-	chunks := (b.T + b.chunk() - 1) / b.chunk()
-	states, release := scratch[F](per*chunks + per)
-	defer release()
-	ms, releaseM := scratch[float64](chunks)
-	defer releaseM()
-	b.replay(state, states, ms, item)
+// layOut takes the scratch space.
+func (b *mlstmBack[F]) layOut(space *arena[F]) {
+	b.mlstmCell.layOut(space)
+	l := b.chunk()
+	b.d, b.p = space.matrix(l, l), space.matrix(l, l)
+	b.g = space.matrix(l, b.DHV)
+	for _, x := range []*[]F{&b.dden, &b.dm, &b.cross, &b.inputs, &b.fromState, &b.carried} {
+		*x = space.take(l)
+	}
+	chunks := (b.T + l - 1) / l
+	b.ms, b.memories = space.take(chunks), space.take((chunks+1)*(b.size()+b.DQK))
+}
 
-	dc, dn := states[per*chunks:][:size], states[per*chunks+size:][:b.DQK]
-	clear(dc)
-	clear(dn)
+// memory is the memory before chunk k.
+func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] { return memoryAt(b.MLSTM, b.memories, k) }
+
+func (b *mlstmBack[F]) run(state, last, dLast, dState MLSTMState[F], item int) {
+	b.replay(state, item)
+	b.dmem = b.memory(len(b.ms))
+	clear(b.dmem.c.data)
+	clear(b.dmem.n)
 	if dLast.C != nil {
 		c, n, _ := mlstmHead(b.MLSTM, last, item)
 		gc, gn, gm := mlstmHead(b.MLSTM, dLast, item)
-		copy(dc, gc)
-		copy(dn, gn)
-		b.rest = float64(gm[0]) - dot64(c, dc) - dot64(n, dn)
+		copy(b.dmem.c.data, gc)
+		copy(b.dmem.n, gn)
+		b.rest = float64(gm[0]) - b.dmem.dot(mlstmMemory[F]{matrix[F]{c, b.DHV}, n})
 	}
-	for k := chunks - 1; k >= 0; k-- {
-		c, n := states[per*k:][:size], states[per*k+size:][:b.DQK]
-		b.chunkBack(k*b.chunk(), ms[k], c, n, dc, dn)
+	for k := len(b.ms) - 1; k >= 0; k-- {
+		b.chunkBack(k*b.chunk(), float64(b.ms[k]), b.memory(k))
 	}
 	if dState.C != nil {
 		gc, gn, gm := mlstmHead(b.MLSTM, dState, item)
-		copy(gc, dc)
-		copy(gn, dn)
-		c, n := states[:size], states[size:per]
-		gm[0] = F(b.rest + dot64(c, dc) + dot64(n, dn))
+		copy(gc, b.dmem.c.data)
+		copy(gn, b.dmem.n)
+		gm[0] = F(b.rest + b.dmem.dot(b.memory(0)))
 	}
 }
 
-// replay fills states with C and n, and ms with m, before every chunk.
-func (b *mlstmBack[F]) replay(state MLSTMState[F], states []F, ms []float64, item int) {
-	size, per := b.size(), b.size()+b.DQK
-	c, n := states[:size], states[size:per]
-	m := mlstmBegin(b.MLSTM, state, item, c, n)
-	for k := range ms {
-		ms[k] = m
-		if k == len(ms)-1 {
+// replay computes the memories before every chunk.
+func (b *mlstmBack[F]) replay(state MLSTMState[F], item int) {
+	m := mlstmBegin(b.MLSTM, state, item, b.memory(0))
+	for k := range b.ms {
+		b.ms[k] = F(m)
+		if k == len(b.ms)-1 {
 			return
 		}
-		next := states[per*(k+1):][:per]
-		copy(next, states[per*k:][:per])
-		c, n = next[:size], next[size:]
-		mlstmLoadGates(&b.gates, b.in, k*b.chunk(), b.chunk(), m)
-		mlstmAdvance(b.MLSTM, b.in, k*b.chunk(), b.chunk(), b.mlstmWork, c, n)
+		next := b.memory(k + 1)
+		next.set(b.memory(k))
+		b.begin(k*b.chunk(), m)
+		b.loadInputs()
+		b.advance(next)
 		m = b.gates.last
 	}
 }
 
-// chunkBack takes the chunk at t0 back: c, n are the state before it, dc, dn the
-// gradients of the state after it, which it turns into those of the former.
-func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, c, n, dc, dn []F) {
-	l := min(b.chunk(), b.T-t0)
-	mlstmLoadGates(&b.gates, b.in, t0, l, m0)
-	b.clearRows(t0, l)
-	if b.dh != nil {
-		mlstmScores(b.MLSTM, b.in, t0, l, b.mlstmWork, n, true)
-		b.rowsBack(t0, l)
-		b.intraBack(t0, l)
-	}
-	b.carryBack(t0, l, dc, dn)
-	kept := b.keepBack(l, c, n, dc, dn)
-	if b.dh != nil {
-		b.interBack(t0, l, c, n, dc, dn)
-	}
-	b.gatesBack(t0, l, kept)
+// chunkBack takes the chunk at t0 back: mem is the memory before it, and dmem
+// turns from the gradient of the one behind it into that of mem.
+func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
+	b.begin(t0, m0)
+	b.loadQueries()
+	b.loadInputs()
+	b.scores(mem.n, b.d)
+	b.rowsBack()
+	b.scoresBack()
+	b.valuesBack()
+	b.keysBack()
+	b.queriesBack(mem)
+	kept := b.gates.keep * b.dmem.dot(mem)
+	b.memoryBack()
+	b.gatesBack(kept)
 }
 
-func (b *mlstmBack[F]) clearRows(t0, l int) {
-	clear(b.cross)
-	clear(b.fromState)
-	for t := t0; t < t0+l; t++ {
-		clear(b.dq[t*b.in.ldq:][:b.DQK])
-		clear(b.dk[t*b.in.ldq:][:b.DQK])
-		clear(b.dv[t*b.in.ldv:][:b.DHV])
-		b.di[t*b.in.ldg] = 0
+// rowsBack computes G, and the gradients of den and of the stabilisers.
+func (b *mlstmBack[F]) rowsBack() {
+	if b.dh.data == nil {
+		clear(b.g.data)
+		clear(b.dden)
+		clear(b.dm)
+		return
 	}
-}
-
-// rowsBack turns the upstream gradient of each row into g_i = δh_i/N_i (work.v)
-// and the gradient of its normaliser sum (work.den), and leaves the stabiliser's
-// share in di for gatesBack.
-func (b *mlstmBack[F]) rowsBack(t0, l int) {
-	for i := range l {
-		at := (t0 + i) * b.in.ldv
-		dh, den := b.dh[at:][:b.DHV], float64(b.den[i])
-		norm, linear := b.normaliser(den, b.gates.m[i])
-		scaleTo(F(1/norm), dh, b.v[i*b.DHV:(i+1)*b.DHV])
-		s := float64(dot(dh, b.h[at:][:b.DHV]))
-		b.den[i] = 0
+	for i := range b.l {
+		dh, den := b.dh.row(b.t0+i, b.DHV), float64(b.den[i])
+		norm, linear := b.normaliser(den, float64(b.gates.floor[i]))
+		s := float64(vec.Dot(dh, b.h.row(b.t0+i, b.DHV))) / norm
+		vec.Scale(b.g.row(i, b.DHV), F(1/norm), dh)
+		b.dden[i], b.dm[i] = 0, F(-s*b.Eps)
 		if linear {
-			b.den[i] = F(-s / norm * math.Copysign(1, den))
+			b.dden[i] = F(-s * math.Copysign(1, den))
 		}
-		b.di[(t0+i)*b.in.ldg] = F(-s * b.Eps / norm)
 	}
 }
 
-// intraBack handles what flows between the steps of the chunk:
-// δA = G·Vᵀ + δden, P = δA⊙D, δQ = P·K, δK = Pᵀ·Q, δV = Aᵀ·G.
-func (b *mlstmBack[F]) intraBack(t0, l int) {
-	in := b.in
-	q, k, v := in.q[t0*in.ldq:], in.k[t0*in.ldq:], in.v[t0*in.ldv:]
-	dq, dk, dv := b.dq[t0*in.ldq:], b.dk[t0*in.ldq:], b.dv[t0*in.ldv:]
-	Gemm(false, true, l, l, b.DHV, 1, b.v, b.DHV, v, in.ldv, 0, b.p, l)
-	for i := range l {
-		row, d := b.p[i*l:(i+1)*l], b.d[i*l:(i+1)*l]
-		for j := range i + 1 {
-			row[j] += b.den[i]
-		}
-		b.crossings(i, row, b.a[i*l:(i+1)*l])
-		for j := range i + 1 {
-			row[j] *= d[j]
-		}
-		clear(row[i+1:])
-	}
-	scale := F(b.ScaleQ * b.ScaleK)
-	Gemm(false, false, l, b.DQK, l, scale, b.p, l, k, in.ldq, 0, dq, in.ldq)
-	Gemm(true, false, l, b.DQK, l, scale, b.p, l, q, in.ldq, 0, dk, in.ldq)
-	Gemm(true, false, l, b.DHV, l, 1, b.a, l, b.v, b.DHV, 0, dv, in.ldv)
-}
-
-// crossings adds row i's share of the forget gates' gradients: log σ(f~_t) is in
-// D_ij exactly where j < t ≤ i, so its gradient is the sum of the W_ij = δA_ij·A_ij
-// over those pairs. Sums of such pairs alone keep all digits; the shorter
-// Σ_{s≥t}(q_s·δq_s − k_s·δk_s) is the same number with everything else in it
-// twice, and where the gates forget, the rest is all there is.
-func (b *mlstmBack[F]) crossings(i int, dA, a []F) {
-	var sum float64
-	for t := 1; t <= i; t++ {
-		sum += float64(dA[t-1] * a[t-1])
-		b.cross[t] += sum
+// scoresBack computes δA = G·Vᵀ + δden and P = δA⊙D, and from W = δA⊙A, the
+// gradient of log D, what the gates get: log σ(f~_t) is in D_ij exactly where
+// j < t ≤ i, so its gradient is the sum of W_ij over those pairs, here the sum
+// over j < t of what the columns hold once the rows from t on are in. Sums of such
+// pairs alone keep all digits; the shorter Σ_{s≥t}(q_s·δq_s − k_s·δk_s) is the
+// same number with everything else in it twice, and where the gates forget, the
+// rest is all there is.
+func (b *mlstmBack[F]) scoresBack() {
+	lowerOf(b.l, b.DHV, 1, b.g, b.v, b.p)
+	clear(b.inputs)
+	for t := b.l - 1; t >= 0; t-- {
+		n := t + 1
+		vec.DecayGrad(b.a.row(t, n), b.d.row(t, n), b.dden[t], b.inputs[:n], b.p.row(t, n))
+		b.cross[t] = vec.Sum(b.inputs[:t])
+		clearAbove(b.p, t, b.l)
 	}
 }
 
-// carryBack handles what flows from the chunk's inputs into its final state.
-func (b *mlstmBack[F]) carryBack(t0, l int, dc, dn []F) {
-	in := b.in
-	mlstmCarryKeys(b.MLSTM, in, t0, l, b.mlstmWork)
-	Gemm(false, false, l, b.DHV, b.DQK, 1, b.qk, b.DQK, dc, b.DHV, 1, b.dv[t0*in.ldv:], in.ldv)
-	// qk is read; it now takes V·δCᵀ.
-	Gemm(false, true, l, b.DQK, b.DHV, 1, in.v[t0*in.ldv:], in.ldv, dc, b.DHV, 0, b.qk, b.DQK)
-	for j := range l {
-		share := F(b.gates.carry(j, l) * b.ScaleK)
-		row := b.qk[j*b.DQK : (j+1)*b.DQK]
-		axpy(1, dn, row)
-		axpy(share, row, b.dk[(t0+j)*in.ldq:][:b.DQK])
-		b.carried[j] = float64(share) * dot64(in.k[(t0+j)*in.ldq:][:b.DQK], row)
-	}
+// valuesBack computes δv_j = ā_j·ScaleK·δCᵀk_j + Σ_i A_ij·G_i, the shares in the
+// final state and in the rows.
+func (b *mlstmBack[F]) valuesBack() {
+	dv := b.dv.from(b.t0, 0)
+	multiply(false, false, b.l, b.DHV, b.DQK, 1, b.k, b.dmem.c, 0, dv)
+	scaleRows(dv, b.gates.carry[:b.l], dv, b.DHV)
+	addLowerTransTimes(b.l, b.DHV, 1, b.a, b.g, dv)
 }
 
-// keepBack takes dc, dn over what is left of the initial state, and returns the
-// gradient of the logarithm of that factor.
-func (b *mlstmBack[F]) keepBack(l int, c, n, dc, dn []F) float64 {
-	keep := b.gates.keep(l)
-	kept := keep * (dot64(c, dc) + dot64(n, dn))
-	scaleTo(F(keep), dc, dc)
-	scaleTo(F(keep), dn, dn)
-	return kept
+// keysBack computes δk_j = ā_j·ScaleK·(δC·v_j + δn) + ScaleQ·ScaleK·Σ_i P_ij·q_i,
+// and leaves ā_j·ScaleK·v_j in place of the values.
+func (b *mlstmBack[F]) keysBack() {
+	dk := b.dk.from(b.t0, 0)
+	scaleRows(b.v, b.gates.carry[:b.l], b.v, b.DHV)
+	multiply(false, true, b.l, b.DQK, b.DHV, 1, b.v, b.dmem.c, 0, dk)
+	addOuter(b.l, b.DQK, b.gates.carry, b.dmem.n, dk)
+	for j := range b.l {
+		b.carried[j] = vec.Dot(b.k.row(j, b.DQK), dk.row(j, b.DQK))
+	}
+	addLowerTransTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.q, dk)
 }
 
-// interBack handles what flows from the chunk's initial state into its rows.
-func (b *mlstmBack[F]) interBack(t0, l int, c, n, dc, dn []F) {
-	in := b.in
-	mlstmInterQueries(b.MLSTM, in, t0, l, b.mlstmWork)
-	Gemm(true, false, b.DQK, b.DHV, l, 1, b.qk, b.DQK, b.v, b.DHV, 1, dc, b.DHV)
-	for i := range l {
-		axpy(b.den[i], b.qk[i*b.DQK:(i+1)*b.DQK], dn)
+// queriesBack computes δq_i = β_i·ScaleQ·(C·G_i + δden_i·n) + ScaleQ·ScaleK·Σ_j P_ij·k_j,
+// and leaves β_i·ScaleQ·G_i and β_i·ScaleQ·δden_i in place of G and δden.
+func (b *mlstmBack[F]) queriesBack(mem mlstmMemory[F]) {
+	dq, inter := b.dq.from(b.t0, 0), b.gates.inter[:b.l]
+	vec.Mul(b.dden[:b.l], b.dden, inter)
+	scaleRows(b.g, inter, b.g, b.DHV)
+	multiply(false, true, b.l, b.DQK, b.DHV, 1, b.g, mem.c, 0, dq)
+	addOuter(b.l, b.DQK, b.dden, mem.n, dq)
+	for i := range b.l {
+		b.fromState[i] = vec.Dot(b.q.row(i, b.DQK), dq.row(i, b.DQK))
 	}
-	// qk is read; it now takes G·Cᵀ.
-	Gemm(false, true, l, b.DQK, b.DHV, 1, b.v, b.DHV, c, b.DHV, 0, b.qk, b.DQK)
-	for i := range l {
-		share := F(b.gates.inter(i) * b.ScaleQ)
-		row := b.qk[i*b.DQK : (i+1)*b.DQK]
-		axpy(b.den[i], n, row)
-		axpy(share, row, b.dq[(t0+i)*in.ldq:][:b.DQK])
-		b.fromState[i] = float64(share) * dot64(in.q[(t0+i)*in.ldq:][:b.DQK], row)
-	}
+	addLowerTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.k, dq)
 }
 
-// gatesBack computes the gate gradients, last step first. δi~_t = k_t·δk_t. The
-// gradient of log σ(f~_t) is the sum over all that it scales: the pairs across t,
-// the initial state's share in the rows from t on, the earlier inputs' share in
-// the final state, and what is kept of the initial state in the final one. Each
-// gets the stabiliser's remainder where it passes.
-func (b *mlstmBack[F]) gatesBack(t0, l int, kept float64) {
-	in := b.in
-	for j := range l {
-		// carried becomes what the steps before j carry.
-		kept, b.carried[j] = kept+b.carried[j], kept
+// memoryBack takes the gradient of the memory over the chunk, after queriesBack:
+// δC' = keep·δC + Σ_i β_i·q̂_i·G_iᵀ, δn' = keep·δn + Σ_i β_i·q̂_i·δden_i.
+func (b *mlstmBack[F]) memoryBack() {
+	keep := F(b.gates.keep)
+	apply(true, b.l, b.DQK, 1, b.q, b.dden, keep, b.dmem.n)
+	multiply(true, false, b.DQK, b.DHV, b.l, 1, b.q, b.g, keep, b.dmem.c)
+}
+
+// gatesBack computes the gate gradients, last step first. The gradient of i~_t is
+// that of its input's shares in the rows and in the final state. The gradient of
+// log σ(f~_t) is the sum over all that it scales: the pairs across t, the initial
+// state's share in the rows from t on, the earlier inputs' share in the final
+// state, and kept, what is kept of the initial state in the final one. Each gets
+// the stabiliser's remainder where it passes.
+func (b *mlstmBack[F]) gatesBack(kept float64) {
+	for j, x := range b.carried[:b.l] {
+		b.cross[j] += F(kept)
+		kept += float64(x)
 	}
+	closed := b.gates.tail[:b.l] // σ(−f~), the slope of log σ(f~)
+	for j := range closed {
+		closed[j] = -b.in.f[(b.t0+j)*b.in.ldg]
+	}
+	vec.Activate(vec.Sigmoid, closed, closed)
 	var late float64
-	for j := l - 1; j >= 0; j-- {
-		t := t0 + j
-		late += b.fromState[j]
-		b.rest += float64(b.di[t*in.ldg])
-		di, dlf := dot64(in.k[t*in.ldq:][:b.DQK], b.dk[t*in.ldq:][:b.DQK]), b.cross[j]+late+b.carried[j]
+	for j := b.l - 1; j >= 0; j-- {
+		t := (b.t0 + j) * b.in.ldg
+		late += float64(b.fromState[j])
+		b.rest += float64(b.dm[j])
+		di, dlf := float64(b.inputs[j])+float64(b.carried[j]), float64(b.cross[j])+late
 		if b.gates.forgets(j) {
 			dlf += b.rest
 		} else {
 			di += b.rest
 			b.rest = 0
 		}
-		b.di[t*in.ldg] = F(di)
-		b.df[t*in.ldg] = F(dlf * sigmoid(-float64(in.f[t*in.ldg])))
+		b.di[t], b.df[t] = F(di), F(dlf)*closed[j]
 	}
 }

@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // The recurrent form follows the equations of the cell step by step. It shares
 // nothing with the chunkwise form but the shapes, which makes each a check of
@@ -22,32 +26,25 @@ func (in mlstmInputs[F]) step(s MLSTM, t int) mlstmStep[F] {
 // gates returns i', f' and m' for a step that begins with stabiliser m.
 func (st mlstmStep[F]) gates(m float64) (ig, fg, mNew float64) {
 	lf := logForget(st.f) + m
-	mNew = float64(F(math.Max(lf, st.i)))
+	mNew = float64(F(max(lf, st.i)))
 	return math.Exp(st.i - mNew), math.Exp(lf - mNew), mNew
 }
 
-// update moves the memory c, n by one step and returns the new stabiliser.
-func (st mlstmStep[F]) update(s MLSTM, c, n []F, m float64) float64 {
+// update moves the memory by one step and returns the new stabiliser.
+func (st mlstmStep[F]) update(s MLSTM, mem mlstmMemory[F], m float64) float64 {
 	ig, fg, m := st.gates(m)
 	share := F(ig * s.ScaleK)
-	for i, k := range st.k {
-		row := c[i*s.DHV : (i+1)*s.DHV]
-		scaleTo(F(fg), row, row)
-		axpy(share*k, st.v, row)
-		n[i] = F(fg)*n[i] + share*k
-	}
+	multiply(false, false, s.DQK, s.DHV, 1, share, matrix[F]{st.k, 1}, matrix[F]{st.v, s.DHV}, F(fg), mem.c)
+	vec.Scale(mem.n, F(fg), mem.n)
+	vec.Axpy(mem.n, share, st.k)
 	return m
 }
 
 // read writes h, and returns the normaliser with its sum before max and eps.
-func (st mlstmStep[F]) read(s MLSTM, c, n []F, m float64, h []F) (norm, den float64, linear bool) {
-	den = s.ScaleQ * float64(dot(st.q, n))
-	norm, linear = s.normaliser(den, m)
-	clear(h)
-	share := F(s.ScaleQ / norm)
-	for i, q := range st.q {
-		axpy(share*q, c[i*s.DHV:(i+1)*s.DHV], h)
-	}
+func (st mlstmStep[F]) read(s MLSTM, mem mlstmMemory[F], m float64, h []F) (norm, den float64, linear bool) {
+	den = s.ScaleQ * float64(vec.Dot(st.q, mem.n))
+	norm, linear = s.normaliser(den, math.Exp(-m))
+	apply(true, s.DQK, s.DHV, F(s.ScaleQ/norm), mem.c, st.q, 0, h)
 	return norm, den, linear
 }
 
@@ -55,15 +52,16 @@ func (st mlstmStep[F]) read(s MLSTM, c, n []F, m float64, h []F) (norm, den floa
 // other; s.Chunk is ignored.
 func MLSTMRecurrentForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	s.Chunk = 1
-	Parallel(s.B*s.NH, func(item int) {
+	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		c, n, m := mlstmHead(s, last, item)
-		m64 := mlstmBegin(s, state, item, c, n)
+		mem := mlstmMemory[F]{matrix[F]{c, s.DHV}, n}
+		m64 := mlstmBegin(s, state, item, mem)
 		in := mlstmItem(s, item, q, k, v, i, f)
 		_, ov, _ := s.offsets(item)
 		for t := range s.T {
 			st := in.step(s, t)
-			m64 = st.update(s, c, n, m64)
-			st.read(s, c, n, m64, h[ov+t*in.ldv:][:s.DHV])
+			m64 = st.update(s, mem, m64)
+			st.read(s, mem, m64, h[ov+t*in.ldv:][:s.DHV])
 		}
 		m[0] = F(m64)
 	})
@@ -77,17 +75,14 @@ func MLSTMRecurrentBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMStat
 	Parallel(s.B*s.NH, func(item int) {
 		oq, ov, og := s.offsets(item)
 		in := mlstmItem(s, item, q, k, v, i, f)
-		per := s.size() + s.DQK
-		buf, release := scratch[F](per*(s.T+2) + s.DHV)
-		defer release()
+		b := recurrentBack[F]{MLSTM: s}
+		defer reserve(b.layOut)()
 		ms := make([]float64, s.T+1)
-		ms[0] = mlstmBegin(s, state, item, buf[:s.size()], buf[s.size():per])
+		ms[0] = mlstmBegin(s, state, item, b.memory(0))
 		for t := range s.T {
-			next := buf[per*(t+1):][:per]
-			copy(next, buf[per*t:][:per])
-			ms[t+1] = in.step(s, t).update(s, next[:s.size()], next[s.size():], ms[t])
+			b.memory(t + 1).set(b.memory(t))
+			ms[t+1] = in.step(s, t).update(s, b.memory(t+1), ms[t])
 		}
-		b := recurrentBack[F]{MLSTM: s, dc: buf[per*(s.T+1):][:s.size()], dn: buf[per*(s.T+1)+s.size():][:s.DQK], h: buf[per*(s.T+2):]}
 		b.seed(dLast, item)
 		for t := s.T - 1; t >= 0; t-- {
 			var dht []F
@@ -95,28 +90,40 @@ func MLSTMRecurrentBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMStat
 				dht = dh[ov+t*in.ldv:][:s.DHV]
 			}
 			b.dq, b.dk, b.dv = grads.Q[oq+t*in.ldq:][:s.DQK], grads.K[oq+t*in.ldq:][:s.DQK], grads.V[ov+t*in.ldv:][:s.DHV]
-			di, df := b.step(in.step(s, t), buf[per*t:][:per], buf[per*(t+1):][:per], ms[t], ms[t+1], dht)
+			di, df := b.step(in.step(s, t), b.memory(t), b.memory(t+1), ms[t], ms[t+1], dht)
 			grads.I[og+t*in.ldg], grads.F[og+t*in.ldg] = F(di), F(df)
 		}
 		b.finish(grads.State, item)
 	})
 }
 
-// recurrentBack holds the gradients of the memory between two steps.
+// recurrentBack goes back through the steps of one (sequence, head).
 type recurrentBack[F Float] struct {
 	MLSTM
-	dc, dn, h  []F
-	dm         float64
+	memories   []F            // before every step and behind the last
+	dmem       mlstmMemory[F] // the gradient of the memory between two steps
+	dm         float64        // and of the stabiliser
+	h          []F
 	dq, dk, dv []F
 }
 
+// layOut takes the scratch space.
+func (b *recurrentBack[F]) layOut(space *arena[F]) {
+	b.memories = space.take((b.T + 1) * (b.size() + b.DQK))
+	b.dmem = mlstmMemory[F]{space.matrix(b.DQK, b.DHV), space.take(b.DQK)}
+	b.h = space.take(b.DHV)
+}
+
+// memory is the memory before step t.
+func (b *recurrentBack[F]) memory(t int) mlstmMemory[F] { return memoryAt(b.MLSTM, b.memories, t) }
+
 func (b *recurrentBack[F]) seed(dLast MLSTMState[F], item int) {
-	clear(b.dc)
-	clear(b.dn)
+	clear(b.dmem.c.data)
+	clear(b.dmem.n)
 	if dLast.C != nil {
 		c, n, m := mlstmHead(b.MLSTM, dLast, item)
-		copy(b.dc, c)
-		copy(b.dn, n)
+		copy(b.dmem.c.data, c)
+		copy(b.dmem.n, n)
 		b.dm = float64(m[0])
 	}
 }
@@ -124,17 +131,16 @@ func (b *recurrentBack[F]) seed(dLast MLSTMState[F], item int) {
 func (b *recurrentBack[F]) finish(dState MLSTMState[F], item int) {
 	if dState.C != nil {
 		c, n, m := mlstmHead(b.MLSTM, dState, item)
-		copy(c, b.dc)
-		copy(n, b.dn)
+		copy(c, b.dmem.c.data)
+		copy(n, b.dmem.n)
 		m[0] = F(b.dm)
 	}
 }
 
-// readBack takes the reading of the memory [C|n] back.
-func (b *recurrentBack[F]) readBack(st mlstmStep[F], memory []F, m float64, dh []F) {
-	c, n := memory[:b.size()], memory[b.size():]
-	norm, den, linear := st.read(b.MLSTM, c, n, m, b.h)
-	s := float64(dot(dh, b.h))
+// readBack takes the reading of the memory back.
+func (b *recurrentBack[F]) readBack(st mlstmStep[F], mem mlstmMemory[F], m float64, dh []F) {
+	norm, den, linear := st.read(b.MLSTM, mem, m, b.h)
+	s := float64(vec.Dot(dh, b.h))
 	var dden float64
 	if linear {
 		dden = -s / norm * math.Copysign(1, den)
@@ -142,31 +148,26 @@ func (b *recurrentBack[F]) readBack(st mlstmStep[F], memory []F, m float64, dh [
 		// exp(−m)/N without the overflow of either.
 		b.dm += s / (1 + b.Eps*math.Exp(m))
 	}
-	for i, q := range st.q {
-		row := c[i*b.DHV : (i+1)*b.DHV]
-		b.dq[i] = F(b.ScaleQ * (float64(dot(dh, row))/norm + dden*float64(n[i])))
-		axpy(F(b.ScaleQ/norm)*q, dh, b.dc[i*b.DHV:(i+1)*b.DHV])
-		b.dn[i] += F(dden*b.ScaleQ) * q
-	}
+	apply(false, b.DQK, b.DHV, F(b.ScaleQ/norm), mem.c, dh, 0, b.dq)
+	vec.Axpy(b.dq, F(b.ScaleQ*dden), mem.n)
+	multiply(false, false, b.DQK, b.DHV, 1, F(b.ScaleQ/norm), matrix[F]{st.q, 1}, matrix[F]{dh, b.DHV}, 1, b.dmem.c)
+	vec.Axpy(b.dmem.n, F(dden*b.ScaleQ), st.q)
 }
 
 // step takes one step back, from the memory after it to the memory before.
-func (b *recurrentBack[F]) step(st mlstmStep[F], before, after []F, m, mNew float64, dh []F) (di, df float64) {
+func (b *recurrentBack[F]) step(st mlstmStep[F], before, after mlstmMemory[F], m, mNew float64, dh []F) (di, df float64) {
 	clear(b.dq)
 	if dh != nil {
 		b.readBack(st, after, mNew, dh)
 	}
 	ig, fg, _ := st.gates(m)
-	clear(b.dv)
-	var dig float64
-	for i, k := range st.k {
-		row := b.dc[i*b.DHV : (i+1)*b.DHV]
-		share := dot(row, st.v) + b.dn[i]
-		dig += b.ScaleK * float64(k*share)
-		b.dk[i] = F(ig*b.ScaleK) * share
-		axpy(F(ig*b.ScaleK)*k, row, b.dv)
-	}
-	dfg := dot64(b.dc, before[:b.size()]) + dot64(b.dn, before[b.size():])
+	// The gradient of i'·k̂ is δC·v + δn.
+	apply(false, b.DQK, b.DHV, 1, b.dmem.c, st.v, 0, b.dk)
+	vec.Axpy(b.dk, 1, b.dmem.n)
+	dig := b.ScaleK * float64(vec.Dot(st.k, b.dk))
+	vec.Scale(b.dk, F(ig*b.ScaleK), b.dk)
+	apply(true, b.DQK, b.DHV, F(ig*b.ScaleK), b.dmem.c, st.k, 0, b.dv)
+	dfg := b.dmem.dot(before)
 	di, dlf := ig*dig, fg*dfg
 	b.dm -= di + dlf
 	if logForget(st.f)+m >= st.i {
@@ -176,7 +177,7 @@ func (b *recurrentBack[F]) step(st mlstmStep[F], before, after []F, m, mNew floa
 		b.dm = 0
 	}
 	b.dm += fg * dfg
-	scaleTo(F(fg), b.dc, b.dc)
-	scaleTo(F(fg), b.dn, b.dn)
+	vec.Scale(b.dmem.c.data, F(fg), b.dmem.c.data)
+	vec.Scale(b.dmem.n, F(fg), b.dmem.n)
 	return di, dlf * sigmoid(-st.f)
 }

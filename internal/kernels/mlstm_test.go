@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 import (
 	"fmt"
 	"math"
@@ -78,7 +80,7 @@ func (c mlstmCase) run(recurrent bool) mlstmResult {
 // loss is what the upstream gradients are the gradients of.
 func (c mlstmCase) loss(recurrent bool) float64 {
 	r := c.run(recurrent)
-	return dot(r.h, c.dh) + dot(r.last.C, c.dLast.C) + dot(r.last.N, c.dLast.N) + dot(r.last.M, c.dLast.M)
+	return vec.Dot(r.h, c.dh) + vec.Dot(r.last.C, c.dLast.C) + vec.Dot(r.last.N, c.dLast.N) + vec.Dot(r.last.M, c.dLast.M)
 }
 
 func (r mlstmResult) all() map[string][]float64 {

@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 import (
 	"runtime"
 	"sync"
@@ -28,6 +30,22 @@ func Parallel(n int, f func(i int)) {
 	}
 	work()
 	wg.Wait()
+}
+
+// wakeWork is the number of multiply-adds from which on it is worth waking
+// another core: about ten microseconds.
+const wakeWork = 1 << 17
+
+// parallelWork is Parallel for calls of so many multiply-adds each, all of them
+// here if that is too little to share.
+func parallelWork(n, each int, f func(i int)) {
+	if n*each >= wakeWork {
+		Parallel(n, f)
+		return
+	}
+	for i := range n {
+		f(i)
+	}
 }
 
 // blockWork is the number of elements that is worth a goroutine.
@@ -69,7 +87,7 @@ func sumRows[F Float](n, width int, dst []F, f func(lo, hi int, part []F)) {
 		f(i*block, min(n, (i+1)*block), parts[i*len(dst):(i+1)*len(dst)])
 	})
 	for i := range blocks {
-		axpy(1, parts[i*len(dst):(i+1)*len(dst)], dst)
+		vec.Axpy(dst, 1, parts[i*len(dst):(i+1)*len(dst)])
 	}
 }
 

@@ -3,7 +3,9 @@ package kernels
 import (
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm/blas"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+	gblas "gonum.org/v1/gonum/blas"
 )
 
 // SLSTM describes a scan of the sLSTM cell (paper, section 2.2) over T steps:
@@ -42,25 +44,35 @@ func SLSTMTapeOf[F Float](s SLSTM, buf []F) SLSTMTape[F] {
 // slstmRows is the number of sequences that one piece of work scans together.
 const slstmRows = 8
 
+// gateWork is how many multiply-adds take as long as one element of a gate.
+const gateWork = 16
+
 // pieces calls f for every head and every block of sequences.
 func (s SLSTM) pieces(f func(h, b0, b1 int)) {
 	blocks := (s.B + slstmRows - 1) / slstmRows
-	Parallel(s.NH*blocks, func(i int) {
+	parallelWork(s.NH*blocks, s.T*min(s.B, slstmRows)*4*s.DH*(s.DH+gateWork), func(i int) {
 		b0 := i % blocks * slstmRows
 		f(i/blocks, b0, min(s.B, b0+slstmRows))
 	})
 }
 
-// window returns row's columns of head h, for any array of rows of D.
+// slstmHead returns the columns of head h in a row, for any array of rows of D.
 func slstmHead[F Float](s SLSTM, x []F, row, h int) []F {
 	return x[(row*s.NH+h)*s.DH:][:s.DH]
+}
+
+// slstmR returns R of head h, [4·DH, DH].
+func slstmR[F Float](s SLSTM, r []F, h int) []F {
+	size := 4 * s.DH * s.DH
+	return r[h*size : (h+1)*size]
 }
 
 // slstmScan is a scan of one head over some sequences.
 type slstmScan[F Float] struct {
 	SLSTM
 	h, b0, b1 int
-	pre       []F // [sequences, 4·DH] pre-activations of a step, or their gradients
+	pre       []F             // [sequences, 4·DH] pre-activations of a step, or their gradients
+	recurrent *blas.Packed[F] // R of the head, transposed on the way forward
 }
 
 // gates returns the four gates' parts of sequence b in pre.
@@ -71,8 +83,8 @@ func (c *slstmScan[F]) gates(b int) (g [4][]F) {
 	return g
 }
 
-// SLSTMForward computes y, the new state and the tape; state may be nil for
-// zeros.
+// SLSTMForward computes y, the new state, which may lie in the memory of state,
+// and the tape; state may be nil for zeros.
 func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, tape SLSTMTape[F]) {
 	if state != nil {
 		copy(newState, state)
@@ -82,19 +94,21 @@ func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, t
 	s.pieces(func(h, b0, b1 int) {
 		pre, release := scratch[F]((b1 - b0) * 4 * s.DH)
 		defer release()
-		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: pre}
+		rt, releaseR := packed(true, s.DH, 4*s.DH, slstmR(s, r, h), s.DH)
+		defer releaseR()
+		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: pre, recurrent: rt}
 		for t := range s.T {
-			c.step(t, x, r, bias, y, newState, tape)
+			c.step(t, x, bias, y, newState, tape)
 		}
 	})
 }
 
 // step advances the sequences by one step. state holds the state before the step
 // and after it.
-func (c *slstmScan[F]) step(t int, x [4][]F, r, bias, y, state []F, tape SLSTMTape[F]) {
-	d, g, h := c.NH*c.DH, 4*c.DH, c.h
+func (c *slstmScan[F]) step(t int, x [4][]F, bias, y, state []F, tape SLSTMTape[F]) {
+	d, h := c.NH*c.DH, c.h
 	sy, sc, sn, sm := split4(state)
-	Gemm(false, true, c.b1-c.b0, g, c.DH, 1, sy[c.b0*d+h*c.DH:], d, r[h*g*c.DH:], c.DH, 0, c.pre, g)
+	c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, sy[c.b0*d+h*c.DH:], d, 0, c.pre, 4*c.DH)
 	for b := c.b0; b < c.b1; b++ {
 		row := b*c.T + t
 		cell := vec.SLSTM[F]{
@@ -147,9 +161,11 @@ func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F
 	s.pieces(func(h, b0, b1 int) {
 		dpre, release := scratch[F]((b1 - b0) * 4 * s.DH)
 		defer release()
-		c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: dpre}, state: state, y: y, dy: dy, zero: zero, tape: tape}
+		rh, releaseR := packed(false, 4*s.DH, s.DH, slstmR(s, r, h), s.DH)
+		defer releaseR()
+		c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: dpre, recurrent: rh}, state: state, y: y, dy: dy, zero: zero, tape: tape}
 		for t := s.T - 1; t >= 0; t-- {
-			c.step(t, r, dState, grads.X)
+			c.step(t, dState, grads.X)
 		}
 	})
 	slstmFinish(state, dState)
@@ -191,8 +207,8 @@ type slstmBack[F Float] struct {
 }
 
 // step takes the sequences one step back.
-func (c *slstmBack[F]) step(t int, r, dState []F, dx [4][]F) {
-	d, g, h := c.NH*c.DH, 4*c.DH, c.h
+func (c *slstmBack[F]) step(t int, dState []F, dx [4][]F) {
+	d, h := c.NH*c.DH, c.h
 	gy, gc, gn, rest := split4(dState)
 	for b := c.b0; b < c.b1; b++ {
 		row := b*c.T + t
@@ -212,7 +228,7 @@ func (c *slstmBack[F]) step(t int, r, dState []F, dx [4][]F) {
 			copy(slstmHead(c.SLSTM, dx[k], row, h), cell.DPre[k])
 		}
 	}
-	Gemm(false, false, c.b1-c.b0, c.DH, g, 1, c.pre, g, r[h*g*c.DH:], c.DH, 0, gy[c.b0*d+h*c.DH:], d)
+	c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, c.pre, 4*c.DH, 0, gy[c.b0*d+h*c.DH:], d)
 	c.clip(gy)
 }
 
@@ -253,10 +269,10 @@ func slstmWeightGrads[F Float](s SLSTM, state, y []F, grads SLSTMGrads[F]) {
 		for b := range s.B {
 			at := b*s.T*d + h*s.DH
 			if state != nil {
-				Gemm(true, false, s.DH, s.DH, 1, 1, grads.X[k][at:], d, state[b*d+h*s.DH:], d, 1, dr, s.DH)
+				serialGemm(true, false, s.DH, s.DH, 1, 1, grads.X[k][at:], d, state[b*d+h*s.DH:], d, 1, dr, s.DH)
 			}
 			if s.T > 1 {
-				Gemm(true, false, s.DH, s.DH, s.T-1, 1, grads.X[k][at+d:], d, y[at:], d, 1, dr, s.DH)
+				serialGemm(true, false, s.DH, s.DH, s.T-1, 1, grads.X[k][at+d:], d, y[at:], d, 1, dr, s.DH)
 			}
 		}
 	})

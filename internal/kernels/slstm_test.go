@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 import (
 	"math"
 	"math/rand/v2"
@@ -54,7 +56,7 @@ func (c *slstmCase) run() slstmResult {
 
 func (c *slstmCase) loss() float64 {
 	r := c.run()
-	return dot(r.y, c.dy) + dot(r.state, c.dNew)
+	return vec.Dot(r.y, c.dy) + vec.Dot(r.state, c.dNew)
 }
 
 func TestSLSTMGradientsAreExact(t *testing.T) {
@@ -115,7 +117,7 @@ func TestSLSTMSplitWithCarriedStateEqualsWhole(t *testing.T) {
 		ra := a.run()
 		sum := func(x, y []float64) []float64 {
 			z := append([]float64{}, x...)
-			axpy(1, y, z)
+			vec.Axpy(z, 1, y)
 			return z
 		}
 		for name, d := range map[string]float64{

@@ -35,7 +35,7 @@ func (a Activation) At(x float64) float64 {
 	case SiLU:
 		return silu(x)
 	case GELU:
-		return notBelow(x) * 0.5 * math.Erfc(-x/math.Sqrt2)
+		return finite(x) * 0.5 * math.Erfc(-x/math.Sqrt2)
 	case ReLU:
 		return math.Max(x, 0)
 	case ReLUSquared:
@@ -48,15 +48,12 @@ func (a Activation) At(x float64) float64 {
 	return seluScale * seluAlpha * math.Expm1(x)
 }
 
-// bounded is x within ±1000, where products with a vanishing factor are still
-// zero and not NaN.
-func bounded(x float64) float64 { return math.Max(-1000, math.Min(1000, x)) }
-
-// notBelow is x, but not below −1000, for the same reason.
-func notBelow(x float64) float64 { return math.Max(-1000, x) }
+// finite bounds a factor from below where the other factor is zero, so that the
+// product at −∞ is zero too.
+func finite(x float64) float64 { return math.Max(-1000, x) }
 
 // silu is x·σ(x), with the limit 0 at −∞.
-func silu(x float64) float64 { return notBelow(x) * Sigmoid.At(x) }
+func silu(x float64) float64 { return finite(x) * Sigmoid.At(x) }
 
 // SlopeAt is the derivative at x.
 func (a Activation) SlopeAt(x float64) float64 {
@@ -69,14 +66,19 @@ func (a Activation) SlopeAt(x float64) float64 {
 		t := math.Tanh(x)
 		return 1 - t*t
 	case SiLU:
-		return Sigmoid.At(x) * (1 + bounded(x)*Sigmoid.At(-x))
+		x = math.Min(finite(x), 1000)
+		return Sigmoid.At(x) * (1 + x*Sigmoid.At(-x))
 	case GELU:
-		return 0.5*math.Erfc(-x/math.Sqrt2) + bounded(x)*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
+		x = math.Min(finite(x), 1000)
+		return 0.5*math.Erfc(-x/math.Sqrt2) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
 	case ReLU:
 		if x > 0 {
 			return 1
 		}
-		return 0
+		if x <= 0 {
+			return 0
+		}
+		return x // NaN
 	case ReLUSquared:
 		return 2 * math.Max(x, 0)
 	}
@@ -121,7 +123,7 @@ func Activate[F Float](a Activation, x, y []F) {
 		k.value(n, ptr(x, n), ptr(y, n))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		y[i] = F(a.At(float64(v)))
 	}
 }
@@ -133,7 +135,7 @@ func ActivateGrad[F Float](a Activation, x, dy, dx []F) {
 		k.grad(n, ptr(x, n), ptr(dy, n), ptr(dx, n))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		dx[i] = dy[i] * F(a.SlopeAt(float64(v)))
 	}
 }
@@ -145,7 +147,7 @@ func Gated[F Float](a Activation, g, u, y []F) {
 		k.gated(n, ptr(g, n), ptr(u, n), ptr(y, n))
 		return
 	}
-	for i, v := range g[:n] {
+	for i, v := range first(g, n) {
 		y[i] = F(a.At(float64(v))) * u[i]
 	}
 }
@@ -157,7 +159,7 @@ func GatedGrad[F Float](a Activation, g, u, dy, dg, du []F) {
 		k.gatedGrad(n, ptr(g, n), ptr(u, n), ptr(dy, n), ptr(dg, n), ptr(du, n))
 		return
 	}
-	for i, v := range g[:n] {
+	for i, v := range first(g, n) {
 		x := float64(v)
 		up := dy[i]
 		dg[i], du[i] = up*u[i]*F(a.SlopeAt(x)), up*F(a.At(x))
@@ -171,7 +173,7 @@ func SoftCap[F Float](cap F, x, y []F) {
 		best.softCap(n, ptr(x, n), ptr(y, n), float32(cap), 1/float32(cap))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		y[i] = cap * F(math.Tanh(float64(v/cap)))
 	}
 }
@@ -183,7 +185,7 @@ func SoftCapGrad[F Float](cap F, y, dy, dx []F) {
 		best.softCapGrad(n, ptr(y, n), ptr(dy, n), ptr(dx, n), 1/float32(cap))
 		return
 	}
-	for i, v := range y[:n] {
+	for i, v := range first(y, n) {
 		t := v / cap
 		dx[i] = dy[i] * (1 - t*t)
 	}

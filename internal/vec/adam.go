@@ -4,18 +4,18 @@ import "math"
 
 // Adam is the numbers of one step of Adam or AdamW.
 type Adam struct {
-	Scale         float64 // of the gradient
-	L2, Keep      float64 // what is added to the gradient of each weight, and what is kept of the weight
-	Beta1, Fresh1 float64
-	Beta2, Fresh2 float64
-	Rate          float64 // the learning rate over the first moment's correction
-	Unbias        float64 // the second moment's correction, under the root
-	Eps           float64
+	Scale, L2      float64 // g ← Scale·g + L2·w
+	Beta1, Beta2   float64
+	Fresh1, Fresh2 float64 // 1 − β
+	Keep           float64 // w ← Keep·w − …
+	Rate           float64 // η/(1 − β1ᵗ)
+	Unbias         float64 // 1/√(1 − β2ᵗ)
+	Eps            float64
 }
 
 // AdamStep computes, for g' = Scale·g + L2·w, the moments m = Beta1·m + Fresh1·g'
 // and v = Beta2·v + Fresh2·g'², and the weights w = Keep·w −
-// Rate·m/(√v·Unbias + Eps), in one pass.
+// Rate·m/(√v·Unbias + Eps), in one pass, in the precision of F.
 func AdamStep[F Float](k Adam, g, m, v, w []F) {
 	n := len(w)
 	if fast[F]() {
@@ -26,7 +26,7 @@ func AdamStep[F Float](k Adam, g, m, v, w []F) {
 	scale, l2, keep := F(k.Scale), F(k.L2), F(k.Keep)
 	beta1, fresh1, beta2, fresh2 := F(k.Beta1), F(k.Fresh1), F(k.Beta2), F(k.Fresh2)
 	rate, unbias, eps := F(k.Rate), F(k.Unbias), F(k.Eps)
-	g, m, v = g[:n], m[:n], v[:n] // so that the loop needs no bounds checks
+	g, m, v = first(g, n), first(m, n), first(v, n) // so that the loop needs no bounds checks
 	for i, wi := range w {
 		gi := scale*g[i] + l2*wi
 		mi := beta1*m[i] + fresh1*gi

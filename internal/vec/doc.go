@@ -7,17 +7,21 @@
 // function of their float32 argument the errors in units in the last place are at
 // most:
 //
-//	Exp                      1
-//	Sigmoid, SiLU, Tanh      3
-//	LogSigmoid               3
-//	GELU                     4
+//	Exp                      1.1
+//	Tanh                     2
+//	Sigmoid, LogSigmoid      3
+//	SiLU                     4
+//	GELU                     8
 //
-// down to denormal results, where the last place is the smallest number.
-// Derivatives are sums that may cancel; their errors stay below 4e-7 of their
-// greatest value. Limits at ±∞ are the functions', and NaN gives NaN.
+// down to denormal results, where the last place is the smallest number. SiLU below
+// −87 and GELU below −13 multiply x with a factor that is denormal itself; their
+// error may be larger by |x| times the smallest number. Derivatives are sums that
+// may cancel: their errors stay below 3e-7. Limits at ±∞ are the functions', and
+// NaN gives NaN, except in Max, which passes over it.
 //
-// Vectors that are written may be vectors that are read, but may not overlap them
-// otherwise. All vectors of a call have the length of the first; a shorter one is a
+// A vector that is written may be one that is read, but not overlap it otherwise;
+// in Conv4Weights, Quads, QuadsWeights, DecayGrad and the steps of the sLSTM all
+// vectors must be apart. All vectors of a call have one length; a shorter one is a
 // panic, since it is a mistake in the caller.
 package vec
 

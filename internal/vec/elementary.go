@@ -9,7 +9,7 @@ func Add[F Float](dst, a, b []F) {
 		best.add(n, ptr(a, n), ptr(b, n), ptr(dst, n))
 		return
 	}
-	a, b = a[:n], b[:n]
+	a, b = first(a, n), first(b, n)
 	for i := range dst {
 		dst[i] = a[i] + b[i]
 	}
@@ -22,7 +22,7 @@ func Mul[F Float](dst, a, b []F) {
 		best.mul(n, ptr(a, n), ptr(b, n), ptr(dst, n))
 		return
 	}
-	a, b = a[:n], b[:n]
+	a, b = first(a, n), first(b, n)
 	for i := range dst {
 		dst[i] = a[i] * b[i]
 	}
@@ -35,7 +35,7 @@ func Scale[F Float](dst []F, alpha F, x []F) {
 		best.scale(n, ptr(x, n), ptr(dst, n), float32(alpha))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		dst[i] = alpha * v
 	}
 }
@@ -47,7 +47,7 @@ func Axpy[F Float](y []F, alpha F, x []F) {
 		best.axpy(n, ptr(x, n), ptr(y, n), float32(alpha))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		y[i] += alpha * v
 	}
 }
@@ -59,7 +59,7 @@ func MulAdd[F Float](y, a, b []F) {
 		best.mulAdd(n, ptr(a, n), ptr(b, n), ptr(y, n))
 		return
 	}
-	a, b = a[:n], b[:n]
+	a, b = first(a, n), first(b, n)
 	for i := range y {
 		y[i] += a[i] * b[i]
 	}
@@ -83,7 +83,7 @@ func Dot[F Float](a, b []F) F {
 	if fast[F]() {
 		return F(best.dot(n, ptr(a, n), ptr(b, n)))
 	}
-	b = b[:n]
+	b = first(b, n)
 	var s float64
 	for i, v := range a {
 		s += float64(v) * float64(b[i])
@@ -125,7 +125,7 @@ func Exp[F Float](dst, x []F) {
 		best.exp(n, ptr(x, n), ptr(dst, n))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		dst[i] = F(math.Exp(float64(v)))
 	}
 }
@@ -149,7 +149,7 @@ func ExpScale[F Float](dst []F, scale, shift F, x []F) {
 		best.expScale(n, ptr(x, n), ptr(dst, n), float32(shift), float32(scale))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		dst[i] = F(float64(scale) * math.Exp(float64(v)-float64(shift)))
 	}
 }

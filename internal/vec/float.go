@@ -11,7 +11,11 @@ func fast[F Float]() bool {
 	return unsafe.Sizeof(zero) == 4 && best != nil
 }
 
+// first is the first n elements of x, which must have as many: memory behind its
+// end does not do.
+func first[F Float](x []F, n int) []F { return x[:n:len(x)] }
+
 // ptr is the start of a vector of at least n float32.
 func ptr[F Float](x []F, n int) *float32 {
-	return (*float32)(unsafe.Pointer(unsafe.SliceData(x[:n])))
+	return (*float32)(unsafe.Pointer(unsafe.SliceData(first(x, n))))
 }

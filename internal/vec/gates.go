@@ -7,14 +7,14 @@ import "math"
 type Pair[F Float] struct{ High, Low []F }
 
 // Split sets element i to x.
-func (p Pair[F]) Split(i int, x float64) {
-	p.High[i] = F(x)
-	p.Low[i] = F(x - float64(p.High[i]))
-}
+func (p Pair[F]) Split(i int, x float64) { p.High[i], p.Low[i] = split[F](x) }
 
-// split returns x as a rounded number and the rest.
+// split returns x as a rounded number and the rest, of which infinity has none.
 func split[F Float](x float64) (high, low F) {
 	high = F(x)
+	if math.IsInf(float64(high), 0) {
+		return high, 0
+	}
 	return high, F(x - float64(high))
 }
 
@@ -93,18 +93,28 @@ func (s *SLSTM[F]) pre(k, j int) float64 {
 	return float64(s.P[k][j]) + float64(s.X[k][j]) + float64(s.B[k][j])
 }
 
+// coarse is a stabiliser whose rounding takes no fraction of an exponent any more,
+// but whole ones: the gates then round as it does, so that the larger is 1.
+const coarse = 1 << 20
+
 func (s *SLSTM[F]) cell(j int) {
 	it, ft := s.pre(0, j), s.pre(1, j)
 	z, o := F(math.Tanh(s.pre(2, j))), F(Sigmoid.At(s.pre(3, j)))
 	lf := LogSigmoid.At(ft) + float64(s.M[j])
-	m := math.Max(lf, it)
-	if s.N[j] == 0 { // nothing to keep, and nothing to keep finite
-		m, lf = it, math.Min(lf, it)
+	m, empty := math.Max(lf, it), s.N[j] == 0
+	if empty {
+		m = it
 	}
 	// The stored stabiliser is rounded; the gates must refer to it, though the
 	// larger may then pass 1 by as much.
 	s.M[j] = F(m)
 	m = float64(s.M[j])
+	if math.Abs(m) >= coarse {
+		it, lf = float64(F(it)), float64(F(lf))
+	}
+	if empty { // nothing to keep, and nothing to keep finite
+		lf = math.Min(lf, m)
+	}
 	i, f := F(math.Exp(it-m)), F(math.Exp(lf-m))
 	s.C[j] = f*s.C[j] + i*z
 	s.N[j] = f*s.N[j] + i

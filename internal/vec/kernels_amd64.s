@@ -12,8 +12,7 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ dst+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Z0
@@ -39,6 +38,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func mulAVX512(elements int, a *float32, b *float32, dst *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·mulAVX512(SB), NOSPLIT, $0-32
@@ -47,8 +51,7 @@ TEXT ·mulAVX512(SB), NOSPLIT, $0-32
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ dst+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Z0
@@ -74,6 +77,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func scaleAVX512(elements int, x *float32, dst *float32, alpha float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scaleAVX512(SB), NOSPLIT, $0-28
@@ -82,8 +90,7 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+8(FP), DX
 	MOVQ         dst+16(FP), BX
 	VBROADCASTSS alpha+24(FP), Z0
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Z1
@@ -107,6 +114,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func axpyAVX512(elements int, x *float32, y *float32, alpha float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·axpyAVX512(SB), NOSPLIT, $0-28
@@ -115,8 +127,7 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+8(FP), DX
 	MOVQ         y+16(FP), BX
 	VBROADCASTSS alpha+24(FP), Z0
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Z1
@@ -144,6 +155,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func mulAddAVX512(elements int, a *float32, b *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·mulAddAVX512(SB), NOSPLIT, $0-32
@@ -152,8 +168,7 @@ TEXT ·mulAddAVX512(SB), NOSPLIT, $0-32
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Z0
@@ -183,6 +198,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func sumAVX512(elements int, x *float32) (s float32)
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·sumAVX512(SB), NOSPLIT, $0-20
@@ -190,8 +210,7 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-20
 	XORQ    CX, CX
 	MOVQ    x+8(FP), DX
 	VMOVUPS const00000000<>+0(SB), Z0
-	SUBQ    $0x10, AX
-	JL      tail
+	JMP     begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Z1
@@ -213,6 +232,7 @@ tail:
 	VMOVUPS   Z0, Z0
 
 done:
+	VMOVUPS       Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -224,6 +244,11 @@ done:
 	MOVSS         X0, s+16(FP)
 	VZEROUPPER
 	RET
+
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
 
 DATA const00000000<>+0(SB)/4, $0x00000000
 DATA const00000000<>+4(SB)/4, $0x00000000
@@ -251,8 +276,7 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	MOVQ    a+8(FP), DX
 	MOVQ    b+16(FP), BX
 	VMOVUPS const00000000<>+0(SB), Z0
-	SUBQ    $0x10, AX
-	JL      tail
+	JMP     begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Z1
@@ -278,6 +302,7 @@ tail:
 	VMOVUPS   Z0, Z0
 
 done:
+	VMOVUPS       Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -290,6 +315,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func maxAVX512(elements int, x *float32) (m float32)
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·maxAVX512(SB), NOSPLIT, $0-20
@@ -297,8 +327,7 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-20
 	XORQ    CX, CX
 	MOVQ    x+8(FP), DX
 	VMOVUPS constff800000<>+0(SB), Z0
-	SUBQ    $0x10, AX
-	JL      tail
+	JMP     begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Z1
@@ -315,12 +344,13 @@ tail:
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (DX)(CX*1), K1, Z1
-	VMOVUPS   constff800000<>+0(SB), Z3
-	VBLENDMPS Z1, Z3, K1, Z2
+	VMOVUPS   Z2, Z2
+	VMOVUPS   Z1, K1, Z2
 	VMAXPS    Z0, Z2, Z0
 	VMOVUPS   Z0, Z0
 
 done:
+	VMOVUPS       Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -332,6 +362,12 @@ done:
 	MOVSS         X0, m+16(FP)
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constff800000<>+0(SB), Z2
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 DATA constff800000<>+0(SB)/4, $0xff800000
 DATA constff800000<>+4(SB)/4, $0xff800000
@@ -359,8 +395,7 @@ TEXT ·squaresAVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+8(FP), DX
 	VBROADCASTSS mean+16(FP), Z0
 	VMOVUPS      const00000000<>+0(SB), Z1
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Z2
@@ -386,8 +421,9 @@ tail:
 	VMOVUPS   Z0, Z1
 
 done:
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y0
+	VMOVUPS       Z1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VSHUFPS       $0x4e, X0, X0, X1
@@ -398,6 +434,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func expAVX512(elements int, x *float32, dst *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·expAVX512(SB), NOSPLIT, $0-24
@@ -405,35 +446,28 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ dst+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VMOVUPS      const43020000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z1
+	VMINPS       Z0, Z2, Z0
 	VMAXPS       Z0, Z1, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
+	VMULPS       Z3, Z0, Z12
+	VRNDSCALEPS  $0x08, Z12, Z12
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z1, Z0
+	VFNMADD231PS Z4, Z12, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z1, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z2
-	VMULPS       Z0, Z0, Z3
+	VFNMADD231PS Z5, Z12, Z0
+	VMOVUPS      Z6, Z13
+	VFMADD213PS  Z7, Z0, Z13
+	VFMADD213PS  Z8, Z0, Z13
+	VFMADD213PS  Z9, Z0, Z13
+	VFMADD213PS  Z10, Z0, Z13
+	VMULPS       Z0, Z0, Z14
 	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z3, Z2, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z1, Z0, Z0
+	VFMADD231PS  Z14, Z13, Z0
+	VADDPS       Z11, Z0, Z0
+	VSCALEFPS    Z12, Z0, Z0
 	VMOVUPS      Z0, (BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -446,35 +480,45 @@ tail:
 	BZHIL        AX, SI, SI
 	KMOVW        SI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VMOVUPS      const43020000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z1
+	VMINPS       Z0, Z2, Z0
 	VMAXPS       Z0, Z1, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z1
+	VMULPS       Z3, Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z1, Z0
+	VFNMADD231PS Z4, Z1, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z1, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z2
+	VFNMADD231PS Z5, Z1, Z0
+	VMOVUPS      Z6, Z2
+	VFMADD213PS  Z7, Z0, Z2
+	VFMADD213PS  Z8, Z0, Z2
+	VFMADD213PS  Z9, Z0, Z2
+	VFMADD213PS  Z10, Z0, Z2
 	VMULPS       Z0, Z0, Z3
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z3, Z2, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
+	VADDPS       Z11, Z0, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc3160000<>+0(SB), Z1
+	VMOVUPS const43020000<>+0(SB), Z2
+	VMOVUPS const3fb8aa3b<>+0(SB), Z3
+	VMOVUPS const3f318000<>+0(SB), Z4
+	VMOVUPS constb95e8083<>+0(SB), Z5
+	VMOVUPS const3ab511e6<>+0(SB), Z6
+	VMOVUPS const3c091d10<>+0(SB), Z7
+	VMOVUPS const3d2aac79<>+0(SB), Z8
+	VMOVUPS const3e2aaa49<>+0(SB), Z9
+	VMOVUPS const3efffffe<>+0(SB), Z10
+	VMOVUPS const3f800000<>+0(SB), Z11
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 DATA constc3160000<>+0(SB)/4, $0xc3160000
 DATA constc3160000<>+4(SB)/4, $0xc3160000
@@ -682,36 +726,29 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-28
 	MOVQ         x+8(FP), DX
 	VBROADCASTSS shift+16(FP), Z0
 	VMOVUPS      const00000000<>+0(SB), Z1
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z2
 	VSUBPS       Z0, Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
+	VMINPS       Z2, Z4, Z2
 	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
+	VMULPS       Z5, Z2, Z14
+	VRNDSCALEPS  $0x08, Z14, Z14
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS Z6, Z14, Z2
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z4
-	VMULPS       Z2, Z2, Z5
+	VFNMADD231PS Z7, Z14, Z2
+	VMOVUPS      Z8, Z15
+	VFMADD213PS  Z9, Z2, Z15
+	VFMADD213PS  Z10, Z2, Z15
+	VFMADD213PS  Z11, Z2, Z15
+	VFMADD213PS  Z12, Z2, Z15
+	VMULPS       Z2, Z2, Z16
 	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z5, Z4, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z3, Z2, Z2
+	VFMADD231PS  Z16, Z15, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z14, Z2, Z2
 	VADDPS       Z1, Z2, Z1
 	VMOVUPS      Z1, Z1
 	ADDQ         $0x40, CX
@@ -726,37 +763,32 @@ tail:
 	KMOVW        BX, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z2
 	VSUBPS       Z0, Z2, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
+	VMINPS       Z0, Z4, Z0
+	VMAXPS       Z0, Z3, Z0
+	VMULPS       Z5, Z0, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
+	VFNMADD231PS Z6, Z2, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z3
+	VFNMADD231PS Z7, Z2, Z0
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z0, Z3
+	VFMADD213PS  Z10, Z0, Z3
+	VFMADD213PS  Z11, Z0, Z3
+	VFMADD213PS  Z12, Z0, Z3
 	VMULPS       Z0, Z0, Z4
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z4, Z3, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
+	VADDPS       Z13, Z0, Z0
 	VSCALEFPS    Z2, Z0, Z0
 	VMOVAPS.Z    Z0, K1, Z0
 	VADDPS       Z1, Z0, Z0
 	VMOVUPS      Z0, Z1
 
 done:
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y0
+	VMOVUPS       Z1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VSHUFPS       $0x4e, X0, X0, X1
@@ -767,6 +799,22 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func expScaleAVX512(elements int, x *float32, dst *float32, shift float32, scale float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·expScaleAVX512(SB), NOSPLIT, $0-32
@@ -776,36 +824,29 @@ TEXT ·expScaleAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dst+16(FP), BX
 	VBROADCASTSS shift+24(FP), Z0
 	VBROADCASTSS scale+28(FP), Z1
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z2
 	VSUBPS       Z0, Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
+	VMINPS       Z2, Z4, Z2
 	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
+	VMULPS       Z5, Z2, Z14
+	VRNDSCALEPS  $0x08, Z14, Z14
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS Z6, Z14, Z2
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z4
-	VMULPS       Z2, Z2, Z5
+	VFNMADD231PS Z7, Z14, Z2
+	VMOVUPS      Z8, Z15
+	VFMADD213PS  Z9, Z2, Z15
+	VFMADD213PS  Z10, Z2, Z15
+	VFMADD213PS  Z11, Z2, Z15
+	VFMADD213PS  Z12, Z2, Z15
+	VMULPS       Z2, Z2, Z16
 	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z5, Z4, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z3, Z2, Z2
+	VFMADD231PS  Z16, Z15, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z14, Z2, Z2
 	VMULPS       Z2, Z1, Z2
 	VMOVUPS      Z2, (BX)(CX*1)
 	ADDQ         $0x40, CX
@@ -820,29 +861,23 @@ tail:
 	KMOVW        SI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z2
 	VSUBPS       Z0, Z2, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
+	VMINPS       Z0, Z4, Z0
+	VMAXPS       Z0, Z3, Z0
+	VMULPS       Z5, Z0, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
+	VFNMADD231PS Z6, Z2, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z3
+	VFNMADD231PS Z7, Z2, Z0
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z0, Z3
+	VFMADD213PS  Z10, Z0, Z3
+	VFMADD213PS  Z11, Z0, Z3
+	VFMADD213PS  Z12, Z0, Z3
 	VMULPS       Z0, Z0, Z4
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z4, Z3, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
+	VADDPS       Z13, Z0, Z0
 	VSCALEFPS    Z2, Z0, Z0
 	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (BX)(CX*1)
@@ -851,6 +886,22 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func sigmoidAVX512(elements int, x *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-24
@@ -858,44 +909,36 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      Z3, (BX)(CX*1)
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z15
+	VRNDSCALEPS  $0x08, Z15, Z15
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z15, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z15, Z2
+	VMOVUPS      Z8, Z16
+	VFMADD213PS  Z9, Z2, Z16
+	VFMADD213PS  Z10, Z2, Z16
+	VFMADD213PS  Z11, Z2, Z16
+	VFMADD213PS  Z12, Z2, Z16
+	VMULPS       Z2, Z2, Z17
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z17, Z16, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z15, Z2, Z2
+	VADDPS       Z13, Z2, Z15
+	VDIVPS       Z15, Z13, Z15
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z15, Z2, Z0
+	VMOVUPS      Z15, Z2
+	VMOVUPS      Z0, K1, Z2
+	VMOVUPS      Z2, (BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
 	JGE          whole
@@ -907,43 +950,54 @@ tail:
 	BZHIL        AX, SI, SI
 	KMOVW        SI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z6, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z13, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      Z5, K1, (BX)(CX*1)
+	VADDPS       Z13, Z1, Z2
+	VDIVPS       Z2, Z13, Z2
+	VCMPPS       $0x11, Z14, Z0, K2
+	VMULPS       Z2, Z1, Z0
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z0, K2, Z1
+	VMOVUPS      Z1, K1, (BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 DATA const80000000<>+0(SB)/4, $0x80000000
 DATA const80000000<>+4(SB)/4, $0x80000000
@@ -971,46 +1025,36 @@ TEXT ·sigmoidGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ x+8(FP), DX
 	MOVQ dy+16(FP), BX
 	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMULPS       Z4, Z3, Z0
-	VMOVUPS      (BX)(CX*1), Z1
-	VMULPS       Z0, Z1, Z0
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z15
+	VRNDSCALEPS  $0x08, Z15, Z15
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z15, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z15, Z2
+	VMOVUPS      Z8, Z16
+	VFMADD213PS  Z9, Z2, Z16
+	VFMADD213PS  Z10, Z2, Z16
+	VFMADD213PS  Z11, Z2, Z16
+	VFMADD213PS  Z12, Z2, Z16
+	VMULPS       Z2, Z2, Z17
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z17, Z16, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z15, Z2, Z2
+	VADDPS       Z13, Z2, Z15
+	VDIVPS       Z15, Z13, Z15
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z15, Z2, Z0
+	VMULPS       Z0, Z15, Z0
+	VMOVUPS      (BX)(CX*1), Z2
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -1023,39 +1067,30 @@ tail:
 	BZHIL        AX, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z6, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z13, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMULPS       Z6, Z5, Z0
+	VADDPS       Z13, Z1, Z2
+	VDIVPS       Z2, Z13, Z2
+	VCMPPS       $0x11, Z14, Z0, K2
+	VMULPS       Z2, Z1, Z0
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS.Z    (BX)(CX*1), K1, Z1
 	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
@@ -1063,6 +1098,24 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func sigmoidGatedAVX512(elements int, gate *float32, u *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -1072,45 +1125,37 @@ TEXT ·sigmoidGatedAVX512(SB), NOSPLIT, $0-32
 	MOVQ gate+8(FP), DX
 	MOVQ u+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z15
+	VRNDSCALEPS  $0x08, Z15, Z15
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z15, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z15, Z2
+	VMOVUPS      Z8, Z16
+	VFMADD213PS  Z9, Z2, Z16
+	VFMADD213PS  Z10, Z2, Z16
+	VFMADD213PS  Z11, Z2, Z16
+	VFMADD213PS  Z12, Z2, Z16
+	VMULPS       Z2, Z2, Z17
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z17, Z16, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z15, Z2, Z2
+	VADDPS       Z13, Z2, Z15
+	VDIVPS       Z15, Z13, Z15
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z15, Z2, Z0
+	VMOVUPS      Z15, Z2
+	VMOVUPS      Z0, K1, Z2
 	VMOVUPS      (BX)(CX*1), Z0
-	VMULPS       Z0, Z3, Z0
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -1123,45 +1168,56 @@ tail:
 	BZHIL        AX, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z6, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z13, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
+	VADDPS       Z13, Z1, Z2
+	VDIVPS       Z2, Z13, Z2
+	VCMPPS       $0x11, Z14, Z0, K2
+	VMULPS       Z2, Z1, Z0
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z0, K2, Z1
 	VMOVUPS.Z    (BX)(CX*1), K1, Z0
-	VMULPS       Z0, Z5, Z0
+	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func sigmoidGatedGradAVX512(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -1173,50 +1229,42 @@ TEXT ·sigmoidGatedGradAVX512(SB), NOSPLIT, $0-48
 	MOVQ dy+24(FP), SI
 	MOVQ dg+32(FP), DI
 	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMULPS       Z4, Z3, Z0
-	VMOVUPS      (SI)(CX*1), Z1
-	VMOVUPS      (BX)(CX*1), Z2
-	VMULPS       Z2, Z1, Z2
-	VMULPS       Z0, Z2, Z0
-	VMOVUPS      Z0, (DI)(CX*1)
-	VMULPS       Z3, Z1, Z0
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z15
+	VRNDSCALEPS  $0x08, Z15, Z15
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z15, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z15, Z2
+	VMOVUPS      Z8, Z16
+	VFMADD213PS  Z9, Z2, Z16
+	VFMADD213PS  Z10, Z2, Z16
+	VFMADD213PS  Z11, Z2, Z16
+	VFMADD213PS  Z12, Z2, Z16
+	VMULPS       Z2, Z2, Z17
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z17, Z16, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z15, Z2, Z2
+	VADDPS       Z13, Z2, Z15
+	VDIVPS       Z15, Z13, Z15
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z15, Z2, Z0
+	VMULPS       Z0, Z15, Z2
+	VMOVUPS      (SI)(CX*1), Z16
+	VMOVUPS      (BX)(CX*1), Z17
+	VMULPS       Z17, Z16, Z17
+	VMULPS       Z2, Z17, Z2
+	VMOVUPS      Z2, (DI)(CX*1)
+	VMOVUPS      Z15, Z2
+	VMOVUPS      Z0, K1, Z2
+	VMULPS       Z2, Z16, Z0
 	VMOVUPS      Z0, (R8)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -1229,50 +1277,61 @@ tail:
 	BZHIL        AX, R9, R9
 	KMOVW        R9, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z6, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z13, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMULPS       Z6, Z5, Z0
-	VMOVUPS.Z    (SI)(CX*1), K1, Z1
-	VMOVUPS.Z    (BX)(CX*1), K1, Z2
-	VMULPS       Z2, Z1, Z2
-	VMULPS       Z0, Z2, Z0
-	VMOVUPS      Z0, K1, (DI)(CX*1)
-	VMULPS       Z5, Z1, Z0
+	VADDPS       Z13, Z1, Z2
+	VDIVPS       Z2, Z13, Z2
+	VCMPPS       $0x11, Z14, Z0, K2
+	VMULPS       Z2, Z1, Z0
+	VMULPS       Z0, Z2, Z1
+	VMOVUPS.Z    (SI)(CX*1), K1, Z3
+	VMOVUPS.Z    (BX)(CX*1), K1, Z4
+	VMULPS       Z4, Z3, Z4
+	VMULPS       Z1, Z4, Z1
+	VMOVUPS      Z1, K1, (DI)(CX*1)
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z0, K2, Z1
+	VMULPS       Z1, Z3, Z0
 	VMOVUPS      Z0, K1, (R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func logSigmoidAVX512(elements int, x *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -1281,53 +1340,42 @@ TEXT ·logSigmoidAVX512(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z0, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z3
-	VMULPS       Z0, Z0, Z4
-	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z4, Z3, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z2, Z0, Z0
-	VADDPS       const40000000<>+0(SB), Z0, Z2
-	VDIVPS       Z2, Z0, Z0
-	VMULPS       Z0, Z0, Z2
-	VMOVUPS      const3e0f8529<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e0f595c<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e4ce956<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z2, Z3
-	VADDPS       Z0, Z0, Z0
-	VMULPS       Z2, Z3, Z2
-	VMOVUPS      Z0, Z3
-	VFMADD231PS  Z0, Z2, Z3
-	VSUBPS       Z3, Z1, Z0
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z20
+	VRNDSCALEPS  $0x08, Z20, Z20
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z20, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z20, Z2
+	VMOVUPS      Z8, Z21
+	VFMADD213PS  Z9, Z2, Z21
+	VFMADD213PS  Z10, Z2, Z21
+	VFMADD213PS  Z11, Z2, Z21
+	VFMADD213PS  Z12, Z2, Z21
+	VMULPS       Z2, Z2, Z22
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z22, Z21, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z20, Z2, Z2
+	VMINPS       Z0, Z14, Z0
+	VADDPS       Z15, Z2, Z20
+	VDIVPS       Z20, Z2, Z2
+	VMULPS       Z2, Z2, Z20
+	VMOVUPS      Z16, Z21
+	VFMADD213PS  Z17, Z20, Z21
+	VFMADD213PS  Z18, Z20, Z21
+	VFMADD213PS  Z19, Z20, Z21
+	VADDPS       Z2, Z2, Z2
+	VMULPS       Z20, Z21, Z20
+	VMOVUPS      Z2, Z21
+	VFMADD231PS  Z2, Z20, Z21
+	VSUBPS       Z21, Z0, Z0
 	VMOVUPS      Z0, (BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -1340,53 +1388,66 @@ tail:
 	BZHIL        AX, SI, SI
 	KMOVW        SI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z0, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z3
-	VMULPS       Z0, Z0, Z4
-	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z4, Z3, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z2, Z0, Z0
-	VADDPS       const40000000<>+0(SB), Z0, Z2
-	VDIVPS       Z2, Z0, Z0
-	VMULPS       Z0, Z0, Z2
-	VMOVUPS      const3e0f8529<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e0f595c<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e4ce956<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z2, Z3
-	VADDPS       Z0, Z0, Z0
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z6, Z2, Z1
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
+	VMULPS       Z1, Z1, Z4
+	VMOVUPS      Z1, Z1
+	VFMADD231PS  Z4, Z3, Z1
+	VADDPS       Z13, Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VMINPS       Z0, Z14, Z0
+	VADDPS       Z15, Z1, Z2
+	VDIVPS       Z2, Z1, Z1
+	VMULPS       Z1, Z1, Z2
+	VMOVUPS      Z16, Z3
+	VFMADD213PS  Z17, Z2, Z3
+	VFMADD213PS  Z18, Z2, Z3
+	VFMADD213PS  Z19, Z2, Z3
+	VADDPS       Z1, Z1, Z1
 	VMULPS       Z2, Z3, Z2
-	VMOVUPS      Z0, Z3
-	VFMADD231PS  Z0, Z2, Z3
-	VSUBPS       Z3, Z1, Z0
+	VMOVUPS      Z1, Z3
+	VFMADD231PS  Z1, Z2, Z3
+	VSUBPS       Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	VMOVUPS const40000000<>+0(SB), Z15
+	VMOVUPS const3e0f8529<>+0(SB), Z16
+	VMOVUPS const3e0f595c<>+0(SB), Z17
+	VMOVUPS const3e4ce956<>+0(SB), Z18
+	VMOVUPS const3eaaaa80<>+0(SB), Z19
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 DATA const40000000<>+0(SB)/4, $0x40000000
 DATA const40000000<>+4(SB)/4, $0x40000000
@@ -1486,87 +1547,37 @@ TEXT ·logSigmoidGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ x+8(FP), DX
 	MOVQ dy+16(FP), BX
 	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z0, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z15
+	VRNDSCALEPS  $0x08, Z15, Z15
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z15, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z15, Z2
+	VMOVUPS      Z8, Z16
+	VFMADD213PS  Z9, Z2, Z16
+	VFMADD213PS  Z10, Z2, Z16
+	VFMADD213PS  Z11, Z2, Z16
+	VFMADD213PS  Z12, Z2, Z16
+	VMULPS       Z2, Z2, Z17
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z17, Z16, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z15, Z2, Z2
+	VADDPS       Z13, Z2, Z15
+	VDIVPS       Z15, Z13, Z15
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z15, Z2, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z7
-	VMULPS       Z0, Z0, Z8
-	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z8, Z7, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z2, Z0, Z0
-	VADDPS       const40000000<>+0(SB), Z0, Z2
-	VDIVPS       Z2, Z0, Z0
-	VMULPS       Z0, Z0, Z2
-	VMOVUPS      const3e0f8529<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e0f595c<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e4ce956<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z2, Z7
-	VADDPS       Z0, Z0, Z0
-	VMULPS       Z2, Z7, Z2
-	VMOVUPS      Z0, Z7
-	VFMADD231PS  Z0, Z2, Z7
-	VSUBPS       Z7, Z1, Z0
-	VMOVUPS      (BX)(CX*1), Z0
-	VMULPS       Z4, Z0, Z0
+	VMOVUPS      Z15, K1, Z0
+	VMOVUPS      (BX)(CX*1), Z2
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -1579,87 +1590,56 @@ tail:
 	BZHIL        AX, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z6, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z13, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z0, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
+	VADDPS       Z13, Z1, Z2
+	VDIVPS       Z2, Z13, Z2
+	VCMPPS       $0x11, Z14, Z0, K2
+	VMULPS       Z2, Z1, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z3
-	VMULPS       Z0, Z0, Z4
-	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z4, Z3, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z2, Z0, Z0
-	VADDPS       const40000000<>+0(SB), Z0, Z2
-	VDIVPS       Z2, Z0, Z0
-	VMULPS       Z0, Z0, Z2
-	VMOVUPS      const3e0f8529<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e0f595c<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e4ce956<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z2, Z3
-	VADDPS       Z0, Z0, Z0
-	VMULPS       Z2, Z3, Z2
-	VMOVUPS      Z0, Z3
-	VFMADD231PS  Z0, Z2, Z3
-	VSUBPS       Z3, Z1, Z0
-	VMOVUPS.Z    (BX)(CX*1), K1, Z0
-	VMULPS       Z6, Z0, Z0
+	VMOVUPS      Z2, K2, Z0
+	VMOVUPS.Z    (BX)(CX*1), K1, Z1
+	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func logSigmoidGatedAVX512(elements int, gate *float32, u *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -1669,55 +1649,44 @@ TEXT ·logSigmoidGatedAVX512(SB), NOSPLIT, $0-32
 	MOVQ gate+8(FP), DX
 	MOVQ u+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z0, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z3
-	VMULPS       Z0, Z0, Z4
-	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z4, Z3, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z2, Z0, Z0
-	VADDPS       const40000000<>+0(SB), Z0, Z2
-	VDIVPS       Z2, Z0, Z0
-	VMULPS       Z0, Z0, Z2
-	VMOVUPS      const3e0f8529<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e0f595c<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e4ce956<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z2, Z3
-	VADDPS       Z0, Z0, Z0
-	VMULPS       Z2, Z3, Z2
-	VMOVUPS      Z0, Z3
-	VFMADD231PS  Z0, Z2, Z3
-	VSUBPS       Z3, Z1, Z0
-	VMOVUPS      (BX)(CX*1), Z1
-	VMULPS       Z1, Z0, Z0
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z20
+	VRNDSCALEPS  $0x08, Z20, Z20
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z20, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z20, Z2
+	VMOVUPS      Z8, Z21
+	VFMADD213PS  Z9, Z2, Z21
+	VFMADD213PS  Z10, Z2, Z21
+	VFMADD213PS  Z11, Z2, Z21
+	VFMADD213PS  Z12, Z2, Z21
+	VMULPS       Z2, Z2, Z22
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z22, Z21, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z20, Z2, Z2
+	VMINPS       Z0, Z14, Z0
+	VADDPS       Z15, Z2, Z20
+	VDIVPS       Z20, Z2, Z2
+	VMULPS       Z2, Z2, Z20
+	VMOVUPS      Z16, Z21
+	VFMADD213PS  Z17, Z20, Z21
+	VFMADD213PS  Z18, Z20, Z21
+	VFMADD213PS  Z19, Z20, Z21
+	VADDPS       Z2, Z2, Z2
+	VMULPS       Z20, Z21, Z20
+	VMOVUPS      Z2, Z21
+	VFMADD231PS  Z2, Z20, Z21
+	VSUBPS       Z21, Z0, Z0
+	VMOVUPS      (BX)(CX*1), Z2
+	VMULPS       Z2, Z0, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -1730,48 +1699,38 @@ tail:
 	BZHIL        AX, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z0, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z3
-	VMULPS       Z0, Z0, Z4
-	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z4, Z3, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z2, Z0, Z0
-	VADDPS       const40000000<>+0(SB), Z0, Z2
-	VDIVPS       Z2, Z0, Z0
-	VMULPS       Z0, Z0, Z2
-	VMOVUPS      const3e0f8529<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e0f595c<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e4ce956<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z2, Z3
-	VADDPS       Z0, Z0, Z0
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z6, Z2, Z1
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
+	VMULPS       Z1, Z1, Z4
+	VMOVUPS      Z1, Z1
+	VFMADD231PS  Z4, Z3, Z1
+	VADDPS       Z13, Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VMINPS       Z0, Z14, Z0
+	VADDPS       Z15, Z1, Z2
+	VDIVPS       Z2, Z1, Z1
+	VMULPS       Z1, Z1, Z2
+	VMOVUPS      Z16, Z3
+	VFMADD213PS  Z17, Z2, Z3
+	VFMADD213PS  Z18, Z2, Z3
+	VFMADD213PS  Z19, Z2, Z3
+	VADDPS       Z1, Z1, Z1
 	VMULPS       Z2, Z3, Z2
-	VMOVUPS      Z0, Z3
-	VFMADD231PS  Z0, Z2, Z3
-	VSUBPS       Z3, Z1, Z0
+	VMOVUPS      Z1, Z3
+	VFMADD231PS  Z1, Z2, Z3
+	VSUBPS       Z3, Z0, Z0
 	VMOVUPS.Z    (BX)(CX*1), K1, Z1
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
@@ -1779,6 +1738,29 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	VMOVUPS const40000000<>+0(SB), Z15
+	VMOVUPS const3e0f8529<>+0(SB), Z16
+	VMOVUPS const3e0f595c<>+0(SB), Z17
+	VMOVUPS const3e4ce956<>+0(SB), Z18
+	VMOVUPS const3eaaaa80<>+0(SB), Z19
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func logSigmoidGatedGradAVX512(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -1790,91 +1772,54 @@ TEXT ·logSigmoidGatedGradAVX512(SB), NOSPLIT, $0-48
 	MOVQ dy+24(FP), SI
 	MOVQ dg+32(FP), DI
 	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z0, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z7
-	VMULPS       Z0, Z0, Z8
-	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z8, Z7, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z2, Z0, Z0
-	VADDPS       const40000000<>+0(SB), Z0, Z2
-	VDIVPS       Z2, Z0, Z0
-	VMULPS       Z0, Z0, Z2
-	VMOVUPS      const3e0f8529<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e0f595c<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e4ce956<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z2, Z7
-	VADDPS       Z0, Z0, Z0
-	VMULPS       Z2, Z7, Z2
-	VMOVUPS      Z0, Z7
-	VFMADD231PS  Z0, Z2, Z7
-	VSUBPS       Z7, Z1, Z0
-	VMOVUPS      (SI)(CX*1), Z1
-	VMOVUPS      (BX)(CX*1), Z2
-	VMULPS       Z2, Z1, Z2
-	VMULPS       Z4, Z2, Z2
-	VMOVUPS      Z2, (DI)(CX*1)
-	VMULPS       Z0, Z1, Z0
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z20
+	VRNDSCALEPS  $0x08, Z20, Z20
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z20, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z20, Z2
+	VMOVUPS      Z8, Z21
+	VFMADD213PS  Z9, Z2, Z21
+	VFMADD213PS  Z10, Z2, Z21
+	VFMADD213PS  Z11, Z2, Z21
+	VFMADD213PS  Z12, Z2, Z21
+	VMULPS       Z2, Z2, Z22
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z22, Z21, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z20, Z2, Z2
+	VADDPS       Z13, Z2, Z20
+	VDIVPS       Z20, Z13, Z20
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z20, Z2, Z21
+	VMOVUPS      Z21, Z21
+	VMOVUPS      Z20, K1, Z21
+	VMOVUPS      (SI)(CX*1), Z20
+	VMOVUPS      (BX)(CX*1), Z22
+	VMULPS       Z22, Z20, Z22
+	VMULPS       Z21, Z22, Z21
+	VMOVUPS      Z21, (DI)(CX*1)
+	VMINPS       Z0, Z14, Z0
+	VADDPS       Z15, Z2, Z21
+	VDIVPS       Z21, Z2, Z2
+	VMULPS       Z2, Z2, Z21
+	VMOVUPS      Z16, Z22
+	VFMADD213PS  Z17, Z21, Z22
+	VFMADD213PS  Z18, Z21, Z22
+	VFMADD213PS  Z19, Z21, Z22
+	VADDPS       Z2, Z2, Z2
+	VMULPS       Z21, Z22, Z21
+	VMOVUPS      Z2, Z22
+	VFMADD231PS  Z2, Z21, Z22
+	VSUBPS       Z22, Z0, Z0
+	VMULPS       Z0, Z20, Z0
 	VMOVUPS      Z0, (R8)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -1887,91 +1832,78 @@ tail:
 	BZHIL        AX, R9, R9
 	KMOVW        R9, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z6, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z13, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      const00000000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z0, Z0
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
+	VADDPS       Z13, Z1, Z2
+	VDIVPS       Z2, Z13, Z2
+	VCMPPS       $0x11, Z14, Z0, K2
+	VMULPS       Z2, Z1, Z3
 	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z3
-	VMULPS       Z0, Z0, Z4
-	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z4, Z3, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z2, Z0, Z0
-	VADDPS       const40000000<>+0(SB), Z0, Z2
-	VDIVPS       Z2, Z0, Z0
-	VMULPS       Z0, Z0, Z2
-	VMOVUPS      const3e0f8529<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e0f595c<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e4ce956<>+0(SB), Z2, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z2, Z3
-	VADDPS       Z0, Z0, Z0
-	VMULPS       Z2, Z3, Z2
-	VMOVUPS      Z0, Z3
-	VFMADD231PS  Z0, Z2, Z3
-	VSUBPS       Z3, Z1, Z0
-	VMOVUPS.Z    (SI)(CX*1), K1, Z1
-	VMOVUPS.Z    (BX)(CX*1), K1, Z2
-	VMULPS       Z2, Z1, Z2
-	VMULPS       Z6, Z2, Z2
-	VMOVUPS      Z2, K1, (DI)(CX*1)
-	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z2, K2, Z3
+	VMOVUPS.Z    (SI)(CX*1), K1, Z2
+	VMOVUPS.Z    (BX)(CX*1), K1, Z4
+	VMULPS       Z4, Z2, Z4
+	VMULPS       Z3, Z4, Z3
+	VMOVUPS      Z3, K1, (DI)(CX*1)
+	VMINPS       Z0, Z14, Z0
+	VADDPS       Z15, Z1, Z3
+	VDIVPS       Z3, Z1, Z1
+	VMULPS       Z1, Z1, Z3
+	VMOVUPS      Z16, Z4
+	VFMADD213PS  Z17, Z3, Z4
+	VFMADD213PS  Z18, Z3, Z4
+	VFMADD213PS  Z19, Z3, Z4
+	VADDPS       Z1, Z1, Z1
+	VMULPS       Z3, Z4, Z3
+	VMOVUPS      Z1, Z4
+	VFMADD231PS  Z1, Z3, Z4
+	VSUBPS       Z4, Z0, Z0
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, (R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	VMOVUPS const40000000<>+0(SB), Z15
+	VMOVUPS const3e0f8529<>+0(SB), Z16
+	VMOVUPS const3e0f595c<>+0(SB), Z17
+	VMOVUPS const3e4ce956<>+0(SB), Z18
+	VMOVUPS const3eaaaa80<>+0(SB), Z19
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func tanhAVX512(elements int, x *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -1980,59 +1912,48 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMULPS       constc0000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z7, Z6, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z3, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VDIVPS       Z2, Z3, Z2
-	VPANDD       const80000000<>+0(SB), Z0, Z3
-	VPORD        Z3, Z2, Z2
-	VMULPS       Z0, Z0, Z3
-	VMOVUPS      constbbb78d38<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3ca857a4<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e0882cc<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z3, Z6
-	VMULPS       Z3, Z6, Z3
-	VMOVUPS      Z0, Z6
-	VFMADD231PS  Z0, Z3, Z6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z1, K1
-	VBLENDMPS    Z6, Z2, K1, Z4
-	VMOVUPS      Z4, (BX)(CX*1)
+	VPANDD       Z1, Z0, Z2
+	VMULPS       Z3, Z2, Z4
+	VMINPS       Z4, Z6, Z4
+	VMAXPS       Z4, Z5, Z4
+	VMULPS       Z7, Z4, Z23
+	VRNDSCALEPS  $0x08, Z23, Z23
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z8, Z23, Z4
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z9, Z23, Z4
+	VMOVUPS      Z10, Z24
+	VFMADD213PS  Z11, Z4, Z24
+	VFMADD213PS  Z12, Z4, Z24
+	VFMADD213PS  Z13, Z4, Z24
+	VFMADD213PS  Z14, Z4, Z24
+	VMULPS       Z4, Z4, Z25
+	VMOVUPS      Z4, Z4
+	VFMADD231PS  Z25, Z24, Z4
+	VADDPS       Z15, Z4, Z4
+	VSCALEFPS    Z23, Z4, Z4
+	VSUBPS       Z4, Z15, Z23
+	VADDPS       Z15, Z4, Z4
+	VDIVPS       Z4, Z23, Z4
+	VMULPS       Z0, Z0, Z23
+	VMOVUPS      Z16, Z24
+	VFMADD213PS  Z17, Z23, Z24
+	VFMADD213PS  Z18, Z23, Z24
+	VFMADD213PS  Z19, Z23, Z24
+	VFMADD213PS  Z20, Z23, Z24
+	VMULPS       Z23, Z24, Z23
+	VMOVUPS      Z0, Z24
+	VFMADD231PS  Z0, Z23, Z24
+	VCMPPS       $0x11, Z21, Z2, K1
+	VMOVUPS      Z4, Z2
+	VMOVUPS      Z24, K1, Z2
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z2, Z0
+	VMOVUPS      Z0, (BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
 	JGE          whole
@@ -2044,58 +1965,73 @@ tail:
 	BZHIL        AX, SI, SI
 	KMOVW        SI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMULPS       constc0000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
+	VPANDD       Z1, Z0, Z1
+	VMULPS       Z3, Z1, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMULPS       Z7, Z2, Z3
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS Z8, Z3, Z2
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z4
-	VMULPS       Z2, Z2, Z6
+	VFNMADD231PS Z9, Z3, Z2
+	VMOVUPS      Z10, Z4
+	VFMADD213PS  Z11, Z2, Z4
+	VFMADD213PS  Z12, Z2, Z4
+	VFMADD213PS  Z13, Z2, Z4
+	VFMADD213PS  Z14, Z2, Z4
+	VMULPS       Z2, Z2, Z5
 	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z6, Z4, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VFMADD231PS  Z5, Z4, Z2
+	VADDPS       Z15, Z2, Z2
 	VSCALEFPS    Z3, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VSUBPS       Z2, Z15, Z3
+	VADDPS       Z15, Z2, Z2
 	VDIVPS       Z2, Z3, Z2
-	VPANDD       const80000000<>+0(SB), Z0, Z3
-	VPORD        Z3, Z2, Z2
 	VMULPS       Z0, Z0, Z3
-	VMOVUPS      constbbb78d38<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3ca857a4<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e0882cc<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z3, Z4
+	VMOVUPS      Z16, Z4
+	VFMADD213PS  Z17, Z3, Z4
+	VFMADD213PS  Z18, Z3, Z4
+	VFMADD213PS  Z19, Z3, Z4
+	VFMADD213PS  Z20, Z3, Z4
 	VMULPS       Z3, Z4, Z3
 	VMOVUPS      Z0, Z4
 	VFMADD231PS  Z0, Z3, Z4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z1, K2
-	VBLENDMPS    Z4, Z2, K2, Z5
-	VMOVUPS      Z5, K1, (BX)(CX*1)
+	VCMPPS       $0x11, Z21, Z1, K2
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z4, K2, Z1
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Z1
+	VMOVUPS constc0000000<>+0(SB), Z3
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 DATA const7fffffff<>+0(SB)/4, $0x7fffffff
 DATA const7fffffff<>+4(SB)/4, $0x7fffffff
@@ -2249,62 +2185,51 @@ TEXT ·tanhGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ x+8(FP), DX
 	MOVQ dy+16(FP), BX
 	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMULPS       constc0000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z7, Z6, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z3, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VDIVPS       Z2, Z3, Z2
-	VPANDD       const80000000<>+0(SB), Z0, Z3
-	VPORD        Z3, Z2, Z2
-	VMULPS       Z0, Z0, Z3
-	VMOVUPS      constbbb78d38<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3ca857a4<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e0882cc<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z3, Z6
-	VMULPS       Z3, Z6, Z3
-	VMOVUPS      Z0, Z6
-	VFMADD231PS  Z0, Z3, Z6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z1, K1
-	VBLENDMPS    Z6, Z2, K1, Z4
-	VMOVUPS      const3f800000<>+0(SB), Z0
-	VFNMADD231PS Z4, Z4, Z0
-	VMOVUPS      (BX)(CX*1), Z1
-	VMULPS       Z0, Z1, Z0
+	VPANDD       Z1, Z0, Z2
+	VMULPS       Z3, Z2, Z4
+	VMINPS       Z4, Z6, Z4
+	VMAXPS       Z4, Z5, Z4
+	VMULPS       Z7, Z4, Z23
+	VRNDSCALEPS  $0x08, Z23, Z23
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z8, Z23, Z4
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z9, Z23, Z4
+	VMOVUPS      Z10, Z24
+	VFMADD213PS  Z11, Z4, Z24
+	VFMADD213PS  Z12, Z4, Z24
+	VFMADD213PS  Z13, Z4, Z24
+	VFMADD213PS  Z14, Z4, Z24
+	VMULPS       Z4, Z4, Z25
+	VMOVUPS      Z4, Z4
+	VFMADD231PS  Z25, Z24, Z4
+	VADDPS       Z15, Z4, Z4
+	VSCALEFPS    Z23, Z4, Z4
+	VSUBPS       Z4, Z15, Z23
+	VADDPS       Z15, Z4, Z4
+	VDIVPS       Z4, Z23, Z4
+	VMULPS       Z0, Z0, Z23
+	VMOVUPS      Z16, Z24
+	VFMADD213PS  Z17, Z23, Z24
+	VFMADD213PS  Z18, Z23, Z24
+	VFMADD213PS  Z19, Z23, Z24
+	VFMADD213PS  Z20, Z23, Z24
+	VMULPS       Z23, Z24, Z23
+	VMOVUPS      Z0, Z24
+	VFMADD231PS  Z0, Z23, Z24
+	VCMPPS       $0x11, Z21, Z2, K1
+	VMOVUPS      Z4, Z2
+	VMOVUPS      Z24, K1, Z2
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z2, Z0
+	VMOVUPS      Z15, Z2
+	VFNMADD231PS Z0, Z0, Z2
+	VMOVUPS      (BX)(CX*1), Z0
+	VMULPS       Z2, Z0, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -2317,62 +2242,77 @@ tail:
 	BZHIL        AX, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMULPS       constc0000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
+	VPANDD       Z1, Z0, Z1
+	VMULPS       Z3, Z1, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMULPS       Z7, Z2, Z3
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS Z8, Z3, Z2
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z4
-	VMULPS       Z2, Z2, Z6
+	VFNMADD231PS Z9, Z3, Z2
+	VMOVUPS      Z10, Z4
+	VFMADD213PS  Z11, Z2, Z4
+	VFMADD213PS  Z12, Z2, Z4
+	VFMADD213PS  Z13, Z2, Z4
+	VFMADD213PS  Z14, Z2, Z4
+	VMULPS       Z2, Z2, Z5
 	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z6, Z4, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VFMADD231PS  Z5, Z4, Z2
+	VADDPS       Z15, Z2, Z2
 	VSCALEFPS    Z3, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VSUBPS       Z2, Z15, Z3
+	VADDPS       Z15, Z2, Z2
 	VDIVPS       Z2, Z3, Z2
-	VPANDD       const80000000<>+0(SB), Z0, Z3
-	VPORD        Z3, Z2, Z2
 	VMULPS       Z0, Z0, Z3
-	VMOVUPS      constbbb78d38<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3ca857a4<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e0882cc<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z3, Z4
+	VMOVUPS      Z16, Z4
+	VFMADD213PS  Z17, Z3, Z4
+	VFMADD213PS  Z18, Z3, Z4
+	VFMADD213PS  Z19, Z3, Z4
+	VFMADD213PS  Z20, Z3, Z4
 	VMULPS       Z3, Z4, Z3
 	VMOVUPS      Z0, Z4
 	VFMADD231PS  Z0, Z3, Z4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z1, K2
-	VBLENDMPS    Z4, Z2, K2, Z5
-	VMOVUPS      const3f800000<>+0(SB), Z0
-	VFNMADD231PS Z5, Z5, Z0
-	VMOVUPS.Z    (BX)(CX*1), K1, Z1
-	VMULPS       Z0, Z1, Z0
+	VCMPPS       $0x11, Z21, Z1, K2
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z4, K2, Z1
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z1, Z0
+	VMOVUPS      Z15, Z1
+	VFNMADD231PS Z0, Z0, Z1
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Z1
+	VMOVUPS constc0000000<>+0(SB), Z3
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func tanhGatedAVX512(elements int, gate *float32, u *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -2382,60 +2322,49 @@ TEXT ·tanhGatedAVX512(SB), NOSPLIT, $0-32
 	MOVQ gate+8(FP), DX
 	MOVQ u+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMULPS       constc0000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z7, Z6, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z3, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VDIVPS       Z2, Z3, Z2
-	VPANDD       const80000000<>+0(SB), Z0, Z3
-	VPORD        Z3, Z2, Z2
-	VMULPS       Z0, Z0, Z3
-	VMOVUPS      constbbb78d38<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3ca857a4<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e0882cc<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z3, Z6
-	VMULPS       Z3, Z6, Z3
-	VMOVUPS      Z0, Z6
-	VFMADD231PS  Z0, Z3, Z6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z1, K1
-	VBLENDMPS    Z6, Z2, K1, Z4
-	VMOVUPS      (BX)(CX*1), Z0
-	VMULPS       Z0, Z4, Z0
+	VPANDD       Z1, Z0, Z2
+	VMULPS       Z3, Z2, Z4
+	VMINPS       Z4, Z6, Z4
+	VMAXPS       Z4, Z5, Z4
+	VMULPS       Z7, Z4, Z23
+	VRNDSCALEPS  $0x08, Z23, Z23
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z8, Z23, Z4
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z9, Z23, Z4
+	VMOVUPS      Z10, Z24
+	VFMADD213PS  Z11, Z4, Z24
+	VFMADD213PS  Z12, Z4, Z24
+	VFMADD213PS  Z13, Z4, Z24
+	VFMADD213PS  Z14, Z4, Z24
+	VMULPS       Z4, Z4, Z25
+	VMOVUPS      Z4, Z4
+	VFMADD231PS  Z25, Z24, Z4
+	VADDPS       Z15, Z4, Z4
+	VSCALEFPS    Z23, Z4, Z4
+	VSUBPS       Z4, Z15, Z23
+	VADDPS       Z15, Z4, Z4
+	VDIVPS       Z4, Z23, Z4
+	VMULPS       Z0, Z0, Z23
+	VMOVUPS      Z16, Z24
+	VFMADD213PS  Z17, Z23, Z24
+	VFMADD213PS  Z18, Z23, Z24
+	VFMADD213PS  Z19, Z23, Z24
+	VFMADD213PS  Z20, Z23, Z24
+	VMULPS       Z23, Z24, Z23
+	VMOVUPS      Z0, Z24
+	VFMADD231PS  Z0, Z23, Z24
+	VCMPPS       $0x11, Z21, Z2, K1
+	VMOVUPS      Z4, Z2
+	VMOVUPS      Z24, K1, Z2
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z2, Z0
+	VMOVUPS      (BX)(CX*1), Z2
+	VMULPS       Z2, Z0, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -2448,60 +2377,75 @@ tail:
 	BZHIL        AX, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMULPS       constc0000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
+	VPANDD       Z1, Z0, Z1
+	VMULPS       Z3, Z1, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMULPS       Z7, Z2, Z3
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS Z8, Z3, Z2
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z4
-	VMULPS       Z2, Z2, Z6
+	VFNMADD231PS Z9, Z3, Z2
+	VMOVUPS      Z10, Z4
+	VFMADD213PS  Z11, Z2, Z4
+	VFMADD213PS  Z12, Z2, Z4
+	VFMADD213PS  Z13, Z2, Z4
+	VFMADD213PS  Z14, Z2, Z4
+	VMULPS       Z2, Z2, Z5
 	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z6, Z4, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VFMADD231PS  Z5, Z4, Z2
+	VADDPS       Z15, Z2, Z2
 	VSCALEFPS    Z3, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VSUBPS       Z2, Z15, Z3
+	VADDPS       Z15, Z2, Z2
 	VDIVPS       Z2, Z3, Z2
-	VPANDD       const80000000<>+0(SB), Z0, Z3
-	VPORD        Z3, Z2, Z2
 	VMULPS       Z0, Z0, Z3
-	VMOVUPS      constbbb78d38<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3ca857a4<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e0882cc<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z3, Z4
+	VMOVUPS      Z16, Z4
+	VFMADD213PS  Z17, Z3, Z4
+	VFMADD213PS  Z18, Z3, Z4
+	VFMADD213PS  Z19, Z3, Z4
+	VFMADD213PS  Z20, Z3, Z4
 	VMULPS       Z3, Z4, Z3
 	VMOVUPS      Z0, Z4
 	VFMADD231PS  Z0, Z3, Z4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z1, K2
-	VBLENDMPS    Z4, Z2, K2, Z5
-	VMOVUPS.Z    (BX)(CX*1), K1, Z0
-	VMULPS       Z0, Z5, Z0
+	VCMPPS       $0x11, Z21, Z1, K2
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z4, K2, Z1
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z1, Z0
+	VMOVUPS.Z    (BX)(CX*1), K1, Z1
+	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Z1
+	VMOVUPS constc0000000<>+0(SB), Z3
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func tanhGatedGradAVX512(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -2513,66 +2457,55 @@ TEXT ·tanhGatedGradAVX512(SB), NOSPLIT, $0-48
 	MOVQ dy+24(FP), SI
 	MOVQ dg+32(FP), DI
 	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMULPS       constc0000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z7, Z6, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z3, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VDIVPS       Z2, Z3, Z2
-	VPANDD       const80000000<>+0(SB), Z0, Z3
-	VPORD        Z3, Z2, Z2
-	VMULPS       Z0, Z0, Z3
-	VMOVUPS      constbbb78d38<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3ca857a4<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e0882cc<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z3, Z6
-	VMULPS       Z3, Z6, Z3
-	VMOVUPS      Z0, Z6
-	VFMADD231PS  Z0, Z3, Z6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z1, K1
-	VBLENDMPS    Z6, Z2, K1, Z4
-	VMOVUPS      const3f800000<>+0(SB), Z0
-	VFNMADD231PS Z4, Z4, Z0
-	VMOVUPS      (SI)(CX*1), Z1
-	VMOVUPS      (BX)(CX*1), Z2
-	VMULPS       Z2, Z1, Z2
-	VMULPS       Z0, Z2, Z0
-	VMOVUPS      Z0, (DI)(CX*1)
-	VMULPS       Z4, Z1, Z0
+	VPANDD       Z1, Z0, Z2
+	VMULPS       Z3, Z2, Z4
+	VMINPS       Z4, Z6, Z4
+	VMAXPS       Z4, Z5, Z4
+	VMULPS       Z7, Z4, Z23
+	VRNDSCALEPS  $0x08, Z23, Z23
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z8, Z23, Z4
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z9, Z23, Z4
+	VMOVUPS      Z10, Z24
+	VFMADD213PS  Z11, Z4, Z24
+	VFMADD213PS  Z12, Z4, Z24
+	VFMADD213PS  Z13, Z4, Z24
+	VFMADD213PS  Z14, Z4, Z24
+	VMULPS       Z4, Z4, Z25
+	VMOVUPS      Z4, Z4
+	VFMADD231PS  Z25, Z24, Z4
+	VADDPS       Z15, Z4, Z4
+	VSCALEFPS    Z23, Z4, Z4
+	VSUBPS       Z4, Z15, Z23
+	VADDPS       Z15, Z4, Z4
+	VDIVPS       Z4, Z23, Z4
+	VMULPS       Z0, Z0, Z23
+	VMOVUPS      Z16, Z24
+	VFMADD213PS  Z17, Z23, Z24
+	VFMADD213PS  Z18, Z23, Z24
+	VFMADD213PS  Z19, Z23, Z24
+	VFMADD213PS  Z20, Z23, Z24
+	VMULPS       Z23, Z24, Z23
+	VMOVUPS      Z0, Z24
+	VFMADD231PS  Z0, Z23, Z24
+	VCMPPS       $0x11, Z21, Z2, K1
+	VMOVUPS      Z4, Z2
+	VMOVUPS      Z24, K1, Z2
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z2, Z0
+	VMOVUPS      Z15, Z2
+	VFNMADD231PS Z0, Z0, Z2
+	VMOVUPS      (SI)(CX*1), Z4
+	VMOVUPS      (BX)(CX*1), Z23
+	VMULPS       Z23, Z4, Z23
+	VMULPS       Z2, Z23, Z2
+	VMOVUPS      Z2, (DI)(CX*1)
+	VMULPS       Z0, Z4, Z0
 	VMOVUPS      Z0, (R8)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -2585,66 +2518,81 @@ tail:
 	BZHIL        AX, R9, R9
 	KMOVW        R9, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMULPS       constc0000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z3
+	VPANDD       Z1, Z0, Z1
+	VMULPS       Z3, Z1, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMULPS       Z7, Z2, Z3
 	VRNDSCALEPS  $0x08, Z3, Z3
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z2
+	VFNMADD231PS Z8, Z3, Z2
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z4
-	VMULPS       Z2, Z2, Z6
+	VFNMADD231PS Z9, Z3, Z2
+	VMOVUPS      Z10, Z4
+	VFMADD213PS  Z11, Z2, Z4
+	VFMADD213PS  Z12, Z2, Z4
+	VFMADD213PS  Z13, Z2, Z4
+	VFMADD213PS  Z14, Z2, Z4
+	VMULPS       Z2, Z2, Z5
 	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z6, Z4, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VFMADD231PS  Z5, Z4, Z2
+	VADDPS       Z15, Z2, Z2
 	VSCALEFPS    Z3, Z2, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VSUBPS       Z2, Z15, Z3
+	VADDPS       Z15, Z2, Z2
 	VDIVPS       Z2, Z3, Z2
-	VPANDD       const80000000<>+0(SB), Z0, Z3
-	VPORD        Z3, Z2, Z2
 	VMULPS       Z0, Z0, Z3
-	VMOVUPS      constbbb78d38<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3ca857a4<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e0882cc<>+0(SB), Z3, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z3, Z4
+	VMOVUPS      Z16, Z4
+	VFMADD213PS  Z17, Z3, Z4
+	VFMADD213PS  Z18, Z3, Z4
+	VFMADD213PS  Z19, Z3, Z4
+	VFMADD213PS  Z20, Z3, Z4
 	VMULPS       Z3, Z4, Z3
 	VMOVUPS      Z0, Z4
 	VFMADD231PS  Z0, Z3, Z4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z1, K2
-	VBLENDMPS    Z4, Z2, K2, Z5
-	VMOVUPS      const3f800000<>+0(SB), Z0
-	VFNMADD231PS Z5, Z5, Z0
-	VMOVUPS.Z    (SI)(CX*1), K1, Z1
-	VMOVUPS.Z    (BX)(CX*1), K1, Z2
-	VMULPS       Z2, Z1, Z2
+	VCMPPS       $0x11, Z21, Z1, K2
+	VMOVUPS      Z2, Z1
+	VMOVUPS      Z4, K2, Z1
+	VPANDD       Z22, Z0, Z0
+	VPORD        Z0, Z1, Z0
+	VMOVUPS      Z15, Z1
+	VFNMADD231PS Z0, Z0, Z1
+	VMOVUPS.Z    (SI)(CX*1), K1, Z2
+	VMOVUPS.Z    (BX)(CX*1), K1, Z3
+	VMULPS       Z3, Z2, Z3
+	VMULPS       Z1, Z3, Z1
+	VMOVUPS      Z1, K1, (DI)(CX*1)
 	VMULPS       Z0, Z2, Z0
-	VMOVUPS      Z0, K1, (DI)(CX*1)
-	VMULPS       Z5, Z1, Z0
 	VMOVUPS      Z0, K1, (R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Z1
+	VMOVUPS constc0000000<>+0(SB), Z3
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func siluAVX512(elements int, x *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -2653,46 +2601,37 @@ TEXT ·siluAVX512(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z3, Z0, Z0
+	VMAXPS       Z0, Z1, Z2
+	VPORD        Z3, Z0, Z4
+	VMINPS       Z4, Z6, Z4
+	VMAXPS       Z4, Z5, Z4
+	VMULPS       Z7, Z4, Z17
+	VRNDSCALEPS  $0x08, Z17, Z17
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z8, Z17, Z4
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z9, Z17, Z4
+	VMOVUPS      Z10, Z18
+	VFMADD213PS  Z11, Z4, Z18
+	VFMADD213PS  Z12, Z4, Z18
+	VFMADD213PS  Z13, Z4, Z18
+	VFMADD213PS  Z14, Z4, Z18
+	VMULPS       Z4, Z4, Z19
+	VMOVUPS      Z4, Z4
+	VFMADD231PS  Z19, Z18, Z4
+	VADDPS       Z15, Z4, Z4
+	VSCALEFPS    Z17, Z4, Z4
+	VADDPS       Z15, Z4, Z17
+	VDIVPS       Z17, Z15, Z17
+	VCMPPS       $0x11, Z16, Z0, K1
+	VMULPS       Z17, Z4, Z0
+	VMOVUPS      Z17, Z4
+	VMOVUPS      Z0, K1, Z4
+	VMULPS       Z4, Z2, Z0
 	VMOVUPS      Z0, (BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -2705,46 +2644,57 @@ tail:
 	BZHIL        AX, SI, SI
 	KMOVW        SI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
-	VMULPS       Z1, Z1, Z4
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z5, Z0, Z0
+	VMAXPS       Z0, Z1, Z1
+	VPORD        Z3, Z0, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMULPS       Z7, Z2, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z8, Z3, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z9, Z3, Z2
+	VMOVUPS      Z10, Z4
+	VFMADD213PS  Z11, Z2, Z4
+	VFMADD213PS  Z12, Z2, Z4
+	VFMADD213PS  Z13, Z2, Z4
+	VFMADD213PS  Z14, Z2, Z4
+	VMULPS       Z2, Z2, Z5
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z5, Z4, Z2
+	VADDPS       Z15, Z2, Z2
+	VSCALEFPS    Z3, Z2, Z2
+	VADDPS       Z15, Z2, Z3
+	VDIVPS       Z3, Z15, Z3
+	VCMPPS       $0x11, Z16, Z0, K2
+	VMULPS       Z3, Z2, Z0
+	VMOVUPS      Z3, Z2
+	VMOVUPS      Z0, K2, Z2
+	VMULPS       Z2, Z1, Z0
 	VMOVUPS      Z0, K1, (BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Z1
+	VMOVUPS const80000000<>+0(SB), Z3
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS const00000000<>+0(SB), Z16
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 DATA constc47a0000<>+0(SB)/4, $0xc47a0000
 DATA constc47a0000<>+4(SB)/4, $0xc47a0000
@@ -2772,55 +2722,44 @@ TEXT ·siluGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ x+8(FP), DX
 	MOVQ dy+16(FP), BX
 	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z1
-	VMULPS       Z3, Z1, Z1
-	VMOVUPS      const447a0000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      Z0, Z0
-	VFMADD213PS  const3f800000<>+0(SB), Z4, Z0
-	VMULPS       Z0, Z3, Z0
-	VMOVUPS      (BX)(CX*1), Z1
-	VMULPS       Z0, Z1, Z0
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z17
+	VRNDSCALEPS  $0x08, Z17, Z17
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z17, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z17, Z2
+	VMOVUPS      Z8, Z18
+	VFMADD213PS  Z9, Z2, Z18
+	VFMADD213PS  Z10, Z2, Z18
+	VFMADD213PS  Z11, Z2, Z18
+	VFMADD213PS  Z12, Z2, Z18
+	VMULPS       Z2, Z2, Z19
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z19, Z18, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z17, Z2, Z2
+	VADDPS       Z13, Z2, Z17
+	VDIVPS       Z17, Z13, Z17
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z17, Z2, Z2
+	VMOVUPS      Z17, Z18
+	VMOVUPS      Z2, K1, Z18
+	VMINPS       Z0, Z16, Z0
+	VMAXPS       Z0, Z15, Z0
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z17, K1, Z2
+	VMOVUPS      Z13, Z17
+	VFMADD231PS  Z2, Z0, Z17
+	VMULPS       Z17, Z18, Z0
+	VMOVUPS      (BX)(CX*1), Z2
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -2833,48 +2772,38 @@ tail:
 	BZHIL        AX, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z6, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z13, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
+	VADDPS       Z13, Z1, Z2
+	VDIVPS       Z2, Z13, Z2
+	VCMPPS       $0x11, Z14, Z0, K2
 	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z1
-	VMULPS       Z5, Z1, Z1
-	VMOVUPS      const447a0000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      Z0, Z0
-	VFMADD213PS  const3f800000<>+0(SB), Z6, Z0
-	VMULPS       Z0, Z5, Z0
+	VMOVUPS      Z2, Z3
+	VMOVUPS      Z1, K2, Z3
+	VMINPS       Z0, Z16, Z0
+	VMAXPS       Z0, Z15, Z0
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z2, K2, Z1
+	VMOVUPS      Z13, Z2
+	VFMADD231PS  Z1, Z0, Z2
+	VMULPS       Z2, Z3, Z0
 	VMOVUPS.Z    (BX)(CX*1), K1, Z1
 	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
@@ -2882,6 +2811,26 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	VMOVUPS constc47a0000<>+0(SB), Z15
+	VMOVUPS const447a0000<>+0(SB), Z16
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 DATA const447a0000<>+0(SB)/4, $0x447a0000
 DATA const447a0000<>+4(SB)/4, $0x447a0000
@@ -2909,48 +2858,39 @@ TEXT ·siluGatedAVX512(SB), NOSPLIT, $0-32
 	MOVQ gate+8(FP), DX
 	MOVQ u+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z3, Z0, Z0
-	VMOVUPS      (BX)(CX*1), Z1
-	VMULPS       Z1, Z0, Z0
+	VMAXPS       Z0, Z1, Z2
+	VPORD        Z3, Z0, Z4
+	VMINPS       Z4, Z6, Z4
+	VMAXPS       Z4, Z5, Z4
+	VMULPS       Z7, Z4, Z17
+	VRNDSCALEPS  $0x08, Z17, Z17
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z8, Z17, Z4
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z9, Z17, Z4
+	VMOVUPS      Z10, Z18
+	VFMADD213PS  Z11, Z4, Z18
+	VFMADD213PS  Z12, Z4, Z18
+	VFMADD213PS  Z13, Z4, Z18
+	VFMADD213PS  Z14, Z4, Z18
+	VMULPS       Z4, Z4, Z19
+	VMOVUPS      Z4, Z4
+	VFMADD231PS  Z19, Z18, Z4
+	VADDPS       Z15, Z4, Z4
+	VSCALEFPS    Z17, Z4, Z4
+	VADDPS       Z15, Z4, Z17
+	VDIVPS       Z17, Z15, Z17
+	VCMPPS       $0x11, Z16, Z0, K1
+	VMULPS       Z17, Z4, Z0
+	VMOVUPS      Z17, Z4
+	VMOVUPS      Z0, K1, Z4
+	VMULPS       Z4, Z2, Z0
+	VMOVUPS      (BX)(CX*1), Z2
+	VMULPS       Z2, Z0, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -2963,41 +2903,33 @@ tail:
 	BZHIL        AX, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
-	VMULPS       Z1, Z1, Z4
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z5, Z0, Z0
+	VMAXPS       Z0, Z1, Z1
+	VPORD        Z3, Z0, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMULPS       Z7, Z2, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z8, Z3, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z9, Z3, Z2
+	VMOVUPS      Z10, Z4
+	VFMADD213PS  Z11, Z2, Z4
+	VFMADD213PS  Z12, Z2, Z4
+	VFMADD213PS  Z13, Z2, Z4
+	VFMADD213PS  Z14, Z2, Z4
+	VMULPS       Z2, Z2, Z5
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z5, Z4, Z2
+	VADDPS       Z15, Z2, Z2
+	VSCALEFPS    Z3, Z2, Z2
+	VADDPS       Z15, Z2, Z3
+	VDIVPS       Z3, Z15, Z3
+	VCMPPS       $0x11, Z16, Z0, K2
+	VMULPS       Z3, Z2, Z0
+	VMOVUPS      Z3, Z2
+	VMOVUPS      Z0, K2, Z2
+	VMULPS       Z2, Z1, Z0
 	VMOVUPS.Z    (BX)(CX*1), K1, Z1
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
@@ -3005,6 +2937,25 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Z1
+	VMOVUPS const80000000<>+0(SB), Z3
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS const00000000<>+0(SB), Z16
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func siluGatedGradAVX512(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -3016,59 +2967,50 @@ TEXT ·siluGatedGradAVX512(SB), NOSPLIT, $0-48
 	MOVQ dy+24(FP), SI
 	MOVQ dg+32(FP), DI
 	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z1
-	VMULPS       Z3, Z1, Z1
-	VMOVUPS      const447a0000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFMADD213PS  const3f800000<>+0(SB), Z4, Z0
-	VMULPS       Z0, Z3, Z0
-	VMOVUPS      (SI)(CX*1), Z2
-	VMOVUPS      (BX)(CX*1), Z7
-	VMULPS       Z7, Z2, Z7
-	VMULPS       Z0, Z7, Z0
-	VMOVUPS      Z0, (DI)(CX*1)
-	VMULPS       Z1, Z2, Z0
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z17
+	VRNDSCALEPS  $0x08, Z17, Z17
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z17, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z17, Z2
+	VMOVUPS      Z8, Z18
+	VFMADD213PS  Z9, Z2, Z18
+	VFMADD213PS  Z10, Z2, Z18
+	VFMADD213PS  Z11, Z2, Z18
+	VFMADD213PS  Z12, Z2, Z18
+	VMULPS       Z2, Z2, Z19
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z19, Z18, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z17, Z2, Z2
+	VADDPS       Z13, Z2, Z17
+	VDIVPS       Z17, Z13, Z17
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z17, Z2, Z2
+	VMOVUPS      Z17, Z18
+	VMOVUPS      Z2, K1, Z18
+	VMINPS       Z0, Z16, Z19
+	VMAXPS       Z19, Z15, Z19
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z17, K1, Z2
+	VMOVUPS      Z13, Z17
+	VFMADD231PS  Z2, Z19, Z17
+	VMULPS       Z17, Z18, Z2
+	VMOVUPS      (SI)(CX*1), Z17
+	VMOVUPS      (BX)(CX*1), Z19
+	VMULPS       Z19, Z17, Z19
+	VMULPS       Z2, Z19, Z2
+	VMOVUPS      Z2, (DI)(CX*1)
+	VMAXPS       Z0, Z15, Z0
+	VMULPS       Z18, Z0, Z0
+	VMULPS       Z0, Z17, Z0
 	VMOVUPS      Z0, (R8)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -3081,59 +3023,71 @@ tail:
 	BZHIL        AX, R9, R9
 	KMOVW        R9, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z6, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z13, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
+	VADDPS       Z13, Z1, Z2
+	VDIVPS       Z2, Z13, Z2
+	VCMPPS       $0x11, Z14, Z0, K2
 	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z1
-	VMULPS       Z5, Z1, Z1
-	VMOVUPS      const447a0000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFMADD213PS  const3f800000<>+0(SB), Z6, Z0
-	VMULPS       Z0, Z5, Z0
+	VMOVUPS      Z2, Z3
+	VMOVUPS      Z1, K2, Z3
+	VMINPS       Z0, Z16, Z4
+	VMAXPS       Z4, Z15, Z4
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z2, K2, Z1
+	VMOVUPS      Z13, Z2
+	VFMADD231PS  Z1, Z4, Z2
+	VMULPS       Z2, Z3, Z1
 	VMOVUPS.Z    (SI)(CX*1), K1, Z2
-	VMOVUPS.Z    (BX)(CX*1), K1, Z3
-	VMULPS       Z3, Z2, Z3
-	VMULPS       Z0, Z3, Z0
-	VMOVUPS      Z0, K1, (DI)(CX*1)
-	VMULPS       Z1, Z2, Z0
+	VMOVUPS.Z    (BX)(CX*1), K1, Z4
+	VMULPS       Z4, Z2, Z4
+	VMULPS       Z1, Z4, Z1
+	VMOVUPS      Z1, K1, (DI)(CX*1)
+	VMAXPS       Z0, Z15, Z0
+	VMULPS       Z3, Z0, Z0
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, (R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	VMOVUPS constc47a0000<>+0(SB), Z15
+	VMOVUPS const447a0000<>+0(SB), Z16
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func geluAVX512(elements int, x *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -3142,79 +3096,59 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMOVUPS      const41a00000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMULPS       Z1, Z1, Z2
-	VMOVUPS      Z2, Z5
-	VFMSUB231PS  Z1, Z1, Z5
-	VMULPS       constbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z6
-	VMINPS       Z2, Z6, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z6
-	VMAXPS       Z2, Z6, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z6
-	VRNDSCALEPS  $0x08, Z6, Z6
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z6, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z6, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z7
-	VMULPS       Z2, Z2, Z8
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z8, Z7, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z6, Z2, Z2
-	VMULPS       const3f000000<>+0(SB), Z5, Z5
-	VMOVUPS      Z2, Z6
-	VFNMADD231PS Z2, Z5, Z6
-	VMOVUPS      Z1, Z1
-	VMOVUPS      const3e800000<>+0(SB), Z2
-	VFMADD213PS  const3f800000<>+0(SB), Z2, Z1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VDIVPS       Z1, Z2, Z1
-	VMOVUPS      const3c8a6201<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  constbd842c25<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d64e242<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3cb9397a<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c91493c<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dabba14<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d9587c7<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dc32646<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z2, Z1
-	VMULPS       Z6, Z1, Z1
+	VPANDD       Z2, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z24
+	VMOVUPS      Z24, Z25
+	VFMSUB231PS  Z3, Z3, Z25
+	VMULPS       Z4, Z24, Z24
+	VMINPS       Z24, Z6, Z24
+	VMAXPS       Z24, Z5, Z24
+	VMULPS       Z7, Z24, Z26
+	VRNDSCALEPS  $0x08, Z26, Z26
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z8, Z26, Z24
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z9, Z26, Z24
+	VMOVUPS      Z10, Z27
+	VFMADD213PS  Z11, Z24, Z27
+	VFMADD213PS  Z12, Z24, Z27
+	VFMADD213PS  Z13, Z24, Z27
+	VFMADD213PS  Z14, Z24, Z27
+	VMULPS       Z24, Z24, Z28
+	VMOVUPS      Z24, Z24
+	VFMADD231PS  Z28, Z27, Z24
+	VADDPS       Z15, Z24, Z24
+	VSCALEFPS    Z26, Z24, Z24
+	VMULPS       Z16, Z25, Z25
+	VMOVUPS      Z24, Z26
+	VFNMADD231PS Z24, Z25, Z26
+	VMOVUPS      Z15, Z24
+	VFMADD231PS  Z17, Z3, Z24
+	VDIVPS       Z24, Z15, Z3
+	VMOVUPS      Z18, Z24
+	VFMADD213PS  Z19, Z3, Z24
+	VFMADD213PS  Z20, Z3, Z24
+	VFMADD213PS  Z21, Z3, Z24
+	VFMADD213PS  Z22, Z3, Z24
+	VFMADD213PS  Z23, Z3, Z24
+	VFMADD213PS  const3d9587c7<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dc32646<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dcc47ce<>+0(SB), Z3, Z24
+	VMULPS       Z3, Z24, Z3
+	VMULPS       Z26, Z3, Z3
 	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VMULPS       const3ecc422a<>+0(SB), Z6, Z1
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z3, Z0, Z0
+	VSUBPS       Z3, Z15, Z24
+	VMOVUPS      Z24, Z24
+	VMOVUPS      Z3, K1, Z24
+	VMOVUPS      constc47a0000<>+0(SB), Z3
+	VMAXPS       Z0, Z3, Z0
+	VMULPS       Z24, Z0, Z0
 	VMOVUPS      Z0, (BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -3227,79 +3161,159 @@ tail:
 	BZHIL        AX, SI, SI
 	KMOVW        SI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMOVUPS      const41a00000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
+	VPANDD       Z2, Z0, Z2
+	VMINPS       Z2, Z1, Z1
 	VMULPS       Z1, Z1, Z2
 	VMOVUPS      Z2, Z3
 	VFMSUB231PS  Z1, Z1, Z3
-	VMULPS       constbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z2, Z5, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z5
+	VMULPS       Z4, Z2, Z2
+	VMINPS       Z2, Z6, Z2
 	VMAXPS       Z2, Z5, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z5
-	VRNDSCALEPS  $0x08, Z5, Z5
+	VMULPS       Z7, Z2, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z2
+	VFNMADD231PS Z8, Z4, Z2
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
+	VFNMADD231PS Z9, Z4, Z2
+	VMOVUPS      Z10, Z5
+	VFMADD213PS  Z11, Z2, Z5
+	VFMADD213PS  Z12, Z2, Z5
+	VFMADD213PS  Z13, Z2, Z5
+	VFMADD213PS  Z14, Z2, Z5
+	VMULPS       Z2, Z2, Z6
 	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z7, Z6, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z5, Z2, Z2
-	VMULPS       const3f000000<>+0(SB), Z3, Z3
-	VMOVUPS      Z2, Z5
-	VFNMADD231PS Z2, Z3, Z5
-	VMOVUPS      Z1, Z1
-	VMOVUPS      const3e800000<>+0(SB), Z2
-	VFMADD213PS  const3f800000<>+0(SB), Z2, Z1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VDIVPS       Z1, Z2, Z1
-	VMOVUPS      const3c8a6201<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  constbd842c25<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d64e242<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3cb9397a<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c91493c<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dabba14<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z6, Z5, Z2
+	VADDPS       Z15, Z2, Z2
+	VSCALEFPS    Z4, Z2, Z2
+	VMULPS       Z16, Z3, Z3
+	VMOVUPS      Z2, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMOVUPS      Z15, Z2
+	VFMADD231PS  Z17, Z1, Z2
+	VDIVPS       Z2, Z15, Z1
+	VMOVUPS      Z18, Z2
+	VFMADD213PS  Z19, Z1, Z2
+	VFMADD213PS  Z20, Z1, Z2
+	VFMADD213PS  Z21, Z1, Z2
+	VFMADD213PS  Z22, Z1, Z2
+	VFMADD213PS  Z23, Z1, Z2
 	VFMADD213PS  const3d9587c7<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
 	VFMADD213PS  const3dc32646<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
 	VFMADD213PS  const3dcbd1e8<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
 	VFMADD213PS  const3dcc47ce<>+0(SB), Z1, Z2
 	VMULPS       Z1, Z2, Z1
-	VMULPS       Z5, Z1, Z1
+	VMULPS       Z4, Z1, Z1
 	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K2, Z4
-	VMULPS       const3ecc422a<>+0(SB), Z5, Z1
+	VSUBPS       Z1, Z15, Z2
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z1, K2, Z2
 	VMOVUPS      constc47a0000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z4, Z0, Z0
+	VMULPS       Z2, Z0, Z0
 	VMOVUPS      Z0, K1, (BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const41a00000<>+0(SB), Z1
+	VMOVUPS const7fffffff<>+0(SB), Z2
+	VMOVUPS constbf000000<>+0(SB), Z4
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS const3f000000<>+0(SB), Z16
+	VMOVUPS const3e800000<>+0(SB), Z17
+	VMOVUPS const3c8a6201<>+0(SB), Z18
+	VMOVUPS constbd842c25<>+0(SB), Z19
+	VMOVUPS const3d64e242<>+0(SB), Z20
+	VMOVUPS const3cb9397a<>+0(SB), Z21
+	VMOVUPS const3c91493c<>+0(SB), Z22
+	VMOVUPS const3dabba14<>+0(SB), Z23
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
+DATA const3d9587c7<>+0(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+4(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+8(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+12(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+16(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+20(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+24(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+28(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+32(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+36(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+40(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+44(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+48(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+52(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+56(SB)/4, $0x3d9587c7
+DATA const3d9587c7<>+60(SB)/4, $0x3d9587c7
+GLOBL const3d9587c7<>(SB), RODATA|NOPTR, $64
+
+DATA const3dc32646<>+0(SB)/4, $0x3dc32646
+DATA const3dc32646<>+4(SB)/4, $0x3dc32646
+DATA const3dc32646<>+8(SB)/4, $0x3dc32646
+DATA const3dc32646<>+12(SB)/4, $0x3dc32646
+DATA const3dc32646<>+16(SB)/4, $0x3dc32646
+DATA const3dc32646<>+20(SB)/4, $0x3dc32646
+DATA const3dc32646<>+24(SB)/4, $0x3dc32646
+DATA const3dc32646<>+28(SB)/4, $0x3dc32646
+DATA const3dc32646<>+32(SB)/4, $0x3dc32646
+DATA const3dc32646<>+36(SB)/4, $0x3dc32646
+DATA const3dc32646<>+40(SB)/4, $0x3dc32646
+DATA const3dc32646<>+44(SB)/4, $0x3dc32646
+DATA const3dc32646<>+48(SB)/4, $0x3dc32646
+DATA const3dc32646<>+52(SB)/4, $0x3dc32646
+DATA const3dc32646<>+56(SB)/4, $0x3dc32646
+DATA const3dc32646<>+60(SB)/4, $0x3dc32646
+GLOBL const3dc32646<>(SB), RODATA|NOPTR, $64
+
+DATA const3dcbd1e8<>+0(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+4(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+8(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+12(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+16(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+20(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+24(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+28(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+32(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+36(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+40(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+44(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+48(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+52(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+56(SB)/4, $0x3dcbd1e8
+DATA const3dcbd1e8<>+60(SB)/4, $0x3dcbd1e8
+GLOBL const3dcbd1e8<>(SB), RODATA|NOPTR, $64
+
+DATA const3dcc47ce<>+0(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+4(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+8(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+12(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+16(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+20(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+24(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+28(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+32(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+36(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+40(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+44(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+48(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+52(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+56(SB)/4, $0x3dcc47ce
+DATA const3dcc47ce<>+60(SB)/4, $0x3dcc47ce
+GLOBL const3dcc47ce<>(SB), RODATA|NOPTR, $64
 
 DATA const41a00000<>+0(SB)/4, $0x41a00000
 DATA const41a00000<>+4(SB)/4, $0x41a00000
@@ -3481,77 +3495,172 @@ DATA const3dabba14<>+56(SB)/4, $0x3dabba14
 DATA const3dabba14<>+60(SB)/4, $0x3dabba14
 GLOBL const3dabba14<>(SB), RODATA|NOPTR, $64
 
-DATA const3d9587c7<>+0(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+4(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+8(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+12(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+16(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+20(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+24(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+28(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+32(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+36(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+40(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+44(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+48(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+52(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+56(SB)/4, $0x3d9587c7
-DATA const3d9587c7<>+60(SB)/4, $0x3d9587c7
-GLOBL const3d9587c7<>(SB), RODATA|NOPTR, $64
+// func geluGradAVX512(elements int, x *float32, dy *float32, dx *float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·geluGradAVX512(SB), NOSPLIT, $0-32
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ x+8(FP), DX
+	MOVQ dy+16(FP), BX
+	MOVQ dx+24(FP), SI
+	JMP  begin
 
-DATA const3dc32646<>+0(SB)/4, $0x3dc32646
-DATA const3dc32646<>+4(SB)/4, $0x3dc32646
-DATA const3dc32646<>+8(SB)/4, $0x3dc32646
-DATA const3dc32646<>+12(SB)/4, $0x3dc32646
-DATA const3dc32646<>+16(SB)/4, $0x3dc32646
-DATA const3dc32646<>+20(SB)/4, $0x3dc32646
-DATA const3dc32646<>+24(SB)/4, $0x3dc32646
-DATA const3dc32646<>+28(SB)/4, $0x3dc32646
-DATA const3dc32646<>+32(SB)/4, $0x3dc32646
-DATA const3dc32646<>+36(SB)/4, $0x3dc32646
-DATA const3dc32646<>+40(SB)/4, $0x3dc32646
-DATA const3dc32646<>+44(SB)/4, $0x3dc32646
-DATA const3dc32646<>+48(SB)/4, $0x3dc32646
-DATA const3dc32646<>+52(SB)/4, $0x3dc32646
-DATA const3dc32646<>+56(SB)/4, $0x3dc32646
-DATA const3dc32646<>+60(SB)/4, $0x3dc32646
-GLOBL const3dc32646<>(SB), RODATA|NOPTR, $64
+whole:
+	VMOVUPS      (DX)(CX*1), Z0
+	VPANDD       Z2, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z24
+	VMOVUPS      Z24, Z25
+	VFMSUB231PS  Z3, Z3, Z25
+	VMULPS       Z4, Z24, Z24
+	VMINPS       Z24, Z6, Z24
+	VMAXPS       Z24, Z5, Z24
+	VMULPS       Z7, Z24, Z26
+	VRNDSCALEPS  $0x08, Z26, Z26
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z8, Z26, Z24
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z9, Z26, Z24
+	VMOVUPS      Z10, Z27
+	VFMADD213PS  Z11, Z24, Z27
+	VFMADD213PS  Z12, Z24, Z27
+	VFMADD213PS  Z13, Z24, Z27
+	VFMADD213PS  Z14, Z24, Z27
+	VMULPS       Z24, Z24, Z28
+	VMOVUPS      Z24, Z24
+	VFMADD231PS  Z28, Z27, Z24
+	VADDPS       Z15, Z24, Z24
+	VSCALEFPS    Z26, Z24, Z24
+	VMULPS       Z16, Z25, Z25
+	VMOVUPS      Z24, Z26
+	VFNMADD231PS Z24, Z25, Z26
+	VMOVUPS      Z15, Z24
+	VFMADD231PS  Z17, Z3, Z24
+	VDIVPS       Z24, Z15, Z3
+	VMOVUPS      Z18, Z24
+	VFMADD213PS  Z19, Z3, Z24
+	VFMADD213PS  Z20, Z3, Z24
+	VFMADD213PS  Z21, Z3, Z24
+	VFMADD213PS  Z22, Z3, Z24
+	VFMADD213PS  Z23, Z3, Z24
+	VFMADD213PS  const3d9587c7<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dc32646<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dcc47ce<>+0(SB), Z3, Z24
+	VMULPS       Z3, Z24, Z3
+	VMULPS       Z26, Z3, Z3
+	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
+	VSUBPS       Z3, Z15, Z24
+	VMOVUPS      Z24, Z24
+	VMOVUPS      Z3, K1, Z24
+	VMULPS       const3ecc422a<>+0(SB), Z26, Z3
+	VMOVUPS      const447a0000<>+0(SB), Z25
+	VMINPS       Z0, Z25, Z0
+	VMOVUPS      constc47a0000<>+0(SB), Z25
+	VMAXPS       Z0, Z25, Z0
+	VMOVUPS      Z24, Z24
+	VFMADD231PS  Z3, Z0, Z24
+	VMOVUPS      (BX)(CX*1), Z0
+	VMULPS       Z24, Z0, Z0
+	VMOVUPS      Z0, (SI)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
 
-DATA const3dcbd1e8<>+0(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+4(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+8(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+12(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+16(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+20(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+24(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+28(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+32(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+36(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+40(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+44(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+48(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+52(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+56(SB)/4, $0x3dcbd1e8
-DATA const3dcbd1e8<>+60(SB)/4, $0x3dcbd1e8
-GLOBL const3dcbd1e8<>(SB), RODATA|NOPTR, $64
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	MOVL         $0x0000ffff, DI
+	BZHIL        AX, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX)(CX*1), K1, Z0
+	VPANDD       Z2, Z0, Z2
+	VMINPS       Z2, Z1, Z1
+	VMULPS       Z1, Z1, Z2
+	VMOVUPS      Z2, Z3
+	VFMSUB231PS  Z1, Z1, Z3
+	VMULPS       Z4, Z2, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMULPS       Z7, Z2, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z8, Z4, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z9, Z4, Z2
+	VMOVUPS      Z10, Z5
+	VFMADD213PS  Z11, Z2, Z5
+	VFMADD213PS  Z12, Z2, Z5
+	VFMADD213PS  Z13, Z2, Z5
+	VFMADD213PS  Z14, Z2, Z5
+	VMULPS       Z2, Z2, Z6
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z6, Z5, Z2
+	VADDPS       Z15, Z2, Z2
+	VSCALEFPS    Z4, Z2, Z2
+	VMULPS       Z16, Z3, Z3
+	VMOVUPS      Z2, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMOVUPS      Z15, Z2
+	VFMADD231PS  Z17, Z1, Z2
+	VDIVPS       Z2, Z15, Z1
+	VMOVUPS      Z18, Z2
+	VFMADD213PS  Z19, Z1, Z2
+	VFMADD213PS  Z20, Z1, Z2
+	VFMADD213PS  Z21, Z1, Z2
+	VFMADD213PS  Z22, Z1, Z2
+	VFMADD213PS  Z23, Z1, Z2
+	VFMADD213PS  const3d9587c7<>+0(SB), Z1, Z2
+	VFMADD213PS  const3dc32646<>+0(SB), Z1, Z2
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Z1, Z2
+	VFMADD213PS  const3dcc47ce<>+0(SB), Z1, Z2
+	VMULPS       Z1, Z2, Z1
+	VMULPS       Z4, Z1, Z1
+	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
+	VSUBPS       Z1, Z15, Z2
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z1, K2, Z2
+	VMULPS       const3ecc422a<>+0(SB), Z4, Z1
+	VMOVUPS      const447a0000<>+0(SB), Z3
+	VMINPS       Z0, Z3, Z0
+	VMOVUPS      constc47a0000<>+0(SB), Z3
+	VMAXPS       Z0, Z3, Z0
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z1, Z0, Z2
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, K1, (SI)(CX*1)
 
-DATA const3dcc47ce<>+0(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+4(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+8(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+12(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+16(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+20(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+24(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+28(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+32(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+36(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+40(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+44(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+48(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+52(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+56(SB)/4, $0x3dcc47ce
-DATA const3dcc47ce<>+60(SB)/4, $0x3dcc47ce
-GLOBL const3dcc47ce<>(SB), RODATA|NOPTR, $64
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const41a00000<>+0(SB), Z1
+	VMOVUPS const7fffffff<>+0(SB), Z2
+	VMOVUPS constbf000000<>+0(SB), Z4
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS const3f000000<>+0(SB), Z16
+	VMOVUPS const3e800000<>+0(SB), Z17
+	VMOVUPS const3c8a6201<>+0(SB), Z18
+	VMOVUPS constbd842c25<>+0(SB), Z19
+	VMOVUPS const3d64e242<>+0(SB), Z20
+	VMOVUPS const3cb9397a<>+0(SB), Z21
+	VMOVUPS const3c91493c<>+0(SB), Z22
+	VMOVUPS const3dabba14<>+0(SB), Z23
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 DATA const3ecc422a<>+0(SB)/4, $0x3ecc422a
 DATA const3ecc422a<>+4(SB)/4, $0x3ecc422a
@@ -3571,189 +3680,6 @@ DATA const3ecc422a<>+56(SB)/4, $0x3ecc422a
 DATA const3ecc422a<>+60(SB)/4, $0x3ecc422a
 GLOBL const3ecc422a<>(SB), RODATA|NOPTR, $64
 
-// func geluGradAVX512(elements int, x *float32, dy *float32, dx *float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·geluGradAVX512(SB), NOSPLIT, $0-32
-	MOVQ elements+0(FP), AX
-	XORQ CX, CX
-	MOVQ x+8(FP), DX
-	MOVQ dy+16(FP), BX
-	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
-
-whole:
-	VMOVUPS      (DX)(CX*1), Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMOVUPS      const41a00000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMULPS       Z1, Z1, Z2
-	VMOVUPS      Z2, Z5
-	VFMSUB231PS  Z1, Z1, Z5
-	VMULPS       constbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z6
-	VMINPS       Z2, Z6, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z6
-	VMAXPS       Z2, Z6, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z6
-	VRNDSCALEPS  $0x08, Z6, Z6
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z6, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z6, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z7
-	VMULPS       Z2, Z2, Z8
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z8, Z7, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z6, Z2, Z2
-	VMULPS       const3f000000<>+0(SB), Z5, Z5
-	VMOVUPS      Z2, Z6
-	VFNMADD231PS Z2, Z5, Z6
-	VMOVUPS      Z1, Z1
-	VMOVUPS      const3e800000<>+0(SB), Z2
-	VFMADD213PS  const3f800000<>+0(SB), Z2, Z1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VDIVPS       Z1, Z2, Z1
-	VMOVUPS      const3c8a6201<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  constbd842c25<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d64e242<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3cb9397a<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c91493c<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dabba14<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d9587c7<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dc32646<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z2, Z1
-	VMULPS       Z6, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VMULPS       const3ecc422a<>+0(SB), Z6, Z1
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z2
-	VMULPS       Z3, Z2, Z2
-	VMOVUPS      const447a0000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      Z3, Z2
-	VFMADD231PS  Z1, Z0, Z2
-	VMOVUPS      (BX)(CX*1), Z0
-	VMULPS       Z2, Z0, Z0
-	VMOVUPS      Z0, (SI)(CX*1)
-	ADDQ         $0x40, CX
-	SUBQ         $0x10, AX
-	JGE          whole
-
-tail:
-	ADDQ         $0x10, AX
-	JZ           done
-	MOVL         $0x0000ffff, DI
-	BZHIL        AX, DI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMOVUPS      const41a00000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMULPS       Z1, Z1, Z2
-	VMOVUPS      Z2, Z3
-	VFMSUB231PS  Z1, Z1, Z3
-	VMULPS       constbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z2, Z5, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z5
-	VMAXPS       Z2, Z5, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z5
-	VRNDSCALEPS  $0x08, Z5, Z5
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z7, Z6, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z5, Z2, Z2
-	VMULPS       const3f000000<>+0(SB), Z3, Z3
-	VMOVUPS      Z2, Z5
-	VFNMADD231PS Z2, Z3, Z5
-	VMOVUPS      Z1, Z1
-	VMOVUPS      const3e800000<>+0(SB), Z2
-	VFMADD213PS  const3f800000<>+0(SB), Z2, Z1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VDIVPS       Z1, Z2, Z1
-	VMOVUPS      const3c8a6201<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  constbd842c25<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d64e242<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3cb9397a<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c91493c<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dabba14<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d9587c7<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dc32646<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z2, Z1
-	VMULPS       Z5, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K2, Z4
-	VMULPS       const3ecc422a<>+0(SB), Z5, Z1
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z2
-	VMULPS       Z4, Z2, Z2
-	VMOVUPS      const447a0000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      Z4, Z2
-	VFMADD231PS  Z1, Z0, Z2
-	VMOVUPS.Z    (BX)(CX*1), K1, Z0
-	VMULPS       Z2, Z0, Z0
-	VMOVUPS      Z0, K1, (SI)(CX*1)
-
-done:
-	VZEROUPPER
-	RET
-
 // func geluGatedAVX512(elements int, gate *float32, u *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·geluGatedAVX512(SB), NOSPLIT, $0-32
@@ -3762,81 +3688,61 @@ TEXT ·geluGatedAVX512(SB), NOSPLIT, $0-32
 	MOVQ gate+8(FP), DX
 	MOVQ u+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMOVUPS      const41a00000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMULPS       Z1, Z1, Z2
-	VMOVUPS      Z2, Z5
-	VFMSUB231PS  Z1, Z1, Z5
-	VMULPS       constbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z6
-	VMINPS       Z2, Z6, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z6
-	VMAXPS       Z2, Z6, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z6
-	VRNDSCALEPS  $0x08, Z6, Z6
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z6, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z6, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z7
-	VMULPS       Z2, Z2, Z8
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z8, Z7, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z6, Z2, Z2
-	VMULPS       const3f000000<>+0(SB), Z5, Z5
-	VMOVUPS      Z2, Z6
-	VFNMADD231PS Z2, Z5, Z6
-	VMOVUPS      Z1, Z1
-	VMOVUPS      const3e800000<>+0(SB), Z2
-	VFMADD213PS  const3f800000<>+0(SB), Z2, Z1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VDIVPS       Z1, Z2, Z1
-	VMOVUPS      const3c8a6201<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  constbd842c25<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d64e242<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3cb9397a<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c91493c<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dabba14<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d9587c7<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dc32646<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z2, Z1
-	VMULPS       Z6, Z1, Z1
+	VPANDD       Z2, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z24
+	VMOVUPS      Z24, Z25
+	VFMSUB231PS  Z3, Z3, Z25
+	VMULPS       Z4, Z24, Z24
+	VMINPS       Z24, Z6, Z24
+	VMAXPS       Z24, Z5, Z24
+	VMULPS       Z7, Z24, Z26
+	VRNDSCALEPS  $0x08, Z26, Z26
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z8, Z26, Z24
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z9, Z26, Z24
+	VMOVUPS      Z10, Z27
+	VFMADD213PS  Z11, Z24, Z27
+	VFMADD213PS  Z12, Z24, Z27
+	VFMADD213PS  Z13, Z24, Z27
+	VFMADD213PS  Z14, Z24, Z27
+	VMULPS       Z24, Z24, Z28
+	VMOVUPS      Z24, Z24
+	VFMADD231PS  Z28, Z27, Z24
+	VADDPS       Z15, Z24, Z24
+	VSCALEFPS    Z26, Z24, Z24
+	VMULPS       Z16, Z25, Z25
+	VMOVUPS      Z24, Z26
+	VFNMADD231PS Z24, Z25, Z26
+	VMOVUPS      Z15, Z24
+	VFMADD231PS  Z17, Z3, Z24
+	VDIVPS       Z24, Z15, Z3
+	VMOVUPS      Z18, Z24
+	VFMADD213PS  Z19, Z3, Z24
+	VFMADD213PS  Z20, Z3, Z24
+	VFMADD213PS  Z21, Z3, Z24
+	VFMADD213PS  Z22, Z3, Z24
+	VFMADD213PS  Z23, Z3, Z24
+	VFMADD213PS  const3d9587c7<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dc32646<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dcc47ce<>+0(SB), Z3, Z24
+	VMULPS       Z3, Z24, Z3
+	VMULPS       Z26, Z3, Z3
 	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VMULPS       const3ecc422a<>+0(SB), Z6, Z1
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
+	VSUBPS       Z3, Z15, Z24
+	VMOVUPS      Z24, Z24
+	VMOVUPS      Z3, K1, Z24
+	VMOVUPS      constc47a0000<>+0(SB), Z3
+	VMAXPS       Z0, Z3, Z0
+	VMULPS       Z24, Z0, Z0
+	VMOVUPS      (BX)(CX*1), Z3
 	VMULPS       Z3, Z0, Z0
-	VMOVUPS      (BX)(CX*1), Z1
-	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -3849,74 +3755,55 @@ tail:
 	BZHIL        AX, DI, DI
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMOVUPS      const41a00000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
+	VPANDD       Z2, Z0, Z2
+	VMINPS       Z2, Z1, Z1
 	VMULPS       Z1, Z1, Z2
 	VMOVUPS      Z2, Z3
 	VFMSUB231PS  Z1, Z1, Z3
-	VMULPS       constbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z2, Z5, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z5
+	VMULPS       Z4, Z2, Z2
+	VMINPS       Z2, Z6, Z2
 	VMAXPS       Z2, Z5, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z5
-	VRNDSCALEPS  $0x08, Z5, Z5
+	VMULPS       Z7, Z2, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z2
+	VFNMADD231PS Z8, Z4, Z2
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
+	VFNMADD231PS Z9, Z4, Z2
+	VMOVUPS      Z10, Z5
+	VFMADD213PS  Z11, Z2, Z5
+	VFMADD213PS  Z12, Z2, Z5
+	VFMADD213PS  Z13, Z2, Z5
+	VFMADD213PS  Z14, Z2, Z5
+	VMULPS       Z2, Z2, Z6
 	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z7, Z6, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z5, Z2, Z2
-	VMULPS       const3f000000<>+0(SB), Z3, Z3
-	VMOVUPS      Z2, Z5
-	VFNMADD231PS Z2, Z3, Z5
-	VMOVUPS      Z1, Z1
-	VMOVUPS      const3e800000<>+0(SB), Z2
-	VFMADD213PS  const3f800000<>+0(SB), Z2, Z1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VDIVPS       Z1, Z2, Z1
-	VMOVUPS      const3c8a6201<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  constbd842c25<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d64e242<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3cb9397a<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c91493c<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dabba14<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z6, Z5, Z2
+	VADDPS       Z15, Z2, Z2
+	VSCALEFPS    Z4, Z2, Z2
+	VMULPS       Z16, Z3, Z3
+	VMOVUPS      Z2, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMOVUPS      Z15, Z2
+	VFMADD231PS  Z17, Z1, Z2
+	VDIVPS       Z2, Z15, Z1
+	VMOVUPS      Z18, Z2
+	VFMADD213PS  Z19, Z1, Z2
+	VFMADD213PS  Z20, Z1, Z2
+	VFMADD213PS  Z21, Z1, Z2
+	VFMADD213PS  Z22, Z1, Z2
+	VFMADD213PS  Z23, Z1, Z2
 	VFMADD213PS  const3d9587c7<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
 	VFMADD213PS  const3dc32646<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
 	VFMADD213PS  const3dcbd1e8<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
 	VFMADD213PS  const3dcc47ce<>+0(SB), Z1, Z2
 	VMULPS       Z1, Z2, Z1
-	VMULPS       Z5, Z1, Z1
+	VMULPS       Z4, Z1, Z1
 	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K2, Z4
-	VMULPS       const3ecc422a<>+0(SB), Z5, Z1
+	VSUBPS       Z1, Z15, Z2
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z1, K2, Z2
 	VMOVUPS      constc47a0000<>+0(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z4, Z0, Z0
+	VMULPS       Z2, Z0, Z0
 	VMOVUPS.Z    (BX)(CX*1), K1, Z1
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
@@ -3924,6 +3811,33 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const41a00000<>+0(SB), Z1
+	VMOVUPS const7fffffff<>+0(SB), Z2
+	VMOVUPS constbf000000<>+0(SB), Z4
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS const3f000000<>+0(SB), Z16
+	VMOVUPS const3e800000<>+0(SB), Z17
+	VMOVUPS const3c8a6201<>+0(SB), Z18
+	VMOVUPS constbd842c25<>+0(SB), Z19
+	VMOVUPS const3d64e242<>+0(SB), Z20
+	VMOVUPS const3cb9397a<>+0(SB), Z21
+	VMOVUPS const3c91493c<>+0(SB), Z22
+	VMOVUPS const3dabba14<>+0(SB), Z23
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func geluGatedGradAVX512(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -3935,91 +3849,72 @@ TEXT ·geluGatedGradAVX512(SB), NOSPLIT, $0-48
 	MOVQ dy+24(FP), SI
 	MOVQ dg+32(FP), DI
 	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMOVUPS      const41a00000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMULPS       Z1, Z1, Z2
-	VMOVUPS      Z2, Z5
-	VFMSUB231PS  Z1, Z1, Z5
-	VMULPS       constbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z6
-	VMINPS       Z2, Z6, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z6
-	VMAXPS       Z2, Z6, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z6
-	VRNDSCALEPS  $0x08, Z6, Z6
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z6, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z6, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z7
-	VMULPS       Z2, Z2, Z8
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z8, Z7, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z6, Z2, Z2
-	VMULPS       const3f000000<>+0(SB), Z5, Z5
-	VMOVUPS      Z2, Z6
-	VFNMADD231PS Z2, Z5, Z6
-	VMOVUPS      Z1, Z1
-	VMOVUPS      const3e800000<>+0(SB), Z2
-	VFMADD213PS  const3f800000<>+0(SB), Z2, Z1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VDIVPS       Z1, Z2, Z1
-	VMOVUPS      const3c8a6201<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  constbd842c25<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d64e242<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3cb9397a<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c91493c<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dabba14<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d9587c7<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dc32646<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Z1, Z2
-	VMULPS       Z1, Z2, Z1
-	VMULPS       Z6, Z1, Z1
+	VPANDD       Z2, Z0, Z3
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z24
+	VMOVUPS      Z24, Z25
+	VFMSUB231PS  Z3, Z3, Z25
+	VMULPS       Z4, Z24, Z24
+	VMINPS       Z24, Z6, Z24
+	VMAXPS       Z24, Z5, Z24
+	VMULPS       Z7, Z24, Z26
+	VRNDSCALEPS  $0x08, Z26, Z26
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z8, Z26, Z24
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z9, Z26, Z24
+	VMOVUPS      Z10, Z27
+	VFMADD213PS  Z11, Z24, Z27
+	VFMADD213PS  Z12, Z24, Z27
+	VFMADD213PS  Z13, Z24, Z27
+	VFMADD213PS  Z14, Z24, Z27
+	VMULPS       Z24, Z24, Z28
+	VMOVUPS      Z24, Z24
+	VFMADD231PS  Z28, Z27, Z24
+	VADDPS       Z15, Z24, Z24
+	VSCALEFPS    Z26, Z24, Z24
+	VMULPS       Z16, Z25, Z25
+	VMOVUPS      Z24, Z26
+	VFNMADD231PS Z24, Z25, Z26
+	VMOVUPS      Z15, Z24
+	VFMADD231PS  Z17, Z3, Z24
+	VDIVPS       Z24, Z15, Z3
+	VMOVUPS      Z18, Z24
+	VFMADD213PS  Z19, Z3, Z24
+	VFMADD213PS  Z20, Z3, Z24
+	VFMADD213PS  Z21, Z3, Z24
+	VFMADD213PS  Z22, Z3, Z24
+	VFMADD213PS  Z23, Z3, Z24
+	VFMADD213PS  const3d9587c7<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dc32646<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Z3, Z24
+	VFMADD213PS  const3dcc47ce<>+0(SB), Z3, Z24
+	VMULPS       Z3, Z24, Z3
+	VMULPS       Z26, Z3, Z3
 	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VMULPS       const3ecc422a<>+0(SB), Z6, Z1
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z2
-	VMULPS       Z3, Z2, Z2
-	VMOVUPS      const447a0000<>+0(SB), Z5
-	VMINPS       Z0, Z5, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z5
-	VMAXPS       Z0, Z5, Z0
-	VMOVUPS      Z3, Z5
-	VFMADD231PS  Z1, Z0, Z5
-	VMOVUPS      (SI)(CX*1), Z0
-	VMOVUPS      (BX)(CX*1), Z1
-	VMULPS       Z1, Z0, Z1
-	VMULPS       Z5, Z1, Z1
-	VMOVUPS      Z1, (DI)(CX*1)
-	VMULPS       Z2, Z0, Z0
+	VSUBPS       Z3, Z15, Z24
+	VMOVUPS      Z24, Z24
+	VMOVUPS      Z3, K1, Z24
+	VMULPS       const3ecc422a<>+0(SB), Z26, Z3
+	VMOVUPS      const447a0000<>+0(SB), Z25
+	VMINPS       Z0, Z25, Z25
+	VMOVUPS      constc47a0000<>+0(SB), Z26
+	VMAXPS       Z25, Z26, Z25
+	VMOVUPS      Z24, Z26
+	VFMADD231PS  Z3, Z25, Z26
+	VMOVUPS      (SI)(CX*1), Z3
+	VMOVUPS      (BX)(CX*1), Z25
+	VMULPS       Z25, Z3, Z25
+	VMULPS       Z26, Z25, Z25
+	VMOVUPS      Z25, (DI)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Z25
+	VMAXPS       Z0, Z25, Z0
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z0, Z3, Z0
 	VMOVUPS      Z0, (R8)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -4032,91 +3927,100 @@ tail:
 	BZHIL        AX, R9, R9
 	KMOVW        R9, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z0
-	VPANDD       const7fffffff<>+0(SB), Z0, Z1
-	VMOVUPS      const41a00000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
+	VPANDD       Z2, Z0, Z2
+	VMINPS       Z2, Z1, Z1
 	VMULPS       Z1, Z1, Z2
 	VMOVUPS      Z2, Z3
 	VFMSUB231PS  Z1, Z1, Z3
-	VMULPS       constbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z2, Z5, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z5
+	VMULPS       Z4, Z2, Z2
+	VMINPS       Z2, Z6, Z2
 	VMAXPS       Z2, Z5, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z5
-	VRNDSCALEPS  $0x08, Z5, Z5
+	VMULPS       Z7, Z2, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z2
+	VFNMADD231PS Z8, Z4, Z2
 	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
+	VFNMADD231PS Z9, Z4, Z2
+	VMOVUPS      Z10, Z5
+	VFMADD213PS  Z11, Z2, Z5
+	VFMADD213PS  Z12, Z2, Z5
+	VFMADD213PS  Z13, Z2, Z5
+	VFMADD213PS  Z14, Z2, Z5
+	VMULPS       Z2, Z2, Z6
 	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z7, Z6, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z5, Z2, Z2
-	VMULPS       const3f000000<>+0(SB), Z3, Z3
-	VMOVUPS      Z2, Z5
-	VFNMADD231PS Z2, Z3, Z5
-	VMOVUPS      Z1, Z1
-	VMOVUPS      const3e800000<>+0(SB), Z2
-	VFMADD213PS  const3f800000<>+0(SB), Z2, Z1
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VDIVPS       Z1, Z2, Z1
-	VMOVUPS      const3c8a6201<>+0(SB), Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  constbd842c25<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3d64e242<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3cb9397a<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3c91493c<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
-	VFMADD213PS  const3dabba14<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z6, Z5, Z2
+	VADDPS       Z15, Z2, Z2
+	VSCALEFPS    Z4, Z2, Z2
+	VMULPS       Z16, Z3, Z3
+	VMOVUPS      Z2, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMOVUPS      Z15, Z2
+	VFMADD231PS  Z17, Z1, Z2
+	VDIVPS       Z2, Z15, Z1
+	VMOVUPS      Z18, Z2
+	VFMADD213PS  Z19, Z1, Z2
+	VFMADD213PS  Z20, Z1, Z2
+	VFMADD213PS  Z21, Z1, Z2
+	VFMADD213PS  Z22, Z1, Z2
+	VFMADD213PS  Z23, Z1, Z2
 	VFMADD213PS  const3d9587c7<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
 	VFMADD213PS  const3dc32646<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
 	VFMADD213PS  const3dcbd1e8<>+0(SB), Z1, Z2
-	VMOVUPS      Z2, Z2
 	VFMADD213PS  const3dcc47ce<>+0(SB), Z1, Z2
 	VMULPS       Z1, Z2, Z1
-	VMULPS       Z5, Z1, Z1
+	VMULPS       Z4, Z1, Z1
 	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VMOVUPS      const3f800000<>+0(SB), Z2
-	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K2, Z4
-	VMULPS       const3ecc422a<>+0(SB), Z5, Z1
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z2
-	VMULPS       Z4, Z2, Z2
+	VSUBPS       Z1, Z15, Z2
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z1, K2, Z2
+	VMULPS       const3ecc422a<>+0(SB), Z4, Z1
 	VMOVUPS      const447a0000<>+0(SB), Z3
-	VMINPS       Z0, Z3, Z0
+	VMINPS       Z0, Z3, Z3
+	VMOVUPS      constc47a0000<>+0(SB), Z4
+	VMAXPS       Z3, Z4, Z3
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  Z1, Z3, Z4
+	VMOVUPS.Z    (SI)(CX*1), K1, Z1
+	VMOVUPS.Z    (BX)(CX*1), K1, Z3
+	VMULPS       Z3, Z1, Z3
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, K1, (DI)(CX*1)
 	VMOVUPS      constc47a0000<>+0(SB), Z3
 	VMAXPS       Z0, Z3, Z0
-	VMOVUPS      Z4, Z3
-	VFMADD231PS  Z1, Z0, Z3
-	VMOVUPS.Z    (SI)(CX*1), K1, Z0
-	VMOVUPS.Z    (BX)(CX*1), K1, Z1
-	VMULPS       Z1, Z0, Z1
-	VMULPS       Z3, Z1, Z1
-	VMOVUPS      Z1, K1, (DI)(CX*1)
 	VMULPS       Z2, Z0, Z0
+	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const41a00000<>+0(SB), Z1
+	VMOVUPS const7fffffff<>+0(SB), Z2
+	VMOVUPS constbf000000<>+0(SB), Z4
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS const3f000000<>+0(SB), Z16
+	VMOVUPS const3e800000<>+0(SB), Z17
+	VMOVUPS const3c8a6201<>+0(SB), Z18
+	VMOVUPS constbd842c25<>+0(SB), Z19
+	VMOVUPS const3d64e242<>+0(SB), Z20
+	VMOVUPS const3cb9397a<>+0(SB), Z21
+	VMOVUPS const3c91493c<>+0(SB), Z22
+	VMOVUPS const3dabba14<>+0(SB), Z23
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func softCapAVX512(elements int, x *float32, y *float32, cap float32, inverse float32)
 // Requires: AVX, AVX512F, BMI2
@@ -4127,60 +4031,49 @@ TEXT ·softCapAVX512(SB), NOSPLIT, $0-32
 	MOVQ         y+16(FP), BX
 	VBROADCASTSS cap+24(FP), Z0
 	VBROADCASTSS inverse+28(FP), Z1
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z2
 	VMULPS       Z1, Z2, Z2
-	VPANDD       const7fffffff<>+0(SB), Z2, Z5
-	VMULPS       constc0000000<>+0(SB), Z5, Z6
-	VMOVUPS      const43020000<>+0(SB), Z7
-	VMINPS       Z6, Z7, Z6
-	VMOVUPS      constc3160000<>+0(SB), Z7
-	VMAXPS       Z6, Z7, Z6
-	VMULPS       const3fb8aa3b<>+0(SB), Z6, Z7
-	VRNDSCALEPS  $0x08, Z7, Z7
-	VMOVUPS      Z6, Z6
-	VFNMADD231PS const3f318000<>+0(SB), Z7, Z6
-	VMOVUPS      Z6, Z6
-	VFNMADD231PS constb95e8083<>+0(SB), Z7, Z6
-	VMOVUPS      const3ab511e6<>+0(SB), Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3c091d10<>+0(SB), Z6, Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3d2aac79<>+0(SB), Z6, Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z8
-	VMULPS       Z6, Z6, Z9
-	VMOVUPS      Z6, Z6
-	VFMADD231PS  Z9, Z8, Z6
-	VADDPS       const3f800000<>+0(SB), Z6, Z6
-	VSCALEFPS    Z7, Z6, Z6
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VSUBPS       Z6, Z7, Z7
-	VADDPS       const3f800000<>+0(SB), Z6, Z6
-	VDIVPS       Z6, Z7, Z6
-	VPANDD       const80000000<>+0(SB), Z2, Z7
-	VPORD        Z7, Z6, Z6
-	VMULPS       Z2, Z2, Z7
-	VMOVUPS      constbbb78d38<>+0(SB), Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3ca857a4<>+0(SB), Z7, Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z7, Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3e0882cc<>+0(SB), Z7, Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z7, Z8
-	VMULPS       Z7, Z8, Z7
-	VMOVUPS      Z2, Z8
-	VFMADD231PS  Z2, Z7, Z8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z5, K1
-	VBLENDMPS    Z8, Z6, K1, Z3
-	VMULPS       Z3, Z0, Z2
+	VPANDD       Z3, Z2, Z23
+	VMULPS       Z4, Z23, Z24
+	VMINPS       Z24, Z6, Z24
+	VMAXPS       Z24, Z5, Z24
+	VMULPS       Z7, Z24, Z25
+	VRNDSCALEPS  $0x08, Z25, Z25
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z8, Z25, Z24
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z9, Z25, Z24
+	VMOVUPS      Z10, Z26
+	VFMADD213PS  Z11, Z24, Z26
+	VFMADD213PS  Z12, Z24, Z26
+	VFMADD213PS  Z13, Z24, Z26
+	VFMADD213PS  Z14, Z24, Z26
+	VMULPS       Z24, Z24, Z27
+	VMOVUPS      Z24, Z24
+	VFMADD231PS  Z27, Z26, Z24
+	VADDPS       Z15, Z24, Z24
+	VSCALEFPS    Z25, Z24, Z24
+	VSUBPS       Z24, Z15, Z25
+	VADDPS       Z15, Z24, Z24
+	VDIVPS       Z24, Z25, Z24
+	VMULPS       Z2, Z2, Z25
+	VMOVUPS      Z16, Z26
+	VFMADD213PS  Z17, Z25, Z26
+	VFMADD213PS  Z18, Z25, Z26
+	VFMADD213PS  Z19, Z25, Z26
+	VFMADD213PS  Z20, Z25, Z26
+	VMULPS       Z25, Z26, Z25
+	VMOVUPS      Z2, Z26
+	VFMADD231PS  Z2, Z25, Z26
+	VCMPPS       $0x11, Z21, Z23, K1
+	VMOVUPS      Z24, Z23
+	VMOVUPS      Z26, K1, Z23
+	VPANDD       Z22, Z2, Z2
+	VPORD        Z2, Z23, Z2
+	VMULPS       Z2, Z0, Z2
 	VMOVUPS      Z2, (BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -4194,59 +4087,74 @@ tail:
 	KMOVW        SI, K1
 	VMOVUPS.Z    (DX)(CX*1), K1, Z2
 	VMULPS       Z1, Z2, Z1
-	VPANDD       const7fffffff<>+0(SB), Z1, Z2
-	VMULPS       constc0000000<>+0(SB), Z2, Z3
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z3, Z5, Z3
-	VMOVUPS      constc3160000<>+0(SB), Z5
+	VPANDD       Z3, Z1, Z2
+	VMULPS       Z4, Z2, Z3
+	VMINPS       Z3, Z6, Z3
 	VMAXPS       Z3, Z5, Z3
-	VMULPS       const3fb8aa3b<>+0(SB), Z3, Z5
-	VRNDSCALEPS  $0x08, Z5, Z5
+	VMULPS       Z7, Z3, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
 	VMOVUPS      Z3, Z3
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS Z8, Z4, Z3
 	VMOVUPS      Z3, Z3
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z3
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z6
-	VMULPS       Z3, Z3, Z7
+	VFNMADD231PS Z9, Z4, Z3
+	VMOVUPS      Z10, Z5
+	VFMADD213PS  Z11, Z3, Z5
+	VFMADD213PS  Z12, Z3, Z5
+	VFMADD213PS  Z13, Z3, Z5
+	VFMADD213PS  Z14, Z3, Z5
+	VMULPS       Z3, Z3, Z6
 	VMOVUPS      Z3, Z3
-	VFMADD231PS  Z7, Z6, Z3
-	VADDPS       const3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS    Z5, Z3, Z3
-	VMOVUPS      const3f800000<>+0(SB), Z5
-	VSUBPS       Z3, Z5, Z5
-	VADDPS       const3f800000<>+0(SB), Z3, Z3
-	VDIVPS       Z3, Z5, Z3
-	VPANDD       const80000000<>+0(SB), Z1, Z5
-	VPORD        Z5, Z3, Z3
-	VMULPS       Z1, Z1, Z5
-	VMOVUPS      constbbb78d38<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3ca857a4<>+0(SB), Z5, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z5, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e0882cc<>+0(SB), Z5, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z5, Z6
-	VMULPS       Z5, Z6, Z5
-	VMOVUPS      Z1, Z6
-	VFMADD231PS  Z1, Z5, Z6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z2, K2
-	VBLENDMPS    Z6, Z3, K2, Z4
-	VMULPS       Z4, Z0, Z0
+	VFMADD231PS  Z6, Z5, Z3
+	VADDPS       Z15, Z3, Z3
+	VSCALEFPS    Z4, Z3, Z3
+	VSUBPS       Z3, Z15, Z4
+	VADDPS       Z15, Z3, Z3
+	VDIVPS       Z3, Z4, Z3
+	VMULPS       Z1, Z1, Z4
+	VMOVUPS      Z16, Z5
+	VFMADD213PS  Z17, Z4, Z5
+	VFMADD213PS  Z18, Z4, Z5
+	VFMADD213PS  Z19, Z4, Z5
+	VFMADD213PS  Z20, Z4, Z5
+	VMULPS       Z4, Z5, Z4
+	VMOVUPS      Z1, Z5
+	VFMADD231PS  Z1, Z4, Z5
+	VCMPPS       $0x11, Z21, Z2, K2
+	VMOVUPS      Z3, Z2
+	VMOVUPS      Z5, K2, Z2
+	VPANDD       Z22, Z1, Z1
+	VPORD        Z1, Z2, Z1
+	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Z3
+	VMOVUPS constc0000000<>+0(SB), Z4
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS constbbb78d38<>+0(SB), Z16
+	VMOVUPS const3ca857a4<>+0(SB), Z17
+	VMOVUPS constbd5c02a6<>+0(SB), Z18
+	VMOVUPS const3e0882cc<>+0(SB), Z19
+	VMOVUPS constbeaaaa96<>+0(SB), Z20
+	VMOVUPS const3f200000<>+0(SB), Z21
+	VMOVUPS const80000000<>+0(SB), Z22
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func softCapGradAVX512(elements int, y *float32, dy *float32, dx *float32, inverse float32)
 // Requires: AVX, AVX512F, BMI2
@@ -4257,16 +4165,15 @@ TEXT ·softCapGradAVX512(SB), NOSPLIT, $0-36
 	MOVQ         dy+16(FP), BX
 	MOVQ         dx+24(FP), SI
 	VBROADCASTSS inverse+32(FP), Z0
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z1
 	VMULPS       Z0, Z1, Z1
-	VMOVUPS      (BX)(CX*1), Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VFNMADD231PS Z1, Z1, Z3
-	VMULPS       Z3, Z2, Z1
+	VMOVUPS      (BX)(CX*1), Z3
+	VMOVUPS      Z2, Z4
+	VFNMADD231PS Z1, Z1, Z4
+	VMULPS       Z4, Z3, Z1
 	VMOVUPS      Z1, (SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -4281,7 +4188,7 @@ tail:
 	VMOVUPS.Z    (DX)(CX*1), K1, Z1
 	VMULPS       Z0, Z1, Z0
 	VMOVUPS.Z    (BX)(CX*1), K1, Z1
-	VMOVUPS      const3f800000<>+0(SB), Z2
+	VMOVUPS      Z2, Z2
 	VFNMADD231PS Z0, Z0, Z2
 	VMULPS       Z2, Z1, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
@@ -4289,6 +4196,12 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const3f800000<>+0(SB), Z2
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func normAVX512(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
 // Requires: AVX, AVX512F, BMI2
@@ -4300,8 +4213,7 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	MOVQ         y+24(FP), SI
 	VBROADCASTSS mean+32(FP), Z0
 	VBROADCASTSS rstd+36(FP), Z1
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Z2
@@ -4331,6 +4243,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func normSumsAVX512(elements int, x *float32, w *float32, dy *float32, mean float32, rstd float32) (sg float32, sgx float32)
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·normSumsAVX512(SB), NOSPLIT, $0-48
@@ -4343,8 +4260,7 @@ TEXT ·normSumsAVX512(SB), NOSPLIT, $0-48
 	VBROADCASTSS rstd+36(FP), Z1
 	VMOVUPS      const00000000<>+0(SB), Z2
 	VMOVUPS      const00000000<>+0(SB), Z3
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS (SI)(CX*1), Z4
@@ -4383,8 +4299,9 @@ tail:
 	VMOVUPS   Z0, Z3
 
 done:
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y0
+	VMOVUPS       Z2, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VSHUFPS       $0x4e, X0, X0, X1
@@ -4392,8 +4309,9 @@ done:
 	VSHUFPS       $0xb1, X1, X1, X0
 	VADDPS        X0, X1, X0
 	MOVSS         X0, sg+40(FP)
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VADDPS        Y0, Y3, Y0
+	VMOVUPS       Z3, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VSHUFPS       $0x4e, X0, X0, X1
@@ -4403,6 +4321,11 @@ done:
 	MOVSS         X0, sgx+44(FP)
 	VZEROUPPER
 	RET
+
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
 
 // func normGradAVX512(elements int, x *float32, w *float32, dy *float32, dw *float32, dx *float32, mean float32, rstd float32, mg float32, mgx float32)
 // Requires: AVX, AVX512F, BMI2
@@ -4418,8 +4341,7 @@ TEXT ·normGradAVX512(SB), NOSPLIT, $0-64
 	VBROADCASTSS rstd+52(FP), Z1
 	VBROADCASTSS mg+56(FP), Z2
 	VBROADCASTSS mgx+60(FP), Z3
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (SI)(CX*1), Z4
@@ -4467,6 +4389,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func skipGateAVX512(elements int, h *float32, c *float32, skip *float32, z *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·skipGateAVX512(SB), NOSPLIT, $0-48
@@ -4477,8 +4404,7 @@ TEXT ·skipGateAVX512(SB), NOSPLIT, $0-48
 	MOVQ skip+24(FP), SI
 	MOVQ z+32(FP), DI
 	MOVQ y+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (SI)(CX*1), Z0
@@ -4487,41 +4413,33 @@ whole:
 	VMOVUPS      Z2, Z2
 	VFMADD231PS  Z1, Z0, Z2
 	VMOVUPS      (DI)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z7
-	VMINPS       Z1, Z7, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z7
-	VMAXPS       Z1, Z7, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z7
-	VRNDSCALEPS  $0x08, Z7, Z7
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z7, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z7, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z8
-	VMOVUPS      Z8, Z8
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z8
-	VMULPS       Z1, Z1, Z9
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z9, Z8, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z7, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z7
-	VMOVUPS      const3f800000<>+0(SB), Z8
-	VDIVPS       Z7, Z8, Z7
-	VMULPS       Z7, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z7, K1, Z3
-	VBLENDMPS    Z7, Z1, K1, Z4
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z3, Z0, Z0
+	VMAXPS       Z0, Z3, Z1
+	VPORD        Z4, Z0, Z17
+	VMINPS       Z17, Z6, Z17
+	VMAXPS       Z17, Z5, Z17
+	VMULPS       Z7, Z17, Z18
+	VRNDSCALEPS  $0x08, Z18, Z18
+	VMOVUPS      Z17, Z17
+	VFNMADD231PS Z8, Z18, Z17
+	VMOVUPS      Z17, Z17
+	VFNMADD231PS Z9, Z18, Z17
+	VMOVUPS      Z10, Z19
+	VFMADD213PS  Z11, Z17, Z19
+	VFMADD213PS  Z12, Z17, Z19
+	VFMADD213PS  Z13, Z17, Z19
+	VFMADD213PS  Z14, Z17, Z19
+	VMULPS       Z17, Z17, Z20
+	VMOVUPS      Z17, Z17
+	VFMADD231PS  Z20, Z19, Z17
+	VADDPS       Z15, Z17, Z17
+	VSCALEFPS    Z18, Z17, Z17
+	VADDPS       Z15, Z17, Z18
+	VDIVPS       Z18, Z15, Z18
+	VCMPPS       $0x11, Z16, Z0, K1
+	VMULPS       Z18, Z17, Z0
+	VMOVUPS      Z18, Z17
+	VMOVUPS      Z0, K1, Z17
+	VMULPS       Z17, Z1, Z0
 	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, (R8)(CX*1)
 	ADDQ         $0x40, CX
@@ -4540,47 +4458,58 @@ tail:
 	VMOVUPS      Z2, Z2
 	VFMADD231PS  Z1, Z0, Z2
 	VMOVUPS.Z    (DI)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z3
-	VMINPS       Z1, Z3, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z3
-	VMAXPS       Z1, Z3, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z3, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z3, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z4
-	VMULPS       Z1, Z1, Z7
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z7, Z4, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z3, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z3
-	VMOVUPS      const3f800000<>+0(SB), Z4
-	VDIVPS       Z3, Z4, Z3
-	VMULPS       Z3, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z3, K2, Z5
-	VBLENDMPS    Z3, Z1, K2, Z6
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z5, Z0, Z0
+	VMAXPS       Z0, Z3, Z1
+	VPORD        Z4, Z0, Z3
+	VMINPS       Z3, Z6, Z3
+	VMAXPS       Z3, Z5, Z3
+	VMULPS       Z7, Z3, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z8, Z4, Z3
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z9, Z4, Z3
+	VMOVUPS      Z10, Z5
+	VFMADD213PS  Z11, Z3, Z5
+	VFMADD213PS  Z12, Z3, Z5
+	VFMADD213PS  Z13, Z3, Z5
+	VFMADD213PS  Z14, Z3, Z5
+	VMULPS       Z3, Z3, Z6
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z6, Z5, Z3
+	VADDPS       Z15, Z3, Z3
+	VSCALEFPS    Z4, Z3, Z3
+	VADDPS       Z15, Z3, Z4
+	VDIVPS       Z4, Z15, Z4
+	VCMPPS       $0x11, Z16, Z0, K2
+	VMULPS       Z4, Z3, Z0
+	VMOVUPS      Z4, Z3
+	VMOVUPS      Z0, K2, Z3
+	VMULPS       Z3, Z1, Z0
 	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, (R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Z3
+	VMOVUPS const80000000<>+0(SB), Z4
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS const00000000<>+0(SB), Z16
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func skipGateGradAVX512(elements int, h *float32, c *float32, skip *float32, z *float32, dy *float32, dskip *float32, dh *float32, dc *float32, dz *float32)
 // Requires: AVX, AVX512F, BMI2
@@ -4596,70 +4525,61 @@ TEXT ·skipGateGradAVX512(SB), NOSPLIT, $0-80
 	MOVQ dh+56(FP), R10
 	MOVQ dc+64(FP), R11
 	MOVQ dz+72(FP), R12
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DI)(CX*1), Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z1
-	VMULPS       Z3, Z1, Z1
-	VMOVUPS      const447a0000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFMADD213PS  const3f800000<>+0(SB), Z4, Z0
-	VMULPS       Z0, Z3, Z0
-	VMOVUPS      (R8)(CX*1), Z2
-	VMOVUPS      (BX)(CX*1), Z7
-	VMOVUPS      (SI)(CX*1), Z8
-	VMOVUPS      (DX)(CX*1), Z9
-	VMOVUPS      Z9, Z9
-	VFMADD231PS  Z7, Z8, Z9
-	VMULPS       Z9, Z2, Z9
-	VMULPS       Z0, Z9, Z0
-	VMOVUPS      Z0, (R12)(CX*1)
-	VMULPS       Z1, Z2, Z0
+	VPORD        Z1, Z0, Z2
+	VMINPS       Z2, Z4, Z2
+	VMAXPS       Z2, Z3, Z2
+	VMULPS       Z5, Z2, Z17
+	VRNDSCALEPS  $0x08, Z17, Z17
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z17, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z7, Z17, Z2
+	VMOVUPS      Z8, Z18
+	VFMADD213PS  Z9, Z2, Z18
+	VFMADD213PS  Z10, Z2, Z18
+	VFMADD213PS  Z11, Z2, Z18
+	VFMADD213PS  Z12, Z2, Z18
+	VMULPS       Z2, Z2, Z19
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z19, Z18, Z2
+	VADDPS       Z13, Z2, Z2
+	VSCALEFPS    Z17, Z2, Z2
+	VADDPS       Z13, Z2, Z17
+	VDIVPS       Z17, Z13, Z17
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z17, Z2, Z2
+	VMOVUPS      Z17, Z18
+	VMOVUPS      Z2, K1, Z18
+	VMINPS       Z0, Z16, Z19
+	VMAXPS       Z19, Z15, Z19
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z17, K1, Z2
+	VMOVUPS      Z13, Z17
+	VFMADD231PS  Z2, Z19, Z17
+	VMULPS       Z17, Z18, Z2
+	VMOVUPS      (R8)(CX*1), Z17
+	VMOVUPS      (BX)(CX*1), Z19
+	VMOVUPS      (SI)(CX*1), Z20
+	VMOVUPS      (DX)(CX*1), Z21
+	VMOVUPS      Z21, Z21
+	VFMADD231PS  Z19, Z20, Z21
+	VMULPS       Z21, Z17, Z21
+	VMULPS       Z2, Z21, Z2
+	VMOVUPS      Z2, (R12)(CX*1)
+	VMAXPS       Z0, Z15, Z0
+	VMULPS       Z18, Z0, Z0
+	VMULPS       Z0, Z17, Z0
 	VMOVUPS      Z0, (R10)(CX*1)
-	VMULPS       Z8, Z0, Z1
-	VMOVUPS      Z1, (R11)(CX*1)
-	VMOVUPS      (R9)(CX*1), Z1
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z7, Z0, Z1
-	VMOVUPS      Z1, (R9)(CX*1)
+	VMULPS       Z20, Z0, Z2
+	VMOVUPS      Z2, (R11)(CX*1)
+	VMOVUPS      (R9)(CX*1), Z2
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z19, Z0, Z2
+	VMOVUPS      Z2, (R9)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
 	JGE          whole
@@ -4671,77 +4591,88 @@ tail:
 	BZHIL        AX, R13, R13
 	KMOVW        R13, K1
 	VMOVUPS.Z    (DI)(CX*1), K1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z1, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z6, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z8, Z3
+	VFMADD213PS  Z9, Z1, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z13, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
+	VADDPS       Z13, Z1, Z2
+	VDIVPS       Z2, Z13, Z2
+	VCMPPS       $0x11, Z14, Z0, K2
 	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z1
-	VMULPS       Z5, Z1, Z1
-	VMOVUPS      const447a0000<>+0(SB), Z2
-	VMINPS       Z0, Z2, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      Z0, Z0
-	VFMADD213PS  const3f800000<>+0(SB), Z6, Z0
-	VMULPS       Z0, Z5, Z0
+	VMOVUPS      Z2, Z3
+	VMOVUPS      Z1, K2, Z3
+	VMINPS       Z0, Z16, Z4
+	VMAXPS       Z4, Z15, Z4
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z2, K2, Z1
+	VMOVUPS      Z13, Z2
+	VFMADD231PS  Z1, Z4, Z2
+	VMULPS       Z2, Z3, Z1
 	VMOVUPS.Z    (R8)(CX*1), K1, Z2
-	VMOVUPS.Z    (BX)(CX*1), K1, Z3
-	VMOVUPS.Z    (SI)(CX*1), K1, Z4
-	VMOVUPS.Z    (DX)(CX*1), K1, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD231PS  Z3, Z4, Z5
-	VMULPS       Z5, Z2, Z5
-	VMULPS       Z0, Z5, Z0
-	VMOVUPS      Z0, K1, (R12)(CX*1)
-	VMULPS       Z1, Z2, Z0
+	VMOVUPS.Z    (BX)(CX*1), K1, Z4
+	VMOVUPS.Z    (SI)(CX*1), K1, Z5
+	VMOVUPS.Z    (DX)(CX*1), K1, Z6
+	VMOVUPS      Z6, Z6
+	VFMADD231PS  Z4, Z5, Z6
+	VMULPS       Z6, Z2, Z6
+	VMULPS       Z1, Z6, Z1
+	VMOVUPS      Z1, K1, (R12)(CX*1)
+	VMAXPS       Z0, Z15, Z0
+	VMULPS       Z3, Z0, Z0
+	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, (R10)(CX*1)
-	VMULPS       Z4, Z0, Z1
+	VMULPS       Z5, Z0, Z1
 	VMOVUPS      Z1, K1, (R11)(CX*1)
 	VMOVUPS.Z    (R9)(CX*1), K1, Z1
 	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z3, Z0, Z1
+	VFMADD231PS  Z4, Z0, Z1
 	VMOVUPS      Z1, K1, (R9)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS const80000000<>+0(SB), Z1
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	VMOVUPS constc47a0000<>+0(SB), Z15
+	VMOVUPS const447a0000<>+0(SB), Z16
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func conv4AVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·conv4AVX512(SB), NOSPLIT, $0-88
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ        bias+72(FP), DX
@@ -4815,13 +4746,17 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func conv4SiLUAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·conv4SiLUAVX512(SB), NOSPLIT, $0-88
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ         bias+72(FP), DX
@@ -4850,41 +4785,33 @@ whole:
 	VMOVUPS      (DX)(CX*1), Z2
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z2, Z1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z3, Z0, Z0
+	VMAXPS       Z0, Z3, Z1
+	VPORD        Z4, Z0, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMULPS       Z7, Z2, Z17
+	VRNDSCALEPS  $0x08, Z17, Z17
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z8, Z17, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z9, Z17, Z2
+	VMOVUPS      Z10, Z18
+	VFMADD213PS  Z11, Z2, Z18
+	VFMADD213PS  Z12, Z2, Z18
+	VFMADD213PS  Z13, Z2, Z18
+	VFMADD213PS  Z14, Z2, Z18
+	VMULPS       Z2, Z2, Z19
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z19, Z18, Z2
+	VADDPS       Z15, Z2, Z2
+	VSCALEFPS    Z17, Z2, Z2
+	VADDPS       Z15, Z2, Z17
+	VDIVPS       Z17, Z15, Z17
+	VCMPPS       $0x11, Z16, Z0, K1
+	VMULPS       Z17, Z2, Z0
+	VMOVUPS      Z17, Z2
+	VMOVUPS      Z0, K1, Z2
+	VMULPS       Z2, Z1, Z0
 	MOVQ         y+80(FP), DX
 	VMOVUPS      Z0, (DX)(CX*1)
 	ADDQ         $0x40, CX
@@ -4923,41 +4850,33 @@ tail:
 	VMOVUPS.Z    (AX)(CX*1), K1, Z2
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z2, Z1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
-	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
-	VMULPS       Z1, Z1, Z4
-	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
-	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
-	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       Z5, Z0, Z0
+	VMAXPS       Z0, Z3, Z1
+	VPORD        Z4, Z0, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z2, Z5, Z2
+	VMULPS       Z7, Z2, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z8, Z3, Z2
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z9, Z3, Z2
+	VMOVUPS      Z10, Z4
+	VFMADD213PS  Z11, Z2, Z4
+	VFMADD213PS  Z12, Z2, Z4
+	VFMADD213PS  Z13, Z2, Z4
+	VFMADD213PS  Z14, Z2, Z4
+	VMULPS       Z2, Z2, Z5
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z5, Z4, Z2
+	VADDPS       Z15, Z2, Z2
+	VSCALEFPS    Z3, Z2, Z2
+	VADDPS       Z15, Z2, Z3
+	VDIVPS       Z3, Z15, Z3
+	VCMPPS       $0x11, Z16, Z0, K2
+	VMULPS       Z3, Z2, Z0
+	VMOVUPS      Z3, Z2
+	VMOVUPS      Z0, K2, Z2
+	VMULPS       Z2, Z1, Z0
 	MOVQ         y+80(FP), AX
 	VMOVUPS      Z0, K1, (AX)(CX*1)
 
@@ -4965,13 +4884,31 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Z3
+	VMOVUPS const80000000<>+0(SB), Z4
+	VMOVUPS constc3160000<>+0(SB), Z5
+	VMOVUPS const43020000<>+0(SB), Z6
+	VMOVUPS const3fb8aa3b<>+0(SB), Z7
+	VMOVUPS const3f318000<>+0(SB), Z8
+	VMOVUPS constb95e8083<>+0(SB), Z9
+	VMOVUPS const3ab511e6<>+0(SB), Z10
+	VMOVUPS const3c091d10<>+0(SB), Z11
+	VMOVUPS const3d2aac79<>+0(SB), Z12
+	VMOVUPS const3e2aaa49<>+0(SB), Z13
+	VMOVUPS const3efffffe<>+0(SB), Z14
+	VMOVUPS const3f800000<>+0(SB), Z15
+	VMOVUPS const00000000<>+0(SB), Z16
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func conv4SiLUGradAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·conv4SiLUGradAVX512(SB), NOSPLIT, $0-96
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ         bias+72(FP), DX
@@ -5000,48 +4937,38 @@ whole:
 	VMOVUPS      (DX)(CX*1), Z2
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z2, Z1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z3, Z0, Z1
+	VMINPS       Z1, Z5, Z1
+	VMAXPS       Z1, Z4, Z1
+	VMULPS       Z6, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z7, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z7
-	VMULPS       Z1, Z1, Z8
+	VFNMADD231PS Z8, Z2, Z1
+	VMOVUPS      Z9, Z18
+	VFMADD213PS  Z10, Z1, Z18
+	VFMADD213PS  Z11, Z1, Z18
+	VFMADD213PS  Z12, Z1, Z18
+	VFMADD213PS  Z13, Z1, Z18
+	VMULPS       Z1, Z1, Z19
 	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z8, Z7, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VFMADD231PS  Z19, Z18, Z1
+	VADDPS       Z14, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z7
-	VDIVPS       Z2, Z7, Z2
+	VADDPS       Z14, Z1, Z2
+	VDIVPS       Z2, Z14, Z2
+	VCMPPS       $0x11, Z15, Z0, K1
 	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K1
-	VBLENDMPS    Z1, Z2, K1, Z3
-	VBLENDMPS    Z2, Z1, K1, Z4
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z1
-	VMULPS       Z3, Z1, Z1
-	VMOVUPS      const447a0000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      Z0, Z0
-	VFMADD213PS  const3f800000<>+0(SB), Z4, Z0
-	VMULPS       Z0, Z3, Z0
+	VMOVUPS      Z2, Z18
+	VMOVUPS      Z1, K1, Z18
+	VMINPS       Z0, Z17, Z0
+	VMAXPS       Z0, Z16, Z0
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z2, K1, Z1
+	VMOVUPS      Z14, Z2
+	VFMADD231PS  Z1, Z0, Z2
+	VMULPS       Z2, Z18, Z0
 	MOVQ         dy+80(FP), DX
 	VMOVUPS      (DX)(CX*1), Z1
 	VMULPS       Z0, Z1, Z0
@@ -5083,48 +5010,38 @@ tail:
 	VMOVUPS.Z    (AX)(CX*1), K1, Z2
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z2, Z1, Z0
-	VPORD        const80000000<>+0(SB), Z0, Z1
-	VMOVUPS      const43020000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VPORD        Z3, Z0, Z1
+	VMINPS       Z1, Z5, Z1
+	VMAXPS       Z1, Z4, Z1
+	VMULPS       Z6, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z7, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z3
+	VFNMADD231PS Z8, Z2, Z1
+	VMOVUPS      Z9, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
+	VFMADD213PS  Z13, Z1, Z3
 	VMULPS       Z1, Z1, Z4
 	VMOVUPS      Z1, Z1
 	VFMADD231PS  Z4, Z3, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VADDPS       Z14, Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
-	VADDPS       const3f800000<>+0(SB), Z1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VDIVPS       Z2, Z3, Z2
+	VADDPS       Z14, Z1, Z2
+	VDIVPS       Z2, Z14, Z2
+	VCMPPS       $0x11, Z15, Z0, K2
 	VMULPS       Z2, Z1, Z1
-	VCMPPS       $0x11, const00000000<>+0(SB), Z0, K2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VBLENDMPS    Z2, Z1, K2, Z6
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z1
-	VMULPS       Z5, Z1, Z1
-	VMOVUPS      const447a0000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc47a0000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      Z0, Z0
-	VFMADD213PS  const3f800000<>+0(SB), Z6, Z0
-	VMULPS       Z0, Z5, Z0
+	VMOVUPS      Z2, Z3
+	VMOVUPS      Z1, K2, Z3
+	VMINPS       Z0, Z17, Z0
+	VMAXPS       Z0, Z16, Z0
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z2, K2, Z1
+	VMOVUPS      Z14, Z2
+	VFMADD231PS  Z1, Z0, Z2
+	VMULPS       Z2, Z3, Z0
 	MOVQ         dy+80(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z1
 	VMULPS       Z0, Z1, Z0
@@ -5135,13 +5052,32 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS const80000000<>+0(SB), Z3
+	VMOVUPS constc3160000<>+0(SB), Z4
+	VMOVUPS const43020000<>+0(SB), Z5
+	VMOVUPS const3fb8aa3b<>+0(SB), Z6
+	VMOVUPS const3f318000<>+0(SB), Z7
+	VMOVUPS constb95e8083<>+0(SB), Z8
+	VMOVUPS const3ab511e6<>+0(SB), Z9
+	VMOVUPS const3c091d10<>+0(SB), Z10
+	VMOVUPS const3d2aac79<>+0(SB), Z11
+	VMOVUPS const3e2aaa49<>+0(SB), Z12
+	VMOVUPS const3efffffe<>+0(SB), Z13
+	VMOVUPS const3f800000<>+0(SB), Z14
+	VMOVUPS const00000000<>+0(SB), Z15
+	VMOVUPS constc47a0000<>+0(SB), Z16
+	VMOVUPS const447a0000<>+0(SB), Z17
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func conv4WeightsAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, grad *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32, dbias *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·conv4WeightsAVX512(SB), NOSPLIT, $0-88
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ        grad+40(FP), DX
@@ -5237,6 +5173,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func quadsAVX512(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·quadsAVX512(SB), NOSPLIT, $0-56
@@ -5248,8 +5189,7 @@ TEXT ·quadsAVX512(SB), NOSPLIT, $0-56
 	MOVQ w2+32(FP), DI
 	MOVQ w3+40(FP), R8
 	MOVQ y+48(FP), R9
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Z0
@@ -5299,6 +5239,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func quadsAddAVX512(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·quadsAddAVX512(SB), NOSPLIT, $0-56
@@ -5310,8 +5255,7 @@ TEXT ·quadsAddAVX512(SB), NOSPLIT, $0-56
 	MOVQ w2+32(FP), DI
 	MOVQ w3+40(FP), R8
 	MOVQ y+48(FP), R9
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Z0
@@ -5365,6 +5309,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func quadsWeightsAVX512(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·quadsWeightsAVX512(SB), NOSPLIT, $0-56
@@ -5376,8 +5325,7 @@ TEXT ·quadsWeightsAVX512(SB), NOSPLIT, $0-56
 	MOVQ dw1+32(FP), DI
 	MOVQ dw2+40(FP), R8
 	MOVQ dw3+48(FP), R9
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Z0
@@ -5439,6 +5387,116 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
+// func recall4AVX512(elements int, v *float32, c0 *float32, c1 *float32, c2 *float32, c3 *float32, h *float32, keep float32, s0 float32, s1 float32, s2 float32, s3 float32, q0 float32, q1 float32, q2 float32, q3 float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·recall4AVX512(SB), NOSPLIT, $0-92
+	MOVQ         elements+0(FP), AX
+	XORQ         CX, CX
+	MOVQ         v+8(FP), DX
+	MOVQ         c0+16(FP), BX
+	MOVQ         c1+24(FP), SI
+	MOVQ         c2+32(FP), DI
+	MOVQ         c3+40(FP), R8
+	MOVQ         h+48(FP), R9
+	VBROADCASTSS keep+56(FP), Z0
+	VBROADCASTSS s0+60(FP), Z1
+	VBROADCASTSS s1+64(FP), Z2
+	VBROADCASTSS s2+68(FP), Z3
+	VBROADCASTSS s3+72(FP), Z4
+	VBROADCASTSS q0+76(FP), Z5
+	VBROADCASTSS q1+80(FP), Z6
+	VBROADCASTSS q2+84(FP), Z7
+	VBROADCASTSS q3+88(FP), Z8
+	JMP          begin
+
+whole:
+	VMOVUPS     (DX)(CX*1), Z9
+	VMOVUPS     (R9)(CX*1), Z10
+	VMOVUPS     (BX)(CX*1), Z11
+	VMULPS      Z11, Z0, Z11
+	VMOVUPS     Z11, Z11
+	VFMADD231PS Z9, Z1, Z11
+	VMOVUPS     Z11, (BX)(CX*1)
+	VMOVUPS     Z10, Z10
+	VFMADD231PS Z11, Z5, Z10
+	VMOVUPS     (SI)(CX*1), Z11
+	VMULPS      Z11, Z0, Z11
+	VMOVUPS     Z11, Z11
+	VFMADD231PS Z9, Z2, Z11
+	VMOVUPS     Z11, (SI)(CX*1)
+	VMOVUPS     Z10, Z10
+	VFMADD231PS Z11, Z6, Z10
+	VMOVUPS     (DI)(CX*1), Z11
+	VMULPS      Z11, Z0, Z11
+	VMOVUPS     Z11, Z11
+	VFMADD231PS Z9, Z3, Z11
+	VMOVUPS     Z11, (DI)(CX*1)
+	VMOVUPS     Z10, Z10
+	VFMADD231PS Z11, Z7, Z10
+	VMOVUPS     (R8)(CX*1), Z11
+	VMULPS      Z11, Z0, Z11
+	VMOVUPS     Z11, Z11
+	VFMADD231PS Z9, Z4, Z11
+	VMOVUPS     Z11, (R8)(CX*1)
+	VMOVUPS     Z10, Z9
+	VFMADD231PS Z11, Z8, Z9
+	VMOVUPS     Z9, (R9)(CX*1)
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, AX
+	JGE         whole
+
+tail:
+	ADDQ        $0x10, AX
+	JZ          done
+	MOVL        $0x0000ffff, R10
+	BZHIL       AX, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DX)(CX*1), K1, Z9
+	VMOVUPS.Z   (R9)(CX*1), K1, Z10
+	VMOVUPS.Z   (BX)(CX*1), K1, Z11
+	VMULPS      Z11, Z0, Z11
+	VMOVUPS     Z11, Z11
+	VFMADD231PS Z9, Z1, Z11
+	VMOVUPS     Z11, K1, (BX)(CX*1)
+	VMOVUPS     Z10, Z1
+	VFMADD231PS Z11, Z5, Z1
+	VMOVUPS.Z   (SI)(CX*1), K1, Z5
+	VMULPS      Z5, Z0, Z5
+	VMOVUPS     Z5, Z5
+	VFMADD231PS Z9, Z2, Z5
+	VMOVUPS     Z5, K1, (SI)(CX*1)
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z5, Z6, Z1
+	VMOVUPS.Z   (DI)(CX*1), K1, Z2
+	VMULPS      Z2, Z0, Z2
+	VMOVUPS     Z2, Z2
+	VFMADD231PS Z9, Z3, Z2
+	VMOVUPS     Z2, K1, (DI)(CX*1)
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z2, Z7, Z1
+	VMOVUPS.Z   (R8)(CX*1), K1, Z2
+	VMULPS      Z2, Z0, Z0
+	VMOVUPS     Z0, Z0
+	VFMADD231PS Z9, Z4, Z0
+	VMOVUPS     Z0, K1, (R8)(CX*1)
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z0, Z8, Z1
+	VMOVUPS     Z1, K1, (R9)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func adamAVX512(elements int, grad *float32, m *float32, v *float32, w *float32, scale float32, l2 float32, keep float32, beta1 float32, fresh1 float32, beta2 float32, fresh2 float32, rate float32, unbias float32, eps float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adamAVX512(SB), NOSPLIT, $0-80
@@ -5458,8 +5516,7 @@ TEXT ·adamAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS rate+68(FP), Z7
 	VBROADCASTSS unbias+72(FP), Z8
 	VBROADCASTSS eps+76(FP), Z9
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DI)(CX*1), Z10
@@ -5525,6 +5582,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func decayAVX512(elements int, high *float32, low *float32, a *float32, ch float32, cl float32) (s float32)
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·decayAVX512(SB), NOSPLIT, $0-44
@@ -5536,8 +5598,7 @@ TEXT ·decayAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS ch+32(FP), Z0
 	VBROADCASTSS cl+36(FP), Z1
 	VMOVUPS      const00000000<>+0(SB), Z2
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (SI)(CX*1), Z3
@@ -5554,29 +5615,23 @@ whole:
 	VADDPS       Z1, Z6, Z6
 	VADDPS       Z6, Z4, Z4
 	VADDPS       Z4, Z5, Z4
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z4, Z5, Z4
-	VMOVUPS      constc3160000<>+0(SB), Z5
-	VMAXPS       Z4, Z5, Z4
-	VMULPS       const3fb8aa3b<>+0(SB), Z4, Z5
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z4, Z8, Z4
+	VMULPS       Z10, Z4, Z5
 	VRNDSCALEPS  $0x08, Z5, Z5
 	VMOVUPS      Z4, Z4
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS Z11, Z5, Z4
 	VMOVUPS      Z4, Z4
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z4
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z4, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z4, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z4, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z4, Z6
+	VFNMADD231PS Z12, Z5, Z4
+	VMOVUPS      Z13, Z6
+	VFMADD213PS  Z14, Z4, Z6
+	VFMADD213PS  Z15, Z4, Z6
+	VFMADD213PS  Z16, Z4, Z6
+	VFMADD213PS  Z17, Z4, Z6
 	VMULPS       Z4, Z4, Z7
 	VMOVUPS      Z4, Z4
 	VFMADD231PS  Z7, Z6, Z4
-	VADDPS       const3f800000<>+0(SB), Z4, Z4
+	VADDPS       Z18, Z4, Z4
 	VSCALEFPS    Z5, Z4, Z4
 	VMULPS       Z4, Z3, Z3
 	VMOVUPS      Z3, (SI)(CX*1)
@@ -5606,29 +5661,23 @@ tail:
 	VADDPS       Z1, Z4, Z1
 	VADDPS       Z1, Z0, Z0
 	VADDPS       Z0, Z5, Z0
-	VMOVUPS      const43020000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z1
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z0, Z8, Z0
+	VMULPS       Z10, Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z1, Z0
+	VFNMADD231PS Z11, Z1, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z1, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z4
-	VMOVUPS      Z4, Z4
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z4
+	VFNMADD231PS Z12, Z1, Z0
+	VMOVUPS      Z13, Z4
+	VFMADD213PS  Z14, Z0, Z4
+	VFMADD213PS  Z15, Z0, Z4
+	VFMADD213PS  Z16, Z0, Z4
+	VFMADD213PS  Z17, Z0, Z4
 	VMULPS       Z0, Z0, Z5
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z5, Z4, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
+	VADDPS       Z18, Z0, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VMULPS       Z0, Z3, Z0
 	VMOVUPS      Z0, K1, (SI)(CX*1)
@@ -5637,8 +5686,9 @@ tail:
 	VMOVUPS      Z0, Z2
 
 done:
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y0
+	VMOVUPS       Z2, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VSHUFPS       $0x4e, X0, X0, X1
@@ -5648,6 +5698,22 @@ done:
 	MOVSS         X0, s+40(FP)
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc3160000<>+0(SB), Z8
+	VMOVUPS const43020000<>+0(SB), Z9
+	VMOVUPS const3fb8aa3b<>+0(SB), Z10
+	VMOVUPS const3f318000<>+0(SB), Z11
+	VMOVUPS constb95e8083<>+0(SB), Z12
+	VMOVUPS const3ab511e6<>+0(SB), Z13
+	VMOVUPS const3c091d10<>+0(SB), Z14
+	VMOVUPS const3d2aac79<>+0(SB), Z15
+	VMOVUPS const3e2aaa49<>+0(SB), Z16
+	VMOVUPS const3efffffe<>+0(SB), Z17
+	VMOVUPS const3f800000<>+0(SB), Z18
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func decayKeepAVX512(elements int, high *float32, low *float32, a *float32, d *float32, ch float32, cl float32) (s float32)
 // Requires: AVX, AVX512F, BMI2, SSE
@@ -5661,8 +5727,7 @@ TEXT ·decayKeepAVX512(SB), NOSPLIT, $0-52
 	VBROADCASTSS ch+40(FP), Z0
 	VBROADCASTSS cl+44(FP), Z1
 	VMOVUPS      const00000000<>+0(SB), Z2
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Z3
@@ -5678,29 +5743,23 @@ whole:
 	VADDPS       Z1, Z5, Z5
 	VADDPS       Z5, Z3, Z3
 	VADDPS       Z3, Z4, Z3
-	VMOVUPS      const43020000<>+0(SB), Z4
-	VMINPS       Z3, Z4, Z3
-	VMOVUPS      constc3160000<>+0(SB), Z4
-	VMAXPS       Z3, Z4, Z3
-	VMULPS       const3fb8aa3b<>+0(SB), Z3, Z4
+	VMINPS       Z3, Z8, Z3
+	VMAXPS       Z3, Z7, Z3
+	VMULPS       Z9, Z3, Z4
 	VRNDSCALEPS  $0x08, Z4, Z4
 	VMOVUPS      Z3, Z3
-	VFNMADD231PS const3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS Z10, Z4, Z3
 	VMOVUPS      Z3, Z3
-	VFNMADD231PS constb95e8083<>+0(SB), Z4, Z3
-	VMOVUPS      const3ab511e6<>+0(SB), Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3c091d10<>+0(SB), Z3, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3d2aac79<>+0(SB), Z3, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z5
+	VFNMADD231PS Z11, Z4, Z3
+	VMOVUPS      Z12, Z5
+	VFMADD213PS  Z13, Z3, Z5
+	VFMADD213PS  Z14, Z3, Z5
+	VFMADD213PS  Z15, Z3, Z5
+	VFMADD213PS  Z16, Z3, Z5
 	VMULPS       Z3, Z3, Z6
 	VMOVUPS      Z3, Z3
 	VFMADD231PS  Z6, Z5, Z3
-	VADDPS       const3f800000<>+0(SB), Z3, Z3
+	VADDPS       Z17, Z3, Z3
 	VSCALEFPS    Z4, Z3, Z3
 	VMOVUPS      Z3, (DI)(CX*1)
 	VMOVUPS      (SI)(CX*1), Z4
@@ -5731,29 +5790,23 @@ tail:
 	VADDPS       Z1, Z3, Z1
 	VADDPS       Z1, Z0, Z0
 	VADDPS       Z0, Z4, Z0
-	VMOVUPS      const43020000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z1
+	VMINPS       Z0, Z8, Z0
+	VMAXPS       Z0, Z7, Z0
+	VMULPS       Z9, Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z1, Z0
+	VFNMADD231PS Z10, Z1, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z1, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z3
+	VFNMADD231PS Z11, Z1, Z0
+	VMOVUPS      Z12, Z3
+	VFMADD213PS  Z13, Z0, Z3
+	VFMADD213PS  Z14, Z0, Z3
+	VFMADD213PS  Z15, Z0, Z3
+	VFMADD213PS  Z16, Z0, Z3
 	VMULPS       Z0, Z0, Z4
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z4, Z3, Z0
-	VADDPS       const3f800000<>+0(SB), Z0, Z0
+	VADDPS       Z17, Z0, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (DI)(CX*1)
 	VMOVUPS.Z    (SI)(CX*1), K1, Z1
@@ -5764,8 +5817,9 @@ tail:
 	VMOVUPS      Z0, Z2
 
 done:
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y0
+	VMOVUPS       Z2, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VSHUFPS       $0x4e, X0, X0, X1
@@ -5775,6 +5829,22 @@ done:
 	MOVSS         X0, s+48(FP)
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc3160000<>+0(SB), Z7
+	VMOVUPS const43020000<>+0(SB), Z8
+	VMOVUPS const3fb8aa3b<>+0(SB), Z9
+	VMOVUPS const3f318000<>+0(SB), Z10
+	VMOVUPS constb95e8083<>+0(SB), Z11
+	VMOVUPS const3ab511e6<>+0(SB), Z12
+	VMOVUPS const3c091d10<>+0(SB), Z13
+	VMOVUPS const3d2aac79<>+0(SB), Z14
+	VMOVUPS const3e2aaa49<>+0(SB), Z15
+	VMOVUPS const3efffffe<>+0(SB), Z16
+	VMOVUPS const3f800000<>+0(SB), Z17
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func decayGradAVX512(elements int, a *float32, d *float32, w *float32, p *float32, den float32)
 // Requires: AVX, AVX512F, BMI2
@@ -5786,8 +5856,7 @@ TEXT ·decayGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ         w+24(FP), SI
 	MOVQ         p+32(FP), DI
 	VBROADCASTSS den+40(FP), Z0
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS     (DI)(CX*1), Z1
@@ -5825,12 +5894,617 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func slstmAVX512(elements int, pi *float32, pf *float32, pz *float32, po *float32, xi *float32, xf *float32, xz *float32, xo *float32, bi *float32, bf *float32, bz *float32, bo *float32, c *float32, n *float32, m *float32, y *float32, ti *float32, tf *float32, tz *float32, to *float32, tb *float32, tc *float32, tn *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·slstmAVX512(SB), NOSPLIT, $0-192
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
+	JMP  begin
+
+two:
+	MOVQ         pi+8(FP), DX
+	VMOVUPS      (DX)(CX*1), Z0
+	MOVQ         pi+8(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z1
+	MOVQ         xi+40(FP), DX
+	VMOVUPS      (DX)(CX*1), Z2
+	MOVQ         xi+40(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z3
+	MOVQ         bi+72(FP), DX
+	VMOVUPS      (DX)(CX*1), Z4
+	MOVQ         bi+72(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z5
+	VADDPS       Z2, Z0, Z6
+	VADDPS       Z3, Z1, Z7
+	VSUBPS       Z0, Z6, Z8
+	VSUBPS       Z1, Z7, Z9
+	VSUBPS       Z8, Z6, Z10
+	VSUBPS       Z9, Z7, Z11
+	VSUBPS       Z10, Z0, Z0
+	VSUBPS       Z11, Z1, Z1
+	VSUBPS       Z8, Z2, Z2
+	VSUBPS       Z9, Z3, Z3
+	VADDPS       Z2, Z0, Z0
+	VCMPPS       $0x00, Z0, Z0, K1
+	VADDPS       Z3, Z1, Z1
+	VCMPPS       $0x00, Z1, Z1, K2
+	VMOVAPS.Z    Z0, K1, Z0
+	VMOVAPS.Z    Z1, K2, Z1
+	VADDPS       Z4, Z6, Z2
+	VADDPS       Z5, Z7, Z3
+	VSUBPS       Z6, Z2, Z8
+	VSUBPS       Z7, Z3, Z9
+	VSUBPS       Z8, Z2, Z10
+	VSUBPS       Z9, Z3, Z11
+	VSUBPS       Z10, Z6, Z6
+	VSUBPS       Z11, Z7, Z7
+	VSUBPS       Z8, Z4, Z4
+	VSUBPS       Z9, Z5, Z5
+	VADDPS       Z4, Z6, Z4
+	VCMPPS       $0x00, Z4, Z4, K1
+	VADDPS       Z5, Z7, Z5
+	VCMPPS       $0x00, Z5, Z5, K2
+	VMOVAPS.Z    Z4, K1, Z4
+	VMOVAPS.Z    Z5, K2, Z5
+	VADDPS       Z4, Z0, Z0
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z0, Z2, Z4
+	VADDPS       Z1, Z3, Z5
+	VSUBPS       Z2, Z4, Z6
+	VSUBPS       Z3, Z5, Z7
+	VSUBPS       Z6, Z4, Z8
+	VSUBPS       Z7, Z5, Z9
+	VSUBPS       Z8, Z2, Z2
+	VSUBPS       Z9, Z3, Z3
+	VSUBPS       Z6, Z0, Z0
+	VSUBPS       Z7, Z1, Z1
+	VADDPS       Z0, Z2, Z0
+	VCMPPS       $0x00, Z0, Z0, K1
+	VADDPS       Z1, Z3, Z1
+	VCMPPS       $0x00, Z1, Z1, K2
+	VMOVAPS.Z    Z0, K1, Z0
+	VMOVAPS.Z    Z1, K2, Z1
+	MOVQ         pf+16(FP), DX
+	VMOVUPS      (DX)(CX*1), Z2
+	MOVQ         pf+16(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z3
+	MOVQ         xf+48(FP), DX
+	VMOVUPS      (DX)(CX*1), Z6
+	MOVQ         xf+48(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z7
+	MOVQ         bf+80(FP), DX
+	VMOVUPS      (DX)(CX*1), Z8
+	MOVQ         bf+80(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z9
+	VADDPS       Z6, Z2, Z10
+	VADDPS       Z7, Z3, Z11
+	VSUBPS       Z2, Z10, Z22
+	VSUBPS       Z3, Z11, Z23
+	VSUBPS       Z22, Z10, Z24
+	VSUBPS       Z23, Z11, Z25
+	VSUBPS       Z24, Z2, Z2
+	VSUBPS       Z25, Z3, Z3
+	VSUBPS       Z22, Z6, Z6
+	VSUBPS       Z23, Z7, Z7
+	VADDPS       Z6, Z2, Z2
+	VCMPPS       $0x00, Z2, Z2, K1
+	VADDPS       Z7, Z3, Z3
+	VCMPPS       $0x00, Z3, Z3, K2
+	VMOVAPS.Z    Z2, K1, Z2
+	VMOVAPS.Z    Z3, K2, Z3
+	VADDPS       Z8, Z10, Z6
+	VADDPS       Z9, Z11, Z7
+	VSUBPS       Z10, Z6, Z22
+	VSUBPS       Z11, Z7, Z23
+	VSUBPS       Z22, Z6, Z24
+	VSUBPS       Z23, Z7, Z25
+	VSUBPS       Z24, Z10, Z10
+	VSUBPS       Z25, Z11, Z11
+	VSUBPS       Z22, Z8, Z8
+	VSUBPS       Z23, Z9, Z9
+	VADDPS       Z8, Z10, Z8
+	VCMPPS       $0x00, Z8, Z8, K1
+	VADDPS       Z9, Z11, Z9
+	VCMPPS       $0x00, Z9, Z9, K2
+	VMOVAPS.Z    Z8, K1, Z8
+	VMOVAPS.Z    Z9, K2, Z9
+	VADDPS       Z8, Z2, Z2
+	VADDPS       Z9, Z3, Z3
+	VADDPS       Z2, Z6, Z8
+	VADDPS       Z3, Z7, Z9
+	VSUBPS       Z6, Z8, Z10
+	VSUBPS       Z7, Z9, Z11
+	VSUBPS       Z10, Z8, Z22
+	VSUBPS       Z11, Z9, Z23
+	VSUBPS       Z22, Z6, Z6
+	VSUBPS       Z23, Z7, Z7
+	VSUBPS       Z10, Z2, Z2
+	VSUBPS       Z11, Z3, Z3
+	VADDPS       Z2, Z6, Z2
+	VCMPPS       $0x00, Z2, Z2, K1
+	VADDPS       Z3, Z7, Z3
+	VCMPPS       $0x00, Z3, Z3, K2
+	VMOVAPS.Z    Z2, K1, Z2
+	VMOVAPS.Z    Z3, K2, Z3
+	MOVQ         m+120(FP), DX
+	VMOVUPS      (DX)(CX*1), Z6
+	VCMPPS       $0x11, Z8, Z12, K1
+	MOVQ         m+120(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z7
+	VCMPPS       $0x11, Z9, Z12, K2
+	VMINPS       Z8, Z12, Z10
+	VMINPS       Z9, Z12, Z11
+	VADDPS       Z6, Z10, Z22
+	VADDPS       Z7, Z11, Z23
+	VSUBPS       Z10, Z22, Z24
+	VSUBPS       Z11, Z23, Z25
+	VSUBPS       Z24, Z22, Z26
+	VSUBPS       Z25, Z23, Z27
+	VSUBPS       Z26, Z10, Z10
+	VSUBPS       Z27, Z11, Z11
+	VSUBPS       Z24, Z6, Z6
+	VSUBPS       Z25, Z7, Z7
+	VADDPS       Z6, Z10, Z6
+	VCMPPS       $0x00, Z6, Z6, K3
+	VADDPS       Z7, Z11, Z7
+	VCMPPS       $0x00, Z7, Z7, K4
+	VMOVAPS.Z    Z6, K3, Z6
+	VMOVAPS.Z    Z7, K4, Z7
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z12, K1, Z2
+	VMOVUPS      Z3, Z3
+	VMOVUPS      Z12, K2, Z3
+	VADDPS       Z2, Z6, Z2
+	VADDPS       Z3, Z7, Z3
+	VPORD        Z13, Z8, Z6
+	VPORD        Z13, Z9, Z7
+	VMINPS       Z6, Z15, Z6
+	VMINPS       Z7, Z15, Z7
+	VMAXPS       Z6, Z14, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMULPS       Z16, Z6, Z10
+	VMULPS       Z16, Z7, Z11
+	VRNDSCALEPS  $0x08, Z10, Z10
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMOVUPS      Z6, Z6
+	VFNMADD231PS Z17, Z10, Z6
+	VMOVUPS      Z7, Z7
+	VFNMADD231PS Z17, Z11, Z7
+	VMOVUPS      Z6, Z6
+	VFNMADD231PS Z18, Z10, Z6
+	VMOVUPS      Z7, Z7
+	VFNMADD231PS Z18, Z11, Z7
+	VMOVUPS      Z19, Z24
+	VFMADD213PS  Z20, Z6, Z24
+	VFMADD213PS  Z21, Z6, Z24
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z24
+	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z24
+	VMOVUPS      Z19, Z25
+	VFMADD213PS  Z20, Z7, Z25
+	VFMADD213PS  Z21, Z7, Z25
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z25
+	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z25
+	VMULPS       Z6, Z6, Z26
+	VMULPS       Z7, Z7, Z27
+	VMOVUPS      Z6, Z6
+	VFMADD231PS  Z26, Z24, Z6
+	VMOVUPS      Z7, Z7
+	VFMADD231PS  Z27, Z25, Z7
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VADDPS       const3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS    Z10, Z6, Z6
+	VSCALEFPS    Z11, Z7, Z7
+	VADDPS       const40000000<>+0(SB), Z6, Z10
+	VADDPS       const40000000<>+0(SB), Z7, Z11
+	VDIVPS       Z10, Z6, Z10
+	VDIVPS       Z11, Z7, Z11
+	VMULPS       Z10, Z10, Z24
+	VMULPS       Z11, Z11, Z25
+	VMOVUPS      const3e0f8529<>+0(SB), Z26
+	VFMADD213PS  const3e0f595c<>+0(SB), Z24, Z26
+	VFMADD213PS  const3e4ce956<>+0(SB), Z24, Z26
+	VFMADD213PS  const3eaaaa80<>+0(SB), Z24, Z26
+	VMOVUPS      const3e0f8529<>+0(SB), Z27
+	VFMADD213PS  const3e0f595c<>+0(SB), Z25, Z27
+	VFMADD213PS  const3e4ce956<>+0(SB), Z25, Z27
+	VFMADD213PS  const3eaaaa80<>+0(SB), Z25, Z27
+	VADDPS       Z10, Z10, Z10
+	VADDPS       Z11, Z11, Z11
+	VMULPS       Z24, Z26, Z24
+	VMULPS       Z25, Z27, Z25
+	VMOVUPS      Z10, Z26
+	VFMADD231PS  Z10, Z24, Z26
+	VMOVUPS      Z11, Z10
+	VFMADD231PS  Z11, Z25, Z10
+	VPXORD       Z13, Z26, Z11
+	VPXORD       Z13, Z10, Z10
+	VADDPS       Z11, Z22, Z24
+	VADDPS       Z10, Z23, Z25
+	VSUBPS       Z22, Z24, Z26
+	VSUBPS       Z23, Z25, Z27
+	VSUBPS       Z26, Z24, Z28
+	VSUBPS       Z27, Z25, Z29
+	VSUBPS       Z28, Z22, Z22
+	VSUBPS       Z29, Z23, Z23
+	VSUBPS       Z26, Z11, Z11
+	VSUBPS       Z27, Z10, Z10
+	VADDPS       Z11, Z22, Z11
+	VCMPPS       $0x00, Z11, Z11, K1
+	VADDPS       Z10, Z23, Z10
+	VCMPPS       $0x00, Z10, Z10, K2
+	VMOVAPS.Z    Z11, K1, Z11
+	VMOVAPS.Z    Z10, K2, Z10
+	VADDPS       Z11, Z2, Z2
+	VADDPS       Z10, Z3, Z3
+	VADDPS       Z2, Z24, Z10
+	VADDPS       Z3, Z25, Z11
+	VSUBPS       Z24, Z10, Z22
+	VSUBPS       Z25, Z11, Z23
+	VSUBPS       Z22, Z10, Z26
+	VSUBPS       Z23, Z11, Z27
+	VSUBPS       Z26, Z24, Z24
+	VSUBPS       Z27, Z25, Z25
+	VSUBPS       Z22, Z2, Z2
+	VSUBPS       Z23, Z3, Z3
+	VADDPS       Z2, Z24, Z2
+	VCMPPS       $0x00, Z2, Z2, K1
+	VADDPS       Z3, Z25, Z3
+	VCMPPS       $0x00, Z3, Z3, K2
+	VMOVAPS.Z    Z2, K1, Z2
+	VMOVAPS.Z    Z3, K2, Z3
+	VADDPS       const3f800000<>+0(SB), Z6, Z22
+	VADDPS       const3f800000<>+0(SB), Z7, Z23
+	VMOVUPS      const3f800000<>+0(SB), Z24
+	VDIVPS       Z22, Z24, Z22
+	VCMPPS       $0x11, Z12, Z8, K1
+	VMOVUPS      const3f800000<>+0(SB), Z8
+	VDIVPS       Z23, Z8, Z8
+	VCMPPS       $0x11, Z12, Z9, K2
+	VMULPS       Z22, Z6, Z6
+	VMULPS       Z8, Z7, Z7
+	VMOVUPS      Z6, Z6
+	VMOVUPS      Z22, K1, Z6
+	MOVQ         tb+168(FP), DX
+	VMOVUPS      Z6, (DX)(CX*1)
+	VMOVUPS      Z7, Z6
+	VMOVUPS      Z8, K2, Z6
+	MOVQ         tb+168(FP), DX
+	VMOVUPS      Z6, 64(DX)(CX*1)
+	MOVQ         n+112(FP), DX
+	VMOVUPS      (DX)(CX*1), Z6
+	VCMPPS       $0x00, Z12, Z6, K1
+	MOVQ         n+112(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z7
+	VCMPPS       $0x00, Z12, Z7, K2
+	VMAXPS       Z4, Z10, Z8
+	VMAXPS       Z5, Z11, Z9
+	VMOVUPS      Z8, Z8
+	VMOVUPS      Z4, K1, Z8
+	MOVQ         m+120(FP), DX
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, Z9
+	VMOVUPS      Z5, K2, Z9
+	MOVQ         m+120(FP), DX
+	VMOVUPS      Z9, 64(DX)(CX*1)
+	VPANDD       const7fffffff<>+0(SB), Z8, Z22
+	VCMPPS       $0x11, const49800000<>+0(SB), Z22, K3
+	VPANDD       const7fffffff<>+0(SB), Z9, Z22
+	VCMPPS       $0x11, const49800000<>+0(SB), Z22, K4
+	VSUBPS       Z8, Z4, Z4
+	VSUBPS       Z9, Z5, Z5
+	VMOVAPS.Z    Z0, K3, Z0
+	VMOVAPS.Z    Z1, K4, Z1
+	VADDPS       Z0, Z4, Z0
+	VADDPS       Z1, Z5, Z1
+	VMINPS       Z0, Z15, Z0
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMULPS       Z16, Z0, Z4
+	VMULPS       Z16, Z1, Z5
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS Z17, Z4, Z0
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z17, Z5, Z1
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS Z18, Z4, Z0
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z18, Z5, Z1
+	VMOVUPS      Z19, Z22
+	VFMADD213PS  Z20, Z0, Z22
+	VFMADD213PS  Z21, Z0, Z22
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z22
+	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z22
+	VMOVUPS      Z19, Z23
+	VFMADD213PS  Z20, Z1, Z23
+	VFMADD213PS  Z21, Z1, Z23
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z23
+	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z23
+	VMULPS       Z0, Z0, Z24
+	VMULPS       Z1, Z1, Z25
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z24, Z22, Z0
+	VMOVUPS      Z1, Z1
+	VFMADD231PS  Z25, Z23, Z1
+	VADDPS       const3f800000<>+0(SB), Z0, Z0
+	VADDPS       const3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z4, Z0, Z0
+	VSCALEFPS    Z5, Z1, Z1
+	VSUBPS       Z8, Z10, Z4
+	VSUBPS       Z9, Z11, Z5
+	VMOVAPS.Z    Z2, K3, Z2
+	VMOVAPS.Z    Z3, K4, Z3
+	VADDPS       Z2, Z4, Z2
+	VADDPS       Z3, Z5, Z3
+	VMINPS       Z2, Z12, Z4
+	VMINPS       Z3, Z12, Z5
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z4, K1, Z2
+	VMOVUPS      Z3, Z3
+	VMOVUPS      Z5, K2, Z3
+	VMINPS       Z2, Z15, Z2
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMULPS       Z16, Z2, Z4
+	VMULPS       Z16, Z3, Z5
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z17, Z4, Z2
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z17, Z5, Z3
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z18, Z4, Z2
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z18, Z5, Z3
+	VMOVUPS      Z19, Z8
+	VFMADD213PS  Z20, Z2, Z8
+	VFMADD213PS  Z21, Z2, Z8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z8
+	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z8
+	VMOVUPS      Z19, Z9
+	VFMADD213PS  Z20, Z3, Z9
+	VFMADD213PS  Z21, Z3, Z9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z9
+	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z9
+	VMULPS       Z2, Z2, Z10
+	VMULPS       Z3, Z3, Z11
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z10, Z8, Z2
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z11, Z9, Z3
+	VADDPS       const3f800000<>+0(SB), Z2, Z2
+	VADDPS       const3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS    Z4, Z2, Z2
+	MOVQ         ti+136(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	MOVQ         tf+144(FP), DX
+	VMOVUPS      Z2, (DX)(CX*1)
+	VSCALEFPS    Z5, Z3, Z3
+	MOVQ         ti+136(FP), DX
+	VMOVUPS      Z1, 64(DX)(CX*1)
+	MOVQ         tf+144(FP), DX
+	VMOVUPS      Z3, 64(DX)(CX*1)
+	MOVQ         pz+24(FP), DX
+	VMOVUPS      (DX)(CX*1), Z4
+	MOVQ         pz+24(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z5
+	MOVQ         xz+56(FP), DX
+	VMOVUPS      (DX)(CX*1), Z8
+	MOVQ         xz+56(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z9
+	VADDPS       Z8, Z4, Z4
+	VADDPS       Z9, Z5, Z5
+	MOVQ         bz+88(FP), DX
+	VMOVUPS      (DX)(CX*1), Z8
+	MOVQ         bz+88(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z9
+	VADDPS       Z8, Z4, Z4
+	VADDPS       Z9, Z5, Z5
+	VPANDD       const7fffffff<>+0(SB), Z4, Z8
+	VPANDD       const7fffffff<>+0(SB), Z5, Z9
+	VMULPS       constc0000000<>+0(SB), Z8, Z10
+	VMULPS       constc0000000<>+0(SB), Z9, Z11
+	VMINPS       Z10, Z15, Z10
+	VMINPS       Z11, Z15, Z11
+	VMAXPS       Z10, Z14, Z10
+	VMAXPS       Z11, Z14, Z11
+	VMULPS       Z16, Z10, Z22
+	VMULPS       Z16, Z11, Z23
+	VRNDSCALEPS  $0x08, Z22, Z22
+	VRNDSCALEPS  $0x08, Z23, Z23
+	VMOVUPS      Z10, Z10
+	VFNMADD231PS Z17, Z22, Z10
+	VMOVUPS      Z11, Z11
+	VFNMADD231PS Z17, Z23, Z11
+	VMOVUPS      Z10, Z10
+	VFNMADD231PS Z18, Z22, Z10
+	VMOVUPS      Z11, Z11
+	VFNMADD231PS Z18, Z23, Z11
+	VMOVUPS      Z19, Z24
+	VFMADD213PS  Z20, Z10, Z24
+	VFMADD213PS  Z21, Z10, Z24
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z10, Z24
+	VFMADD213PS  const3efffffe<>+0(SB), Z10, Z24
+	VMOVUPS      Z19, Z25
+	VFMADD213PS  Z20, Z11, Z25
+	VFMADD213PS  Z21, Z11, Z25
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z11, Z25
+	VFMADD213PS  const3efffffe<>+0(SB), Z11, Z25
+	VMULPS       Z10, Z10, Z26
+	VMULPS       Z11, Z11, Z27
+	VMOVUPS      Z10, Z10
+	VFMADD231PS  Z26, Z24, Z10
+	VMOVUPS      Z11, Z11
+	VFMADD231PS  Z27, Z25, Z11
+	VADDPS       const3f800000<>+0(SB), Z10, Z10
+	VADDPS       const3f800000<>+0(SB), Z11, Z11
+	VSCALEFPS    Z22, Z10, Z10
+	VSCALEFPS    Z23, Z11, Z11
+	VMOVUPS      const3f800000<>+0(SB), Z22
+	VSUBPS       Z10, Z22, Z22
+	VMOVUPS      const3f800000<>+0(SB), Z23
+	VSUBPS       Z11, Z23, Z23
+	VADDPS       const3f800000<>+0(SB), Z10, Z10
+	VADDPS       const3f800000<>+0(SB), Z11, Z11
+	VDIVPS       Z10, Z22, Z10
+	VDIVPS       Z11, Z23, Z11
+	VMULPS       Z4, Z4, Z22
+	VMULPS       Z5, Z5, Z23
+	VMOVUPS      constbbb78d38<>+0(SB), Z24
+	VFMADD213PS  const3ca857a4<>+0(SB), Z22, Z24
+	VFMADD213PS  constbd5c02a6<>+0(SB), Z22, Z24
+	VFMADD213PS  const3e0882cc<>+0(SB), Z22, Z24
+	VFMADD213PS  constbeaaaa96<>+0(SB), Z22, Z24
+	VMOVUPS      constbbb78d38<>+0(SB), Z25
+	VFMADD213PS  const3ca857a4<>+0(SB), Z23, Z25
+	VFMADD213PS  constbd5c02a6<>+0(SB), Z23, Z25
+	VFMADD213PS  const3e0882cc<>+0(SB), Z23, Z25
+	VFMADD213PS  constbeaaaa96<>+0(SB), Z23, Z25
+	VMULPS       Z22, Z24, Z22
+	VMULPS       Z23, Z25, Z23
+	VMOVUPS      Z4, Z24
+	VFMADD231PS  Z4, Z22, Z24
+	VCMPPS       $0x11, const3f200000<>+0(SB), Z8, K1
+	VMOVUPS      Z5, Z8
+	VFMADD231PS  Z5, Z23, Z8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Z9, K2
+	VMOVUPS      Z10, Z9
+	VMOVUPS      Z24, K1, Z9
+	VMOVUPS      Z11, Z10
+	VMOVUPS      Z8, K2, Z10
+	VPANDD       Z13, Z4, Z4
+	VPANDD       Z13, Z5, Z5
+	VPORD        Z4, Z9, Z4
+	MOVQ         tz+152(FP), DX
+	VMOVUPS      Z4, (DX)(CX*1)
+	VPORD        Z5, Z10, Z5
+	MOVQ         tz+152(FP), DX
+	VMOVUPS      Z5, 64(DX)(CX*1)
+	MOVQ         c+104(FP), DX
+	VMOVUPS      (DX)(CX*1), Z8
+	MOVQ         c+104(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z9
+	VMULPS       Z4, Z0, Z4
+	VMULPS       Z5, Z1, Z5
+	VMOVUPS      Z4, Z4
+	VFMADD231PS  Z8, Z2, Z4
+	VMOVUPS      Z5, Z5
+	VFMADD231PS  Z9, Z3, Z5
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z6, Z2, Z0
+	MOVQ         c+104(FP), DX
+	VMOVUPS      Z4, (DX)(CX*1)
+	MOVQ         tc+176(FP), DX
+	VMOVUPS      Z4, (DX)(CX*1)
+	MOVQ         n+112(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	MOVQ         tn+184(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	VMOVUPS      Z1, Z1
+	VFMADD231PS  Z7, Z3, Z1
+	MOVQ         c+104(FP), DX
+	VMOVUPS      Z5, 64(DX)(CX*1)
+	MOVQ         tc+176(FP), DX
+	VMOVUPS      Z5, 64(DX)(CX*1)
+	MOVQ         n+112(FP), DX
+	VMOVUPS      Z1, 64(DX)(CX*1)
+	MOVQ         tn+184(FP), DX
+	VMOVUPS      Z1, 64(DX)(CX*1)
+	MOVQ         po+32(FP), DX
+	VMOVUPS      (DX)(CX*1), Z2
+	MOVQ         po+32(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z3
+	MOVQ         xo+64(FP), DX
+	VMOVUPS      (DX)(CX*1), Z6
+	MOVQ         xo+64(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z7
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z7, Z3, Z3
+	MOVQ         bo+96(FP), DX
+	VMOVUPS      (DX)(CX*1), Z6
+	MOVQ         bo+96(FP), DX
+	VMOVUPS      64(DX)(CX*1), Z7
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z7, Z3, Z3
+	VPORD        Z13, Z2, Z6
+	VPORD        Z13, Z3, Z7
+	VMINPS       Z6, Z15, Z6
+	VMINPS       Z7, Z15, Z7
+	VMAXPS       Z6, Z14, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMULPS       Z16, Z6, Z8
+	VMULPS       Z16, Z7, Z9
+	VRNDSCALEPS  $0x08, Z8, Z8
+	VRNDSCALEPS  $0x08, Z9, Z9
+	VMOVUPS      Z6, Z6
+	VFNMADD231PS Z17, Z8, Z6
+	VMOVUPS      Z7, Z7
+	VFNMADD231PS Z17, Z9, Z7
+	VMOVUPS      Z6, Z6
+	VFNMADD231PS Z18, Z8, Z6
+	VMOVUPS      Z7, Z7
+	VFNMADD231PS Z18, Z9, Z7
+	VMOVUPS      Z19, Z10
+	VFMADD213PS  Z20, Z6, Z10
+	VFMADD213PS  Z21, Z6, Z10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z6, Z10
+	VFMADD213PS  const3efffffe<>+0(SB), Z6, Z10
+	VMOVUPS      Z19, Z11
+	VFMADD213PS  Z20, Z7, Z11
+	VFMADD213PS  Z21, Z7, Z11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z7, Z11
+	VFMADD213PS  const3efffffe<>+0(SB), Z7, Z11
+	VMULPS       Z6, Z6, Z22
+	VMULPS       Z7, Z7, Z23
+	VMOVUPS      Z6, Z6
+	VFMADD231PS  Z22, Z10, Z6
+	VMOVUPS      Z7, Z7
+	VFMADD231PS  Z23, Z11, Z7
+	VADDPS       const3f800000<>+0(SB), Z6, Z6
+	VADDPS       const3f800000<>+0(SB), Z7, Z7
+	VSCALEFPS    Z8, Z6, Z6
+	VSCALEFPS    Z9, Z7, Z7
+	VADDPS       const3f800000<>+0(SB), Z6, Z8
+	VADDPS       const3f800000<>+0(SB), Z7, Z9
+	VMOVUPS      const3f800000<>+0(SB), Z10
+	VDIVPS       Z8, Z10, Z8
+	VCMPPS       $0x11, Z12, Z2, K1
+	VMOVUPS      const3f800000<>+0(SB), Z2
+	VDIVPS       Z9, Z2, Z2
+	VCMPPS       $0x11, Z12, Z3, K2
+	VMULPS       Z8, Z6, Z3
+	VMULPS       Z2, Z7, Z6
+	VMOVUPS      Z8, Z7
+	VMOVUPS      Z3, K1, Z7
+	MOVQ         to+160(FP), DX
+	VMOVUPS      Z7, (DX)(CX*1)
+	VMOVUPS      Z2, Z2
+	VMOVUPS      Z6, K2, Z2
+	MOVQ         to+160(FP), DX
+	VMOVUPS      Z2, 64(DX)(CX*1)
+	VMULPS       Z4, Z7, Z3
+	VMULPS       Z5, Z2, Z2
+	VDIVPS       Z0, Z3, Z0
+	MOVQ         y+128(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	VDIVPS       Z1, Z2, Z0
+	MOVQ         y+128(FP), DX
+	VMOVUPS      Z0, 64(DX)(CX*1)
+	ADDQ         $0x80, CX
+	SUBQ         $0x20, AX
+	JGE          two
+
+one:
+	ADDQ $0x10, AX
 	JL   tail
 
 whole:
@@ -5857,264 +6531,235 @@ whole:
 	VCMPPS       $0x00, Z2, Z2, K1
 	VMOVAPS.Z    Z2, K1, Z2
 	VADDPS       Z2, Z0, Z0
+	VADDPS       Z0, Z1, Z2
+	VSUBPS       Z1, Z2, Z3
+	VSUBPS       Z3, Z2, Z4
+	VSUBPS       Z4, Z1, Z1
+	VSUBPS       Z3, Z0, Z0
+	VADDPS       Z0, Z1, Z0
+	VCMPPS       $0x00, Z0, Z0, K1
+	VMOVAPS.Z    Z0, K1, Z0
 	MOVQ         pf+16(FP), DX
-	VMOVUPS      (DX)(CX*1), Z2
+	VMOVUPS      (DX)(CX*1), Z1
 	MOVQ         xf+48(FP), DX
 	VMOVUPS      (DX)(CX*1), Z3
 	MOVQ         bf+80(FP), DX
 	VMOVUPS      (DX)(CX*1), Z4
-	VADDPS       Z3, Z2, Z5
-	VSUBPS       Z2, Z5, Z22
-	VSUBPS       Z22, Z5, Z23
-	VSUBPS       Z23, Z2, Z2
-	VSUBPS       Z22, Z3, Z3
-	VADDPS       Z3, Z2, Z2
-	VCMPPS       $0x00, Z2, Z2, K1
-	VMOVAPS.Z    Z2, K1, Z2
-	VADDPS       Z4, Z5, Z3
-	VSUBPS       Z5, Z3, Z22
-	VSUBPS       Z22, Z3, Z23
-	VSUBPS       Z23, Z5, Z5
-	VSUBPS       Z22, Z4, Z4
-	VADDPS       Z4, Z5, Z4
-	VCMPPS       $0x00, Z4, Z4, K1
-	VMOVAPS.Z    Z4, K1, Z4
-	VADDPS       Z4, Z2, Z2
-	MOVQ         m+120(FP), DX
-	VMOVUPS      (DX)(CX*1), Z4
-	VMOVUPS      const00000000<>+0(SB), Z5
-	VCMPPS       $0x11, Z3, Z5, K1
-	VMOVUPS      const00000000<>+0(SB), Z5
-	VMINPS       Z3, Z5, Z5
-	VADDPS       Z4, Z5, Z22
-	VSUBPS       Z5, Z22, Z23
-	VSUBPS       Z23, Z22, Z24
-	VSUBPS       Z24, Z5, Z5
-	VSUBPS       Z23, Z4, Z4
-	VADDPS       Z4, Z5, Z4
-	VCMPPS       $0x00, Z4, Z4, K2
-	VMOVAPS.Z    Z4, K2, Z4
-	VBLENDMPS    const00000000<>+0(SB), Z2, K1, Z6
-	VADDPS       Z6, Z4, Z2
-	VPORD        const80000000<>+0(SB), Z3, Z4
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z4, Z5, Z4
-	VMOVUPS      constc3160000<>+0(SB), Z5
-	VMAXPS       Z4, Z5, Z4
-	VMULPS       const3fb8aa3b<>+0(SB), Z4, Z5
-	VRNDSCALEPS  $0x08, Z5, Z5
-	VMOVUPS      Z4, Z4
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z4
-	VMOVUPS      Z4, Z4
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z4
-	VMOVUPS      const3ab511e6<>+0(SB), Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3c091d10<>+0(SB), Z4, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3d2aac79<>+0(SB), Z4, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z4, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3efffffe<>+0(SB), Z4, Z23
-	VMULPS       Z4, Z4, Z24
-	VMOVUPS      Z4, Z4
-	VFMADD231PS  Z24, Z23, Z4
-	VADDPS       const3f800000<>+0(SB), Z4, Z4
-	VSCALEFPS    Z5, Z4, Z4
-	VADDPS       const40000000<>+0(SB), Z4, Z5
-	VDIVPS       Z5, Z4, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      const3e0f8529<>+0(SB), Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3e0f595c<>+0(SB), Z5, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3e4ce956<>+0(SB), Z5, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z5, Z23
-	VADDPS       Z4, Z4, Z4
-	VMULPS       Z5, Z23, Z5
-	VMOVUPS      Z4, Z23
-	VFMADD231PS  Z4, Z5, Z23
-	VPXORD       const80000000<>+0(SB), Z23, Z4
-	VADDPS       Z4, Z22, Z5
-	VSUBPS       Z22, Z5, Z23
-	VSUBPS       Z23, Z5, Z24
-	VSUBPS       Z24, Z22, Z22
-	VSUBPS       Z23, Z4, Z4
-	VADDPS       Z4, Z22, Z4
-	VCMPPS       $0x00, Z4, Z4, K1
-	VMOVAPS.Z    Z4, K1, Z4
-	VADDPS       Z4, Z2, Z2
-	MOVQ         n+112(FP), DX
-	VMOVUPS      (DX)(CX*1), Z4
-	VCMPPS       $0x00, const00000000<>+0(SB), Z4, K1
-	VADDPS       Z0, Z1, Z22
-	VADDPS       Z2, Z5, Z23
-	VMAXPS       Z22, Z23, Z23
-	VBLENDMPS    Z22, Z23, K1, Z7
-	MOVQ         m+120(FP), DX
-	VMOVUPS      Z7, (DX)(CX*1)
+	VADDPS       Z3, Z1, Z5
+	VSUBPS       Z1, Z5, Z6
+	VSUBPS       Z6, Z5, Z7
 	VSUBPS       Z7, Z1, Z1
-	VADDPS       Z0, Z1, Z0
-	VMOVUPS      const43020000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
+	VSUBPS       Z6, Z3, Z3
+	VADDPS       Z3, Z1, Z1
+	VCMPPS       $0x00, Z1, Z1, K1
+	VMOVAPS.Z    Z1, K1, Z1
+	VADDPS       Z4, Z5, Z3
+	VSUBPS       Z5, Z3, Z6
+	VSUBPS       Z6, Z3, Z7
+	VSUBPS       Z7, Z5, Z5
+	VSUBPS       Z6, Z4, Z4
+	VADDPS       Z4, Z5, Z4
+	VCMPPS       $0x00, Z4, Z4, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z4, Z1, Z1
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z3, Z4, Z5
+	VSUBPS       Z5, Z4, Z6
+	VSUBPS       Z6, Z3, Z3
+	VSUBPS       Z5, Z1, Z1
+	VADDPS       Z1, Z3, Z1
+	VCMPPS       $0x00, Z1, Z1, K1
+	VMOVAPS.Z    Z1, K1, Z1
+	MOVQ         m+120(FP), DX
+	VMOVUPS      (DX)(CX*1), Z3
+	VCMPPS       $0x11, Z4, Z12, K1
+	VMINPS       Z4, Z12, Z5
+	VADDPS       Z3, Z5, Z6
+	VSUBPS       Z5, Z6, Z7
+	VSUBPS       Z7, Z6, Z8
+	VSUBPS       Z8, Z5, Z5
+	VSUBPS       Z7, Z3, Z3
+	VADDPS       Z3, Z5, Z3
+	VCMPPS       $0x00, Z3, Z3, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z12, K1, Z1
+	VADDPS       Z1, Z3, Z1
+	VPORD        Z13, Z4, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z3, Z14, Z3
+	VMULPS       Z16, Z3, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z17, Z5, Z3
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z18, Z5, Z3
+	VMOVUPS      Z19, Z7
+	VFMADD213PS  Z20, Z3, Z7
+	VFMADD213PS  Z21, Z3, Z7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z7
+	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z7
+	VMULPS       Z3, Z3, Z8
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z8, Z7, Z3
+	VADDPS       const3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS    Z5, Z3, Z3
+	VADDPS       const40000000<>+0(SB), Z3, Z5
+	VDIVPS       Z5, Z3, Z5
+	VMULPS       Z5, Z5, Z7
+	VMOVUPS      const3e0f8529<>+0(SB), Z8
+	VFMADD213PS  const3e0f595c<>+0(SB), Z7, Z8
+	VFMADD213PS  const3e4ce956<>+0(SB), Z7, Z8
+	VFMADD213PS  const3eaaaa80<>+0(SB), Z7, Z8
+	VADDPS       Z5, Z5, Z5
+	VMULPS       Z7, Z8, Z7
+	VMOVUPS      Z5, Z8
+	VFMADD231PS  Z5, Z7, Z8
+	VPXORD       Z13, Z8, Z5
+	VADDPS       Z5, Z6, Z7
+	VSUBPS       Z6, Z7, Z8
+	VSUBPS       Z8, Z7, Z9
+	VSUBPS       Z9, Z6, Z6
+	VSUBPS       Z8, Z5, Z5
+	VADDPS       Z5, Z6, Z5
+	VCMPPS       $0x00, Z5, Z5, K1
+	VMOVAPS.Z    Z5, K1, Z5
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z1, Z7, Z5
+	VSUBPS       Z7, Z5, Z6
+	VSUBPS       Z6, Z5, Z8
+	VSUBPS       Z8, Z7, Z7
+	VSUBPS       Z6, Z1, Z1
+	VADDPS       Z1, Z7, Z1
+	VCMPPS       $0x00, Z1, Z1, K1
+	VMOVAPS.Z    Z1, K1, Z1
+	VADDPS       const3f800000<>+0(SB), Z3, Z6
+	VMOVUPS      const3f800000<>+0(SB), Z7
+	VDIVPS       Z6, Z7, Z6
+	VCMPPS       $0x11, Z12, Z4, K1
+	VMULPS       Z6, Z3, Z3
+	VMOVUPS      Z3, Z3
+	VMOVUPS      Z6, K1, Z3
+	MOVQ         tb+168(FP), DX
+	VMOVUPS      Z3, (DX)(CX*1)
+	MOVQ         n+112(FP), DX
+	VMOVUPS      (DX)(CX*1), Z3
+	VCMPPS       $0x00, Z12, Z3, K1
+	VMAXPS       Z2, Z5, Z4
+	VMOVUPS      Z4, Z4
+	VMOVUPS      Z2, K1, Z4
+	MOVQ         m+120(FP), DX
+	VMOVUPS      Z4, (DX)(CX*1)
+	VPANDD       const7fffffff<>+0(SB), Z4, Z6
+	VCMPPS       $0x11, const49800000<>+0(SB), Z6, K2
+	VSUBPS       Z4, Z2, Z2
+	VMOVAPS.Z    Z0, K2, Z0
+	VADDPS       Z0, Z2, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z0, Z14, Z0
+	VMULPS       Z16, Z0, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z1, Z0
+	VFNMADD231PS Z17, Z2, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z1, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z22
-	VMOVUPS      Z22, Z22
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z22
-	VMOVUPS      Z22, Z22
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z22
-	VMOVUPS      Z22, Z22
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z22
-	VMOVUPS      Z22, Z22
-	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z22
-	VMULPS       Z0, Z0, Z23
+	VFNMADD231PS Z18, Z2, Z0
+	VMOVUPS      Z19, Z6
+	VFMADD213PS  Z20, Z0, Z6
+	VFMADD213PS  Z21, Z0, Z6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z6
+	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z6
+	VMULPS       Z0, Z0, Z7
 	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z23, Z22, Z0
+	VFMADD231PS  Z7, Z6, Z0
 	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z1, Z0, Z0
-	VSUBPS       Z7, Z5, Z1
-	VADDPS       Z2, Z1, Z1
-	VMOVUPS      const00000000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z2
-	VBLENDMPS    Z2, Z1, K1, Z8
-	VMOVUPS      const43020000<>+0(SB), Z1
-	VMINPS       Z8, Z1, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VSCALEFPS    Z2, Z0, Z0
+	VSUBPS       Z4, Z5, Z2
+	VMOVAPS.Z    Z1, K2, Z1
+	VADDPS       Z1, Z2, Z1
+	VMINPS       Z1, Z12, Z2
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z2, K1, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z1, Z14, Z1
+	VMULPS       Z16, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z17, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z5
-	VMULPS       Z1, Z1, Z22
+	VFNMADD231PS Z18, Z2, Z1
+	VMOVUPS      Z19, Z4
+	VFMADD213PS  Z20, Z1, Z4
+	VFMADD213PS  Z21, Z1, Z4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z4
+	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z4
+	VMULPS       Z1, Z1, Z5
 	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z22, Z5, Z1
+	VFMADD231PS  Z5, Z4, Z1
 	VADDPS       const3f800000<>+0(SB), Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
 	MOVQ         ti+136(FP), DX
 	VMOVUPS      Z0, (DX)(CX*1)
 	MOVQ         tf+144(FP), DX
 	VMOVUPS      Z1, (DX)(CX*1)
-	VPORD        const80000000<>+0(SB), Z3, Z2
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z2, Z5, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z5
-	VMAXPS       Z2, Z5, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z5
-	VRNDSCALEPS  $0x08, Z5, Z5
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z22
-	VMOVUPS      Z22, Z22
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z22
-	VMOVUPS      Z22, Z22
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z22
-	VMOVUPS      Z22, Z22
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z22
-	VMOVUPS      Z22, Z22
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z22
-	VMULPS       Z2, Z2, Z23
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z23, Z22, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z5, Z2, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z5
-	VMOVUPS      const3f800000<>+0(SB), Z22
-	VDIVPS       Z5, Z22, Z5
-	VMULPS       Z5, Z2, Z2
-	VCMPPS       $0x11, const00000000<>+0(SB), Z3, K1
-	VBLENDMPS    Z2, Z5, K1, Z9
-	VBLENDMPS    Z5, Z2, K1, Z10
-	MOVQ         tb+168(FP), DX
-	VMOVUPS      Z10, (DX)(CX*1)
 	MOVQ         pz+24(FP), DX
 	VMOVUPS      (DX)(CX*1), Z2
 	MOVQ         xz+56(FP), DX
-	VMOVUPS      (DX)(CX*1), Z3
-	VADDPS       Z3, Z2, Z2
+	VMOVUPS      (DX)(CX*1), Z4
+	VADDPS       Z4, Z2, Z2
 	MOVQ         bz+88(FP), DX
-	VMOVUPS      (DX)(CX*1), Z3
-	VADDPS       Z3, Z2, Z2
-	VPANDD       const7fffffff<>+0(SB), Z2, Z3
-	VMULPS       constc0000000<>+0(SB), Z3, Z5
-	VMOVUPS      const43020000<>+0(SB), Z22
-	VMINPS       Z5, Z22, Z5
-	VMOVUPS      constc3160000<>+0(SB), Z22
-	VMAXPS       Z5, Z22, Z5
-	VMULPS       const3fb8aa3b<>+0(SB), Z5, Z22
-	VRNDSCALEPS  $0x08, Z22, Z22
+	VMOVUPS      (DX)(CX*1), Z4
+	VADDPS       Z4, Z2, Z2
+	VPANDD       const7fffffff<>+0(SB), Z2, Z4
+	VMULPS       constc0000000<>+0(SB), Z4, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z5, Z14, Z5
+	VMULPS       Z16, Z5, Z6
+	VRNDSCALEPS  $0x08, Z6, Z6
 	VMOVUPS      Z5, Z5
-	VFNMADD231PS const3f318000<>+0(SB), Z22, Z5
+	VFNMADD231PS Z17, Z6, Z5
 	VMOVUPS      Z5, Z5
-	VFNMADD231PS constb95e8083<>+0(SB), Z22, Z5
-	VMOVUPS      const3ab511e6<>+0(SB), Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3c091d10<>+0(SB), Z5, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3d2aac79<>+0(SB), Z5, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z5, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3efffffe<>+0(SB), Z5, Z23
-	VMULPS       Z5, Z5, Z24
+	VFNMADD231PS Z18, Z6, Z5
+	VMOVUPS      Z19, Z7
+	VFMADD213PS  Z20, Z5, Z7
+	VFMADD213PS  Z21, Z5, Z7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z5, Z7
+	VFMADD213PS  const3efffffe<>+0(SB), Z5, Z7
+	VMULPS       Z5, Z5, Z8
 	VMOVUPS      Z5, Z5
-	VFMADD231PS  Z24, Z23, Z5
+	VFMADD231PS  Z8, Z7, Z5
 	VADDPS       const3f800000<>+0(SB), Z5, Z5
-	VSCALEFPS    Z22, Z5, Z5
-	VMOVUPS      const3f800000<>+0(SB), Z22
-	VSUBPS       Z5, Z22, Z22
+	VSCALEFPS    Z6, Z5, Z5
+	VMOVUPS      const3f800000<>+0(SB), Z6
+	VSUBPS       Z5, Z6, Z6
 	VADDPS       const3f800000<>+0(SB), Z5, Z5
-	VDIVPS       Z5, Z22, Z5
-	VPANDD       const80000000<>+0(SB), Z2, Z22
-	VPORD        Z22, Z5, Z5
-	VMULPS       Z2, Z2, Z22
-	VMOVUPS      constbbb78d38<>+0(SB), Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3ca857a4<>+0(SB), Z22, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  constbd5c02a6<>+0(SB), Z22, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  const3e0882cc<>+0(SB), Z22, Z23
-	VMOVUPS      Z23, Z23
-	VFMADD213PS  constbeaaaa96<>+0(SB), Z22, Z23
-	VMULPS       Z22, Z23, Z22
-	VMOVUPS      Z2, Z23
-	VFMADD231PS  Z2, Z22, Z23
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z3, K1
-	VBLENDMPS    Z23, Z5, K1, Z11
+	VDIVPS       Z5, Z6, Z5
+	VMULPS       Z2, Z2, Z6
+	VMOVUPS      constbbb78d38<>+0(SB), Z7
+	VFMADD213PS  const3ca857a4<>+0(SB), Z6, Z7
+	VFMADD213PS  constbd5c02a6<>+0(SB), Z6, Z7
+	VFMADD213PS  const3e0882cc<>+0(SB), Z6, Z7
+	VFMADD213PS  constbeaaaa96<>+0(SB), Z6, Z7
+	VMULPS       Z6, Z7, Z6
+	VMOVUPS      Z2, Z7
+	VFMADD231PS  Z2, Z6, Z7
+	VCMPPS       $0x11, const3f200000<>+0(SB), Z4, K1
+	VMOVUPS      Z5, Z4
+	VMOVUPS      Z7, K1, Z4
+	VPANDD       Z13, Z2, Z2
+	VPORD        Z2, Z4, Z2
 	MOVQ         tz+152(FP), DX
-	VMOVUPS      Z11, (DX)(CX*1)
+	VMOVUPS      Z2, (DX)(CX*1)
 	MOVQ         c+104(FP), DX
-	VMOVUPS      (DX)(CX*1), Z2
-	VMULPS       Z11, Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD231PS  Z2, Z1, Z3
+	VMOVUPS      (DX)(CX*1), Z4
+	VMULPS       Z2, Z0, Z2
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z4, Z1, Z2
 	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z4, Z1, Z0
+	VFMADD231PS  Z3, Z1, Z0
 	MOVQ         c+104(FP), DX
-	VMOVUPS      Z3, (DX)(CX*1)
+	VMOVUPS      Z2, (DX)(CX*1)
 	MOVQ         tc+176(FP), DX
-	VMOVUPS      Z3, (DX)(CX*1)
+	VMOVUPS      Z2, (DX)(CX*1)
 	MOVQ         n+112(FP), DX
 	VMOVUPS      Z0, (DX)(CX*1)
 	MOVQ         tn+184(FP), DX
@@ -6122,46 +6767,40 @@ whole:
 	MOVQ         po+32(FP), DX
 	VMOVUPS      (DX)(CX*1), Z1
 	MOVQ         xo+64(FP), DX
-	VMOVUPS      (DX)(CX*1), Z2
-	VADDPS       Z2, Z1, Z1
+	VMOVUPS      (DX)(CX*1), Z3
+	VADDPS       Z3, Z1, Z1
 	MOVQ         bo+96(FP), DX
-	VMOVUPS      (DX)(CX*1), Z2
-	VADDPS       Z2, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z4
-	VMINPS       Z2, Z4, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z4
-	VMAXPS       Z2, Z4, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z4
+	VMOVUPS      (DX)(CX*1), Z3
+	VADDPS       Z3, Z1, Z1
+	VPORD        Z13, Z1, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z3, Z14, Z3
+	VMULPS       Z16, Z3, Z4
 	VRNDSCALEPS  $0x08, Z4, Z4
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z4, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z4, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z5
-	VMULPS       Z2, Z2, Z22
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z22, Z5, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z4, Z2, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z4
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z17, Z4, Z3
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z18, Z4, Z3
+	VMOVUPS      Z19, Z5
+	VFMADD213PS  Z20, Z3, Z5
+	VFMADD213PS  Z21, Z3, Z5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z5
+	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z5
+	VMULPS       Z3, Z3, Z6
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z6, Z5, Z3
+	VADDPS       const3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS    Z4, Z3, Z3
+	VADDPS       const3f800000<>+0(SB), Z3, Z4
 	VMOVUPS      const3f800000<>+0(SB), Z5
 	VDIVPS       Z4, Z5, Z4
-	VMULPS       Z4, Z2, Z2
-	VCMPPS       $0x11, const00000000<>+0(SB), Z1, K1
-	VBLENDMPS    Z2, Z4, K1, Z12
-	VBLENDMPS    Z4, Z2, K1, Z13
+	VCMPPS       $0x11, Z12, Z1, K1
+	VMULPS       Z4, Z3, Z1
+	VMOVUPS      Z4, Z3
+	VMOVUPS      Z1, K1, Z3
 	MOVQ         to+160(FP), DX
-	VMOVUPS      Z12, (DX)(CX*1)
-	VMULPS       Z3, Z12, Z1
+	VMOVUPS      Z3, (DX)(CX*1)
+	VMULPS       Z2, Z3, Z1
 	VDIVPS       Z0, Z1, Z0
 	MOVQ         y+128(FP), DX
 	VMOVUPS      Z0, (DX)(CX*1)
@@ -6198,20 +6837,28 @@ tail:
 	VCMPPS       $0x00, Z2, Z2, K2
 	VMOVAPS.Z    Z2, K2, Z2
 	VADDPS       Z2, Z0, Z0
+	VADDPS       Z0, Z1, Z2
+	VSUBPS       Z1, Z2, Z3
+	VSUBPS       Z3, Z2, Z4
+	VSUBPS       Z4, Z1, Z1
+	VSUBPS       Z3, Z0, Z0
+	VADDPS       Z0, Z1, Z0
+	VCMPPS       $0x00, Z0, Z0, K2
+	VMOVAPS.Z    Z0, K2, Z0
 	MOVQ         pf+16(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z2
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
 	MOVQ         xf+48(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z3
 	MOVQ         bf+80(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z4
-	VADDPS       Z3, Z2, Z5
-	VSUBPS       Z2, Z5, Z6
+	VADDPS       Z3, Z1, Z5
+	VSUBPS       Z1, Z5, Z6
 	VSUBPS       Z6, Z5, Z7
-	VSUBPS       Z7, Z2, Z2
+	VSUBPS       Z7, Z1, Z1
 	VSUBPS       Z6, Z3, Z3
-	VADDPS       Z3, Z2, Z2
-	VCMPPS       $0x00, Z2, Z2, K2
-	VMOVAPS.Z    Z2, K2, Z2
+	VADDPS       Z3, Z1, Z1
+	VCMPPS       $0x00, Z1, Z1, K2
+	VMOVAPS.Z    Z1, K2, Z1
 	VADDPS       Z4, Z5, Z3
 	VSUBPS       Z5, Z3, Z6
 	VSUBPS       Z6, Z3, Z7
@@ -6220,202 +6867,168 @@ tail:
 	VADDPS       Z4, Z5, Z4
 	VCMPPS       $0x00, Z4, Z4, K2
 	VMOVAPS.Z    Z4, K2, Z4
-	VADDPS       Z4, Z2, Z2
+	VADDPS       Z4, Z1, Z1
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z3, Z4, Z5
+	VSUBPS       Z5, Z4, Z6
+	VSUBPS       Z6, Z3, Z3
+	VSUBPS       Z5, Z1, Z1
+	VADDPS       Z1, Z3, Z1
+	VCMPPS       $0x00, Z1, Z1, K2
+	VMOVAPS.Z    Z1, K2, Z1
 	MOVQ         m+120(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z4
-	VMOVUPS      const00000000<>+0(SB), Z5
-	VCMPPS       $0x11, Z3, Z5, K2
-	VMOVUPS      const00000000<>+0(SB), Z5
-	VMINPS       Z3, Z5, Z5
-	VADDPS       Z4, Z5, Z6
+	VMOVUPS.Z    (AX)(CX*1), K1, Z3
+	VCMPPS       $0x11, Z4, Z12, K2
+	VMINPS       Z4, Z12, Z5
+	VADDPS       Z3, Z5, Z6
 	VSUBPS       Z5, Z6, Z7
 	VSUBPS       Z7, Z6, Z8
 	VSUBPS       Z8, Z5, Z5
-	VSUBPS       Z7, Z4, Z4
-	VADDPS       Z4, Z5, Z4
-	VCMPPS       $0x00, Z4, Z4, K3
-	VMOVAPS.Z    Z4, K3, Z4
-	VBLENDMPS    const00000000<>+0(SB), Z2, K2, Z14
-	VADDPS       Z14, Z4, Z2
-	VPORD        const80000000<>+0(SB), Z3, Z4
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z4, Z5, Z4
-	VMOVUPS      constc3160000<>+0(SB), Z5
-	VMAXPS       Z4, Z5, Z4
-	VMULPS       const3fb8aa3b<>+0(SB), Z4, Z5
+	VSUBPS       Z7, Z3, Z3
+	VADDPS       Z3, Z5, Z3
+	VCMPPS       $0x00, Z3, Z3, K3
+	VMOVAPS.Z    Z3, K3, Z3
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z12, K2, Z1
+	VADDPS       Z1, Z3, Z1
+	VPORD        Z13, Z4, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z3, Z14, Z3
+	VMULPS       Z16, Z3, Z5
 	VRNDSCALEPS  $0x08, Z5, Z5
-	VMOVUPS      Z4, Z4
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z4
-	VMOVUPS      Z4, Z4
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z4
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z4, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z4, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z4, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3efffffe<>+0(SB), Z4, Z7
-	VMULPS       Z4, Z4, Z8
-	VMOVUPS      Z4, Z4
-	VFMADD231PS  Z8, Z7, Z4
-	VADDPS       const3f800000<>+0(SB), Z4, Z4
-	VSCALEFPS    Z5, Z4, Z4
-	VADDPS       const40000000<>+0(SB), Z4, Z5
-	VDIVPS       Z5, Z4, Z4
-	VMULPS       Z4, Z4, Z5
-	VMOVUPS      const3e0f8529<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e0f595c<>+0(SB), Z5, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3e4ce956<>+0(SB), Z5, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3eaaaa80<>+0(SB), Z5, Z7
-	VADDPS       Z4, Z4, Z4
-	VMULPS       Z5, Z7, Z5
-	VMOVUPS      Z4, Z7
-	VFMADD231PS  Z4, Z5, Z7
-	VPXORD       const80000000<>+0(SB), Z7, Z4
-	VADDPS       Z4, Z6, Z5
-	VSUBPS       Z6, Z5, Z7
-	VSUBPS       Z7, Z5, Z8
-	VSUBPS       Z8, Z6, Z6
-	VSUBPS       Z7, Z4, Z4
-	VADDPS       Z4, Z6, Z4
-	VCMPPS       $0x00, Z4, Z4, K2
-	VMOVAPS.Z    Z4, K2, Z4
-	VADDPS       Z4, Z2, Z2
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z17, Z5, Z3
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z18, Z5, Z3
+	VMOVUPS      Z19, Z7
+	VFMADD213PS  Z20, Z3, Z7
+	VFMADD213PS  Z21, Z3, Z7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z7
+	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z7
+	VMULPS       Z3, Z3, Z8
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z8, Z7, Z3
+	VADDPS       const3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS    Z5, Z3, Z3
+	VADDPS       const40000000<>+0(SB), Z3, Z5
+	VDIVPS       Z5, Z3, Z5
+	VMULPS       Z5, Z5, Z7
+	VMOVUPS      const3e0f8529<>+0(SB), Z8
+	VFMADD213PS  const3e0f595c<>+0(SB), Z7, Z8
+	VFMADD213PS  const3e4ce956<>+0(SB), Z7, Z8
+	VFMADD213PS  const3eaaaa80<>+0(SB), Z7, Z8
+	VADDPS       Z5, Z5, Z5
+	VMULPS       Z7, Z8, Z7
+	VMOVUPS      Z5, Z8
+	VFMADD231PS  Z5, Z7, Z8
+	VPXORD       Z13, Z8, Z5
+	VADDPS       Z5, Z6, Z7
+	VSUBPS       Z6, Z7, Z8
+	VSUBPS       Z8, Z7, Z9
+	VSUBPS       Z9, Z6, Z6
+	VSUBPS       Z8, Z5, Z5
+	VADDPS       Z5, Z6, Z5
+	VCMPPS       $0x00, Z5, Z5, K2
+	VMOVAPS.Z    Z5, K2, Z5
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z1, Z7, Z5
+	VSUBPS       Z7, Z5, Z6
+	VSUBPS       Z6, Z5, Z8
+	VSUBPS       Z8, Z7, Z7
+	VSUBPS       Z6, Z1, Z1
+	VADDPS       Z1, Z7, Z1
+	VCMPPS       $0x00, Z1, Z1, K2
+	VMOVAPS.Z    Z1, K2, Z1
+	VADDPS       const3f800000<>+0(SB), Z3, Z6
+	VMOVUPS      const3f800000<>+0(SB), Z7
+	VDIVPS       Z6, Z7, Z6
+	VCMPPS       $0x11, Z12, Z4, K2
+	VMULPS       Z6, Z3, Z3
+	VMOVUPS      Z3, Z3
+	VMOVUPS      Z6, K2, Z3
+	MOVQ         tb+168(FP), AX
+	VMOVUPS      Z3, K1, (AX)(CX*1)
 	MOVQ         n+112(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z4
-	VCMPPS       $0x00, const00000000<>+0(SB), Z4, K2
-	VADDPS       Z0, Z1, Z6
-	VADDPS       Z2, Z5, Z7
-	VMAXPS       Z6, Z7, Z7
-	VBLENDMPS    Z6, Z7, K2, Z15
+	VMOVUPS.Z    (AX)(CX*1), K1, Z3
+	VCMPPS       $0x00, Z12, Z3, K2
+	VMAXPS       Z2, Z5, Z4
+	VMOVUPS      Z4, Z4
+	VMOVUPS      Z2, K2, Z4
 	MOVQ         m+120(FP), AX
-	VMOVUPS      Z15, K1, (AX)(CX*1)
-	VSUBPS       Z15, Z1, Z1
-	VADDPS       Z0, Z1, Z0
-	VMOVUPS      const43020000<>+0(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMOVUPS      constc3160000<>+0(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMULPS       const3fb8aa3b<>+0(SB), Z0, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
+	VMOVUPS      Z4, K1, (AX)(CX*1)
+	VPANDD       const7fffffff<>+0(SB), Z4, Z6
+	VCMPPS       $0x11, const49800000<>+0(SB), Z6, K3
+	VSUBPS       Z4, Z2, Z2
+	VMOVAPS.Z    Z0, K3, Z0
+	VADDPS       Z0, Z2, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z0, Z14, Z0
+	VMULPS       Z16, Z0, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS const3f318000<>+0(SB), Z1, Z0
+	VFNMADD231PS Z17, Z2, Z0
 	VMOVUPS      Z0, Z0
-	VFNMADD231PS constb95e8083<>+0(SB), Z1, Z0
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z0, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z0, Z6
-	VMOVUPS      Z6, Z6
+	VFNMADD231PS Z18, Z2, Z0
+	VMOVUPS      Z19, Z6
+	VFMADD213PS  Z20, Z0, Z6
+	VFMADD213PS  Z21, Z0, Z6
 	VFMADD213PS  const3e2aaa49<>+0(SB), Z0, Z6
-	VMOVUPS      Z6, Z6
 	VFMADD213PS  const3efffffe<>+0(SB), Z0, Z6
 	VMULPS       Z0, Z0, Z7
 	VMOVUPS      Z0, Z0
 	VFMADD231PS  Z7, Z6, Z0
 	VADDPS       const3f800000<>+0(SB), Z0, Z0
-	VSCALEFPS    Z1, Z0, Z0
-	VSUBPS       Z15, Z5, Z1
-	VADDPS       Z2, Z1, Z1
-	VMOVUPS      const00000000<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z2
-	VBLENDMPS    Z2, Z1, K2, Z16
-	VMOVUPS      const43020000<>+0(SB), Z1
-	VMINPS       Z16, Z1, Z1
-	VMOVUPS      constc3160000<>+0(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMULPS       const3fb8aa3b<>+0(SB), Z1, Z2
+	VSCALEFPS    Z2, Z0, Z0
+	VSUBPS       Z4, Z5, Z2
+	VMOVAPS.Z    Z1, K3, Z1
+	VADDPS       Z1, Z2, Z1
+	VMINPS       Z1, Z12, Z2
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z2, K2, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z1, Z14, Z1
+	VMULPS       Z16, Z1, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS const3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS Z17, Z2, Z1
 	VMOVUPS      Z1, Z1
-	VFNMADD231PS constb95e8083<>+0(SB), Z2, Z1
-	VMOVUPS      const3ab511e6<>+0(SB), Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3c091d10<>+0(SB), Z1, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3d2aac79<>+0(SB), Z1, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z5
-	VMULPS       Z1, Z1, Z6
+	VFNMADD231PS Z18, Z2, Z1
+	VMOVUPS      Z19, Z4
+	VFMADD213PS  Z20, Z1, Z4
+	VFMADD213PS  Z21, Z1, Z4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z1, Z4
+	VFMADD213PS  const3efffffe<>+0(SB), Z1, Z4
+	VMULPS       Z1, Z1, Z5
 	VMOVUPS      Z1, Z1
-	VFMADD231PS  Z6, Z5, Z1
+	VFMADD231PS  Z5, Z4, Z1
 	VADDPS       const3f800000<>+0(SB), Z1, Z1
 	VSCALEFPS    Z2, Z1, Z1
 	MOVQ         ti+136(FP), AX
 	VMOVUPS      Z0, K1, (AX)(CX*1)
 	MOVQ         tf+144(FP), AX
 	VMOVUPS      Z1, K1, (AX)(CX*1)
-	VPORD        const80000000<>+0(SB), Z3, Z2
-	VMOVUPS      const43020000<>+0(SB), Z5
-	VMINPS       Z2, Z5, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z5
-	VMAXPS       Z2, Z5, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z5
-	VRNDSCALEPS  $0x08, Z5, Z5
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z5, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z5, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z6
-	VMOVUPS      Z6, Z6
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z7, Z6, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z5, Z2, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z5
-	VMOVUPS      const3f800000<>+0(SB), Z6
-	VDIVPS       Z5, Z6, Z5
-	VMULPS       Z5, Z2, Z2
-	VCMPPS       $0x11, const00000000<>+0(SB), Z3, K2
-	VBLENDMPS    Z2, Z5, K2, Z17
-	VBLENDMPS    Z5, Z2, K2, Z18
-	MOVQ         tb+168(FP), AX
-	VMOVUPS      Z18, K1, (AX)(CX*1)
 	MOVQ         pz+24(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z2
 	MOVQ         xz+56(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z3
-	VADDPS       Z3, Z2, Z2
+	VMOVUPS.Z    (AX)(CX*1), K1, Z4
+	VADDPS       Z4, Z2, Z2
 	MOVQ         bz+88(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z3
-	VADDPS       Z3, Z2, Z2
-	VPANDD       const7fffffff<>+0(SB), Z2, Z3
-	VMULPS       constc0000000<>+0(SB), Z3, Z5
-	VMOVUPS      const43020000<>+0(SB), Z6
-	VMINPS       Z5, Z6, Z5
-	VMOVUPS      constc3160000<>+0(SB), Z6
-	VMAXPS       Z5, Z6, Z5
-	VMULPS       const3fb8aa3b<>+0(SB), Z5, Z6
+	VMOVUPS.Z    (AX)(CX*1), K1, Z4
+	VADDPS       Z4, Z2, Z2
+	VPANDD       const7fffffff<>+0(SB), Z2, Z4
+	VMULPS       constc0000000<>+0(SB), Z4, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z5, Z14, Z5
+	VMULPS       Z16, Z5, Z6
 	VRNDSCALEPS  $0x08, Z6, Z6
 	VMOVUPS      Z5, Z5
-	VFNMADD231PS const3f318000<>+0(SB), Z6, Z5
+	VFNMADD231PS Z17, Z6, Z5
 	VMOVUPS      Z5, Z5
-	VFNMADD231PS constb95e8083<>+0(SB), Z6, Z5
-	VMOVUPS      const3ab511e6<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3c091d10<>+0(SB), Z5, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD213PS  const3d2aac79<>+0(SB), Z5, Z7
-	VMOVUPS      Z7, Z7
+	VFNMADD231PS Z18, Z6, Z5
+	VMOVUPS      Z19, Z7
+	VFMADD213PS  Z20, Z5, Z7
+	VFMADD213PS  Z21, Z5, Z7
 	VFMADD213PS  const3e2aaa49<>+0(SB), Z5, Z7
-	VMOVUPS      Z7, Z7
 	VFMADD213PS  const3efffffe<>+0(SB), Z5, Z7
 	VMULPS       Z5, Z5, Z8
 	VMOVUPS      Z5, Z5
@@ -6426,36 +7039,33 @@ tail:
 	VSUBPS       Z5, Z6, Z6
 	VADDPS       const3f800000<>+0(SB), Z5, Z5
 	VDIVPS       Z5, Z6, Z5
-	VPANDD       const80000000<>+0(SB), Z2, Z6
-	VPORD        Z6, Z5, Z5
 	VMULPS       Z2, Z2, Z6
 	VMOVUPS      constbbb78d38<>+0(SB), Z7
-	VMOVUPS      Z7, Z7
 	VFMADD213PS  const3ca857a4<>+0(SB), Z6, Z7
-	VMOVUPS      Z7, Z7
 	VFMADD213PS  constbd5c02a6<>+0(SB), Z6, Z7
-	VMOVUPS      Z7, Z7
 	VFMADD213PS  const3e0882cc<>+0(SB), Z6, Z7
-	VMOVUPS      Z7, Z7
 	VFMADD213PS  constbeaaaa96<>+0(SB), Z6, Z7
 	VMULPS       Z6, Z7, Z6
 	VMOVUPS      Z2, Z7
 	VFMADD231PS  Z2, Z6, Z7
-	VCMPPS       $0x11, const3f200000<>+0(SB), Z3, K2
-	VBLENDMPS    Z7, Z5, K2, Z19
+	VCMPPS       $0x11, const3f200000<>+0(SB), Z4, K2
+	VMOVUPS      Z5, Z4
+	VMOVUPS      Z7, K2, Z4
+	VPANDD       Z13, Z2, Z2
+	VPORD        Z2, Z4, Z2
 	MOVQ         tz+152(FP), AX
-	VMOVUPS      Z19, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*1)
 	MOVQ         c+104(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z2
-	VMULPS       Z19, Z0, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD231PS  Z2, Z1, Z3
+	VMOVUPS.Z    (AX)(CX*1), K1, Z4
+	VMULPS       Z2, Z0, Z2
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z4, Z1, Z2
 	VMOVUPS      Z0, Z0
-	VFMADD231PS  Z4, Z1, Z0
+	VFMADD231PS  Z3, Z1, Z0
 	MOVQ         c+104(FP), AX
-	VMOVUPS      Z3, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*1)
 	MOVQ         tc+176(FP), AX
-	VMOVUPS      Z3, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*1)
 	MOVQ         n+112(FP), AX
 	VMOVUPS      Z0, K1, (AX)(CX*1)
 	MOVQ         tn+184(FP), AX
@@ -6463,46 +7073,40 @@ tail:
 	MOVQ         po+32(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z1
 	MOVQ         xo+64(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z2
-	VADDPS       Z2, Z1, Z1
+	VMOVUPS.Z    (AX)(CX*1), K1, Z3
+	VADDPS       Z3, Z1, Z1
 	MOVQ         bo+96(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z2
-	VADDPS       Z2, Z1, Z1
-	VPORD        const80000000<>+0(SB), Z1, Z2
-	VMOVUPS      const43020000<>+0(SB), Z4
-	VMINPS       Z2, Z4, Z2
-	VMOVUPS      constc3160000<>+0(SB), Z4
-	VMAXPS       Z2, Z4, Z2
-	VMULPS       const3fb8aa3b<>+0(SB), Z2, Z4
+	VMOVUPS.Z    (AX)(CX*1), K1, Z3
+	VADDPS       Z3, Z1, Z1
+	VPORD        Z13, Z1, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z3, Z14, Z3
+	VMULPS       Z16, Z3, Z4
 	VRNDSCALEPS  $0x08, Z4, Z4
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS const3f318000<>+0(SB), Z4, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS constb95e8083<>+0(SB), Z4, Z2
-	VMOVUPS      const3ab511e6<>+0(SB), Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3c091d10<>+0(SB), Z2, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3d2aac79<>+0(SB), Z2, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Z2, Z5
-	VMOVUPS      Z5, Z5
-	VFMADD213PS  const3efffffe<>+0(SB), Z2, Z5
-	VMULPS       Z2, Z2, Z6
-	VMOVUPS      Z2, Z2
-	VFMADD231PS  Z6, Z5, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z4, Z2, Z2
-	VADDPS       const3f800000<>+0(SB), Z2, Z4
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z17, Z4, Z3
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z18, Z4, Z3
+	VMOVUPS      Z19, Z5
+	VFMADD213PS  Z20, Z3, Z5
+	VFMADD213PS  Z21, Z3, Z5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Z3, Z5
+	VFMADD213PS  const3efffffe<>+0(SB), Z3, Z5
+	VMULPS       Z3, Z3, Z6
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z6, Z5, Z3
+	VADDPS       const3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS    Z4, Z3, Z3
+	VADDPS       const3f800000<>+0(SB), Z3, Z4
 	VMOVUPS      const3f800000<>+0(SB), Z5
 	VDIVPS       Z4, Z5, Z4
-	VMULPS       Z4, Z2, Z2
-	VCMPPS       $0x11, const00000000<>+0(SB), Z1, K2
-	VBLENDMPS    Z2, Z4, K2, Z20
-	VBLENDMPS    Z4, Z2, K2, Z21
+	VCMPPS       $0x11, Z12, Z1, K2
+	VMULPS       Z4, Z3, Z1
+	VMOVUPS      Z4, Z3
+	VMOVUPS      Z1, K2, Z3
 	MOVQ         to+160(FP), AX
-	VMOVUPS      Z20, K1, (AX)(CX*1)
-	VMULPS       Z3, Z20, Z1
+	VMOVUPS      Z3, K1, (AX)(CX*1)
+	VMULPS       Z2, Z3, Z1
 	VDIVPS       Z0, Z1, Z0
 	MOVQ         y+128(FP), AX
 	VMOVUPS      Z0, K1, (AX)(CX*1)
@@ -6511,13 +7115,45 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS const00000000<>+0(SB), Z12
+	VMOVUPS const80000000<>+0(SB), Z13
+	VMOVUPS constc3160000<>+0(SB), Z14
+	VMOVUPS const43020000<>+0(SB), Z15
+	VMOVUPS const3fb8aa3b<>+0(SB), Z16
+	VMOVUPS const3f318000<>+0(SB), Z17
+	VMOVUPS constb95e8083<>+0(SB), Z18
+	VMOVUPS const3ab511e6<>+0(SB), Z19
+	VMOVUPS const3c091d10<>+0(SB), Z20
+	VMOVUPS const3d2aac79<>+0(SB), Z21
+	SUBQ    $0x20, AX
+	JGE     two
+	JMP     one
+
+DATA const49800000<>+0(SB)/4, $0x49800000
+DATA const49800000<>+4(SB)/4, $0x49800000
+DATA const49800000<>+8(SB)/4, $0x49800000
+DATA const49800000<>+12(SB)/4, $0x49800000
+DATA const49800000<>+16(SB)/4, $0x49800000
+DATA const49800000<>+20(SB)/4, $0x49800000
+DATA const49800000<>+24(SB)/4, $0x49800000
+DATA const49800000<>+28(SB)/4, $0x49800000
+DATA const49800000<>+32(SB)/4, $0x49800000
+DATA const49800000<>+36(SB)/4, $0x49800000
+DATA const49800000<>+40(SB)/4, $0x49800000
+DATA const49800000<>+44(SB)/4, $0x49800000
+DATA const49800000<>+48(SB)/4, $0x49800000
+DATA const49800000<>+52(SB)/4, $0x49800000
+DATA const49800000<>+56(SB)/4, $0x49800000
+DATA const49800000<>+60(SB)/4, $0x49800000
+GLOBL const49800000<>(SB), RODATA|NOPTR, $64
+
 // func slstmGradAVX512(elements int, ti *float32, tf *float32, tz *float32, to *float32, tb *float32, tn *float32, y *float32, dy *float32, gy *float32, cb *float32, nb *float32, c *float32, n *float32, rest *float32, ei *float32, ef *float32, ez *float32, eo *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·slstmGradAVX512(SB), NOSPLIT, $0-152
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ         dy+64(FP), DX
@@ -6528,69 +7164,68 @@ whole:
 	MOVQ         y+56(FP), DX
 	VMOVUPS      (DX)(CX*1), Z1
 	MOVQ         to+32(FP), DX
-	VMOVUPS      (DX)(CX*1), Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VMULPS       Z1, Z3, Z3
-	VMULPS       Z0, Z3, Z3
+	VMOVUPS      (DX)(CX*1), Z4
+	VSUBPS       Z4, Z2, Z5
+	VMULPS       Z1, Z5, Z5
+	VMULPS       Z0, Z5, Z5
 	MOVQ         eo+144(FP), DX
-	VMOVUPS      Z3, (DX)(CX*1)
+	VMOVUPS      Z5, (DX)(CX*1)
 	MOVQ         tn+48(FP), DX
-	VMOVUPS      (DX)(CX*1), Z3
-	VDIVPS       Z3, Z0, Z0
+	VMOVUPS      (DX)(CX*1), Z5
+	VDIVPS       Z5, Z0, Z0
 	MOVQ         c+96(FP), DX
-	VMOVUPS      (DX)(CX*1), Z3
-	VMOVUPS      Z3, Z3
-	VFMADD231PS  Z0, Z2, Z3
+	VMOVUPS      (DX)(CX*1), Z5
+	VMOVUPS      Z5, Z5
+	VFMADD231PS  Z0, Z4, Z5
 	MOVQ         n+104(FP), DX
-	VMOVUPS      (DX)(CX*1), Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS Z0, Z1, Z2
+	VMOVUPS      (DX)(CX*1), Z4
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z0, Z1, Z4
 	MOVQ         ti+8(FP), DX
 	VMOVUPS      (DX)(CX*1), Z0
 	MOVQ         tf+16(FP), DX
 	VMOVUPS      (DX)(CX*1), Z1
 	MOVQ         tz+24(FP), DX
-	VMOVUPS      (DX)(CX*1), Z4
-	VMULPS       Z0, Z3, Z5
-	VMOVUPS      const3f800000<>+0(SB), Z6
-	VFNMADD231PS Z4, Z4, Z6
-	VMULPS       Z6, Z5, Z5
-	MOVQ         ez+136(FP), DX
-	VMOVUPS      Z5, (DX)(CX*1)
-	VMOVUPS      Z2, Z5
-	VFMADD231PS  Z4, Z3, Z5
-	VMULPS       Z5, Z0, Z4
-	MOVQ         nb+88(FP), DX
-	VMOVUPS      (DX)(CX*1), Z5
-	MOVQ         cb+80(FP), DX
 	VMOVUPS      (DX)(CX*1), Z6
-	VMULPS       Z5, Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD231PS  Z6, Z3, Z7
-	VMULPS       Z7, Z1, Z6
-	VMULPS       Z3, Z1, Z3
+	VMULPS       Z0, Z5, Z7
+	VMOVUPS      Z2, Z8
+	VFNMADD231PS Z6, Z6, Z8
+	VMULPS       Z8, Z7, Z7
+	MOVQ         ez+136(FP), DX
+	VMOVUPS      Z7, (DX)(CX*1)
+	VMOVUPS      Z4, Z7
+	VFMADD231PS  Z6, Z5, Z7
+	VMULPS       Z7, Z0, Z6
+	MOVQ         nb+88(FP), DX
+	VMOVUPS      (DX)(CX*1), Z7
+	MOVQ         cb+80(FP), DX
+	VMOVUPS      (DX)(CX*1), Z8
+	VMULPS       Z7, Z4, Z9
+	VMOVUPS      Z9, Z9
+	VFMADD231PS  Z8, Z5, Z9
+	VMULPS       Z9, Z1, Z8
+	VMULPS       Z5, Z1, Z5
 	MOVQ         c+96(FP), DX
-	VMOVUPS      Z3, (DX)(CX*1)
-	VMULPS       Z2, Z1, Z2
+	VMOVUPS      Z5, (DX)(CX*1)
+	VMULPS       Z4, Z1, Z4
 	MOVQ         n+104(FP), DX
-	VMOVUPS      Z2, (DX)(CX*1)
+	VMOVUPS      Z4, (DX)(CX*1)
 	MOVQ         rest+112(FP), DX
-	VMOVUPS      (DX)(CX*1), Z2
+	VMOVUPS      (DX)(CX*1), Z4
 	VCMPPS       $0x1d, Z0, Z1, K1
-	VCMPPS       $0x04, const00000000<>+0(SB), Z5, K2
+	VCMPPS       $0x04, Z3, Z7, K2
 	KANDW        K1, K2, K1
-	VMOVAPS.Z    Z2, K1, Z0
+	VMOVAPS.Z    Z4, K1, Z0
 	MOVQ         rest+112(FP), DX
 	VMOVUPS      Z0, (DX)(CX*1)
-	VADDPS       Z0, Z6, Z1
+	VADDPS       Z0, Z8, Z1
 	MOVQ         tb+40(FP), DX
-	VMOVUPS      (DX)(CX*1), Z3
-	VMULPS       Z3, Z1, Z1
+	VMOVUPS      (DX)(CX*1), Z5
+	VMULPS       Z5, Z1, Z1
 	MOVQ         ef+128(FP), DX
 	VMOVUPS      Z1, (DX)(CX*1)
-	VSUBPS       Z0, Z2, Z0
-	VADDPS       Z0, Z4, Z0
+	VSUBPS       Z0, Z4, Z0
+	VADDPS       Z0, Z6, Z0
 	MOVQ         ei+120(FP), DX
 	VMOVUPS      Z0, (DX)(CX*1)
 	ADDQ         $0x40, CX
@@ -6611,75 +7246,81 @@ tail:
 	MOVQ         y+56(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z1
 	MOVQ         to+32(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z2
-	VMOVUPS      const3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VMULPS       Z1, Z3, Z3
-	VMULPS       Z0, Z3, Z3
+	VMOVUPS.Z    (AX)(CX*1), K1, Z4
+	VSUBPS       Z4, Z2, Z5
+	VMULPS       Z1, Z5, Z5
+	VMULPS       Z0, Z5, Z5
 	MOVQ         eo+144(FP), AX
-	VMOVUPS      Z3, K1, (AX)(CX*1)
+	VMOVUPS      Z5, K1, (AX)(CX*1)
 	MOVQ         tn+48(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z3
-	VDIVPS       Z3, Z0, Z0
+	VMOVUPS.Z    (AX)(CX*1), K1, Z5
+	VDIVPS       Z5, Z0, Z0
 	MOVQ         c+96(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z3
-	VMOVUPS      Z3, Z3
-	VFMADD231PS  Z0, Z2, Z3
+	VMOVUPS.Z    (AX)(CX*1), K1, Z5
+	VMOVUPS      Z5, Z5
+	VFMADD231PS  Z0, Z4, Z5
 	MOVQ         n+104(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z2
-	VMOVUPS      Z2, Z2
-	VFNMADD231PS Z0, Z1, Z2
+	VMOVUPS.Z    (AX)(CX*1), K1, Z4
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z0, Z1, Z4
 	MOVQ         ti+8(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z0
 	MOVQ         tf+16(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z1
 	MOVQ         tz+24(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z4
-	VMULPS       Z0, Z3, Z5
-	VMOVUPS      const3f800000<>+0(SB), Z6
-	VFNMADD231PS Z4, Z4, Z6
-	VMULPS       Z6, Z5, Z5
-	MOVQ         ez+136(FP), AX
-	VMOVUPS      Z5, K1, (AX)(CX*1)
-	VMOVUPS      Z2, Z5
-	VFMADD231PS  Z4, Z3, Z5
-	VMULPS       Z5, Z0, Z4
-	MOVQ         nb+88(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z5
-	MOVQ         cb+80(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z6
-	VMULPS       Z5, Z2, Z7
-	VMOVUPS      Z7, Z7
-	VFMADD231PS  Z6, Z3, Z7
-	VMULPS       Z7, Z1, Z6
-	VMULPS       Z3, Z1, Z3
-	MOVQ         c+96(FP), AX
-	VMOVUPS      Z3, K1, (AX)(CX*1)
-	VMULPS       Z2, Z1, Z2
-	MOVQ         n+104(FP), AX
+	VMULPS       Z0, Z5, Z7
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS Z6, Z6, Z2
+	VMULPS       Z2, Z7, Z2
+	MOVQ         ez+136(FP), AX
 	VMOVUPS      Z2, K1, (AX)(CX*1)
+	VMOVUPS      Z4, Z2
+	VFMADD231PS  Z6, Z5, Z2
+	VMULPS       Z2, Z0, Z2
+	MOVQ         nb+88(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z6
+	MOVQ         cb+80(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z7
+	VMULPS       Z6, Z4, Z8
+	VMOVUPS      Z8, Z8
+	VFMADD231PS  Z7, Z5, Z8
+	VMULPS       Z8, Z1, Z7
+	VMULPS       Z5, Z1, Z5
+	MOVQ         c+96(FP), AX
+	VMOVUPS      Z5, K1, (AX)(CX*1)
+	VMULPS       Z4, Z1, Z4
+	MOVQ         n+104(FP), AX
+	VMOVUPS      Z4, K1, (AX)(CX*1)
 	MOVQ         rest+112(FP), AX
-	VMOVUPS.Z    (AX)(CX*1), K1, Z2
+	VMOVUPS.Z    (AX)(CX*1), K1, Z4
 	VCMPPS       $0x1d, Z0, Z1, K2
-	VCMPPS       $0x04, const00000000<>+0(SB), Z5, K3
+	VCMPPS       $0x04, Z3, Z6, K3
 	KANDW        K2, K3, K2
-	VMOVAPS.Z    Z2, K2, Z0
+	VMOVAPS.Z    Z4, K2, Z0
 	MOVQ         rest+112(FP), AX
 	VMOVUPS      Z0, K1, (AX)(CX*1)
-	VADDPS       Z0, Z6, Z1
+	VADDPS       Z0, Z7, Z1
 	MOVQ         tb+40(FP), AX
 	VMOVUPS.Z    (AX)(CX*1), K1, Z3
 	VMULPS       Z3, Z1, Z1
 	MOVQ         ef+128(FP), AX
 	VMOVUPS      Z1, K1, (AX)(CX*1)
-	VSUBPS       Z0, Z2, Z0
-	VADDPS       Z0, Z4, Z0
+	VSUBPS       Z0, Z4, Z0
+	VADDPS       Z0, Z2, Z0
 	MOVQ         ei+120(FP), AX
 	VMOVUPS      Z0, K1, (AX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const3f800000<>+0(SB), Z2
+	VMOVUPS const00000000<>+0(SB), Z3
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func addAVX2(elements int, a *float32, b *float32, dst *float32)
 // Requires: AVX, CMOV
@@ -6689,8 +7330,7 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ dst+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Y0
@@ -6745,6 +7385,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 DATA laneMasks<>+0(SB)/4, $0xffffffff
 DATA laneMasks<>+4(SB)/4, $0xffffffff
 DATA laneMasks<>+8(SB)/4, $0xffffffff
@@ -6771,8 +7416,7 @@ TEXT ·mulAVX2(SB), NOSPLIT, $0-32
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ dst+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Y0
@@ -6827,6 +7471,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func scaleAVX2(elements int, x *float32, dst *float32, alpha float32)
 // Requires: AVX, CMOV
 TEXT ·scaleAVX2(SB), NOSPLIT, $0-28
@@ -6835,8 +7484,7 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-28
 	MOVQ         x+8(FP), DX
 	MOVQ         dst+16(FP), BX
 	VBROADCASTSS alpha+24(FP), Y0
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Y1
@@ -6887,6 +7535,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func axpyAVX2(elements int, x *float32, y *float32, alpha float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·axpyAVX2(SB), NOSPLIT, $0-28
@@ -6895,8 +7548,7 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-28
 	MOVQ         x+8(FP), DX
 	MOVQ         y+16(FP), BX
 	VBROADCASTSS alpha+24(FP), Y0
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Y1
@@ -6955,6 +7607,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func mulAddAVX2(elements int, a *float32, b *float32, y *float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·mulAddAVX2(SB), NOSPLIT, $0-32
@@ -6963,8 +7620,7 @@ TEXT ·mulAddAVX2(SB), NOSPLIT, $0-32
 	MOVQ a+8(FP), DX
 	MOVQ b+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Y0
@@ -7027,6 +7683,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func sumAVX2(elements int, x *float32) (s float32)
 // Requires: AVX, CMOV, SSE
 TEXT ·sumAVX2(SB), NOSPLIT, $0-20
@@ -7035,8 +7696,7 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-20
 	MOVQ    x+8(FP), DX
 	VMOVUPS const00000000<>+0(SB), Y0
 	VMOVUPS const00000000<>+0(SB), Y1
-	SUBQ    $0x10, AX
-	JL      tail
+	JMP     begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Y2
@@ -7097,6 +7757,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func dotAVX2(elements int, a *float32, b *float32) (s float32)
 // Requires: AVX, CMOV, SSE
 TEXT ·dotAVX2(SB), NOSPLIT, $0-28
@@ -7106,8 +7771,7 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-28
 	MOVQ    b+16(FP), BX
 	VMOVUPS const00000000<>+0(SB), Y0
 	VMOVUPS const00000000<>+0(SB), Y1
-	SUBQ    $0x10, AX
-	JL      tail
+	JMP     begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Y2
@@ -7176,6 +7840,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func maxAVX2(elements int, x *float32) (m float32)
 // Requires: AVX, CMOV, SSE
 TEXT ·maxAVX2(SB), NOSPLIT, $0-20
@@ -7184,8 +7853,7 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-20
 	MOVQ    x+8(FP), DX
 	VMOVUPS constff800000<>+0(SB), Y0
 	VMOVUPS constff800000<>+0(SB), Y1
-	SUBQ    $0x10, AX
-	JL      tail
+	JMP     begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Y2
@@ -7223,16 +7891,14 @@ tail:
 	CMOVQLT    DI, SI
 	SHLQ       $0x02, SI
 	SUBQ       SI, BX
-	VMOVDQU    (BX), Y3
+	VMOVDQU    (BX), Y4
 	SUBQ       $0x08, AX
-	VMASKMOVPS (DX)(CX*1), Y2, Y4
-	VMOVUPS    constff800000<>+0(SB), Y5
-	VBLENDVPS  Y2, Y4, Y5, Y2
+	VMASKMOVPS (DX)(CX*1), Y2, Y5
+	VBLENDVPS  Y2, Y5, Y3, Y2
 	VMAXPS     Y0, Y2, Y0
 	VMOVUPS    Y0, Y0
-	VMASKMOVPS 32(DX)(CX*1), Y3, Y2
-	VMOVUPS    constff800000<>+0(SB), Y4
-	VBLENDVPS  Y3, Y2, Y4, Y2
+	VMASKMOVPS 32(DX)(CX*1), Y4, Y2
+	VBLENDVPS  Y4, Y2, Y3, Y2
 	VMAXPS     Y1, Y2, Y1
 	VMOVUPS    Y1, Y1
 
@@ -7248,6 +7914,12 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS constff800000<>+0(SB), Y3
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func squaresAVX2(elements int, x *float32, mean float32) (s float32)
 // Requires: AVX, CMOV, SSE
 TEXT ·squaresAVX2(SB), NOSPLIT, $0-28
@@ -7257,8 +7929,7 @@ TEXT ·squaresAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS mean+16(FP), Y0
 	VMOVUPS      const00000000<>+0(SB), Y1
 	VMOVUPS      const00000000<>+0(SB), Y2
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Y3
@@ -7327,6 +7998,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func expAVX2(elements int, x *float32, dst *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·expAVX2(SB), NOSPLIT, $0-24
@@ -7334,77 +8010,64 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ dst+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VMOVUPS      const43020000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y1
+	VMINPS       Y0, Y2, Y0
 	VMAXPS       Y0, Y1, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
+	VMULPS       Y3, Y0, Y5
+	VROUNDPS     $0x08, Y5, Y5
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y1, Y0
+	VFNMADD231PS Y4, Y5, Y0
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y1, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y2
-	VMULPS       Y0, Y0, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y0
+	VMOVUPS      const3ab511e6<>+0(SB), Y6
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y6
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y6
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y6
+	VMULPS       Y0, Y0, Y7
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
+	VFMADD231PS  Y7, Y6, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y2
-	VPSUBD       Y2, Y1, Y1
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y2, Y0, Y0
-	VMULPS       Y1, Y0, Y0
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y5, Y0, Y0
 	VMOVUPS      Y0, (BX)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VMOVUPS      const43020000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y1
+	VMINPS       Y0, Y2, Y0
 	VMAXPS       Y0, Y1, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
+	VMULPS       Y3, Y0, Y5
+	VROUNDPS     $0x08, Y5, Y5
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y1, Y0
+	VFNMADD231PS Y4, Y5, Y0
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y1, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y2
-	VMULPS       Y0, Y0, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y0
+	VMOVUPS      const3ab511e6<>+0(SB), Y6
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y6
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y6
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y6
+	VMULPS       Y0, Y0, Y7
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
+	VFMADD231PS  Y7, Y6, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y2
-	VPSUBD       Y2, Y1, Y1
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y2, Y0, Y0
-	VMULPS       Y1, Y0, Y0
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y5, Y0, Y0
 	VMOVUPS      Y0, 32(BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -7435,80 +8098,77 @@ tail:
 	CMOVQLT      R8, DI
 	SHLQ         $0x02, DI
 	SUBQ         DI, SI
-	VMOVDQU      (SI), Y1
+	VMOVDQU      (SI), Y5
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (BX)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VMOVUPS      const43020000<>+0(SB), Y2
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VMINPS       Y6, Y2, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMULPS       Y3, Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS Y4, Y7, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (BX)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y5, Y0
 	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
-	VROUNDPS     $0x08, Y2, Y2
+	VMAXPS       Y0, Y1, Y0
+	VMULPS       Y3, Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
+	VFNMADD231PS Y4, Y1, Y0
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y3
-	VMULPS       Y0, Y0, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y1, Y0
+	VMOVUPS      const3ab511e6<>+0(SB), Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y2
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y2
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y2
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y2
+	VMULPS       Y0, Y0, Y3
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y4, Y3, Y0
+	VFMADD231PS  Y3, Y2, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y2
+	VPSUBD       Y2, Y1, Y1
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y0, Y0
+	VPADDD       const0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
 	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(BX)(CX*1)
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y5, 32(BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc3160000<>+0(SB), Y1
+	VMOVUPS const43020000<>+0(SB), Y2
+	VMOVUPS const3fb8aa3b<>+0(SB), Y3
+	VMOVUPS const3f318000<>+0(SB), Y4
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 DATA const0000007f<>+0(SB)/4, $0x0000007f
 DATA const0000007f<>+4(SB)/4, $0x0000007f
@@ -7537,80 +8197,69 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS shift+16(FP), Y0
 	VMOVUPS      const00000000<>+0(SB), Y1
 	VMOVUPS      const00000000<>+0(SB), Y2
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y3
 	VSUBPS       Y0, Y3, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
+	VMOVUPS      const43020000<>+0(SB), Y5
+	VMINPS       Y3, Y5, Y3
 	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x08, Y5, Y5
 	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
 	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      const3ab511e6<>+0(SB), Y6
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y6
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y3, Y7
 	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
+	VFMADD231PS  Y7, Y6, Y3
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
 	VPADDD       const0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y6, Y3, Y3
 	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
 	VADDPS       Y1, Y3, Y1
 	VMOVUPS      Y1, Y1
 	VMOVUPS      32(DX)(CX*1), Y3
 	VSUBPS       Y0, Y3, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
+	VMOVUPS      const43020000<>+0(SB), Y5
+	VMINPS       Y3, Y5, Y3
 	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x08, Y5, Y5
 	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
 	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      const3ab511e6<>+0(SB), Y6
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y6
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y3, Y7
 	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
+	VFMADD231PS  Y7, Y6, Y3
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
 	VPADDD       const0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y6, Y3, Y3
 	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
 	VADDPS       Y2, Y3, Y2
 	VMOVUPS      Y2, Y2
 	ADDQ         $0x40, CX
@@ -7642,80 +8291,70 @@ tail:
 	CMOVQLT      DI, SI
 	SHLQ         $0x02, SI
 	SUBQ         SI, BX
-	VMOVDQU      (BX), Y4
+	VMOVDQU      (BX), Y5
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y3, Y5
-	VSUBPS       Y0, Y5, Y5
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y5, Y6, Y5
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y5, Y6, Y5
-	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVUPS      Y5, Y5
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y5
-	VMOVUPS      Y5, Y5
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y5
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y7
-	VMULPS       Y5, Y5, Y8
-	VMOVUPS      Y5, Y5
-	VFMADD231PS  Y8, Y7, Y5
-	VADDPS       const3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
+	VMASKMOVPS   (DX)(CX*1), Y3, Y6
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      const43020000<>+0(SB), Y7
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y6, Y4, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
 	VPADDD       const0000007f<>+0(SB), Y7, Y7
 	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VANDPS       Y5, Y3, Y3
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VANDPS       Y6, Y3, Y3
 	VADDPS       Y1, Y3, Y1
 	VMOVUPS      Y1, Y1
-	VMASKMOVPS   32(DX)(CX*1), Y4, Y3
+	VMASKMOVPS   32(DX)(CX*1), Y5, Y3
 	VSUBPS       Y0, Y3, Y0
 	VMOVUPS      const43020000<>+0(SB), Y3
 	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
+	VMAXPS       Y0, Y4, Y0
 	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y3
 	VROUNDPS     $0x08, Y3, Y3
 	VMOVUPS      Y0, Y0
 	VFNMADD231PS const3f318000<>+0(SB), Y3, Y0
 	VMOVUPS      Y0, Y0
 	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y5
+	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y4
 	VMULPS       Y0, Y0, Y6
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y6, Y5, Y0
+	VFMADD231PS  Y6, Y4, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
 	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y5
-	VPSUBD       Y5, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y5, Y0, Y0
+	VMULPS       Y4, Y0, Y0
 	VMULPS       Y3, Y0, Y0
-	VANDPS       Y0, Y4, Y0
+	VANDPS       Y0, Y5, Y0
 	VADDPS       Y2, Y0, Y0
 	VMOVUPS      Y0, Y2
 
@@ -7731,6 +8370,12 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS constc3160000<>+0(SB), Y4
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func expScaleAVX2(elements int, x *float32, dst *float32, shift float32, scale float32)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·expScaleAVX2(SB), NOSPLIT, $0-32
@@ -7740,80 +8385,67 @@ TEXT ·expScaleAVX2(SB), NOSPLIT, $0-32
 	MOVQ         dst+16(FP), BX
 	VBROADCASTSS shift+24(FP), Y0
 	VBROADCASTSS scale+28(FP), Y1
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y2
 	VSUBPS       Y0, Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
+	VMINPS       Y2, Y4, Y2
 	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y5
+	VROUNDPS     $0x08, Y5, Y5
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y2
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y6
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y6
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y6
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y6
+	VMULPS       Y2, Y2, Y7
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
+	VFMADD231PS  Y7, Y6, Y2
 	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y5, Y2, Y2
 	VMULPS       Y2, Y1, Y2
 	VMOVUPS      Y2, (BX)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y2
 	VSUBPS       Y0, Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
+	VMINPS       Y2, Y4, Y2
 	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y5
+	VROUNDPS     $0x08, Y5, Y5
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y2
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y6
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y6
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y6
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y6
+	VMULPS       Y2, Y2, Y7
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
+	VFMADD231PS  Y7, Y6, Y2
 	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y5, Y2, Y2
 	VMULPS       Y2, Y1, Y2
 	VMOVUPS      Y2, 32(BX)(CX*1)
 	ADDQ         $0x40, CX
@@ -7845,84 +8477,79 @@ tail:
 	CMOVQLT      R8, DI
 	SHLQ         $0x02, DI
 	SUBQ         DI, SI
-	VMOVDQU      (SI), Y3
+	VMOVDQU      (SI), Y5
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y2, Y4
-	VSUBPS       Y0, Y4, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
+	VMASKMOVPS   (DX)(CX*1), Y2, Y6
+	VSUBPS       Y0, Y6, Y6
+	VMINPS       Y6, Y4, Y6
+	VMAXPS       Y6, Y3, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
 	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
 	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
 	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMULPS       Y4, Y1, Y4
-	VMASKMOVPS   Y4, Y2, (BX)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y3, Y2
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VMULPS       Y6, Y1, Y6
+	VMASKMOVPS   Y6, Y2, (BX)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y5, Y2
 	VSUBPS       Y0, Y2, Y0
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y4, Y0
+	VMAXPS       Y0, Y3, Y0
 	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
 	VROUNDPS     $0x08, Y2, Y2
 	VMOVUPS      Y0, Y0
 	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
 	VMOVUPS      Y0, Y0
 	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y5
+	VMOVUPS      const3ab511e6<>+0(SB), Y3
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y3
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y3
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y3
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y3
+	VMULPS       Y0, Y0, Y4
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y5, Y4, Y0
+	VFMADD231PS  Y4, Y3, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
 	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y4
-	VPSUBD       Y4, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y4, Y0, Y0
+	VMULPS       Y3, Y0, Y0
 	VMULPS       Y2, Y0, Y0
 	VMULPS       Y0, Y1, Y0
-	VMASKMOVPS   Y0, Y3, 32(BX)(CX*1)
+	VMASKMOVPS   Y0, Y5, 32(BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func sigmoidAVX2(elements int, x *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -7931,94 +8558,79 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y1, Y2, Y3
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMOVUPS      Y3, (BX)(CX*1)
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y0, Y2, Y6, Y0
+	VMOVUPS      Y0, (BX)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y1, Y2, Y3
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMOVUPS      Y3, 32(BX)(CX*1)
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y0, Y2, Y6, Y0
+	VMOVUPS      Y0, 32(BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
 	JGE          whole
@@ -8048,75 +8660,62 @@ tail:
 	CMOVQLT      R8, DI
 	SHLQ         $0x02, DI
 	SUBQ         DI, SI
-	VMOVDQU      (SI), Y1
+	VMOVDQU      (SI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, Y3, Y4, Y5
-	VBLENDVPS    Y2, Y4, Y3, Y2
-	VMASKMOVPS   Y5, Y0, (BX)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y6, Y7, Y8, Y6
+	VMASKMOVPS   Y6, Y0, (BX)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -8124,20 +8723,28 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y2, Y3, Y4
-	VBLENDVPS    Y0, Y3, Y2, Y0
-	VMASKMOVPS   Y4, Y1, 32(BX)(CX*1)
+	VMULPS       Y3, Y1, Y1
+	VBLENDVPS    Y0, Y1, Y3, Y0
+	VMASKMOVPS   Y0, Y2, 32(BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func sigmoidGradAVX2(elements int, x *float32, dy *float32, dx *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -8147,99 +8754,82 @@ TEXT ·sigmoidGradAVX2(SB), NOSPLIT, $0-32
 	MOVQ x+8(FP), DX
 	MOVQ dy+16(FP), BX
 	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y1, Y2, Y3
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMULPS       Y0, Y3, Y0
-	VMOVUPS      (BX)(CX*1), Y1
-	VMULPS       Y0, Y1, Y0
+	VMULPS       Y6, Y2, Y0
+	VMULPS       Y0, Y6, Y0
+	VMOVUPS      (BX)(CX*1), Y2
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (SI)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y1, Y2, Y3
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMULPS       Y0, Y3, Y0
-	VMOVUPS      32(BX)(CX*1), Y1
-	VMULPS       Y0, Y1, Y0
+	VMULPS       Y6, Y2, Y0
+	VMULPS       Y0, Y6, Y0
+	VMOVUPS      32(BX)(CX*1), Y2
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 32(SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -8270,78 +8860,64 @@ tail:
 	CMOVQLT      R9, R8
 	SHLQ         $0x02, R8
 	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
+	VMOVDQU      (DI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, Y3, Y4, Y5
-	VBLENDVPS    Y2, Y4, Y3, Y2
-	VMULPS       Y2, Y5, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y3
-	VMULPS       Y2, Y3, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y6
+	VMULPS       Y8, Y7, Y6
+	VMULPS       Y6, Y8, Y6
+	VMASKMOVPS   (BX)(CX*1), Y0, Y7
+	VMULPS       Y6, Y7, Y6
+	VMASKMOVPS   Y6, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -8349,23 +8925,30 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y2, Y3, Y4
-	VBLENDVPS    Y0, Y3, Y2, Y0
-	VMULPS       Y0, Y4, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y2
-	VMULPS       Y0, Y2, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
+	VMULPS       Y3, Y1, Y0
+	VMULPS       Y0, Y3, Y0
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y1
+	VMULPS       Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func sigmoidGatedAVX2(elements int, gate *float32, u *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -8375,97 +8958,82 @@ TEXT ·sigmoidGatedAVX2(SB), NOSPLIT, $0-32
 	MOVQ gate+8(FP), DX
 	MOVQ u+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y1, Y2, Y3
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMOVUPS      (BX)(CX*1), Y0
-	VMULPS       Y0, Y3, Y0
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y0, Y2, Y6, Y0
+	VMOVUPS      (BX)(CX*1), Y2
+	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, (SI)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y1, Y2, Y3
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMOVUPS      32(BX)(CX*1), Y0
-	VMULPS       Y0, Y3, Y0
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y0, Y2, Y6, Y0
+	VMOVUPS      32(BX)(CX*1), Y2
+	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, 32(SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -8496,77 +9064,64 @@ tail:
 	CMOVQLT      R9, R8
 	SHLQ         $0x02, R8
 	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
+	VMOVDQU      (DI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, Y3, Y4, Y5
-	VBLENDVPS    Y2, Y4, Y3, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y2
-	VMULPS       Y2, Y5, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y6, Y7, Y8, Y6
+	VMASKMOVPS   (BX)(CX*1), Y0, Y7
+	VMULPS       Y7, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -8574,22 +9129,30 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y2, Y3, Y4
-	VBLENDVPS    Y0, Y3, Y2, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y0
-	VMULPS       Y0, Y4, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
+	VMULPS       Y3, Y1, Y1
+	VBLENDVPS    Y0, Y1, Y3, Y0
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y1
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func sigmoidGatedGradAVX2(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -8601,107 +9164,92 @@ TEXT ·sigmoidGatedGradAVX2(SB), NOSPLIT, $0-48
 	MOVQ dy+24(FP), SI
 	MOVQ dg+32(FP), DI
 	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y1, Y2, Y3
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMULPS       Y0, Y3, Y0
-	VMOVUPS      (SI)(CX*1), Y1
-	VMOVUPS      (BX)(CX*1), Y2
-	VMULPS       Y2, Y1, Y2
-	VMULPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (DI)(CX*1)
-	VMULPS       Y3, Y1, Y0
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y2, Y6, Y7
+	VMOVUPS      (SI)(CX*1), Y8
+	VMOVUPS      (BX)(CX*1), Y9
+	VMULPS       Y9, Y8, Y9
+	VMULPS       Y7, Y9, Y7
+	VMOVUPS      Y7, (DI)(CX*1)
+	VBLENDVPS    Y0, Y2, Y6, Y0
+	VMULPS       Y0, Y8, Y0
 	VMOVUPS      Y0, (R8)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y1, Y2, Y3
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMULPS       Y0, Y3, Y0
-	VMOVUPS      32(SI)(CX*1), Y1
-	VMOVUPS      32(BX)(CX*1), Y2
-	VMULPS       Y2, Y1, Y2
-	VMULPS       Y0, Y2, Y0
-	VMOVUPS      Y0, 32(DI)(CX*1)
-	VMULPS       Y3, Y1, Y0
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y2, Y6, Y7
+	VMOVUPS      32(SI)(CX*1), Y8
+	VMOVUPS      32(BX)(CX*1), Y9
+	VMULPS       Y9, Y8, Y9
+	VMULPS       Y7, Y9, Y7
+	VMOVUPS      Y7, 32(DI)(CX*1)
+	VBLENDVPS    Y0, Y2, Y6, Y0
+	VMULPS       Y0, Y8, Y0
 	VMOVUPS      Y0, 32(R8)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -8732,82 +9280,69 @@ tail:
 	CMOVQLT      R11, R10
 	SHLQ         $0x02, R10
 	SUBQ         R10, R9
-	VMOVDQU      (R9), Y1
+	VMOVDQU      (R9), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, Y3, Y4, Y5
-	VBLENDVPS    Y2, Y4, Y3, Y2
-	VMULPS       Y2, Y5, Y2
-	VMASKMOVPS   (SI)(CX*1), Y0, Y3
-	VMASKMOVPS   (BX)(CX*1), Y0, Y4
-	VMULPS       Y4, Y3, Y4
-	VMULPS       Y2, Y4, Y2
-	VMASKMOVPS   Y2, Y0, (DI)(CX*1)
-	VMULPS       Y5, Y3, Y2
-	VMASKMOVPS   Y2, Y0, (R8)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VMULPS       Y7, Y8, Y9
+	VMASKMOVPS   (SI)(CX*1), Y0, Y10
+	VMASKMOVPS   (BX)(CX*1), Y0, Y11
+	VMULPS       Y11, Y10, Y11
+	VMULPS       Y9, Y11, Y9
+	VMASKMOVPS   Y9, Y0, (DI)(CX*1)
+	VBLENDVPS    Y6, Y7, Y8, Y6
+	VMULPS       Y6, Y10, Y6
+	VMASKMOVPS   Y6, Y0, (R8)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -8815,27 +9350,35 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y2, Y3, Y4
-	VBLENDVPS    Y0, Y3, Y2, Y0
-	VMULPS       Y0, Y4, Y0
-	VMASKMOVPS   32(SI)(CX*1), Y1, Y2
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y3
-	VMULPS       Y3, Y2, Y3
-	VMULPS       Y0, Y3, Y0
-	VMASKMOVPS   Y0, Y1, 32(DI)(CX*1)
-	VMULPS       Y4, Y2, Y0
-	VMASKMOVPS   Y0, Y1, 32(R8)(CX*1)
+	VMULPS       Y3, Y1, Y1
+	VMULPS       Y1, Y3, Y4
+	VMASKMOVPS   32(SI)(CX*1), Y2, Y5
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y6
+	VMULPS       Y6, Y5, Y6
+	VMULPS       Y4, Y6, Y4
+	VMASKMOVPS   Y4, Y2, 32(DI)(CX*1)
+	VBLENDVPS    Y0, Y1, Y3, Y0
+	VMULPS       Y0, Y5, Y0
+	VMASKMOVPS   Y0, Y2, 32(R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func logSigmoidAVX2(elements int, x *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -8844,113 +9387,94 @@ TEXT ·logSigmoidAVX2(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VMOVUPS      const00000000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y1
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y3
-	VMULPS       Y0, Y0, Y4
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y4, Y3, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y2, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y2
-	VDIVPS       Y2, Y0, Y0
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      const3e0f8529<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e0f595c<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e4ce956<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y2, Y3
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y0, Y3
-	VFMADD231PS  Y0, Y2, Y3
-	VSUBPS       Y3, Y1, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      const00000000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y0
+	VADDPS       const40000000<>+0(SB), Y2, Y6
+	VDIVPS       Y6, Y2, Y2
+	VMULPS       Y2, Y2, Y6
+	VMOVUPS      const3e0f8529<>+0(SB), Y7
+	VFMADD213PS  const3e0f595c<>+0(SB), Y6, Y7
+	VFMADD213PS  const3e4ce956<>+0(SB), Y6, Y7
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y6, Y7
+	VADDPS       Y2, Y2, Y2
+	VMULPS       Y6, Y7, Y6
+	VMOVUPS      Y2, Y7
+	VFMADD231PS  Y2, Y6, Y7
+	VSUBPS       Y7, Y0, Y0
 	VMOVUPS      Y0, (BX)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VMOVUPS      const00000000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y1
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y3
-	VMULPS       Y0, Y0, Y4
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y4, Y3, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y2, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y2
-	VDIVPS       Y2, Y0, Y0
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      const3e0f8529<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e0f595c<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e4ce956<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y2, Y3
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y0, Y3
-	VFMADD231PS  Y0, Y2, Y3
-	VSUBPS       Y3, Y1, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      const00000000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y0
+	VADDPS       const40000000<>+0(SB), Y2, Y6
+	VDIVPS       Y6, Y2, Y2
+	VMULPS       Y2, Y2, Y6
+	VMOVUPS      const3e0f8529<>+0(SB), Y7
+	VFMADD213PS  const3e0f595c<>+0(SB), Y6, Y7
+	VFMADD213PS  const3e4ce956<>+0(SB), Y6, Y7
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y6, Y7
+	VADDPS       Y2, Y2, Y2
+	VMULPS       Y6, Y7, Y6
+	VMOVUPS      Y2, Y7
+	VFMADD231PS  Y2, Y6, Y7
+	VSUBPS       Y7, Y0, Y0
 	VMOVUPS      Y0, 32(BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -8981,87 +9505,70 @@ tail:
 	CMOVQLT      R8, DI
 	SHLQ         $0x02, DI
 	SUBQ         DI, SI
-	VMOVDQU      (SI), Y1
+	VMOVDQU      (SI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VMOVUPS      const00000000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y3
-	VORPS        const80000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VADDPS       const40000000<>+0(SB), Y2, Y4
-	VDIVPS       Y4, Y2, Y2
-	VMULPS       Y2, Y2, Y4
-	VMOVUPS      const3e0f8529<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e0f595c<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e4ce956<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y4, Y5
-	VADDPS       Y2, Y2, Y2
-	VMULPS       Y4, Y5, Y4
-	VMOVUPS      Y2, Y5
-	VFMADD231PS  Y2, Y4, Y5
-	VSUBPS       Y5, Y3, Y2
-	VMASKMOVPS   Y2, Y0, (BX)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VMOVUPS      const00000000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y2
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      const00000000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VADDPS       const40000000<>+0(SB), Y7, Y8
+	VDIVPS       Y8, Y7, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      const3e0f8529<>+0(SB), Y9
+	VFMADD213PS  const3e0f595c<>+0(SB), Y8, Y9
+	VFMADD213PS  const3e4ce956<>+0(SB), Y8, Y9
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y8, Y9
+	VADDPS       Y7, Y7, Y7
+	VMULPS       Y8, Y9, Y8
+	VMOVUPS      Y7, Y9
+	VFMADD231PS  Y7, Y8, Y9
+	VSUBPS       Y9, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (BX)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y0
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y5
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y5, Y4, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -9069,28 +9576,36 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y3
-	VDIVPS       Y3, Y0, Y0
-	VMULPS       Y0, Y0, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      const00000000<>+0(SB), Y3
+	VMINPS       Y0, Y3, Y0
+	VADDPS       const40000000<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y1, Y1
+	VMULPS       Y1, Y1, Y3
 	VMOVUPS      const3e0f8529<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3e0f595c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3e4ce956<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3eaaaa80<>+0(SB), Y3, Y4
-	VADDPS       Y0, Y0, Y0
+	VADDPS       Y1, Y1, Y1
 	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VSUBPS       Y4, Y2, Y0
-	VMASKMOVPS   Y0, Y1, 32(BX)(CX*1)
+	VMOVUPS      Y1, Y4
+	VFMADD231PS  Y1, Y3, Y4
+	VSUBPS       Y4, Y0, Y0
+	VMASKMOVPS   Y0, Y2, 32(BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func logSigmoidGradAVX2(elements int, x *float32, dy *float32, dx *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -9100,197 +9615,82 @@ TEXT ·logSigmoidGradAVX2(SB), NOSPLIT, $0-32
 	MOVQ x+8(FP), DX
 	MOVQ dy+16(FP), BX
 	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      const00000000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y2
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y5
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y5, Y4, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y3
-	VDIVPS       Y3, Y0, Y0
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      const3e0f8529<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0f595c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e4ce956<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y3, Y4
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VSUBPS       Y4, Y2, Y0
-	VMOVUPS      (BX)(CX*1), Y0
-	VMULPS       Y1, Y0, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y0, Y6, Y2, Y0
+	VMOVUPS      (BX)(CX*1), Y2
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (SI)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      const00000000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y2
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y5
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y5, Y4, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y3
-	VDIVPS       Y3, Y0, Y0
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      const3e0f8529<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0f595c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e4ce956<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y3, Y4
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VSUBPS       Y4, Y2, Y0
-	VMOVUPS      32(BX)(CX*1), Y0
-	VMULPS       Y1, Y0, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y0, Y6, Y2, Y0
+	VMOVUPS      32(BX)(CX*1), Y2
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 32(SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -9321,127 +9721,64 @@ tail:
 	CMOVQLT      R9, R8
 	SHLQ         $0x02, R8
 	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
+	VMOVDQU      (DI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMOVUPS      const00000000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y4
-	VORPS        const80000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y6
-	VMULPS       Y2, Y2, Y7
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y7, Y6, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y5, Y2, Y2
-	VADDPS       const40000000<>+0(SB), Y2, Y5
-	VDIVPS       Y5, Y2, Y2
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      const3e0f8529<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0f595c<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e4ce956<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y5, Y6
-	VADDPS       Y2, Y2, Y2
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y2, Y6
-	VFMADD231PS  Y2, Y5, Y6
-	VSUBPS       Y6, Y4, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y6, Y8, Y7, Y6
+	VMASKMOVPS   (BX)(CX*1), Y0, Y7
+	VMULPS       Y6, Y7, Y6
+	VMASKMOVPS   Y6, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -9449,72 +9786,30 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMOVUPS      const00000000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y3
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y0, Y4, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y5
-	VMULPS       Y0, Y0, Y6
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y6, Y5, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y0, Y0
-	VMULPS       Y4, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y4
-	VDIVPS       Y4, Y0, Y0
-	VMULPS       Y0, Y0, Y4
-	VMOVUPS      const3e0f8529<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e0f595c<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e4ce956<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y4, Y5
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y4, Y5, Y4
-	VMOVUPS      Y0, Y5
-	VFMADD231PS  Y0, Y4, Y5
-	VSUBPS       Y5, Y3, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y0
-	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y3, Y1, Y1
+	VBLENDVPS    Y0, Y3, Y1, Y0
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y1
+	VMULPS       Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func logSigmoidGatedAVX2(elements int, gate *float32, u *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -9524,117 +9819,98 @@ TEXT ·logSigmoidGatedAVX2(SB), NOSPLIT, $0-32
 	MOVQ gate+8(FP), DX
 	MOVQ u+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VMOVUPS      const00000000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y1
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y3
-	VMULPS       Y0, Y0, Y4
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y4, Y3, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y0, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      const00000000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y0
+	VADDPS       const40000000<>+0(SB), Y2, Y6
+	VDIVPS       Y6, Y2, Y2
+	VMULPS       Y2, Y2, Y6
+	VMOVUPS      const3e0f8529<>+0(SB), Y7
+	VFMADD213PS  const3e0f595c<>+0(SB), Y6, Y7
+	VFMADD213PS  const3e4ce956<>+0(SB), Y6, Y7
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y6, Y7
+	VADDPS       Y2, Y2, Y2
+	VMULPS       Y6, Y7, Y6
+	VMOVUPS      Y2, Y7
+	VFMADD231PS  Y2, Y6, Y7
+	VSUBPS       Y7, Y0, Y0
+	VMOVUPS      (BX)(CX*1), Y2
 	VMULPS       Y2, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y2
-	VDIVPS       Y2, Y0, Y0
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      const3e0f8529<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e0f595c<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e4ce956<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y2, Y3
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y0, Y3
-	VFMADD231PS  Y0, Y2, Y3
-	VSUBPS       Y3, Y1, Y0
-	VMOVUPS      (BX)(CX*1), Y1
-	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (SI)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VMOVUPS      const00000000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y1
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y3
-	VMULPS       Y0, Y0, Y4
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y4, Y3, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y0, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      const00000000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y0
+	VADDPS       const40000000<>+0(SB), Y2, Y6
+	VDIVPS       Y6, Y2, Y2
+	VMULPS       Y2, Y2, Y6
+	VMOVUPS      const3e0f8529<>+0(SB), Y7
+	VFMADD213PS  const3e0f595c<>+0(SB), Y6, Y7
+	VFMADD213PS  const3e4ce956<>+0(SB), Y6, Y7
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y6, Y7
+	VADDPS       Y2, Y2, Y2
+	VMULPS       Y6, Y7, Y6
+	VMOVUPS      Y2, Y7
+	VFMADD231PS  Y2, Y6, Y7
+	VSUBPS       Y7, Y0, Y0
+	VMOVUPS      32(BX)(CX*1), Y2
 	VMULPS       Y2, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y2
-	VDIVPS       Y2, Y0, Y0
-	VMULPS       Y0, Y0, Y2
-	VMOVUPS      const3e0f8529<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e0f595c<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e4ce956<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y2, Y3
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y0, Y3
-	VFMADD231PS  Y0, Y2, Y3
-	VSUBPS       Y3, Y1, Y0
-	VMOVUPS      32(BX)(CX*1), Y1
-	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, 32(SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -9665,89 +9941,72 @@ tail:
 	CMOVQLT      R9, R8
 	SHLQ         $0x02, R8
 	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
+	VMOVDQU      (DI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VMOVUPS      const00000000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y3
-	VORPS        const80000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VADDPS       const40000000<>+0(SB), Y2, Y4
-	VDIVPS       Y4, Y2, Y2
-	VMULPS       Y2, Y2, Y4
-	VMOVUPS      const3e0f8529<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e0f595c<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e4ce956<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y4, Y5
-	VADDPS       Y2, Y2, Y2
-	VMULPS       Y4, Y5, Y4
-	VMOVUPS      Y2, Y5
-	VFMADD231PS  Y2, Y4, Y5
-	VSUBPS       Y5, Y3, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y3
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VMOVUPS      const00000000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y2
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      const00000000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VADDPS       const40000000<>+0(SB), Y7, Y8
+	VDIVPS       Y8, Y7, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      const3e0f8529<>+0(SB), Y9
+	VFMADD213PS  const3e0f595c<>+0(SB), Y8, Y9
+	VFMADD213PS  const3e4ce956<>+0(SB), Y8, Y9
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y8, Y9
+	VADDPS       Y7, Y7, Y7
+	VMULPS       Y8, Y9, Y8
+	VMOVUPS      Y7, Y9
+	VFMADD231PS  Y7, Y8, Y9
+	VSUBPS       Y9, Y6, Y6
+	VMASKMOVPS   (BX)(CX*1), Y0, Y7
+	VMULPS       Y7, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y0
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y5
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y5, Y4, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -9755,30 +10014,38 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y3
-	VDIVPS       Y3, Y0, Y0
-	VMULPS       Y0, Y0, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      const00000000<>+0(SB), Y3
+	VMINPS       Y0, Y3, Y0
+	VADDPS       const40000000<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y1, Y1
+	VMULPS       Y1, Y1, Y3
 	VMOVUPS      const3e0f8529<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3e0f595c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3e4ce956<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3eaaaa80<>+0(SB), Y3, Y4
-	VADDPS       Y0, Y0, Y0
+	VADDPS       Y1, Y1, Y1
 	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VSUBPS       Y4, Y2, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y2
-	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
+	VMOVUPS      Y1, Y4
+	VFMADD231PS  Y1, Y3, Y4
+	VSUBPS       Y4, Y0, Y0
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y1
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func logSigmoidGatedGradAVX2(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -9790,205 +10057,118 @@ TEXT ·logSigmoidGatedGradAVX2(SB), NOSPLIT, $0-48
 	MOVQ dy+24(FP), SI
 	MOVQ dg+32(FP), DI
 	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      const00000000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y2
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y5
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y5, Y4, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y3
-	VDIVPS       Y3, Y0, Y0
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      const3e0f8529<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0f595c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e4ce956<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y3, Y4
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VSUBPS       Y4, Y2, Y0
-	VMOVUPS      (SI)(CX*1), Y2
-	VMOVUPS      (BX)(CX*1), Y3
-	VMULPS       Y3, Y2, Y3
-	VMULPS       Y1, Y3, Y1
-	VMOVUPS      Y1, (DI)(CX*1)
-	VMULPS       Y0, Y2, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y6, Y2, Y8
+	VBLENDVPS    Y7, Y6, Y8, Y6
+	VMOVUPS      (SI)(CX*1), Y7
+	VMOVUPS      (BX)(CX*1), Y8
+	VMULPS       Y8, Y7, Y8
+	VMULPS       Y6, Y8, Y6
+	VMOVUPS      Y6, (DI)(CX*1)
+	VMOVUPS      const00000000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y0
+	VADDPS       const40000000<>+0(SB), Y2, Y6
+	VDIVPS       Y6, Y2, Y2
+	VMULPS       Y2, Y2, Y6
+	VMOVUPS      const3e0f8529<>+0(SB), Y8
+	VFMADD213PS  const3e0f595c<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e4ce956<>+0(SB), Y6, Y8
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y6, Y8
+	VADDPS       Y2, Y2, Y2
+	VMULPS       Y6, Y8, Y6
+	VMOVUPS      Y2, Y8
+	VFMADD231PS  Y2, Y6, Y8
+	VSUBPS       Y8, Y0, Y0
+	VMULPS       Y0, Y7, Y0
 	VMOVUPS      Y0, (R8)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      const00000000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y2
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y5
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y5, Y4, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y3
-	VDIVPS       Y3, Y0, Y0
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      const3e0f8529<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0f595c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e4ce956<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y3, Y4
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VSUBPS       Y4, Y2, Y0
-	VMOVUPS      32(SI)(CX*1), Y2
-	VMOVUPS      32(BX)(CX*1), Y3
-	VMULPS       Y3, Y2, Y3
-	VMULPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 32(DI)(CX*1)
-	VMULPS       Y0, Y2, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y6, Y2, Y8
+	VBLENDVPS    Y7, Y6, Y8, Y6
+	VMOVUPS      32(SI)(CX*1), Y7
+	VMOVUPS      32(BX)(CX*1), Y8
+	VMULPS       Y8, Y7, Y8
+	VMULPS       Y6, Y8, Y6
+	VMOVUPS      Y6, 32(DI)(CX*1)
+	VMOVUPS      const00000000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y0
+	VADDPS       const40000000<>+0(SB), Y2, Y6
+	VDIVPS       Y6, Y2, Y2
+	VMULPS       Y2, Y2, Y6
+	VMOVUPS      const3e0f8529<>+0(SB), Y8
+	VFMADD213PS  const3e0f595c<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e4ce956<>+0(SB), Y6, Y8
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y6, Y8
+	VADDPS       Y2, Y2, Y2
+	VMULPS       Y6, Y8, Y6
+	VMOVUPS      Y2, Y8
+	VFMADD231PS  Y2, Y6, Y8
+	VSUBPS       Y8, Y0, Y0
+	VMULPS       Y0, Y7, Y0
 	VMOVUPS      Y0, 32(R8)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -10019,131 +10199,82 @@ tail:
 	CMOVQLT      R11, R10
 	SHLQ         $0x02, R10
 	SUBQ         R10, R9
-	VMOVDQU      (R9), Y1
+	VMOVDQU      (R9), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMOVUPS      const00000000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y4
-	VORPS        const80000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y6
-	VMULPS       Y2, Y2, Y7
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y7, Y6, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y5, Y2, Y2
-	VADDPS       const40000000<>+0(SB), Y2, Y5
-	VDIVPS       Y5, Y2, Y2
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      const3e0f8529<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0f595c<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e4ce956<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y5, Y6
-	VADDPS       Y2, Y2, Y2
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y2, Y6
-	VFMADD231PS  Y2, Y5, Y6
-	VSUBPS       Y6, Y4, Y2
-	VMASKMOVPS   (SI)(CX*1), Y0, Y4
-	VMASKMOVPS   (BX)(CX*1), Y0, Y5
-	VMULPS       Y5, Y4, Y5
-	VMULPS       Y3, Y5, Y3
-	VMASKMOVPS   Y3, Y0, (DI)(CX*1)
-	VMULPS       Y2, Y4, Y2
-	VMASKMOVPS   Y2, Y0, (R8)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y9
+	VMULPS       Y8, Y7, Y10
+	VBLENDVPS    Y9, Y8, Y10, Y8
+	VMASKMOVPS   (SI)(CX*1), Y0, Y9
+	VMASKMOVPS   (BX)(CX*1), Y0, Y10
+	VMULPS       Y10, Y9, Y10
+	VMULPS       Y8, Y10, Y8
+	VMASKMOVPS   Y8, Y0, (DI)(CX*1)
+	VMOVUPS      const00000000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VADDPS       const40000000<>+0(SB), Y7, Y8
+	VDIVPS       Y8, Y7, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      const3e0f8529<>+0(SB), Y10
+	VFMADD213PS  const3e0f595c<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e4ce956<>+0(SB), Y8, Y10
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y8, Y10
+	VADDPS       Y7, Y7, Y7
+	VMULPS       Y8, Y10, Y8
+	VMOVUPS      Y7, Y10
+	VFMADD231PS  Y7, Y8, Y10
+	VSUBPS       Y10, Y6, Y6
+	VMULPS       Y6, Y9, Y6
+	VMASKMOVPS   Y6, Y0, (R8)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -10151,76 +10282,48 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y2, Y2
+	VMULPS       Y3, Y1, Y5
+	VBLENDVPS    Y4, Y3, Y5, Y3
+	VMASKMOVPS   32(SI)(CX*1), Y2, Y4
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y5
+	VMULPS       Y5, Y4, Y5
+	VMULPS       Y3, Y5, Y3
+	VMASKMOVPS   Y3, Y2, 32(DI)(CX*1)
 	VMOVUPS      const00000000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y3
-	VORPS        const80000000<>+0(SB), Y0, Y0
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y0, Y4, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y0
-	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y5
-	VMULPS       Y0, Y0, Y6
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y6, Y5, Y0
-	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y0, Y0
-	VMULPS       Y4, Y0, Y0
-	VADDPS       const40000000<>+0(SB), Y0, Y4
-	VDIVPS       Y4, Y0, Y0
-	VMULPS       Y0, Y0, Y4
+	VMINPS       Y0, Y3, Y0
+	VADDPS       const40000000<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y1, Y1
+	VMULPS       Y1, Y1, Y3
 	VMOVUPS      const3e0f8529<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e0f595c<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e4ce956<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y4, Y5
-	VADDPS       Y0, Y0, Y0
-	VMULPS       Y4, Y5, Y4
-	VMOVUPS      Y0, Y5
-	VFMADD231PS  Y0, Y4, Y5
-	VSUBPS       Y5, Y3, Y0
-	VMASKMOVPS   32(SI)(CX*1), Y1, Y3
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y4
-	VMULPS       Y4, Y3, Y4
-	VMULPS       Y2, Y4, Y2
-	VMASKMOVPS   Y2, Y1, 32(DI)(CX*1)
-	VMULPS       Y0, Y3, Y0
-	VMASKMOVPS   Y0, Y1, 32(R8)(CX*1)
+	VFMADD213PS  const3e0f595c<>+0(SB), Y3, Y5
+	VFMADD213PS  const3e4ce956<>+0(SB), Y3, Y5
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y3, Y5
+	VADDPS       Y1, Y1, Y1
+	VMULPS       Y3, Y5, Y3
+	VMOVUPS      Y1, Y5
+	VFMADD231PS  Y1, Y3, Y5
+	VSUBPS       Y5, Y0, Y0
+	VMULPS       Y0, Y4, Y0
+	VMASKMOVPS   Y0, Y2, 32(R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func tanhAVX2(elements int, x *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -10229,123 +10332,102 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMULPS       constc0000000<>+0(SB), Y1, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VANDPS       Y1, Y0, Y2
+	VMULPS       Y3, Y2, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y3, Y2
-	VANDPS       const80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      constbbb78d38<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3ca857a4<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0882cc<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y2, Y0
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMULPS       Y0, Y0, Y7
+	VMOVUPS      constbbb78d38<>+0(SB), Y8
+	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      Y0, (BX)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMULPS       constc0000000<>+0(SB), Y1, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VANDPS       Y1, Y0, Y2
+	VMULPS       Y3, Y2, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y3, Y2
-	VANDPS       const80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      constbbb78d38<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3ca857a4<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0882cc<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y2, Y0
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMULPS       Y0, Y0, Y7
+	VMOVUPS      constbbb78d38<>+0(SB), Y8
+	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
 	VMOVUPS      Y0, 32(BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -10376,72 +10458,60 @@ tail:
 	CMOVQLT      R8, DI
 	SHLQ         $0x02, DI
 	SUBQ         DI, SI
-	VMOVDQU      (SI), Y1
+	VMOVDQU      (SI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMULPS       constc0000000<>+0(SB), Y3, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VDIVPS       Y4, Y5, Y4
-	VANDPS       const80000000<>+0(SB), Y2, Y5
-	VORPS        Y5, Y4, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      constbbb78d38<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3ca857a4<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0882cc<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y5, Y6
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y2, Y6
-	VFMADD231PS  Y2, Y5, Y6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y3, Y2
-	VBLENDVPS    Y2, Y6, Y4, Y2
-	VMASKMOVPS   Y2, Y0, (BX)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y2
-	VMULPS       constc0000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y4
+	VANDPS       Y1, Y4, Y7
+	VMULPS       Y3, Y7, Y8
+	VMINPS       Y8, Y6, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y4, Y4, Y9
+	VMOVUPS      constbbb78d38<>+0(SB), Y10
+	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e0882cc<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y4, Y10
+	VFMADD231PS  Y4, Y9, Y10
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y4, Y4
+	VORPS        Y4, Y7, Y4
+	VMASKMOVPS   Y4, Y0, (BX)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VANDPS       Y1, Y0, Y1
+	VMULPS       Y3, Y1, Y3
+	VMINPS       Y3, Y6, Y3
+	VMAXPS       Y3, Y5, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
@@ -10449,13 +10519,9 @@ tail:
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
 	VMULPS       Y3, Y3, Y6
 	VMOVUPS      Y3, Y3
@@ -10474,28 +10540,33 @@ tail:
 	VSUBPS       Y3, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y4, Y3
-	VANDPS       const80000000<>+0(SB), Y0, Y4
-	VORPS        Y4, Y3, Y3
 	VMULPS       Y0, Y0, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  constbd5c02a6<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e0882cc<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  constbeaaaa96<>+0(SB), Y4, Y5
 	VMULPS       Y4, Y5, Y4
 	VMOVUPS      Y0, Y5
 	VFMADD231PS  Y0, Y4, Y5
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y5, Y3, Y0
-	VMASKMOVPS   Y0, Y1, 32(BX)(CX*1)
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y5, Y3, Y1
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y2, 32(BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Y1
+	VMOVUPS constc0000000<>+0(SB), Y3
+	VMOVUPS constc3160000<>+0(SB), Y5
+	VMOVUPS const43020000<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func tanhGradAVX2(elements int, x *float32, dy *float32, dx *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -10505,131 +10576,110 @@ TEXT ·tanhGradAVX2(SB), NOSPLIT, $0-32
 	MOVQ x+8(FP), DX
 	MOVQ dy+16(FP), BX
 	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMULPS       constc0000000<>+0(SB), Y1, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VANDPS       Y1, Y0, Y2
+	VMULPS       Y3, Y2, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y3, Y2
-	VANDPS       const80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      constbbb78d38<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3ca857a4<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0882cc<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y2, Y0
-	VMOVUPS      const3f800000<>+0(SB), Y1
-	VFNMADD231PS Y0, Y0, Y1
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMULPS       Y0, Y0, Y7
+	VMOVUPS      constbbb78d38<>+0(SB), Y8
+	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y2
+	VFNMADD231PS Y0, Y0, Y2
 	VMOVUPS      (BX)(CX*1), Y0
-	VMULPS       Y1, Y0, Y0
+	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, (SI)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMULPS       constc0000000<>+0(SB), Y1, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VANDPS       Y1, Y0, Y2
+	VMULPS       Y3, Y2, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y3, Y2
-	VANDPS       const80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      constbbb78d38<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3ca857a4<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0882cc<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y2, Y0
-	VMOVUPS      const3f800000<>+0(SB), Y1
-	VFNMADD231PS Y0, Y0, Y1
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMULPS       Y0, Y0, Y7
+	VMOVUPS      constbbb78d38<>+0(SB), Y8
+	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y2
+	VFNMADD231PS Y0, Y0, Y2
 	VMOVUPS      32(BX)(CX*1), Y0
-	VMULPS       Y1, Y0, Y0
+	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, 32(SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -10660,76 +10710,64 @@ tail:
 	CMOVQLT      R9, R8
 	SHLQ         $0x02, R8
 	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
+	VMOVDQU      (DI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMULPS       constc0000000<>+0(SB), Y3, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VDIVPS       Y4, Y5, Y4
-	VANDPS       const80000000<>+0(SB), Y2, Y5
-	VORPS        Y5, Y4, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      constbbb78d38<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3ca857a4<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0882cc<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y5, Y6
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y2, Y6
-	VFMADD231PS  Y2, Y5, Y6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y3, Y2
-	VBLENDVPS    Y2, Y6, Y4, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VFNMADD231PS Y2, Y2, Y3
-	VMASKMOVPS   (BX)(CX*1), Y0, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y2
-	VMULPS       constc0000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y4
+	VANDPS       Y1, Y4, Y7
+	VMULPS       Y3, Y7, Y8
+	VMINPS       Y8, Y6, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y4, Y4, Y9
+	VMOVUPS      constbbb78d38<>+0(SB), Y10
+	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e0882cc<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y4, Y10
+	VFMADD231PS  Y4, Y9, Y10
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y4, Y4
+	VORPS        Y4, Y7, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VFNMADD231PS Y4, Y4, Y7
+	VMASKMOVPS   (BX)(CX*1), Y0, Y4
+	VMULPS       Y7, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VANDPS       Y1, Y0, Y1
+	VMULPS       Y3, Y1, Y3
+	VMINPS       Y3, Y6, Y3
+	VMAXPS       Y3, Y5, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
@@ -10737,13 +10775,9 @@ tail:
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
 	VMULPS       Y3, Y3, Y6
 	VMOVUPS      Y3, Y3
@@ -10762,32 +10796,37 @@ tail:
 	VSUBPS       Y3, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y4, Y3
-	VANDPS       const80000000<>+0(SB), Y0, Y4
-	VORPS        Y4, Y3, Y3
 	VMULPS       Y0, Y0, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  constbd5c02a6<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e0882cc<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  constbeaaaa96<>+0(SB), Y4, Y5
 	VMULPS       Y4, Y5, Y4
 	VMOVUPS      Y0, Y5
 	VFMADD231PS  Y0, Y4, Y5
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y5, Y3, Y0
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VFNMADD231PS Y0, Y0, Y2
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y0
-	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y5, Y3, Y1
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y1
+	VFNMADD231PS Y0, Y0, Y1
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y0
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Y1
+	VMOVUPS constc0000000<>+0(SB), Y3
+	VMOVUPS constc3160000<>+0(SB), Y5
+	VMOVUPS const43020000<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func tanhGatedAVX2(elements int, gate *float32, u *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -10797,127 +10836,106 @@ TEXT ·tanhGatedAVX2(SB), NOSPLIT, $0-32
 	MOVQ gate+8(FP), DX
 	MOVQ u+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMULPS       constc0000000<>+0(SB), Y1, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VANDPS       Y1, Y0, Y2
+	VMULPS       Y3, Y2, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y3, Y2
-	VANDPS       const80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      constbbb78d38<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3ca857a4<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0882cc<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y2, Y0
-	VMOVUPS      (BX)(CX*1), Y1
-	VMULPS       Y1, Y0, Y0
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMULPS       Y0, Y0, Y7
+	VMOVUPS      constbbb78d38<>+0(SB), Y8
+	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
+	VMOVUPS      (BX)(CX*1), Y2
+	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, (SI)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMULPS       constc0000000<>+0(SB), Y1, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VANDPS       Y1, Y0, Y2
+	VMULPS       Y3, Y2, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y3, Y2
-	VANDPS       const80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      constbbb78d38<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3ca857a4<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0882cc<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y2, Y0
-	VMOVUPS      32(BX)(CX*1), Y1
-	VMULPS       Y1, Y0, Y0
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMULPS       Y0, Y0, Y7
+	VMOVUPS      constbbb78d38<>+0(SB), Y8
+	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
+	VMOVUPS      32(BX)(CX*1), Y2
+	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, 32(SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -10948,74 +10966,62 @@ tail:
 	CMOVQLT      R9, R8
 	SHLQ         $0x02, R8
 	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
+	VMOVDQU      (DI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMULPS       constc0000000<>+0(SB), Y3, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VDIVPS       Y4, Y5, Y4
-	VANDPS       const80000000<>+0(SB), Y2, Y5
-	VORPS        Y5, Y4, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      constbbb78d38<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3ca857a4<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0882cc<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y5, Y6
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y2, Y6
-	VFMADD231PS  Y2, Y5, Y6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y3, Y2
-	VBLENDVPS    Y2, Y6, Y4, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y3
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y2
-	VMULPS       constc0000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y4
+	VANDPS       Y1, Y4, Y7
+	VMULPS       Y3, Y7, Y8
+	VMINPS       Y8, Y6, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y4, Y4, Y9
+	VMOVUPS      constbbb78d38<>+0(SB), Y10
+	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e0882cc<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y4, Y10
+	VFMADD231PS  Y4, Y9, Y10
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y4, Y4
+	VORPS        Y4, Y7, Y4
+	VMASKMOVPS   (BX)(CX*1), Y0, Y7
+	VMULPS       Y7, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VANDPS       Y1, Y0, Y1
+	VMULPS       Y3, Y1, Y3
+	VMINPS       Y3, Y6, Y3
+	VMAXPS       Y3, Y5, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
@@ -11023,13 +11029,9 @@ tail:
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
 	VMULPS       Y3, Y3, Y6
 	VMOVUPS      Y3, Y3
@@ -11048,30 +11050,35 @@ tail:
 	VSUBPS       Y3, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y4, Y3
-	VANDPS       const80000000<>+0(SB), Y0, Y4
-	VORPS        Y4, Y3, Y3
 	VMULPS       Y0, Y0, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  constbd5c02a6<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e0882cc<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  constbeaaaa96<>+0(SB), Y4, Y5
 	VMULPS       Y4, Y5, Y4
 	VMOVUPS      Y0, Y5
 	VFMADD231PS  Y0, Y4, Y5
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y5, Y3, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y2
-	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y5, Y3, Y1
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y1
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Y1
+	VMOVUPS constc0000000<>+0(SB), Y3
+	VMOVUPS constc3160000<>+0(SB), Y5
+	VMOVUPS const43020000<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func tanhGatedGradAVX2(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -11083,139 +11090,118 @@ TEXT ·tanhGatedGradAVX2(SB), NOSPLIT, $0-48
 	MOVQ dy+24(FP), SI
 	MOVQ dg+32(FP), DI
 	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMULPS       constc0000000<>+0(SB), Y1, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VANDPS       Y1, Y0, Y2
+	VMULPS       Y3, Y2, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y3, Y2
-	VANDPS       const80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      constbbb78d38<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3ca857a4<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0882cc<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y2, Y0
-	VMOVUPS      const3f800000<>+0(SB), Y1
-	VFNMADD231PS Y0, Y0, Y1
-	VMOVUPS      (SI)(CX*1), Y2
-	VMOVUPS      (BX)(CX*1), Y3
-	VMULPS       Y3, Y2, Y3
-	VMULPS       Y1, Y3, Y1
-	VMOVUPS      Y1, (DI)(CX*1)
-	VMULPS       Y0, Y2, Y0
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMULPS       Y0, Y0, Y7
+	VMOVUPS      constbbb78d38<>+0(SB), Y8
+	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y2
+	VFNMADD231PS Y0, Y0, Y2
+	VMOVUPS      (SI)(CX*1), Y4
+	VMOVUPS      (BX)(CX*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VMULPS       Y2, Y7, Y2
+	VMOVUPS      Y2, (DI)(CX*1)
+	VMULPS       Y0, Y4, Y0
 	VMOVUPS      Y0, (R8)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMULPS       constc0000000<>+0(SB), Y1, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VANDPS       Y1, Y0, Y2
+	VMULPS       Y3, Y2, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
 	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y3, Y2
-	VANDPS       const80000000<>+0(SB), Y0, Y3
-	VORPS        Y3, Y2, Y2
-	VMULPS       Y0, Y0, Y3
-	VMOVUPS      constbbb78d38<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3ca857a4<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e0882cc<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y0, Y4
-	VFMADD231PS  Y0, Y3, Y4
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y0
-	VBLENDVPS    Y0, Y4, Y2, Y0
-	VMOVUPS      const3f800000<>+0(SB), Y1
-	VFNMADD231PS Y0, Y0, Y1
-	VMOVUPS      32(SI)(CX*1), Y2
-	VMOVUPS      32(BX)(CX*1), Y3
-	VMULPS       Y3, Y2, Y3
-	VMULPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 32(DI)(CX*1)
-	VMULPS       Y0, Y2, Y0
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y4, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMULPS       Y0, Y0, Y7
+	VMOVUPS      constbbb78d38<>+0(SB), Y8
+	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y0, Y8
+	VFMADD231PS  Y0, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y8, Y4, Y2
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y2, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y2
+	VFNMADD231PS Y0, Y0, Y2
+	VMOVUPS      32(SI)(CX*1), Y4
+	VMOVUPS      32(BX)(CX*1), Y7
+	VMULPS       Y7, Y4, Y7
+	VMULPS       Y2, Y7, Y2
+	VMOVUPS      Y2, 32(DI)(CX*1)
+	VMULPS       Y0, Y4, Y0
 	VMOVUPS      Y0, 32(R8)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -11246,80 +11232,68 @@ tail:
 	CMOVQLT      R11, R10
 	SHLQ         $0x02, R10
 	SUBQ         R10, R9
-	VMOVDQU      (R9), Y1
+	VMOVDQU      (R9), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMULPS       constc0000000<>+0(SB), Y3, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VDIVPS       Y4, Y5, Y4
-	VANDPS       const80000000<>+0(SB), Y2, Y5
-	VORPS        Y5, Y4, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      constbbb78d38<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3ca857a4<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0882cc<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y5, Y6
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y2, Y6
-	VFMADD231PS  Y2, Y5, Y6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y3, Y2
-	VBLENDVPS    Y2, Y6, Y4, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VFNMADD231PS Y2, Y2, Y3
-	VMASKMOVPS   (SI)(CX*1), Y0, Y4
-	VMASKMOVPS   (BX)(CX*1), Y0, Y5
-	VMULPS       Y5, Y4, Y5
-	VMULPS       Y3, Y5, Y3
-	VMASKMOVPS   Y3, Y0, (DI)(CX*1)
-	VMULPS       Y2, Y4, Y2
-	VMASKMOVPS   Y2, Y0, (R8)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y2
-	VMULPS       constc0000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y4
+	VANDPS       Y1, Y4, Y7
+	VMULPS       Y3, Y7, Y8
+	VMINPS       Y8, Y6, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y4, Y4, Y9
+	VMOVUPS      constbbb78d38<>+0(SB), Y10
+	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e0882cc<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y4, Y10
+	VFMADD231PS  Y4, Y9, Y10
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y4, Y4
+	VORPS        Y4, Y7, Y4
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VFNMADD231PS Y4, Y4, Y7
+	VMASKMOVPS   (SI)(CX*1), Y0, Y8
+	VMASKMOVPS   (BX)(CX*1), Y0, Y9
+	VMULPS       Y9, Y8, Y9
+	VMULPS       Y7, Y9, Y7
+	VMASKMOVPS   Y7, Y0, (DI)(CX*1)
+	VMULPS       Y4, Y8, Y4
+	VMASKMOVPS   Y4, Y0, (R8)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VANDPS       Y1, Y0, Y1
+	VMULPS       Y3, Y1, Y3
+	VMINPS       Y3, Y6, Y3
+	VMAXPS       Y3, Y5, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
@@ -11327,13 +11301,9 @@ tail:
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
 	VMULPS       Y3, Y3, Y6
 	VMOVUPS      Y3, Y3
@@ -11352,36 +11322,41 @@ tail:
 	VSUBPS       Y3, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VDIVPS       Y3, Y4, Y3
-	VANDPS       const80000000<>+0(SB), Y0, Y4
-	VORPS        Y4, Y3, Y3
 	VMULPS       Y0, Y0, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  constbd5c02a6<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e0882cc<>+0(SB), Y4, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  constbeaaaa96<>+0(SB), Y4, Y5
 	VMULPS       Y4, Y5, Y4
 	VMOVUPS      Y0, Y5
 	VFMADD231PS  Y0, Y4, Y5
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y0
-	VBLENDVPS    Y0, Y5, Y3, Y0
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VFNMADD231PS Y0, Y0, Y2
-	VMASKMOVPS   32(SI)(CX*1), Y1, Y3
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y4
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y1, Y1
+	VBLENDVPS    Y1, Y5, Y3, Y1
+	VANDPS       const80000000<>+0(SB), Y0, Y0
+	VORPS        Y0, Y1, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y1
+	VFNMADD231PS Y0, Y0, Y1
+	VMASKMOVPS   32(SI)(CX*1), Y2, Y3
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y4
 	VMULPS       Y4, Y3, Y4
-	VMULPS       Y2, Y4, Y2
-	VMASKMOVPS   Y2, Y1, 32(DI)(CX*1)
+	VMULPS       Y1, Y4, Y1
+	VMASKMOVPS   Y1, Y2, 32(DI)(CX*1)
 	VMULPS       Y0, Y3, Y0
-	VMASKMOVPS   Y0, Y1, 32(R8)(CX*1)
+	VMASKMOVPS   Y0, Y2, 32(R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Y1
+	VMOVUPS constc0000000<>+0(SB), Y3
+	VMOVUPS constc3160000<>+0(SB), Y5
+	VMOVUPS const43020000<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func siluAVX2(elements int, x *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -11390,99 +11365,82 @@ TEXT ·siluAVX2(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       Y4, Y0, Y0
+	VMAXPS       Y0, Y1, Y2
+	VORPS        Y3, Y0, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
+	VMOVUPS      Y4, Y4
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y7, Y4, Y4
+	VBLENDVPS    Y0, Y4, Y7, Y0
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (BX)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       Y4, Y0, Y0
+	VMAXPS       Y0, Y1, Y2
+	VORPS        Y3, Y0, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
+	VMOVUPS      Y4, Y4
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y7, Y4, Y4
+	VBLENDVPS    Y0, Y4, Y7, Y0
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 32(BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -11513,14 +11471,50 @@ tail:
 	CMOVQLT      R8, DI
 	SHLQ         $0x02, DI
 	SUBQ         DI, SI
-	VMOVDQU      (SI), Y1
+	VMOVDQU      (SI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y4
+	VMAXPS       Y4, Y1, Y7
+	VORPS        Y3, Y4, Y8
+	VMINPS       Y8, Y6, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y9
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VDIVPS       Y9, Y10, Y9
+	VCMPPS       $0x11, const00000000<>+0(SB), Y4, Y4
+	VMULPS       Y9, Y8, Y8
+	VBLENDVPS    Y4, Y8, Y9, Y4
+	VMULPS       Y4, Y7, Y4
+	VMASKMOVPS   Y4, Y0, (BX)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VMAXPS       Y0, Y1, Y1
+	VORPS        Y3, Y0, Y3
+	VMINPS       Y3, Y6, Y3
+	VMAXPS       Y3, Y5, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
@@ -11528,13 +11522,9 @@ tail:
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
 	VMULPS       Y3, Y3, Y6
 	VMOVUPS      Y3, Y3
@@ -11552,63 +11542,24 @@ tail:
 	VADDPS       const3f800000<>+0(SB), Y3, Y4
 	VMOVUPS      const3f800000<>+0(SB), Y5
 	VDIVPS       Y4, Y5, Y4
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
 	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       Y6, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (BX)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       Y5, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(BX)(CX*1)
+	VBLENDVPS    Y0, Y3, Y4, Y0
+	VMULPS       Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y2, 32(BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Y1
+	VMOVUPS const80000000<>+0(SB), Y3
+	VMOVUPS constc3160000<>+0(SB), Y5
+	VMOVUPS const43020000<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func siluGradAVX2(elements int, x *float32, dy *float32, dx *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -11618,117 +11569,98 @@ TEXT ·siluGradAVX2(SB), NOSPLIT, $0-32
 	MOVQ x+8(FP), DX
 	MOVQ dy+16(FP), BX
 	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      const447a0000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y7, Y2, Y6, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      constc47a0000<>+0(SB), Y9
+	VMAXPS       Y0, Y9, Y0
+	VBLENDVPS    Y7, Y6, Y2, Y2
 	VMOVUPS      Y0, Y0
-	VFMADD213PS  const3f800000<>+0(SB), Y1, Y0
-	VMULPS       Y0, Y4, Y0
-	VMOVUPS      (BX)(CX*1), Y1
-	VMULPS       Y0, Y1, Y0
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      (BX)(CX*1), Y2
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (SI)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      const447a0000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y7, Y2, Y6, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      constc47a0000<>+0(SB), Y9
+	VMAXPS       Y0, Y9, Y0
+	VBLENDVPS    Y7, Y6, Y2, Y2
 	VMOVUPS      Y0, Y0
-	VFMADD213PS  const3f800000<>+0(SB), Y1, Y0
-	VMULPS       Y0, Y4, Y0
-	VMOVUPS      32(BX)(CX*1), Y1
-	VMULPS       Y0, Y1, Y0
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y0
+	VMULPS       Y0, Y8, Y0
+	VMOVUPS      32(BX)(CX*1), Y2
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 32(SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -11759,87 +11691,72 @@ tail:
 	CMOVQLT      R9, R8
 	SHLQ         $0x02, R8
 	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
+	VMOVDQU      (DI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VMOVUPS      const447a0000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y3, Y2
-	VMULPS       Y2, Y6, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y3
-	VMULPS       Y2, Y3, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y9
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y9, Y7, Y8, Y10
+	VMOVUPS      const447a0000<>+0(SB), Y11
+	VMINPS       Y6, Y11, Y6
+	VMOVUPS      constc47a0000<>+0(SB), Y11
+	VMAXPS       Y6, Y11, Y6
+	VBLENDVPS    Y9, Y8, Y7, Y7
+	VMOVUPS      Y6, Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y7, Y6
+	VMULPS       Y6, Y10, Y6
+	VMASKMOVPS   (BX)(CX*1), Y0, Y7
+	VMULPS       Y6, Y7, Y6
+	VMASKMOVPS   Y6, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -11847,32 +11764,38 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      const447a0000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
+	VMULPS       Y3, Y1, Y1
+	VBLENDVPS    Y4, Y1, Y3, Y5
+	VMOVUPS      const447a0000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y0
+	VMOVUPS      constc47a0000<>+0(SB), Y6
+	VMAXPS       Y0, Y6, Y0
+	VBLENDVPS    Y4, Y3, Y1, Y1
 	VMOVUPS      Y0, Y0
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y0
+	VFMADD213PS  const3f800000<>+0(SB), Y1, Y0
 	VMULPS       Y0, Y5, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y2
-	VMULPS       Y0, Y2, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y1
+	VMULPS       Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func siluGatedAVX2(elements int, gate *float32, u *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -11882,103 +11805,86 @@ TEXT ·siluGatedAVX2(SB), NOSPLIT, $0-32
 	MOVQ gate+8(FP), DX
 	MOVQ u+16(FP), BX
 	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       Y4, Y0, Y0
-	VMOVUPS      (BX)(CX*1), Y1
-	VMULPS       Y1, Y0, Y0
+	VMAXPS       Y0, Y1, Y2
+	VORPS        Y3, Y0, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
+	VMOVUPS      Y4, Y4
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y7, Y4, Y4
+	VBLENDVPS    Y0, Y4, Y7, Y0
+	VMULPS       Y0, Y2, Y0
+	VMOVUPS      (BX)(CX*1), Y2
+	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, (SI)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       Y4, Y0, Y0
-	VMOVUPS      32(BX)(CX*1), Y1
-	VMULPS       Y1, Y0, Y0
+	VMAXPS       Y0, Y1, Y2
+	VORPS        Y3, Y0, Y4
+	VMINPS       Y4, Y6, Y4
+	VMAXPS       Y4, Y5, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y9
+	VMOVUPS      Y4, Y4
+	VFMADD231PS  Y9, Y8, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y7, Y4, Y4
+	VBLENDVPS    Y0, Y4, Y7, Y0
+	VMULPS       Y0, Y2, Y0
+	VMOVUPS      32(BX)(CX*1), Y2
+	VMULPS       Y2, Y0, Y0
 	VMOVUPS      Y0, 32(SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -12009,14 +11915,52 @@ tail:
 	CMOVQLT      R9, R8
 	SHLQ         $0x02, R8
 	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
+	VMOVDQU      (DI), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y4
+	VMAXPS       Y4, Y1, Y7
+	VORPS        Y3, Y4, Y8
+	VMINPS       Y8, Y6, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y9
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VDIVPS       Y9, Y10, Y9
+	VCMPPS       $0x11, const00000000<>+0(SB), Y4, Y4
+	VMULPS       Y9, Y8, Y8
+	VBLENDVPS    Y4, Y8, Y9, Y4
+	VMULPS       Y4, Y7, Y4
+	VMASKMOVPS   (BX)(CX*1), Y0, Y7
+	VMULPS       Y7, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VMAXPS       Y0, Y1, Y1
+	VORPS        Y3, Y0, Y3
+	VMINPS       Y3, Y6, Y3
+	VMAXPS       Y3, Y5, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
@@ -12024,13 +11968,9 @@ tail:
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
 	VMULPS       Y3, Y3, Y6
 	VMOVUPS      Y3, Y3
@@ -12048,67 +11988,26 @@ tail:
 	VADDPS       const3f800000<>+0(SB), Y3, Y4
 	VMOVUPS      const3f800000<>+0(SB), Y5
 	VDIVPS       Y4, Y5, Y4
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
 	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       Y6, Y2, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y3
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       Y5, Y0, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y2
-	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
+	VBLENDVPS    Y0, Y3, Y4, Y0
+	VMULPS       Y0, Y1, Y0
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y1
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Y1
+	VMOVUPS const80000000<>+0(SB), Y3
+	VMOVUPS constc3160000<>+0(SB), Y5
+	VMOVUPS const43020000<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func siluGatedGradAVX2(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -12120,125 +12019,112 @@ TEXT ·siluGatedGradAVX2(SB), NOSPLIT, $0-48
 	MOVQ dy+24(FP), SI
 	MOVQ dg+32(FP), DI
 	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y7, Y2, Y6, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y9
+	VMOVUPS      constc47a0000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBLENDVPS    Y7, Y6, Y2, Y2
+	VMOVUPS      Y9, Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y6
+	VMULPS       Y6, Y8, Y2
+	VMOVUPS      (SI)(CX*1), Y6
+	VMOVUPS      (BX)(CX*1), Y7
+	VMULPS       Y7, Y6, Y7
+	VMULPS       Y2, Y7, Y2
+	VMOVUPS      Y2, (DI)(CX*1)
 	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      const447a0000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFMADD213PS  const3f800000<>+0(SB), Y1, Y0
-	VMULPS       Y0, Y4, Y0
-	VMOVUPS      (SI)(CX*1), Y1
-	VMOVUPS      (BX)(CX*1), Y3
-	VMULPS       Y3, Y1, Y3
-	VMULPS       Y0, Y3, Y0
-	VMOVUPS      Y0, (DI)(CX*1)
-	VMULPS       Y2, Y1, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y0, Y6, Y0
 	VMOVUPS      Y0, (R8)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y7, Y2, Y6, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y9
+	VMOVUPS      constc47a0000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBLENDVPS    Y7, Y6, Y2, Y2
+	VMOVUPS      Y9, Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y6
+	VMULPS       Y6, Y8, Y2
+	VMOVUPS      32(SI)(CX*1), Y6
+	VMOVUPS      32(BX)(CX*1), Y7
+	VMULPS       Y7, Y6, Y7
+	VMULPS       Y2, Y7, Y2
+	VMOVUPS      Y2, 32(DI)(CX*1)
 	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      const447a0000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFMADD213PS  const3f800000<>+0(SB), Y1, Y0
-	VMULPS       Y0, Y4, Y0
-	VMOVUPS      32(SI)(CX*1), Y1
-	VMOVUPS      32(BX)(CX*1), Y3
-	VMULPS       Y3, Y1, Y3
-	VMULPS       Y0, Y3, Y0
-	VMOVUPS      Y0, 32(DI)(CX*1)
-	VMULPS       Y2, Y1, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y0, Y6, Y0
 	VMOVUPS      Y0, 32(R8)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -12269,91 +12155,79 @@ tail:
 	CMOVQLT      R11, R10
 	SHLQ         $0x02, R10
 	SUBQ         R10, R9
-	VMOVDQU      (R9), Y1
+	VMOVDQU      (R9), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VMOVUPS      const447a0000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y3, Y2
-	VMULPS       Y2, Y6, Y2
-	VMASKMOVPS   (SI)(CX*1), Y0, Y3
-	VMASKMOVPS   (BX)(CX*1), Y0, Y5
-	VMULPS       Y5, Y3, Y5
-	VMULPS       Y2, Y5, Y2
-	VMASKMOVPS   Y2, Y0, (DI)(CX*1)
-	VMULPS       Y4, Y3, Y2
-	VMASKMOVPS   Y2, Y0, (R8)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y9
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y9, Y7, Y8, Y10
+	VMOVUPS      const447a0000<>+0(SB), Y11
+	VMINPS       Y6, Y11, Y11
+	VMOVUPS      constc47a0000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
+	VBLENDVPS    Y9, Y8, Y7, Y7
+	VMOVUPS      Y11, Y8
+	VFMADD213PS  const3f800000<>+0(SB), Y7, Y8
+	VMULPS       Y8, Y10, Y7
+	VMASKMOVPS   (SI)(CX*1), Y0, Y8
+	VMASKMOVPS   (BX)(CX*1), Y0, Y9
+	VMULPS       Y9, Y8, Y9
+	VMULPS       Y7, Y9, Y7
+	VMASKMOVPS   Y7, Y0, (DI)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y6, Y7, Y6
+	VMULPS       Y10, Y6, Y6
+	VMULPS       Y6, Y8, Y6
+	VMASKMOVPS   Y6, Y0, (R8)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -12361,36 +12235,45 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      const447a0000<>+0(SB), Y4
-	VMINPS       Y0, Y4, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y0
-	VMOVUPS      Y0, Y0
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y0
-	VMULPS       Y0, Y5, Y0
-	VMASKMOVPS   32(SI)(CX*1), Y1, Y2
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y4
-	VMULPS       Y4, Y2, Y4
-	VMULPS       Y0, Y4, Y0
-	VMASKMOVPS   Y0, Y1, 32(DI)(CX*1)
-	VMULPS       Y3, Y2, Y0
-	VMASKMOVPS   Y0, Y1, 32(R8)(CX*1)
+	VMULPS       Y3, Y1, Y1
+	VBLENDVPS    Y4, Y1, Y3, Y5
+	VMOVUPS      const447a0000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y6
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y6, Y7, Y6
+	VBLENDVPS    Y4, Y3, Y1, Y1
+	VMOVUPS      Y6, Y3
+	VFMADD213PS  const3f800000<>+0(SB), Y1, Y3
+	VMULPS       Y3, Y5, Y1
+	VMASKMOVPS   32(SI)(CX*1), Y2, Y3
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y4
+	VMULPS       Y4, Y3, Y4
+	VMULPS       Y1, Y4, Y1
+	VMASKMOVPS   Y1, Y2, 32(DI)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMULPS       Y5, Y0, Y0
+	VMULPS       Y0, Y3, Y0
+	VMASKMOVPS   Y0, Y2, 32(R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func geluAVX2(elements int, x *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -12399,165 +12282,132 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-24
 	XORQ CX, CX
 	MOVQ x+8(FP), DX
 	MOVQ y+16(FP), BX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS      const41a00000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVUPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       constbf000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       const3f000000<>+0(SB), Y3, Y3
-	VMOVUPS      Y2, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMOVUPS      Y1, Y1
-	VMOVUPS      const3e800000<>+0(SB), Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VDIVPS       Y1, Y2, Y1
-	VMOVUPS      const3c8a6201<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y4, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VBLENDVPS    Y2, Y1, Y3, Y1
-	VMULPS       const3ecc422a<>+0(SB), Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       Y1, Y0, Y0
+	VANDPS       Y2, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      Y6, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMULPS       Y4, Y6, Y6
+	VMOVUPS      const43020000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VMULPS       Y6, Y6, Y10
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y10, Y9, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VMULPS       const3f000000<>+0(SB), Y7, Y7
+	VMOVUPS      Y6, Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VMOVUPS      Y3, Y3
+	VMOVUPS      const3e800000<>+0(SB), Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y6, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VDIVPS       Y3, Y6, Y3
+	VMOVUPS      const3c8a6201<>+0(SB), Y6
+	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y6
+	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y6
+	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y6, Y3
+	VMULPS       Y8, Y3, Y3
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y3, Y7, Y7
+	VBLENDVPS    Y6, Y3, Y7, Y3
+	VMOVUPS      constc47a0000<>+0(SB), Y6
+	VMAXPS       Y0, Y6, Y0
+	VMULPS       Y3, Y0, Y0
 	VMOVUPS      Y0, (BX)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS      const41a00000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVUPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       constbf000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       const3f000000<>+0(SB), Y3, Y3
-	VMOVUPS      Y2, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMOVUPS      Y1, Y1
-	VMOVUPS      const3e800000<>+0(SB), Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VDIVPS       Y1, Y2, Y1
-	VMOVUPS      const3c8a6201<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y4, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VBLENDVPS    Y2, Y1, Y3, Y1
-	VMULPS       const3ecc422a<>+0(SB), Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       Y1, Y0, Y0
+	VANDPS       Y2, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      Y6, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMULPS       Y4, Y6, Y6
+	VMOVUPS      const43020000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VMULPS       Y6, Y6, Y10
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y10, Y9, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VMULPS       const3f000000<>+0(SB), Y7, Y7
+	VMOVUPS      Y6, Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VMOVUPS      Y3, Y3
+	VMOVUPS      const3e800000<>+0(SB), Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y6, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VDIVPS       Y3, Y6, Y3
+	VMOVUPS      const3c8a6201<>+0(SB), Y6
+	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y6
+	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y6
+	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y6, Y3
+	VMULPS       Y8, Y3, Y3
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y3, Y7, Y7
+	VBLENDVPS    Y6, Y3, Y7, Y3
+	VMOVUPS      constc47a0000<>+0(SB), Y6
+	VMAXPS       Y0, Y6, Y0
+	VMULPS       Y3, Y0, Y0
 	VMOVUPS      Y0, 32(BX)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -12578,1499 +12428,6 @@ tail:
 	MOVQ         SI, R8
 	SUBQ         DI, R8
 	VMOVDQU      (R8), Y0
-	SUBQ         $0x08, AX
-	MOVQ         AX, DI
-	MOVQ         $0x00000008, R8
-	CMPQ         DI, R8
-	CMOVQGT      R8, DI
-	XORQ         R8, R8
-	CMPQ         DI, R8
-	CMOVQLT      R8, DI
-	SHLQ         $0x02, DI
-	SUBQ         DI, SI
-	VMOVDQU      (SI), Y1
-	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMOVUPS      const41a00000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMULPS       Y3, Y3, Y4
-	VMOVUPS      Y4, Y5
-	VFMSUB231PS  Y3, Y3, Y5
-	VMULPS       constbf000000<>+0(SB), Y4, Y4
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y4, Y6, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y4, Y6, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y7
-	VMULPS       Y4, Y4, Y8
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y8, Y7, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VMULPS       const3f000000<>+0(SB), Y5, Y5
-	VMOVUPS      Y4, Y6
-	VFNMADD231PS Y4, Y5, Y6
-	VMOVUPS      Y3, Y3
-	VMOVUPS      const3e800000<>+0(SB), Y4
-	VFMADD213PS  const3f800000<>+0(SB), Y4, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMOVUPS      const3c8a6201<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMULPS       Y6, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y3, Y5, Y5
-	VBLENDVPS    Y4, Y3, Y5, Y3
-	VMULPS       const3ecc422a<>+0(SB), Y6, Y4
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (BX)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y2
-	VMOVUPS      const41a00000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMULPS       Y2, Y2, Y3
-	VMOVUPS      Y3, Y4
-	VFMSUB231PS  Y2, Y2, Y4
-	VMULPS       constbf000000<>+0(SB), Y3, Y3
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y3, Y5, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y7, Y6, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMULPS       const3f000000<>+0(SB), Y4, Y4
-	VMOVUPS      Y3, Y5
-	VFNMADD231PS Y3, Y4, Y5
-	VMOVUPS      Y2, Y2
-	VMOVUPS      const3e800000<>+0(SB), Y3
-	VFMADD213PS  const3f800000<>+0(SB), Y3, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      const3c8a6201<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  constbd842c25<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d64e242<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3cb9397a<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c91493c<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dabba14<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d9587c7<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dc32646<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y2, Y3
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y5, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VSUBPS       Y2, Y4, Y4
-	VBLENDVPS    Y3, Y2, Y4, Y2
-	VMULPS       const3ecc422a<>+0(SB), Y5, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(BX)(CX*1)
-
-done:
-	VZEROUPPER
-	RET
-
-// func geluGradAVX2(elements int, x *float32, dy *float32, dx *float32)
-// Requires: AVX, AVX2, CMOV, FMA3
-TEXT ·geluGradAVX2(SB), NOSPLIT, $0-32
-	MOVQ elements+0(FP), AX
-	XORQ CX, CX
-	MOVQ x+8(FP), DX
-	MOVQ dy+16(FP), BX
-	MOVQ dx+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
-
-whole:
-	VMOVUPS      (DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS      const41a00000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVUPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       constbf000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       const3f000000<>+0(SB), Y3, Y3
-	VMOVUPS      Y2, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMOVUPS      Y1, Y1
-	VMOVUPS      const3e800000<>+0(SB), Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VDIVPS       Y1, Y2, Y1
-	VMOVUPS      const3c8a6201<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y4, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VBLENDVPS    Y2, Y1, Y3, Y1
-	VMULPS       const3ecc422a<>+0(SB), Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y1, Y3, Y3
-	VMOVUPS      const447a0000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y2, Y0, Y1
-	VMOVUPS      (BX)(CX*1), Y0
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (SI)(CX*1)
-	VMOVUPS      32(DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS      const41a00000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVUPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       constbf000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       const3f000000<>+0(SB), Y3, Y3
-	VMOVUPS      Y2, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMOVUPS      Y1, Y1
-	VMOVUPS      const3e800000<>+0(SB), Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VDIVPS       Y1, Y2, Y1
-	VMOVUPS      const3c8a6201<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y4, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VBLENDVPS    Y2, Y1, Y3, Y1
-	VMULPS       const3ecc422a<>+0(SB), Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y1, Y3, Y3
-	VMOVUPS      const447a0000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y2, Y0, Y1
-	VMOVUPS      32(BX)(CX*1), Y0
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 32(SI)(CX*1)
-	ADDQ         $0x40, CX
-	SUBQ         $0x10, AX
-	JGE          whole
-
-tail:
-	ADDQ         $0x10, AX
-	JZ           done
-	LEAQ         laneMasks<>+32(SB), DI
-	MOVQ         AX, R8
-	MOVQ         $0x00000008, R9
-	CMPQ         R8, R9
-	CMOVQGT      R9, R8
-	XORQ         R9, R9
-	CMPQ         R8, R9
-	CMOVQLT      R9, R8
-	SHLQ         $0x02, R8
-	MOVQ         DI, R9
-	SUBQ         R8, R9
-	VMOVDQU      (R9), Y0
-	SUBQ         $0x08, AX
-	MOVQ         AX, R8
-	MOVQ         $0x00000008, R9
-	CMPQ         R8, R9
-	CMOVQGT      R9, R8
-	XORQ         R9, R9
-	CMPQ         R8, R9
-	CMOVQLT      R9, R8
-	SHLQ         $0x02, R8
-	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
-	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMOVUPS      const41a00000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMULPS       Y3, Y3, Y4
-	VMOVUPS      Y4, Y5
-	VFMSUB231PS  Y3, Y3, Y5
-	VMULPS       constbf000000<>+0(SB), Y4, Y4
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y4, Y6, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y4, Y6, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y7
-	VMULPS       Y4, Y4, Y8
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y8, Y7, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VMULPS       const3f000000<>+0(SB), Y5, Y5
-	VMOVUPS      Y4, Y6
-	VFNMADD231PS Y4, Y5, Y6
-	VMOVUPS      Y3, Y3
-	VMOVUPS      const3e800000<>+0(SB), Y4
-	VFMADD213PS  const3f800000<>+0(SB), Y4, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMOVUPS      const3c8a6201<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMULPS       Y6, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y3, Y5, Y5
-	VBLENDVPS    Y4, Y3, Y5, Y3
-	VMULPS       const3ecc422a<>+0(SB), Y6, Y4
-	VMOVUPS      constc47a0000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VMOVUPS      const447a0000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y4, Y2, Y3
-	VMASKMOVPS   (BX)(CX*1), Y0, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y2
-	VMOVUPS      const41a00000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMULPS       Y2, Y2, Y3
-	VMOVUPS      Y3, Y4
-	VFMSUB231PS  Y2, Y2, Y4
-	VMULPS       constbf000000<>+0(SB), Y3, Y3
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y3, Y5, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y7, Y6, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMULPS       const3f000000<>+0(SB), Y4, Y4
-	VMOVUPS      Y3, Y5
-	VFNMADD231PS Y3, Y4, Y5
-	VMOVUPS      Y2, Y2
-	VMOVUPS      const3e800000<>+0(SB), Y3
-	VFMADD213PS  const3f800000<>+0(SB), Y3, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      const3c8a6201<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  constbd842c25<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d64e242<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3cb9397a<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c91493c<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dabba14<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d9587c7<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dc32646<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y2, Y3
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y5, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VSUBPS       Y2, Y4, Y4
-	VBLENDVPS    Y3, Y2, Y4, Y2
-	VMULPS       const3ecc422a<>+0(SB), Y5, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VMOVUPS      const447a0000<>+0(SB), Y4
-	VMINPS       Y0, Y4, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y0
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y3, Y0, Y2
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y0
-	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
-
-done:
-	VZEROUPPER
-	RET
-
-// func geluGatedAVX2(elements int, gate *float32, u *float32, y *float32)
-// Requires: AVX, AVX2, CMOV, FMA3
-TEXT ·geluGatedAVX2(SB), NOSPLIT, $0-32
-	MOVQ elements+0(FP), AX
-	XORQ CX, CX
-	MOVQ gate+8(FP), DX
-	MOVQ u+16(FP), BX
-	MOVQ y+24(FP), SI
-	SUBQ $0x10, AX
-	JL   tail
-
-whole:
-	VMOVUPS      (DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS      const41a00000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVUPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       constbf000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       const3f000000<>+0(SB), Y3, Y3
-	VMOVUPS      Y2, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMOVUPS      Y1, Y1
-	VMOVUPS      const3e800000<>+0(SB), Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VDIVPS       Y1, Y2, Y1
-	VMOVUPS      const3c8a6201<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y4, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VBLENDVPS    Y2, Y1, Y3, Y1
-	VMULPS       const3ecc422a<>+0(SB), Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      (BX)(CX*1), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (SI)(CX*1)
-	VMOVUPS      32(DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS      const41a00000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVUPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       constbf000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       const3f000000<>+0(SB), Y3, Y3
-	VMOVUPS      Y2, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMOVUPS      Y1, Y1
-	VMOVUPS      const3e800000<>+0(SB), Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VDIVPS       Y1, Y2, Y1
-	VMOVUPS      const3c8a6201<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y4, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VBLENDVPS    Y2, Y1, Y3, Y1
-	VMULPS       const3ecc422a<>+0(SB), Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      32(BX)(CX*1), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 32(SI)(CX*1)
-	ADDQ         $0x40, CX
-	SUBQ         $0x10, AX
-	JGE          whole
-
-tail:
-	ADDQ         $0x10, AX
-	JZ           done
-	LEAQ         laneMasks<>+32(SB), DI
-	MOVQ         AX, R8
-	MOVQ         $0x00000008, R9
-	CMPQ         R8, R9
-	CMOVQGT      R9, R8
-	XORQ         R9, R9
-	CMPQ         R8, R9
-	CMOVQLT      R9, R8
-	SHLQ         $0x02, R8
-	MOVQ         DI, R9
-	SUBQ         R8, R9
-	VMOVDQU      (R9), Y0
-	SUBQ         $0x08, AX
-	MOVQ         AX, R8
-	MOVQ         $0x00000008, R9
-	CMPQ         R8, R9
-	CMOVQGT      R9, R8
-	XORQ         R9, R9
-	CMPQ         R8, R9
-	CMOVQLT      R9, R8
-	SHLQ         $0x02, R8
-	SUBQ         R8, DI
-	VMOVDQU      (DI), Y1
-	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMOVUPS      const41a00000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMULPS       Y3, Y3, Y4
-	VMOVUPS      Y4, Y5
-	VFMSUB231PS  Y3, Y3, Y5
-	VMULPS       constbf000000<>+0(SB), Y4, Y4
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y4, Y6, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y4, Y6, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y7
-	VMULPS       Y4, Y4, Y8
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y8, Y7, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VMULPS       const3f000000<>+0(SB), Y5, Y5
-	VMOVUPS      Y4, Y6
-	VFNMADD231PS Y4, Y5, Y6
-	VMOVUPS      Y3, Y3
-	VMOVUPS      const3e800000<>+0(SB), Y4
-	VFMADD213PS  const3f800000<>+0(SB), Y4, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMOVUPS      const3c8a6201<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMULPS       Y6, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y3, Y5, Y5
-	VBLENDVPS    Y4, Y3, Y5, Y3
-	VMULPS       const3ecc422a<>+0(SB), Y6, Y4
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y3
-	VMULPS       Y3, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y2
-	VMOVUPS      const41a00000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMULPS       Y2, Y2, Y3
-	VMOVUPS      Y3, Y4
-	VFMSUB231PS  Y2, Y2, Y4
-	VMULPS       constbf000000<>+0(SB), Y3, Y3
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y3, Y5, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y7, Y6, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMULPS       const3f000000<>+0(SB), Y4, Y4
-	VMOVUPS      Y3, Y5
-	VFNMADD231PS Y3, Y4, Y5
-	VMOVUPS      Y2, Y2
-	VMOVUPS      const3e800000<>+0(SB), Y3
-	VFMADD213PS  const3f800000<>+0(SB), Y3, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      const3c8a6201<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  constbd842c25<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d64e242<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3cb9397a<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c91493c<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dabba14<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d9587c7<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dc32646<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y2, Y3
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y5, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VSUBPS       Y2, Y4, Y4
-	VBLENDVPS    Y3, Y2, Y4, Y2
-	VMULPS       const3ecc422a<>+0(SB), Y5, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y2
-	VMULPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(SI)(CX*1)
-
-done:
-	VZEROUPPER
-	RET
-
-// func geluGatedGradAVX2(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
-// Requires: AVX, AVX2, CMOV, FMA3
-TEXT ·geluGatedGradAVX2(SB), NOSPLIT, $0-48
-	MOVQ elements+0(FP), AX
-	XORQ CX, CX
-	MOVQ gate+8(FP), DX
-	MOVQ u+16(FP), BX
-	MOVQ dy+24(FP), SI
-	MOVQ dg+32(FP), DI
-	MOVQ du+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
-
-whole:
-	VMOVUPS      (DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS      const41a00000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVUPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       constbf000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       const3f000000<>+0(SB), Y3, Y3
-	VMOVUPS      Y2, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMOVUPS      Y1, Y1
-	VMOVUPS      const3e800000<>+0(SB), Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VDIVPS       Y1, Y2, Y1
-	VMOVUPS      const3c8a6201<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y4, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VBLENDVPS    Y2, Y1, Y3, Y1
-	VMULPS       const3ecc422a<>+0(SB), Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y1, Y3, Y3
-	VMOVUPS      const447a0000<>+0(SB), Y4
-	VMINPS       Y0, Y4, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y0
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y2, Y0, Y1
-	VMOVUPS      (SI)(CX*1), Y0
-	VMOVUPS      (BX)(CX*1), Y2
-	VMULPS       Y2, Y0, Y2
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      Y1, (DI)(CX*1)
-	VMULPS       Y3, Y0, Y0
-	VMOVUPS      Y0, (R8)(CX*1)
-	VMOVUPS      32(DX)(CX*1), Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y1
-	VMOVUPS      const41a00000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVUPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       constbf000000<>+0(SB), Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       const3f000000<>+0(SB), Y3, Y3
-	VMOVUPS      Y2, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMOVUPS      Y1, Y1
-	VMOVUPS      const3e800000<>+0(SB), Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
-	VMOVUPS      const3f800000<>+0(SB), Y2
-	VDIVPS       Y1, Y2, Y1
-	VMOVUPS      const3c8a6201<>+0(SB), Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
-	VMULPS       Y1, Y2, Y1
-	VMULPS       Y4, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y1, Y3, Y3
-	VBLENDVPS    Y2, Y1, Y3, Y1
-	VMULPS       const3ecc422a<>+0(SB), Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y1, Y3, Y3
-	VMOVUPS      const447a0000<>+0(SB), Y4
-	VMINPS       Y0, Y4, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y0
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y2, Y0, Y1
-	VMOVUPS      32(SI)(CX*1), Y0
-	VMOVUPS      32(BX)(CX*1), Y2
-	VMULPS       Y2, Y0, Y2
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      Y1, 32(DI)(CX*1)
-	VMULPS       Y3, Y0, Y0
-	VMOVUPS      Y0, 32(R8)(CX*1)
-	ADDQ         $0x40, CX
-	SUBQ         $0x10, AX
-	JGE          whole
-
-tail:
-	ADDQ         $0x10, AX
-	JZ           done
-	LEAQ         laneMasks<>+32(SB), R9
-	MOVQ         AX, R10
-	MOVQ         $0x00000008, R11
-	CMPQ         R10, R11
-	CMOVQGT      R11, R10
-	XORQ         R11, R11
-	CMPQ         R10, R11
-	CMOVQLT      R11, R10
-	SHLQ         $0x02, R10
-	MOVQ         R9, R11
-	SUBQ         R10, R11
-	VMOVDQU      (R11), Y0
-	SUBQ         $0x08, AX
-	MOVQ         AX, R10
-	MOVQ         $0x00000008, R11
-	CMPQ         R10, R11
-	CMOVQGT      R11, R10
-	XORQ         R11, R11
-	CMPQ         R10, R11
-	CMOVQLT      R11, R10
-	SHLQ         $0x02, R10
-	SUBQ         R10, R9
-	VMOVDQU      (R9), Y1
-	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y0, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMOVUPS      const41a00000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMULPS       Y3, Y3, Y4
-	VMOVUPS      Y4, Y5
-	VFMSUB231PS  Y3, Y3, Y5
-	VMULPS       constbf000000<>+0(SB), Y4, Y4
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y4, Y6, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y4, Y6, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y7
-	VMULPS       Y4, Y4, Y8
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y8, Y7, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VMULPS       const3f000000<>+0(SB), Y5, Y5
-	VMOVUPS      Y4, Y6
-	VFNMADD231PS Y4, Y5, Y6
-	VMOVUPS      Y3, Y3
-	VMOVUPS      const3e800000<>+0(SB), Y4
-	VFMADD213PS  const3f800000<>+0(SB), Y4, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMOVUPS      const3c8a6201<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y4, Y3
-	VMULPS       Y6, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y3, Y5, Y5
-	VBLENDVPS    Y4, Y3, Y5, Y3
-	VMULPS       const3ecc422a<>+0(SB), Y6, Y4
-	VMOVUPS      constc47a0000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VMOVUPS      const447a0000<>+0(SB), Y6
-	VMINPS       Y2, Y6, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y6
-	VMAXPS       Y2, Y6, Y2
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y4, Y2, Y3
-	VMASKMOVPS   (SI)(CX*1), Y0, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y4
-	VMULPS       Y4, Y2, Y4
-	VMULPS       Y3, Y4, Y3
-	VMASKMOVPS   Y3, Y0, (DI)(CX*1)
-	VMULPS       Y5, Y2, Y2
-	VMASKMOVPS   Y2, Y0, (R8)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y0
-	VANDPS       const7fffffff<>+0(SB), Y0, Y2
-	VMOVUPS      const41a00000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMULPS       Y2, Y2, Y3
-	VMOVUPS      Y3, Y4
-	VFMSUB231PS  Y2, Y2, Y4
-	VMULPS       constbf000000<>+0(SB), Y3, Y3
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y3, Y5, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y7, Y6, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMULPS       const3f000000<>+0(SB), Y4, Y4
-	VMOVUPS      Y3, Y5
-	VFNMADD231PS Y3, Y4, Y5
-	VMOVUPS      Y2, Y2
-	VMOVUPS      const3e800000<>+0(SB), Y3
-	VFMADD213PS  const3f800000<>+0(SB), Y3, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMOVUPS      const3c8a6201<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  constbd842c25<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d64e242<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3cb9397a<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c91493c<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dabba14<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d9587c7<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dc32646<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dcbd1e8<>+0(SB), Y2, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3dcc47ce<>+0(SB), Y2, Y3
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y5, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VSUBPS       Y2, Y4, Y4
-	VBLENDVPS    Y3, Y2, Y4, Y2
-	VMULPS       const3ecc422a<>+0(SB), Y5, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VMOVUPS      const447a0000<>+0(SB), Y5
-	VMINPS       Y0, Y5, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y5
-	VMAXPS       Y0, Y5, Y0
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y3, Y0, Y2
-	VMASKMOVPS   32(SI)(CX*1), Y1, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y3
-	VMULPS       Y3, Y0, Y3
-	VMULPS       Y2, Y3, Y2
-	VMASKMOVPS   Y2, Y1, 32(DI)(CX*1)
-	VMULPS       Y4, Y0, Y0
-	VMASKMOVPS   Y0, Y1, 32(R8)(CX*1)
-
-done:
-	VZEROUPPER
-	RET
-
-// func softCapAVX2(elements int, x *float32, y *float32, cap float32, inverse float32)
-// Requires: AVX, AVX2, CMOV, FMA3
-TEXT ·softCapAVX2(SB), NOSPLIT, $0-32
-	MOVQ         elements+0(FP), AX
-	XORQ         CX, CX
-	MOVQ         x+8(FP), DX
-	MOVQ         y+16(FP), BX
-	VBROADCASTSS cap+24(FP), Y0
-	VBROADCASTSS inverse+28(FP), Y1
-	SUBQ         $0x10, AX
-	JL           tail
-
-whole:
-	VMOVUPS      (DX)(CX*1), Y2
-	VMULPS       Y1, Y2, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMULPS       constc0000000<>+0(SB), Y3, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VDIVPS       Y4, Y5, Y4
-	VANDPS       const80000000<>+0(SB), Y2, Y5
-	VORPS        Y5, Y4, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      constbbb78d38<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3ca857a4<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0882cc<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y5, Y6
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y2, Y6
-	VFMADD231PS  Y2, Y5, Y6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y3, Y2
-	VBLENDVPS    Y2, Y6, Y4, Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, (BX)(CX*1)
-	VMOVUPS      32(DX)(CX*1), Y2
-	VMULPS       Y1, Y2, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMULPS       constc0000000<>+0(SB), Y3, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VDIVPS       Y4, Y5, Y4
-	VANDPS       const80000000<>+0(SB), Y2, Y5
-	VORPS        Y5, Y4, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      constbbb78d38<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3ca857a4<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0882cc<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y5, Y6
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y2, Y6
-	VFMADD231PS  Y2, Y5, Y6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y3, Y2
-	VBLENDVPS    Y2, Y6, Y4, Y2
-	VMULPS       Y2, Y0, Y2
-	VMOVUPS      Y2, 32(BX)(CX*1)
-	ADDQ         $0x40, CX
-	SUBQ         $0x10, AX
-	JGE          whole
-
-tail:
-	ADDQ         $0x10, AX
-	JZ           done
-	LEAQ         laneMasks<>+32(SB), SI
-	MOVQ         AX, DI
-	MOVQ         $0x00000008, R8
-	CMPQ         DI, R8
-	CMOVQGT      R8, DI
-	XORQ         R8, R8
-	CMPQ         DI, R8
-	CMOVQLT      R8, DI
-	SHLQ         $0x02, DI
-	MOVQ         SI, R8
-	SUBQ         DI, R8
-	VMOVDQU      (R8), Y2
 	SUBQ         $0x08, AX
 	MOVQ         AX, DI
 	MOVQ         $0x00000008, R8
@@ -14083,10 +12440,1158 @@ tail:
 	SUBQ         DI, SI
 	VMOVDQU      (SI), Y3
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y2, Y4
-	VMULPS       Y1, Y4, Y4
-	VANDPS       const7fffffff<>+0(SB), Y4, Y5
-	VMULPS       constc0000000<>+0(SB), Y5, Y6
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VANDPS       Y2, Y6, Y7
+	VMINPS       Y7, Y1, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      Y8, Y9
+	VFMSUB231PS  Y7, Y7, Y9
+	VMULPS       Y4, Y8, Y8
+	VMOVUPS      const43020000<>+0(SB), Y10
+	VMINPS       Y8, Y10, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y11
+	VMULPS       Y8, Y8, Y12
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y12, Y11, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y8, Y8
+	VMULPS       Y10, Y8, Y8
+	VMULPS       const3f000000<>+0(SB), Y9, Y9
+	VMOVUPS      Y8, Y10
+	VFNMADD231PS Y8, Y9, Y10
+	VMOVUPS      Y7, Y7
+	VMOVUPS      const3e800000<>+0(SB), Y8
+	VFMADD213PS  const3f800000<>+0(SB), Y8, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VMOVUPS      const3c8a6201<>+0(SB), Y8
+	VFMADD213PS  constbd842c25<>+0(SB), Y7, Y8
+	VFMADD213PS  const3d64e242<>+0(SB), Y7, Y8
+	VFMADD213PS  const3cb9397a<>+0(SB), Y7, Y8
+	VFMADD213PS  const3c91493c<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dabba14<>+0(SB), Y7, Y8
+	VFMADD213PS  const3d9587c7<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dc32646<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMULPS       Y10, Y7, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y7, Y9, Y9
+	VBLENDVPS    Y8, Y7, Y9, Y7
+	VMOVUPS      constc47a0000<>+0(SB), Y8
+	VMAXPS       Y6, Y8, Y6
+	VMULPS       Y7, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (BX)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y3, Y0
+	VANDPS       Y2, Y0, Y2
+	VMINPS       Y2, Y1, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVUPS      Y2, Y6
+	VFMSUB231PS  Y1, Y1, Y6
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      const43020000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y5, Y2
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y5
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y7
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y7, Y5, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y5, Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VMULPS       const3f000000<>+0(SB), Y6, Y4
+	VMOVUPS      Y2, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VMOVUPS      Y1, Y1
+	VMOVUPS      const3e800000<>+0(SB), Y2
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
+	VMOVUPS      const3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      const3c8a6201<>+0(SB), Y2
+	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
+	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
+	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
+	VMULPS       Y1, Y2, Y1
+	VMULPS       Y5, Y1, Y1
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VSUBPS       Y1, Y4, Y4
+	VBLENDVPS    Y2, Y1, Y4, Y1
+	VMOVUPS      constc47a0000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y0
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y3, 32(BX)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const41a00000<>+0(SB), Y1
+	VMOVUPS const7fffffff<>+0(SB), Y2
+	VMOVUPS constbf000000<>+0(SB), Y4
+	VMOVUPS constc3160000<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
+// func geluGradAVX2(elements int, x *float32, dy *float32, dx *float32)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·geluGradAVX2(SB), NOSPLIT, $0-32
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ x+8(FP), DX
+	MOVQ dy+16(FP), BX
+	MOVQ dx+24(FP), SI
+	JMP  begin
+
+whole:
+	VMOVUPS      (DX)(CX*1), Y0
+	VANDPS       Y2, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      Y6, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMULPS       Y4, Y6, Y6
+	VMOVUPS      const43020000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VMULPS       Y6, Y6, Y10
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y10, Y9, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VMULPS       const3f000000<>+0(SB), Y7, Y7
+	VMOVUPS      Y6, Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VMOVUPS      Y3, Y3
+	VMOVUPS      const3e800000<>+0(SB), Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y6, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VDIVPS       Y3, Y6, Y3
+	VMOVUPS      const3c8a6201<>+0(SB), Y6
+	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y6
+	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y6
+	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y6, Y3
+	VMULPS       Y8, Y3, Y3
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y3, Y7, Y7
+	VBLENDVPS    Y6, Y3, Y7, Y3
+	VMULPS       const3ecc422a<>+0(SB), Y8, Y6
+	VMOVUPS      const447a0000<>+0(SB), Y7
+	VMINPS       Y0, Y7, Y0
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y0, Y7, Y0
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y6, Y0, Y3
+	VMOVUPS      (BX)(CX*1), Y0
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (SI)(CX*1)
+	VMOVUPS      32(DX)(CX*1), Y0
+	VANDPS       Y2, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      Y6, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMULPS       Y4, Y6, Y6
+	VMOVUPS      const43020000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VMULPS       Y6, Y6, Y10
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y10, Y9, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VMULPS       const3f000000<>+0(SB), Y7, Y7
+	VMOVUPS      Y6, Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VMOVUPS      Y3, Y3
+	VMOVUPS      const3e800000<>+0(SB), Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y6, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VDIVPS       Y3, Y6, Y3
+	VMOVUPS      const3c8a6201<>+0(SB), Y6
+	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y6
+	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y6
+	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y6, Y3
+	VMULPS       Y8, Y3, Y3
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y3, Y7, Y7
+	VBLENDVPS    Y6, Y3, Y7, Y3
+	VMULPS       const3ecc422a<>+0(SB), Y8, Y6
+	VMOVUPS      const447a0000<>+0(SB), Y7
+	VMINPS       Y0, Y7, Y0
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y0, Y7, Y0
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y6, Y0, Y3
+	VMOVUPS      32(BX)(CX*1), Y0
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y0, 32(SI)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	LEAQ         laneMasks<>+32(SB), DI
+	MOVQ         AX, R8
+	MOVQ         $0x00000008, R9
+	CMPQ         R8, R9
+	CMOVQGT      R9, R8
+	XORQ         R9, R9
+	CMPQ         R8, R9
+	CMOVQLT      R9, R8
+	SHLQ         $0x02, R8
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	VMOVDQU      (R9), Y0
+	SUBQ         $0x08, AX
+	MOVQ         AX, R8
+	MOVQ         $0x00000008, R9
+	CMPQ         R8, R9
+	CMOVQGT      R9, R8
+	XORQ         R9, R9
+	CMPQ         R8, R9
+	CMOVQLT      R9, R8
+	SHLQ         $0x02, R8
+	SUBQ         R8, DI
+	VMOVDQU      (DI), Y3
+	SUBQ         $0x08, AX
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VANDPS       Y2, Y6, Y7
+	VMINPS       Y7, Y1, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      Y8, Y9
+	VFMSUB231PS  Y7, Y7, Y9
+	VMULPS       Y4, Y8, Y8
+	VMOVUPS      const43020000<>+0(SB), Y10
+	VMINPS       Y8, Y10, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y11
+	VMULPS       Y8, Y8, Y12
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y12, Y11, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y8, Y8
+	VMULPS       Y10, Y8, Y8
+	VMULPS       const3f000000<>+0(SB), Y9, Y9
+	VMOVUPS      Y8, Y10
+	VFNMADD231PS Y8, Y9, Y10
+	VMOVUPS      Y7, Y7
+	VMOVUPS      const3e800000<>+0(SB), Y8
+	VFMADD213PS  const3f800000<>+0(SB), Y8, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VMOVUPS      const3c8a6201<>+0(SB), Y8
+	VFMADD213PS  constbd842c25<>+0(SB), Y7, Y8
+	VFMADD213PS  const3d64e242<>+0(SB), Y7, Y8
+	VFMADD213PS  const3cb9397a<>+0(SB), Y7, Y8
+	VFMADD213PS  const3c91493c<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dabba14<>+0(SB), Y7, Y8
+	VFMADD213PS  const3d9587c7<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dc32646<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMULPS       Y10, Y7, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y7, Y9, Y9
+	VBLENDVPS    Y8, Y7, Y9, Y7
+	VMULPS       const3ecc422a<>+0(SB), Y10, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y6, Y9, Y6
+	VMOVUPS      constc47a0000<>+0(SB), Y9
+	VMAXPS       Y6, Y9, Y6
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y8, Y6, Y7
+	VMASKMOVPS   (BX)(CX*1), Y0, Y6
+	VMULPS       Y7, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y3, Y0
+	VANDPS       Y2, Y0, Y2
+	VMINPS       Y2, Y1, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVUPS      Y2, Y6
+	VFMSUB231PS  Y1, Y1, Y6
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      const43020000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y5, Y2
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y5
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y7
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y7, Y5, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y5, Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VMULPS       const3f000000<>+0(SB), Y6, Y4
+	VMOVUPS      Y2, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VMOVUPS      Y1, Y1
+	VMOVUPS      const3e800000<>+0(SB), Y2
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
+	VMOVUPS      const3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      const3c8a6201<>+0(SB), Y2
+	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
+	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
+	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
+	VMULPS       Y1, Y2, Y1
+	VMULPS       Y5, Y1, Y1
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VSUBPS       Y1, Y4, Y4
+	VBLENDVPS    Y2, Y1, Y4, Y1
+	VMULPS       const3ecc422a<>+0(SB), Y5, Y2
+	VMOVUPS      const447a0000<>+0(SB), Y4
+	VMINPS       Y0, Y4, Y0
+	VMOVUPS      constc47a0000<>+0(SB), Y4
+	VMAXPS       Y0, Y4, Y0
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y2, Y0, Y1
+	VMASKMOVPS   32(BX)(CX*1), Y3, Y0
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y3, 32(SI)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const41a00000<>+0(SB), Y1
+	VMOVUPS const7fffffff<>+0(SB), Y2
+	VMOVUPS constbf000000<>+0(SB), Y4
+	VMOVUPS constc3160000<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
+// func geluGatedAVX2(elements int, gate *float32, u *float32, y *float32)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·geluGatedAVX2(SB), NOSPLIT, $0-32
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ gate+8(FP), DX
+	MOVQ u+16(FP), BX
+	MOVQ y+24(FP), SI
+	JMP  begin
+
+whole:
+	VMOVUPS      (DX)(CX*1), Y0
+	VANDPS       Y2, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      Y6, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMULPS       Y4, Y6, Y6
+	VMOVUPS      const43020000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VMULPS       Y6, Y6, Y10
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y10, Y9, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VMULPS       const3f000000<>+0(SB), Y7, Y7
+	VMOVUPS      Y6, Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VMOVUPS      Y3, Y3
+	VMOVUPS      const3e800000<>+0(SB), Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y6, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VDIVPS       Y3, Y6, Y3
+	VMOVUPS      const3c8a6201<>+0(SB), Y6
+	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y6
+	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y6
+	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y6, Y3
+	VMULPS       Y8, Y3, Y3
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y3, Y7, Y7
+	VBLENDVPS    Y6, Y3, Y7, Y3
+	VMOVUPS      constc47a0000<>+0(SB), Y6
+	VMAXPS       Y0, Y6, Y0
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      (BX)(CX*1), Y3
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (SI)(CX*1)
+	VMOVUPS      32(DX)(CX*1), Y0
+	VANDPS       Y2, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      Y6, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMULPS       Y4, Y6, Y6
+	VMOVUPS      const43020000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VMULPS       Y6, Y6, Y10
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y10, Y9, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VMULPS       const3f000000<>+0(SB), Y7, Y7
+	VMOVUPS      Y6, Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VMOVUPS      Y3, Y3
+	VMOVUPS      const3e800000<>+0(SB), Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y6, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VDIVPS       Y3, Y6, Y3
+	VMOVUPS      const3c8a6201<>+0(SB), Y6
+	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y6
+	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y6
+	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y6, Y3
+	VMULPS       Y8, Y3, Y3
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y3, Y7, Y7
+	VBLENDVPS    Y6, Y3, Y7, Y3
+	VMOVUPS      constc47a0000<>+0(SB), Y6
+	VMAXPS       Y0, Y6, Y0
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      32(BX)(CX*1), Y3
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y0, 32(SI)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	LEAQ         laneMasks<>+32(SB), DI
+	MOVQ         AX, R8
+	MOVQ         $0x00000008, R9
+	CMPQ         R8, R9
+	CMOVQGT      R9, R8
+	XORQ         R9, R9
+	CMPQ         R8, R9
+	CMOVQLT      R9, R8
+	SHLQ         $0x02, R8
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	VMOVDQU      (R9), Y0
+	SUBQ         $0x08, AX
+	MOVQ         AX, R8
+	MOVQ         $0x00000008, R9
+	CMPQ         R8, R9
+	CMOVQGT      R9, R8
+	XORQ         R9, R9
+	CMPQ         R8, R9
+	CMOVQLT      R9, R8
+	SHLQ         $0x02, R8
+	SUBQ         R8, DI
+	VMOVDQU      (DI), Y3
+	SUBQ         $0x08, AX
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VANDPS       Y2, Y6, Y7
+	VMINPS       Y7, Y1, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      Y8, Y9
+	VFMSUB231PS  Y7, Y7, Y9
+	VMULPS       Y4, Y8, Y8
+	VMOVUPS      const43020000<>+0(SB), Y10
+	VMINPS       Y8, Y10, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y11
+	VMULPS       Y8, Y8, Y12
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y12, Y11, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y8, Y8
+	VMULPS       Y10, Y8, Y8
+	VMULPS       const3f000000<>+0(SB), Y9, Y9
+	VMOVUPS      Y8, Y10
+	VFNMADD231PS Y8, Y9, Y10
+	VMOVUPS      Y7, Y7
+	VMOVUPS      const3e800000<>+0(SB), Y8
+	VFMADD213PS  const3f800000<>+0(SB), Y8, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VMOVUPS      const3c8a6201<>+0(SB), Y8
+	VFMADD213PS  constbd842c25<>+0(SB), Y7, Y8
+	VFMADD213PS  const3d64e242<>+0(SB), Y7, Y8
+	VFMADD213PS  const3cb9397a<>+0(SB), Y7, Y8
+	VFMADD213PS  const3c91493c<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dabba14<>+0(SB), Y7, Y8
+	VFMADD213PS  const3d9587c7<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dc32646<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMULPS       Y10, Y7, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y7, Y9, Y9
+	VBLENDVPS    Y8, Y7, Y9, Y7
+	VMOVUPS      constc47a0000<>+0(SB), Y8
+	VMAXPS       Y6, Y8, Y6
+	VMULPS       Y7, Y6, Y6
+	VMASKMOVPS   (BX)(CX*1), Y0, Y7
+	VMULPS       Y7, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y3, Y0
+	VANDPS       Y2, Y0, Y2
+	VMINPS       Y2, Y1, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVUPS      Y2, Y6
+	VFMSUB231PS  Y1, Y1, Y6
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      const43020000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y5, Y2
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y5
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y7
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y7, Y5, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y5, Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VMULPS       const3f000000<>+0(SB), Y6, Y4
+	VMOVUPS      Y2, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VMOVUPS      Y1, Y1
+	VMOVUPS      const3e800000<>+0(SB), Y2
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
+	VMOVUPS      const3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      const3c8a6201<>+0(SB), Y2
+	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
+	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
+	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
+	VMULPS       Y1, Y2, Y1
+	VMULPS       Y5, Y1, Y1
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VSUBPS       Y1, Y4, Y4
+	VBLENDVPS    Y2, Y1, Y4, Y1
+	VMOVUPS      constc47a0000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y0
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   32(BX)(CX*1), Y3, Y1
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y3, 32(SI)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const41a00000<>+0(SB), Y1
+	VMOVUPS const7fffffff<>+0(SB), Y2
+	VMOVUPS constbf000000<>+0(SB), Y4
+	VMOVUPS constc3160000<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
+// func geluGatedGradAVX2(elements int, gate *float32, u *float32, dy *float32, dg *float32, du *float32)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·geluGatedGradAVX2(SB), NOSPLIT, $0-48
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ gate+8(FP), DX
+	MOVQ u+16(FP), BX
+	MOVQ dy+24(FP), SI
+	MOVQ dg+32(FP), DI
+	MOVQ du+40(FP), R8
+	JMP  begin
+
+whole:
+	VMOVUPS      (DX)(CX*1), Y0
+	VANDPS       Y2, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      Y6, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMULPS       Y4, Y6, Y6
+	VMOVUPS      const43020000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VMULPS       Y6, Y6, Y10
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y10, Y9, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VMULPS       const3f000000<>+0(SB), Y7, Y7
+	VMOVUPS      Y6, Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VMOVUPS      Y3, Y3
+	VMOVUPS      const3e800000<>+0(SB), Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y6, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VDIVPS       Y3, Y6, Y3
+	VMOVUPS      const3c8a6201<>+0(SB), Y6
+	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y6
+	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y6
+	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y6, Y3
+	VMULPS       Y8, Y3, Y3
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y3, Y7, Y7
+	VBLENDVPS    Y6, Y3, Y7, Y3
+	VMULPS       const3ecc422a<>+0(SB), Y8, Y6
+	VMOVUPS      const447a0000<>+0(SB), Y7
+	VMINPS       Y0, Y7, Y7
+	VMOVUPS      constc47a0000<>+0(SB), Y8
+	VMAXPS       Y7, Y8, Y7
+	VMOVUPS      Y3, Y8
+	VFMADD231PS  Y6, Y7, Y8
+	VMOVUPS      (SI)(CX*1), Y6
+	VMOVUPS      (BX)(CX*1), Y7
+	VMULPS       Y7, Y6, Y7
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, (DI)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y0, Y7, Y0
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (R8)(CX*1)
+	VMOVUPS      32(DX)(CX*1), Y0
+	VANDPS       Y2, Y0, Y3
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      Y6, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMULPS       Y4, Y6, Y6
+	VMOVUPS      const43020000<>+0(SB), Y8
+	VMINPS       Y6, Y8, Y6
+	VMAXPS       Y6, Y5, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y9
+	VMULPS       Y6, Y6, Y10
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y10, Y9, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VMULPS       const3f000000<>+0(SB), Y7, Y7
+	VMOVUPS      Y6, Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VMOVUPS      Y3, Y3
+	VMOVUPS      const3e800000<>+0(SB), Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y6, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y6
+	VDIVPS       Y3, Y6, Y3
+	VMOVUPS      const3c8a6201<>+0(SB), Y6
+	VFMADD213PS  constbd842c25<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d64e242<>+0(SB), Y3, Y6
+	VFMADD213PS  const3cb9397a<>+0(SB), Y3, Y6
+	VFMADD213PS  const3c91493c<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dabba14<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d9587c7<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dc32646<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y3, Y6
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y6, Y3
+	VMULPS       Y8, Y3, Y3
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y3, Y7, Y7
+	VBLENDVPS    Y6, Y3, Y7, Y3
+	VMULPS       const3ecc422a<>+0(SB), Y8, Y6
+	VMOVUPS      const447a0000<>+0(SB), Y7
+	VMINPS       Y0, Y7, Y7
+	VMOVUPS      constc47a0000<>+0(SB), Y8
+	VMAXPS       Y7, Y8, Y7
+	VMOVUPS      Y3, Y8
+	VFMADD231PS  Y6, Y7, Y8
+	VMOVUPS      32(SI)(CX*1), Y6
+	VMOVUPS      32(BX)(CX*1), Y7
+	VMULPS       Y7, Y6, Y7
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      Y7, 32(DI)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y0, Y7, Y0
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y0, Y6, Y0
+	VMOVUPS      Y0, 32(R8)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	LEAQ         laneMasks<>+32(SB), R9
+	MOVQ         AX, R10
+	MOVQ         $0x00000008, R11
+	CMPQ         R10, R11
+	CMOVQGT      R11, R10
+	XORQ         R11, R11
+	CMPQ         R10, R11
+	CMOVQLT      R11, R10
+	SHLQ         $0x02, R10
+	MOVQ         R9, R11
+	SUBQ         R10, R11
+	VMOVDQU      (R11), Y0
+	SUBQ         $0x08, AX
+	MOVQ         AX, R10
+	MOVQ         $0x00000008, R11
+	CMPQ         R10, R11
+	CMOVQGT      R11, R10
+	XORQ         R11, R11
+	CMPQ         R10, R11
+	CMOVQLT      R11, R10
+	SHLQ         $0x02, R10
+	SUBQ         R10, R9
+	VMOVDQU      (R9), Y3
+	SUBQ         $0x08, AX
+	VMASKMOVPS   (DX)(CX*1), Y0, Y6
+	VANDPS       Y2, Y6, Y7
+	VMINPS       Y7, Y1, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      Y8, Y9
+	VFMSUB231PS  Y7, Y7, Y9
+	VMULPS       Y4, Y8, Y8
+	VMOVUPS      const43020000<>+0(SB), Y10
+	VMINPS       Y8, Y10, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y11
+	VMULPS       Y8, Y8, Y12
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y12, Y11, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y8, Y8
+	VMULPS       Y10, Y8, Y8
+	VMULPS       const3f000000<>+0(SB), Y9, Y9
+	VMOVUPS      Y8, Y10
+	VFNMADD231PS Y8, Y9, Y10
+	VMOVUPS      Y7, Y7
+	VMOVUPS      const3e800000<>+0(SB), Y8
+	VFMADD213PS  const3f800000<>+0(SB), Y8, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VMOVUPS      const3c8a6201<>+0(SB), Y8
+	VFMADD213PS  constbd842c25<>+0(SB), Y7, Y8
+	VFMADD213PS  const3d64e242<>+0(SB), Y7, Y8
+	VFMADD213PS  const3cb9397a<>+0(SB), Y7, Y8
+	VFMADD213PS  const3c91493c<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dabba14<>+0(SB), Y7, Y8
+	VFMADD213PS  const3d9587c7<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dc32646<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y7, Y8
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMULPS       Y10, Y7, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y7, Y9, Y9
+	VBLENDVPS    Y8, Y7, Y9, Y7
+	VMULPS       const3ecc422a<>+0(SB), Y10, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y6, Y9, Y9
+	VMOVUPS      constc47a0000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VMOVUPS      Y7, Y10
+	VFMADD231PS  Y8, Y9, Y10
+	VMASKMOVPS   (SI)(CX*1), Y0, Y8
+	VMASKMOVPS   (BX)(CX*1), Y0, Y9
+	VMULPS       Y9, Y8, Y9
+	VMULPS       Y10, Y9, Y9
+	VMASKMOVPS   Y9, Y0, (DI)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y9
+	VMAXPS       Y6, Y9, Y6
+	VMULPS       Y7, Y6, Y6
+	VMULPS       Y6, Y8, Y6
+	VMASKMOVPS   Y6, Y0, (R8)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y3, Y0
+	VANDPS       Y2, Y0, Y2
+	VMINPS       Y2, Y1, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVUPS      Y2, Y6
+	VFMSUB231PS  Y1, Y1, Y6
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      const43020000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y5, Y2
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y5
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y7
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y7, Y5, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y5, Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VMULPS       const3f000000<>+0(SB), Y6, Y4
+	VMOVUPS      Y2, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VMOVUPS      Y1, Y1
+	VMOVUPS      const3e800000<>+0(SB), Y2
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y1
+	VMOVUPS      const3f800000<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      const3c8a6201<>+0(SB), Y2
+	VFMADD213PS  constbd842c25<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d64e242<>+0(SB), Y1, Y2
+	VFMADD213PS  const3cb9397a<>+0(SB), Y1, Y2
+	VFMADD213PS  const3c91493c<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dabba14<>+0(SB), Y1, Y2
+	VFMADD213PS  const3d9587c7<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dc32646<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dcbd1e8<>+0(SB), Y1, Y2
+	VFMADD213PS  const3dcc47ce<>+0(SB), Y1, Y2
+	VMULPS       Y1, Y2, Y1
+	VMULPS       Y5, Y1, Y1
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y2
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VSUBPS       Y1, Y4, Y4
+	VBLENDVPS    Y2, Y1, Y4, Y1
+	VMULPS       const3ecc422a<>+0(SB), Y5, Y2
+	VMOVUPS      const447a0000<>+0(SB), Y4
+	VMINPS       Y0, Y4, Y4
+	VMOVUPS      constc47a0000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      Y1, Y5
+	VFMADD231PS  Y2, Y4, Y5
+	VMASKMOVPS   32(SI)(CX*1), Y3, Y2
+	VMASKMOVPS   32(BX)(CX*1), Y3, Y4
+	VMULPS       Y4, Y2, Y4
+	VMULPS       Y5, Y4, Y4
+	VMASKMOVPS   Y4, Y3, 32(DI)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y4
+	VMAXPS       Y0, Y4, Y0
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y2, Y0
+	VMASKMOVPS   Y0, Y3, 32(R8)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const41a00000<>+0(SB), Y1
+	VMOVUPS const7fffffff<>+0(SB), Y2
+	VMOVUPS constbf000000<>+0(SB), Y4
+	VMOVUPS constc3160000<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
+// func softCapAVX2(elements int, x *float32, y *float32, cap float32, inverse float32)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·softCapAVX2(SB), NOSPLIT, $0-32
+	MOVQ         elements+0(FP), AX
+	XORQ         CX, CX
+	MOVQ         x+8(FP), DX
+	MOVQ         y+16(FP), BX
+	VBROADCASTSS cap+24(FP), Y0
+	VBROADCASTSS inverse+28(FP), Y1
+	JMP          begin
+
+whole:
+	VMOVUPS      (DX)(CX*1), Y2
+	VMULPS       Y1, Y2, Y2
+	VANDPS       Y3, Y2, Y5
+	VMULPS       Y4, Y5, Y6
 	VMOVUPS      const43020000<>+0(SB), Y7
 	VMINPS       Y6, Y7, Y6
 	VMOVUPS      constc3160000<>+0(SB), Y7
@@ -14098,13 +13603,9 @@ tail:
 	VMOVUPS      Y6, Y6
 	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
 	VMOVUPS      const3ab511e6<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
 	VMULPS       Y6, Y6, Y9
 	VMOVUPS      Y6, Y6
@@ -14123,88 +13624,216 @@ tail:
 	VSUBPS       Y6, Y7, Y7
 	VADDPS       const3f800000<>+0(SB), Y6, Y6
 	VDIVPS       Y6, Y7, Y6
-	VANDPS       const80000000<>+0(SB), Y4, Y7
-	VORPS        Y7, Y6, Y6
-	VMULPS       Y4, Y4, Y7
+	VMULPS       Y2, Y2, Y7
 	VMOVUPS      constbbb78d38<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
 	VMULPS       Y7, Y8, Y7
-	VMOVUPS      Y4, Y8
-	VFMADD231PS  Y4, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y4
-	VBLENDVPS    Y4, Y8, Y6, Y4
-	VMULPS       Y4, Y0, Y4
-	VMASKMOVPS   Y4, Y2, (BX)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y3, Y2
+	VMOVUPS      Y2, Y8
+	VFMADD231PS  Y2, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y5, Y8, Y6, Y5
+	VANDPS       const80000000<>+0(SB), Y2, Y2
+	VORPS        Y2, Y5, Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, (BX)(CX*1)
+	VMOVUPS      32(DX)(CX*1), Y2
+	VMULPS       Y1, Y2, Y2
+	VANDPS       Y3, Y2, Y5
+	VMULPS       Y4, Y5, Y6
+	VMOVUPS      const43020000<>+0(SB), Y7
+	VMINPS       Y6, Y7, Y6
+	VMOVUPS      constc3160000<>+0(SB), Y7
+	VMAXPS       Y6, Y7, Y6
+	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VSUBPS       Y6, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VDIVPS       Y6, Y7, Y6
+	VMULPS       Y2, Y2, Y7
+	VMOVUPS      constbbb78d38<>+0(SB), Y8
+	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
+	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y2, Y8
+	VFMADD231PS  Y2, Y7, Y8
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y5, Y8, Y6, Y5
+	VANDPS       const80000000<>+0(SB), Y2, Y2
+	VORPS        Y2, Y5, Y2
+	VMULPS       Y2, Y0, Y2
+	VMOVUPS      Y2, 32(BX)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	LEAQ         laneMasks<>+32(SB), SI
+	MOVQ         AX, DI
+	MOVQ         $0x00000008, R8
+	CMPQ         DI, R8
+	CMOVQGT      R8, DI
+	XORQ         R8, R8
+	CMPQ         DI, R8
+	CMOVQLT      R8, DI
+	SHLQ         $0x02, DI
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	VMOVDQU      (R8), Y2
+	SUBQ         $0x08, AX
+	MOVQ         AX, DI
+	MOVQ         $0x00000008, R8
+	CMPQ         DI, R8
+	CMOVQGT      R8, DI
+	XORQ         R8, R8
+	CMPQ         DI, R8
+	CMOVQLT      R8, DI
+	SHLQ         $0x02, DI
+	SUBQ         DI, SI
+	VMOVDQU      (SI), Y5
+	SUBQ         $0x08, AX
+	VMASKMOVPS   (DX)(CX*1), Y2, Y6
+	VMULPS       Y1, Y6, Y6
+	VANDPS       Y3, Y6, Y7
+	VMULPS       Y4, Y7, Y8
+	VMOVUPS      const43020000<>+0(SB), Y9
+	VMINPS       Y8, Y9, Y8
+	VMOVUPS      constc3160000<>+0(SB), Y9
+	VMAXPS       Y8, Y9, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      constbbb78d38<>+0(SB), Y10
+	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e0882cc<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y6, Y10
+	VFMADD231PS  Y6, Y9, Y10
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y6, Y6
+	VORPS        Y6, Y7, Y6
+	VMULPS       Y6, Y0, Y6
+	VMASKMOVPS   Y6, Y2, (BX)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y5, Y2
 	VMULPS       Y1, Y2, Y1
-	VANDPS       const7fffffff<>+0(SB), Y1, Y2
-	VMULPS       constc0000000<>+0(SB), Y2, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
+	VANDPS       Y3, Y1, Y2
+	VMULPS       Y4, Y2, Y3
+	VMOVUPS      const43020000<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y3
+	VMOVUPS      constc3160000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y6
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y6
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y6
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y3, Y7
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y7, Y6, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y6
+	VPSUBD       Y6, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y4, Y5, Y5
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VDIVPS       Y4, Y5, Y4
-	VANDPS       const80000000<>+0(SB), Y1, Y5
-	VORPS        Y5, Y4, Y4
-	VMULPS       Y1, Y1, Y5
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y6, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y4, Y3
+	VMULPS       Y1, Y1, Y4
 	VMOVUPS      constbbb78d38<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3ca857a4<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0882cc<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y5, Y6
-	VMULPS       Y5, Y6, Y5
+	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y6
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y4, Y6
+	VFMADD213PS  const3e0882cc<>+0(SB), Y4, Y6
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y4
 	VMOVUPS      Y1, Y6
-	VFMADD231PS  Y1, Y5, Y6
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y1
-	VBLENDVPS    Y1, Y6, Y4, Y1
+	VFMADD231PS  Y1, Y4, Y6
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y6, Y3, Y2
+	VANDPS       const80000000<>+0(SB), Y1, Y1
+	VORPS        Y1, Y2, Y1
 	VMULPS       Y1, Y0, Y0
-	VMASKMOVPS   Y0, Y3, 32(BX)(CX*1)
+	VMASKMOVPS   Y0, Y5, 32(BX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Y3
+	VMOVUPS constc0000000<>+0(SB), Y4
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func softCapGradAVX2(elements int, y *float32, dy *float32, dx *float32, inverse float32)
 // Requires: AVX, CMOV, FMA3
@@ -14215,23 +13844,22 @@ TEXT ·softCapGradAVX2(SB), NOSPLIT, $0-36
 	MOVQ         dy+16(FP), BX
 	MOVQ         dx+24(FP), SI
 	VBROADCASTSS inverse+32(FP), Y0
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      (BX)(CX*1), Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VFNMADD231PS Y1, Y1, Y3
-	VMULPS       Y3, Y2, Y1
+	VMOVUPS      (BX)(CX*1), Y3
+	VMOVUPS      Y2, Y4
+	VFNMADD231PS Y1, Y1, Y4
+	VMULPS       Y4, Y3, Y1
 	VMOVUPS      Y1, (SI)(CX*1)
 	VMOVUPS      32(DX)(CX*1), Y1
 	VMULPS       Y0, Y1, Y1
-	VMOVUPS      32(BX)(CX*1), Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VFNMADD231PS Y1, Y1, Y3
-	VMULPS       Y3, Y2, Y1
+	VMOVUPS      32(BX)(CX*1), Y3
+	VMOVUPS      Y2, Y4
+	VFNMADD231PS Y1, Y1, Y4
+	VMULPS       Y4, Y3, Y1
 	VMOVUPS      Y1, 32(SI)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
@@ -14262,26 +13890,32 @@ tail:
 	CMOVQLT      R9, R8
 	SHLQ         $0x02, R8
 	SUBQ         R8, DI
-	VMOVDQU      (DI), Y2
+	VMOVDQU      (DI), Y3
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DX)(CX*1), Y1, Y3
-	VMULPS       Y0, Y3, Y3
-	VMASKMOVPS   (BX)(CX*1), Y1, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VFNMADD231PS Y3, Y3, Y5
-	VMULPS       Y5, Y4, Y3
-	VMASKMOVPS   Y3, Y1, (SI)(CX*1)
-	VMASKMOVPS   32(DX)(CX*1), Y2, Y1
+	VMASKMOVPS   (DX)(CX*1), Y1, Y4
+	VMULPS       Y0, Y4, Y4
+	VMASKMOVPS   (BX)(CX*1), Y1, Y5
+	VMOVUPS      Y2, Y6
+	VFNMADD231PS Y4, Y4, Y6
+	VMULPS       Y6, Y5, Y4
+	VMASKMOVPS   Y4, Y1, (SI)(CX*1)
+	VMASKMOVPS   32(DX)(CX*1), Y3, Y1
 	VMULPS       Y0, Y1, Y0
-	VMASKMOVPS   32(BX)(CX*1), Y2, Y1
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VFNMADD231PS Y0, Y0, Y3
-	VMULPS       Y3, Y1, Y0
-	VMASKMOVPS   Y0, Y2, 32(SI)(CX*1)
+	VMASKMOVPS   32(BX)(CX*1), Y3, Y1
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS Y0, Y0, Y2
+	VMULPS       Y2, Y1, Y0
+	VMASKMOVPS   Y0, Y3, 32(SI)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const3f800000<>+0(SB), Y2
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func normAVX2(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
 // Requires: AVX, CMOV
@@ -14293,8 +13927,7 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	MOVQ         y+24(FP), SI
 	VBROADCASTSS mean+32(FP), Y0
 	VBROADCASTSS rstd+36(FP), Y1
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS (DX)(CX*1), Y2
@@ -14357,6 +13990,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func normSumsAVX2(elements int, x *float32, w *float32, dy *float32, mean float32, rstd float32) (sg float32, sgx float32)
 // Requires: AVX, CMOV, SSE
 TEXT ·normSumsAVX2(SB), NOSPLIT, $0-48
@@ -14371,8 +14009,7 @@ TEXT ·normSumsAVX2(SB), NOSPLIT, $0-48
 	VMOVUPS      const00000000<>+0(SB), Y3
 	VMOVUPS      const00000000<>+0(SB), Y4
 	VMOVUPS      const00000000<>+0(SB), Y5
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS (SI)(CX*1), Y6
@@ -14475,6 +14112,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func normGradAVX2(elements int, x *float32, w *float32, dy *float32, dw *float32, dx *float32, mean float32, rstd float32, mg float32, mgx float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·normGradAVX2(SB), NOSPLIT, $0-64
@@ -14489,8 +14131,7 @@ TEXT ·normGradAVX2(SB), NOSPLIT, $0-64
 	VBROADCASTSS rstd+52(FP), Y1
 	VBROADCASTSS mg+56(FP), Y2
 	VBROADCASTSS mgx+60(FP), Y3
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (SI)(CX*1), Y4
@@ -14589,6 +14230,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func skipGateAVX2(elements int, h *float32, c *float32, skip *float32, z *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·skipGateAVX2(SB), NOSPLIT, $0-48
@@ -14599,8 +14245,7 @@ TEXT ·skipGateAVX2(SB), NOSPLIT, $0-48
 	MOVQ skip+24(FP), SI
 	MOVQ z+32(FP), DI
 	MOVQ y+40(FP), R8
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (SI)(CX*1), Y0
@@ -14609,49 +14254,41 @@ whole:
 	VMOVUPS      Y2, Y2
 	VFMADD231PS  Y1, Y0, Y2
 	VMOVUPS      (DI)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
-	VMULPS       Y1, Y1, Y5
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y5, Y4, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y1, Y1
-	VMULPS       Y3, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y1, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       Y5, Y0, Y0
+	VMAXPS       Y0, Y3, Y1
+	VORPS        Y4, Y0, Y7
+	VMINPS       Y7, Y6, Y7
+	VMAXPS       Y7, Y5, Y7
+	VMULPS       const3fb8aa3b<>+0(SB), Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y0, Y7, Y8, Y0
+	VMULPS       Y0, Y1, Y0
 	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (R8)(CX*1)
 	VMOVUPS      32(SI)(CX*1), Y0
@@ -14660,49 +14297,41 @@ whole:
 	VMOVUPS      Y2, Y2
 	VFMADD231PS  Y1, Y0, Y2
 	VMOVUPS      32(DI)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
-	VMULPS       Y1, Y1, Y5
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y5, Y4, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y1, Y1
-	VMULPS       Y3, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y1, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       Y5, Y0, Y0
+	VMAXPS       Y0, Y3, Y1
+	VORPS        Y4, Y0, Y7
+	VMINPS       Y7, Y6, Y7
+	VMAXPS       Y7, Y5, Y7
+	VMULPS       const3fb8aa3b<>+0(SB), Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y0, Y7, Y8, Y0
+	VMULPS       Y0, Y1, Y0
 	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, 32(R8)(CX*1)
 	ADDQ         $0x40, CX
@@ -14737,86 +14366,73 @@ tail:
 	VMOVDQU      (R9), Y1
 	SUBQ         $0x08, AX
 	VMASKMOVPS   (SI)(CX*1), Y0, Y2
-	VMASKMOVPS   (BX)(CX*1), Y0, Y3
-	VMASKMOVPS   (DX)(CX*1), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y3, Y2, Y4
+	VMASKMOVPS   (BX)(CX*1), Y0, Y7
+	VMASKMOVPS   (DX)(CX*1), Y0, Y8
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y7, Y2, Y8
 	VMASKMOVPS   (DI)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y3, Y5, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y7, Y6, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y5
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VDIVPS       Y5, Y6, Y5
-	VMULPS       Y5, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y6
-	VBLENDVPS    Y6, Y3, Y5, Y7
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       Y7, Y2, Y2
-	VMULPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y7
+	VORPS        Y4, Y2, Y9
+	VMINPS       Y9, Y6, Y9
+	VMAXPS       Y9, Y5, Y9
+	VMULPS       const3fb8aa3b<>+0(SB), Y9, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VMOVUPS      Y9, Y9
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y9
+	VMOVUPS      Y9, Y9
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y9
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y9, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y9, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y9, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y9, Y11
+	VMULPS       Y9, Y9, Y12
+	VMOVUPS      Y9, Y9
+	VFMADD231PS  Y12, Y11, Y9
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y9, Y10
+	VMOVUPS      const3f800000<>+0(SB), Y11
+	VDIVPS       Y10, Y11, Y10
+	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y2
+	VMULPS       Y10, Y9, Y9
+	VBLENDVPS    Y2, Y9, Y10, Y2
+	VMULPS       Y2, Y7, Y2
+	VMULPS       Y2, Y8, Y2
 	VMASKMOVPS   Y2, Y0, (R8)(CX*1)
 	VMASKMOVPS   32(SI)(CX*1), Y1, Y0
 	VMASKMOVPS   32(BX)(CX*1), Y1, Y2
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y2, Y0, Y3
+	VMASKMOVPS   32(DX)(CX*1), Y1, Y7
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y2, Y0, Y7
 	VMASKMOVPS   32(DI)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
+	VMAXPS       Y0, Y3, Y2
+	VORPS        Y4, Y0, Y3
+	VMINPS       Y3, Y6, Y3
+	VMAXPS       Y3, Y5, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y5, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y6, Y5, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y4, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
@@ -14824,24 +14440,30 @@ tail:
 	VPSLLD       $0x17, Y5, Y5
 	VPADDD       const0000007f<>+0(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y4
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y4
 	VMOVUPS      const3f800000<>+0(SB), Y5
 	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y5
-	VBLENDVPS    Y5, Y2, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y2, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       Y6, Y0, Y0
-	VMULPS       Y0, Y3, Y0
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y4, Y3, Y3
+	VBLENDVPS    Y0, Y3, Y4, Y0
+	VMULPS       Y0, Y2, Y0
+	VMULPS       Y0, Y7, Y0
 	VMASKMOVPS   Y0, Y1, 32(R8)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Y3
+	VMOVUPS const80000000<>+0(SB), Y4
+	VMOVUPS constc3160000<>+0(SB), Y5
+	VMOVUPS const43020000<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func skipGateGradAVX2(elements int, h *float32, c *float32, skip *float32, z *float32, dy *float32, dskip *float32, dh *float32, dc *float32, dz *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
@@ -14857,146 +14479,133 @@ TEXT ·skipGateGradAVX2(SB), NOSPLIT, $0-80
 	MOVQ dh+56(FP), R10
 	MOVQ dc+64(FP), R11
 	MOVQ dz+72(FP), R12
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS      (DI)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y7, Y2, Y6, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y9
+	VMOVUPS      constc47a0000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBLENDVPS    Y7, Y6, Y2, Y2
+	VMOVUPS      Y9, Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y6
+	VMULPS       Y6, Y8, Y2
+	VMOVUPS      (R8)(CX*1), Y6
+	VMOVUPS      (BX)(CX*1), Y7
+	VMOVUPS      (SI)(CX*1), Y9
+	VMOVUPS      (DX)(CX*1), Y10
+	VMOVUPS      Y10, Y10
+	VFMADD231PS  Y7, Y9, Y10
+	VMULPS       Y10, Y6, Y10
+	VMULPS       Y2, Y10, Y2
+	VMOVUPS      Y2, (R12)(CX*1)
 	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      const447a0000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFMADD213PS  const3f800000<>+0(SB), Y1, Y0
-	VMULPS       Y0, Y4, Y0
-	VMOVUPS      (R8)(CX*1), Y1
-	VMOVUPS      (BX)(CX*1), Y3
-	VMOVUPS      (SI)(CX*1), Y4
-	VMOVUPS      (DX)(CX*1), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD231PS  Y3, Y4, Y5
-	VMULPS       Y5, Y1, Y5
-	VMULPS       Y0, Y5, Y0
-	VMOVUPS      Y0, (R12)(CX*1)
-	VMULPS       Y2, Y1, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y0, Y6, Y0
 	VMOVUPS      Y0, (R10)(CX*1)
-	VMULPS       Y4, Y0, Y1
-	VMOVUPS      Y1, (R11)(CX*1)
-	VMOVUPS      (R9)(CX*1), Y1
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y3, Y0, Y1
-	VMOVUPS      Y1, (R9)(CX*1)
+	VMULPS       Y9, Y0, Y2
+	VMOVUPS      Y2, (R11)(CX*1)
+	VMOVUPS      (R9)(CX*1), Y2
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y7, Y0, Y2
+	VMOVUPS      Y2, (R9)(CX*1)
 	VMOVUPS      32(DI)(CX*1), Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
+	VORPS        Y1, Y0, Y2
+	VMINPS       Y2, Y4, Y2
+	VMAXPS       Y2, Y3, Y2
+	VMULPS       Y5, Y2, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y7
+	VMULPS       Y2, Y2, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y6, Y2, Y2
+	VBLENDVPS    Y7, Y2, Y6, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y9
+	VMOVUPS      constc47a0000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBLENDVPS    Y7, Y6, Y2, Y2
+	VMOVUPS      Y9, Y6
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y6
+	VMULPS       Y6, Y8, Y2
+	VMOVUPS      32(R8)(CX*1), Y6
+	VMOVUPS      32(BX)(CX*1), Y7
+	VMOVUPS      32(SI)(CX*1), Y9
+	VMOVUPS      32(DX)(CX*1), Y10
+	VMOVUPS      Y10, Y10
+	VFMADD231PS  Y7, Y9, Y10
+	VMULPS       Y10, Y6, Y10
+	VMULPS       Y2, Y10, Y2
+	VMOVUPS      Y2, 32(R12)(CX*1)
 	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      const447a0000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
-	VMOVUPS      Y0, Y0
-	VFMADD213PS  const3f800000<>+0(SB), Y1, Y0
-	VMULPS       Y0, Y4, Y0
-	VMOVUPS      32(R8)(CX*1), Y1
-	VMOVUPS      32(BX)(CX*1), Y3
-	VMOVUPS      32(SI)(CX*1), Y4
-	VMOVUPS      32(DX)(CX*1), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD231PS  Y3, Y4, Y5
-	VMULPS       Y5, Y1, Y5
-	VMULPS       Y0, Y5, Y0
-	VMOVUPS      Y0, 32(R12)(CX*1)
-	VMULPS       Y2, Y1, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y0, Y6, Y0
 	VMOVUPS      Y0, 32(R10)(CX*1)
-	VMULPS       Y4, Y0, Y1
-	VMOVUPS      Y1, 32(R11)(CX*1)
-	VMOVUPS      32(R9)(CX*1), Y1
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y3, Y0, Y1
-	VMOVUPS      Y1, 32(R9)(CX*1)
+	VMULPS       Y9, Y0, Y2
+	VMOVUPS      Y2, 32(R11)(CX*1)
+	VMOVUPS      32(R9)(CX*1), Y2
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y7, Y0, Y2
+	VMOVUPS      Y2, 32(R9)(CX*1)
 	ADDQ         $0x40, CX
 	SUBQ         $0x10, AX
 	JGE          whole
@@ -15026,101 +14635,89 @@ tail:
 	CMOVQLT      R15, R14
 	SHLQ         $0x02, R14
 	SUBQ         R14, R13
-	VMOVDQU      (R13), Y1
+	VMOVDQU      (R13), Y2
 	SUBQ         $0x08, AX
-	VMASKMOVPS   (DI)(CX*1), Y0, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VMOVUPS      const447a0000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y3, Y2
-	VMULPS       Y2, Y6, Y2
-	VMASKMOVPS   (R8)(CX*1), Y0, Y3
-	VMASKMOVPS   (BX)(CX*1), Y0, Y5
-	VMASKMOVPS   (SI)(CX*1), Y0, Y6
-	VMASKMOVPS   (DX)(CX*1), Y0, Y7
+	VMASKMOVPS   (DI)(CX*1), Y0, Y6
+	VORPS        Y1, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
 	VMOVUPS      Y7, Y7
-	VFMADD231PS  Y5, Y6, Y7
-	VMULPS       Y7, Y3, Y7
-	VMULPS       Y2, Y7, Y2
-	VMASKMOVPS   Y2, Y0, (R12)(CX*1)
-	VMULPS       Y4, Y3, Y2
-	VMASKMOVPS   Y2, Y0, (R10)(CX*1)
-	VMULPS       Y6, Y2, Y3
-	VMASKMOVPS   Y3, Y0, (R11)(CX*1)
-	VMASKMOVPS   (R9)(CX*1), Y0, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y5, Y2, Y3
-	VMASKMOVPS   Y3, Y0, (R9)(CX*1)
-	VMASKMOVPS   32(DI)(CX*1), Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y9
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y9, Y7, Y8, Y10
+	VMOVUPS      const447a0000<>+0(SB), Y11
+	VMINPS       Y6, Y11, Y11
+	VMOVUPS      constc47a0000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
+	VBLENDVPS    Y9, Y8, Y7, Y7
+	VMOVUPS      Y11, Y8
+	VFMADD213PS  const3f800000<>+0(SB), Y7, Y8
+	VMULPS       Y8, Y10, Y7
+	VMASKMOVPS   (R8)(CX*1), Y0, Y8
+	VMASKMOVPS   (BX)(CX*1), Y0, Y9
+	VMASKMOVPS   (SI)(CX*1), Y0, Y11
+	VMASKMOVPS   (DX)(CX*1), Y0, Y12
+	VMOVUPS      Y12, Y12
+	VFMADD231PS  Y9, Y11, Y12
+	VMULPS       Y12, Y8, Y12
+	VMULPS       Y7, Y12, Y7
+	VMASKMOVPS   Y7, Y0, (R12)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y6, Y7, Y6
+	VMULPS       Y10, Y6, Y6
+	VMULPS       Y6, Y8, Y6
+	VMASKMOVPS   Y6, Y0, (R10)(CX*1)
+	VMULPS       Y11, Y6, Y7
+	VMASKMOVPS   Y7, Y0, (R11)(CX*1)
+	VMASKMOVPS   (R9)(CX*1), Y0, Y7
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y9, Y6, Y7
+	VMASKMOVPS   Y7, Y0, (R9)(CX*1)
+	VMASKMOVPS   32(DI)(CX*1), Y2, Y0
+	VORPS        Y1, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y1
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y5, Y4, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y4
 	VPSUBD       Y4, Y3, Y3
@@ -15128,54 +14725,62 @@ tail:
 	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      const447a0000<>+0(SB), Y4
-	VMINPS       Y0, Y4, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y0
-	VMOVUPS      Y0, Y0
-	VFMADD213PS  const3f800000<>+0(SB), Y2, Y0
-	VMULPS       Y0, Y5, Y0
-	VMASKMOVPS   32(R8)(CX*1), Y1, Y2
-	VMASKMOVPS   32(BX)(CX*1), Y1, Y4
-	VMASKMOVPS   32(SI)(CX*1), Y1, Y5
-	VMASKMOVPS   32(DX)(CX*1), Y1, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD231PS  Y4, Y5, Y6
-	VMULPS       Y6, Y2, Y6
-	VMULPS       Y0, Y6, Y0
-	VMASKMOVPS   Y0, Y1, 32(R12)(CX*1)
-	VMULPS       Y3, Y2, Y0
-	VMASKMOVPS   Y0, Y1, 32(R10)(CX*1)
-	VMULPS       Y5, Y0, Y2
-	VMASKMOVPS   Y2, Y1, 32(R11)(CX*1)
-	VMASKMOVPS   32(R9)(CX*1), Y1, Y2
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y4, Y0, Y2
-	VMASKMOVPS   Y2, Y1, 32(R9)(CX*1)
+	VMULPS       Y3, Y1, Y1
+	VBLENDVPS    Y4, Y1, Y3, Y5
+	VMOVUPS      const447a0000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y6
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y6, Y7, Y6
+	VBLENDVPS    Y4, Y3, Y1, Y1
+	VMOVUPS      Y6, Y3
+	VFMADD213PS  const3f800000<>+0(SB), Y1, Y3
+	VMULPS       Y3, Y5, Y1
+	VMASKMOVPS   32(R8)(CX*1), Y2, Y3
+	VMASKMOVPS   32(BX)(CX*1), Y2, Y4
+	VMASKMOVPS   32(SI)(CX*1), Y2, Y6
+	VMASKMOVPS   32(DX)(CX*1), Y2, Y7
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y4, Y6, Y7
+	VMULPS       Y7, Y3, Y7
+	VMULPS       Y1, Y7, Y1
+	VMASKMOVPS   Y1, Y2, 32(R12)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMULPS       Y5, Y0, Y0
+	VMULPS       Y0, Y3, Y0
+	VMASKMOVPS   Y0, Y2, 32(R10)(CX*1)
+	VMULPS       Y6, Y0, Y1
+	VMASKMOVPS   Y1, Y2, 32(R11)(CX*1)
+	VMASKMOVPS   32(R9)(CX*1), Y2, Y1
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y4, Y0, Y1
+	VMASKMOVPS   Y1, Y2, 32(R9)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y1
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
 
 // func conv4AVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·conv4AVX2(SB), NOSPLIT, $0-88
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ        bias+72(FP), DX
@@ -15326,13 +14931,17 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func conv4SiLUAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·conv4SiLUAVX2(SB), NOSPLIT, $0-88
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ         bias+72(FP), DX
@@ -15361,49 +14970,41 @@ whole:
 	VMOVUPS      (DX)(CX*1), Y2
 	VMOVUPS      Y0, Y0
 	VFMADD231PS  Y2, Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       Y4, Y0, Y0
+	VMAXPS       Y0, Y3, Y1
+	VORPS        Y4, Y0, Y2
+	VMINPS       Y2, Y6, Y2
+	VMAXPS       Y2, Y5, Y2
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y2, Y9
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y9, Y8, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y7, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y7, Y2, Y2
+	VBLENDVPS    Y0, Y2, Y7, Y0
+	VMULPS       Y0, Y1, Y0
 	MOVQ         y+80(FP), DX
 	VMOVUPS      Y0, (DX)(CX*1)
 	MOVQ         bias+72(FP), DX
@@ -15432,49 +15033,41 @@ whole:
 	VMOVUPS      32(DX)(CX*1), Y2
 	VMOVUPS      Y0, Y0
 	VFMADD231PS  Y2, Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
-	VMOVUPS      Y1, Y1
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y1
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
-	VMULPS       Y2, Y1, Y1
-	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       Y4, Y0, Y0
+	VMAXPS       Y0, Y3, Y1
+	VORPS        Y4, Y0, Y2
+	VMINPS       Y2, Y6, Y2
+	VMAXPS       Y2, Y5, Y2
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y8
+	VMULPS       Y2, Y2, Y9
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y9, Y8, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y7, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y7, Y2, Y2
+	VBLENDVPS    Y0, Y2, Y7, Y0
+	VMULPS       Y0, Y1, Y0
 	MOVQ         y+80(FP), DX
 	VMOVUPS      Y0, 32(DX)(CX*1)
 	ADDQ         $0x40, CX
@@ -15511,34 +15104,96 @@ tail:
 	MOVQ         bias+72(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y2
 	MOVQ         w0+40(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
 	MOVQ         x0+8(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y4, Y3, Y2
+	VFMADD231PS  Y8, Y7, Y2
 	MOVQ         w1+48(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
 	MOVQ         x1+16(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y4, Y3, Y2
+	VFMADD231PS  Y8, Y7, Y2
 	MOVQ         w2+56(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
 	MOVQ         x2+24(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y4, Y3, Y2
+	VFMADD231PS  Y8, Y7, Y2
 	MOVQ         w3+64(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
 	MOVQ         x3+32(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y4, Y3, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VFMADD231PS  Y8, Y7, Y2
+	VMAXPS       Y2, Y3, Y7
+	VORPS        Y4, Y2, Y8
+	VMINPS       Y8, Y6, Y8
+	VMAXPS       Y8, Y5, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y9
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VDIVPS       Y9, Y10, Y9
+	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y2
+	VMULPS       Y9, Y8, Y8
+	VBLENDVPS    Y2, Y8, Y9, Y2
+	VMULPS       Y2, Y7, Y2
+	MOVQ         y+80(FP), AX
+	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
+	MOVQ         bias+72(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y0
+	MOVQ         w0+40(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	MOVQ         x0+8(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y2, Y0
+	MOVQ         w1+48(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	MOVQ         x1+16(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y2, Y0
+	MOVQ         w2+56(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	MOVQ         x2+24(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y2, Y0
+	MOVQ         w3+64(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	MOVQ         x3+32(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y2, Y0
+	VMAXPS       Y0, Y3, Y2
+	VORPS        Y4, Y0, Y3
+	VMINPS       Y3, Y6, Y3
+	VMAXPS       Y3, Y5, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
@@ -15546,13 +15201,9 @@ tail:
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
 	VMULPS       Y3, Y3, Y6
 	VMOVUPS      Y3, Y3
@@ -15570,84 +15221,10 @@ tail:
 	VADDPS       const3f800000<>+0(SB), Y3, Y4
 	VMOVUPS      const3f800000<>+0(SB), Y5
 	VDIVPS       Y4, Y5, Y4
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
 	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       Y6, Y2, Y2
-	MOVQ         y+80(FP), AX
-	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
-	MOVQ         bias+72(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y0
-	MOVQ         w0+40(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
-	MOVQ         x0+8(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
-	MOVQ         w1+48(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
-	MOVQ         x1+16(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
-	MOVQ         w2+56(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
-	MOVQ         x2+24(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
-	MOVQ         w3+64(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
-	MOVQ         x3+32(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
-	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y5, Y4, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
-	VBLENDVPS    Y4, Y2, Y3, Y5
-	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       Y5, Y0, Y0
+	VBLENDVPS    Y0, Y3, Y4, Y0
+	VMULPS       Y0, Y2, Y0
 	MOVQ         y+80(FP), AX
 	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
 
@@ -15655,13 +15232,21 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Y3
+	VMOVUPS const80000000<>+0(SB), Y4
+	VMOVUPS constc3160000<>+0(SB), Y5
+	VMOVUPS const43020000<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func conv4SiLUGradAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·conv4SiLUGradAVX2(SB), NOSPLIT, $0-96
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ         bias+72(FP), DX
@@ -15690,56 +15275,47 @@ whole:
 	VMOVUPS      (DX)(CX*1), Y2
 	VMOVUPS      Y0, Y0
 	VFMADD231PS  Y2, Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
+	VORPS        Y3, Y0, Y1
+	VMINPS       Y1, Y5, Y1
+	VMAXPS       Y1, Y4, Y1
+	VMULPS       Y6, Y1, Y2
 	VROUNDPS     $0x08, Y2, Y2
 	VMOVUPS      Y1, Y1
 	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
 	VMOVUPS      Y1, Y1
 	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y7
+	VMULPS       Y1, Y1, Y8
 	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
+	VFMADD231PS  Y8, Y7, Y1
 	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
+	VPSRAD       $0x01, Y2, Y7
+	VPSUBD       Y7, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
+	VMULPS       Y7, Y1, Y1
 	VMULPS       Y2, Y1, Y1
 	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y2, Y7, Y2
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
 	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      const447a0000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
+	VBLENDVPS    Y7, Y1, Y2, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      constc47a0000<>+0(SB), Y9
+	VMAXPS       Y0, Y9, Y0
+	VBLENDVPS    Y7, Y2, Y1, Y1
 	VMOVUPS      Y0, Y0
 	VFMADD213PS  const3f800000<>+0(SB), Y1, Y0
-	VMULPS       Y0, Y4, Y0
+	VMULPS       Y0, Y8, Y0
 	MOVQ         dy+80(FP), DX
 	VMOVUPS      (DX)(CX*1), Y1
 	VMULPS       Y0, Y1, Y0
@@ -15771,56 +15347,47 @@ whole:
 	VMOVUPS      32(DX)(CX*1), Y2
 	VMOVUPS      Y0, Y0
 	VFMADD231PS  Y2, Y1, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
+	VORPS        Y3, Y0, Y1
+	VMINPS       Y1, Y5, Y1
+	VMAXPS       Y1, Y4, Y1
+	VMULPS       Y6, Y1, Y2
 	VROUNDPS     $0x08, Y2, Y2
 	VMOVUPS      Y1, Y1
 	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
 	VMOVUPS      Y1, Y1
 	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y7
+	VMULPS       Y1, Y1, Y8
 	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y4, Y3, Y1
+	VFMADD231PS  Y8, Y7, Y1
 	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
+	VPSRAD       $0x01, Y2, Y7
+	VPSUBD       Y7, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y3, Y1, Y1
+	VMULPS       Y7, Y1, Y1
 	VMULPS       Y2, Y1, Y1
 	VADDPS       const3f800000<>+0(SB), Y1, Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VDIVPS       Y2, Y3, Y2
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y2, Y7, Y2
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
 	VMULPS       Y2, Y1, Y1
-	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y3
-	VBLENDVPS    Y3, Y1, Y2, Y4
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y2
-	VMULPS       Y4, Y2, Y2
-	VMOVUPS      const447a0000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
+	VBLENDVPS    Y7, Y1, Y2, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y0
+	VMOVUPS      constc47a0000<>+0(SB), Y9
+	VMAXPS       Y0, Y9, Y0
+	VBLENDVPS    Y7, Y2, Y1, Y1
 	VMOVUPS      Y0, Y0
 	VFMADD213PS  const3f800000<>+0(SB), Y1, Y0
-	VMULPS       Y0, Y4, Y0
+	VMULPS       Y0, Y8, Y0
 	MOVQ         dy+80(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y1
 	VMULPS       Y0, Y1, Y0
@@ -15860,82 +15427,73 @@ tail:
 	MOVQ         bias+72(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y2
 	MOVQ         w0+40(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
 	MOVQ         x0+8(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y4, Y3, Y2
+	VFMADD231PS  Y8, Y7, Y2
 	MOVQ         w1+48(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
 	MOVQ         x1+16(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y4, Y3, Y2
+	VFMADD231PS  Y8, Y7, Y2
 	MOVQ         w2+56(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
 	MOVQ         x2+24(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y4, Y3, Y2
+	VFMADD231PS  Y8, Y7, Y2
 	MOVQ         w3+64(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
 	MOVQ         x3+32(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y4, Y3, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y4, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VDIVPS       Y4, Y5, Y4
-	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y5
-	VBLENDVPS    Y5, Y3, Y4, Y6
-	VBLENDVPS    Y5, Y4, Y3, Y3
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y4
-	VMULPS       Y6, Y4, Y4
-	VMOVUPS      const447a0000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VORPS        Y3, Y2, Y7
+	VMINPS       Y7, Y5, Y7
+	VMAXPS       Y7, Y4, Y7
+	VMULPS       Y6, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y9
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y9, Y7, Y8, Y10
+	VMOVUPS      const447a0000<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y2
+	VMOVUPS      constc47a0000<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VBLENDVPS    Y9, Y8, Y7, Y7
 	VMOVUPS      Y2, Y2
-	VFMADD213PS  const3f800000<>+0(SB), Y3, Y2
-	VMULPS       Y2, Y6, Y2
+	VFMADD213PS  const3f800000<>+0(SB), Y7, Y2
+	VMULPS       Y2, Y10, Y2
 	MOVQ         dy+80(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
-	VMULPS       Y2, Y3, Y2
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	VMULPS       Y2, Y7, Y2
 	MOVQ         dpre+88(FP), AX
 	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
 	MOVQ         bias+72(FP), AX
@@ -15943,46 +15501,40 @@ tail:
 	MOVQ         w0+40(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
 	MOVQ         x0+8(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
+	VFMADD231PS  Y7, Y2, Y0
 	MOVQ         w1+48(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
 	MOVQ         x1+16(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
+	VFMADD231PS  Y7, Y2, Y0
 	MOVQ         w2+56(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
 	MOVQ         x2+24(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
+	VFMADD231PS  Y7, Y2, Y0
 	MOVQ         w3+64(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
 	MOVQ         x3+32(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y3, Y2, Y0
-	VORPS        const80000000<>+0(SB), Y0, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
+	VFMADD231PS  Y7, Y2, Y0
+	VORPS        Y3, Y0, Y2
+	VMINPS       Y2, Y5, Y2
+	VMAXPS       Y2, Y4, Y2
+	VMULPS       Y6, Y2, Y3
 	VROUNDPS     $0x08, Y3, Y3
 	VMOVUPS      Y2, Y2
 	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
 	VMOVUPS      Y2, Y2
 	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
 	VMULPS       Y2, Y2, Y5
 	VMOVUPS      Y2, Y2
@@ -16000,17 +15552,14 @@ tail:
 	VADDPS       const3f800000<>+0(SB), Y2, Y3
 	VMOVUPS      const3f800000<>+0(SB), Y4
 	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y3, Y2, Y2
 	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
+	VMULPS       Y3, Y2, Y2
 	VBLENDVPS    Y4, Y2, Y3, Y5
+	VMOVUPS      const447a0000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y0
+	VMOVUPS      constc47a0000<>+0(SB), Y6
+	VMAXPS       Y0, Y6, Y0
 	VBLENDVPS    Y4, Y3, Y2, Y2
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMOVUPS      const447a0000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y0
-	VMOVUPS      constc47a0000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y0
 	VMOVUPS      Y0, Y0
 	VFMADD213PS  const3f800000<>+0(SB), Y2, Y0
 	VMULPS       Y0, Y5, Y0
@@ -16024,13 +15573,21 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS const80000000<>+0(SB), Y3
+	VMOVUPS constc3160000<>+0(SB), Y4
+	VMOVUPS const43020000<>+0(SB), Y5
+	VMOVUPS const3fb8aa3b<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func conv4WeightsAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, grad *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32, dbias *float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·conv4WeightsAVX2(SB), NOSPLIT, $0-88
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ        grad+40(FP), DX
@@ -16225,6 +15782,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func quadsAVX2(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·quadsAVX2(SB), NOSPLIT, $0-56
@@ -16236,8 +15798,7 @@ TEXT ·quadsAVX2(SB), NOSPLIT, $0-56
 	MOVQ w2+32(FP), DI
 	MOVQ w3+40(FP), R8
 	MOVQ y+48(FP), R9
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Y0
@@ -16340,6 +15901,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func quadsAddAVX2(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·quadsAddAVX2(SB), NOSPLIT, $0-56
@@ -16351,8 +15917,7 @@ TEXT ·quadsAddAVX2(SB), NOSPLIT, $0-56
 	MOVQ w2+32(FP), DI
 	MOVQ w3+40(FP), R8
 	MOVQ y+48(FP), R9
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Y0
@@ -16463,6 +16028,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func quadsWeightsAVX2(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·quadsWeightsAVX2(SB), NOSPLIT, $0-56
@@ -16474,8 +16044,7 @@ TEXT ·quadsWeightsAVX2(SB), NOSPLIT, $0-56
 	MOVQ dw1+32(FP), DI
 	MOVQ dw2+40(FP), R8
 	MOVQ dw3+48(FP), R9
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	VMOVUPS     (DX)(CX*1), Y0
@@ -16602,6 +16171,199 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
+// func recall4AVX2(elements int, v *float32, c0 *float32, c1 *float32, c2 *float32, c3 *float32, h *float32, keep float32, s0 float32, s1 float32, s2 float32, s3 float32, q0 float32, q1 float32, q2 float32, q3 float32)
+// Requires: AVX, CMOV, FMA3
+TEXT ·recall4AVX2(SB), NOSPLIT, $0-92
+	MOVQ         elements+0(FP), AX
+	XORQ         CX, CX
+	MOVQ         v+8(FP), DX
+	MOVQ         c0+16(FP), BX
+	MOVQ         c1+24(FP), SI
+	MOVQ         c2+32(FP), DI
+	MOVQ         c3+40(FP), R8
+	MOVQ         h+48(FP), R9
+	VBROADCASTSS keep+56(FP), Y0
+	VBROADCASTSS s0+60(FP), Y1
+	VBROADCASTSS s1+64(FP), Y2
+	VBROADCASTSS s2+68(FP), Y3
+	VBROADCASTSS s3+72(FP), Y4
+	VBROADCASTSS q0+76(FP), Y5
+	VBROADCASTSS q1+80(FP), Y6
+	VBROADCASTSS q2+84(FP), Y7
+	VBROADCASTSS q3+88(FP), Y8
+	JMP          begin
+
+whole:
+	VMOVUPS     (DX)(CX*1), Y9
+	VMOVUPS     (R9)(CX*1), Y10
+	VMOVUPS     (BX)(CX*1), Y11
+	VMULPS      Y11, Y0, Y11
+	VMOVUPS     Y11, Y11
+	VFMADD231PS Y9, Y1, Y11
+	VMOVUPS     Y11, (BX)(CX*1)
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y5, Y10
+	VMOVUPS     (SI)(CX*1), Y11
+	VMULPS      Y11, Y0, Y11
+	VMOVUPS     Y11, Y11
+	VFMADD231PS Y9, Y2, Y11
+	VMOVUPS     Y11, (SI)(CX*1)
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y6, Y10
+	VMOVUPS     (DI)(CX*1), Y11
+	VMULPS      Y11, Y0, Y11
+	VMOVUPS     Y11, Y11
+	VFMADD231PS Y9, Y3, Y11
+	VMOVUPS     Y11, (DI)(CX*1)
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y7, Y10
+	VMOVUPS     (R8)(CX*1), Y11
+	VMULPS      Y11, Y0, Y11
+	VMOVUPS     Y11, Y11
+	VFMADD231PS Y9, Y4, Y11
+	VMOVUPS     Y11, (R8)(CX*1)
+	VMOVUPS     Y10, Y9
+	VFMADD231PS Y11, Y8, Y9
+	VMOVUPS     Y9, (R9)(CX*1)
+	VMOVUPS     32(DX)(CX*1), Y9
+	VMOVUPS     32(R9)(CX*1), Y10
+	VMOVUPS     32(BX)(CX*1), Y11
+	VMULPS      Y11, Y0, Y11
+	VMOVUPS     Y11, Y11
+	VFMADD231PS Y9, Y1, Y11
+	VMOVUPS     Y11, 32(BX)(CX*1)
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y5, Y10
+	VMOVUPS     32(SI)(CX*1), Y11
+	VMULPS      Y11, Y0, Y11
+	VMOVUPS     Y11, Y11
+	VFMADD231PS Y9, Y2, Y11
+	VMOVUPS     Y11, 32(SI)(CX*1)
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y6, Y10
+	VMOVUPS     32(DI)(CX*1), Y11
+	VMULPS      Y11, Y0, Y11
+	VMOVUPS     Y11, Y11
+	VFMADD231PS Y9, Y3, Y11
+	VMOVUPS     Y11, 32(DI)(CX*1)
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y7, Y10
+	VMOVUPS     32(R8)(CX*1), Y11
+	VMULPS      Y11, Y0, Y11
+	VMOVUPS     Y11, Y11
+	VFMADD231PS Y9, Y4, Y11
+	VMOVUPS     Y11, 32(R8)(CX*1)
+	VMOVUPS     Y10, Y9
+	VFMADD231PS Y11, Y8, Y9
+	VMOVUPS     Y9, 32(R9)(CX*1)
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, AX
+	JGE         whole
+
+tail:
+	ADDQ        $0x10, AX
+	JZ          done
+	LEAQ        laneMasks<>+32(SB), R10
+	MOVQ        AX, R11
+	MOVQ        $0x00000008, R12
+	CMPQ        R11, R12
+	CMOVQGT     R12, R11
+	XORQ        R12, R12
+	CMPQ        R11, R12
+	CMOVQLT     R12, R11
+	SHLQ        $0x02, R11
+	MOVQ        R10, R12
+	SUBQ        R11, R12
+	VMOVDQU     (R12), Y9
+	SUBQ        $0x08, AX
+	MOVQ        AX, R11
+	MOVQ        $0x00000008, R12
+	CMPQ        R11, R12
+	CMOVQGT     R12, R11
+	XORQ        R12, R12
+	CMPQ        R11, R12
+	CMOVQLT     R12, R11
+	SHLQ        $0x02, R11
+	SUBQ        R11, R10
+	VMOVDQU     (R10), Y10
+	SUBQ        $0x08, AX
+	VMASKMOVPS  (DX)(CX*1), Y9, Y11
+	VMASKMOVPS  (R9)(CX*1), Y9, Y12
+	VMASKMOVPS  (BX)(CX*1), Y9, Y13
+	VMULPS      Y13, Y0, Y13
+	VMOVUPS     Y13, Y13
+	VFMADD231PS Y11, Y1, Y13
+	VMASKMOVPS  Y13, Y9, (BX)(CX*1)
+	VMOVUPS     Y12, Y12
+	VFMADD231PS Y13, Y5, Y12
+	VMASKMOVPS  (SI)(CX*1), Y9, Y13
+	VMULPS      Y13, Y0, Y13
+	VMOVUPS     Y13, Y13
+	VFMADD231PS Y11, Y2, Y13
+	VMASKMOVPS  Y13, Y9, (SI)(CX*1)
+	VMOVUPS     Y12, Y12
+	VFMADD231PS Y13, Y6, Y12
+	VMASKMOVPS  (DI)(CX*1), Y9, Y13
+	VMULPS      Y13, Y0, Y13
+	VMOVUPS     Y13, Y13
+	VFMADD231PS Y11, Y3, Y13
+	VMASKMOVPS  Y13, Y9, (DI)(CX*1)
+	VMOVUPS     Y12, Y12
+	VFMADD231PS Y13, Y7, Y12
+	VMASKMOVPS  (R8)(CX*1), Y9, Y13
+	VMULPS      Y13, Y0, Y13
+	VMOVUPS     Y13, Y13
+	VFMADD231PS Y11, Y4, Y13
+	VMASKMOVPS  Y13, Y9, (R8)(CX*1)
+	VMOVUPS     Y12, Y11
+	VFMADD231PS Y13, Y8, Y11
+	VMASKMOVPS  Y11, Y9, (R9)(CX*1)
+	VMASKMOVPS  32(DX)(CX*1), Y10, Y9
+	VMASKMOVPS  32(R9)(CX*1), Y10, Y11
+	VMASKMOVPS  32(BX)(CX*1), Y10, Y12
+	VMULPS      Y12, Y0, Y12
+	VMOVUPS     Y12, Y12
+	VFMADD231PS Y9, Y1, Y12
+	VMASKMOVPS  Y12, Y10, 32(BX)(CX*1)
+	VMOVUPS     Y11, Y1
+	VFMADD231PS Y12, Y5, Y1
+	VMASKMOVPS  32(SI)(CX*1), Y10, Y5
+	VMULPS      Y5, Y0, Y5
+	VMOVUPS     Y5, Y5
+	VFMADD231PS Y9, Y2, Y5
+	VMASKMOVPS  Y5, Y10, 32(SI)(CX*1)
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y5, Y6, Y1
+	VMASKMOVPS  32(DI)(CX*1), Y10, Y2
+	VMULPS      Y2, Y0, Y2
+	VMOVUPS     Y2, Y2
+	VFMADD231PS Y9, Y3, Y2
+	VMASKMOVPS  Y2, Y10, 32(DI)(CX*1)
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y2, Y7, Y1
+	VMASKMOVPS  32(R8)(CX*1), Y10, Y2
+	VMULPS      Y2, Y0, Y0
+	VMOVUPS     Y0, Y0
+	VFMADD231PS Y9, Y4, Y0
+	VMASKMOVPS  Y0, Y10, 32(R8)(CX*1)
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y0, Y8, Y1
+	VMASKMOVPS  Y1, Y10, 32(R9)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func adamAVX2(elements int, grad *float32, m *float32, v *float32, w *float32, scale float32, l2 float32, keep float32, beta1 float32, fresh1 float32, beta2 float32, fresh2 float32, rate float32, unbias float32, eps float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·adamAVX2(SB), NOSPLIT, $0-80
@@ -16621,8 +16383,7 @@ TEXT ·adamAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS rate+68(FP), Y7
 	VBROADCASTSS unbias+72(FP), Y8
 	VBROADCASTSS eps+76(FP), Y9
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DI)(CX*1), Y10
@@ -16757,6 +16518,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func decayAVX2(elements int, high *float32, low *float32, a *float32, ch float32, cl float32) (s float32)
 // Requires: AVX, AVX2, CMOV, FMA3, SSE
 TEXT ·decayAVX2(SB), NOSPLIT, $0-44
@@ -16769,8 +16535,7 @@ TEXT ·decayAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS cl+36(FP), Y1
 	VMOVUPS      const00000000<>+0(SB), Y2
 	VMOVUPS      const00000000<>+0(SB), Y3
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (SI)(CX*1), Y4
@@ -16798,13 +16563,9 @@ whole:
 	VMOVUPS      Y5, Y5
 	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y5
 	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
 	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
 	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
 	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y7
 	VMULPS       Y5, Y5, Y8
 	VMOVUPS      Y5, Y5
@@ -16848,13 +16609,9 @@ whole:
 	VMOVUPS      Y5, Y5
 	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y5
 	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
 	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
 	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
 	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y7
 	VMULPS       Y5, Y5, Y8
 	VMOVUPS      Y5, Y5
@@ -16929,13 +16686,9 @@ tail:
 	VMOVUPS      Y7, Y7
 	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
 	VMOVUPS      const3ab511e6<>+0(SB), Y9
-	VMOVUPS      Y9, Y9
 	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
-	VMOVUPS      Y9, Y9
 	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
-	VMOVUPS      Y9, Y9
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
-	VMOVUPS      Y9, Y9
 	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
 	VMULPS       Y7, Y7, Y10
 	VMOVUPS      Y7, Y7
@@ -16980,13 +16733,9 @@ tail:
 	VMOVUPS      Y0, Y0
 	VFNMADD231PS constb95e8083<>+0(SB), Y1, Y0
 	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y6
 	VMULPS       Y0, Y0, Y7
 	VMOVUPS      Y0, Y0
@@ -17019,6 +16768,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func decayKeepAVX2(elements int, high *float32, low *float32, a *float32, d *float32, ch float32, cl float32) (s float32)
 // Requires: AVX, AVX2, CMOV, FMA3, SSE
 TEXT ·decayKeepAVX2(SB), NOSPLIT, $0-52
@@ -17032,8 +16786,7 @@ TEXT ·decayKeepAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS cl+44(FP), Y1
 	VMOVUPS      const00000000<>+0(SB), Y2
 	VMOVUPS      const00000000<>+0(SB), Y3
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS      (DX)(CX*1), Y4
@@ -17060,13 +16813,9 @@ whole:
 	VMOVUPS      Y4, Y4
 	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
 	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
 	VMULPS       Y4, Y4, Y7
 	VMOVUPS      Y4, Y4
@@ -17111,13 +16860,9 @@ whole:
 	VMOVUPS      Y4, Y4
 	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
 	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
 	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
 	VMULPS       Y4, Y4, Y7
 	VMOVUPS      Y4, Y4
@@ -17193,13 +16938,9 @@ tail:
 	VMOVUPS      Y6, Y6
 	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
 	VMOVUPS      const3ab511e6<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
 	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
 	VMULPS       Y6, Y6, Y9
 	VMOVUPS      Y6, Y6
@@ -17245,13 +16986,9 @@ tail:
 	VMOVUPS      Y0, Y0
 	VFNMADD231PS constb95e8083<>+0(SB), Y1, Y0
 	VMOVUPS      const3ab511e6<>+0(SB), Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y4
-	VMOVUPS      Y4, Y4
 	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y4
 	VMULPS       Y0, Y0, Y6
 	VMOVUPS      Y0, Y0
@@ -17286,6 +17023,11 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func decayGradAVX2(elements int, a *float32, d *float32, w *float32, p *float32, den float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·decayGradAVX2(SB), NOSPLIT, $0-44
@@ -17296,8 +17038,7 @@ TEXT ·decayGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ         w+24(FP), SI
 	MOVQ         p+32(FP), DI
 	VBROADCASTSS den+40(FP), Y0
-	SUBQ         $0x10, AX
-	JL           tail
+	JMP          begin
 
 whole:
 	VMOVUPS     (DI)(CX*1), Y1
@@ -17376,13 +17117,17 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func slstmAVX2(elements int, pi *float32, pf *float32, pz *float32, po *float32, xi *float32, xf *float32, xz *float32, xo *float32, bi *float32, bf *float32, bz *float32, bo *float32, c *float32, n *float32, m *float32, y *float32, ti *float32, tf *float32, tz *float32, to *float32, tb *float32, tc *float32, tn *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·slstmAVX2(SB), NOSPLIT, $0-192
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ         pi+8(FP), DX
@@ -17408,300 +17153,258 @@ whole:
 	VCMPPS       $0x00, Y2, Y2, Y3
 	VANDPS       Y2, Y3, Y2
 	VADDPS       Y2, Y0, Y0
+	VADDPS       Y0, Y1, Y2
+	VSUBPS       Y1, Y2, Y3
+	VSUBPS       Y3, Y2, Y4
+	VSUBPS       Y4, Y1, Y1
+	VSUBPS       Y3, Y0, Y0
+	VADDPS       Y0, Y1, Y0
+	VCMPPS       $0x00, Y0, Y0, Y1
+	VANDPS       Y0, Y1, Y0
 	MOVQ         pf+16(FP), DX
-	VMOVUPS      (DX)(CX*1), Y2
+	VMOVUPS      (DX)(CX*1), Y1
 	MOVQ         xf+48(FP), DX
 	VMOVUPS      (DX)(CX*1), Y3
 	MOVQ         bf+80(FP), DX
 	VMOVUPS      (DX)(CX*1), Y4
-	VADDPS       Y3, Y2, Y5
-	VSUBPS       Y2, Y5, Y6
-	VSUBPS       Y6, Y5, Y7
-	VSUBPS       Y7, Y2, Y2
-	VSUBPS       Y6, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VCMPPS       $0x00, Y2, Y2, Y3
-	VANDPS       Y2, Y3, Y2
+	VADDPS       Y3, Y1, Y5
+	VSUBPS       Y1, Y5, Y10
+	VSUBPS       Y10, Y5, Y11
+	VSUBPS       Y11, Y1, Y1
+	VSUBPS       Y10, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VCMPPS       $0x00, Y1, Y1, Y3
+	VANDPS       Y1, Y3, Y1
 	VADDPS       Y4, Y5, Y3
-	VSUBPS       Y5, Y3, Y6
-	VSUBPS       Y6, Y3, Y7
-	VSUBPS       Y7, Y5, Y5
-	VSUBPS       Y6, Y4, Y4
+	VSUBPS       Y5, Y3, Y10
+	VSUBPS       Y10, Y3, Y11
+	VSUBPS       Y11, Y5, Y5
+	VSUBPS       Y10, Y4, Y4
 	VADDPS       Y4, Y5, Y4
 	VCMPPS       $0x00, Y4, Y4, Y5
 	VANDPS       Y4, Y5, Y4
-	VADDPS       Y4, Y2, Y2
+	VADDPS       Y4, Y1, Y1
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y3, Y4, Y5
+	VSUBPS       Y5, Y4, Y10
+	VSUBPS       Y10, Y3, Y3
+	VSUBPS       Y5, Y1, Y1
+	VADDPS       Y1, Y3, Y1
+	VCMPPS       $0x00, Y1, Y1, Y3
+	VANDPS       Y1, Y3, Y1
 	MOVQ         m+120(FP), DX
-	VMOVUPS      (DX)(CX*1), Y4
-	VMOVUPS      const00000000<>+0(SB), Y5
-	VCMPPS       $0x11, Y3, Y5, Y5
-	VMOVUPS      const00000000<>+0(SB), Y6
-	VMINPS       Y3, Y6, Y6
-	VADDPS       Y4, Y6, Y7
-	VSUBPS       Y6, Y7, Y8
-	VSUBPS       Y8, Y7, Y9
-	VSUBPS       Y9, Y6, Y6
-	VSUBPS       Y8, Y4, Y4
-	VADDPS       Y4, Y6, Y4
-	VCMPPS       $0x00, Y4, Y4, Y6
-	VANDPS       Y4, Y6, Y4
-	VBLENDVPS    Y5, const00000000<>+0(SB), Y2, Y2
-	VADDPS       Y2, Y4, Y2
-	VORPS        const80000000<>+0(SB), Y3, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
+	VMOVUPS      (DX)(CX*1), Y3
+	VCMPPS       $0x11, Y4, Y6, Y5
+	VMINPS       Y4, Y6, Y10
+	VADDPS       Y3, Y10, Y11
+	VSUBPS       Y10, Y11, Y12
+	VSUBPS       Y12, Y11, Y13
+	VSUBPS       Y13, Y10, Y10
+	VSUBPS       Y12, Y3, Y3
+	VADDPS       Y3, Y10, Y3
+	VCMPPS       $0x00, Y3, Y3, Y10
+	VANDPS       Y3, Y10, Y3
+	VBLENDVPS    Y5, Y6, Y1, Y1
+	VADDPS       Y1, Y3, Y1
+	VORPS        Y7, Y4, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y3, Y8, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
 	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y8
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y8, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y10
+	VMULPS       Y3, Y3, Y12
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y12, Y10, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
+	VPSRAD       $0x01, Y5, Y10
+	VPSUBD       Y10, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
 	VPADDD       const0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VADDPS       const40000000<>+0(SB), Y4, Y5
-	VDIVPS       Y5, Y4, Y4
-	VMULPS       Y4, Y4, Y5
-	VMOVUPS      const3e0f8529<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0f595c<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e4ce956<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y5, Y6
-	VADDPS       Y4, Y4, Y4
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y4, Y6
-	VFMADD231PS  Y4, Y5, Y6
-	VXORPS       const80000000<>+0(SB), Y6, Y4
-	VADDPS       Y4, Y7, Y5
-	VSUBPS       Y7, Y5, Y6
-	VSUBPS       Y6, Y5, Y8
-	VSUBPS       Y8, Y7, Y7
-	VSUBPS       Y6, Y4, Y4
-	VADDPS       Y4, Y7, Y4
-	VCMPPS       $0x00, Y4, Y4, Y6
-	VANDPS       Y4, Y6, Y4
-	VADDPS       Y4, Y2, Y2
+	VMULPS       Y10, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VADDPS       const40000000<>+0(SB), Y3, Y5
+	VDIVPS       Y5, Y3, Y5
+	VMULPS       Y5, Y5, Y10
+	VMOVUPS      const3e0f8529<>+0(SB), Y12
+	VFMADD213PS  const3e0f595c<>+0(SB), Y10, Y12
+	VFMADD213PS  const3e4ce956<>+0(SB), Y10, Y12
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y10, Y12
+	VADDPS       Y5, Y5, Y5
+	VMULPS       Y10, Y12, Y10
+	VMOVUPS      Y5, Y12
+	VFMADD231PS  Y5, Y10, Y12
+	VXORPS       Y7, Y12, Y5
+	VADDPS       Y5, Y11, Y10
+	VSUBPS       Y11, Y10, Y12
+	VSUBPS       Y12, Y10, Y13
+	VSUBPS       Y13, Y11, Y11
+	VSUBPS       Y12, Y5, Y5
+	VADDPS       Y5, Y11, Y5
+	VCMPPS       $0x00, Y5, Y5, Y11
+	VANDPS       Y5, Y11, Y5
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y1, Y10, Y5
+	VSUBPS       Y10, Y5, Y11
+	VSUBPS       Y11, Y5, Y12
+	VSUBPS       Y12, Y10, Y10
+	VSUBPS       Y11, Y1, Y1
+	VADDPS       Y1, Y10, Y1
+	VCMPPS       $0x00, Y1, Y1, Y10
+	VANDPS       Y1, Y10, Y1
+	VADDPS       const3f800000<>+0(SB), Y3, Y10
+	VMOVUPS      const3f800000<>+0(SB), Y11
+	VDIVPS       Y10, Y11, Y10
+	VCMPPS       $0x11, Y6, Y4, Y4
+	VMULPS       Y10, Y3, Y3
+	VBLENDVPS    Y4, Y10, Y3, Y3
+	MOVQ         tb+168(FP), DX
+	VMOVUPS      Y3, (DX)(CX*1)
 	MOVQ         n+112(FP), DX
-	VMOVUPS      (DX)(CX*1), Y4
-	VCMPPS       $0x00, const00000000<>+0(SB), Y4, Y6
-	VADDPS       Y0, Y1, Y7
-	VADDPS       Y2, Y5, Y8
-	VMAXPS       Y7, Y8, Y8
-	VBLENDVPS    Y6, Y7, Y8, Y7
+	VMOVUPS      (DX)(CX*1), Y3
+	VCMPPS       $0x00, Y6, Y3, Y4
+	VMAXPS       Y2, Y5, Y10
+	VBLENDVPS    Y4, Y2, Y10, Y10
 	MOVQ         m+120(FP), DX
-	VMOVUPS      Y7, (DX)(CX*1)
-	VSUBPS       Y7, Y1, Y1
-	VADDPS       Y0, Y1, Y0
-	VMOVUPS      const43020000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
+	VMOVUPS      Y10, (DX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x11, const49800000<>+0(SB), Y11, Y11
+	VSUBPS       Y10, Y2, Y2
+	VANDPS       Y0, Y11, Y0
+	VADDPS       Y0, Y2, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y0, Y8, Y0
+	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
+	VROUNDPS     $0x08, Y2, Y2
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y1, Y0
+	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y1, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y8
-	VMULPS       Y0, Y0, Y9
+	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
+	VMOVUPS      const3ab511e6<>+0(SB), Y12
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y12
+	VMULPS       Y0, Y0, Y13
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y9, Y8, Y0
+	VFMADD231PS  Y13, Y12, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y8
-	VPSUBD       Y8, Y1, Y1
-	VPADDD       const0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VPADDD       const0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y8, Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	VSUBPS       Y7, Y5, Y1
-	VADDPS       Y2, Y1, Y1
-	VMOVUPS      const00000000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y2
-	VBLENDVPS    Y6, Y2, Y1, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y12
+	VPSUBD       Y12, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VSUBPS       Y10, Y5, Y2
+	VANDPS       Y1, Y11, Y1
+	VADDPS       Y1, Y2, Y1
+	VMINPS       Y1, Y6, Y2
+	VBLENDVPS    Y4, Y2, Y1, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y1, Y8, Y1
 	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
 	VROUNDPS     $0x08, Y2, Y2
 	VMOVUPS      Y1, Y1
 	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
 	VMOVUPS      Y1, Y1
 	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y5
-	VMULPS       Y1, Y1, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
 	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y6, Y5, Y1
+	VFMADD231PS  Y5, Y4, Y1
 	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y5
-	VPSUBD       Y5, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
+	VPSRAD       $0x01, Y2, Y4
+	VPSUBD       Y4, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y5, Y1, Y1
+	VMULPS       Y4, Y1, Y1
 	VMULPS       Y2, Y1, Y1
 	MOVQ         ti+136(FP), DX
 	VMOVUPS      Y0, (DX)(CX*1)
 	MOVQ         tf+144(FP), DX
 	VMOVUPS      Y1, (DX)(CX*1)
-	VORPS        const80000000<>+0(SB), Y3, Y2
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y6
-	VMULPS       Y2, Y2, Y7
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y7, Y6, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y5, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y5
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VDIVPS       Y5, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y3, Y2, Y5, Y6
-	VBLENDVPS    Y3, Y5, Y2, Y2
-	MOVQ         tb+168(FP), DX
-	VMOVUPS      Y2, (DX)(CX*1)
 	MOVQ         pz+24(FP), DX
 	VMOVUPS      (DX)(CX*1), Y2
 	MOVQ         xz+56(FP), DX
-	VMOVUPS      (DX)(CX*1), Y3
-	VADDPS       Y3, Y2, Y2
+	VMOVUPS      (DX)(CX*1), Y4
+	VADDPS       Y4, Y2, Y2
 	MOVQ         bz+88(FP), DX
-	VMOVUPS      (DX)(CX*1), Y3
-	VADDPS       Y3, Y2, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMULPS       constc0000000<>+0(SB), Y3, Y5
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y5, Y6, Y5
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y5, Y6, Y5
-	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      (DX)(CX*1), Y4
+	VADDPS       Y4, Y2, Y2
+	VANDPS       const7fffffff<>+0(SB), Y2, Y4
+	VMULPS       constc0000000<>+0(SB), Y4, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y5, Y8, Y5
+	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y10
+	VROUNDPS     $0x08, Y10, Y10
 	VMOVUPS      Y5, Y5
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y5
 	VMOVUPS      Y5, Y5
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y5
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y7
-	VMULPS       Y5, Y5, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y5
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y11
+	VMULPS       Y5, Y5, Y12
 	VMOVUPS      Y5, Y5
-	VFMADD231PS  Y8, Y7, Y5
+	VFMADD231PS  Y12, Y11, Y5
 	VADDPS       const3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VSUBPS       Y5, Y6, Y6
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y5, Y5
+	VMULPS       Y10, Y5, Y5
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VSUBPS       Y5, Y10, Y10
 	VADDPS       const3f800000<>+0(SB), Y5, Y5
-	VDIVPS       Y5, Y6, Y5
-	VANDPS       const80000000<>+0(SB), Y2, Y6
-	VORPS        Y6, Y5, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      constbbb78d38<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3ca857a4<>+0(SB), Y6, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y6, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e0882cc<>+0(SB), Y6, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VMOVUPS      Y2, Y7
-	VFMADD231PS  Y2, Y6, Y7
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y3, Y2
-	VBLENDVPS    Y2, Y7, Y5, Y2
+	VDIVPS       Y5, Y10, Y5
+	VMULPS       Y2, Y2, Y10
+	VMOVUPS      constbbb78d38<>+0(SB), Y11
+	VFMADD213PS  const3ca857a4<>+0(SB), Y10, Y11
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y10, Y11
+	VFMADD213PS  const3e0882cc<>+0(SB), Y10, Y11
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y10, Y11
+	VMULPS       Y10, Y11, Y10
+	VMOVUPS      Y2, Y11
+	VFMADD231PS  Y2, Y10, Y11
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y4, Y11, Y5, Y4
+	VANDPS       Y7, Y2, Y2
+	VORPS        Y2, Y4, Y2
 	MOVQ         tz+152(FP), DX
 	VMOVUPS      Y2, (DX)(CX*1)
 	MOVQ         c+104(FP), DX
-	VMOVUPS      (DX)(CX*1), Y3
+	VMOVUPS      (DX)(CX*1), Y4
 	VMULPS       Y2, Y0, Y2
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y3, Y1, Y2
+	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y4, Y1, Y0
+	VFMADD231PS  Y3, Y1, Y0
 	MOVQ         c+104(FP), DX
 	VMOVUPS      Y2, (DX)(CX*1)
 	MOVQ         tc+176(FP), DX
@@ -17718,11 +17421,9 @@ whole:
 	MOVQ         bo+96(FP), DX
 	VMOVUPS      (DX)(CX*1), Y3
 	VADDPS       Y3, Y1, Y1
-	VORPS        const80000000<>+0(SB), Y1, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VORPS        Y7, Y1, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y3, Y8, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
@@ -17730,17 +17431,13 @@ whole:
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
+	VMULPS       Y3, Y3, Y10
 	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
+	VFMADD231PS  Y10, Y5, Y3
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y4, Y4
 	VPSRAD       $0x01, Y4, Y5
@@ -17754,13 +17451,12 @@ whole:
 	VADDPS       const3f800000<>+0(SB), Y3, Y4
 	VMOVUPS      const3f800000<>+0(SB), Y5
 	VDIVPS       Y4, Y5, Y4
+	VCMPPS       $0x11, Y6, Y1, Y1
 	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y1, Y1
-	VBLENDVPS    Y1, Y3, Y4, Y5
-	VBLENDVPS    Y1, Y4, Y3, Y1
+	VBLENDVPS    Y1, Y3, Y4, Y1
 	MOVQ         to+160(FP), DX
-	VMOVUPS      Y5, (DX)(CX*1)
-	VMULPS       Y2, Y5, Y1
+	VMOVUPS      Y1, (DX)(CX*1)
+	VMULPS       Y2, Y1, Y1
 	VDIVPS       Y0, Y1, Y0
 	MOVQ         y+128(FP), DX
 	VMOVUPS      Y0, (DX)(CX*1)
@@ -17787,300 +17483,258 @@ whole:
 	VCMPPS       $0x00, Y2, Y2, Y3
 	VANDPS       Y2, Y3, Y2
 	VADDPS       Y2, Y0, Y0
+	VADDPS       Y0, Y1, Y2
+	VSUBPS       Y1, Y2, Y3
+	VSUBPS       Y3, Y2, Y4
+	VSUBPS       Y4, Y1, Y1
+	VSUBPS       Y3, Y0, Y0
+	VADDPS       Y0, Y1, Y0
+	VCMPPS       $0x00, Y0, Y0, Y1
+	VANDPS       Y0, Y1, Y0
 	MOVQ         pf+16(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y2
+	VMOVUPS      32(DX)(CX*1), Y1
 	MOVQ         xf+48(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y3
 	MOVQ         bf+80(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y4
-	VADDPS       Y3, Y2, Y5
-	VSUBPS       Y2, Y5, Y6
-	VSUBPS       Y6, Y5, Y7
-	VSUBPS       Y7, Y2, Y2
-	VSUBPS       Y6, Y3, Y3
-	VADDPS       Y3, Y2, Y2
-	VCMPPS       $0x00, Y2, Y2, Y3
-	VANDPS       Y2, Y3, Y2
+	VADDPS       Y3, Y1, Y5
+	VSUBPS       Y1, Y5, Y10
+	VSUBPS       Y10, Y5, Y11
+	VSUBPS       Y11, Y1, Y1
+	VSUBPS       Y10, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VCMPPS       $0x00, Y1, Y1, Y3
+	VANDPS       Y1, Y3, Y1
 	VADDPS       Y4, Y5, Y3
-	VSUBPS       Y5, Y3, Y6
-	VSUBPS       Y6, Y3, Y7
-	VSUBPS       Y7, Y5, Y5
-	VSUBPS       Y6, Y4, Y4
+	VSUBPS       Y5, Y3, Y10
+	VSUBPS       Y10, Y3, Y11
+	VSUBPS       Y11, Y5, Y5
+	VSUBPS       Y10, Y4, Y4
 	VADDPS       Y4, Y5, Y4
 	VCMPPS       $0x00, Y4, Y4, Y5
 	VANDPS       Y4, Y5, Y4
-	VADDPS       Y4, Y2, Y2
+	VADDPS       Y4, Y1, Y1
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y3, Y4, Y5
+	VSUBPS       Y5, Y4, Y10
+	VSUBPS       Y10, Y3, Y3
+	VSUBPS       Y5, Y1, Y1
+	VADDPS       Y1, Y3, Y1
+	VCMPPS       $0x00, Y1, Y1, Y3
+	VANDPS       Y1, Y3, Y1
 	MOVQ         m+120(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y4
-	VMOVUPS      const00000000<>+0(SB), Y5
-	VCMPPS       $0x11, Y3, Y5, Y5
-	VMOVUPS      const00000000<>+0(SB), Y6
-	VMINPS       Y3, Y6, Y6
-	VADDPS       Y4, Y6, Y7
-	VSUBPS       Y6, Y7, Y8
-	VSUBPS       Y8, Y7, Y9
-	VSUBPS       Y9, Y6, Y6
-	VSUBPS       Y8, Y4, Y4
-	VADDPS       Y4, Y6, Y4
-	VCMPPS       $0x00, Y4, Y4, Y6
-	VANDPS       Y4, Y6, Y4
-	VBLENDVPS    Y5, const00000000<>+0(SB), Y2, Y2
-	VADDPS       Y2, Y4, Y2
-	VORPS        const80000000<>+0(SB), Y3, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
+	VMOVUPS      32(DX)(CX*1), Y3
+	VCMPPS       $0x11, Y4, Y6, Y5
+	VMINPS       Y4, Y6, Y10
+	VADDPS       Y3, Y10, Y11
+	VSUBPS       Y10, Y11, Y12
+	VSUBPS       Y12, Y11, Y13
+	VSUBPS       Y13, Y10, Y10
+	VSUBPS       Y12, Y3, Y3
+	VADDPS       Y3, Y10, Y3
+	VCMPPS       $0x00, Y3, Y3, Y10
+	VANDPS       Y3, Y10, Y3
+	VBLENDVPS    Y5, Y6, Y1, Y1
+	VADDPS       Y1, Y3, Y1
+	VORPS        Y7, Y4, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y3, Y8, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y5
 	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y8
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y8, Y6, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y5, Y3
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y10
+	VMULPS       Y3, Y3, Y12
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y12, Y10, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
+	VPSRAD       $0x01, Y5, Y10
+	VPSUBD       Y10, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
 	VPADDD       const0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y5, Y4, Y4
-	VADDPS       const40000000<>+0(SB), Y4, Y5
-	VDIVPS       Y5, Y4, Y4
-	VMULPS       Y4, Y4, Y5
-	VMOVUPS      const3e0f8529<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e0f595c<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e4ce956<>+0(SB), Y5, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y5, Y6
-	VADDPS       Y4, Y4, Y4
-	VMULPS       Y5, Y6, Y5
-	VMOVUPS      Y4, Y6
-	VFMADD231PS  Y4, Y5, Y6
-	VXORPS       const80000000<>+0(SB), Y6, Y4
-	VADDPS       Y4, Y7, Y5
-	VSUBPS       Y7, Y5, Y6
-	VSUBPS       Y6, Y5, Y8
-	VSUBPS       Y8, Y7, Y7
-	VSUBPS       Y6, Y4, Y4
-	VADDPS       Y4, Y7, Y4
-	VCMPPS       $0x00, Y4, Y4, Y6
-	VANDPS       Y4, Y6, Y4
-	VADDPS       Y4, Y2, Y2
+	VMULPS       Y10, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VADDPS       const40000000<>+0(SB), Y3, Y5
+	VDIVPS       Y5, Y3, Y5
+	VMULPS       Y5, Y5, Y10
+	VMOVUPS      const3e0f8529<>+0(SB), Y12
+	VFMADD213PS  const3e0f595c<>+0(SB), Y10, Y12
+	VFMADD213PS  const3e4ce956<>+0(SB), Y10, Y12
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y10, Y12
+	VADDPS       Y5, Y5, Y5
+	VMULPS       Y10, Y12, Y10
+	VMOVUPS      Y5, Y12
+	VFMADD231PS  Y5, Y10, Y12
+	VXORPS       Y7, Y12, Y5
+	VADDPS       Y5, Y11, Y10
+	VSUBPS       Y11, Y10, Y12
+	VSUBPS       Y12, Y10, Y13
+	VSUBPS       Y13, Y11, Y11
+	VSUBPS       Y12, Y5, Y5
+	VADDPS       Y5, Y11, Y5
+	VCMPPS       $0x00, Y5, Y5, Y11
+	VANDPS       Y5, Y11, Y5
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y1, Y10, Y5
+	VSUBPS       Y10, Y5, Y11
+	VSUBPS       Y11, Y5, Y12
+	VSUBPS       Y12, Y10, Y10
+	VSUBPS       Y11, Y1, Y1
+	VADDPS       Y1, Y10, Y1
+	VCMPPS       $0x00, Y1, Y1, Y10
+	VANDPS       Y1, Y10, Y1
+	VADDPS       const3f800000<>+0(SB), Y3, Y10
+	VMOVUPS      const3f800000<>+0(SB), Y11
+	VDIVPS       Y10, Y11, Y10
+	VCMPPS       $0x11, Y6, Y4, Y4
+	VMULPS       Y10, Y3, Y3
+	VBLENDVPS    Y4, Y10, Y3, Y3
+	MOVQ         tb+168(FP), DX
+	VMOVUPS      Y3, 32(DX)(CX*1)
 	MOVQ         n+112(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y4
-	VCMPPS       $0x00, const00000000<>+0(SB), Y4, Y6
-	VADDPS       Y0, Y1, Y7
-	VADDPS       Y2, Y5, Y8
-	VMAXPS       Y7, Y8, Y8
-	VBLENDVPS    Y6, Y7, Y8, Y7
+	VMOVUPS      32(DX)(CX*1), Y3
+	VCMPPS       $0x00, Y6, Y3, Y4
+	VMAXPS       Y2, Y5, Y10
+	VBLENDVPS    Y4, Y2, Y10, Y10
 	MOVQ         m+120(FP), DX
-	VMOVUPS      Y7, 32(DX)(CX*1)
-	VSUBPS       Y7, Y1, Y1
-	VADDPS       Y0, Y1, Y0
-	VMOVUPS      const43020000<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
+	VMOVUPS      Y10, 32(DX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x11, const49800000<>+0(SB), Y11, Y11
+	VSUBPS       Y10, Y2, Y2
+	VANDPS       Y0, Y11, Y0
+	VADDPS       Y0, Y2, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y0, Y8, Y0
+	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
+	VROUNDPS     $0x08, Y2, Y2
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y1, Y0
+	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y1, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y8
-	VMULPS       Y0, Y0, Y9
+	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
+	VMOVUPS      const3ab511e6<>+0(SB), Y12
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y12
+	VMULPS       Y0, Y0, Y13
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y9, Y8, Y0
+	VFMADD231PS  Y13, Y12, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y8
-	VPSUBD       Y8, Y1, Y1
-	VPADDD       const0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VPADDD       const0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y8, Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	VSUBPS       Y7, Y5, Y1
-	VADDPS       Y2, Y1, Y1
-	VMOVUPS      const00000000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y2
-	VBLENDVPS    Y6, Y2, Y1, Y1
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y12
+	VPSUBD       Y12, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y12, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VSUBPS       Y10, Y5, Y2
+	VANDPS       Y1, Y11, Y1
+	VADDPS       Y1, Y2, Y1
+	VMINPS       Y1, Y6, Y2
+	VBLENDVPS    Y4, Y2, Y1, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y1, Y8, Y1
 	VMULPS       const3fb8aa3b<>+0(SB), Y1, Y2
 	VROUNDPS     $0x08, Y2, Y2
 	VMOVUPS      Y1, Y1
 	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
 	VMOVUPS      Y1, Y1
 	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
-	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y5
-	VMULPS       Y1, Y1, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y5
 	VMOVUPS      Y1, Y1
-	VFMADD231PS  Y6, Y5, Y1
+	VFMADD231PS  Y5, Y4, Y1
 	VADDPS       const3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y5
-	VPSUBD       Y5, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
+	VPSRAD       $0x01, Y2, Y4
+	VPSUBD       Y4, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
 	VPADDD       const0000007f<>+0(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y5, Y1, Y1
+	VMULPS       Y4, Y1, Y1
 	VMULPS       Y2, Y1, Y1
 	MOVQ         ti+136(FP), DX
 	VMOVUPS      Y0, 32(DX)(CX*1)
 	MOVQ         tf+144(FP), DX
 	VMOVUPS      Y1, 32(DX)(CX*1)
-	VORPS        const80000000<>+0(SB), Y3, Y2
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y2, Y5, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y5, Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y6
-	VMULPS       Y2, Y2, Y7
-	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y7, Y6, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y2, Y2
-	VMULPS       Y5, Y2, Y2
-	VADDPS       const3f800000<>+0(SB), Y2, Y5
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VDIVPS       Y5, Y6, Y5
-	VMULPS       Y5, Y2, Y2
-	VCMPPS       $0x11, const00000000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y3, Y2, Y5, Y6
-	VBLENDVPS    Y3, Y5, Y2, Y2
-	MOVQ         tb+168(FP), DX
-	VMOVUPS      Y2, 32(DX)(CX*1)
 	MOVQ         pz+24(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y2
 	MOVQ         xz+56(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y3
-	VADDPS       Y3, Y2, Y2
+	VMOVUPS      32(DX)(CX*1), Y4
+	VADDPS       Y4, Y2, Y2
 	MOVQ         bz+88(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y3
-	VADDPS       Y3, Y2, Y2
-	VANDPS       const7fffffff<>+0(SB), Y2, Y3
-	VMULPS       constc0000000<>+0(SB), Y3, Y5
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y5, Y6, Y5
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y5, Y6, Y5
-	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      32(DX)(CX*1), Y4
+	VADDPS       Y4, Y2, Y2
+	VANDPS       const7fffffff<>+0(SB), Y2, Y4
+	VMULPS       constc0000000<>+0(SB), Y4, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y5, Y8, Y5
+	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y10
+	VROUNDPS     $0x08, Y10, Y10
 	VMOVUPS      Y5, Y5
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y5
 	VMOVUPS      Y5, Y5
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y5
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y7
-	VMULPS       Y5, Y5, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y5
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y11
+	VMULPS       Y5, Y5, Y12
 	VMOVUPS      Y5, Y5
-	VFMADD231PS  Y8, Y7, Y5
+	VFMADD231PS  Y12, Y11, Y5
 	VADDPS       const3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VSUBPS       Y5, Y6, Y6
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y5, Y5
+	VMULPS       Y10, Y5, Y5
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VSUBPS       Y5, Y10, Y10
 	VADDPS       const3f800000<>+0(SB), Y5, Y5
-	VDIVPS       Y5, Y6, Y5
-	VANDPS       const80000000<>+0(SB), Y2, Y6
-	VORPS        Y6, Y5, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVUPS      constbbb78d38<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3ca857a4<>+0(SB), Y6, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y6, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e0882cc<>+0(SB), Y6, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y6, Y7
-	VMULPS       Y6, Y7, Y6
-	VMOVUPS      Y2, Y7
-	VFMADD231PS  Y2, Y6, Y7
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y3, Y2
-	VBLENDVPS    Y2, Y7, Y5, Y2
+	VDIVPS       Y5, Y10, Y5
+	VMULPS       Y2, Y2, Y10
+	VMOVUPS      constbbb78d38<>+0(SB), Y11
+	VFMADD213PS  const3ca857a4<>+0(SB), Y10, Y11
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y10, Y11
+	VFMADD213PS  const3e0882cc<>+0(SB), Y10, Y11
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y10, Y11
+	VMULPS       Y10, Y11, Y10
+	VMOVUPS      Y2, Y11
+	VFMADD231PS  Y2, Y10, Y11
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y4, Y11, Y5, Y4
+	VANDPS       Y7, Y2, Y2
+	VORPS        Y2, Y4, Y2
 	MOVQ         tz+152(FP), DX
 	VMOVUPS      Y2, 32(DX)(CX*1)
 	MOVQ         c+104(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y3
+	VMOVUPS      32(DX)(CX*1), Y4
 	VMULPS       Y2, Y0, Y2
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y3, Y1, Y2
+	VFMADD231PS  Y4, Y1, Y2
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y4, Y1, Y0
+	VFMADD231PS  Y3, Y1, Y0
 	MOVQ         c+104(FP), DX
 	VMOVUPS      Y2, 32(DX)(CX*1)
 	MOVQ         tc+176(FP), DX
@@ -18097,11 +17751,9 @@ whole:
 	MOVQ         bo+96(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y3
 	VADDPS       Y3, Y1, Y1
-	VORPS        const80000000<>+0(SB), Y1, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VORPS        Y7, Y1, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y3, Y8, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
@@ -18109,17 +17761,13 @@ whole:
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
 	VMOVUPS      const3ab511e6<>+0(SB), Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
-	VMOVUPS      Y5, Y5
 	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
+	VMULPS       Y3, Y3, Y10
 	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y6, Y5, Y3
+	VFMADD231PS  Y10, Y5, Y3
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y4, Y4
 	VPSRAD       $0x01, Y4, Y5
@@ -18133,13 +17781,12 @@ whole:
 	VADDPS       const3f800000<>+0(SB), Y3, Y4
 	VMOVUPS      const3f800000<>+0(SB), Y5
 	VDIVPS       Y4, Y5, Y4
+	VCMPPS       $0x11, Y6, Y1, Y1
 	VMULPS       Y4, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y1, Y1
-	VBLENDVPS    Y1, Y3, Y4, Y5
-	VBLENDVPS    Y1, Y4, Y3, Y1
+	VBLENDVPS    Y1, Y3, Y4, Y1
 	MOVQ         to+160(FP), DX
-	VMOVUPS      Y5, 32(DX)(CX*1)
-	VMULPS       Y2, Y5, Y1
+	VMOVUPS      Y1, 32(DX)(CX*1)
+	VMULPS       Y2, Y1, Y1
 	VDIVPS       Y0, Y1, Y0
 	MOVQ         y+128(FP), DX
 	VMOVUPS      Y0, 32(DX)(CX*1)
@@ -18181,316 +17828,274 @@ tail:
 	MOVQ         bi+72(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y4
 	VADDPS       Y3, Y2, Y5
-	VSUBPS       Y2, Y5, Y6
-	VSUBPS       Y6, Y5, Y7
-	VSUBPS       Y7, Y2, Y2
-	VSUBPS       Y6, Y3, Y3
+	VSUBPS       Y2, Y5, Y10
+	VSUBPS       Y10, Y5, Y11
+	VSUBPS       Y11, Y2, Y2
+	VSUBPS       Y10, Y3, Y3
 	VADDPS       Y3, Y2, Y2
 	VCMPPS       $0x00, Y2, Y2, Y3
 	VANDPS       Y2, Y3, Y2
 	VADDPS       Y4, Y5, Y3
-	VSUBPS       Y5, Y3, Y6
-	VSUBPS       Y6, Y3, Y7
-	VSUBPS       Y7, Y5, Y5
-	VSUBPS       Y6, Y4, Y4
+	VSUBPS       Y5, Y3, Y10
+	VSUBPS       Y10, Y3, Y11
+	VSUBPS       Y11, Y5, Y5
+	VSUBPS       Y10, Y4, Y4
 	VADDPS       Y4, Y5, Y4
 	VCMPPS       $0x00, Y4, Y4, Y5
 	VANDPS       Y4, Y5, Y4
 	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y3, Y4
+	VSUBPS       Y3, Y4, Y5
+	VSUBPS       Y5, Y4, Y10
+	VSUBPS       Y10, Y3, Y3
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y3, Y2
+	VCMPPS       $0x00, Y2, Y2, Y3
+	VANDPS       Y2, Y3, Y2
 	MOVQ         pf+16(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y3
 	MOVQ         xf+48(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y5
 	MOVQ         bf+80(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y6
-	VADDPS       Y5, Y4, Y7
-	VSUBPS       Y4, Y7, Y8
-	VSUBPS       Y8, Y7, Y9
-	VSUBPS       Y9, Y4, Y4
-	VSUBPS       Y8, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VCMPPS       $0x00, Y4, Y4, Y5
-	VANDPS       Y4, Y5, Y4
-	VADDPS       Y6, Y7, Y5
-	VSUBPS       Y7, Y5, Y8
-	VSUBPS       Y8, Y5, Y9
-	VSUBPS       Y9, Y7, Y7
-	VSUBPS       Y8, Y6, Y6
-	VADDPS       Y6, Y7, Y6
-	VCMPPS       $0x00, Y6, Y6, Y7
-	VANDPS       Y6, Y7, Y6
-	VADDPS       Y6, Y4, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y10
+	VADDPS       Y5, Y3, Y11
+	VSUBPS       Y3, Y11, Y12
+	VSUBPS       Y12, Y11, Y13
+	VSUBPS       Y13, Y3, Y3
+	VSUBPS       Y12, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VCMPPS       $0x00, Y3, Y3, Y5
+	VANDPS       Y3, Y5, Y3
+	VADDPS       Y10, Y11, Y5
+	VSUBPS       Y11, Y5, Y12
+	VSUBPS       Y12, Y5, Y13
+	VSUBPS       Y13, Y11, Y11
+	VSUBPS       Y12, Y10, Y10
+	VADDPS       Y10, Y11, Y10
+	VCMPPS       $0x00, Y10, Y10, Y11
+	VANDPS       Y10, Y11, Y10
+	VADDPS       Y10, Y3, Y3
+	VADDPS       Y3, Y5, Y10
+	VSUBPS       Y5, Y10, Y11
+	VSUBPS       Y11, Y10, Y12
+	VSUBPS       Y12, Y5, Y5
+	VSUBPS       Y11, Y3, Y3
+	VADDPS       Y3, Y5, Y3
+	VCMPPS       $0x00, Y3, Y3, Y5
+	VANDPS       Y3, Y5, Y3
 	MOVQ         m+120(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y6
-	VMOVUPS      const00000000<>+0(SB), Y7
-	VCMPPS       $0x11, Y5, Y7, Y7
-	VMOVUPS      const00000000<>+0(SB), Y8
-	VMINPS       Y5, Y8, Y8
-	VADDPS       Y6, Y8, Y9
-	VSUBPS       Y8, Y9, Y10
-	VSUBPS       Y10, Y9, Y11
-	VSUBPS       Y11, Y8, Y8
-	VSUBPS       Y10, Y6, Y6
-	VADDPS       Y6, Y8, Y6
-	VCMPPS       $0x00, Y6, Y6, Y8
-	VANDPS       Y6, Y8, Y6
-	VBLENDVPS    Y7, const00000000<>+0(SB), Y4, Y4
-	VADDPS       Y4, Y6, Y4
-	VORPS        const80000000<>+0(SB), Y5, Y6
-	VMOVUPS      const43020000<>+0(SB), Y7
-	VMINPS       Y6, Y7, Y6
-	VMOVUPS      constc3160000<>+0(SB), Y7
-	VMAXPS       Y6, Y7, Y6
-	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VMOVUPS      Y6, Y6
-	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
-	VMOVUPS      Y6, Y6
-	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
-	VMOVUPS      const3ab511e6<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
-	VMULPS       Y6, Y6, Y10
-	VMOVUPS      Y6, Y6
-	VFMADD231PS  Y10, Y8, Y6
-	VADDPS       const3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y7, Y7
-	VPSRAD       $0x01, Y7, Y8
-	VPSUBD       Y8, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y8, Y6, Y6
-	VMULPS       Y7, Y6, Y6
-	VADDPS       const40000000<>+0(SB), Y6, Y7
-	VDIVPS       Y7, Y6, Y6
-	VMULPS       Y6, Y6, Y7
-	VMOVUPS      const3e0f8529<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3e0f595c<>+0(SB), Y7, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3e4ce956<>+0(SB), Y7, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y7, Y8
-	VADDPS       Y6, Y6, Y6
-	VMULPS       Y7, Y8, Y7
-	VMOVUPS      Y6, Y8
-	VFMADD231PS  Y6, Y7, Y8
-	VXORPS       const80000000<>+0(SB), Y8, Y6
-	VADDPS       Y6, Y9, Y7
-	VSUBPS       Y9, Y7, Y8
-	VSUBPS       Y8, Y7, Y10
-	VSUBPS       Y10, Y9, Y9
-	VSUBPS       Y8, Y6, Y6
-	VADDPS       Y6, Y9, Y6
-	VCMPPS       $0x00, Y6, Y6, Y8
-	VANDPS       Y6, Y8, Y6
-	VADDPS       Y6, Y4, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y5
+	VCMPPS       $0x11, Y10, Y6, Y11
+	VMINPS       Y10, Y6, Y12
+	VADDPS       Y5, Y12, Y13
+	VSUBPS       Y12, Y13, Y14
+	VSUBPS       Y14, Y13, Y15
+	VSUBPS       Y15, Y12, Y12
+	VSUBPS       Y14, Y5, Y5
+	VADDPS       Y5, Y12, Y5
+	VCMPPS       $0x00, Y5, Y5, Y12
+	VANDPS       Y5, Y12, Y5
+	VBLENDVPS    Y11, Y6, Y3, Y3
+	VADDPS       Y3, Y5, Y3
+	VORPS        Y7, Y10, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y5, Y8, Y5
+	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y11
+	VROUNDPS     $0x08, Y11, Y11
+	VMOVUPS      Y5, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y11, Y5
+	VMOVUPS      Y5, Y5
+	VFNMADD231PS constb95e8083<>+0(SB), Y11, Y5
+	VMOVUPS      const3ab511e6<>+0(SB), Y12
+	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y12
+	VMULPS       Y5, Y5, Y14
+	VMOVUPS      Y5, Y5
+	VFMADD231PS  Y14, Y12, Y5
+	VADDPS       const3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y11, Y11
+	VPSRAD       $0x01, Y11, Y12
+	VPSUBD       Y12, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y12, Y5, Y5
+	VMULPS       Y11, Y5, Y5
+	VADDPS       const40000000<>+0(SB), Y5, Y11
+	VDIVPS       Y11, Y5, Y11
+	VMULPS       Y11, Y11, Y12
+	VMOVUPS      const3e0f8529<>+0(SB), Y14
+	VFMADD213PS  const3e0f595c<>+0(SB), Y12, Y14
+	VFMADD213PS  const3e4ce956<>+0(SB), Y12, Y14
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y12, Y14
+	VADDPS       Y11, Y11, Y11
+	VMULPS       Y12, Y14, Y12
+	VMOVUPS      Y11, Y14
+	VFMADD231PS  Y11, Y12, Y14
+	VXORPS       Y7, Y14, Y11
+	VADDPS       Y11, Y13, Y12
+	VSUBPS       Y13, Y12, Y14
+	VSUBPS       Y14, Y12, Y15
+	VSUBPS       Y15, Y13, Y13
+	VSUBPS       Y14, Y11, Y11
+	VADDPS       Y11, Y13, Y11
+	VCMPPS       $0x00, Y11, Y11, Y13
+	VANDPS       Y11, Y13, Y11
+	VADDPS       Y11, Y3, Y3
+	VADDPS       Y3, Y12, Y11
+	VSUBPS       Y12, Y11, Y13
+	VSUBPS       Y13, Y11, Y14
+	VSUBPS       Y14, Y12, Y12
+	VSUBPS       Y13, Y3, Y3
+	VADDPS       Y3, Y12, Y3
+	VCMPPS       $0x00, Y3, Y3, Y12
+	VANDPS       Y3, Y12, Y3
+	VADDPS       const3f800000<>+0(SB), Y5, Y12
+	VMOVUPS      const3f800000<>+0(SB), Y13
+	VDIVPS       Y12, Y13, Y12
+	VCMPPS       $0x11, Y6, Y10, Y10
+	VMULPS       Y12, Y5, Y5
+	VBLENDVPS    Y10, Y12, Y5, Y5
+	MOVQ         tb+168(FP), AX
+	VMASKMOVPS   Y5, Y0, (AX)(CX*1)
 	MOVQ         n+112(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y6
-	VCMPPS       $0x00, const00000000<>+0(SB), Y6, Y8
-	VADDPS       Y2, Y3, Y9
-	VADDPS       Y4, Y7, Y10
-	VMAXPS       Y9, Y10, Y10
-	VBLENDVPS    Y8, Y9, Y10, Y9
+	VMASKMOVPS   (AX)(CX*1), Y0, Y5
+	VCMPPS       $0x00, Y6, Y5, Y10
+	VMAXPS       Y4, Y11, Y12
+	VBLENDVPS    Y10, Y4, Y12, Y12
 	MOVQ         m+120(FP), AX
-	VMASKMOVPS   Y9, Y0, (AX)(CX*1)
-	VSUBPS       Y9, Y3, Y3
-	VADDPS       Y2, Y3, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
-	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
+	VMASKMOVPS   Y12, Y0, (AX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y12, Y13
+	VCMPPS       $0x11, const49800000<>+0(SB), Y13, Y13
+	VSUBPS       Y12, Y4, Y4
+	VANDPS       Y2, Y13, Y2
+	VADDPS       Y2, Y4, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y2, Y8, Y2
+	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y2
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y10
-	VMOVUPS      Y10, Y10
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y10
-	VMOVUPS      Y10, Y10
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y10
-	VMOVUPS      Y10, Y10
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y10
-	VMOVUPS      Y10, Y10
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y10
-	VMULPS       Y2, Y2, Y11
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y14
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y14
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y14
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y14
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y14
+	VMULPS       Y2, Y2, Y15
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y11, Y10, Y2
+	VFMADD231PS  Y15, Y14, Y2
 	VADDPS       const3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y10
-	VPSUBD       Y10, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y10, Y10
-	VPSLLD       $0x17, Y10, Y10
-	VPADDD       const0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y10, Y2, Y2
-	VMULPS       Y3, Y2, Y2
-	VSUBPS       Y9, Y7, Y3
-	VADDPS       Y4, Y3, Y3
-	VMOVUPS      const00000000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y4
-	VBLENDVPS    Y8, Y4, Y3, Y3
-	VMOVUPS      const43020000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y14
+	VPSUBD       Y14, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y14, Y14
+	VPSLLD       $0x17, Y14, Y14
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y14, Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VSUBPS       Y12, Y11, Y4
+	VANDPS       Y3, Y13, Y3
+	VADDPS       Y3, Y4, Y3
+	VMINPS       Y3, Y6, Y4
+	VBLENDVPS    Y10, Y4, Y3, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y3, Y8, Y3
 	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
 	VMOVUPS      Y3, Y3
 	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y7
-	VMULPS       Y3, Y3, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y10
+	VMULPS       Y3, Y3, Y11
 	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y8, Y7, Y3
+	VFMADD231PS  Y11, Y10, Y3
 	VADDPS       const3f800000<>+0(SB), Y3, Y3
 	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y7
-	VPSUBD       Y7, Y4, Y4
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
+	VPSRAD       $0x01, Y4, Y10
+	VPSUBD       Y10, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
 	VPADDD       const0000007f<>+0(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y7, Y3, Y3
+	VMULPS       Y10, Y3, Y3
 	VMULPS       Y4, Y3, Y3
 	MOVQ         ti+136(FP), AX
 	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
 	MOVQ         tf+144(FP), AX
 	VMASKMOVPS   Y3, Y0, (AX)(CX*1)
-	VORPS        const80000000<>+0(SB), Y5, Y4
-	VMOVUPS      const43020000<>+0(SB), Y7
-	VMINPS       Y4, Y7, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y7
-	VMAXPS       Y4, Y7, Y4
-	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS const3f318000<>+0(SB), Y7, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y8
-	VMULPS       Y4, Y4, Y9
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y9, Y8, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y7, Y7
-	VPSRAD       $0x01, Y7, Y8
-	VPSUBD       Y8, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y7, Y4, Y4
-	VADDPS       const3f800000<>+0(SB), Y4, Y7
-	VMOVUPS      const3f800000<>+0(SB), Y8
-	VDIVPS       Y7, Y8, Y7
-	VMULPS       Y7, Y4, Y4
-	VCMPPS       $0x11, const00000000<>+0(SB), Y5, Y5
-	VBLENDVPS    Y5, Y4, Y7, Y8
-	VBLENDVPS    Y5, Y7, Y4, Y4
-	MOVQ         tb+168(FP), AX
-	VMASKMOVPS   Y4, Y0, (AX)(CX*1)
 	MOVQ         pz+24(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y4
 	MOVQ         xz+56(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y5
-	VADDPS       Y5, Y4, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y10
+	VADDPS       Y10, Y4, Y4
 	MOVQ         bz+88(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y5
-	VADDPS       Y5, Y4, Y4
-	VANDPS       const7fffffff<>+0(SB), Y4, Y5
-	VMULPS       constc0000000<>+0(SB), Y5, Y7
-	VMOVUPS      const43020000<>+0(SB), Y8
-	VMINPS       Y7, Y8, Y7
-	VMOVUPS      constc3160000<>+0(SB), Y8
-	VMAXPS       Y7, Y8, Y7
-	VMULPS       const3fb8aa3b<>+0(SB), Y7, Y8
-	VROUNDPS     $0x08, Y8, Y8
-	VMOVUPS      Y7, Y7
-	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
-	VMOVUPS      Y7, Y7
-	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
-	VMOVUPS      const3ab511e6<>+0(SB), Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
-	VMULPS       Y7, Y7, Y10
-	VMOVUPS      Y7, Y7
-	VFMADD231PS  Y10, Y9, Y7
-	VADDPS       const3f800000<>+0(SB), Y7, Y7
-	VCVTPS2DQ    Y8, Y8
-	VPSRAD       $0x01, Y8, Y9
-	VPSUBD       Y9, Y8, Y8
-	VPADDD       const0000007f<>+0(SB), Y9, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VPADDD       const0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y9, Y7, Y7
-	VMULPS       Y8, Y7, Y7
-	VMOVUPS      const3f800000<>+0(SB), Y8
-	VSUBPS       Y7, Y8, Y8
-	VADDPS       const3f800000<>+0(SB), Y7, Y7
-	VDIVPS       Y7, Y8, Y7
-	VANDPS       const80000000<>+0(SB), Y4, Y8
-	VORPS        Y8, Y7, Y7
-	VMULPS       Y4, Y4, Y8
-	VMOVUPS      constbbb78d38<>+0(SB), Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3ca857a4<>+0(SB), Y8, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y8, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3e0882cc<>+0(SB), Y8, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y8, Y9
-	VMULPS       Y8, Y9, Y8
-	VMOVUPS      Y4, Y9
-	VFMADD231PS  Y4, Y8, Y9
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y4
-	VBLENDVPS    Y4, Y9, Y7, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y10
+	VADDPS       Y10, Y4, Y4
+	VANDPS       const7fffffff<>+0(SB), Y4, Y10
+	VMULPS       constc0000000<>+0(SB), Y10, Y11
+	VMINPS       Y11, Y9, Y11
+	VMAXPS       Y11, Y8, Y11
+	VMULPS       const3fb8aa3b<>+0(SB), Y11, Y12
+	VROUNDPS     $0x08, Y12, Y12
+	VMOVUPS      Y11, Y11
+	VFNMADD231PS const3f318000<>+0(SB), Y12, Y11
+	VMOVUPS      Y11, Y11
+	VFNMADD231PS constb95e8083<>+0(SB), Y12, Y11
+	VMOVUPS      const3ab511e6<>+0(SB), Y13
+	VFMADD213PS  const3c091d10<>+0(SB), Y11, Y13
+	VFMADD213PS  const3d2aac79<>+0(SB), Y11, Y13
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  const3efffffe<>+0(SB), Y11, Y13
+	VMULPS       Y11, Y11, Y14
+	VMOVUPS      Y11, Y11
+	VFMADD231PS  Y14, Y13, Y11
+	VADDPS       const3f800000<>+0(SB), Y11, Y11
+	VCVTPS2DQ    Y12, Y12
+	VPSRAD       $0x01, Y12, Y13
+	VPSUBD       Y13, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y13, Y13
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y13, Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	VMOVUPS      const3f800000<>+0(SB), Y12
+	VSUBPS       Y11, Y12, Y12
+	VADDPS       const3f800000<>+0(SB), Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y4, Y4, Y12
+	VMOVUPS      constbbb78d38<>+0(SB), Y13
+	VFMADD213PS  const3ca857a4<>+0(SB), Y12, Y13
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y12, Y13
+	VFMADD213PS  const3e0882cc<>+0(SB), Y12, Y13
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y12, Y13
+	VMULPS       Y12, Y13, Y12
+	VMOVUPS      Y4, Y13
+	VFMADD231PS  Y4, Y12, Y13
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y10, Y10
+	VBLENDVPS    Y10, Y13, Y11, Y10
+	VANDPS       Y7, Y4, Y4
+	VORPS        Y4, Y10, Y4
 	MOVQ         tz+152(FP), AX
 	VMASKMOVPS   Y4, Y0, (AX)(CX*1)
 	MOVQ         c+104(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y5
+	VMASKMOVPS   (AX)(CX*1), Y0, Y10
 	VMULPS       Y4, Y2, Y4
 	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y5, Y3, Y4
+	VFMADD231PS  Y10, Y3, Y4
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y6, Y3, Y2
+	VFMADD231PS  Y5, Y3, Y2
 	MOVQ         c+104(FP), AX
 	VMASKMOVPS   Y4, Y0, (AX)(CX*1)
 	MOVQ         tc+176(FP), AX
@@ -18507,49 +18112,42 @@ tail:
 	MOVQ         bo+96(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y5
 	VADDPS       Y5, Y3, Y3
-	VORPS        const80000000<>+0(SB), Y3, Y5
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y5, Y6, Y5
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y5, Y6, Y5
-	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
+	VORPS        Y7, Y3, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y5, Y8, Y5
+	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y10
+	VROUNDPS     $0x08, Y10, Y10
 	VMOVUPS      Y5, Y5
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y5
 	VMOVUPS      Y5, Y5
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y5
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y7
-	VMULPS       Y5, Y5, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y5
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y11
+	VMULPS       Y5, Y5, Y12
 	VMOVUPS      Y5, Y5
-	VFMADD231PS  Y8, Y7, Y5
+	VFMADD231PS  Y12, Y11, Y5
 	VADDPS       const3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VADDPS       const3f800000<>+0(SB), Y5, Y6
-	VMOVUPS      const3f800000<>+0(SB), Y7
-	VDIVPS       Y6, Y7, Y6
-	VMULPS       Y6, Y5, Y5
-	VCMPPS       $0x11, const00000000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y3, Y5, Y6, Y7
-	VBLENDVPS    Y3, Y6, Y5, Y3
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y5, Y5
+	VMULPS       Y10, Y5, Y5
+	VADDPS       const3f800000<>+0(SB), Y5, Y10
+	VMOVUPS      const3f800000<>+0(SB), Y11
+	VDIVPS       Y10, Y11, Y10
+	VCMPPS       $0x11, Y6, Y3, Y3
+	VMULPS       Y10, Y5, Y5
+	VBLENDVPS    Y3, Y5, Y10, Y3
 	MOVQ         to+160(FP), AX
-	VMASKMOVPS   Y7, Y0, (AX)(CX*1)
-	VMULPS       Y4, Y7, Y3
+	VMASKMOVPS   Y3, Y0, (AX)(CX*1)
+	VMULPS       Y4, Y3, Y3
 	VDIVPS       Y2, Y3, Y2
 	MOVQ         y+128(FP), AX
 	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
@@ -18561,315 +18159,273 @@ tail:
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
 	VADDPS       Y2, Y0, Y4
 	VSUBPS       Y0, Y4, Y5
-	VSUBPS       Y5, Y4, Y6
-	VSUBPS       Y6, Y0, Y0
+	VSUBPS       Y5, Y4, Y10
+	VSUBPS       Y10, Y0, Y0
 	VSUBPS       Y5, Y2, Y2
 	VADDPS       Y2, Y0, Y0
 	VCMPPS       $0x00, Y0, Y0, Y2
 	VANDPS       Y0, Y2, Y0
 	VADDPS       Y3, Y4, Y2
 	VSUBPS       Y4, Y2, Y5
-	VSUBPS       Y5, Y2, Y6
-	VSUBPS       Y6, Y4, Y4
+	VSUBPS       Y5, Y2, Y10
+	VSUBPS       Y10, Y4, Y4
 	VSUBPS       Y5, Y3, Y3
 	VADDPS       Y3, Y4, Y3
 	VCMPPS       $0x00, Y3, Y3, Y4
 	VANDPS       Y3, Y4, Y3
 	VADDPS       Y3, Y0, Y0
+	VADDPS       Y0, Y2, Y3
+	VSUBPS       Y2, Y3, Y4
+	VSUBPS       Y4, Y3, Y5
+	VSUBPS       Y5, Y2, Y2
+	VSUBPS       Y4, Y0, Y0
+	VADDPS       Y0, Y2, Y0
+	VCMPPS       $0x00, Y0, Y0, Y2
+	VANDPS       Y0, Y2, Y0
 	MOVQ         pf+16(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
 	MOVQ         xf+48(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
 	MOVQ         bf+80(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
-	VADDPS       Y4, Y3, Y6
-	VSUBPS       Y3, Y6, Y7
-	VSUBPS       Y7, Y6, Y8
-	VSUBPS       Y8, Y3, Y3
-	VSUBPS       Y7, Y4, Y4
-	VADDPS       Y4, Y3, Y3
-	VCMPPS       $0x00, Y3, Y3, Y4
-	VANDPS       Y3, Y4, Y3
-	VADDPS       Y5, Y6, Y4
-	VSUBPS       Y6, Y4, Y7
-	VSUBPS       Y7, Y4, Y8
-	VSUBPS       Y8, Y6, Y6
-	VSUBPS       Y7, Y5, Y5
-	VADDPS       Y5, Y6, Y5
-	VCMPPS       $0x00, Y5, Y5, Y6
-	VANDPS       Y5, Y6, Y5
-	VADDPS       Y5, Y3, Y3
+	VADDPS       Y4, Y2, Y10
+	VSUBPS       Y2, Y10, Y11
+	VSUBPS       Y11, Y10, Y12
+	VSUBPS       Y12, Y2, Y2
+	VSUBPS       Y11, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VCMPPS       $0x00, Y2, Y2, Y4
+	VANDPS       Y2, Y4, Y2
+	VADDPS       Y5, Y10, Y4
+	VSUBPS       Y10, Y4, Y11
+	VSUBPS       Y11, Y4, Y12
+	VSUBPS       Y12, Y10, Y10
+	VSUBPS       Y11, Y5, Y5
+	VADDPS       Y5, Y10, Y5
+	VCMPPS       $0x00, Y5, Y5, Y10
+	VANDPS       Y5, Y10, Y5
+	VADDPS       Y5, Y2, Y2
+	VADDPS       Y2, Y4, Y5
+	VSUBPS       Y4, Y5, Y10
+	VSUBPS       Y10, Y5, Y11
+	VSUBPS       Y11, Y4, Y4
+	VSUBPS       Y10, Y2, Y2
+	VADDPS       Y2, Y4, Y2
+	VCMPPS       $0x00, Y2, Y2, Y4
+	VANDPS       Y2, Y4, Y2
 	MOVQ         m+120(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
-	VMOVUPS      const00000000<>+0(SB), Y6
-	VCMPPS       $0x11, Y4, Y6, Y6
-	VMOVUPS      const00000000<>+0(SB), Y7
-	VMINPS       Y4, Y7, Y7
-	VADDPS       Y5, Y7, Y8
-	VSUBPS       Y7, Y8, Y9
-	VSUBPS       Y9, Y8, Y10
-	VSUBPS       Y10, Y7, Y7
-	VSUBPS       Y9, Y5, Y5
-	VADDPS       Y5, Y7, Y5
-	VCMPPS       $0x00, Y5, Y5, Y7
-	VANDPS       Y5, Y7, Y5
-	VBLENDVPS    Y6, const00000000<>+0(SB), Y3, Y3
-	VADDPS       Y3, Y5, Y3
-	VORPS        const80000000<>+0(SB), Y4, Y5
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y5, Y6, Y5
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y5, Y6, Y5
-	VMULPS       const3fb8aa3b<>+0(SB), Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVUPS      Y5, Y5
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y5
-	VMOVUPS      Y5, Y5
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y5
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y5, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y5, Y7
-	VMULPS       Y5, Y5, Y9
-	VMOVUPS      Y5, Y5
-	VFMADD231PS  Y9, Y7, Y5
-	VADDPS       const3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VADDPS       const40000000<>+0(SB), Y5, Y6
-	VDIVPS       Y6, Y5, Y5
-	VMULPS       Y5, Y5, Y6
-	VMOVUPS      const3e0f8529<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e0f595c<>+0(SB), Y6, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e4ce956<>+0(SB), Y6, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3eaaaa80<>+0(SB), Y6, Y7
-	VADDPS       Y5, Y5, Y5
-	VMULPS       Y6, Y7, Y6
-	VMOVUPS      Y5, Y7
-	VFMADD231PS  Y5, Y6, Y7
-	VXORPS       const80000000<>+0(SB), Y7, Y5
-	VADDPS       Y5, Y8, Y6
-	VSUBPS       Y8, Y6, Y7
-	VSUBPS       Y7, Y6, Y9
-	VSUBPS       Y9, Y8, Y8
-	VSUBPS       Y7, Y5, Y5
-	VADDPS       Y5, Y8, Y5
-	VCMPPS       $0x00, Y5, Y5, Y7
-	VANDPS       Y5, Y7, Y5
-	VADDPS       Y5, Y3, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
+	VCMPPS       $0x11, Y5, Y6, Y10
+	VMINPS       Y5, Y6, Y11
+	VADDPS       Y4, Y11, Y12
+	VSUBPS       Y11, Y12, Y13
+	VSUBPS       Y13, Y12, Y14
+	VSUBPS       Y14, Y11, Y11
+	VSUBPS       Y13, Y4, Y4
+	VADDPS       Y4, Y11, Y4
+	VCMPPS       $0x00, Y4, Y4, Y11
+	VANDPS       Y4, Y11, Y4
+	VBLENDVPS    Y10, Y6, Y2, Y2
+	VADDPS       Y2, Y4, Y2
+	VORPS        Y7, Y5, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y4, Y8, Y4
+	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y4
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y4
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y11
+	VMULPS       Y4, Y4, Y13
+	VMOVUPS      Y4, Y4
+	VFMADD231PS  Y13, Y11, Y4
+	VADDPS       const3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VADDPS       const40000000<>+0(SB), Y4, Y10
+	VDIVPS       Y10, Y4, Y10
+	VMULPS       Y10, Y10, Y11
+	VMOVUPS      const3e0f8529<>+0(SB), Y13
+	VFMADD213PS  const3e0f595c<>+0(SB), Y11, Y13
+	VFMADD213PS  const3e4ce956<>+0(SB), Y11, Y13
+	VFMADD213PS  const3eaaaa80<>+0(SB), Y11, Y13
+	VADDPS       Y10, Y10, Y10
+	VMULPS       Y11, Y13, Y11
+	VMOVUPS      Y10, Y13
+	VFMADD231PS  Y10, Y11, Y13
+	VXORPS       Y7, Y13, Y10
+	VADDPS       Y10, Y12, Y11
+	VSUBPS       Y12, Y11, Y13
+	VSUBPS       Y13, Y11, Y14
+	VSUBPS       Y14, Y12, Y12
+	VSUBPS       Y13, Y10, Y10
+	VADDPS       Y10, Y12, Y10
+	VCMPPS       $0x00, Y10, Y10, Y12
+	VANDPS       Y10, Y12, Y10
+	VADDPS       Y10, Y2, Y2
+	VADDPS       Y2, Y11, Y10
+	VSUBPS       Y11, Y10, Y12
+	VSUBPS       Y12, Y10, Y13
+	VSUBPS       Y13, Y11, Y11
+	VSUBPS       Y12, Y2, Y2
+	VADDPS       Y2, Y11, Y2
+	VCMPPS       $0x00, Y2, Y2, Y11
+	VANDPS       Y2, Y11, Y2
+	VADDPS       const3f800000<>+0(SB), Y4, Y11
+	VMOVUPS      const3f800000<>+0(SB), Y12
+	VDIVPS       Y11, Y12, Y11
+	VCMPPS       $0x11, Y6, Y5, Y5
+	VMULPS       Y11, Y4, Y4
+	VBLENDVPS    Y5, Y11, Y4, Y4
+	MOVQ         tb+168(FP), AX
+	VMASKMOVPS   Y4, Y1, 32(AX)(CX*1)
 	MOVQ         n+112(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
-	VCMPPS       $0x00, const00000000<>+0(SB), Y5, Y7
-	VADDPS       Y0, Y2, Y8
-	VADDPS       Y3, Y6, Y9
-	VMAXPS       Y8, Y9, Y9
-	VBLENDVPS    Y7, Y8, Y9, Y8
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
+	VCMPPS       $0x00, Y6, Y4, Y5
+	VMAXPS       Y3, Y10, Y11
+	VBLENDVPS    Y5, Y3, Y11, Y11
 	MOVQ         m+120(FP), AX
-	VMASKMOVPS   Y8, Y1, 32(AX)(CX*1)
-	VSUBPS       Y8, Y2, Y2
-	VADDPS       Y0, Y2, Y0
-	VMOVUPS      const43020000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      constc3160000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y0
-	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y2
-	VROUNDPS     $0x08, Y2, Y2
+	VMASKMOVPS   Y11, Y1, 32(AX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y11, Y12
+	VCMPPS       $0x11, const49800000<>+0(SB), Y12, Y12
+	VSUBPS       Y11, Y3, Y3
+	VANDPS       Y0, Y12, Y0
+	VADDPS       Y0, Y3, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y0, Y8, Y0
+	VMULPS       const3fb8aa3b<>+0(SB), Y0, Y3
+	VROUNDPS     $0x08, Y3, Y3
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS const3f318000<>+0(SB), Y2, Y0
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y0
 	VMOVUPS      Y0, Y0
-	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y0
-	VMOVUPS      const3ab511e6<>+0(SB), Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y9
-	VMULPS       Y0, Y0, Y10
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y0
+	VMOVUPS      const3ab511e6<>+0(SB), Y13
+	VFMADD213PS  const3c091d10<>+0(SB), Y0, Y13
+	VFMADD213PS  const3d2aac79<>+0(SB), Y0, Y13
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y0, Y13
+	VFMADD213PS  const3efffffe<>+0(SB), Y0, Y13
+	VMULPS       Y0, Y0, Y14
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y10, Y9, Y0
+	VFMADD231PS  Y14, Y13, Y0
 	VADDPS       const3f800000<>+0(SB), Y0, Y0
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y9
-	VPSUBD       Y9, Y2, Y2
-	VPADDD       const0000007f<>+0(SB), Y9, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VPADDD       const0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y9, Y0, Y0
-	VMULPS       Y2, Y0, Y0
-	VSUBPS       Y8, Y6, Y2
-	VADDPS       Y3, Y2, Y2
-	VMOVUPS      const00000000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y3
-	VBLENDVPS    Y7, Y3, Y2, Y2
-	VMOVUPS      const43020000<>+0(SB), Y3
-	VMINPS       Y2, Y3, Y2
-	VMOVUPS      constc3160000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y13
+	VPSUBD       Y13, Y3, Y3
+	VPADDD       const0000007f<>+0(SB), Y13, Y13
+	VPSLLD       $0x17, Y13, Y13
+	VPADDD       const0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y13, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VSUBPS       Y11, Y10, Y3
+	VANDPS       Y2, Y12, Y2
+	VADDPS       Y2, Y3, Y2
+	VMINPS       Y2, Y6, Y3
+	VBLENDVPS    Y5, Y3, Y2, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y2, Y8, Y2
 	VMULPS       const3fb8aa3b<>+0(SB), Y2, Y3
 	VROUNDPS     $0x08, Y3, Y3
 	VMOVUPS      Y2, Y2
 	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
 	VMOVUPS      Y2, Y2
 	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y6
-	VMULPS       Y2, Y2, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y5
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y5
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y5
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y10
 	VMOVUPS      Y2, Y2
-	VFMADD231PS  Y7, Y6, Y2
+	VFMADD231PS  Y10, Y5, Y2
 	VADDPS       const3f800000<>+0(SB), Y2, Y2
 	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y6
-	VPSUBD       Y6, Y3, Y3
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
+	VPSRAD       $0x01, Y3, Y5
+	VPSUBD       Y5, Y3, Y3
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
 	VPADDD       const0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y6, Y2, Y2
+	VMULPS       Y5, Y2, Y2
 	VMULPS       Y3, Y2, Y2
 	MOVQ         ti+136(FP), AX
 	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
 	MOVQ         tf+144(FP), AX
 	VMASKMOVPS   Y2, Y1, 32(AX)(CX*1)
-	VORPS        const80000000<>+0(SB), Y4, Y3
-	VMOVUPS      const43020000<>+0(SB), Y6
-	VMINPS       Y3, Y6, Y3
-	VMOVUPS      constc3160000<>+0(SB), Y6
-	VMAXPS       Y3, Y6, Y3
-	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS const3f318000<>+0(SB), Y6, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y3
-	VMOVUPS      const3ab511e6<>+0(SB), Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y7
-	VMULPS       Y3, Y3, Y8
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y8, Y7, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VPSUBD       Y7, Y6, Y6
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y3, Y3
-	VMULPS       Y6, Y3, Y3
-	VADDPS       const3f800000<>+0(SB), Y3, Y6
-	VMOVUPS      const3f800000<>+0(SB), Y7
-	VDIVPS       Y6, Y7, Y6
-	VMULPS       Y6, Y3, Y3
-	VCMPPS       $0x11, const00000000<>+0(SB), Y4, Y4
-	VBLENDVPS    Y4, Y3, Y6, Y7
-	VBLENDVPS    Y4, Y6, Y3, Y3
-	MOVQ         tb+168(FP), AX
-	VMASKMOVPS   Y3, Y1, 32(AX)(CX*1)
 	MOVQ         pz+24(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
 	MOVQ         xz+56(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
-	VADDPS       Y4, Y3, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
+	VADDPS       Y5, Y3, Y3
 	MOVQ         bz+88(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
-	VADDPS       Y4, Y3, Y3
-	VANDPS       const7fffffff<>+0(SB), Y3, Y4
-	VMULPS       constc0000000<>+0(SB), Y4, Y6
-	VMOVUPS      const43020000<>+0(SB), Y7
-	VMINPS       Y6, Y7, Y6
-	VMOVUPS      constc3160000<>+0(SB), Y7
-	VMAXPS       Y6, Y7, Y6
-	VMULPS       const3fb8aa3b<>+0(SB), Y6, Y7
-	VROUNDPS     $0x08, Y7, Y7
-	VMOVUPS      Y6, Y6
-	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
-	VMOVUPS      Y6, Y6
-	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
-	VMOVUPS      const3ab511e6<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
-	VMULPS       Y6, Y6, Y9
-	VMOVUPS      Y6, Y6
-	VFMADD231PS  Y9, Y8, Y6
-	VADDPS       const3f800000<>+0(SB), Y6, Y6
-	VCVTPS2DQ    Y7, Y7
-	VPSRAD       $0x01, Y7, Y8
-	VPSUBD       Y8, Y7, Y7
-	VPADDD       const0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VPADDD       const0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y8, Y6, Y6
-	VMULPS       Y7, Y6, Y6
-	VMOVUPS      const3f800000<>+0(SB), Y7
-	VSUBPS       Y6, Y7, Y7
-	VADDPS       const3f800000<>+0(SB), Y6, Y6
-	VDIVPS       Y6, Y7, Y6
-	VANDPS       const80000000<>+0(SB), Y3, Y7
-	VORPS        Y7, Y6, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVUPS      constbbb78d38<>+0(SB), Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3ca857a4<>+0(SB), Y7, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  constbd5c02a6<>+0(SB), Y7, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  const3e0882cc<>+0(SB), Y7, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD213PS  constbeaaaa96<>+0(SB), Y7, Y8
-	VMULPS       Y7, Y8, Y7
-	VMOVUPS      Y3, Y8
-	VFMADD231PS  Y3, Y7, Y8
-	VCMPPS       $0x11, const3f200000<>+0(SB), Y4, Y3
-	VBLENDVPS    Y3, Y8, Y6, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
+	VADDPS       Y5, Y3, Y3
+	VANDPS       const7fffffff<>+0(SB), Y3, Y5
+	VMULPS       constc0000000<>+0(SB), Y5, Y10
+	VMINPS       Y10, Y9, Y10
+	VMAXPS       Y10, Y8, Y10
+	VMULPS       const3fb8aa3b<>+0(SB), Y10, Y11
+	VROUNDPS     $0x08, Y11, Y11
+	VMOVUPS      Y10, Y10
+	VFNMADD231PS const3f318000<>+0(SB), Y11, Y10
+	VMOVUPS      Y10, Y10
+	VFNMADD231PS constb95e8083<>+0(SB), Y11, Y10
+	VMOVUPS      const3ab511e6<>+0(SB), Y12
+	VFMADD213PS  const3c091d10<>+0(SB), Y10, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y10, Y12
+	VMULPS       Y10, Y10, Y13
+	VMOVUPS      Y10, Y10
+	VFMADD231PS  Y13, Y12, Y10
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y11, Y11
+	VPSRAD       $0x01, Y11, Y12
+	VPSUBD       Y12, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y12, Y10, Y10
+	VMULPS       Y11, Y10, Y10
+	VMOVUPS      const3f800000<>+0(SB), Y11
+	VSUBPS       Y10, Y11, Y11
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y3, Y3, Y11
+	VMOVUPS      constbbb78d38<>+0(SB), Y12
+	VFMADD213PS  const3ca857a4<>+0(SB), Y11, Y12
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y11, Y12
+	VFMADD213PS  const3e0882cc<>+0(SB), Y11, Y12
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y11, Y12
+	VMULPS       Y11, Y12, Y11
+	VMOVUPS      Y3, Y12
+	VFMADD231PS  Y3, Y11, Y12
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y5, Y12, Y10, Y5
+	VANDPS       Y7, Y3, Y3
+	VORPS        Y3, Y5, Y3
 	MOVQ         tz+152(FP), AX
 	VMASKMOVPS   Y3, Y1, 32(AX)(CX*1)
 	MOVQ         c+104(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
 	VMULPS       Y3, Y0, Y3
 	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y4, Y2, Y3
+	VFMADD231PS  Y5, Y2, Y3
 	VMOVUPS      Y0, Y0
-	VFMADD231PS  Y5, Y2, Y0
+	VFMADD231PS  Y4, Y2, Y0
 	MOVQ         c+104(FP), AX
 	VMASKMOVPS   Y3, Y1, 32(AX)(CX*1)
 	MOVQ         tc+176(FP), AX
@@ -18886,49 +18442,42 @@ tail:
 	MOVQ         bo+96(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
 	VADDPS       Y4, Y2, Y2
-	VORPS        const80000000<>+0(SB), Y2, Y4
-	VMOVUPS      const43020000<>+0(SB), Y5
-	VMINPS       Y4, Y5, Y4
-	VMOVUPS      constc3160000<>+0(SB), Y5
-	VMAXPS       Y4, Y5, Y4
+	VORPS        Y7, Y2, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y4, Y8, Y4
 	VMULPS       const3fb8aa3b<>+0(SB), Y4, Y5
 	VROUNDPS     $0x08, Y5, Y5
 	VMOVUPS      Y4, Y4
 	VFNMADD231PS const3f318000<>+0(SB), Y5, Y4
 	VMOVUPS      Y4, Y4
 	VFNMADD231PS constb95e8083<>+0(SB), Y5, Y4
-	VMOVUPS      const3ab511e6<>+0(SB), Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y6
-	VMOVUPS      Y6, Y6
-	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y6
-	VMULPS       Y4, Y4, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y4, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y4, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y4, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y4, Y7
+	VMULPS       Y4, Y4, Y8
 	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y7, Y6, Y4
+	VFMADD231PS  Y8, Y7, Y4
 	VADDPS       const3f800000<>+0(SB), Y4, Y4
 	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       const0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
+	VPSRAD       $0x01, Y5, Y7
+	VPSUBD       Y7, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
 	VPADDD       const0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y6, Y4, Y4
+	VMULPS       Y7, Y4, Y4
 	VMULPS       Y5, Y4, Y4
 	VADDPS       const3f800000<>+0(SB), Y4, Y5
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VDIVPS       Y5, Y6, Y5
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y5, Y7, Y5
+	VCMPPS       $0x11, Y6, Y2, Y2
 	VMULPS       Y5, Y4, Y4
-	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y2
-	VBLENDVPS    Y2, Y4, Y5, Y6
-	VBLENDVPS    Y2, Y5, Y4, Y2
+	VBLENDVPS    Y2, Y4, Y5, Y2
 	MOVQ         to+160(FP), AX
-	VMASKMOVPS   Y6, Y1, 32(AX)(CX*1)
-	VMULPS       Y3, Y6, Y2
+	VMASKMOVPS   Y2, Y1, 32(AX)(CX*1)
+	VMULPS       Y3, Y2, Y2
 	VDIVPS       Y0, Y2, Y0
 	MOVQ         y+128(FP), AX
 	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
@@ -18937,13 +18486,21 @@ done:
 	VZEROUPPER
 	RET
 
+begin:
+	VMOVUPS const00000000<>+0(SB), Y6
+	VMOVUPS const80000000<>+0(SB), Y7
+	VMOVUPS constc3160000<>+0(SB), Y8
+	VMOVUPS const43020000<>+0(SB), Y9
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func slstmGradAVX2(elements int, ti *float32, tf *float32, tz *float32, to *float32, tb *float32, tn *float32, y *float32, dy *float32, gy *float32, cb *float32, nb *float32, c *float32, n *float32, rest *float32, ei *float32, ef *float32, ez *float32, eo *float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·slstmGradAVX2(SB), NOSPLIT, $0-152
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
-	SUBQ $0x10, AX
-	JL   tail
+	JMP  begin
 
 whole:
 	MOVQ         dy+64(FP), DX
@@ -18954,69 +18511,68 @@ whole:
 	MOVQ         y+56(FP), DX
 	VMOVUPS      (DX)(CX*1), Y1
 	MOVQ         to+32(FP), DX
-	VMOVUPS      (DX)(CX*1), Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VMULPS       Y1, Y3, Y3
-	VMULPS       Y0, Y3, Y3
+	VMOVUPS      (DX)(CX*1), Y4
+	VSUBPS       Y4, Y2, Y5
+	VMULPS       Y1, Y5, Y5
+	VMULPS       Y0, Y5, Y5
 	MOVQ         eo+144(FP), DX
-	VMOVUPS      Y3, (DX)(CX*1)
+	VMOVUPS      Y5, (DX)(CX*1)
 	MOVQ         tn+48(FP), DX
-	VMOVUPS      (DX)(CX*1), Y3
-	VDIVPS       Y3, Y0, Y0
+	VMOVUPS      (DX)(CX*1), Y5
+	VDIVPS       Y5, Y0, Y0
 	MOVQ         c+96(FP), DX
-	VMOVUPS      (DX)(CX*1), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y0, Y2, Y3
+	VMOVUPS      (DX)(CX*1), Y5
+	VMOVUPS      Y5, Y5
+	VFMADD231PS  Y0, Y4, Y5
 	MOVQ         n+104(FP), DX
-	VMOVUPS      (DX)(CX*1), Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS Y0, Y1, Y2
+	VMOVUPS      (DX)(CX*1), Y4
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS Y0, Y1, Y4
 	MOVQ         ti+8(FP), DX
 	VMOVUPS      (DX)(CX*1), Y0
 	MOVQ         tf+16(FP), DX
 	VMOVUPS      (DX)(CX*1), Y1
 	MOVQ         tz+24(FP), DX
-	VMOVUPS      (DX)(CX*1), Y4
-	VMULPS       Y0, Y3, Y5
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VFNMADD231PS Y4, Y4, Y6
-	VMULPS       Y6, Y5, Y5
-	MOVQ         ez+136(FP), DX
-	VMOVUPS      Y5, (DX)(CX*1)
-	VMOVUPS      Y2, Y5
-	VFMADD231PS  Y4, Y3, Y5
-	VMULPS       Y5, Y0, Y4
-	MOVQ         nb+88(FP), DX
-	VMOVUPS      (DX)(CX*1), Y5
-	MOVQ         cb+80(FP), DX
 	VMOVUPS      (DX)(CX*1), Y6
-	VMULPS       Y5, Y2, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD231PS  Y6, Y3, Y7
-	VMULPS       Y7, Y1, Y6
-	VMULPS       Y3, Y1, Y3
+	VMULPS       Y0, Y5, Y7
+	VMOVUPS      Y2, Y8
+	VFNMADD231PS Y6, Y6, Y8
+	VMULPS       Y8, Y7, Y7
+	MOVQ         ez+136(FP), DX
+	VMOVUPS      Y7, (DX)(CX*1)
+	VMOVUPS      Y4, Y7
+	VFMADD231PS  Y6, Y5, Y7
+	VMULPS       Y7, Y0, Y6
+	MOVQ         nb+88(FP), DX
+	VMOVUPS      (DX)(CX*1), Y7
+	MOVQ         cb+80(FP), DX
+	VMOVUPS      (DX)(CX*1), Y8
+	VMULPS       Y7, Y4, Y9
+	VMOVUPS      Y9, Y9
+	VFMADD231PS  Y8, Y5, Y9
+	VMULPS       Y9, Y1, Y8
+	VMULPS       Y5, Y1, Y5
 	MOVQ         c+96(FP), DX
-	VMOVUPS      Y3, (DX)(CX*1)
-	VMULPS       Y2, Y1, Y2
+	VMOVUPS      Y5, (DX)(CX*1)
+	VMULPS       Y4, Y1, Y4
 	MOVQ         n+104(FP), DX
-	VMOVUPS      Y2, (DX)(CX*1)
+	VMOVUPS      Y4, (DX)(CX*1)
 	MOVQ         rest+112(FP), DX
-	VMOVUPS      (DX)(CX*1), Y2
+	VMOVUPS      (DX)(CX*1), Y4
 	VCMPPS       $0x1d, Y0, Y1, Y0
-	VCMPPS       $0x04, const00000000<>+0(SB), Y5, Y1
+	VCMPPS       $0x04, Y3, Y7, Y1
 	VANDPS       Y0, Y1, Y0
-	VANDPS       Y2, Y0, Y0
+	VANDPS       Y4, Y0, Y0
 	MOVQ         rest+112(FP), DX
 	VMOVUPS      Y0, (DX)(CX*1)
-	VADDPS       Y0, Y6, Y1
+	VADDPS       Y0, Y8, Y1
 	MOVQ         tb+40(FP), DX
-	VMOVUPS      (DX)(CX*1), Y3
-	VMULPS       Y3, Y1, Y1
+	VMOVUPS      (DX)(CX*1), Y5
+	VMULPS       Y5, Y1, Y1
 	MOVQ         ef+128(FP), DX
 	VMOVUPS      Y1, (DX)(CX*1)
-	VSUBPS       Y0, Y2, Y0
-	VADDPS       Y0, Y4, Y0
+	VSUBPS       Y0, Y4, Y0
+	VADDPS       Y0, Y6, Y0
 	MOVQ         ei+120(FP), DX
 	VMOVUPS      Y0, (DX)(CX*1)
 	MOVQ         dy+64(FP), DX
@@ -19027,69 +18583,68 @@ whole:
 	MOVQ         y+56(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y1
 	MOVQ         to+32(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y2
-	VMOVUPS      const3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VMULPS       Y1, Y3, Y3
-	VMULPS       Y0, Y3, Y3
+	VMOVUPS      32(DX)(CX*1), Y4
+	VSUBPS       Y4, Y2, Y5
+	VMULPS       Y1, Y5, Y5
+	VMULPS       Y0, Y5, Y5
 	MOVQ         eo+144(FP), DX
-	VMOVUPS      Y3, 32(DX)(CX*1)
+	VMOVUPS      Y5, 32(DX)(CX*1)
 	MOVQ         tn+48(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y3
-	VDIVPS       Y3, Y0, Y0
+	VMOVUPS      32(DX)(CX*1), Y5
+	VDIVPS       Y5, Y0, Y0
 	MOVQ         c+96(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y3
-	VMOVUPS      Y3, Y3
-	VFMADD231PS  Y0, Y2, Y3
+	VMOVUPS      32(DX)(CX*1), Y5
+	VMOVUPS      Y5, Y5
+	VFMADD231PS  Y0, Y4, Y5
 	MOVQ         n+104(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y2
-	VMOVUPS      Y2, Y2
-	VFNMADD231PS Y0, Y1, Y2
+	VMOVUPS      32(DX)(CX*1), Y4
+	VMOVUPS      Y4, Y4
+	VFNMADD231PS Y0, Y1, Y4
 	MOVQ         ti+8(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y0
 	MOVQ         tf+16(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y1
 	MOVQ         tz+24(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y4
-	VMULPS       Y0, Y3, Y5
-	VMOVUPS      const3f800000<>+0(SB), Y6
-	VFNMADD231PS Y4, Y4, Y6
-	VMULPS       Y6, Y5, Y5
-	MOVQ         ez+136(FP), DX
-	VMOVUPS      Y5, 32(DX)(CX*1)
-	VMOVUPS      Y2, Y5
-	VFMADD231PS  Y4, Y3, Y5
-	VMULPS       Y5, Y0, Y4
-	MOVQ         nb+88(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y5
-	MOVQ         cb+80(FP), DX
 	VMOVUPS      32(DX)(CX*1), Y6
-	VMULPS       Y5, Y2, Y7
-	VMOVUPS      Y7, Y7
-	VFMADD231PS  Y6, Y3, Y7
-	VMULPS       Y7, Y1, Y6
-	VMULPS       Y3, Y1, Y3
+	VMULPS       Y0, Y5, Y7
+	VMOVUPS      Y2, Y8
+	VFNMADD231PS Y6, Y6, Y8
+	VMULPS       Y8, Y7, Y7
+	MOVQ         ez+136(FP), DX
+	VMOVUPS      Y7, 32(DX)(CX*1)
+	VMOVUPS      Y4, Y7
+	VFMADD231PS  Y6, Y5, Y7
+	VMULPS       Y7, Y0, Y6
+	MOVQ         nb+88(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y7
+	MOVQ         cb+80(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y8
+	VMULPS       Y7, Y4, Y9
+	VMOVUPS      Y9, Y9
+	VFMADD231PS  Y8, Y5, Y9
+	VMULPS       Y9, Y1, Y8
+	VMULPS       Y5, Y1, Y5
 	MOVQ         c+96(FP), DX
-	VMOVUPS      Y3, 32(DX)(CX*1)
-	VMULPS       Y2, Y1, Y2
+	VMOVUPS      Y5, 32(DX)(CX*1)
+	VMULPS       Y4, Y1, Y4
 	MOVQ         n+104(FP), DX
-	VMOVUPS      Y2, 32(DX)(CX*1)
+	VMOVUPS      Y4, 32(DX)(CX*1)
 	MOVQ         rest+112(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y2
+	VMOVUPS      32(DX)(CX*1), Y4
 	VCMPPS       $0x1d, Y0, Y1, Y0
-	VCMPPS       $0x04, const00000000<>+0(SB), Y5, Y1
+	VCMPPS       $0x04, Y3, Y7, Y1
 	VANDPS       Y0, Y1, Y0
-	VANDPS       Y2, Y0, Y0
+	VANDPS       Y4, Y0, Y0
 	MOVQ         rest+112(FP), DX
 	VMOVUPS      Y0, 32(DX)(CX*1)
-	VADDPS       Y0, Y6, Y1
+	VADDPS       Y0, Y8, Y1
 	MOVQ         tb+40(FP), DX
-	VMOVUPS      32(DX)(CX*1), Y3
-	VMULPS       Y3, Y1, Y1
+	VMOVUPS      32(DX)(CX*1), Y5
+	VMULPS       Y5, Y1, Y1
 	MOVQ         ef+128(FP), DX
 	VMOVUPS      Y1, 32(DX)(CX*1)
-	VSUBPS       Y0, Y2, Y0
-	VADDPS       Y0, Y4, Y0
+	VSUBPS       Y0, Y4, Y0
+	VADDPS       Y0, Y6, Y0
 	MOVQ         ei+120(FP), DX
 	VMOVUPS      Y0, 32(DX)(CX*1)
 	ADDQ         $0x40, CX
@@ -19124,152 +18679,157 @@ tail:
 	VMOVDQU      (DX), Y1
 	SUBQ         $0x08, AX
 	MOVQ         dy+64(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y2
+	VMASKMOVPS   (AX)(CX*1), Y0, Y4
 	MOVQ         gy+72(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
-	VADDPS       Y3, Y2, Y2
+	VMASKMOVPS   (AX)(CX*1), Y0, Y5
+	VADDPS       Y5, Y4, Y4
 	MOVQ         y+56(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
+	VMASKMOVPS   (AX)(CX*1), Y0, Y5
 	MOVQ         to+32(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
-	VMOVUPS      const3f800000<>+0(SB), Y5
-	VSUBPS       Y4, Y5, Y5
-	VMULPS       Y3, Y5, Y5
-	VMULPS       Y2, Y5, Y5
-	MOVQ         eo+144(FP), AX
-	VMASKMOVPS   Y5, Y0, (AX)(CX*1)
-	MOVQ         tn+48(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y5
-	VDIVPS       Y5, Y2, Y2
-	MOVQ         c+96(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y5
-	VMOVUPS      Y5, Y5
-	VFMADD231PS  Y2, Y4, Y5
-	MOVQ         n+104(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y4
-	VMOVUPS      Y4, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	MOVQ         ti+8(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y2
-	MOVQ         tf+16(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y3
-	MOVQ         tz+24(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y6
-	VMULPS       Y2, Y5, Y7
-	VMOVUPS      const3f800000<>+0(SB), Y8
-	VFNMADD231PS Y6, Y6, Y8
-	VMULPS       Y8, Y7, Y7
-	MOVQ         ez+136(FP), AX
+	VSUBPS       Y6, Y2, Y7
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y4, Y7, Y7
+	MOVQ         eo+144(FP), AX
 	VMASKMOVPS   Y7, Y0, (AX)(CX*1)
-	VMOVUPS      Y4, Y7
-	VFMADD231PS  Y6, Y5, Y7
-	VMULPS       Y7, Y2, Y6
-	MOVQ         nb+88(FP), AX
+	MOVQ         tn+48(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y7
-	MOVQ         cb+80(FP), AX
-	VMASKMOVPS   (AX)(CX*1), Y0, Y8
-	VMULPS       Y7, Y4, Y9
-	VMOVUPS      Y9, Y9
-	VFMADD231PS  Y8, Y5, Y9
-	VMULPS       Y9, Y3, Y8
-	VMULPS       Y5, Y3, Y5
+	VDIVPS       Y7, Y4, Y4
 	MOVQ         c+96(FP), AX
-	VMASKMOVPS   Y5, Y0, (AX)(CX*1)
-	VMULPS       Y4, Y3, Y4
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y4, Y6, Y7
 	MOVQ         n+104(FP), AX
-	VMASKMOVPS   Y4, Y0, (AX)(CX*1)
-	MOVQ         rest+112(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	MOVQ         ti+8(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y4
-	VCMPPS       $0x1d, Y2, Y3, Y2
-	VCMPPS       $0x04, const00000000<>+0(SB), Y7, Y3
-	VANDPS       Y2, Y3, Y2
-	VANDPS       Y4, Y2, Y2
-	MOVQ         rest+112(FP), AX
-	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
-	VADDPS       Y2, Y8, Y3
-	MOVQ         tb+40(FP), AX
+	MOVQ         tf+16(FP), AX
 	VMASKMOVPS   (AX)(CX*1), Y0, Y5
-	VMULPS       Y5, Y3, Y3
+	MOVQ         tz+24(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VMULPS       Y4, Y7, Y9
+	VMOVUPS      Y2, Y10
+	VFNMADD231PS Y8, Y8, Y10
+	VMULPS       Y10, Y9, Y9
+	MOVQ         ez+136(FP), AX
+	VMASKMOVPS   Y9, Y0, (AX)(CX*1)
+	VMOVUPS      Y6, Y9
+	VFMADD231PS  Y8, Y7, Y9
+	VMULPS       Y9, Y4, Y8
+	MOVQ         nb+88(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y9
+	MOVQ         cb+80(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y10
+	VMULPS       Y9, Y6, Y11
+	VMOVUPS      Y11, Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMULPS       Y11, Y5, Y10
+	VMULPS       Y7, Y5, Y7
+	MOVQ         c+96(FP), AX
+	VMASKMOVPS   Y7, Y0, (AX)(CX*1)
+	VMULPS       Y6, Y5, Y6
+	MOVQ         n+104(FP), AX
+	VMASKMOVPS   Y6, Y0, (AX)(CX*1)
+	MOVQ         rest+112(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y6
+	VCMPPS       $0x1d, Y4, Y5, Y4
+	VCMPPS       $0x04, Y3, Y9, Y5
+	VANDPS       Y4, Y5, Y4
+	VANDPS       Y6, Y4, Y4
+	MOVQ         rest+112(FP), AX
+	VMASKMOVPS   Y4, Y0, (AX)(CX*1)
+	VADDPS       Y4, Y10, Y5
+	MOVQ         tb+40(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	VMULPS       Y7, Y5, Y5
 	MOVQ         ef+128(FP), AX
-	VMASKMOVPS   Y3, Y0, (AX)(CX*1)
-	VSUBPS       Y2, Y4, Y2
-	VADDPS       Y2, Y6, Y2
+	VMASKMOVPS   Y5, Y0, (AX)(CX*1)
+	VSUBPS       Y4, Y6, Y4
+	VADDPS       Y4, Y8, Y4
 	MOVQ         ei+120(FP), AX
-	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
+	VMASKMOVPS   Y4, Y0, (AX)(CX*1)
 	MOVQ         dy+64(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y0
 	MOVQ         gy+72(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
-	VADDPS       Y2, Y0, Y0
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
+	VADDPS       Y4, Y0, Y0
 	MOVQ         y+56(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
 	MOVQ         to+32(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
-	VMOVUPS      const3f800000<>+0(SB), Y4
-	VSUBPS       Y3, Y4, Y4
-	VMULPS       Y2, Y4, Y4
-	VMULPS       Y0, Y4, Y4
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
+	VSUBPS       Y5, Y2, Y6
+	VMULPS       Y4, Y6, Y6
+	VMULPS       Y0, Y6, Y6
 	MOVQ         eo+144(FP), AX
-	VMASKMOVPS   Y4, Y1, 32(AX)(CX*1)
+	VMASKMOVPS   Y6, Y1, 32(AX)(CX*1)
 	MOVQ         tn+48(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
-	VDIVPS       Y4, Y0, Y0
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y6
+	VDIVPS       Y6, Y0, Y0
 	MOVQ         c+96(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
-	VMOVUPS      Y4, Y4
-	VFMADD231PS  Y0, Y3, Y4
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y6
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y0, Y5, Y6
 	MOVQ         n+104(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
-	VMOVUPS      Y3, Y3
-	VFNMADD231PS Y0, Y2, Y3
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
+	VMOVUPS      Y5, Y5
+	VFNMADD231PS Y0, Y4, Y5
 	MOVQ         ti+8(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y0
 	MOVQ         tf+16(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
 	MOVQ         tz+24(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
-	VMULPS       Y0, Y4, Y6
-	VMOVUPS      const3f800000<>+0(SB), Y7
-	VFNMADD231PS Y5, Y5, Y7
-	VMULPS       Y7, Y6, Y6
-	MOVQ         ez+136(FP), AX
-	VMASKMOVPS   Y6, Y1, 32(AX)(CX*1)
-	VMOVUPS      Y3, Y6
-	VFMADD231PS  Y5, Y4, Y6
-	VMULPS       Y6, Y0, Y5
-	MOVQ         nb+88(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y6
-	MOVQ         cb+80(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
-	VMULPS       Y6, Y3, Y8
-	VMOVUPS      Y8, Y8
-	VFMADD231PS  Y7, Y4, Y8
-	VMULPS       Y8, Y2, Y7
-	VMULPS       Y4, Y2, Y4
+	VMULPS       Y0, Y6, Y8
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS Y7, Y7, Y2
+	VMULPS       Y2, Y8, Y2
+	MOVQ         ez+136(FP), AX
+	VMASKMOVPS   Y2, Y1, 32(AX)(CX*1)
+	VMOVUPS      Y5, Y2
+	VFMADD231PS  Y7, Y6, Y2
+	VMULPS       Y2, Y0, Y2
+	MOVQ         nb+88(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	MOVQ         cb+80(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y8
+	VMULPS       Y7, Y5, Y9
+	VMOVUPS      Y9, Y9
+	VFMADD231PS  Y8, Y6, Y9
+	VMULPS       Y9, Y4, Y8
+	VMULPS       Y6, Y4, Y6
 	MOVQ         c+96(FP), AX
-	VMASKMOVPS   Y4, Y1, 32(AX)(CX*1)
-	VMULPS       Y3, Y2, Y3
+	VMASKMOVPS   Y6, Y1, 32(AX)(CX*1)
+	VMULPS       Y5, Y4, Y5
 	MOVQ         n+104(FP), AX
-	VMASKMOVPS   Y3, Y1, 32(AX)(CX*1)
+	VMASKMOVPS   Y5, Y1, 32(AX)(CX*1)
 	MOVQ         rest+112(FP), AX
-	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
-	VCMPPS       $0x1d, Y0, Y2, Y0
-	VCMPPS       $0x04, const00000000<>+0(SB), Y6, Y2
-	VANDPS       Y0, Y2, Y0
-	VANDPS       Y3, Y0, Y0
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
+	VCMPPS       $0x1d, Y0, Y4, Y0
+	VCMPPS       $0x04, Y3, Y7, Y3
+	VANDPS       Y0, Y3, Y0
+	VANDPS       Y5, Y0, Y0
 	MOVQ         rest+112(FP), AX
 	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
-	VADDPS       Y0, Y7, Y2
+	VADDPS       Y0, Y8, Y3
 	MOVQ         tb+40(FP), AX
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y3, Y3
 	MOVQ         ef+128(FP), AX
-	VMASKMOVPS   Y2, Y1, 32(AX)(CX*1)
-	VSUBPS       Y0, Y3, Y0
-	VADDPS       Y0, Y5, Y0
+	VMASKMOVPS   Y3, Y1, 32(AX)(CX*1)
+	VSUBPS       Y0, Y5, Y0
+	VADDPS       Y0, Y2, Y0
 	MOVQ         ei+120(FP), AX
 	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
 
 done:
 	VZEROUPPER
 	RET
+
+begin:
+	VMOVUPS const3f800000<>+0(SB), Y2
+	VMOVUPS const00000000<>+0(SB), Y3
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail

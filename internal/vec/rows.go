@@ -7,8 +7,8 @@ func Normalize[F Float](x, w []F, mean, rstd F, y []F) {
 		best.norm(n, ptr(x, n), ptr(w, n), ptr(y, n), float32(mean), float32(rstd))
 		return
 	}
-	w = w[:n]
-	for i, v := range x[:n] {
+	w = first(w, n)
+	for i, v := range first(x, n) {
 		y[i] = (v - mean) * rstd * w[i]
 	}
 }
@@ -36,7 +36,7 @@ func NormGrad[F Float](x, w, dy []F, mean, rstd, mg, mgx F, dw, dx []F) {
 		best.normGrad(n, ptr(x, n), ptr(w, n), ptr(dy, n), ptr(dw, n), ptr(dx, n), float32(mean), float32(rstd), float32(mg), float32(mgx))
 		return
 	}
-	for i, v := range x[:n] {
+	for i, v := range first(x, n) {
 		xhat, d := (v-mean)*rstd, dy[i]
 		dx[i] = rstd * (d*w[i] - mg - xhat*mgx)
 		dw[i] += d * xhat
@@ -50,7 +50,7 @@ func SkipGate[F Float](h, c, skip, z, y []F) {
 		best.skipGate(n, ptr(h, n), ptr(c, n), ptr(skip, n), ptr(z, n), ptr(y, n))
 		return
 	}
-	for i, v := range z[:n] {
+	for i, v := range first(z, n) {
 		y[i] = (h[i] + skip[i]*c[i]) * F(silu(float64(v)))
 	}
 }
@@ -64,9 +64,9 @@ func SkipGateGrad[F Float](h, c, skip, z, dy, dskip, dh, dc, dz []F) {
 	}
 	for i, up := range dy {
 		x := float64(z[i])
-		g, ci := up*F(silu(x)), c[i]
-		dz[i] = up * (h[i] + skip[i]*ci) * F(SiLU.SlopeAt(x))
-		dh[i], dc[i] = g, g*skip[i]
+		g, ci, si := up*F(silu(x)), c[i], skip[i]
+		dz[i] = up * (h[i] + si*ci) * F(SiLU.SlopeAt(x))
+		dh[i], dc[i] = g, g*si
 		dskip[i] += g * ci
 	}
 }
@@ -167,4 +167,26 @@ func QuadsWeights[F Float](x, dy []F, dw Taps[F]) {
 			dw[k][i] += g * x[i^k]
 		}
 	}
+}
+
+// Recall4 takes four rows c of a memory one step on and reads them: c = keep·c +
+// share·v, and h is added Σ query·c.
+func Recall4[F Float](v []F, c Taps[F], h []F, keep F, share, query [4]F) {
+	n := len(h)
+	if fast[F]() {
+		s, q := float32s(share), float32s(query)
+		best.recall4(n, ptr(v, n), ptr(c[0], n), ptr(c[1], n), ptr(c[2], n), ptr(c[3], n), ptr(h, n), float32(keep), s[0], s[1], s[2], s[3], q[0], q[1], q[2], q[3])
+		return
+	}
+	for j, row := range c {
+		row = first(row, n)
+		for i, x := range first(v, n) {
+			row[i] = keep*row[i] + share[j]*x
+			h[i] += query[j] * row[i]
+		}
+	}
+}
+
+func float32s[F Float](x [4]F) [4]float32 {
+	return [4]float32{float32(x[0]), float32(x[1]), float32(x[2]), float32(x[3])}
 }

@@ -143,6 +143,9 @@ func quadsAddAVX512(elements int, x *float32, w0 *float32, w1 *float32, w2 *floa
 func quadsWeightsAVX512(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
 
 //go:noescape
+func recall4AVX512(elements int, v *float32, c0 *float32, c1 *float32, c2 *float32, c3 *float32, h *float32, keep float32, s0 float32, s1 float32, s2 float32, s3 float32, q0 float32, q1 float32, q2 float32, q3 float32)
+
+//go:noescape
 func adamAVX512(elements int, grad *float32, m *float32, v *float32, w *float32, scale float32, l2 float32, keep float32, beta1 float32, fresh1 float32, beta2 float32, fresh2 float32, rate float32, unbias float32, eps float32)
 
 //go:noescape
@@ -297,6 +300,9 @@ func quadsAddAVX2(elements int, x *float32, w0 *float32, w1 *float32, w2 *float3
 
 //go:noescape
 func quadsWeightsAVX2(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
+
+//go:noescape
+func recall4AVX2(elements int, v *float32, c0 *float32, c1 *float32, c2 *float32, c3 *float32, h *float32, keep float32, s0 float32, s1 float32, s2 float32, s3 float32, q0 float32, q1 float32, q2 float32, q3 float32)
 
 //go:noescape
 func adamAVX2(elements int, grad *float32, m *float32, v *float32, w *float32, scale float32, l2 float32, keep float32, beta1 float32, fresh1 float32, beta2 float32, fresh2 float32, rate float32, unbias float32, eps float32)

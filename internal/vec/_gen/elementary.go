@@ -24,46 +24,49 @@ var elementary = []kernel{
 	}},
 }
 
-// activation is a function with its derivative.
+// activation is a function, and its derivative with the function beside it, written
+// where it is asked for.
 type activation struct {
 	name  string
 	value func(k *body, x value) value
-	slope func(k *body, x value) (y, slope value)
+	slope func(k *body, x value) (slope value, y func() value)
+}
+
+var activationList = []activation{
+	{"sigmoid", func(k *body, x value) value { return k.sigmoid(x) }, func(k *body, x value) (value, func() value) {
+		g := k.logistic(x, k.expMinus(x))
+		return k.mul(g.one, g.rest), g.plus
+	}},
+	{"logSigmoid", func(k *body, x value) value { return k.logSigmoid(x, k.expMinus(x)) }, func(k *body, x value) (value, func() value) {
+		e := k.expMinus(x)
+		return k.logistic(x, e).minus(), func() value { return k.logSigmoid(x, e) }
+	}},
+	{"tanh", func(k *body, x value) value { return k.tanh(x) }, func(k *body, x value) (value, func() value) {
+		y := k.tanh(x)
+		return k.fnma(y, y, k.num(1)), func() value { return y }
+	}},
+	{"silu", func(k *body, x value) value { return k.silu(x) }, func(k *body, x value) (value, func() value) { return k.siluSlope(x) }},
+	{"gelu", func(k *body, x value) value { return k.gelu(x) }, func(k *body, x value) (value, func() value) { return k.geluSlope(x) }},
 }
 
 // activations makes four kernels for each function a: y = a(x), dx = dy·a'(x), y =
 // a(g)·u and the gradients of the latter.
 func activations() (ks []kernel) {
-	for _, a := range []activation{
-		{"sigmoid", func(k *body, x value) value { p, _ := k.logistic(x); return p }, func(k *body, x value) (y, s value) {
-			p, q := k.logistic(x)
-			return p, k.mul(p, q)
-		}},
-		{"logSigmoid", func(k *body, x value) value { return k.logSigmoid(x) }, func(k *body, x value) (y, s value) {
-			_, q := k.logistic(x)
-			return k.logSigmoid(x), q
-		}},
-		{"tanh", func(k *body, x value) value { return k.tanh(x) }, func(k *body, x value) (y, s value) {
-			y = k.tanh(x)
-			return y, k.fnma(y, y, k.num(1))
-		}},
-		{"silu", func(k *body, x value) value { return k.silu(x) }, func(k *body, x value) (y, s value) { return k.siluSlope(x) }},
-		{"gelu", func(k *body, x value) value { return k.gelu(x) }, func(k *body, x value) (y, s value) { return k.geluSlope(x) }},
-	} {
+	for _, a := range activationList {
 		ks = append(ks,
 			kernel{name: a.name, vectors: "x y", body: func(k *body) { k.store("y", a.value(k, k.load("x"))) }},
 			kernel{name: a.name + "Grad", vectors: "x dy dx", body: func(k *body) {
-				_, s := a.slope(k, k.load("x"))
+				s, _ := a.slope(k, k.load("x"))
 				k.store("dx", k.mul(k.load("dy"), s))
 			}},
 			kernel{name: a.name + "Gated", vectors: "gate u y", body: func(k *body) {
 				k.store("y", k.mul(a.value(k, k.load("gate")), k.load("u")))
 			}},
 			kernel{name: a.name + "GatedGrad", vectors: "gate u dy dg du", body: func(k *body) {
-				y, s := a.slope(k, k.load("gate"))
+				s, y := a.slope(k, k.load("gate"))
 				dy := k.load("dy")
 				k.store("dg", k.mul(k.mul(dy, k.load("u")), s))
-				k.store("du", k.mul(dy, y))
+				k.store("du", k.mul(dy, y()))
 			}})
 	}
 	return append(ks,

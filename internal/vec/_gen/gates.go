@@ -24,7 +24,7 @@ var gates = []kernel{
 		k.store("w", k.fma(p, k.load("a"), k.load("w")))
 		k.store("p", k.mul(p, k.load("d")))
 	}},
-	{name: "slstm", body: slstmForward,
+	{name: "slstm", long: true, body: slstmForward,
 		vectors: "pi pf pz po xi xf xz xo bi bf bz bo c n m y ti tf tz to tb tc tn"},
 	{name: "slstmGrad", body: slstmBackward,
 		vectors: "ti tf tz to tb tn y dy gy cb nb c n rest ei ef ez eo"},
@@ -40,8 +40,12 @@ func weight(k *body) value {
 func sum3(k *body, a, b, c value) (sum, rest value) {
 	s, r := k.sum2(a, b)
 	sum, rest = k.sum2(s, c)
-	return sum, k.add(r, rest)
+	return k.sum2(sum, k.add(r, rest)) // since the sum may have cancelled
 }
+
+// coarse is a stabiliser whose rounding takes no fraction of an exponent any more,
+// but whole ones; vec.coarse is the same.
+const coarse = 1 << 20
 
 // slstmForward is one step of the sLSTM cell (paper, section 2.2) for a head: the
 // pre-activations are p + x + b for each gate.
@@ -54,21 +58,21 @@ func slstmForward(k *body) {
 	flat := k.compare(less, k.num(0), ft)
 	lf, lfRest := k.sum2(k.min(k.num(0), ft), m)
 	lfRest = k.add(lfRest, k.pick(flat, k.num(0), ftRest))
-	lf, more := k.sum2(lf, k.neg(k.log1pExp(ft)))
-	lfRest = k.add(lfRest, more)
+	e := k.expMinus(ft)
+	lf, more := k.sum2(lf, k.neg(k.log1p(e)))
+	lf, lfRest = k.sum2(lf, k.add(lfRest, more))
+	k.store("tb", k.logistic(ft, e).minus())
 	// Where n = 0 there is nothing to keep, and nothing to keep finite.
 	n := k.load("n")
 	empty := k.compare(equal, n, k.num(0))
-	mi := k.add(it, itRest)
-	m = k.pick(empty, mi, k.max(k.add(lf, lfRest), mi))
+	m = k.pick(empty, it, k.max(lf, it))
 	k.store("m", m)
-	ig := k.exp(k.add(k.sub(it, m), itRest))
-	df := k.add(k.sub(lf, m), lfRest)
+	fine := k.compare(less, k.abs(m), k.num(coarse))
+	ig := k.exp(k.add(k.sub(it, m), k.only(fine, itRest)))
+	df := k.add(k.sub(lf, m), k.only(fine, lfRest))
 	fg := k.exp(k.pick(empty, k.min(k.num(0), df), df))
 	k.store("ti", ig)
 	k.store("tf", fg)
-	_, fbar := k.logistic(ft)
-	k.store("tb", fbar)
 	z := k.tanh(k.add(k.add(k.load("pz"), k.load("xz")), k.load("bz")))
 	k.store("tz", z)
 	c := k.fma(fg, k.load("c"), k.mul(ig, z))
@@ -77,7 +81,7 @@ func slstmForward(k *body) {
 	k.store("tc", c)
 	k.store("n", n)
 	k.store("tn", n)
-	o, _ := k.logistic(k.add(k.add(k.load("po"), k.load("xo")), k.load("bo")))
+	o := k.sigmoid(k.add(k.add(k.load("po"), k.load("xo")), k.load("bo")))
 	k.store("to", o)
 	k.store("y", k.div(k.mul(o, c), n))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -17,6 +18,10 @@ type kernel struct {
 	results string // names of the sums (or maxima) over all elements
 	// fold is the operation of the results; sum if nil.
 	fold *folding
+	// long says that a turn's instructions wait for one another for longer than a
+	// processor looks ahead, so that two turns are written side by side where there
+	// are registers for it.
+	long bool
 	body func(k *body)
 }
 
@@ -35,7 +40,7 @@ var (
 type body struct {
 	lanes
 	kernel
-	half    int
+	half    int          // which registerful of the turn
 	mask    reg.Register // of the lanes that exist; nil for all
 	at      reg.Register // bytes from the start of the vectors
 	bases   map[string]reg.Register
@@ -87,7 +92,7 @@ func (k *body) param(name string) value { return k.params[name] }
 
 // fold adds v to a result.
 func (k *body) foldInto(name string, v value) {
-	acc := k.results[name][k.half]
+	acc := k.results[name][k.half%k.halves()]
 	switch {
 	case k.mask == nil:
 	case k.folding().start == 0:
@@ -124,10 +129,50 @@ func (k kernel) signature() string {
 func (k kernel) write(s set) {
 	TEXT(k.name+s.name, NOSPLIT, k.signature())
 	Pragma("noescape")
-	b := &body{lanes: lanes{s}, kernel: k, bases: map[string]reg.Register{}, params: map[string]value{}, results: map[string][]reg.VecVirtual{}}
-	n, at := Load(Param("elements"), GP64()), GP64()
-	b.at = at
-	XORQ(at, at)
+	n := Load(Param("elements"), GP64())
+	b := k.arguments(s)
+	first, loop, rest := uint64(step), "whole", "tail"
+	// What constants the body uses is known when it is written, so the code that
+	// loads them comes last, though it runs first.
+	JMP(LabelRef("begin"))
+	if k.long && s.wide {
+		first, loop, rest = 2*step, "two", "one"
+		b.held.free -= 12 // for the second turn
+		Label("two")
+		b.twoTurns()
+		ADDQ(Imm(2*4*step), b.at)
+		SUBQ(Imm(2*step), n)
+		JGE(LabelRef("two"))
+		Label("one")
+		ADDQ(Imm(step), n)
+		JL(LabelRef("tail"))
+	}
+	Label("whole")
+	b.turn(nil)
+	ADDQ(Imm(4*step), b.at)
+	SUBQ(Imm(step), n)
+	JGE(LabelRef("whole"))
+	Label("tail")
+	ADDQ(Imm(step), n)
+	JZ(LabelRef("done"))
+	b.turn(s.newTail(n))
+	Label("done")
+	b.finish()
+	VZEROUPPER()
+	RET()
+	Label("begin")
+	b.held.load()
+	SUBQ(Imm(first), n)
+	JGE(LabelRef(loop))
+	JMP(LabelRef(rest))
+}
+
+// arguments loads the arguments, as far as there are registers for them, and
+// clears the results.
+func (k kernel) arguments(s set) *body {
+	b := &body{lanes: lanes{set: s, held: &held{free: s.spare}}, kernel: k, at: GP64(),
+		bases: map[string]reg.Register{}, params: map[string]value{}, results: map[string][]reg.VecVirtual{}}
+	XORQ(b.at, b.at)
 	if vs := strings.Fields(k.vectors); len(vs) <= many {
 		for _, v := range vs {
 			b.bases[v] = Load(Param(v), GP64())
@@ -141,28 +186,15 @@ func (k kernel) write(s set) {
 		}
 		VBROADCASTSS(addr.Addr, v)
 		b.params[p] = v
+		b.held.free--
 	}
 	for _, r := range strings.Fields(k.results) {
 		for range s.halves() {
-			b.results[r] = append(b.results[r], b.copy(b.word(b.folding().start)))
+			b.results[r] = append(b.results[r], b.copy(constant(b.folding().start)))
+			b.held.free--
 		}
 	}
-
-	SUBQ(Imm(step), n)
-	JL(LabelRef("tail"))
-	Label("whole")
-	b.turn(nil)
-	ADDQ(Imm(4*step), at)
-	SUBQ(Imm(step), n)
-	JGE(LabelRef("whole"))
-	Label("tail")
-	ADDQ(Imm(step), n)
-	JZ(LabelRef("done"))
-	b.turn(s.newTail(n))
-	Label("done")
-	b.finish()
-	VZEROUPPER()
-	RET()
+	return b
 }
 
 func (k *body) turn(t tail) {
@@ -175,17 +207,38 @@ func (k *body) turn(t tail) {
 	}
 }
 
+// twoTurns writes two turns on whole registers, an instruction of the one after an
+// instruction of the other.
+func (k *body) twoTurns() {
+	var sides []func() (struct{}, bool)
+	for i := range 2 {
+		side := *k
+		side.half, side.mask = i, nil
+		next, _ := iter.Pull(func(yield func(struct{}) bool) {
+			side.pause = func() { yield(struct{}{}) }
+			side.body(&side)
+		})
+		sides = append(sides, next)
+	}
+	for more := true; more; {
+		for _, next := range sides {
+			_, more = next()
+		}
+	}
+}
+
 // finish folds the lanes of the results: sixteen to eight, four, two and one.
 func (k *body) finish() {
-	narrow := lanes{sets[1]}
+	narrow := lanes{set: sets[1]}
 	f := k.folding()
 	for i, name := range strings.Fields(k.kernel.results) {
 		acc := k.results[name]
 		var eight value
 		if k.wide {
-			high := YMM()
-			VEXTRACTF64X4(Imm(1), acc[0], high)
-			eight = f.both(narrow, acc[0].AsY(), high)
+			// The copy gets one of the sixteen registers that AVX has.
+			low, high := k.copy(acc[0]), YMM()
+			VEXTRACTF64X4(Imm(1), low, high)
+			eight = f.both(narrow, low.AsY(), high)
 		} else {
 			eight = f.both(narrow, acc[0], acc[1])
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -14,12 +15,58 @@ type value = Op
 
 // lanes writes arithmetic on registers of numbers. Every operation leaves its
 // operands as they are.
-type lanes struct{ set }
+type lanes struct {
+	set
+	held  *held
+	pause func() // if not nil, called between the operations
+}
 
-var constants = map[uint32]Mem{}
+// vector is a register for the result of an operation.
+func (l lanes) vector() reg.VecVirtual {
+	if l.pause != nil {
+		l.pause()
+	}
+	return l.set.vector()
+}
+
+// held are the constants that a kernel keeps in registers, since reading them in
+// each turn takes as long as the arithmetic: the first it uses, as many as there are
+// registers to spare.
+type held struct {
+	free  int
+	words []uint32
+	regs  []reg.VecVirtual
+}
+
+// load writes the instructions that fill the registers.
+func (h *held) load() {
+	for i, r := range h.regs {
+		VMOVUPS(constant(h.words[i]), r)
+	}
+}
 
 // word is a constant bit pattern in every lane.
 func (l lanes) word(bits uint32) value {
+	h := l.held
+	if h == nil {
+		return constant(bits)
+	}
+	if i := slices.Index(h.words, bits); i >= 0 {
+		return h.regs[i]
+	}
+	if h.free <= 0 {
+		return constant(bits)
+	}
+	h.free--
+	r := l.set.vector()
+	h.words, h.regs = append(h.words, bits), append(h.regs, r)
+	return r
+}
+
+var constants = map[uint32]Mem{}
+
+// constant is memory that holds a bit pattern in every lane.
+func constant(bits uint32) Mem {
 	m, ok := constants[bits]
 	if !ok {
 		m = GLOBL(fmt.Sprintf("const%08x", bits), RODATA|NOPTR)
@@ -150,12 +197,13 @@ func (l lanes) compare(c comparison, a, b value) reg.Register {
 
 // pick is a in the lanes of the mask and b in the others.
 func (l lanes) pick(mask reg.Register, a, b value) value {
-	r := l.vector()
 	if l.wide {
-		VBLENDMPS(a, l.reg(b), mask, r)
-	} else {
-		VBLENDVPS(mask, a, l.reg(b), r)
+		r := l.copy(b)
+		VMOVUPS(a, mask, r)
+		return r
 	}
+	r := l.vector()
+	VBLENDVPS(mask, a, l.reg(b), r)
 	return r
 }
 
@@ -200,9 +248,9 @@ func (l lanes) swap(by int, a value) value {
 
 // horner is the polynomial c[0] + c[1]·x + …
 func (l lanes) horner(x value, c ...float64) value {
-	p := value(l.copy(l.num(c[len(c)-1])))
+	p := l.copy(l.num(c[len(c)-1]))
 	for i := len(c) - 2; i >= 0; i-- {
-		p = l.fma(p, x, l.num(c[i]))
+		VFMADD213PS(l.num(c[i]), l.reg(x), p)
 	}
 	return p
 }

@@ -26,10 +26,10 @@ var rows = []kernel{
 		k.store("y", k.mul(k.fma(k.load("skip"), k.load("c"), k.load("h")), k.silu(k.load("z"))))
 	}},
 	{name: "skipGateGrad", vectors: "h c skip z dy dskip dh dc dz", body: func(k *body) {
-		y, slope := k.siluSlope(k.load("z"))
+		slope, y := k.siluSlope(k.load("z"))
 		dy, c, skip := k.load("dy"), k.load("c"), k.load("skip")
 		k.store("dz", k.mul(k.mul(dy, k.fma(skip, c, k.load("h"))), slope))
-		dh := k.mul(dy, y)
+		dh := k.mul(dy, y())
 		k.store("dh", dh)
 		k.store("dc", k.mul(dh, skip))
 		k.store("dskip", k.fma(dh, c, k.load("dskip")))
@@ -39,7 +39,7 @@ var rows = []kernel{
 	{name: "conv4SiLU", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", k.silu(taps(k))) }},
 	// The gradient of what SiLU took in, from that of what it gave.
 	{name: "conv4SiLUGrad", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre", body: func(k *body) {
-		_, slope := k.siluSlope(taps(k))
+		slope, _ := k.siluSlope(taps(k))
 		k.store("dpre", k.mul(k.load("dy"), slope))
 	}},
 	// dwⱼ += g·xⱼ, dbias += g
@@ -73,6 +73,17 @@ var rows = []kernel{
 		for s, dw := range []string{"dw0", "dw1", "dw2", "dw3"} {
 			k.store(dw, k.fma(dy, k.swap(s, x), k.load(dw)))
 		}
+	}},
+	// A step of a memory, on four of its rows: c = keep·c + s·v, h += Σ q·c.
+	{name: "recall4", vectors: "v c0 c1 c2 c3 h", scalars: "keep s0 s1 s2 s3 q0 q1 q2 q3", body: func(k *body) {
+		v, h := k.load("v"), k.load("h")
+		for j, row := range []string{"c0", "c1", "c2", "c3"} {
+			digit := string(rune('0' + j))
+			c := k.fma(k.param("s"+digit), v, k.mul(k.param("keep"), k.load(row)))
+			k.store(row, c)
+			h = k.fma(k.param("q"+digit), c, h)
+		}
+		k.store("h", h)
 	}},
 	// One step of Adam or AdamW on parameters w with gradient g and moments m and v.
 	{name: "adam", vectors: "grad m v w", scalars: "scale l2 keep beta1 fresh1 beta2 fresh2 rate unbias eps", body: func(k *body) {

@@ -12,9 +12,10 @@ type set struct {
 	name  string
 	wide  bool // registers of sixteen numbers, with mask registers
 	lanes int
+	spare int // registers that no kernel's body needs, for arguments and constants
 }
 
-var sets = []set{{"AVX512", true, 16}, {"AVX2", false, 8}}
+var sets = []set{{"AVX512", true, 16, 22}, {"AVX2", false, 8, 4}}
 
 // step is the number of elements in a turn of a kernel's loop.
 const step = 16

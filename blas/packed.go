@@ -1,0 +1,85 @@
+package blas
+
+import "gonum.org/v1/gonum/blas"
+
+// Packed is a matrix op(B) laid out for the kernels, to be multiplied many times
+// from the left. The zero Packed is ready for Pack; memory is kept for the next
+// Pack, so that a Packed from a pool allocates only while it grows.
+//
+// Any number of goroutines may call Gemm at once, none while Pack runs.
+type Packed[T Float] struct {
+	kernels *kernels[T] // nil: none for this machine, data is op(B) row by row
+	k, n    int
+	data    []T
+}
+
+// Pack makes p a copy of the k×n matrix op(B), where ldb is the distance of
+// B's stored rows.
+func (p *Packed[T]) Pack(tB blas.Transpose, k, n int, b []T, ldb int) {
+	p.pack(best[T](), tB, k, n, b, ldb)
+}
+
+// Dims is the shape of the packed matrix.
+func (p *Packed[T]) Dims() (k, n int) { return p.k, p.n }
+
+// pack is Pack for certain kernels.
+func (p *Packed[T]) pack(ks *kernels[T], tB blas.Transpose, k, n int, b []T, ldb int) {
+	trans := isTrans(tB)
+	require(k >= 0, kLT0)
+	require(n >= 0, nLT0)
+	rows, cols := stored(trans, k, n)
+	require(ldb >= max(1, cols), badLdB)
+	p.kernels, p.k, p.n = ks, k, n
+	if k == 0 || n == 0 {
+		return
+	}
+	require(len(b) >= (rows-1)*ldb+cols, shortB)
+	from := newOperand(trans, b, ldb)
+	if ks == nil {
+		p.data = grown(p.data, k*n)
+		from.copyTo(p.data, k, n)
+		return
+	}
+	p.data = grown(p.data, k*ks.wide(n))
+	packPanels(ks, p.data, from, k, n, 0, n)
+}
+
+// copyTo writes the k×n matrix at the start of o to dst, row by row.
+func (o operand[T]) copyTo(dst []T, k, n int) {
+	for l := range k {
+		for j := range n {
+			dst[l*n+j] = o.data[l*o.row+j*o.col]
+		}
+	}
+}
+
+// Gemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) has m rows and op(B) is
+// what was packed. It does not start goroutines, does not allocate and returns
+// the same bits as Sgemm or Dgemm, except for one row and where those take scalar
+// products. It is meant for few rows: A is read where it lies.
+func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta T, c []T, ldc int) {
+	trans := isTrans(tA)
+	require(m >= 0, mLT0)
+	rows, cols := stored(trans, m, p.k)
+	require(lda >= max(1, cols), badLdA)
+	require(ldc >= max(1, p.n), badLdC)
+	if m == 0 || p.n == 0 {
+		return
+	}
+	require(len(a) >= (rows-1)*lda+cols, shortA)
+	require(len(c) >= (m-1)*ldc+p.n, shortC)
+	var q product[T]
+	q.kernels, q.m, q.n, q.k, q.alpha, q.beta, q.c, q.ldc = p.kernels, m, p.n, p.k, alpha, beta, c, ldc
+	switch {
+	case alpha == 0 || p.k == 0:
+		q.scale()
+	case p.kernels == nil:
+		gonumSerial(tA, blas.NoTrans, m, p.n, p.k, alpha, a, lda, p.data, p.n, beta, c, ldc)
+	default:
+		q.a.data, q.a.row, q.a.col = a, lda, 1
+		if trans {
+			q.a.row, q.a.col = 1, lda
+		}
+		q.strip(nil, 0, m, 0, p.n, p.data, false)
+	}
+}

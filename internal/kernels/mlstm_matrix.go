@@ -1,0 +1,115 @@
+package kernels
+
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
+// matrix is a matrix with the rows ld apart.
+type matrix[F Float] struct {
+	data []F
+	ld   int
+}
+
+func (x matrix[F]) row(i, n int) []F { return x.data[i*x.ld:][:n] }
+
+// from is the matrix without its first i rows and j columns.
+func (x matrix[F]) from(i, j int) matrix[F] { return matrix[F]{x.data[i*x.ld+j:], x.ld} }
+
+// copyRows copies m rows of n elements.
+func copyRows[F Float](dst, src matrix[F], m, n int) {
+	for i := range m {
+		copy(dst.row(i, n), src.row(i, n))
+	}
+}
+
+// scaleRows sets the rows of dst, n wide, to those of src times the factors.
+func scaleRows[F Float](dst matrix[F], factors []F, src matrix[F], n int) {
+	for i, x := range factors {
+		vec.Scale(dst.row(i, n), x, src.row(i, n))
+	}
+}
+
+// multiply is a product on matrices of this kind; sequences and heads are spread
+// over the cores, not what is done for one.
+func multiply[F Float](transA, transB bool, m, n, k int, alpha F, a, b matrix[F], beta F, c matrix[F]) {
+	serialGemm(transA, transB, m, n, k, alpha, a.data, a.ld, b.data, b.ld, beta, c.data, c.ld)
+}
+
+// apply computes y = alpha·op(A)·x + beta·y for an m×n A.
+func apply[F Float](transA bool, m, n int, alpha F, a matrix[F], x []F, beta F, y []F) {
+	switch data := any(a.data).(type) {
+	case []float32:
+		serial.Sgemv(trans(transA), m, n, float32(alpha), data, a.ld, any(x).([]float32), 1, float32(beta), any(y).([]float32), 1)
+	case []float64:
+		serial.Dgemv(trans(transA), m, n, float64(alpha), data, a.ld, any(x).([]float64), 1, float64(beta), any(y).([]float64), 1)
+	}
+}
+
+// addOuter computes C += x·yᵀ for an m×n C.
+func addOuter[F Float](m, n int, x, y []F, c matrix[F]) {
+	multiply(false, false, m, n, 1, 1, matrix[F]{x, 1}, matrix[F]{y, n}, 1, c)
+}
+
+// Products with a lower triangular l×l matrix go block by block, so as to leave
+// out most of the other half: in blocks of stepRows rows where the triangle is
+// read, of stepCols columns where it is written. The first is a compromise between
+// long products and exact ones, the second a tile of the kernels.
+const stepRows, stepCols = 16, 32
+
+// clearAbove clears row i of a lower triangular matrix where it is read beyond
+// the diagonal.
+func clearAbove[F Float](a matrix[F], i, l int) {
+	clear(a.data[i*a.ld:][i+1 : min((i/stepRows+1)*stepRows, l)])
+}
+
+// lowerOf computes the lower triangle of C = alpha·A·Bᵀ for l×k A and B. Above
+// the diagonal C is undefined.
+func lowerOf[F Float](l, k int, alpha F, a, b, c matrix[F]) {
+	for j := 0; j < l; j += stepCols {
+		multiply(false, true, l-j, min(stepCols, l-j), k, alpha, a.from(j, 0), b.from(j, 0), 0, c.from(j, j))
+	}
+}
+
+// addLowerTimes computes C += alpha·A·B for a lower triangular A and an l×n B.
+func addLowerTimes[F Float](l, n int, alpha F, a, b, c matrix[F]) {
+	for i := 0; i < l; i += stepRows {
+		rows := min(stepRows, l-i)
+		multiply(false, false, rows, n, i+rows, alpha, a.from(i, 0), b, 1, c.from(i, 0))
+	}
+}
+
+// addLowerTransTimes computes C += alpha·Aᵀ·B for a lower triangular A and an l×n
+// B.
+func addLowerTransTimes[F Float](l, n int, alpha F, a, b, c matrix[F]) {
+	for j := 0; j < l; j += stepRows {
+		multiply(true, false, min(stepRows, l-j), n, l-j, alpha, a.from(j, j), b.from(j, 0), 1, c.from(j, 0))
+	}
+}
+
+// arena hands out parts of one piece of scratch space; without one it only
+// counts.
+type arena[F Float] struct {
+	space []F
+	used  int
+}
+
+// reserve gives layOut the scratch space that it takes, and returns the function
+// that gives it back.
+func reserve[F Float](layOut func(*arena[F])) (release func()) {
+	var a arena[F]
+	layOut(&a)
+	space, release := scratch[F](a.used)
+	layOut(&arena[F]{space: space})
+	return release
+}
+
+// take returns n elements, which begin with a line of the cache.
+func (a *arena[F]) take(n int) []F {
+	const line = 16
+	from := a.used
+	a.used += (n + line - 1) / line * line
+	if a.space == nil {
+		return nil
+	}
+	return a.space[from : from+n : from+n]
+}
+
+func (a *arena[F]) matrix(m, n int) matrix[F] { return matrix[F]{a.take(m * n), n} }

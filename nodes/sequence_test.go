@@ -1,0 +1,280 @@
+package nodes
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// forwardOf builds a case without its loss. The machine is a tape machine or a
+// sequence.
+func forwardOf(t *testing.T, c graphCase, dt tensor.Dtype, sequence bool) (xs, ys gorgonia.Nodes, vm gorgonia.VM) {
+	t.Helper()
+	g := gorgonia.NewGraph()
+	for _, in := range c.inputs {
+		xs = append(xs, gorgonia.NewTensor(g, dt, len(in.shape), gorgonia.WithShape(in.shape...), gorgonia.WithName(in.name)))
+	}
+	ys, err := c.build(xs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if vm = gorgonia.VM(gorgonia.NewTapeMachine(g)); sequence {
+		if vm, err = NewSequence(g, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { vm.Close() })
+	return xs, ys, vm
+}
+
+func letAndRun(t *testing.T, c graphCase, dt tensor.Dtype, xs gorgonia.Nodes, vm gorgonia.VM, values [][]float64) {
+	t.Helper()
+	for i, x := range xs {
+		if err := gorgonia.Let(x, dense(dt, c.inputs[i].shape, values[i])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vm.Reset()
+	if err := vm.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantBits(t *testing.T, what string, got, want gorgonia.Value) {
+	t.Helper()
+	if got == nil || !got.Shape().Eq(want.Shape()) || got.Dtype() != want.Dtype() {
+		t.Fatalf("%s: %v instead of %v of %v", what, got, want.Dtype(), want.Shape())
+	}
+	same := func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
+	if !slices.EqualFunc(floats(got), floats(want), same) {
+		t.Errorf("%s: %v, a tape machine computes %v", what, got, want)
+	}
+}
+
+// TestSequenceEqualsTapeMachine runs every operation both ways, several times
+// with inputs that are bound anew.
+func TestSequenceEqualsTapeMachine(t *testing.T) {
+	for name, c := range cases() {
+		t.Run(name, func(t *testing.T) {
+			for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+				tapeIn, tapeOut, tape := forwardOf(t, c, dt, false)
+				seqIn, seqOut, seq := forwardOf(t, c, dt, true)
+				for _, seed := range []uint64{1, 2, 1} {
+					letAndRun(t, c, dt, tapeIn, tape, c.values(seed))
+					letAndRun(t, c, dt, seqIn, seq, c.values(seed))
+					for i, y := range seqOut {
+						wantBits(t, name, y.Value(), tapeOut[i].Value())
+					}
+				}
+			}
+		})
+	}
+}
+
+// sumGraph is y = a + b, and the mean cross entropy of y.
+func sumGraph(t *testing.T) (a, b, y, loss *gorgonia.Node, s *Sequence) {
+	t.Helper()
+	g := gorgonia.NewGraph()
+	a = gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("a"))
+	b = gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("b"))
+	y = must(Add(a, b))
+	loss = must(CrossEntropy(y, ids(g, "targets", 0, 2)))
+	s, err := NewSequence(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, b, y, loss, s
+}
+
+func bind(t *testing.T, n *gorgonia.Node, v gorgonia.Value) {
+	t.Helper()
+	if err := gorgonia.Let(n, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func runSequence(t *testing.T, s *Sequence) {
+	t.Helper()
+	if err := s.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantFloats(t *testing.T, what string, got gorgonia.Value, want ...float64) {
+	t.Helper()
+	if !slices.Equal(floats(got), want) {
+		t.Errorf("%s: %v, want %v", what, floats(got), want)
+	}
+}
+
+func TestSequenceReadsInputsAsTheyAre(t *testing.T) {
+	a, b, y, loss, s := sumGraph(t)
+	first := dense(tensor.Float64, []int{2, 3}, []float64{1, 2, 3, 4, 5, 6})
+	ones := dense(tensor.Float64, []int{2, 3}, []float64{1, 1, 1, 1, 1, 1})
+	bind(t, a, first)
+	bind(t, b, ones)
+	runSequence(t, s)
+	wantFloats(t, "the first run", y.Value(), 2, 3, 4, 5, 6, 7)
+	before := floats(loss.Value())[0]
+
+	first.Data().([]float64)[0] = 10
+	runSequence(t, s)
+	wantFloats(t, "an input that was written to", y.Value(), 11, 3, 4, 5, 6, 7)
+	if after := floats(loss.Value())[0]; !(after < before) {
+		t.Errorf("the loss is %v, was %v: the likely targets have become likelier", after, before)
+	}
+
+	wide := dense(tensor.Float64, []int{3, 2}, []float64{1, 2, 3, 4, 5, 6})
+	if err := wide.T(); err != nil {
+		t.Fatal(err)
+	}
+	bind(t, a, wide)
+	for _, top := range []float64{1, 7} {
+		wide.Data().([]float64)[0] = top
+		runSequence(t, s)
+		wantFloats(t, "a transposed input", y.Value(), top+1, 4, 6, 3, 5, 7)
+	}
+
+	bind(t, a, first)
+	bind(t, b, first)
+	runSequence(t, s)
+	wantFloats(t, "one tensor for two inputs", y.Value(), 20, 4, 6, 8, 10, 12)
+	if err := first.T(); err != nil { // in place, and back: the memory stays where it is
+		t.Fatal(err)
+	}
+	first.UT()
+	runSequence(t, s)
+	wantFloats(t, "a tensor that was transposed and back", y.Value(), 20, 4, 6, 8, 10, 12)
+}
+
+// TestSequenceWritesWhereItIsTold lets a graph add to a tensor in place, and a
+// cell replace its state.
+func TestSequenceWritesWhereItIsTold(t *testing.T) {
+	g := gorgonia.NewGraph()
+	sum := dense(tensor.Float64, []int{2, 3}, make([]float64, 6))
+	a := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("a"), gorgonia.WithValue(sum))
+	b := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("b"))
+	y := must(Add(a, b))
+	copies, err := Fork(y, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := must(Add(copies[0], copies[1]))
+	s, err := NewSequence(g, map[*gorgonia.Node]*tensor.Dense{y: sum})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if y.Value() != nil {
+		t.Error("a value before the first run")
+	}
+	bind(t, b, dense(tensor.Float64, []int{2, 3}, []float64{1, 2, 3, 4, 5, 6}))
+	for range 3 {
+		runSequence(t, s)
+	}
+	wantFloats(t, "three runs", sum, 3, 6, 9, 12, 15, 18)
+	wantFloats(t, "who reads the sum", twice.Value(), 6, 12, 18, 24, 30, 36)
+	if y.Value() != gorgonia.Value(sum) {
+		t.Error("the node has another value")
+	}
+}
+
+func TestSequenceCopiesScalars(t *testing.T) {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(1, 2), gorgonia.WithName("x"))
+	loss := must(CrossEntropy(x, ids(g, "targets", 0)))
+	copies, err := Fork(loss, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := must(Add(copies[0], copies[1]))
+	s, err := NewSequence(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, top := range []float64{1, 5} {
+		bind(t, x, dense(tensor.Float64, []int{1, 2}, []float64{top, 0}))
+		runSequence(t, s)
+		l := floats(loss.Value())[0]
+		wantFloats(t, "the sum", y.Value(), 2*l)
+		wantFloats(t, "a copy", copies[1].Value(), l)
+	}
+}
+
+func TestSequenceCopiesInputs(t *testing.T) {
+	g := gorgonia.NewGraph()
+	a := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(1, 2), gorgonia.WithName("a"))
+	copies, err := Fork(a, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := must(Add(copies[0], copies[1]))
+	s, err := NewSequence(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []float64{1, 5} {
+		bind(t, a, dense(tensor.Float64, []int{1, 2}, []float64{x, 2}))
+		runSequence(t, s)
+		wantFloats(t, "the sum", y.Value(), 2*x, 4)
+		wantFloats(t, "a copy", copies[1].Value(), x, 2)
+	}
+}
+
+func TestSequenceRefusesMemoryThatDoesNotFit(t *testing.T) {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))
+	y := must(SiLU(x))
+	wide := dense(tensor.Float64, []int{3, 2}, make([]float64, 6))
+	transposed := wide.Clone().(*tensor.Dense)
+	if err := transposed.T(); err != nil {
+		t.Fatal(err)
+	}
+	other := must(SiLU(gorgonia.NewMatrix(gorgonia.NewGraph(), tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))))
+	fits := dense(tensor.Float64, []int{2, 3}, make([]float64, 6))
+	for name, into := range map[string]map[*gorgonia.Node]*tensor.Dense{
+		"another shape":  {y: wide},
+		"another type":   {y: dense(tensor.Float32, []int{2, 3}, make([]float64, 6))},
+		"column-major":   {y: transposed},
+		"no tensor":      {y: nil},
+		"an input":       {x: fits},
+		"another graph":  {other: fits},
+		"the loss alone": {must(CrossEntropy(y, ids(g, "targets", 0, 2))): fits},
+	} {
+		if _, err := NewSequence(g, into); err == nil || !strings.Contains(err.Error(), "cannot write") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestSequenceErrorsSayWhatIsWrong(t *testing.T) {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))
+	gorgonia.Must(gorgonia.Exp(must(SiLU(x))))
+	if _, err := NewSequence(g, nil); err == nil || !strings.Contains(err.Error(), "another package") {
+		t.Errorf("an operation of Gorgonia's own: %v", err)
+	}
+
+	g = gorgonia.NewGraph()
+	w := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(3, 2), gorgonia.WithName("w"))
+	tokens := ids(g, "tokens", 0, 2)
+	y := must(Embedding(tokens, w))
+	s, err := NewSequence(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RunAll(); err == nil || !strings.Contains(err.Error(), "input w has no value") {
+		t.Errorf("an input without a value: %v", err)
+	}
+	bind(t, w, dense(tensor.Float64, []int{3, 2}, []float64{1, 2, 3, 4, 5, 6}))
+	tokens.Value().Data().([]int)[1] = 3
+	if err := s.RunAll(); err == nil || !strings.Contains(err.Error(), "running embedding") || !strings.Contains(err.Error(), "vocabulary of 3") {
+		t.Errorf("an id outside the vocabulary: %v", err)
+	}
+	tokens.Value().Data().([]int)[1] = 1
+	runSequence(t, s)
+	wantFloats(t, "after the errors", y.Value(), 1, 2, 3, 4)
+}

@@ -1,0 +1,195 @@
+package xlstm
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// onTape compiles a program for the tape machine, whether or not it has gradients.
+func onTape(t *testing.T, m *Model, cfg ProgramConfig) *Program {
+	t.Helper()
+	p, err := m.design(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.makeInputs(); err != nil {
+		t.Fatal(err)
+	}
+	p.machine = gorgonia.NewTapeMachine(p.graph)
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func randomState(t *testing.T, m *Model, batch int) *State {
+	t.Helper()
+	s, err := m.NewState(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a model has come to after some text: arbitrary numbers are no state.
+	p := onTape(t, m, ProgramConfig{Batch: batch, Steps: 5, Carry: true})
+	runProgram(t, p, randomTokens(6, 5*batch, 11), nil, s)
+	return s
+}
+
+func wantSameStates(t *testing.T, what string, got, want *State) {
+	t.Helper()
+	for i, p := range want.Tensors() {
+		if q := got.Tensors()[i]; q.Name != p.Name || !slices.Equal(floatsOf(q.Value), floatsOf(p.Value)) {
+			t.Errorf("%s: the state's %s differs", what, p.Name)
+		}
+	}
+}
+
+// TestProgramsEqualTheTapeMachine runs programs that have no gradients as they
+// run and on the tape machine: the same logits, losses and states to the bit,
+// run after run, from a state and from the start.
+func TestProgramsEqualTheTapeMachine(t *testing.T) {
+	plain, dropping := smallConfig(), smallConfig()
+	plain.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
+	dropping.Dropout, dropping.AddEmbeddingDropout = 0.2, true
+	for name, cfg := range map[string]Config{"plain": plain, "dropping": dropping} {
+		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+			m := smallModel(t, cfg, dt)
+			for _, c := range []ProgramConfig{
+				{Batch: 1, Steps: 1, Carry: true},
+				{Batch: 2, Steps: 3, Carry: true, Loss: true, FwdConfig: FwdConfig{Training: true}},
+				{Batch: 1, Steps: 70, Carry: true},
+				{Batch: 2, Steps: 9, Carry: true, FwdConfig: FwdConfig{Form: nodes.Recurrent}},
+				{Batch: 3, Steps: 7, Loss: true, FwdConfig: FwdConfig{Form: nodes.Parallel, Training: true}},
+			} {
+				t.Run(fmt.Sprintf("%s %v %d×%d", name, dt, c.Batch, c.Steps), func(t *testing.T) { equalsTape(t, m, c) })
+			}
+		}
+	}
+}
+
+func equalsTape(t *testing.T, m *Model, c ProgramConfig) {
+	p, tape := compileProgram(t, m, c), onTape(t, m, c)
+	if _, ok := p.machine.(*nodes.Sequence); !ok {
+		t.Fatalf("the program runs on a %T", p.machine)
+	}
+	var state, tapeState *State
+	if c.Carry {
+		state = randomState(t, m, c.Batch)
+		tapeState = state.Clone()
+	}
+	for run := range 4 {
+		if run == 3 {
+			state, tapeState = nil, nil // from the start
+		}
+		in, want := randomTokens(uint64(run), c.Batch*c.Steps, 11), randomTokens(7, c.Batch*c.Steps, 11)
+		p.SetDropout(3, run)
+		tape.SetDropout(3, run)
+		runProgram(t, p, in, want, state)
+		runProgram(t, tape, in, want, tapeState)
+		wantSameOutputs(t, p, tape)
+		if state != nil {
+			wantSameStates(t, "after a run", state, tapeState)
+		}
+	}
+	if at := p.FirstNonFinite(); at != "" {
+		t.Errorf("%s is not finite", at)
+	}
+}
+
+func wantSameOutputs(t *testing.T, p, tape *Program) {
+	t.Helper()
+	got, err := p.Logits()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := tape.Logits()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(floatsOf(got), floatsOf(want)) {
+		t.Error("the logits differ")
+	}
+	for i, s := range p.States() {
+		for k, n := range s.Nodes() {
+			if !slices.Equal(floatsOf(n.Value()), floatsOf(tape.States()[i].Nodes()[k].Value())) {
+				t.Errorf("block %d: the nodes of state %d differ", i, k)
+			}
+		}
+	}
+	if !p.cfg.Loss {
+		return
+	}
+	loss, err := p.Loss()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, _ := tape.Loss(); loss != want {
+		t.Errorf("the loss is %v, want %v", loss, want)
+	}
+}
+
+// TestStateIsGivenBackAfterAnError: a run that fails leaves the caller's state.
+func TestStateIsGivenBackAfterAnError(t *testing.T) {
+	m := smallModel(t, smallConfig(), tensor.Float32)
+	p := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 2, Carry: true, Loss: true})
+	state := randomState(t, m, 1)
+	before := state.Clone()
+	if err := p.Run([]int{1, 2}, []int{1, 11}, state); err == nil {
+		t.Fatal("a target outside the vocabulary is accepted")
+	}
+	wantSameStates(t, "after the error", state, before)
+	runProgram(t, p, []int{1, 2}, []int{1, 3}, state)
+	fresh := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 2, Carry: true})
+	runProgram(t, fresh, []int{1, 2}, nil, before)
+	wantSameStates(t, "in the next run", state, before)
+}
+
+// TestGeneratorCarriesItsStateBetweenPrograms reads texts that take programs of
+// several sizes and compares the state with that of runs of those sizes.
+func TestGeneratorCarriesItsStateBetweenPrograms(t *testing.T) {
+	m := smallModel(t, smallConfig(), tensor.Float32)
+	g, err := m.NewGenerator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	state, err := m.NewState(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := randomTokens(8, 200, 11)
+	at := 0
+	read := func(n int, sizes ...int) {
+		t.Helper()
+		if err := g.Read(tokens[at : at+n]...); err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range sizes {
+			p := onTape(t, m, ProgramConfig{Batch: 1, Steps: size, Carry: true})
+			runProgram(t, p, tokens[at:at+size], nil, state)
+			at += size
+		}
+		wantSameStates(t, fmt.Sprintf("after %d tokens", at), g.State(), state)
+	}
+	read(2, 1, 1)
+	read(74, 64, 8, 1, 1)
+	read(9, 8, 1)
+
+	saved := g.State().Clone()
+	read(1, 1)
+	if err := g.State().Set(saved); err != nil { // and what was read last is unread
+		t.Fatal(err)
+	}
+	at, state = at-1, saved
+	read(65, 64, 1)
+
+	if err := g.Read(11); err == nil {
+		t.Error("a token outside the vocabulary is read")
+	}
+	wantSameStates(t, "after an error", g.State(), state)
+	g.Reset()
+	state.Reset()
+	read(8, 8)
+}
