@@ -154,7 +154,7 @@ func TestOptions(t *testing.T) {
 
 	d = parse(t, marshal(t, g, append(all["a block open"], dot.ForwardOnly())...))
 	cell, _ := d.labelled(t, "mLSTM")
-	for title, symbol := range map[string]string{"q_proj": "q", "k_proj": "k", "v_proj": "v", "igate": "ĩ", "fgate": "f̃"} {
+	for title, symbol := range map[string]string{"q_proj": "q", "k_proj": "k", "v_proj": "v", "mLSTM gates": "ĩ, f̃"} {
 		id, _ := d.labelled(t, title)
 		if e, _ := d.joined(id, cell); e.label != symbol {
 			t.Errorf("the edge from %s to the cell is labelled %q, want %q", title, e.label, symbol)

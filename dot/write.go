@@ -3,6 +3,7 @@ package dot
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ const (
 	foldStyle      = `fillcolor="#dfe8f6" color="#56729f"`
 	parameterStyle = `shape=box style=filled fillcolor="#fdf4e3" color="#cfa552"`
 	inputStyle     = `shape=ellipse style=filled fillcolor="#e8f4ea" color="#6da57c"`
+	inputFold      = `fillcolor="#e8f4ea" color="#6da57c"`
 	constantStyle  = `shape=plain style="" fontcolor="#6b7280"`
 	resultStyle    = `fillcolor="#ffffff" color="#7d95bd" style="rounded,filled,dashed"`
 	stubStyle      = `shape=plain style="" fontname="Times-Italic" fontsize=15 fontcolor="#3f6b4d"`
@@ -120,6 +122,10 @@ func style(t *item) string {
 		return " " + stubStyle
 	case t.fold != "" && t.backward:
 		return " " + gradientFold
+	case t.holdsOnly(parameter):
+		return " " + parameterStyle
+	case t.holdsOnly(input):
+		return " " + inputFold
 	case t.fold != "":
 		return " " + foldStyle
 	case t.backward:
@@ -136,6 +142,11 @@ func style(t *item) string {
 		return " " + resultStyle
 	}
 	return ""
+}
+
+// holdsOnly reports whether an item is a fold of vertices of one kind.
+func (t *item) holdsOnly(k kind) bool {
+	return t.fold != "" && !slices.ContainsFunc(t.vertices, func(v *vertex) bool { return v.kind != k })
 }
 
 // writeEdge writes an edge. Gradients flow upwards, so that the backward pass

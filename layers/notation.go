@@ -55,7 +55,7 @@ func subscript(number string) string {
 // operations are how equations write what the nodes compute, where that is not
 // the operation's own name.
 var operations = map[string]string{
-	"logσ": "log σ", "stabilize": "max(log f + m, ĩ)", "expGate": "exp(x − m)", "outer": "k vᵀ", "read": "Cᵀ q", "+b": "+ b",
+	"logσ": "log σ", "stabilize": "max(log f + m, ĩ)", "expGate": "exp(x − m)", "outer": "k vᵀ", "read": "Cᵀ q", "+b": "+ b", "fork'": "Σ",
 }
 
 // Operation returns how equations write the operation of a node, "" for those

@@ -6,10 +6,9 @@ import "strings"
 // apart or puts them together. Whoever draws a graph may leave it out; see
 // package dot.
 func (o *op) Trivial() bool {
-	switch name := strings.TrimSuffix(o.name, "'"); name {
-	case "part", "put", "fork", "reshape", "pick", "stack":
+	switch o.name {
+	case "put", "reshape", "pick", "pick'", "stack":
 		return true
-	default:
-		return strings.HasPrefix(name, "t=")
 	}
+	return o.view != nil || strings.HasPrefix(o.name, "t=")
 }

@@ -106,7 +106,7 @@ func set(e element) (glyphs []glyph, width vg.Length) {
 			below := glyphs[len(glyphs)-1]
 			tilde := glyph{text: "˜", face: below.face}
 			if strings.Contains("bdfhklt", below.text) || strings.ToLower(below.text) != below.text {
-				tilde.y = vg.Length(e.size) / 5
+				tilde.y = vg.Length(e.size) / 4
 			}
 			tilde.x = below.x + (width-below.x-tilde.face.Width(tilde.text))/2
 			glyphs = append(glyphs, tilde)
