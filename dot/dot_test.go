@@ -1,6 +1,7 @@
 package dot_test
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,7 +21,7 @@ func views(p *xlstm.Program) map[string][]dot.Option {
 		"everything":   {},
 		"forward":      {dot.ForwardOnly()},
 		"elided":       {dot.Elide(), params, notation},
-		"depth 1":      {dot.Depth(1), params},
+		"depth 1":      {dot.Depth(1), params, notation},
 		"depth 2":      {dot.Depth(2), dot.Elide(), params, notation},
 		"depth 9":      {dot.Depth(9), dot.Elide(), params, notation},
 		"a block open": {dot.Depth(2), dot.Elide(), params, notation, dot.Open("blocks.0", "blocks.1.ffn")},
@@ -80,8 +81,9 @@ func TestNothingIsLostInFolds(t *testing.T) {
 			if n.Op() == nil || n.IsScalar() {
 				continue
 			}
-			if trivial, ok := n.Op().(interface{ Trivial() bool }); ok && !trivial.Trivial() && !strings.Contains(text, n.Op().String()) {
-				t.Errorf("%s: the operation %s is nowhere", name, n.Op())
+			label := cmp.Or(layers.Operation(n), n.Op().String())
+			if trivial, ok := n.Op().(interface{ Trivial() bool }); ok && !trivial.Trivial() && !strings.Contains(text, label) {
+				t.Errorf("%s: the operation %s is nowhere", name, label)
 			}
 		}
 		for id, n := range d.nodes {

@@ -35,7 +35,7 @@ func TestGraphShowsWhatIsAskedFor(t *testing.T) {
 		"open":           {[]string{"-open", "blocks.0", "-forward"}, []string{"proj_up", "<B>blocks.1</B>", `label=" q "`}, []string{"<B>blocks.0</B>"}},
 		"only":           {[]string{"-only", "blocks.1.xlstm", "-forward"}, []string{"slstm_cell", "zgate"}, []string{"blocks.0</B>", "ffn_norm</B>"}},
 		"depth":          {[]string{"-depth", "1"}, []string{"<B>xlstm_block_stack</B>"}, []string{"blocks.0"}},
-		"symbolic":       {[]string{"-symbolic", "-length", "2", "-only", "blocks.0.xlstm.mlstm_cell", "-forward"}, []string{"step.1", "step.2", "k vᵀ", "C₁"}, []string{"mLSTM"}},
+		"symbolic":       {[]string{"-symbolic", "-length", "2", "-only", "blocks.0.xlstm.mlstm_cell", "-forward"}, []string{"step.1", "step.2", "k vᵀ", "C₁"}, []string{"<mLSTM<"}},
 		"all":            {[]string{"-all"}, []string{"part", "put"}, []string{"<B>"}},
 		"shapes":         {[]string{"-batch", "3", "-length", "5"}, []string{"15×64"}, []string{"256×64"}},
 		"a model's flag": {[]string{"-blocks", "3", "-vocab", "7", "-length", "15"}, []string{"blocks.2", "15×7"}, nil},
