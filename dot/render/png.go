@@ -9,6 +9,7 @@ import (
 
 	"codeberg.org/go-fonts/dejavu/dejavusanscondensed"
 	"github.com/pkg/errors"
+	"golang.org/x/image/colornames"
 	xfont "golang.org/x/image/font"
 	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/font/sfnt"
@@ -81,7 +82,7 @@ func (s *scene) paint(c vg.Canvas, e element) {
 	}
 	if line, ok := colour(e.stroke); ok {
 		c.SetColor(line)
-		c.SetLineWidth(1)
+		c.SetLineWidth(vg.Length(e.thickness))
 		c.SetLineDash(nil, 0)
 		if e.dashed {
 			c.SetLineDash([]vg.Length{5, 3}, 0)
@@ -174,16 +175,17 @@ func has(f font.Face, r rune) bool {
 	return err == nil && glyph != 0
 }
 
-// colour reads #rrggbb and the names that Graphviz uses by itself.
+// colour reads #rrggbb and names; what it does not know is black.
 func colour(s string) (color.Color, bool) {
-	switch s {
-	case "", "none", "transparent":
+	if s == "" || s == "none" || s == "transparent" {
 		return nil, false
-	case "white":
-		return color.White, true
 	}
-	if n, err := strconv.ParseUint(strings.TrimPrefix(s, "#"), 16, 32); err == nil && len(s) == 7 {
-		return color.RGBA{R: uint8(n >> 16), G: uint8(n >> 8), B: uint8(n), A: 255}, true
+	if named, ok := colornames.Map[strings.ToLower(s)]; ok {
+		return named, true
 	}
-	return color.Black, true
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "#"), 16, 32)
+	if err != nil || len(s) != len("#rrggbb") {
+		return color.Black, true
+	}
+	return color.RGBA{R: uint8(n >> 16), G: uint8(n >> 8), B: uint8(n), A: 255}, true
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"encoding/xml"
 	"io"
 	"math"
@@ -21,6 +22,7 @@ type element struct {
 	path         []stroke
 	fill, stroke string // colours, "none" for none
 	dashed       bool
+	thickness    float64
 
 	text         string
 	x, y, size   float64
@@ -40,73 +42,76 @@ type stroke struct {
 // put where its shape says.
 func parse(svg []byte) (*scene, error) {
 	s := &scene{}
-	d := xml.NewDecoder(strings.NewReader(string(svg)))
-	var shift [2]float64
-	group := ""      // what kind of thing is being read
-	var within []int // where its elements are
+	r := reader{scene: s, Decoder: xml.NewDecoder(bytes.NewReader(svg))}
 	for {
-		token, err := d.Token()
+		token, err := r.Token()
 		if err == io.EOF {
 			return s, nil
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			err = r.begin(t, attributes(t))
+		case xml.EndElement:
+			if t.Name.Local == "g" {
+				settle(r.group, s.elements[r.since:])
+				r.group = ""
+			}
 		}
 		if err != nil {
 			return nil, errors.Wrap(err, "render: reading what Graphviz drew")
 		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			a := attributes(t)
-			switch t.Name.Local {
-			case "svg":
-				s.width, s.height = number(a["width"]), number(a["height"])
-			case "g":
-				if a["class"] == "graph" {
-					shift = translation(a["transform"])
-				}
-				group, within = a["class"], nil
-			case "title":
-				if err := d.Skip(); err != nil {
-					return nil, errors.Wrap(err, "render: reading what Graphviz drew")
-				}
-			case "text":
-				e := textElement(a, shift)
-				if err := d.DecodeElement(&e.text, &t); err != nil {
-					return nil, errors.Wrap(err, "render: reading what Graphviz drew")
-				}
-				within = append(within, len(s.elements))
-				s.elements = append(s.elements, e)
-			default:
-				if e := shape(t.Name.Local, a, shift); e.path != nil {
-					within = append(within, len(s.elements))
-					s.elements = append(s.elements, e)
-				}
-			}
-		case xml.EndElement:
-			if t.Name.Local == "g" {
-				s.settle(group, within)
-				group = ""
-			}
+	}
+}
+
+// reader is where parse is.
+type reader struct {
+	*scene
+	*xml.Decoder
+	shift [2]float64 // what is added to all coordinates
+	group string     // node, edge or cluster
+	since int        // the first element of the group
+}
+
+func (r *reader) begin(t xml.StartElement, a map[string]string) error {
+	switch t.Name.Local {
+	case "svg":
+		r.width, r.height = number(a["width"]), number(a["height"])
+	case "g":
+		if a["class"] == "graph" {
+			r.shift = translation(a["transform"])
+		}
+		r.group, r.since = a["class"], len(r.elements)
+	case "title":
+		return r.Skip()
+	case "text":
+		e := textElement(a, r.shift)
+		if err := r.DecodeElement(&e.text, &t); err != nil {
+			return err
+		}
+		r.elements = append(r.elements, e)
+	default:
+		if e := shape(t.Name.Local, a, r.shift); e.path != nil {
+			r.elements = append(r.elements, e)
 		}
 	}
+	return nil
 }
 
 // settle puts the texts of a node into the middle of its shape, and the title of
 // a box into its corner.
-func (s *scene) settle(group string, within []int) {
+func settle(group string, elements []element) {
 	left, right := math.Inf(1), math.Inf(-1)
-	for _, k := range within {
-		for _, p := range s.elements[k].path {
+	for _, e := range elements {
+		for _, p := range e.path {
 			for i := 0; i < len(p.at); i += 2 {
 				left, right = math.Min(left, p.at[i]), math.Max(right, p.at[i])
 			}
 		}
 	}
-	if left > right {
-		return
-	}
-	for _, k := range within {
-		switch e := &s.elements[k]; {
-		case e.path != nil:
-		case group == "node":
+	for i := range elements {
+		switch e := &elements[i]; {
+		case e.path != nil || left > right:
+		case group == "node" && e.anchor == "start":
 			e.x, e.anchor = (left+right)/2, "middle"
 		case group == "cluster":
 			e.x, e.anchor = left+8, "start"
@@ -158,7 +163,10 @@ func textElement(a map[string]string, shift [2]float64) element {
 // shape returns an element with the path of an SVG shape, with an empty one if it
 // is none.
 func shape(kind string, a map[string]string, shift [2]float64) element {
-	e := element{fill: a["fill"], stroke: a["stroke"], dashed: a["stroke-dasharray"] != ""}
+	e := element{fill: a["fill"], stroke: a["stroke"], dashed: a["stroke-dasharray"] != "", thickness: 1}
+	if w := a["stroke-width"]; w != "" {
+		e.thickness = number(w)
+	}
 	switch kind {
 	case "polygon", "polyline":
 		for i, at := 0, numbers(a["points"]); i+1 < len(at); i += 2 {

@@ -55,6 +55,9 @@ func writeShape(w *bytes.Buffer, e element) {
 	if e.stroke != "none" {
 		fmt.Fprintf(w, ` stroke="%s"`, e.stroke)
 	}
+	if e.thickness != 1 {
+		fmt.Fprintf(w, ` stroke-width="%s"`, short(e.thickness))
+	}
 	if e.dashed {
 		w.WriteString(` stroke-dasharray="5,3"`)
 	}
