@@ -77,13 +77,24 @@ func (p *product[T]) scalarProducts(i0, i1, j0, j1 int) {
 	}
 }
 
+// farAway is the number of elements from which on a B that a single row of A reads
+// once is taken to lie in memory, or in a cache that is far away. It is then read
+// in the order of memory: taken in several streams it comes at half the speed
+// (measured on Zen 4: 10 and 20 GB/s where B does not fit the third-level cache; where it does
+// the streams are up to a third faster).
+const farAway = 1 << 17
+
 // dotStrip does the same tile by tile.
 func (p *product[T]) dotStrip(i0, i1, j0, j1 int) {
+	inOrder := p.m == 1 && p.n*p.k >= farAway
 	for h := range p.kernels.dots {
 		d := &p.kernels.dots[h]
 		for ; i1-i0 >= d.rows; i0 += d.rows {
 			a, j := &p.a.data[i0*p.a.row], j0
 			for s := range d.strip {
+				if inOrder && s < len(d.strip)-1 {
+					continue
+				}
 				cols, kernel := d.strip[s].cols, d.strip[s].kernel
 				for ; j1-j >= cols; j += cols {
 					kernel(p.k, a, p.a.row, &p.b.data[j*p.b.col], p.b.col, &p.c[i0*p.ldc+j], p.ldc, p.alpha, p.beta)
