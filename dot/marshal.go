@@ -65,4 +65,23 @@ func hide(vs []*vertex) {
 			v.hidden = v.kind == constant || len(v.in) > 0 && (len(v.out) > 0 || v.name == "")
 		}
 	}
+	for _, v := range vs {
+		v.hidden = v.hidden || v.countsPieces(vs)
+	}
+}
+
+// countsPieces reports whether v is a sum of trivial operations in the backward
+// pass: Gorgonia adds up whatever flows into a value, also the gradients of the
+// pieces that it was taken apart into, which stand for themselves.
+func (v *vertex) countsPieces(vs []*vertex) bool {
+	if !v.backward || v.kind != operation || v.label != "+" || v.name != "" {
+		return false
+	}
+	for _, k := range v.in {
+		_, says := vs[k].node.Op().(interface{ Trivial() bool })
+		if !(says && vs[k].hidden) && !vs[k].countsPieces(vs) {
+			return false
+		}
+	}
+	return true
 }

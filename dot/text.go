@@ -117,12 +117,16 @@ func (v *vertex) withScalars(vs []*vertex) string {
 }
 
 // resultShape returns the shape of what v computes. An operation with several
-// results has them in one vector, of which views that are not drawn take them
-// out: the first of these counts.
+// results has none of its own, or a vector's: views that are not drawn take the
+// results out, and the first of these counts.
 func (v *vertex) resultShape(vs []*vertex) string {
+	if v.node.Dims() > 1 {
+		return shapeText(v.node)
+	}
 	for _, k := range v.out {
-		if vs[k].hidden && vs[k].kind == operation && len(vs[k].in) == 1 && vs[k].backward == v.backward {
-			return shapeText(vs[k].node)
+		u := vs[k]
+		if u.hidden && u.kind == operation && len(u.in) == 1 && u.node.Dims() > 0 {
+			return shapeText(u.node)
 		}
 	}
 	return shapeText(v.node)
