@@ -14,9 +14,11 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/layers"
-	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/tensor"
 )
+
+// embeddingName is the embedding's of the paper's architecture.
+const embeddingName = "token_embedding.weight"
 
 // modelFolder returns a new folder with the given files as config.json and
 // model.safetensors.
@@ -66,7 +68,7 @@ func edited(t *testing.T, dir string, edit func([]layers.Param) []layers.Param) 
 // implementation writes them give its logits.
 func TestLoadsOfficialModels(t *testing.T) {
 	dirs, err := golden.Models(goldenRoot)
-	if err != nil || len(dirs) < 5 {
+	if err != nil || len(dirs) < 6 {
 		t.Fatalf("found %d models under %s: %v", len(dirs), goldenRoot, err)
 	}
 	for _, dir := range dirs {
@@ -75,7 +77,7 @@ func TestLoadsOfficialModels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := compileProgram(t, m, ProgramConfig{Batch: c.batch, Steps: c.steps, FwdConfig: FwdConfig{Form: nodes.Parallel}})
+		p := compileProgram(t, m, ProgramConfig{Batch: c.batch, Steps: c.steps, FwdConfig: c.form()})
 		runProgram(t, p, c.io["input_ids"].Ints(), nil, nil)
 		logits, err := p.Logits()
 		if err != nil {
@@ -262,11 +264,24 @@ func TestLoadErrorsAreNotEndless(t *testing.T) {
 	}
 }
 
-func TestLoadTellsTheCUDALayout(t *testing.T) {
+// TestLoadTellsTheLayout: a kernel's shape says in which layout its cell is; any
+// other shape is an error, and so is a layout other than the one asked for.
+func TestLoadTellsTheLayout(t *testing.T) {
 	for _, name := range []string{"v1_mixed", "v1_slstm"} {
+		want, err := Load(goldenFolder(t, name, "weights.safetensors"), WithLayout(Vanilla))
+		if err != nil {
+			t.Fatal(err)
+		}
 		dir := goldenFolder(t, name, "weights_cuda_layout.safetensors")
-		_, err := Load(dir)
-		wantError(t, err, filepath.Join(dir, weightsFile), "seems to hold the CUDA layout", "_recurrent_kernel_")
+		for _, opts := range [][]Option{nil, {WithLayout(CUDA)}} {
+			got, err := Load(dir, opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantSameParams(t, got, want)
+		}
+		_, err = Load(dir, WithLayout(Vanilla))
+		wantError(t, err, filepath.Join(dir, weightsFile), "_recurrent_kernel_", "CUDA layout and not the vanilla one")
 	}
 	dir := saved(t, smallModel(t, smallConfig(), tensor.Float32))
 	edited(t, dir, func(tensors []layers.Param) []layers.Param {
@@ -277,8 +292,20 @@ func TestLoadTellsTheCUDALayout(t *testing.T) {
 		}
 		return tensors
 	})
-	if _, err := Load(dir); err == nil || strings.Contains(err.Error(), "CUDA layout") {
-		t.Errorf("a kernel of any other shape: %v", err)
+	_, err := Load(dir)
+	wantError(t, err, "_recurrent_kernel_ has shape (1, 2, 3) and not")
+}
+
+// wantSameParams sees that two models have the same parameters, bit by bit.
+func wantSameParams(t *testing.T, got, want *Model) {
+	t.Helper()
+	if len(got.Params()) != len(want.Params()) {
+		t.Errorf("%d parameters, want %d", len(got.Params()), len(want.Params()))
+	}
+	for _, p := range want.Params() {
+		if v, ok := got.Param(p.Name); !ok || bits(layers.Param{Value: v}) != bits(p) {
+			t.Errorf("%s is another", p.Name)
+		}
 	}
 }
 

@@ -7,10 +7,11 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/layers"
 )
 
-// Config describes a language model of the paper's architecture. Fields, JSON
-// names, nesting and defaults are those of the official implementation's
-// xLSTMLMModelConfig. Begin with DefaultConfig or ParseConfig: a Config{} has
-// Go's zeros, not the defaults.
+// Config describes a language model: of the paper's architecture, or with Large
+// of xLSTM-7B's. Fields, JSON names, nesting and defaults are those of the
+// official implementation's xLSTMLMModelConfig and xLSTMLargeConfig. Begin with
+// DefaultConfig, DefaultLargeConfig or ParseConfig: a Config{} has Go's zeros,
+// not the defaults.
 type Config struct {
 	// VocabSize is the number of tokens.
 	VocabSize int `json:"vocab_size"`
@@ -40,6 +41,11 @@ type Config struct {
 	MLSTMBlock *MLSTMBlockConfig `json:"mlstm_block"`
 	// SLSTMBlock describes the sLSTM blocks.
 	SLSTMBlock *SLSTMBlockConfig `json:"slstm_block"`
+	// Large describes the xLSTM-7B architecture, nil for the paper's. With it only
+	// VocabSize, EmbeddingDim, NumBlocks, ContextLength (which its JSON has not),
+	// WeightDecayOnEmbedding (likewise) and, in Hugging Face's form, TieWeights
+	// count; the others must be zero.
+	Large *LargeConfig `json:"-"`
 }
 
 // MLSTMBlockConfig describes an mLSTM block: norm, layer, residual.

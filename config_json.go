@@ -31,11 +31,13 @@ func (b *BlockList) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ParseConfig reads a configuration in the official JSON form. Fields that are
-// missing have the official defaults, and a block that is missing or null is not
-// there. Fields that mean something on a GPU alone, and those whose names begin
-// with an underscore, are passed over; any other unknown field is an error. The
-// configuration is validated.
+// ParseConfig reads a configuration in the official JSON form: xLSTMLMModelConfig
+// of the paper's architecture, xLSTMLargeConfig of xLSTM-7B's, or the xLSTMConfig
+// of Hugging Face's transformers. Its fields say which. Fields that are missing
+// have the official defaults, and a block that is missing or null is not there.
+// Fields that mean something on a GPU alone or to transformers alone, and those
+// whose names begin with an underscore, are passed over; any other unknown field
+// is an error. The configuration is validated.
 func ParseConfig(data []byte) (Config, error) { return parseConfig(data, 0) }
 
 // ParseConfigFor is ParseConfig for a vocabulary of the given size, which
@@ -48,7 +50,7 @@ func parseConfig(data []byte, vocab int) (Config, error) {
 	if err := json.Unmarshal(data, &cfg); err != nil {
 		return Config{}, errors.Wrap(err, "reading the model configuration")
 	}
-	if cfg.MLSTMBlock == nil {
+	if cfg.MLSTMBlock == nil && cfg.Large == nil {
 		cfg.SLSTMAt = AllBlocks()
 	}
 	if vocab > 0 {
@@ -88,6 +90,16 @@ func decode(where string, data []byte, dst any, skip ...string) error {
 // UnmarshalJSON reads a configuration; see ParseConfig.
 func (c *Config) UnmarshalJSON(data []byte) error {
 	type plain Config
+	form, err := architectureOf(data)
+	switch {
+	case err != nil:
+		return err
+	case form == largeForm:
+		return c.decodeLarge(data)
+	case form == huggingFaceForm:
+		return c.decodeHuggingFace(data)
+	}
+	c.Large = nil
 	return decode("the configuration", data, (*plain)(c))
 }
 

@@ -29,6 +29,9 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
+	if c.Large != nil {
+		return c.validateLarge(check)
+	}
 	for _, i := range c.SLSTMAt.Indices {
 		if err := check(i >= 0 && i < c.NumBlocks, "slstm_at", c.SLSTMAt.Indices, "a list of block indices below num_blocks"); err != nil {
 			return err

@@ -211,20 +211,28 @@ type costing struct {
 func (c Config) costParts(opts CostOptions) []PartCost {
 	k := &costing{Config: c, CostOptions: opts}
 	k.part("embedding", -1)
-	k.tensor("token_embedding.weight", c.VocabSize, c.EmbeddingDim)
+	k.tensor(c.names().embedding+".weight", c.VocabSize, c.EmbeddingDim)
 	for i := range c.NumBlocks {
-		k.prefix = fmt.Sprintf("xlstm_block_stack.blocks.%d.", i)
-		if c.isSLSTM(i) {
+		k.prefix = fmt.Sprintf("%s.blocks.%d.", c.names().stack, i)
+		switch {
+		case c.Large != nil:
+			k.largeBlock(i)
+		case c.isSLSTM(i):
 			k.slstmBlock(i)
-		} else {
+		default:
 			k.mlstmBlock(i)
 		}
 	}
-	k.prefix = ""
-	if c.AddPostBlocksNorm {
+	k.prefix = c.names().stack + "."
+	if c.hasNorm() {
 		k.part("post norm", -1)
-		k.norm("xlstm_block_stack.post_blocks_norm", c.EmbeddingDim, true)
+		if c.Large != nil {
+			k.plainNorm(c.names().norm, c.EmbeddingDim)
+		} else {
+			k.norm(c.names().norm, c.EmbeddingDim, true)
+		}
 	}
+	k.prefix = ""
 	k.head()
 	return k.parts
 }
@@ -257,7 +265,7 @@ func (k *costing) mlstmBlock(i int) {
 		k.linear("xlstm.mlstm_cell."+name, 3*inner, nh, true)
 	}
 	k.part("cell", i)
-	k.mlstmCell(nh, inner/nh)
+	k.mlstmCell(nh, inner/nh, inner/nh)
 	k.part("skip and output gate", i)
 	k.norm("xlstm.mlstm_cell.outnorm", inner, true)
 	k.tensor("xlstm.learnable_skip", inner)
@@ -265,33 +273,33 @@ func (k *costing) mlstmBlock(i int) {
 	k.linear("xlstm.proj_down", inner, d, l.Bias)
 }
 
-// mlstmCell counts the chunkwise form. For a chunk of L steps and a head of width
-// DH the kernel multiplies whole L×L matrices, half of which the causal mask then
-// discards:
+// mlstmCell counts the chunkwise form. For a chunk of L steps and a head with
+// keys of width D and values of width E the kernel multiplies whole L×L matrices,
+// half of which the causal mask then discards:
 //
-//	forward   Q·Kᵀ and A·V                          2·L²·DH
-//	          Q·C and Kᵀ·V into the new C           2·L·DH²
-//	backward  Q·Kᵀ again, δA, δQ, δK, δV            5·L²·DH
-//	          K·δC, V·δCᵀ, Qᵀ·G, G·Cᵀ               4·L·DH²
-//	          Kᵀ·V again, except in the last chunk  L·DH²
+//	forward   Q·Kᵀ and A·V                          L²·(D+E)
+//	          Q·C and Kᵀ·V into the new C           2·L·D·E
+//	backward  Q·Kᵀ again, δA, δQ, δK, δV            L²·(3·D+2·E)
+//	          K·δC, V·δCᵀ, Qᵀ·G, G·Cᵀ               4·L·D·E
+//	          Kᵀ·V again, except in the last chunk  L·D·E
 //
-// Where the chunks are whole that is 2·DH² + 2·L·DH a token forward, and for a
-// token alone 2·DH² + 2·DH.
-func (k *costing) mlstmCell(nh, dh int) {
+// Where the chunks are whole and D and E equal, that is 2·D² + 2·L·D a token
+// forward, and for a token alone 2·D² + 2·D.
+func (k *costing) mlstmCell(nh, dqk, dhv int) {
 	var forward, backward float64
-	w := float64(dh)
+	d, e := float64(dqk), float64(dhv)
 	for t := 0; t < k.Steps; t += k.Chunk {
 		l := float64(min(k.Chunk, k.Steps-t))
-		forward += 2*l*l*w + 2*l*w*w
-		backward += 5*l*l*w + 4*l*w*w
+		forward += l*l*(d+e) + 2*l*d*e
+		backward += l*l*(3*d+2*e) + 4*l*d*e
 		if t+k.Chunk < k.Steps {
-			backward += l * w * w
+			backward += l * d * e
 		}
 	}
 	p := k.last()
 	p.Forward = float64(nh) * forward / float64(k.Steps)
 	p.Backward = float64(nh) * backward / float64(k.Steps)
-	p.State += elements(nh, dh*dh+dh+1)
+	p.State += elements(nh, dqk*dhv+dqk+1)
 }
 
 func (k *costing) slstmBlock(i int) {

@@ -28,6 +28,9 @@ func pick[E any](r *rand.Rand, values ...E) E { return values[r.IntN(len(values)
 // randomConfig is a valid configuration that is small and unlikely.
 func randomConfig(seed uint64) Config {
 	r := rand.New(rand.NewPCG(seed, 9))
+	if seed%3 == 2 {
+		return randomLargeConfig(r)
+	}
 	yes := func() bool { return r.IntN(2) == 0 }
 	cfg := DefaultConfig()
 	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = 1+r.IntN(9), 4*(1+r.IntN(5)), 1+r.IntN(3)

@@ -85,19 +85,43 @@ func setFloats(t *tensor.Dense, v []float64) {
 
 func floatsOf(v gorgonia.Value) []float64 { return golden.Floats(v.Data()) }
 
-// forms are the ways to compute a model, with the distance in float64 from the
-// reference, which is of the parallel form: a rounding to float32, in which it
-// is stored, or what the eps of the normaliser makes of another form.
+// forms are the ways to compute a model.
 var forms = []struct {
 	name string
 	fwd  FwdConfig
-	tol  float64
 }{
-	{"parallel", FwdConfig{Form: nodes.Parallel}, 1.2e-7},
-	{"chunkwise", FwdConfig{}, 2e-6},
-	{"chunks of 5", FwdConfig{Chunk: 5}, 2e-6},
-	{"recurrent", FwdConfig{Form: nodes.Recurrent}, 2e-6},
-	{"symbolic", FwdConfig{Symbolic: true}, 2e-6},
+	{"parallel", FwdConfig{Form: nodes.Parallel}},
+	{"chunkwise", FwdConfig{}},
+	{"chunks of 5", FwdConfig{Chunk: 5}},
+	{"recurrent", FwdConfig{Form: nodes.Recurrent}},
+	{"symbolic", FwdConfig{Symbolic: true}},
+}
+
+// parallel says whether the reference is of the parallel form, which begins
+// without a stabiliser; that of xLSTM-7B's architecture is of the chunkwise form,
+// which begins at 0, as do all others.
+func (c goldenModel) parallel() bool { return c.cfg.Large == nil }
+
+// form is the form of the reference.
+func (c goldenModel) form() FwdConfig {
+	if c.parallel() {
+		return FwdConfig{Form: nodes.Parallel}
+	}
+	return FwdConfig{}
+}
+
+// exact says whether a form is the same function as the reference's to the last
+// digit.
+func (c goldenModel) exact(fwd FwdConfig) bool { return c.parallel() == (fwd.Form == nodes.Parallel) }
+
+// tolerance is the distance in float64 from the reference: a rounding to float32,
+// in which it is stored, or what the eps of the normaliser makes of another
+// form.
+func (c goldenModel) tolerance(fwd FwdConfig) float64 {
+	if c.exact(fwd) {
+		return 1.2e-7
+	}
+	return 2e-6
 }
 
 func compileProgram(t testing.TB, m *Model, cfg ProgramConfig) *Program {
@@ -119,7 +143,7 @@ func runProgram(t testing.TB, p *Program, inputs, targets []int, state *State) {
 
 func TestGoldenModels(t *testing.T) {
 	dirs, err := golden.Models(goldenRoot)
-	if err != nil || len(dirs) < 5 {
+	if err != nil || len(dirs) < 6 {
 		t.Fatalf("found %d models under %s: %v", len(dirs), goldenRoot, err)
 	}
 	report, err := golden.ReadReport(goldenRoot)
@@ -130,7 +154,8 @@ func TestGoldenModels(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			c := readGolden(t, dir)
 			for _, form := range forms {
-				c.checkWhole(t, "float64 "+form.name, tensor.Float64, form.fwd, form.tol, form.tol)
+				tol := c.tolerance(form.fwd)
+				c.checkWhole(t, "float64 "+form.name, tensor.Float64, form.fwd, tol, tol)
 			}
 			logits := report.Float32Tolerance(c.name, func(n string) float64 { return report[n].LogitsAbs })
 			grads := report.Float32Tolerance(c.name, func(n string) float64 { return report[n].GradRel })
@@ -139,6 +164,8 @@ func TestGoldenModels(t *testing.T) {
 			}
 			c.checkSteps(t, tensor.Float64, 1.2e-7)
 			c.checkSteps(t, tensor.Float32, logits)
+			c.checkLastStates(t, tensor.Float64, 1.2e-7)
+			c.checkLastStates(t, tensor.Float32, logits)
 			c.checkTraining(t, dir)
 		})
 	}
@@ -164,7 +191,7 @@ func (c goldenModel) checkWhole(t *testing.T, what string, dt tensor.Dtype, fwd 
 	// The reference loss is stored in full: in its own form it must agree to
 	// 1e-9.
 	lossTol := logitsTol
-	if dt == tensor.Float64 && fwd.Form == nodes.Parallel {
+	if dt == tensor.Float64 && c.exact(fwd) {
 		lossTol = 1e-9
 	}
 	if d := golden.Apart([]float64{loss}, c.io["loss"].Data, 0); d > lossTol {
@@ -184,29 +211,74 @@ func (c goldenModel) checkWhole(t *testing.T, what string, dt tensor.Dtype, fwd 
 	}
 }
 
+// stepping is what the reference computed step by step.
+func (c goldenModel) stepping() (ids []int, steps int, logits []float64) {
+	if c.parallel() {
+		return c.io["input_ids"].Ints(), c.steps, c.io["step_logits"].Data
+	}
+	return c.io["infer_ids"].Ints(), c.io["infer_ids"].Shape[1], c.io["infer_logits"].Data
+}
+
 // checkSteps compares the logits of every single step, and the states that the
-// reference holds, token by token and in parts of other lengths.
+// reference holds, token by token, in parts of other lengths, and in two parts.
 func (c goldenModel) checkSteps(t *testing.T, dt tensor.Dtype, tol float64) {
 	m := c.model(t, dt)
 	v := c.cfg.VocabSize
-	for _, part := range []int{1, 5} {
+	ids, steps, all := c.stepping()
+	for _, part := range []int{1, 5, steps/2 + 2} {
 		state, err := m.NewState(c.batch)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for t0 := 0; t0 < c.steps; t0 += part {
-			n := min(part, c.steps-t0)
+		for t0 := 0; t0 < steps; t0 += part {
+			n := min(part, steps-t0)
 			p := compileProgram(t, m, ProgramConfig{Batch: c.batch, Steps: n, Carry: true})
-			runProgram(t, p, columns(c.io["input_ids"].Ints(), c.steps, t0, n), nil, state)
+			runProgram(t, p, columns(ids, steps, t0, n), nil, state)
 			logits, err := p.Logits()
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := columns(c.io["step_logits"].Data, c.steps*v, t0*v, n*v)
+			want := columns(all, steps*v, t0*v, n*v)
 			if d := golden.Apart(floatsOf(logits), want, 1); d > tol {
 				t.Errorf("%v: logits of steps %d … %d are %.3g away, want at most %.3g", dt, t0, t0+n-1, d, tol)
 			}
 			c.checkState(t, state, t0+n-1, dt, tol)
+		}
+		c.checkLargeState(t, "infer_last_state", state, dt, tol)
+	}
+}
+
+// checkLastStates compares the states after the whole sequence at once.
+func (c goldenModel) checkLastStates(t *testing.T, dt tensor.Dtype, tol float64) {
+	m := c.model(t, dt)
+	state, err := m.NewState(c.batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := compileProgram(t, m, ProgramConfig{Batch: c.batch, Steps: c.steps, Carry: true})
+	runProgram(t, p, c.io["input_ids"].Ints(), nil, state)
+	c.checkState(t, state, c.steps-1, dt, tol)
+	c.checkLargeState(t, "last_state", state, dt, tol)
+}
+
+// checkLargeState compares with the states that the reference has of xLSTM-7B's
+// architecture, under names of their own.
+func (c goldenModel) checkLargeState(t *testing.T, prefix string, state *State, dt tensor.Dtype, tol float64) {
+	if c.parallel() {
+		return
+	}
+	for _, part := range state.Tensors() {
+		var block int
+		var name string
+		if _, err := fmt.Sscanf(part.Name, "block_%d.mlstm_%s", &block, &name); err != nil {
+			t.Fatal(part.Name, err)
+		}
+		want, ok := c.io[fmt.Sprintf("%s.%d.%s", prefix, block, name)]
+		if !ok {
+			t.Fatalf("the reference has no %s of block %d in %s", name, block, prefix)
+		}
+		if d := golden.Apart(floatsOf(part.Value), want.Data, 1); d > tol {
+			t.Errorf("%v: %s of block %d is %.3g away, want at most %.3g", dt, name, block, d, tol)
 		}
 	}
 }

@@ -18,12 +18,14 @@ const modulePath = "github.com/gorgonia-xlstm/xlstm"
 // mayImport says which packages of ours each may import; an arrow that points
 // back is an error.
 var mayImport = map[string][]string{
-	"blas":               {},
+	"blas":               {"internal/cores"},
+	"internal/cores":     {},
 	"internal/vec":       {},
-	"internal/kernels":   {"blas", "internal/vec"},
+	"internal/kernels":   {"blas", "internal/cores", "internal/vec"},
 	"internal/golden":    {},
 	"internal/files":     {},
-	"data":               {},
+	"data":               {"data/bpe"},
+	"data/bpe":           {},
 	"optim":              {"internal/vec"},
 	"nodes":              {"internal/kernels"},
 	"layers":             {"nodes"},
@@ -43,6 +45,7 @@ var mayNotImport = map[string][]string{
 	"internal/kernels": {"gorgonia.org/"},
 	"internal/vec":     {"gorgonia.org/"},
 	"data":             {"gorgonia.org/"},
+	"data/bpe":         {"gorgonia.org/"},
 	"dot/render":       {"gorgonia.org/"},
 	// Graphviz takes a second when a program starts that holds it.
 	"dot":   {graphviz},

@@ -36,6 +36,14 @@ func (c Config) stateShapes(batch int) (shapes []TensorShape) {
 		shapes = append(shapes, TensorShape{Name: fmt.Sprintf("block_%d.%s", block, name), Shape: shape})
 	}
 	for i := range c.NumBlocks {
+		if c.Large != nil {
+			l := c.large()
+			dqk, dhv := l.QKDim/l.NumHeads, l.VDim/l.NumHeads
+			add(i, "mlstm_c", batch, l.NumHeads, dqk, dhv)
+			add(i, "mlstm_n", batch, l.NumHeads, dqk)
+			add(i, "mlstm_m", batch, l.NumHeads)
+			continue
+		}
 		if c.isSLSTM(i) {
 			if k := c.SLSTMBlock.SLSTM.Conv1dKernelSize; k > 0 {
 				add(i, "conv", batch, k, c.EmbeddingDim)
@@ -60,8 +68,9 @@ func (s *State) Batch() int { return s.batch }
 // the convolution's last inputs, newest last; for an mLSTM block
 // "block_i.mlstm_c" (B, NH, DH, DH), key's index first, with keys scaled by
 // 1/√DH, "block_i.mlstm_n" (B, NH, DH) and "block_i.mlstm_m" (B, NH); for an
-// sLSTM block "block_i.slstm" (4, B, D), the slices y, c, n, m. The tensors are
-// the state's own.
+// sLSTM block "block_i.slstm" (4, B, D), the slices y, c, n, m. A block of the
+// xLSTM-7B architecture has "block_i.mlstm_c" (B, NH, DQK, DHV) with keys as they
+// are, "block_i.mlstm_n" and "block_i.mlstm_m". The tensors are the state's own.
 func (s *State) Tensors() []layers.Param { return append([]layers.Param(nil), s.tensors...) }
 
 // Reset makes it the state at the start.
@@ -92,7 +101,9 @@ func (m *Model) stateInputs(g *gorgonia.ExprGraph, batch int) []*layers.State {
 	var states []*layers.State
 	for i := range m.cfg.NumBlocks {
 		st := &layers.State{}
-		if m.cfg.isSLSTM(i) {
+		if m.cfg.Large != nil {
+			st.C, st.N, st.M = next(), next(), next()
+		} else if m.cfg.isSLSTM(i) {
 			if m.cfg.SLSTMBlock.SLSTM.Conv1dKernelSize > 0 {
 				st.Conv = next()
 			}

@@ -39,13 +39,32 @@ const maxDims = 64
 // It is an error if a name is not UTF-8, "__metadata__" or there twice,
 // or if a tensor is of another type or a view that is not contiguous.
 func WriteTensors(path string, tensors []layers.Param, metadata map[string]string) error {
+	var encoded []encodedTensor
+	for _, p := range tensors {
+		e := encodedTensor{Param: p}
+		if p.Value != nil {
+			e.as = encodingOf(p.Value.Dtype())
+		}
+		encoded = append(encoded, e)
+	}
+	return writeEncoded(path, encoded, metadata)
+}
+
+// encodedTensor is a tensor and how it is to be stored.
+type encodedTensor struct {
+	layers.Param
+	as Encoding
+}
+
+// writeEncoded is WriteTensors with an encoding for each tensor.
+func writeEncoded(path string, tensors []encodedTensor, metadata map[string]string) error {
 	views := make(map[string]view, len(tensors))
 	for _, p := range tensors {
 		_, twice := views[p.Name]
-		if err := writable(p, twice); err != nil {
+		if err := writable(p.Param, twice); err != nil {
 			return errors.Wrapf(err, "xlstm: writing %s", path)
 		}
-		views[p.Name] = view{p.Value}
+		views[p.Name] = view{p.Value, p.as}
 	}
 	for key, value := range metadata {
 		if !utf8.ValidString(key) || !utf8.ValidString(value) {
@@ -77,14 +96,12 @@ func writable(p layers.Param, twice bool) error {
 
 // view is a tensor as the safetensors library takes it. Its bytes are made when
 // it is its turn to be written.
-type view struct{ t *tensor.Dense }
-
-func (v view) DType() safetensors.DType {
-	if v.t.Dtype() == tensor.Float64 {
-		return safetensors.F64
-	}
-	return safetensors.F32
+type view struct {
+	t  *tensor.Dense
+	as Encoding
 }
+
+func (v view) DType() safetensors.DType { return encodings[v.as].dtype }
 
 func (v view) Shape() []uint64 {
 	shape := []uint64{} // not nil, which would be written as null
@@ -96,19 +113,7 @@ func (v view) Shape() []uint64 {
 
 func (v view) DataLen() uint64 { return uint64(v.t.Shape().TotalSize()) * v.DType().Size() }
 
-func (v view) Data() []byte {
-	out := make([]byte, 0, v.DataLen())
-	if v.t.Dtype() == tensor.Float64 {
-		for _, x := range v.t.Float64s() {
-			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(x))
-		}
-		return out
-	}
-	for _, x := range v.t.Float32s() {
-		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
-	}
-	return out
-}
+func (v view) Data() []byte { return encode(v.t, v.as) }
 
 // ReadTensors reads a safetensors file: its tensors in the order in which they
 // lie in the file, and its metadata, nil if it has none. Tensors of F64 become
@@ -119,20 +124,30 @@ func (v view) Data() []byte {
 // the file. Memory is taken for what the file really holds, whatever its header
 // says.
 func ReadTensors(path string) ([]layers.Param, map[string]string, error) {
-	f, err := os.Open(path)
+	f, size, err := openFile(path)
 	if err != nil {
-		return nil, nil, errors.Wrap(err, "xlstm: reading tensors")
+		return nil, nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, errors.Wrap(err, "xlstm: reading tensors")
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, errors.Errorf("xlstm: reading tensors from %s: it is not a file", path)
-	}
-	tensors, metadata, err := readTensors(bufio.NewReader(f), info.Size())
+	tensors, metadata, err := readTensors(bufio.NewReader(f), size)
 	return tensors, metadata, errors.Wrapf(err, "xlstm: reading tensors from %s", path)
+}
+
+// openFile opens a file to read tensors from and returns its size.
+func openFile(path string) (*os.File, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, errors.Wrap(err, "xlstm: reading tensors")
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.Errorf("%s is not a file", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, errors.Wrap(err, "xlstm: reading tensors")
+	}
+	return f, info.Size(), nil
 }
 
 // readTensors reads a safetensors file of size bytes.
@@ -238,9 +253,10 @@ func parseHeader(header []byte, size uint64) (entries []entry, metadata map[stri
 
 // entry is what a header says of a tensor.
 type entry struct {
-	name, dtype string
-	shape       []int
-	begin, end  uint64 // in the data behind the header
+	name       string
+	encoding   Encoding
+	shape      []int
+	begin, end uint64 // in the data behind the header
 }
 
 // parseEntry reads the next value of d, which describes a tensor within size
@@ -255,7 +271,7 @@ func parseEntry(d *json.Decoder, name string, size uint64) (entry, error) {
 	for _, f := range []struct {
 		name string
 		dst  any
-	}{{"dtype", &e.dtype}, {"shape", &shape}, {"data_offsets", &offsets}} {
+	}{{"dtype", &e.encoding}, {"shape", &shape}, {"data_offsets", &offsets}} {
 		if err := json.Unmarshal(fields[f.name], f.dst); err != nil {
 			return e, errors.Errorf("its %s is %.40q, which makes no sense", f.name, fields[f.name])
 		}
@@ -263,10 +279,11 @@ func parseEntry(d *json.Decoder, name string, size uint64) (entry, error) {
 	if len(fields) != 3 || shape == nil || len(shape) > maxDims || len(offsets) != 2 {
 		return e, errors.New("it is not made of a dtype, a shape and two data_offsets")
 	}
-	take := e.width()
-	if take == 0 {
-		return e, errors.Errorf("it is of dtype %.20q; only F64, F32, F16 and BF16 can be read", e.dtype)
+	traits, known := encodings[e.encoding]
+	if !known {
+		return e, errors.Errorf("it is of dtype %.20q; only F64, F32, F16 and BF16 can be read", string(e.encoding))
 	}
+	take := uint64(traits.width)
 	for _, n := range shape {
 		// Before the product is taken, for it may overflow.
 		switch {
@@ -280,66 +297,17 @@ func parseEntry(d *json.Decoder, name string, size uint64) (entry, error) {
 	}
 	e.begin, e.end = offsets[0], offsets[1]
 	if e.begin > e.end || e.end-e.begin != take {
-		return e, errors.Errorf("its place is from byte %d to %d of the data, but its shape %d takes %d bytes of %s", e.begin, e.end, shape, take, e.dtype)
+		return e, errors.Errorf("its place is from byte %d to %d of the data, but its shape %d takes %d bytes of %s", e.begin, e.end, shape, take, e.encoding)
 	}
 	return e, nil
 }
 
-// width returns the bytes of an element, 0 if its type cannot be read.
-func (e entry) width() uint64 {
-	switch e.dtype {
-	case "F64":
-		return 8
-	case "F32":
-		return 4
-	case "F16", "BF16":
-		return 2
-	}
-	return 0
-}
-
 // read reads the tensor, which is next in r.
 func (e entry) read(r io.Reader) (*tensor.Dense, error) {
-	little := binary.LittleEndian
-	if e.dtype == "F64" {
+	if e.encoding == F64 {
 		t := tensor.New(tensor.Of(tensor.Float64), tensor.WithShape(e.shape...))
-		return t, readNumbers(r, t.Float64s(), 8, func(b []byte) float64 { return math.Float64frombits(little.Uint64(b)) })
+		return t, readNumbers(t.Float64s(), r, F64)
 	}
 	t := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(e.shape...))
-	decode := func(b []byte) float32 { return math.Float32frombits(little.Uint32(b)) }
-	switch e.dtype {
-	case "F16":
-		decode = func(b []byte) float32 { return fromFloat16(little.Uint16(b)) }
-	case "BF16":
-		decode = func(b []byte) float32 { return math.Float32frombits(uint32(little.Uint16(b)) << 16) }
-	}
-	return t, readNumbers(r, t.Float32s(), int(e.width()), decode)
-}
-
-// readNumbers fills dst with numbers that take width bytes each.
-func readNumbers[T float32 | float64](r io.Reader, dst []T, width int, decode func(b []byte) T) error {
-	buf := make([]byte, min(len(dst), 1<<13)*width)
-	for len(dst) > 0 {
-		n := min(len(dst), len(buf)/width)
-		if _, err := io.ReadFull(r, buf[:n*width]); err != nil {
-			return err
-		}
-		for i := range n {
-			dst[i] = decode(buf[i*width:])
-		}
-		dst = dst[n:]
-	}
-	return nil
-}
-
-// fromFloat16 widens an IEEE half: a sign, 5 bits of exponent and 10 of fraction.
-func fromFloat16(h uint16) float32 {
-	sign, exponent, fraction := uint32(h&0x8000)<<16, uint32(h>>10)&31, uint32(h)&1023
-	switch exponent {
-	case 0: // subnormal, in units of 2^-24
-		return math.Float32frombits(sign | math.Float32bits(float32(fraction)*0x1p-24))
-	case 31: // infinite or not a number
-		return math.Float32frombits(sign | 255<<23 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
+	return t, readNumbers(t.Float32s(), r, e.encoding)
 }

@@ -1,6 +1,6 @@
 // Package xlstm is xLSTM (Beck et al., 2024) as a Gorgonia model: language models
-// of sLSTM and mLSTM blocks whose layers are graph nodes, trained by the tape
-// machine.
+// of sLSTM and mLSTM blocks, or of xLSTM-7B's blocks, whose layers are graph
+// nodes, trained by the tape machine.
 //
 // A Model is a configuration and its parameters. Fwd builds it into a graph of
 // one's own; Compile makes a Program of it, a graph compiled for one shape that
@@ -43,16 +43,18 @@ import (
 // Model is a language model: a configuration and its parameters. All graphs that
 // are built of it share the parameters; they must not run at the same time.
 type Model struct {
-	cfg   Config
-	store *layers.Store
+	cfg    Config
+	store  *layers.Store
+	source *source // how it is stored if it was loaded, else nil
 }
 
 // Option is an option of New and Load.
 type Option func(*options)
 
 type options struct {
-	dtype tensor.Dtype
-	seed  uint64
+	dtype  tensor.Dtype
+	seed   uint64
+	layout Layout
 }
 
 // WithSeed sets the seed of the initialisation; the default is 1. A model that is
@@ -62,6 +64,11 @@ func WithSeed(seed uint64) Option { return func(o *options) { o.seed = seed } }
 // WithDtype sets the element type, tensor.Float32 (the default) or
 // tensor.Float64.
 func WithDtype(dt tensor.Dtype) Option { return func(o *options) { o.dtype = dt } }
+
+// WithLayout says in which layout a model that is loaded holds its sLSTM cells. A
+// kernel of the other layout is an error. The default is AnyLayout, which takes
+// each cell's layout from the shape of its kernel.
+func WithLayout(l Layout) Option { return func(o *options) { o.layout = l } }
 
 func newOptions(opts []Option) options {
 	o := options{dtype: tensor.Float32, seed: 1}
@@ -82,10 +89,15 @@ func New(cfg Config, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newModel(cfg, store)
+}
+
+// newModel makes the parameters of a model in the store.
+func newModel(cfg Config, store *layers.Store) (*Model, error) {
 	m := &Model{cfg: cfg, store: store}
 	// Building any graph makes all parameters.
 	g := gorgonia.NewGraph()
-	_, err = m.Fwd(g, 1, idsInput(g, "ids", 1), FwdConfig{})
+	_, err := m.Fwd(g, 1, idsInput(g, "ids", 1), FwdConfig{})
 	return m, err
 }
 
@@ -156,7 +168,8 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 	if fwd.State != nil && len(fwd.State) != m.cfg.NumBlocks {
 		return nil, errors.Errorf("xlstm: a state of %d blocks for a model of %d", len(fwd.State), m.cfg.NumBlocks)
 	}
-	embedding, err := layers.NewEmbedding(s.Sub("token_embedding"), m.cfg.VocabSize, m.cfg.EmbeddingDim, layers.Small(m.cfg.EmbeddingDim))
+	names := m.cfg.names()
+	embedding, err := layers.NewEmbedding(s.Sub(names.embedding), m.cfg.VocabSize, m.cfg.EmbeddingDim, layers.Small(m.cfg.EmbeddingDim))
 	if err != nil {
 		return nil, err
 	}
@@ -173,11 +186,11 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 		return nil, err
 	}
 	if m.cfg.AddEmbeddingDropout {
-		if x, err = s.Sub("token_embedding").Dropout(x, m.cfg.Dropout); err != nil {
+		if x, err = s.Sub(names.embedding).Dropout(x, m.cfg.Dropout); err != nil {
 			return nil, err
 		}
 	}
-	if x, err = m.stack(s.Sub("xlstm_block_stack"), x, fwd, out); err != nil {
+	if x, err = m.stack(s.Sub(names.stack), x, fwd, out); err != nil {
 		return nil, err
 	}
 	out.Logits, err = m.head(s.Sub("lm_head"), x, tied)
@@ -201,10 +214,10 @@ func (m *Model) stack(s layers.Scope, x *gorgonia.Node, fwd FwdConfig, out *Outp
 		}
 		out.State = append(out.State, next)
 	}
-	if !m.cfg.AddPostBlocksNorm {
+	if !m.cfg.hasNorm() {
 		return x, nil
 	}
-	norm, err := layers.NewNorm(s.Sub("post_blocks_norm"), m.cfg.EmbeddingDim, 1, true)
+	norm, err := m.cfg.postNorm(s.Sub(m.cfg.names().norm))
 	if err != nil {
 		return nil, err
 	}
@@ -212,6 +225,11 @@ func (m *Model) stack(s layers.Scope, x *gorgonia.Node, fwd FwdConfig, out *Outp
 }
 
 func (m *Model) block(s layers.Scope, i int, fwd FwdConfig) (*layers.Block, error) {
+	if m.cfg.Large != nil {
+		cfg := m.cfg.large()
+		cfg.Form, cfg.Chunk, cfg.Symbolic = fwd.Form, fwd.Chunk, fwd.Symbolic
+		return layers.NewLargeBlock(s, cfg)
+	}
 	if m.cfg.isSLSTM(i) {
 		cfg := m.cfg.slstm(i)
 		cfg.Symbolic = fwd.Symbolic
@@ -223,8 +241,16 @@ func (m *Model) block(s layers.Scope, i int, fwd FwdConfig) (*layers.Block, erro
 }
 
 // head maps the residual stream to logits, with the embedding if weights are
-// tied.
+// tied, and bounds those of the xLSTM-7B architecture.
 func (m *Model) head(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Node, error) {
+	logits, err := m.project(s, x, embedding)
+	if err != nil || m.cfg.Large == nil {
+		return logits, err
+	}
+	return nodes.SoftCap(logits, m.cfg.Large.OutputLogitSoftCap)
+}
+
+func (m *Model) project(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Node, error) {
 	if m.cfg.TieWeights {
 		logits, err := nodes.Linear(x, embedding, nil)
 		if err == nil {

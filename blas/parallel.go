@@ -2,20 +2,18 @@ package blas
 
 import (
 	"runtime"
-	"sync"
-	"sync/atomic"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 )
 
 const (
-	// pieceWork is the least number of multiply-adds worth a goroutine: about
-	// eighty microseconds. Another core took seventy to begin where it was measured,
-	// two of them doing 256³ 1.3 times as fast as one and 1024×64×1024 1.5 times.
-	pieceWork = 4 << 20
+	// pieceWork is the least number of multiply-adds worth another core: about ten
+	// microseconds.
+	pieceWork = 1 << 19
 
-	// pieceReads is the least number of elements of the larger operand worth a
-	// goroutine in scalar products, which are as slow as they are read: about fifty
-	// microseconds. Pieces of 64 k elements lost 5 to 10 % against one core.
-	pieceReads = 1 << 20
+	// pieceReads is the least number of elements of the larger operand worth another
+	// core in scalar products, which are as slow as they are read.
+	pieceReads = 1 << 16
 
 	// piecesEach is how many pieces a goroutine gets where there is work for as
 	// many: other programs may slow some of them down.
@@ -54,9 +52,7 @@ func (p *product[T]) cut() (units, size int) {
 type crew[T Float] struct {
 	product[T]
 	pieces int
-	next   atomic.Int64
-	done   sync.WaitGroup
-	join   func() // work and then done: made once, so that starting allocates nothing
+	piece  func(q int) // does one: made once, so that starting allocates nothing
 
 	// Where B is copied, that is done together, blockCols columns at a time: first
 	// they are packed, then multiplied.
@@ -81,10 +77,7 @@ func (ks *kernels[T]) takeCrew() *crew[T] {
 		return c
 	}
 	c := new(crew[T])
-	c.join = func() {
-		defer c.done.Done()
-		c.work()
-	}
+	c.piece = c.work
 	return c
 }
 
@@ -119,34 +112,21 @@ func (c *crew[T]) together() {
 	c.packed = nil
 }
 
-// run does all pieces of a phase, some of them here.
+// run does all pieces of a phase.
 func (c *crew[T]) run(what phase) {
 	c.phase = what
-	c.next.Store(0)
-	others := min(c.pieces, runtime.GOMAXPROCS(0)) - 1
-	c.done.Add(others)
-	for range others {
-		go c.join()
-	}
-	c.work()
-	c.done.Wait()
+	cores.Run(c.pieces, c.piece)
 }
 
-// work does pieces until none is left.
-func (c *crew[T]) work() {
-	for {
-		q := int(c.next.Add(1)) - 1
-		if q >= c.pieces {
-			return
-		}
-		switch c.phase {
-		case whole:
-			c.wholePiece(q)
-		case packing:
-			c.packPiece(q)
-		case multiply:
-			c.multiplyPiece(q)
-		}
+// work does piece q.
+func (c *crew[T]) work(q int) {
+	switch c.phase {
+	case whole:
+		c.wholePiece(q)
+	case packing:
+		c.packPiece(q)
+	case multiply:
+		c.multiplyPiece(q)
 	}
 }
 

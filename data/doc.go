@@ -8,8 +8,9 @@
 //     reads the Go standard library's own source, which every machine with a
 //     Go installation has.
 //  2. Choose a [Tokenizer]: [Chars] has one id for each character of a corpus,
-//     [Bytes] one for each of the 256 bytes. [SaveTokenizer] and
-//     [LoadTokenizer] keep it with the model.
+//     [Bytes] one for each of the 256 bytes, and package bpe one for each of
+//     the frequent parts of words. [SaveTokenizer] and [LoadTokenizer] keep it
+//     with the model.
 //  3. Encode the text and [Split] the tokens; the last part is for validation.
 //  4. Train on batches from a [Batcher]: [RandomWindows] draws windows
 //     anywhere in the text, and [Streams] reads the text in order, for models

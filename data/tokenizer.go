@@ -1,9 +1,11 @@
 package data
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 
+	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 	"github.com/pkg/errors"
 )
 
@@ -29,12 +31,14 @@ const (
 
 // maxTokenizerBytes is the size of the largest saved tokenizer that is read.
 // All of Unicode as escaped characters takes less.
-const maxTokenizerBytes = 16 << 20
+const maxTokenizerBytes = bpe.MaxBytes
 
-// savedTokenizer is a tokenizer on disk: its kind, and what that kind keeps.
+// savedTokenizer is a tokenizer on disk: its kind, and what that kind keeps. A
+// tokenizer of package bpe has neither of them, but a model.
 type savedTokenizer struct {
 	Kind      string          `json:"kind"`
 	Tokenizer json.RawMessage `json:"tokenizer"`
+	Model     json.RawMessage `json:"model,omitempty"`
 }
 
 // SaveTokenizer writes a tokenizer of this package as a JSON object that names
@@ -42,16 +46,19 @@ type savedTokenizer struct {
 //
 //	{"kind":"chars","tokenizer":{"chars":"abc"}}
 //
-// It returns an error for a tokenizer of another package and when w fails.
+// and one of package bpe as a tokenizer.json of Hugging Face's library. It
+// returns an error for a tokenizer of another package and when w fails.
 func SaveTokenizer(w io.Writer, tok Tokenizer) error {
 	var kind string
-	switch tok.(type) {
+	switch tok := tok.(type) {
 	case Bytes:
 		kind = kindBytes
 	case *Chars:
 		kind = kindChars
+	case *bpe.Tokenizer:
+		return tok.Save(w)
 	default:
-		return errors.Errorf("cannot save a tokenizer of type %T: use one of package data", tok)
+		return errors.Errorf("cannot save a tokenizer of type %T: use one of package data or bpe", tok)
 	}
 	body, err := json.Marshal(tok)
 	if err != nil {
@@ -65,9 +72,10 @@ func SaveTokenizer(w io.Writer, tok Tokenizer) error {
 	return errors.Wrap(err, "write tokenizer")
 }
 
-// LoadTokenizer reads what [SaveTokenizer] wrote, whatever its kind. It reads r
-// to its end, 16 MiB at most, and returns an error when what it finds is longer,
-// is not a saved tokenizer, or is damaged.
+// LoadTokenizer reads what [SaveTokenizer] wrote, whatever its kind, and any
+// tokenizer.json that [bpe.Load] reads. It reads r to its end, 64 MiB at most,
+// and returns an error when what it finds is longer, is not a saved tokenizer,
+// or is damaged.
 func LoadTokenizer(r io.Reader) (Tokenizer, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxTokenizerBytes+1))
 	if err != nil {
@@ -80,6 +88,9 @@ func LoadTokenizer(r io.Reader) (Tokenizer, error) {
 	if err := json.Unmarshal(text, &saved); err != nil {
 		return nil, errors.Wrap(err, "read tokenizer: not a saved tokenizer")
 	}
+	if saved.Kind == "" && saved.Model != nil {
+		return loadBPE(text)
+	}
 	switch saved.Kind {
 	case kindBytes:
 		return Bytes{}, nil
@@ -91,4 +102,13 @@ func LoadTokenizer(r io.Reader) (Tokenizer, error) {
 		return chars, nil
 	}
 	return nil, errors.Errorf("read tokenizer: unknown kind %.40q: it must be %q or %q", saved.Kind, kindBytes, kindChars)
+}
+
+// loadBPE returns no tokenizer, rather than one that is nil, with an error.
+func loadBPE(text []byte) (Tokenizer, error) {
+	tok, err := bpe.Load(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	return tok, nil
 }

@@ -2,14 +2,17 @@ package data
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode/utf8"
 
+	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 	"github.com/pkg/errors"
 )
 
@@ -123,8 +126,19 @@ func TestBytes(t *testing.T) {
 	equal(t, "text", tok.Decode([]int{'a', 0xc3, 0xa9, 0xff, -1, 256}), "aé\xff\uFFFD\uFFFD")
 }
 
+// mustBPE learns a few subwords.
+func mustBPE(t testing.TB) *bpe.Tokenizer {
+	t.Helper()
+	config := bpe.TrainConfig{VocabSize: 260, SpecialTokens: []string{bpe.EndOfText}}
+	tok, err := bpe.Train(context.Background(), slices.Values([]string{"low lower lowest"}), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
 func TestSaveAndLoadTokenizer(t *testing.T) {
-	for _, tok := range []Tokenizer{Bytes{}, mustChars(t, "hello, 世界", 1)} {
+	for _, tok := range []Tokenizer{Bytes{}, mustChars(t, "hello, 世界", 1), mustBPE(t)} {
 		var file bytes.Buffer
 		if err := SaveTokenizer(&file, tok); err != nil {
 			t.Fatal(err)
@@ -158,9 +172,12 @@ func TestLoadTokenizerErrors(t *testing.T) {
 		`{"kind":"bpe"}`:     `unknown kind "bpe"`,
 		`{"kind":"chars"}`:   `kind "chars"`,
 		`{"kind":"chars","tokenizer":{"chars":"ba"}}`: "does not come after",
+		`{"model":{"type":"WordPiece"}}`:              `"WordPiece" is not supported`,
+		`{"model":7}`:                                 "tokenizer.json",
 	} {
-		_, err := LoadTokenizer(strings.NewReader(text))
+		tok, err := LoadTokenizer(strings.NewReader(text))
 		failsWith(t, err, "read tokenizer", want)
+		equal(t, "tokenizer", tok, nil)
 	}
 	_, err := LoadTokenizer(iotest.ErrReader(errors.New("disk gone")))
 	failsWith(t, err, "disk gone")
@@ -180,7 +197,7 @@ func (s *spaces) Read(p []byte) (int, error) {
 func TestLoadTokenizerStopsReading(t *testing.T) {
 	endless := new(spaces)
 	_, err := LoadTokenizer(endless)
-	failsWith(t, err, "more than 16777216 bytes")
+	failsWith(t, err, "more than 67108864 bytes")
 	if endless.read > maxTokenizerBytes+1 {
 		t.Errorf("read %d bytes", endless.read)
 	}
@@ -247,6 +264,11 @@ func FuzzLoadTokenizer(f *testing.F) {
 	} {
 		f.Add([]byte(text))
 	}
+	var learned bytes.Buffer
+	if err := SaveTokenizer(&learned, mustBPE(f)); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(learned.Bytes())
 	f.Fuzz(func(t *testing.T, text []byte) {
 		tok, err := LoadTokenizer(bytes.NewReader(text))
 		if err != nil {

@@ -18,7 +18,9 @@ type Block struct {
 	norm    *Norm
 	layer   recurrent
 	ffnNorm *Norm
-	ffn     *FeedForward
+	ffn     interface {
+		Fwd(x *gorgonia.Node) (*gorgonia.Node, error)
+	}
 }
 
 // NewMLSTMBlock makes a block around an mLSTM layer.

@@ -294,6 +294,9 @@ func units() []unit {
 		slstmUnit("sLSTM block with feed-forward and bias", true, SLSTMConfig{EmbeddingDim: 6, NumHeads: 2, ConvKernel: 4, NormWeight: true}, ffn),
 		slstmUnit("sLSTM block without conv, norm weight or bias", true, SLSTMConfig{EmbeddingDim: 6, NumHeads: 2}, plain),
 		slstmUnit("sLSTM block without feed-forward", true, SLSTMConfig{EmbeddingDim: 6, NumHeads: 1, ConvKernel: 3}, nil),
+		largeUnit("large mLSTM of two heads", false, LargeConfig{EmbeddingDim: 5, NumHeads: 2, QKDim: 4, VDim: 6}),
+		largeUnit("large block with bias", true, LargeConfig{EmbeddingDim: 6, NumHeads: 2, QKDim: 8, VDim: 4, UpDim: 5, Bias: true}),
+		largeUnit("large block of one head, fused, with bias", true, LargeConfig{EmbeddingDim: 4, NumHeads: 1, QKDim: 2, VDim: 3, UpDim: 1, Bias: true, Fused: true}),
 	}
 }
 

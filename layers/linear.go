@@ -95,18 +95,17 @@ func (l *CausalConvSiLU) Fwd(x, window *gorgonia.Node) (y, newWindow *gorgonia.N
 	return y, newWindow, err
 }
 
-// Norm is the layer norm of the paper's architecture, eps 1e-5, without bias,
-// over groups of columns: parameter "weight" (Width), stored so that 0 means a
-// factor of 1.
+// Norm is a norm over groups of columns: see NewNorm and NewRMSNorm.
 type Norm struct {
-	s      Scope
-	cfg    nodes.NormConfig
-	Weight *gorgonia.Node
+	s            Scope
+	cfg          nodes.NormConfig
+	Weight, Bias *gorgonia.Node
 }
 
-// NewNorm makes a norm over groups equal column blocks: 1 for a layer norm, the
-// number of heads for the norm behind a cell. Without weight there is no
-// parameter.
+// NewNorm makes the layer norm of the paper's architecture, eps 1e-5, without
+// bias, over groups equal column blocks: 1 for a layer norm, the number of heads
+// for the norm behind a cell. Its parameter is "weight" (Width), stored so that 0
+// means a factor of 1. Without weight there is no parameter.
 func NewNorm(s Scope, dim, groups int, weight bool) (*Norm, error) {
 	l := &Norm{s: s, cfg: nodes.NormConfig{Groups: groups, Eps: 1e-5, Residual: true}}
 	if !weight {
@@ -120,6 +119,9 @@ func NewNorm(s Scope, dim, groups int, weight bool) (*Norm, error) {
 // Fwd normalises the rows of x (N, Width).
 func (l *Norm) Fwd(x *gorgonia.Node) (*gorgonia.Node, error) {
 	y, err := nodes.Norm(l.cfg, x, l.Weight)
+	if err == nil && l.Bias != nil {
+		y, err = nodes.AddBias(y, l.Bias, 0)
+	}
 	l.s.label(y)
 	return y, err
 }

@@ -25,6 +25,7 @@ type Store struct {
 	params []Param
 	byName map[string]int
 	shapes bool // no values are made
+	bare   bool // parameters are not initialised
 }
 
 // NewStore returns an empty store for parameters of dtype tensor.Float32 or
@@ -88,11 +89,21 @@ func (s *Store) param(name string, init Init, shape []int) (*tensor.Dense, error
 	if s.shapes {
 		return nil, nil
 	}
+	t := tensor.New(tensor.Of(s.dtype), tensor.WithShape(shape...))
+	if !s.bare {
+		s.initialise(name, init, t)
+	}
+	s.byName[name] = len(s.params)
+	s.params = append(s.params, Param{Name: name, Value: t})
+	return t, nil
+}
+
+// initialise draws the numbers of a parameter.
+func (s *Store) initialise(name string, init Init, t *tensor.Dense) {
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	values := make([]float64, tensor.Shape(shape).TotalSize())
+	values := make([]float64, t.Shape().TotalSize())
 	init(rand.New(rand.NewPCG(s.seed, h.Sum64())), values)
-	t := tensor.New(tensor.Of(s.dtype), tensor.WithShape(shape...))
 	switch data := t.Data().(type) {
 	case []float32:
 		for i, v := range values {
@@ -101,7 +112,4 @@ func (s *Store) param(name string, init Init, shape []int) (*tensor.Dense, error
 	case []float64:
 		copy(data, values)
 	}
-	s.byName[name] = len(s.params)
-	s.params = append(s.params, Param{Name: name, Value: t})
-	return t, nil
 }

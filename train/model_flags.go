@@ -34,6 +34,13 @@ func newModelFlags() modelFlags {
 			}
 		}
 	}
+	large := func(set func(l *xlstm.LargeConfig)) func(cfg *xlstm.Config) {
+		return func(cfg *xlstm.Config) {
+			if cfg.Large != nil {
+				set(cfg.Large)
+			}
+		}
+	}
 	return modelFlags{
 		{"dim", "width of the model (embedding_dim)", integer(func(cfg *xlstm.Config, n int) { cfg.EmbeddingDim = n })},
 		{"blocks", "number of blocks (num_blocks)", integer(func(cfg *xlstm.Config, n int) { cfg.NumBlocks = n })},
@@ -44,6 +51,7 @@ func newModelFlags() modelFlags {
 		{"heads", "number of heads of all layers (num_heads)", integer(func(cfg *xlstm.Config, n int) {
 			mlstm(func(l *xlstm.MLSTMLayerConfig) { l.NumHeads = n })(cfg)
 			slstm(func(b *xlstm.SLSTMBlockConfig) { b.SLSTM.NumHeads = n })(cfg)
+			large(func(l *xlstm.LargeConfig) { l.NumHeads = n })(cfg)
 		})},
 		{"conv", "steps that the convolutions see (conv1d_kernel_size); 0, for sLSTM blocks alone, for none", integer(func(cfg *xlstm.Config, n int) {
 			mlstm(func(l *xlstm.MLSTMLayerConfig) { l.Conv1dKernelSize = n })(cfg)
@@ -52,7 +60,8 @@ func newModelFlags() modelFlags {
 		{"proj-factor", "inner width of mLSTM layers as a multiple of the model's (proj_factor)", decimal(func(cfg *xlstm.Config, x float64) {
 			mlstm(func(l *xlstm.MLSTMLayerConfig) { l.ProjFactor = x })(cfg)
 		})},
-		{"ffn-factor", "inner width of feed-forward layers as a multiple of the model's (proj_factor)", decimal(func(cfg *xlstm.Config, x float64) {
+		{"ffn-factor", "inner width of feed-forward layers as a multiple of the model's (proj_factor, ffn_proj_factor)", decimal(func(cfg *xlstm.Config, x float64) {
+			large(func(l *xlstm.LargeConfig) { l.FFNProjFactor = x })(cfg)
 			slstm(func(b *xlstm.SLSTMBlockConfig) {
 				if b.FeedForward != nil {
 					b.FeedForward.ProjFactor = x

@@ -91,10 +91,9 @@ func Kernels(root, kind string) ([]string, error) {
 	return files, err
 }
 
-// Models returns the folders of whole models of the paper's architecture under
-// root, sorted.
+// Models returns the folders of whole models under root, sorted.
 func Models(root string) ([]string, error) {
-	configs, err := filepath.Glob(filepath.Join(root, "v1_*", "config.json"))
+	configs, err := filepath.Glob(filepath.Join(root, "*", "config.json"))
 	var dirs []string
 	for _, c := range configs {
 		dirs = append(dirs, filepath.Dir(c))

@@ -1,36 +1,15 @@
 package kernels
 
-import "github.com/gorgonia-xlstm/xlstm/internal/vec"
-
 import (
-	"runtime"
 	"sync"
-	"sync/atomic"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
 // Parallel calls f(0) … f(n−1), spread over the cores. The calls must be
 // independent of each other.
-func Parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers <= 1 {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	work := func() {
-		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-			f(i)
-		}
-	}
-	for range workers - 1 {
-		wg.Go(work)
-	}
-	work()
-	wg.Wait()
-}
+func Parallel(n int, f func(i int)) { cores.Run(n, f) }
 
 // wakeWork is the number of multiply-adds from which on it is worth waking
 // another core: about ten microseconds.

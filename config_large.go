@@ -1,0 +1,180 @@
+package xlstm
+
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/pkg/errors"
+)
+
+// LargeConfig describes the xLSTM-7B architecture (arXiv:2503.13427), beside the
+// vocabulary, the width and the number of blocks, which are those of Config.
+// Fields, JSON names and defaults are those of the official xLSTMLargeConfig.
+type LargeConfig struct {
+	// NumHeads is the number of memory cells in a block.
+	NumHeads int `json:"num_heads"`
+	// UseBias gives the linear maps and the norms a bias. The input and forget
+	// gates always have one, the head never.
+	UseBias bool `json:"use_bias"`
+	// NormEps is added under the root of the norms.
+	NormEps float64 `json:"norm_eps"`
+	// AddOutNorm puts a norm between the blocks and the head.
+	AddOutNorm bool `json:"add_out_norm"`
+	// QKDimFactor and VDimFactor are the widths of queries and keys, and of
+	// values, over that of the embedding.
+	QKDimFactor float64 `json:"qk_dim_factor"`
+	VDimFactor  float64 `json:"v_dim_factor"`
+	// Eps is added to the cell's normaliser.
+	Eps float64 `json:"eps"`
+	// FFNProjFactor is the width of the feed-forward layer over that of the
+	// embedding, rounded up to a multiple of FFNRoundUpToMultipleOf.
+	FFNProjFactor          float64 `json:"ffn_proj_factor"`
+	FFNRoundUpToMultipleOf int     `json:"ffn_round_up_to_multiple_of"`
+	// GateSoftCap bounds the input and forget gates' pre-activations,
+	// OutputLogitSoftCap the logits: c·tanh(x/c).
+	GateSoftCap        float64 `json:"gate_soft_cap"`
+	OutputLogitSoftCap float64 `json:"output_logit_soft_cap"`
+	// WeightMode is SingleWeights, or FusedWeights to keep projections of the same
+	// input stacked in one parameter.
+	WeightMode string `json:"weight_mode"`
+	// HuggingFace is what the form of Hugging Face's transformers has besides; nil
+	// for the official implementation's own. The two forms of a model differ in
+	// config.json and in the name of the embedding.
+	HuggingFace *HuggingFaceConfig `json:"-"`
+}
+
+// The values of LargeConfig.WeightMode.
+const (
+	SingleWeights = "single"
+	FusedWeights  = "fused"
+)
+
+// HuggingFaceConfig is what the xLSTMConfig of Hugging Face's transformers has
+// beside the fields of xLSTMLargeConfig and Config.TieWeights. The model itself
+// depends on nothing of it.
+type HuggingFaceConfig struct {
+	// The ids of special tokens, nil for none. There may be several that end a
+	// text.
+	BOSTokenID  *int
+	EOSTokenIDs []int
+	PadTokenID  *int
+	// ForceBOSTokenInsert says that texts begin with BOSTokenID. Whoever makes the
+	// tokens has to see to it.
+	ForceBOSTokenInsert bool
+}
+
+// DefaultLargeConfig returns the official defaults of the xLSTM-7B architecture.
+// VocabSize, EmbeddingDim, NumBlocks and Large.NumHeads, which have none, are
+// left to set.
+func DefaultLargeConfig() Config {
+	return Config{Large: &LargeConfig{
+		NormEps: 1e-6, AddOutNorm: true, QKDimFactor: 0.5, VDimFactor: 1, Eps: 1e-6,
+		FFNProjFactor: 2.6667, FFNRoundUpToMultipleOf: 64, GateSoftCap: 15, OutputLogitSoftCap: 30, WeightMode: SingleWeights,
+	}}
+}
+
+// large returns the configuration of the blocks of the xLSTM-7B architecture in
+// layers' terms.
+func (c Config) large() layers.LargeConfig {
+	l := c.Large
+	d := float64(c.EmbeddingDim)
+	return layers.LargeConfig{
+		EmbeddingDim: c.EmbeddingDim, NumHeads: l.NumHeads,
+		QKDim: int(d * l.QKDimFactor), VDim: int(d * l.VDimFactor), UpDim: roundUp(d*l.FFNProjFactor, l.FFNRoundUpToMultipleOf),
+		Bias: l.UseBias, Fused: l.WeightMode == FusedWeights,
+		GateSoftCap: l.GateSoftCap, NormEps: l.NormEps, Eps: l.Eps, NumBlocks: c.NumBlocks,
+	}
+}
+
+// roundUp rounds x as the official implementation does: up, but if x is not
+// whole, only from the next whole number on.
+func roundUp(x float64, multiple int) int {
+	m := float64(multiple)
+	return int(math.Floor((x+m-1)/m) * m)
+}
+
+// checker is a check of one field, with what is allowed.
+type checker func(ok bool, field string, value any, want string) error
+
+// validateLarge checks what is special to the xLSTM-7B architecture.
+func (c Config) validateLarge(check checker) error {
+	if err := c.validateOnlyLarge(check); err != nil {
+		return err
+	}
+	l := c.Large
+	if err := firstError(
+		check(l.NumHeads >= 1, "num_heads", l.NumHeads, "at least 1"),
+		check(l.FFNRoundUpToMultipleOf >= 1, "ffn_round_up_to_multiple_of", l.FFNRoundUpToMultipleOf, "at least 1"),
+		oneOf("weight_mode", l.WeightMode, SingleWeights, FusedWeights),
+	); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		field string
+		value float64
+	}{
+		{"norm_eps", l.NormEps}, {"eps", l.Eps}, {"gate_soft_cap", l.GateSoftCap}, {"output_logit_soft_cap", l.OutputLogitSoftCap},
+		{"qk_dim_factor", l.QKDimFactor}, {"v_dim_factor", l.VDimFactor}, {"ffn_proj_factor", l.FFNProjFactor},
+	} {
+		if err := check(f.value > 0 && !math.IsInf(f.value, 0), f.field, f.value, "positive and finite"); err != nil {
+			return err
+		}
+	}
+	w := c.large()
+	divides := func(width int) bool { return width >= 1 && width <= math.MaxInt/4 && width%l.NumHeads == 0 }
+	return firstError(
+		check(divides(w.QKDim), "qk_dim_factor", l.QKDimFactor, "such that the heads divide the width of queries and keys"),
+		check(divides(w.VDim), "v_dim_factor", l.VDimFactor, "such that the heads divide the width of values"),
+		check(w.UpDim >= 1 && w.UpDim <= math.MaxInt/4, "ffn_proj_factor", l.FFNProjFactor, "such that the feed-forward layer has a width"),
+	)
+}
+
+// validateOnlyLarge checks that there is nothing of the paper's architecture.
+func (c Config) validateOnlyLarge(check checker) error {
+	const none = "left out for the xLSTM-7B architecture, which has none"
+	return firstError(
+		check(c.MLSTMBlock == nil, "mlstm_block", "given", none),
+		check(c.SLSTMBlock == nil, "slstm_block", "given", none),
+		check(!c.SLSTMAt.All && len(c.SLSTMAt.Indices) == 0, "slstm_at", c.SLSTMAt.Indices, none),
+		check(!c.AddPostBlocksNorm, "add_post_blocks_norm", c.AddPostBlocksNorm, "false for the xLSTM-7B architecture, whose norm is add_out_norm"),
+		check(!c.AddEmbeddingDropout, "add_embedding_dropout", c.AddEmbeddingDropout, "false for the xLSTM-7B architecture"),
+		check(!c.Bias, "bias", c.Bias, "false for the xLSTM-7B architecture, whose bias is use_bias"),
+		check(c.Dropout == 0, "dropout", c.Dropout, "0 for the xLSTM-7B architecture"),
+		check(!c.TieWeights || c.Large.HuggingFace != nil, "tie_weights", c.TieWeights, "false for the xLSTM-7B architecture, unless it is in Hugging Face's form"),
+	)
+}
+
+// modelNames are the official names of a model's parts outside the blocks.
+type modelNames struct{ embedding, stack, norm string }
+
+// names returns the names of the parts of a model of this configuration.
+func (c Config) names() modelNames {
+	switch {
+	case c.Large == nil:
+		return modelNames{"token_embedding", "xlstm_block_stack", "post_blocks_norm"}
+	case c.Large.HuggingFace == nil:
+		return modelNames{"embedding", "backbone", "out_norm"}
+	}
+	return modelNames{"backbone.embeddings", "backbone", "out_norm"}
+}
+
+// hasNorm says whether there is a norm between the blocks and the head.
+func (c Config) hasNorm() bool {
+	if c.Large != nil {
+		return c.Large.AddOutNorm
+	}
+	return c.AddPostBlocksNorm
+}
+
+// postNorm makes the norm between the blocks and the head.
+func (c Config) postNorm(s layers.Scope) (*layers.Norm, error) {
+	if c.Large != nil {
+		return layers.NewRMSNorm(s, c.EmbeddingDim, c.Large.NormEps, c.Large.UseBias)
+	}
+	return layers.NewNorm(s, c.EmbeddingDim, 1, true)
+}
+
+// errBothForms says that a configuration cannot be of both architectures.
+func errBothForms(a, b string) error {
+	return errors.Errorf("the configuration has %s of the paper's architecture and %s of xLSTM-7B's; it must be of one", a, b)
+}

@@ -1,0 +1,101 @@
+package bpe
+
+import "golang.org/x/text/unicode/norm"
+
+// Encode returns the ids of a text. Added tokens that are written out in the
+// text, such as [EndOfText], become their ids.
+func (t *Tokenizer) Encode(text string) []int {
+	return t.AppendEncode(roomFor(text), text)
+}
+
+// AppendEncode appends the ids of a text to ids, as Encode returns them.
+func (t *Tokenizer) AppendEncode(ids []int, text string) []int {
+	e := t.encoder()
+	t.split(text, func(piece string) {
+		ids = e.encode(ids, piece)
+	}, func(id int) {
+		ids = append(ids, id)
+	})
+	t.release(e)
+	return ids
+}
+
+// EncodeOrdinary returns the ids of a text in which added tokens have no
+// meaning: what is written like one is encoded as the text that it is. Use it
+// for text of unknown origin that must not end a text, for example.
+func (t *Tokenizer) EncodeOrdinary(text string) []int {
+	e := t.encoder()
+	ids := e.encode(roomFor(text), t.normalize(text))
+	t.release(e)
+	return ids
+}
+
+// EncodeWithSpecial is Encode with the special tokens around the text that the
+// file asks for in its TemplateProcessing, such as one that begins a text.
+func (t *Tokenizer) EncodeWithSpecial(text string) []int {
+	ids := append(roomFor(text), t.before...)
+	return append(t.AppendEncode(ids, text), t.after...)
+}
+
+// roomFor returns an empty slice that holds the ids of a usual text.
+func roomFor(text string) []int { return make([]int, 0, len(text)/4+8) }
+
+// split cuts a text at its added tokens. It calls plain with the parts between
+// them in normal form, and token with their ids, in the order of the text.
+func (t *Tokenizer) split(text string, plain func(string), token func(id int)) {
+	t.splitAdded(text, &t.asIs, func(part string) {
+		t.splitAdded(t.normalize(part), &t.afterNFC, plain, token)
+	}, token)
+}
+
+func (t *Tokenizer) normalize(text string) string {
+	if t.nfc {
+		return norm.NFC.String(text)
+	}
+	return text
+}
+
+// encoder encodes one text at a time.
+type encoder struct {
+	t      *Tokenizer
+	cache  wordCache
+	merger merger
+}
+
+func (t *Tokenizer) encoder() *encoder {
+	if e, ok := t.encoders.Get().(*encoder); ok {
+		return e
+	}
+	return &encoder{t: t}
+}
+
+func (t *Tokenizer) release(e *encoder) {
+	e.merger.forgetLongWord()
+	t.encoders.Put(e)
+}
+
+// encode appends the ids of a text without added tokens.
+func (e *encoder) encode(ids []int, piece string) []int {
+	eachWord(piece, e.t.steps, func(word string) { ids = e.word(ids, word) })
+	return ids
+}
+
+// word appends the ids of a word.
+func (e *encoder) word(ids []int, word string) []int {
+	slot := e.cache.slot(word)
+	if slot.has(word) {
+		for _, id := range slot.ids[:slot.count] {
+			ids = append(ids, int(id))
+		}
+		return ids
+	}
+	if id, ok := e.t.words[word]; ok {
+		return append(ids, int(id))
+	}
+	tokens := e.merger.merge(word, &e.t.bytes, &e.t.pairs)
+	slot.put(word, tokens)
+	for _, id := range tokens {
+		ids = append(ids, int(id))
+	}
+	return ids
+}

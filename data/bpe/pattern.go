@@ -1,0 +1,107 @@
+package bpe
+
+// Pattern cuts a text into words.
+type Pattern int
+
+// The patterns that [Train] can use.
+const (
+	// GPT2 keeps letters, numbers and punctuation apart, and a space with the
+	// word after it: "the 12 cats!" is "the", " 12", " cats", "!".
+	GPT2 Pattern = iota
+
+	// Llama3 cuts numbers after every third digit, keeps one mark with the
+	// letters after it, as in ".Println", and the ends of lines with the
+	// punctuation before them. GPT-4 (cl100k) has the same.
+	Llama3
+
+	// Qwen2 is Llama3 with each digit on its own.
+	Qwen2
+)
+
+// The patterns as the files have them.
+const (
+	gpt2Regex  = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+	llamaRegex = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	qwenRegex  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+)
+
+// String returns the name of a pattern.
+func (p Pattern) String() string {
+	switch p {
+	case GPT2:
+		return "GPT2"
+	case Llama3:
+		return "Llama3"
+	case Qwen2:
+		return "Qwen2"
+	}
+	return "unknown pattern"
+}
+
+// A step cuts every piece of a text into smaller ones, or changes it.
+type step uint8
+
+const (
+	stepGPT2 step = iota
+	stepLlama3
+	stepQwen2
+	stepDigits     // runs of numbers, and what is between
+	stepEachDigit  // numbers one by one, and what is between
+	stepSpaceFirst // puts a space before a piece that does not begin with one
+)
+
+// next returns the length of the first part of a piece that is not empty.
+func (st step) next(piece string) int {
+	switch st {
+	case stepGPT2:
+		return gpt2Word(piece)
+	case stepLlama3:
+		return llamaWord(piece, 3)
+	case stepQwen2:
+		return llamaWord(piece, 1)
+	case stepDigits:
+		return digitRun(piece)
+	case stepEachDigit:
+		return eachDigit(piece)
+	}
+	return len(piece)
+}
+
+// eachWord calls f with the words of a piece, in their order.
+func eachWord(piece string, steps []step, f func(word string)) {
+	if piece == "" {
+		return
+	}
+	if len(steps) == 0 {
+		f(piece)
+		return
+	}
+	if steps[0] == stepSpaceFirst {
+		if piece[0] != ' ' {
+			piece = " " + piece
+		}
+		eachWord(piece, steps[1:], f)
+		return
+	}
+	for len(piece) > 0 {
+		n := steps[0].next(piece)
+		if len(steps) == 1 {
+			f(piece[:n])
+		} else {
+			eachWord(piece[:n], steps[1:], f)
+		}
+		piece = piece[n:]
+	}
+}
+
+// knowsSpaces reports whether every word of the steps ends where a space follows
+// a character that is none, so that a text can be cut there.
+func knowsSpaces(steps []step) bool {
+	for _, st := range steps {
+		switch st {
+		case stepGPT2, stepLlama3, stepQwen2:
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,90 @@
+package bpe
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+
+	"github.com/pkg/errors"
+)
+
+// savedJSON is a tokenizer.json with the fields in the order of the library.
+type savedJSON struct {
+	Version    string           `json:"version"`
+	Truncation *json.RawMessage `json:"truncation"`
+	Padding    *json.RawMessage `json:"padding"`
+	Added      []addedToken     `json:"added_tokens"`
+	fileParts
+	Model savedModel `json:"model"`
+}
+
+type savedModel struct {
+	Type         string     `json:"type"`
+	Dropout      *float64   `json:"dropout"`
+	Unknown      *string    `json:"unk_token"`
+	Prefix       *string    `json:"continuing_subword_prefix"`
+	Suffix       *string    `json:"end_of_word_suffix"`
+	FuseUnknown  bool       `json:"fuse_unk"`
+	ByteFallback bool       `json:"byte_fallback"`
+	IgnoreMerges bool       `json:"ignore_merges"`
+	Vocab        savedVocab `json:"vocab"`
+	Merges       [][]string `json:"merges"`
+}
+
+// savedVocab are the spellings by id, "" where the model has no token.
+type savedVocab []string
+
+// MarshalJSON writes an object with the tokens in the order of their ids; a map
+// would come out in the order of the alphabet.
+func (v savedVocab) MarshalJSON() ([]byte, error) {
+	var text bytes.Buffer
+	enc := plainEncoder(&text)
+	text.WriteByte('{')
+	for id, name := range v {
+		if name == "" {
+			continue
+		}
+		if text.Len() > 1 {
+			text.WriteByte(',')
+		}
+		if err := enc.Encode(name); err != nil {
+			return nil, err
+		}
+		text.WriteByte(':')
+		if err := enc.Encode(id); err != nil {
+			return nil, err
+		}
+	}
+	text.WriteByte('}')
+	return text.Bytes(), nil
+}
+
+// plainEncoder returns an encoder that leaves < and > as they are, which stand
+// around most special tokens.
+func plainEncoder(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
+}
+
+// Save writes the tokenizer as a tokenizer.json, which [Load] and Hugging Face's
+// library read. The same tokenizer gives the same bytes.
+func (t *Tokenizer) Save(w io.Writer) error {
+	vocab := append(savedVocab(nil), t.names...)
+	for _, a := range t.added {
+		if !a.inVocab {
+			vocab[a.ID] = ""
+		}
+	}
+	merges := make([][]string, len(t.rules))
+	for rank, rule := range t.rules {
+		merges[rank] = []string{t.names[rule[0]], t.names[rule[1]]}
+	}
+	file := savedJSON{
+		Version:   "1.0",
+		Added:     append([]addedToken{}, t.added...), // [] and not null if there is none
+		fileParts: t.parts,
+		Model:     savedModel{Type: "BPE", IgnoreMerges: t.ignoreMerges, Vocab: vocab, Merges: merges},
+	}
+	return errors.Wrap(plainEncoder(w).Encode(file), "write tokenizer.json")
+}

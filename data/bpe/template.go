@@ -1,0 +1,76 @@
+package bpe
+
+import (
+	"slices"
+
+	"github.com/pkg/errors"
+)
+
+// templateItem is a place in a TemplateProcessing: a special token or the text.
+type templateItem struct {
+	Special *struct {
+		ID string `json:"id"`
+	} `json:"SpecialToken"`
+	Sequence *struct {
+		ID string `json:"id"`
+	} `json:"Sequence"`
+}
+
+// templateSpecial is the ids of a special token of a TemplateProcessing.
+type templateSpecial struct {
+	IDs []int `json:"ids"`
+}
+
+// setPostProcessor takes the post-processor, of which only TemplateProcessing
+// changes ids.
+func (t *Tokenizer) setPostProcessor() error {
+	parts, err := parseParts(t.parts.PostProcessor, "post_processor")
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		switch p.Type {
+		case "null", "ByteLevel": // ByteLevel moves only offsets
+		case "TemplateProcessing":
+			if err := t.addTemplate(p); err != nil {
+				return err
+			}
+		default:
+			return errors.Errorf("a post-processor of type %.40q is not supported: it must be null, ByteLevel, TemplateProcessing or a Sequence of these", p.Type)
+		}
+	}
+	return nil
+}
+
+// addTemplate puts the special tokens of a template around those that are there
+// already. The template for pairs of texts has no use here.
+func (t *Tokenizer) addTemplate(p partJSON) error {
+	var before, after []int
+	texts := 0
+	for _, item := range p.Single {
+		switch {
+		case item.Sequence != nil && item.Sequence.ID == "A":
+			texts++
+		case item.Special != nil && texts == 0:
+			before = append(before, p.Special[item.Special.ID].IDs...)
+		case item.Special != nil:
+			after = append(after, p.Special[item.Special.ID].IDs...)
+		default:
+			return errors.New("the TemplateProcessing for one text has an item that is no SpecialToken and no Sequence A: put it right")
+		}
+		if item.Special != nil && len(p.Special[item.Special.ID].IDs) == 0 {
+			return errors.Errorf("the TemplateProcessing has no ids for the special token %.40q: add it to its special_tokens", item.Special.ID)
+		}
+	}
+	if texts != 1 {
+		return errors.Errorf("the TemplateProcessing for one text has the text %d times: it must have it once", texts)
+	}
+	for _, id := range slices.Concat(before, after) {
+		if _, ok := t.Token(id); !ok {
+			return errors.Errorf("the TemplateProcessing has the id %d, which is not in the vocabulary: put it right", id)
+		}
+	}
+	t.before = append(before, t.before...)
+	t.after = append(t.after, after...)
+	return nil
+}

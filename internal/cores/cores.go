@@ -1,0 +1,140 @@
+// Package cores spreads short pieces of work over the cores.
+//
+// A goroutine that has to be woken on another core begins tens of microseconds
+// late, which is as long as many pieces of work take. The goroutines here
+// therefore look out for work for a while after they have done some, before they
+// let themselves be put to sleep.
+package cores
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// patience is how long a goroutine looks out for more work. The operations of a
+// step of training, or of a token, follow each other faster.
+const patience = 200 * time.Microsecond
+
+// job is n calls of f, shared by the goroutines that have entered it.
+type job struct {
+	f       func(i int)
+	n       atomic.Int64
+	next    atomic.Int64
+	entered atomic.Int64 // goroutines that may still look at the job
+}
+
+var (
+	jobs = sync.Pool{New: func() any { return new(job) }}
+	// open is the job that helpers may join, nil if there is none.
+	open atomic.Pointer[job]
+	// hired is the number of helpers, asleep that of those who sleep.
+	hired, asleep atomic.Int64
+	hiring        sync.Mutex
+	wake          = make(chan struct{}, 1024)
+)
+
+// Run calls f(0) … f(n−1), on as many cores as GOMAXPROCS allows, and returns
+// when all are done. The calls must be independent of each other. A Run within a
+// call of f, or while another goroutine's Run is under way, is done by its caller
+// alone.
+func Run(n int, f func(i int)) {
+	helpers := min(runtime.GOMAXPROCS(0), n) - 1
+	if helpers < 1 {
+		serial(n, f)
+		return
+	}
+	j := jobs.Get().(*job)
+	j.f = f
+	j.n.Store(int64(n))
+	j.next.Store(0)
+	if !open.CompareAndSwap(nil, j) {
+		jobs.Put(j)
+		serial(n, f)
+		return
+	}
+	defer j.close() // even if f panics here
+	call(helpers)
+	j.work()
+}
+
+// close waits for the helpers in the job.
+func (j *job) close() {
+	open.Store(nil)
+	// Who has entered before is at its last call; nobody enters any more.
+	for spins := 0; j.entered.Load() != 0; spins++ {
+		if spins > 1000 {
+			runtime.Gosched()
+		}
+	}
+	j.f = nil
+	jobs.Put(j)
+}
+
+func serial(n int, f func(i int)) {
+	for i := range n {
+		f(i)
+	}
+}
+
+func (j *job) work() {
+	for i := j.next.Add(1) - 1; i < j.n.Load(); i = j.next.Add(1) - 1 {
+		j.f(int(i))
+	}
+}
+
+// call makes sure that so many helpers are there and awake.
+func call(helpers int) {
+	if int(hired.Load()) < helpers {
+		hiring.Lock()
+		for int(hired.Load()) < helpers {
+			hired.Add(1)
+			go help()
+		}
+		hiring.Unlock()
+	}
+	for range min(helpers, int(asleep.Load())) {
+		select {
+		case wake <- struct{}{}:
+		default: // as many as may ever sleep have been woken already
+		}
+	}
+}
+
+// help joins jobs for as long as the program runs.
+func help() {
+	for {
+		for since := time.Now(); time.Since(since) < patience; {
+			for range 64 {
+				if join() {
+					since = time.Now()
+				}
+			}
+			runtime.Gosched()
+		}
+		// Whoever opens a job from here on sees a sleeper; one that was opened just
+		// before is joined first.
+		asleep.Add(1)
+		if open.Load() == nil {
+			<-wake
+		}
+		asleep.Add(-1)
+	}
+}
+
+// join takes part in the open job, if there is one with calls left.
+func join() bool {
+	j := open.Load()
+	if j == nil || j.next.Load() >= j.n.Load() {
+		return false
+	}
+	j.entered.Add(1)
+	defer j.entered.Add(-1)
+	// Only now is it certain that the caller waits.
+	if open.Load() != j {
+		return false
+	}
+	j.work()
+	return true
+}

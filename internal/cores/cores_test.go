@@ -1,0 +1,117 @@
+package cores
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// ranOnce runs n calls and says whether each was made exactly once.
+func ranOnce(n int) bool {
+	counts := make([]atomic.Int32, n)
+	Run(n, func(i int) { counts[i].Add(1) })
+	for i := range counts {
+		if counts[i].Load() != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// withProcs runs f with each of several numbers of processors.
+func withProcs(f func(procs int)) {
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	for _, procs := range []int{1, 2, 3, 8} {
+		runtime.GOMAXPROCS(procs)
+		f(procs)
+	}
+}
+
+func TestRunMakesEveryCallOnce(t *testing.T) {
+	withProcs(func(procs int) {
+		for n := range 100 {
+			if !ranOnce(n) {
+				t.Fatalf("%d processors: not every one of %d calls was made once", procs, n)
+			}
+		}
+	})
+}
+
+func TestRunUsesSeveralCores(t *testing.T) {
+	withProcs(func(procs int) {
+		if procs == 1 {
+			return
+		}
+		var inside atomic.Int32
+		met := make(chan struct{})
+		var once sync.Once
+		Run(2, func(int) {
+			if inside.Add(1) == 2 {
+				once.Do(func() { close(met) })
+			}
+			select {
+			case <-met:
+			case <-time.After(10 * time.Second):
+				t.Errorf("%d processors: two calls were not made at the same time", procs)
+			}
+		})
+	})
+}
+
+// TestRunWithinRunAndBesideIt: jobs that find another one open are done all the
+// same.
+func TestRunWithinRunAndBesideIt(t *testing.T) {
+	withProcs(func(procs int) {
+		var wg sync.WaitGroup
+		var wrong atomic.Int32
+		for range 4 {
+			wg.Go(func() {
+				for range 50 {
+					Run(5, func(int) {
+						if !ranOnce(7) {
+							wrong.Add(1)
+						}
+					})
+				}
+			})
+		}
+		wg.Wait()
+		if wrong.Load() > 0 {
+			t.Errorf("%d processors: %d runs went wrong", procs, wrong.Load())
+		}
+	})
+}
+
+func TestHelpersWakeUpAgain(t *testing.T) {
+	for range 20 {
+		if !ranOnce(64) {
+			t.Fatal("not every call was made once")
+		}
+		time.Sleep(5 * patience)
+	}
+}
+
+func TestRunAfterPanic(t *testing.T) {
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was lost")
+			}
+		}()
+		Run(1, func(int) { panic("on purpose") })
+	}()
+	if open.Load() != nil || !ranOnce(100) {
+		t.Error("a panic leaves its job open")
+	}
+}
+
+// BenchmarkRun is the cost of spreading nothing.
+func BenchmarkRun(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		Run(8, func(int) {})
+	}
+}

@@ -1,0 +1,275 @@
+package xlstm
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/pkg/errors"
+)
+
+// SaveConfig says how SavePretrained stores a model.
+type SaveConfig struct {
+	// Encoding of the numbers, which are rounded to the nearest; empty for the
+	// model's own, F32 or F64.
+	Encoding Encoding
+	// Layout of the sLSTM cells, AnyLayout for Vanilla.
+	Layout Layout
+	// MaxShardSize is the number of bytes from which on the tensors are spread over
+	// several files with an index, filled in the order of Model.Params; a larger
+	// tensor has a file of its own. 0 is for one file however large.
+	MaxShardSize int64
+	// AsLoaded stores a model that was loaded as it was stored: the same files with
+	// the same tensors under the same names in the same encodings and layouts, and
+	// the same config.json. Files that the official library has written come out
+	// the same to the byte if the parameters have not changed. The other fields
+	// must be zero.
+	AsLoaded bool
+}
+
+// SavePretrained writes the model into the folder dir, which must exist, so that
+// the official implementation of its architecture loads it, or, if its
+// configuration is of that form, Hugging Face's transformers: config.json and
+// model.safetensors, or in its stead model.safetensors.index.json and the files
+// that it names.
+//
+// Each file is replaced as a whole, config.json last. It is an error, and nothing
+// is written, if a parameter is not finite in the encoding, or if files with an
+// index are to be written beside a model.safetensors, which would be read in
+// their stead.
+func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
+	s, err := m.storage(cfg)
+	if err != nil {
+		return errors.Wrapf(err, "xlstm: saving the model in %s", dir)
+	}
+	for _, f := range s.files {
+		for _, t := range f.tensors {
+			if !fitsIn(t.Value, t.as) {
+				return errors.Errorf("xlstm: saving the model in %s: %s holds numbers that are not finite in %s; go back to a model saved before, or choose another encoding", dir, t.Name, t.as)
+			}
+		}
+	}
+	single := filepath.Join(dir, weightsFile)
+	if _, err := os.Stat(single); err == nil && s.index != nil {
+		return errors.Errorf("xlstm: saving the model in %s: %s is there and would be read instead of the files that were to be written; remove it, or choose another folder", dir, weightsFile)
+	}
+	for _, f := range s.files {
+		if err := writeEncoded(filepath.Join(dir, f.name), f.tensors, f.metadata); err != nil {
+			return err
+		}
+	}
+	if s.index != nil {
+		if err := writeBytes(filepath.Join(dir, s.indexName), s.index); err != nil {
+			return err
+		}
+	}
+	return writeBytes(filepath.Join(dir, configFile), s.config)
+}
+
+func writeBytes(path string, data []byte) error {
+	return errors.Wrap(files.WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}), "xlstm")
+}
+
+// storage is all that a saved model consists of.
+type storage struct {
+	config    []byte
+	files     []storageFile
+	index     []byte // nil if there is one file alone
+	indexName string
+}
+
+type storageFile struct {
+	name     string
+	tensors  []encodedTensor
+	metadata map[string]string
+}
+
+// storage returns the model as it is to be saved.
+func (m *Model) storage(cfg SaveConfig) (storage, error) {
+	if cfg.AsLoaded {
+		if cfg != (SaveConfig{AsLoaded: true}) {
+			return storage{}, errors.New("AsLoaded goes with no other setting; leave it out to choose encoding, layout and the size of files")
+		}
+		return m.asLoaded()
+	}
+	if cfg.Encoding == "" {
+		cfg.Encoding = encodingOf(m.Dtype())
+	}
+	if _, known := encodings[cfg.Encoding]; !known {
+		return storage{}, errors.Errorf("encoding %.20q is unknown; there are F64, F32, F16 and BF16", string(cfg.Encoding))
+	}
+	if cfg.Layout < AnyLayout || cfg.Layout > CUDA {
+		return storage{}, errors.Errorf("there is no layout %d; there are Vanilla and CUDA", int(cfg.Layout))
+	}
+	if cfg.MaxShardSize < 0 {
+		return storage{}, errors.Errorf("files of at most %d bytes; it must be positive, or 0 for one file", cfg.MaxShardSize)
+	}
+	config, err := marshalIndented(m.cfg)
+	if err != nil {
+		return storage{}, err
+	}
+	var tensors []encodedTensor
+	for _, p := range m.savedParams() {
+		tensors = append(tensors, encodedTensor{m.inLayout(p, cfg.Layout), cfg.Encoding})
+	}
+	s := storage{config: config, files: shards(tensors, cfg.MaxShardSize)}
+	if len(s.files) > 1 {
+		s.indexName = indexFile
+		s.index, err = indexOf(s.files, nil)
+	}
+	return s, err
+}
+
+// savedParams returns the parameters, and with tied weights of the paper's
+// architecture the head, which the official state_dict has too. Transformers
+// leave it out.
+func (m *Model) savedParams() []layers.Param {
+	params := m.Params()
+	if m.cfg.TieWeights && m.cfg.Large == nil {
+		embedding, _ := m.Param(m.cfg.embeddingName())
+		params = append(params, layers.Param{Name: headName, Value: embedding})
+	}
+	return params
+}
+
+// inLayout returns a parameter as a layout has it.
+func (m *Model) inLayout(p layers.Param, layout Layout) layers.Param {
+	if _, ordered := cellName(p.Name); ordered && layout == CUDA {
+		p.Value = inCUDALayout(p.Name, m.cfg.SLSTMBlock.SLSTM.NumHeads, p.Value)
+	}
+	return p
+}
+
+// shards spreads tensors over files of at most so many bytes, as transformers
+// does.
+func shards(tensors []encodedTensor, most int64) []storageFile {
+	pt := map[string]string{"format": "pt"}
+	var parts [][]encodedTensor
+	var size int64
+	for _, t := range tensors {
+		n := t.bytes()
+		if len(parts) == 0 || most > 0 && size+n > most {
+			parts, size = append(parts, nil), 0
+		}
+		last := len(parts) - 1
+		parts[last] = append(parts[last], t)
+		size += n
+	}
+	if len(parts) == 1 {
+		return []storageFile{{weightsFile, parts[0], pt}}
+	}
+	var fs []storageFile
+	for i, part := range parts {
+		fs = append(fs, storageFile{fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(parts)), part, pt})
+	}
+	return fs
+}
+
+// bytes returns the size of the stored numbers.
+func (t encodedTensor) bytes() int64 {
+	return int64(t.Value.Shape().TotalSize()) * int64(encodings[t.as].width)
+}
+
+// indexOf returns the index of the files, with the given metadata or else with
+// the total size.
+func indexOf(fs []storageFile, metadata json.RawMessage) ([]byte, error) {
+	index := shardIndex{Metadata: metadata, WeightMap: make(map[string]string)}
+	var total int64
+	for _, f := range fs {
+		for _, t := range f.tensors {
+			index.WeightMap[t.Name] = f.name
+			total += t.bytes()
+		}
+	}
+	if metadata == nil {
+		index.Metadata = fmt.Appendf(nil, `{"total_size": %d}`, total)
+	}
+	return marshalIndented(index)
+}
+
+// marshalIndented writes JSON as people read it.
+func marshalIndented(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(v)
+	return buf.Bytes(), err
+}
+
+// source is how the model that was loaded is stored.
+type source struct {
+	config    []byte
+	files     []sourceFile
+	indexName string          // empty if there is one file alone
+	index     json.RawMessage // its metadata
+}
+
+type sourceFile struct {
+	name     string
+	metadata map[string]string
+	tensors  []sourceTensor
+}
+
+type sourceTensor struct {
+	name, param string
+	as          Encoding
+	layout      Layout
+}
+
+func newSource(config []byte, st *checkpoint, a assignment) *source {
+	s := &source{config: config}
+	pairs := make(map[string]pair)
+	for _, p := range a.pairs {
+		pairs[p.from.name] = p
+	}
+	if st.index != nil {
+		s.indexName, s.index = filepath.Base(st.path), st.index.Metadata
+	}
+	for _, f := range st.files {
+		sf := sourceFile{name: f.name, metadata: f.metadata}
+		for _, e := range f.entries {
+			t := sourceTensor{name: e.name, param: pairs[e.name].param, as: e.encoding, layout: Vanilla}
+			if pairs[e.name].heads > 0 {
+				t.layout = CUDA
+			}
+			sf.tensors = append(sf.tensors, t)
+		}
+		s.files = append(s.files, sf)
+	}
+	return s
+}
+
+// asLoaded returns the model as it was stored when it was loaded.
+func (m *Model) asLoaded() (storage, error) {
+	if m.source == nil {
+		return storage{}, errors.New("AsLoaded is for a model that was loaded; this one was made")
+	}
+	s := storage{config: m.source.config, indexName: m.source.indexName}
+	for _, f := range m.source.files {
+		sf := storageFile{name: f.name, metadata: f.metadata}
+		for _, t := range f.tensors {
+			param := t.param
+			if param == "" { // a tied head, which has none
+				param = m.cfg.embeddingName()
+			}
+			value, _ := m.Param(param)
+			p := m.inLayout(layers.Param{Name: param, Value: value}, t.layout)
+			sf.tensors = append(sf.tensors, encodedTensor{layers.Param{Name: t.name, Value: p.Value}, t.as})
+		}
+		s.files = append(s.files, sf)
+	}
+	var err error
+	if s.indexName != "" {
+		s.index, err = indexOf(s.files, m.source.index)
+	}
+	return s, err
+}
