@@ -31,8 +31,13 @@ var mayImport = map[string][]string{
 	"layers":             {"nodes"},
 	".":                  {"layers", "nodes", "optim", "data", "internal/files"},
 	"internal/workloads": {".", "nodes", "optim", "data", "blas", "internal/kernels"},
-	"train":              {".", "data", "optim", "internal/files", "internal/workloads"},
+	"dot":                {},
+	"dot/render":         {},
+	"dot/draw":           {"dot/render"},
+	"train":              {".", "data", "optim", "dot", "layers", "internal/files", "internal/workloads"},
 }
+
+const graphviz = "github.com/goccy/go-graphviz"
 
 // mayNotImport are prefixes of packages that are none of a package's business.
 var mayNotImport = map[string][]string{
@@ -41,6 +46,11 @@ var mayNotImport = map[string][]string{
 	"internal/vec":     {"gorgonia.org/"},
 	"data":             {"gorgonia.org/"},
 	"data/bpe":         {"gorgonia.org/"},
+	"dot/render":       {"gorgonia.org/"},
+	// Graphviz takes a second when a program starts that holds it.
+	"dot":   {graphviz},
+	".":     {graphviz},
+	"train": {graphviz},
 }
 
 // TestPackagesImportOnlyWhatTheyMay keeps the arrows between the packages

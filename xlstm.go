@@ -252,7 +252,11 @@ func (m *Model) head(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Nod
 
 func (m *Model) project(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Node, error) {
 	if m.cfg.TieWeights {
-		return nodes.Linear(x, embedding, nil)
+		logits, err := nodes.Linear(x, embedding, nil)
+		if err == nil {
+			gorgonia.WithName("lm_head")(logits) // for whoever looks at the graph
+		}
+		return logits, err
 	}
 	l, err := layers.NewLinear(s, m.cfg.EmbeddingDim, m.cfg.VocabSize, false, layers.Small(m.cfg.EmbeddingDim))
 	if err != nil {

@@ -133,5 +133,7 @@ func (s Scope) Dropout(x *gorgonia.Node, rate float64) (*gorgonia.Node, error) {
 	}
 	h := fnv.New64a()
 	fmt.Fprint(h, s.prefix)
-	return nodes.Dropout(x, s.dropout, h.Sum64(), rate)
+	y, err := nodes.Dropout(x, s.dropout, h.Sum64(), rate)
+	s.Sub("dropout").label(y)
+	return y, err
 }

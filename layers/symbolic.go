@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/nodes"
@@ -38,12 +39,24 @@ func (e *exprs) mul(a, b *gorgonia.Node) *gorgonia.Node { return e.binary(gorgon
 
 func (e *exprs) div(a, b *gorgonia.Node) *gorgonia.Node { return e.binary(gorgonia.HadamardDiv, a, b) }
 
-// gates computes the stabiliser and the stabilised gates (paper, equations
-// 15–17) from the pre-activations; n may be nil (see nodes.Stabilizer).
-func (e *exprs) gates(i, f, m, n *gorgonia.Node) (ig, fg, mNew *gorgonia.Node) {
+// gates computes the stabiliser and the stabilised gates of a step (paper,
+// equations 15–17) from the pre-activations; n may be nil (see nodes.Stabilizer).
+func (e *exprs) gates(s Scope, i, f, m, n *gorgonia.Node) (ig, fg, mNew *gorgonia.Node) {
 	logF := e.unary(nodes.LogSigmoid, f)
-	mNew = e.unary(func(i *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Stabilizer(logF, m, i, n) }, i)
-	return e.binary(nodes.ExpGate, i, mNew), e.binary(nodes.ExpGate, e.add(logF, m), mNew), mNew
+	mNew = s.named("m", e.unary(func(i *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Stabilizer(logF, m, i, n) }, i))
+	ig = s.named("i'", e.binary(nodes.ExpGate, i, mNew))
+	fg = s.named("f'", e.binary(nodes.ExpGate, e.add(logF, m), mNew))
+	return ig, fg, mNew
+}
+
+// step returns the scope of step t, counted from 0, whose values are numbered from
+// 1: step 0 is the state before. See Symbol.
+func (s Scope) step(t int) Scope { return s.Sub(fmt.Sprintf("step.%d", t+1)) }
+
+// named labels a value as the equations do and returns it.
+func (s Scope) named(as string, n *gorgonia.Node) *gorgonia.Node {
+	s.Sub(as).label(n)
+	return n
 }
 
 // symbolicSLSTM is nodes.SLSTM, step by step.
@@ -55,23 +68,24 @@ func symbolicSLSTM(s Scope, cfg SLSTMConfig, x [4]*gorgonia.Node, r, bias, state
 		}
 	}
 	e := &exprs{}
-	pick := func(k int) *gorgonia.Node {
-		return e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Pick(k, x) }, state)
+	pick := func(k int, as string) *gorgonia.Node {
+		return s.step(-1).named(as, e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Pick(k, x) }, state))
 	}
-	y, c, n, m := pick(0), pick(1), pick(2), pick(3)
+	y, c, n, m := pick(0, "h"), pick(1, "c"), pick(2, "n"), pick(3, "m")
 	var steps []*gorgonia.Node
 	for t := range x[0].Shape()[0] / b {
-		pre := func(gate int) *gorgonia.Node {
+		s := s.step(t)
+		pre := func(gate int, as string) *gorgonia.Node {
 			at := e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.TimeStep(b, t, x) }, x[gate])
 			ry := e.unary(func(y *gorgonia.Node) (*gorgonia.Node, error) { return nodes.RecurrentLinear(y, r, gate) }, y)
-			return e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.AddBias(x, bias, gate*d) }, e.add(at, ry))
+			return s.named(as, e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.AddBias(x, bias, gate*d) }, e.add(at, ry)))
 		}
-		var ig, fg *gorgonia.Node
-		i, f, z, o := pre(0), pre(1), pre(2), pre(3)
-		ig, fg, m = e.gates(i, f, m, n)
-		c = e.add(e.mul(fg, c), e.mul(ig, e.unary(nodes.Tanh, z)))
-		n = e.add(e.mul(fg, n), ig)
-		y = e.mul(e.unary(nodes.Sigmoid, o), e.div(c, n))
+		ig, fg, mNew := e.gates(s, pre(0, "i~"), pre(1, "f~"), m, n)
+		z, o := s.named("z", e.unary(nodes.Tanh, pre(2, "z~"))), s.named("o", e.unary(nodes.Sigmoid, pre(3, "o~")))
+		m = mNew
+		c = s.named("c", e.add(e.mul(fg, c), e.mul(ig, z)))
+		n = s.named("n", e.add(e.mul(fg, n), ig))
+		y = s.named("h", e.mul(o, e.div(c, n)))
 		steps = append(steps, y)
 	}
 	if e.err != nil {
@@ -90,15 +104,16 @@ func symbolicMLSTM(s Scope, cfg nodes.MLSTMConfig, q, k, v, i, f *gorgonia.Node,
 	c, n, m := w.begin(state)
 	var steps []*gorgonia.Node
 	for t := range q.Shape()[0] / cfg.Batch {
-		at := func(x *gorgonia.Node) *gorgonia.Node {
-			return w.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.TimeStep(cfg.Batch, t, x) }, x)
+		s := s.step(t)
+		at := func(x *gorgonia.Node, as string) *gorgonia.Node {
+			return s.named(as, w.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.TimeStep(cfg.Batch, t, x) }, x))
 		}
-		var ig, fg *gorgonia.Node
-		kt := w.mul(at(k), w.s.scalar(w.scaleK))
-		ig, fg, m = w.gates(at(i), at(f), m, nil)
-		c = w.add(w.scale(fg, c), w.scale(ig, w.head(nodes.HeadOuter, kt, at(v))))
-		n = w.add(w.scale(fg, n), w.scale(ig, kt))
-		steps = append(steps, w.read(w.mul(at(q), w.s.scalar(w.scaleQ)), c, n, m))
+		kt, qt := w.scaled(at(k, "k"), w.scaleK), w.scaled(at(q, "q"), w.scaleQ)
+		ig, fg, mNew := w.gates(s, at(i, "i~"), at(f, "f~"), m, nil)
+		m = mNew
+		c = s.named("C", w.add(w.scale(fg, c), w.scale(ig, w.head(nodes.HeadOuter, kt, at(v, "v")))))
+		n = s.named("n", w.add(w.scale(fg, n), w.scale(ig, kt)))
+		steps = append(steps, s.named("h", w.read(qt, c, n, m)))
 	}
 	return w.finish(steps, c, n, m)
 }
@@ -135,6 +150,14 @@ func (w *mlstmUnroll) scale(gate, x *gorgonia.Node) *gorgonia.Node {
 	return w.head(nodes.HeadScale, gate, x)
 }
 
+// scaled multiplies with a number, unless that is 1.
+func (w *mlstmUnroll) scaled(x *gorgonia.Node, by float64) *gorgonia.Node {
+	if by == 1 {
+		return x
+	}
+	return w.mul(x, w.s.scalar(by))
+}
+
 func (w *mlstmUnroll) shaped(x *gorgonia.Node, shape ...int) *gorgonia.Node {
 	return w.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Reshape(x, shape...) }, x)
 }
@@ -158,7 +181,7 @@ func (w *mlstmUnroll) read(q, c, n, m *gorgonia.Node) *gorgonia.Node {
 
 func (w *mlstmUnroll) finish(steps []*gorgonia.Node, c, n, m *gorgonia.Node) (*gorgonia.Node, nodes.MLSTMState, error) {
 	b, nh := w.cfg.Batch, w.cfg.NumHeads
-	next := nodes.MLSTMState{C: w.shaped(c, b, nh, w.dqk, w.dhv), N: w.shaped(n, b, nh, w.dqk), M: m}
+	next := nodes.MLSTMState{C: w.shaped(c, b, nh, w.dqk, w.dhv), N: w.shaped(n, b, nh, w.dqk), M: w.shaped(m, b, nh)}
 	if w.err != nil {
 		return nil, next, w.err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -125,65 +124,4 @@ func (r *session) prompt() string {
 		return r.s.Prompt
 	}
 	return r.text.someLine()
-}
-
-// inspectCommand shows what a model costs: of a run, of a model's folder, or of
-// the settings that flags give.
-func inspectCommand(_ context.Context, args []string, c console) error {
-	var from source
-	f := newFlags("inspect", "Show a model's size, memory and cost: of a run, of a model's folder, or of the settings given.", c,
-		"inspect runs/small", "inspect -preset medium", "inspect -model config.json -vocab 50304 -batch 1 -length 4096")
-	from.register(f.FlagSet)
-	var given []func(cfg *xlstm.Config) error
-	for _, m := range newModelFlags() {
-		f.Func(m.name, m.usage, func(v string) error {
-			given = append(given, func(cfg *xlstm.Config) error { return m.set(cfg, v) })
-			return m.set(new(xlstm.Config), v)
-		})
-	}
-	vocab := f.Int("vocab", 0, "vocabulary of a model that is given by settings (default: what the file says, or 65)")
-	batch := f.Int("batch", 8, "sequences in a batch")
-	length := f.Int("length", 256, "tokens in a sequence")
-	folder, err := parseFolder(f, args)
-	if err != nil {
-		return err
-	}
-	cfg, err := configOf(folder, from)
-	if err != nil {
-		return err
-	}
-	for _, set := range given {
-		if err := set(&cfg); err != nil {
-			return err
-		}
-	}
-	switch {
-	case *vocab > 0:
-		cfg.VocabSize = *vocab
-	case cfg.VocabSize <= 1:
-		cfg.VocabSize = 65
-	}
-	return printInspect(c.out, cfg, *batch, *length)
-}
-
-// configOf returns the configuration in a folder, or without one of the
-// settings.
-func configOf(folder string, from source) (xlstm.Config, error) {
-	if folder == "" {
-		s, err := from.load()
-		return s.Model, err
-	}
-	if from.config != "" || from.model != "" {
-		return xlstm.Config{}, errors.Errorf("inspect takes a folder or -config or -model, not both; leave %s out", folder)
-	}
-	if _, err := os.Stat(filepath.Join(folder, runFile)); err == nil {
-		s, err := openRun(folder)
-		return s.Model, err
-	}
-	data, err := os.ReadFile(filepath.Join(folder, "config.json"))
-	if err != nil {
-		return xlstm.Config{}, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", folder, runFile)
-	}
-	cfg, err := xlstm.ParseConfig(data)
-	return cfg, errors.Wrapf(err, "%s", folder)
 }

@@ -59,6 +59,16 @@ func TestBadInputsGetOneClearSentence(t *testing.T) {
 		"a negative temperature":            {[]string{"sample", good, "-temperature", "-1"}, []string{"temperature of -1", "at least 0"}},
 		"a probability of 2":                {[]string{"sample", good, "-top-p", "2"}, []string{"2", "between 0 and 1"}},
 		"evaluating a model without a text": {[]string{"evaluate", newest(t, good)}, []string{"-data"}},
+		"drawing what is no model":          {[]string{"graph", empty}, []string{empty, "neither a run nor a model"}},
+		"drawing what is not there":         {[]string{"graph", filepath.Join(root, "none")}, []string{"none", "neither a run nor a model"}},
+		"drawing what is no configuration":  {[]string{"graph", write(t, "c.json", `{"vocab": 3}`)}, []string{"c.json", `unknown field "vocab"`}},
+		"drawing two models":                {[]string{"graph", good, "-model", "m.json"}, []string{"not both", good}},
+		"a picture of another format":       {[]string{"graph", "-o", "graph.jpg"}, []string{"graph.jpg", ".svg, .png or .dot"}},
+		"a depth of nothing":                {[]string{"graph", "-depth", "0"}, []string{"-depth 0", "at least 1"}},
+		"a long unrolled graph":             {[]string{"graph", "-symbolic", "-length", "99"}, []string{"-length is 99", "at most 16"}},
+		"a block that is not there":         {[]string{"graph", "-preset", "tiny", "-open", "blocks.7"}, []string{"blocks.7", "blocks.1"}},
+		"a part and another part":           {[]string{"graph", "-only", "blocks.0", "-open", "blocks.1"}, []string{"-only", "leave -open out"}},
+		"everything and a part":             {[]string{"graph", "-all", "-only", "blocks.0"}, []string{"-all", "leave -open and -only out"}},
 		"inspecting what is no model":       {[]string{"inspect", empty}, []string{empty, "neither a run nor a model"}},
 	} {
 		t.Run(name, func(t *testing.T) {

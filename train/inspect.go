@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -11,6 +12,26 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/pkg/errors"
 )
+
+// inspectCommand shows what a model costs: of a run, of a model's folder, or of
+// the settings that flags give.
+func inspectCommand(_ context.Context, args []string, c console) error {
+	f := newFlags("inspect", "Show a model's size, memory and cost: of a run, of a model's folder, or of the settings given.", c,
+		"inspect runs/small", "inspect -preset medium", "inspect -model config.json -vocab 50304 -batch 1 -length 4096")
+	var model modelSource
+	model.register(f)
+	batch := f.Int("batch", 8, "sequences in a batch")
+	length := f.Int("length", 256, "tokens in a sequence")
+	folder, err := parseFolder(f, args)
+	if err != nil {
+		return err
+	}
+	cfg, err := model.load(f, folder)
+	if err != nil {
+		return err
+	}
+	return printInspect(c.out, cfg, *batch, *length)
+}
 
 // printInspect writes what a model is made of and what it costs: its parts, its
 // memory and its arithmetic, in training on batch sequences of length tokens, in

@@ -13,6 +13,7 @@
 //	sample     let a model write
 //	evaluate   measure a model on a text
 //	inspect    show a model's size, memory and cost
+//	graph      draw a model's graph
 //	bench      measure training, generation and their parts on this machine
 //
 // A run lives in a folder: its settings, a log of every step, the loss curve,
@@ -75,6 +76,7 @@ func commands() []command {
 		{"sample", "let a model write", sampleCommand},
 		{"evaluate", "measure a model on a text", evaluateCommand},
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
+		{"graph", "draw a model's graph", graphCommand},
 		{"bench", "measure training, generation and their parts on this machine", benchCommand},
 	}
 }
