@@ -59,11 +59,11 @@ type pageSpread struct {
 	Max  string `json:"max,omitempty"`
 }
 
-// pageMatrix is a lower triangle, row by row, as int16 in units of Unit.
+// pageMatrix is a lower triangle, row by row, as int16 in the row's own unit.
 type pageMatrix struct {
-	Unit    float64 `json:"unit"`
-	Weights string  `json:"weights"`
-	Earlier string  `json:"earlier"` // float32, for each row
+	Weights string `json:"weights"`
+	Units   string `json:"units"`   // float32, for each row
+	Earlier string `json:"earlier"` // float32, for each row
 }
 
 var mlstmSeries = []pageSeries{
@@ -149,25 +149,24 @@ func newPageMatrix(h xlstm.MLSTMTrace) *pageMatrix {
 	if len(h.Retrieval) == 0 {
 		return nil
 	}
-	var top float64
+	var data []byte
+	var units []float64
 	for _, row := range h.Retrieval {
+		var top float64
 		for _, w := range row {
 			top = math.Max(top, math.Abs(w))
 		}
-	}
-	m := &pageMatrix{Unit: top / math.MaxInt16, Earlier: base64Floats(h.Earlier)}
-	var data []byte
-	for _, row := range h.Retrieval {
+		unit := top / math.MaxInt16
+		units = append(units, unit)
 		for _, w := range row {
 			n := 0.0
-			if m.Unit > 0 {
-				n = math.Round(w / m.Unit)
+			if unit > 0 {
+				n = math.Round(w / unit)
 			}
 			data = binary.LittleEndian.AppendUint16(data, uint16(int16(n)))
 		}
 	}
-	m.Weights = base64.StdEncoding.EncodeToString(data)
-	return m
+	return &pageMatrix{base64.StdEncoding.EncodeToString(data), base64Floats(units), base64Floats(h.Earlier)}
 }
 
 // base64Floats returns numbers as float32.

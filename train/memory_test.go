@@ -104,7 +104,7 @@ func wantPageHeads(t *testing.T, p memoryPage) {
 					t.Errorf("block %d, head %d: %s is %q", b, h, s.Key, head.Series[s.Key].Mean)
 				}
 			}
-			if m := head.Matrix; m != nil && (len(m.Weights) != 40 || m.Unit <= 0) { // 30 bytes
+			if m := head.Matrix; m != nil && (len(m.Weights) != 40 || len(m.Units) != 28) { // 30 and 20 bytes
 				t.Errorf("block %d, head %d: the matrix is %+v", b, h, m)
 			}
 		}
