@@ -10,7 +10,7 @@ import (
 
 // MLSTMTrace is what the memory of one mLSTM head did, step by step (paper,
 // equations 15–27). C and n are the stabilised ones, exp(−m) times what the
-// equations without a stabiliser have, with keys as Model.NewState says.
+// equations without a stabiliser have, with keys as State.Tensors says.
 type MLSTMTrace struct {
 	InputPre  []float64 `json:"input_pre"`  // i~
 	ForgetPre []float64 `json:"forget_pre"` // f~
