@@ -58,7 +58,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err := files.WriteFile(path, write); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "%d tokens, retrieval matrices of tokens %d to %d: %s\n", len(tokens), trace.From, trace.To, path)
+	_, err = fmt.Fprintf(c.out, "%s, %d of them with retrieval matrices: %s\n", count(len(tokens), "token"), trace.To-trace.From, path)
 	return err
 }
 
