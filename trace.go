@@ -1,0 +1,242 @@
+package xlstm
+
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+)
+
+// TraceConfig says of which part of a text a trace has retrieval matrices: they
+// alone grow with the square of its length.
+type TraceConfig struct {
+	// From and To bound the window, the steps From ≤ t < To; the matrices are
+	// then (To−From)²/2 numbers a head. Where both are 0 there are none.
+	From, To int
+	// Keep says of which heads of mLSTM blocks; nil means of all.
+	Keep func(block, head int) bool
+}
+
+// Trace is what the memory of a model did while the model read a text of T
+// tokens. Every slice over time has T elements; element t belongs to the step
+// that reads token t. All numbers but Surprise are without a unit.
+type Trace struct {
+	Tokens []int `json:"tokens"`
+	// Surprise is −ln p(token t | the tokens before it) in nats, and 0 for the
+	// first, which nothing predicts.
+	Surprise []float64 `json:"surprise"`
+	// From and To are the window of the retrieval matrices.
+	From   int          `json:"from"`
+	To     int          `json:"to"`
+	Blocks []BlockTrace `json:"blocks"`
+}
+
+// BlockTrace is a block's part of a trace: an mLSTM block has an entry in MLSTM
+// for each of its heads, an sLSTM block one in SLSTM.
+type BlockTrace struct {
+	MLSTM []MLSTMTrace `json:"mlstm,omitempty"`
+	SLSTM []SLSTMTrace `json:"slstm,omitempty"`
+	// Deviation is the largest difference between the outputs of the model's own
+	// cell and those of the equations that the trace was computed by, relative
+	// to the largest output of the head: the rounding of the model's element
+	// type, and nothing else.
+	Deviation float64 `json:"deviation"`
+}
+
+// tracePiece is how many tokens the model reads at once, so that the memory of
+// its graph does not grow with the text.
+const tracePiece = 256
+
+// Trace lets the model read a text from its start and returns what its memory
+// did. The model's own numbers, the queries, keys, values and pre-activations of
+// the gates, go through the equations of the cells step by step in float64. It
+// is an error if the text is empty, a token is outside the vocabulary, the window
+// is not within the text, or a number is not finite.
+func (m *Model) Trace(tokens []int, cfg TraceConfig) (*Trace, error) {
+	return m.trace(tokens, cfg, min(tracePiece, len(tokens)))
+}
+
+// trace is Trace for pieces of the given number of tokens.
+func (m *Model) trace(tokens []int, cfg TraceConfig, piece int) (*Trace, error) {
+	if err := m.checkTrace(tokens, cfg); err != nil {
+		return nil, err
+	}
+	p, err := m.Compile(ProgramConfig{Batch: 1, Steps: piece, Carry: true, KeepValues: true})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	state, err := m.NewState(1)
+	if err != nil {
+		return nil, err
+	}
+	tr := &tracer{model: m, program: p, cfg: cfg, tokens: tokens, surprise: make([]float64, len(tokens))}
+	if err := tr.makeCells(); err != nil {
+		return nil, err
+	}
+	for from := 0; from < len(tokens); from += piece {
+		// The last piece is filled up: what comes later changes nothing before.
+		ids := make([]int, piece)
+		n := copy(ids, tokens[from:])
+		if err := p.Run(ids, nil, state); err != nil {
+			return nil, err
+		}
+		if err := tr.read(from, n); err != nil {
+			return nil, err
+		}
+	}
+	return tr.result(), nil
+}
+
+func (m *Model) checkTrace(tokens []int, cfg TraceConfig) error {
+	if len(tokens) == 0 {
+		return errors.New("xlstm: a trace of an empty text; it takes at least one token")
+	}
+	for i, t := range tokens {
+		if t < 0 || t >= m.cfg.VocabSize {
+			return errors.Errorf("xlstm: token %d of the text is %d, outside the vocabulary of %d", i, t, m.cfg.VocabSize)
+		}
+	}
+	if cfg.From < 0 || cfg.To < cfg.From || cfg.To > len(tokens) {
+		return errors.Errorf("xlstm: a window from %d to %d is not within a text of %d tokens", cfg.From, cfg.To, len(tokens))
+	}
+	return nil
+}
+
+// tracer follows a program's cells through a text.
+type tracer struct {
+	model    *Model
+	program  *Program
+	cfg      TraceConfig
+	tokens   []int
+	surprise []float64
+	cells    []cellTracer
+}
+
+// cellTracer follows the cell of one block.
+type cellTracer interface {
+	// read follows the first n steps of the program's last run, of which the
+	// first is step from of the text. It returns false if a number is not finite.
+	read(from, n int) bool
+	result() BlockTrace
+}
+
+func (tr *tracer) makeCells() error {
+	for b, state := range tr.program.States() {
+		var cell cellTracer
+		var err error
+		if tr.model.cfg.isSLSTM(b) {
+			cell, err = tr.newSLSTM(state)
+		} else {
+			cell, err = tr.newMLSTM(b, state)
+		}
+		if err != nil {
+			return errors.Wrapf(err, "xlstm: the cell of block %d", b)
+		}
+		tr.cells = append(tr.cells, cell)
+	}
+	return nil
+}
+
+// read takes over the first n steps of the last run.
+func (tr *tracer) read(from, n int) error {
+	for b, cell := range tr.cells {
+		if !cell.read(from, n) {
+			return errors.Errorf("xlstm: a number in the memory of block %d is not finite, at one of the tokens %d to %d", b, from, from+n-1)
+		}
+	}
+	logits, vocab := numbers(tr.program.out.Logits), tr.model.cfg.VocabSize
+	for i := range n {
+		if next := from + i + 1; next < len(tr.tokens) {
+			if tr.surprise[next] = -logProb(logits[i*vocab:][:vocab], tr.tokens[next]); !isFinite(tr.surprise[next]) {
+				return errors.Errorf("xlstm: the model's prediction of token %d is not finite", next)
+			}
+		}
+	}
+	return nil
+}
+
+func (tr *tracer) result() *Trace {
+	t := &Trace{Tokens: append([]int(nil), tr.tokens...), Surprise: tr.surprise, From: tr.cfg.From, To: tr.cfg.To}
+	for _, c := range tr.cells {
+		t.Blocks = append(t.Blocks, c.result())
+	}
+	return t
+}
+
+// cellNodes returns what the cell that computes state reads, its first n inputs
+// in their order, and its output: the one piece of its result that is no part of
+// the state. These are the numbers that the cell gets, whichever layer made them.
+func cellNodes(state *layers.State, of *gorgonia.Node, n int) (in gorgonia.Nodes, out *gorgonia.Node, err error) {
+	g := of.Graph()
+	children := g.From(of.ID())
+	if !children.Next() {
+		return nil, nil, errors.New("its state is not computed")
+	}
+	packed := children.Node().(*gorgonia.Node)
+	for it := g.From(packed.ID()); len(in) < n && it.Next(); {
+		in = append(in, it.Node().(*gorgonia.Node))
+	}
+	for it := g.To(packed.ID()); it.Next(); {
+		piece := it.Node().(*gorgonia.Node)
+		if !state.Nodes().Contains(piece) {
+			out = piece
+		}
+	}
+	if len(in) < n || out == nil {
+		return nil, nil, errors.Errorf("it has %d inputs of %d, or no output", len(in), n)
+	}
+	return in, out, nil
+}
+
+// numbers returns a node's elements.
+func numbers(n *gorgonia.Node) []float64 {
+	switch data := n.Value().Data().(type) {
+	case []float64:
+		return data
+	case []float32:
+		out := make([]float64, len(data))
+		for i, x := range data {
+			out[i] = float64(x)
+		}
+		return out
+	}
+	return nil
+}
+
+// deviation is the largest difference of two series of numbers, relative to the
+// largest of the second.
+type deviation struct{ apart, top float64 }
+
+func (d *deviation) add(got, want float64) {
+	d.apart, d.top = math.Max(d.apart, math.Abs(got-want)), math.Max(d.top, math.Abs(want))
+}
+
+func (d deviation) relative() float64 {
+	if d.apart == 0 {
+		return 0
+	}
+	return d.apart / d.top
+}
+
+// logForget is log σ(f~). Below −1e6 the gate is zero beside anything; the model's
+// cells bound it there, too.
+func logForget(f float64) float64 {
+	return max(math.Min(f, 0)-math.Log1p(math.Exp(-math.Abs(f))), -1e6)
+}
+
+func norm(x []float64) float64 {
+	var sum float64
+	for _, v := range x {
+		sum += v * v
+	}
+	return math.Sqrt(sum)
+}
+
+func dot(x, y []float64) (sum float64) {
+	for i, v := range x {
+		sum += v * y[i]
+	}
+	return sum
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	_ "embed"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"strconv"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/pkg/errors"
+)
+
+//go:embed memory.html
+var memoryHTML string
+
+var memoryTemplate = template.Must(template.New("memory").Parse(memoryHTML))
+
+// memoryPage is what the page is made of. Its arrays are in base64,
+// little-endian: a page of numbers as text would be several times as large.
+type memoryPage struct {
+	About     string       `json:"about"`
+	Deviation string       `json:"deviation"`
+	Tokens    []string     `json:"tokens"`
+	Surprise  string       `json:"surprise"` // float32
+	From      int          `json:"from"`
+	To        int          `json:"to"`
+	Blocks    []pageBlock  `json:"blocks"`
+	MLSTM     []pageSeries `json:"mlstm"`
+	SLSTM     []pageSeries `json:"slstm"`
+}
+
+// pageSeries is a quantity over time of every head of a kind of block.
+type pageSeries struct {
+	Key    string `json:"key"`
+	Symbol string `json:"symbol"`
+	About  string `json:"about"`
+}
+
+type pageBlock struct {
+	Kind  string     `json:"kind"`
+	Heads []pageHead `json:"heads"`
+}
+
+type pageHead struct {
+	Series map[string]pageSpread `json:"series"`
+	Matrix *pageMatrix           `json:"matrix,omitempty"`
+}
+
+// pageSpread is a series of float32; Min and Max are empty where there is one
+// value.
+type pageSpread struct {
+	Mean string `json:"mean"`
+	Min  string `json:"min,omitempty"`
+	Max  string `json:"max,omitempty"`
+}
+
+// pageMatrix is a lower triangle, row by row, as int16 in the row's own unit.
+type pageMatrix struct {
+	Weights string `json:"weights"`
+	Units   string `json:"units"`   // float32, for each row
+	Earlier string `json:"earlier"` // float32, for each row
+}
+
+var mlstmSeries = []pageSeries{
+	{"log_forget", "log σ(f̃)", "forget gate: how much of the memory a step keeps; 0 is all of it, −0.7 half (nats)"},
+	{"input", "i′", "input gate, stabilised: how much a token writes, between 0 and 1"},
+	{"forget", "f′", "forget gate, stabilised: what remains of the stored numbers, between 0 and 1"},
+	{"input_pre", "ĩ", "input gate, pre-activation"},
+	{"forget_pre", "f̃", "forget gate, pre-activation"},
+	{"m", "m", "stabiliser: the memory is exp(m) times what is stored"},
+	{"c_norm", "‖C‖", "norm of the stored memory"},
+	{"n_norm", "‖n‖", "norm of the stored normaliser"},
+	{"qn", "q·n", "match of the query with all that is stored, signed"},
+	{"normalizer", "max(|q·n|, e⁻ᵐ)", "what the retrieved is divided by"},
+	{"h_norm", "‖h‖", "norm of the output"},
+}
+
+var slstmSeries = []pageSeries{
+	{"log_forget", "log σ(f̃)", "forget gate: how much of the memory a step keeps; 0 is all of it, −0.7 half (nats)"},
+	{"input", "i′", "input gate, stabilised: how much a token writes, between 0 and 1"},
+	{"forget", "f′", "forget gate, stabilised: what remains of the stored numbers, between 0 and 1"},
+	{"output", "o", "output gate, between 0 and 1"},
+	{"content", "c/n", "what the cells remember, between −1 and 1"},
+	{"n", "n", "normaliser"},
+	{"m", "m", "stabiliser: the memory is exp(m) times what is stored"},
+	{"h", "h", "output"},
+}
+
+// writeMemoryPage writes a trace as a page that needs nothing but itself. The same
+// trace gives the same page.
+func writeMemoryPage(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace *xlstm.Trace) error {
+	cfg := model.Config()
+	p := memoryPage{
+		About: fmt.Sprintf("%s of width %d, %s parameters, %s", count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, commas(int64(model.NumParams())), count(len(trace.Tokens), "token")),
+		From:  trace.From, To: trace.To, Surprise: base64Floats(trace.Surprise), MLSTM: mlstmSeries, SLSTM: slstmSeries,
+	}
+	for _, t := range trace.Tokens {
+		p.Tokens = append(p.Tokens, tok.Decode([]int{t}))
+	}
+	var worst float64
+	for b, block := range trace.Blocks {
+		worst = math.Max(worst, block.Deviation)
+		p.Blocks = append(p.Blocks, newPageBlock(kind(isSLSTM(cfg, b)), block))
+	}
+	p.Deviation = strconv.FormatFloat(worst, 'g', 2, 64)
+	return errors.Wrap(memoryTemplate.Execute(w, p), "writing the page")
+}
+
+func newPageBlock(kind string, block xlstm.BlockTrace) pageBlock {
+	b := pageBlock{Kind: kind}
+	for _, h := range block.MLSTM {
+		b.Heads = append(b.Heads, pageHead{Series: mlstmPageSeries(h), Matrix: newPageMatrix(h)})
+	}
+	for _, h := range block.SLSTM {
+		b.Heads = append(b.Heads, pageHead{Series: slstmPageSeries(h)})
+	}
+	return b
+}
+
+func mlstmPageSeries(h xlstm.MLSTMTrace) map[string]pageSpread {
+	series := make(map[string]pageSpread)
+	for key, x := range map[string][]float64{
+		"log_forget": h.LogForget, "input": h.Input, "forget": h.Forget, "input_pre": h.InputPre, "forget_pre": h.ForgetPre, "m": h.M,
+		"c_norm": h.CNorm, "n_norm": h.NNorm, "qn": h.QN, "normalizer": h.Normalizer, "h_norm": h.HNorm,
+	} {
+		series[key] = pageSpread{Mean: base64Floats(x)}
+	}
+	return series
+}
+
+func slstmPageSeries(h xlstm.SLSTMTrace) map[string]pageSpread {
+	series := make(map[string]pageSpread)
+	for key, x := range map[string]xlstm.Spread{
+		"log_forget": h.LogForget, "input": h.Input, "forget": h.Forget, "output": h.Output,
+		"content": h.Content, "n": h.N, "m": h.M, "h": h.H,
+	} {
+		series[key] = pageSpread{base64Floats(x.Mean), base64Floats(x.Min), base64Floats(x.Max)}
+	}
+	return series
+}
+
+// newPageMatrix returns nil for a head without a matrix.
+func newPageMatrix(h xlstm.MLSTMTrace) *pageMatrix {
+	if len(h.Retrieval) == 0 {
+		return nil
+	}
+	var data []byte
+	var units []float64
+	for _, row := range h.Retrieval {
+		var top float64
+		for _, w := range row {
+			top = math.Max(top, math.Abs(w))
+		}
+		unit := top / math.MaxInt16
+		units = append(units, unit)
+		for _, w := range row {
+			n := 0.0
+			if unit > 0 {
+				n = math.Round(w / unit)
+			}
+			data = binary.LittleEndian.AppendUint16(data, uint16(int16(n)))
+		}
+	}
+	return &pageMatrix{base64.StdEncoding.EncodeToString(data), base64Floats(units), base64Floats(h.Earlier)}
+}
+
+// base64Floats returns numbers as float32.
+func base64Floats(x []float64) string {
+	data := make([]byte, 0, 4*len(x))
+	for _, v := range x {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(v)))
+	}
+	return base64.StdEncoding.EncodeToString(data)
+}

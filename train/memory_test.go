@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm"
+)
+
+// hostile is a vocabulary of tokens that would break out of a page.
+type hostile []string
+
+func (h hostile) Encode(string) []int { return nil }
+func (h hostile) Size() int           { return len(h) }
+func (h hostile) Decode(ids []int) (s string) {
+	for _, id := range ids {
+		s += h[id]
+	}
+	return s
+}
+
+var hostileTokens = hostile{"</script><img src=x onerror=alert(1)>", "<!--", "]]>", "\"'`${x}\\", "\u2028", "a"}
+
+// memoryPageOf returns the page of a small model that reads a hostile text.
+func memoryPageOf(t *testing.T, cfg xlstm.Config) string {
+	t.Helper()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = len(hostileTokens), 16, 2
+	model, err := xlstm.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trace, err := model.Trace([]int{0, 1, 2, 3, 4, 5, 0}, xlstm.TraceConfig{From: 1, To: 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page bytes.Buffer
+	if err := writeMemoryPage(&page, model, hostileTokens, trace); err != nil {
+		t.Fatal(err)
+	}
+	return page.String()
+}
+
+// pageData reads the arrays of a page as a browser does.
+func pageData(t *testing.T, page string) (p memoryPage) {
+	t.Helper()
+	_, rest, _ := strings.Cut(page, `id="data">`)
+	text, _, _ := strings.Cut(rest, "</script>")
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestMemoryPage(t *testing.T) {
+	paper, large := xlstm.DefaultConfig(), xlstm.DefaultLargeConfig()
+	paper.SLSTMAt = xlstm.Blocks(1)
+	large.Large.NumHeads = 2
+	for name, cfg := range map[string]xlstm.Config{"paper": paper, "xLSTM-7B": large} {
+		page := memoryPageOf(t, cfg)
+		if page != memoryPageOf(t, cfg) {
+			t.Errorf("%s: the same trace gives two pages", name)
+		}
+		if strings.Contains(page, "<img") || strings.Count(page, "</script>") != 2 {
+			t.Errorf("%s: the text breaks out of the page", name)
+		}
+		for _, outside := range []string{"http://", "https://", "url(", "@import", "<script src"} {
+			if rest := strings.ReplaceAll(page, "http://www.w3.org/2000/svg", ""); strings.Contains(rest, outside) {
+				t.Errorf("%s: the page has %q: it must need nothing but itself", name, outside)
+			}
+		}
+		p := pageData(t, page)
+		if got, want := strings.Join(p.Tokens, "|"), strings.Join(append(hostileTokens[:6:6], hostileTokens[0]), "|"); got != want {
+			t.Errorf("%s: the tokens are %q", name, got)
+		}
+		wantPageHeads(t, p)
+	}
+}
+
+// wantPageHeads sees that every head of every block has all its series.
+func wantPageHeads(t *testing.T, p memoryPage) {
+	t.Helper()
+	if len(p.Blocks) != 2 {
+		t.Fatalf("the page has %d blocks", len(p.Blocks))
+	}
+	for b, block := range p.Blocks {
+		series, heads := p.MLSTM, len(block.Heads)
+		if block.Kind == "sLSTM" {
+			series = p.SLSTM
+		}
+		if heads != 4 && heads != 2 {
+			t.Errorf("block %d has %d heads", b, heads)
+		}
+		for h, head := range block.Heads {
+			if len(head.Series) != len(series) || (head.Matrix != nil) != (block.Kind == "mLSTM") {
+				t.Errorf("block %d, head %d: %d series of %d, matrix %v", b, h, len(head.Series), len(series), head.Matrix)
+			}
+			for _, s := range series {
+				if len(head.Series[s.Key].Mean) != 40 { // 28 bytes in base64
+					t.Errorf("block %d, head %d: %s is %q", b, h, s.Key, head.Series[s.Key].Mean)
+				}
+			}
+			if m := head.Matrix; m != nil && (len(m.Weights) != 40 || len(m.Units) != 28) { // 30 and 20 bytes
+				t.Errorf("block %d, head %d: the matrix is %+v", b, h, m)
+			}
+		}
+	}
+}
+
+func TestMemoryCommand(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	mustRun(t, small(sampleText(t), dir, "-steps", "4")...)
+	page, arrays := filepath.Join(dir, "page.html"), filepath.Join(dir, "arrays.json")
+	mustRun(t, "memory", "-prompt", "the memory", "-from", "2", "-window", "4", "-o", page, dir)
+	html, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := pageData(t, string(html)); len(p.Tokens) != 10 || p.From != 2 || p.To != 6 {
+		t.Errorf("the page has %d tokens and a window from %d to %d", len(p.Tokens), p.From, p.To)
+	}
+	file := filepath.Join(dir, "text.txt")
+	if err := os.WriteFile(file, []byte("the memory"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, "memory", "-text", file, "-window", "0", "-json", "-o", arrays, dir)
+	data, err := os.ReadFile(arrays)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trace xlstm.Trace
+	if err := json.Unmarshal(data, &trace); err != nil || len(trace.Surprise) != 10 || bytes.Contains(data, []byte("retrieval")) {
+		t.Errorf("%v: the arrays are %s", err, data)
+	}
+}
+
+func TestMemoryErrors(t *testing.T) {
+	textError := func(file, prompt string) error {
+		_, err := textToTrace(file, prompt, strings.NewReader(""))
+		return err
+	}
+	command := func(args ...string) error {
+		_, _, err := runHere(context.Background(), args...)
+		return err
+	}
+	for want, err := range map[string]error{
+		"one text":               textError("", ""),
+		"give it with -text":     textError("a", "b"),
+		"none.txt":               textError(filepath.Join(t.TempDir(), "none.txt"), ""),
+		"prompt is empty":        textError("", "-"),
+		"-from 3 on":             checkMemory(3, 3, 5, false),
+		"-from -1":               checkMemory(3, -1, 5, false),
+		"-window -5":             checkMemory(3, 0, -5, false),
+		"at most 20000 tokens":   checkMemory(20001, 0, 5, false),
+		"needs a folder":         command("memory", "-prompt", "a"),
+		"not defined: -nonsense": command("memory", "-nonsense"),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error is %v, want %q", err, want)
+		}
+	}
+	if err := checkMemory(20001, 0, 5, true); err != nil {
+		t.Errorf("arrays of a long text: %v", err)
+	}
+}
