@@ -2,7 +2,7 @@
 // stopped, and lets models write.
 //
 // Without arguments it trains a character model on the Go standard library's own
-// source, which every machine with Go has, and takes a few minutes:
+// source, which every machine with Go has, and takes about a minute:
 //
 //	go run ./train
 //
@@ -109,7 +109,7 @@ func usage(out io.Writer) {
 	fmt.Fprint(out, `
 Examples:
 
-  go run ./train                                  the default: Go's own source, a few minutes
+  go run ./train                                  the default: Go's own source, about a minute
   go run ./train -data shakespeare.txt -preset base
   go run ./train resume runs/small
   go run ./train sample runs/small -prompt "func main"
