@@ -1,0 +1,232 @@
+package xlstm
+
+import (
+	"slices"
+
+	"github.com/pkg/errors"
+)
+
+// BatchGenerator continues several texts at once, each with a state of its own,
+// in less time than one after the other: a step reads the weights once for all of
+// them. Texts may differ in length, begin and end at different times, and make
+// way for others. What a text is predicted to go on with does not depend on the
+// others. It must be closed after use.
+type BatchGenerator struct {
+	model    *Model
+	reader   *Generator // reads what is longer than a token, text by text
+	texts    []batchText
+	programs map[int]*batchProgram // by their number of rows, compiled on first use
+	running  *batchProgram         // whose rows hold the texts seated
+	seated   []int                 // the text in each row, in ascending order
+}
+
+// batchText is one of the texts.
+type batchText struct {
+	state  *State // out of date while the text is seated
+	logits []float64
+	count  int
+}
+
+// batchProgram reads one token for each of its rows.
+type batchProgram struct {
+	*Program
+	state *State
+}
+
+// NewBatchGenerator returns a generator of n texts, 0 to n−1, all at their start.
+func (m *Model) NewBatchGenerator(n int) (*BatchGenerator, error) {
+	if n < 1 {
+		return nil, errors.Errorf("xlstm: a generator of %d texts; it takes at least 1", n)
+	}
+	reader, err := m.NewGenerator()
+	if err != nil {
+		return nil, err
+	}
+	b := &BatchGenerator{model: m, reader: reader, texts: make([]batchText, n), programs: make(map[int]*batchProgram)}
+	for i := range b.texts {
+		t := &b.texts[i]
+		if t.state, err = m.NewState(1); err != nil {
+			return nil, err
+		}
+		t.logits = make([]float64, m.cfg.VocabSize)
+	}
+	return b, nil
+}
+
+// Texts returns the number of texts.
+func (b *BatchGenerator) Texts() int { return len(b.texts) }
+
+// text returns text i.
+func (b *BatchGenerator) text(i int) (*batchText, error) {
+	if i < 0 || i >= len(b.texts) {
+		return nil, errors.Errorf("xlstm: text %d of a generator of %d", i, len(b.texts))
+	}
+	return &b.texts[i], nil
+}
+
+// Begin lets text i go on where g is: it copies what g has read. With nil it goes
+// back to the start of a text.
+func (b *BatchGenerator) Begin(i int, g *Generator) error {
+	t, err := b.text(i)
+	if err != nil {
+		return err
+	}
+	if err := b.unseat(); err != nil {
+		return err
+	}
+	if g == nil {
+		t.state.Reset()
+		t.count = 0
+		return nil
+	}
+	if len(g.logits) != len(t.logits) {
+		return errors.Errorf("xlstm: a generator with a vocabulary of %d cannot go on where one with %d is", len(t.logits), len(g.logits))
+	}
+	t.count = g.count
+	copy(t.logits, g.logits)
+	return t.state.Set(g.state)
+}
+
+// Read continues text i with tokens, which a Generator would read in the same
+// way, to the bit.
+func (b *BatchGenerator) Read(i int, tokens ...int) error {
+	t, err := b.text(i)
+	if err != nil {
+		return err
+	}
+	if err := b.model.checkTokens(tokens); err != nil {
+		return err
+	}
+	if err := b.unseat(); err != nil {
+		return err
+	}
+	if err := b.reader.state.Set(t.state); err != nil {
+		return err
+	}
+	if err := b.reader.Read(tokens...); err != nil {
+		return err
+	}
+	if len(tokens) > 0 {
+		copy(t.logits, b.reader.logits)
+		t.count += len(tokens)
+	}
+	return t.state.Set(b.reader.state)
+}
+
+// Step continues every text with a token: text i with tokens[i], or not at all if
+// that is negative. It costs least if the texts that go on are the same as
+// before.
+func (b *BatchGenerator) Step(tokens []int) error {
+	if len(tokens) != len(b.texts) {
+		return errors.Errorf("xlstm: %d tokens for %d texts", len(tokens), len(b.texts))
+	}
+	var texts, ids []int
+	for i, token := range tokens {
+		if token >= 0 {
+			texts, ids = append(texts, i), append(ids, token)
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	if err := b.model.checkTokens(ids); err != nil {
+		return err
+	}
+	if !slices.Equal(texts, b.seated) {
+		if err := b.seat(texts); err != nil {
+			return err
+		}
+	}
+	p := b.running
+	ids = append(ids, make([]int, p.state.batch-len(ids))...)
+	if err := p.Run(ids, nil, p.state); err != nil {
+		return err
+	}
+	for row, i := range texts {
+		if err := p.loadLogits(row, b.texts[i].logits); err != nil {
+			return err
+		}
+		b.texts[i].count++
+	}
+	return nil
+}
+
+// seat puts texts into the rows of a program that has few more rows than there
+// are texts.
+func (b *BatchGenerator) seat(texts []int) error {
+	if err := b.unseat(); err != nil {
+		return err
+	}
+	rows := 1
+	for rows < len(texts) {
+		rows *= 2
+	}
+	p, err := b.program(min(rows, len(b.texts)))
+	if err != nil {
+		return err
+	}
+	// Rows without a text compute too, and should compute something harmless.
+	p.state.Reset()
+	for row, i := range texts {
+		if err := p.state.SetText(row, b.texts[i].state, 0); err != nil {
+			return err
+		}
+	}
+	b.running, b.seated = p, texts
+	return nil
+}
+
+// unseat brings the states of the texts seated up to date.
+func (b *BatchGenerator) unseat() error {
+	for row, i := range b.seated {
+		if err := b.texts[i].state.SetText(0, b.running.state, row); err != nil {
+			return err
+		}
+	}
+	b.running, b.seated = nil, nil
+	return nil
+}
+
+// program returns the program with so many rows.
+func (b *BatchGenerator) program(rows int) (*batchProgram, error) {
+	if p := b.programs[rows]; p != nil {
+		return p, nil
+	}
+	state, err := b.model.NewState(rows)
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.model.compile(ProgramConfig{Batch: rows, Steps: 1, Carry: true}, state)
+	if err != nil {
+		return nil, err
+	}
+	b.programs[rows] = &batchProgram{p, state}
+	return b.programs[rows], nil
+}
+
+// Logits returns the logits of the token after text i, (V), valid until that text
+// goes on; an error at the start of a text.
+func (b *BatchGenerator) Logits(i int) ([]float64, error) {
+	t, err := b.text(i)
+	if err != nil {
+		return nil, err
+	}
+	if t.count == 0 {
+		return nil, errNothingRead
+	}
+	return t.logits, nil
+}
+
+// Tokens returns the number of tokens that text i has.
+func (b *BatchGenerator) Tokens(i int) int { return b.texts[i].count }
+
+// Close releases the compiled graphs.
+func (b *BatchGenerator) Close() error {
+	err := b.reader.Close()
+	for _, p := range b.programs {
+		if closed := p.Close(); err == nil {
+			err = closed
+		}
+	}
+	return err
+}
