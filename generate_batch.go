@@ -9,15 +9,19 @@ import (
 // BatchGenerator continues several texts at once, each with a state of its own,
 // in less time than one after the other: a step reads the weights once for all of
 // them. Texts may differ in length, begin and end at different times, and make
-// way for others. What a text is predicted to go on with does not depend on the
-// others. It must be closed after use.
+// way for others. It must be closed after use.
+//
+// What follows a text does not depend on the other texts and their number, to the
+// bit, but for n, the number that the generator was made for: products of matrices
+// add in another order for n rows than for one. Between generators of different n,
+// and a Generator, logits agree to rounding.
 type BatchGenerator struct {
-	model    *Model
-	reader   *Generator // reads what is longer than a token, text by text
-	texts    []batchText
-	programs map[int]*batchProgram // by their number of rows, compiled on first use
-	running  *batchProgram         // whose rows hold the texts seated
-	seated   []int                 // the text in each row, in ascending order
+	model   *Model
+	reader  *Generator // reads what is longer than a token, text by text
+	texts   []batchText
+	program *Program // reads one token for each of its rows
+	rows    *State   // of the program
+	seated  []int    // the text in each of the first rows, in ascending order
 }
 
 // batchText is one of the texts.
@@ -25,12 +29,6 @@ type batchText struct {
 	state  *State // out of date while the text is seated
 	logits []float64
 	count  int
-}
-
-// batchProgram reads one token for each of its rows.
-type batchProgram struct {
-	*Program
-	state *State
 }
 
 // NewBatchGenerator returns a generator of n texts, 0 to n−1, all at their start.
@@ -42,7 +40,7 @@ func (m *Model) NewBatchGenerator(n int) (*BatchGenerator, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &BatchGenerator{model: m, reader: reader, texts: make([]batchText, n), programs: make(map[int]*batchProgram)}
+	b := &BatchGenerator{model: m, reader: reader, texts: make([]batchText, n)}
 	for i := range b.texts {
 		t := &b.texts[i]
 		if t.state, err = m.NewState(1); err != nil {
@@ -50,7 +48,11 @@ func (m *Model) NewBatchGenerator(n int) (*BatchGenerator, error) {
 		}
 		t.logits = make([]float64, m.cfg.VocabSize)
 	}
-	return b, nil
+	if b.rows, err = m.NewState(n); err != nil {
+		return nil, err
+	}
+	b.program, err = m.compile(ProgramConfig{Batch: n, Steps: 1, Carry: true}, b.rows)
+	return b, err
 }
 
 // Texts returns the number of texts.
@@ -137,13 +139,12 @@ func (b *BatchGenerator) Step(tokens []int) error {
 			return err
 		}
 	}
-	p := b.running
-	ids = append(ids, make([]int, p.state.batch-len(ids))...)
-	if err := p.Run(ids, nil, p.state); err != nil {
+	ids = append(ids, make([]int, len(b.texts)-len(ids))...)
+	if err := b.program.Run(ids, nil, b.rows); err != nil {
 		return err
 	}
 	for row, i := range texts {
-		if err := p.loadLogits(row, b.texts[i].logits); err != nil {
+		if err := b.program.loadLogits(row, b.texts[i].logits); err != nil {
 			return err
 		}
 		b.texts[i].count++
@@ -151,57 +152,31 @@ func (b *BatchGenerator) Step(tokens []int) error {
 	return nil
 }
 
-// seat puts texts into the rows of a program that has few more rows than there
-// are texts.
+// seat puts texts into rows of the program.
 func (b *BatchGenerator) seat(texts []int) error {
 	if err := b.unseat(); err != nil {
 		return err
 	}
-	rows := 1
-	for rows < len(texts) {
-		rows *= 2
-	}
-	p, err := b.program(min(rows, len(b.texts)))
-	if err != nil {
-		return err
-	}
 	// Rows without a text compute too, and should compute something harmless.
-	p.state.Reset()
+	b.rows.Reset()
 	for row, i := range texts {
-		if err := p.state.SetText(row, b.texts[i].state, 0); err != nil {
+		if err := b.rows.SetText(row, b.texts[i].state, 0); err != nil {
 			return err
 		}
 	}
-	b.running, b.seated = p, texts
+	b.seated = texts
 	return nil
 }
 
 // unseat brings the states of the texts seated up to date.
 func (b *BatchGenerator) unseat() error {
 	for row, i := range b.seated {
-		if err := b.texts[i].state.SetText(0, b.running.state, row); err != nil {
+		if err := b.texts[i].state.SetText(0, b.rows, row); err != nil {
 			return err
 		}
 	}
-	b.running, b.seated = nil, nil
+	b.seated = nil
 	return nil
-}
-
-// program returns the program with so many rows.
-func (b *BatchGenerator) program(rows int) (*batchProgram, error) {
-	if p := b.programs[rows]; p != nil {
-		return p, nil
-	}
-	state, err := b.model.NewState(rows)
-	if err != nil {
-		return nil, err
-	}
-	p, err := b.model.compile(ProgramConfig{Batch: rows, Steps: 1, Carry: true}, state)
-	if err != nil {
-		return nil, err
-	}
-	b.programs[rows] = &batchProgram{p, state}
-	return b.programs[rows], nil
 }
 
 // Logits returns the logits of the token after text i, (V), valid until that text
@@ -222,11 +197,8 @@ func (b *BatchGenerator) Tokens(i int) int { return b.texts[i].count }
 
 // Close releases the compiled graphs.
 func (b *BatchGenerator) Close() error {
-	err := b.reader.Close()
-	for _, p := range b.programs {
-		if closed := p.Close(); err == nil {
-			err = closed
-		}
+	if err := b.program.Close(); err != nil {
+		return err
 	}
-	return err
+	return b.reader.Close()
 }
