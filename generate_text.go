@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/pkg/errors"
 )
 
 // Request asks for the continuation of a text.
@@ -50,6 +51,9 @@ const (
 // nil, as soon as it is certain to be part of the completion; an error of see ends
 // the text. r.After must be nil.
 func (g *Generator) Complete(ctx context.Context, tok data.Tokenizer, r Request, see func(text string) error) (Completion, error) {
+	if r.After != nil {
+		return Completion{}, errors.New("xlstm: a generator goes on with its own text; a request to it cannot be for the text after another")
+	}
 	w, err := newWriting(tok, r)
 	if err != nil {
 		return Completion{}, err
