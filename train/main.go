@@ -12,6 +12,7 @@
 //	resume     go on with a run that was stopped
 //	sample     let a model write
 //	evaluate   measure a model on a text
+//	score      print the probability of every token of a text
 //	inspect    show a model's size, memory and cost
 //	bench      measure training, generation and their parts on this machine
 //
@@ -63,6 +64,7 @@ func commands() []command {
 		{"resume", "go on with a run that was stopped", resumeCommand},
 		{"sample", "let a model write", sampleCommand},
 		{"evaluate", "measure a model on a text", evaluateCommand},
+		{"score", "print the probability of every token of a text", scoreCommand},
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
 		{"bench", "measure training, generation and their parts on this machine", benchCommand},
 	}
