@@ -10,7 +10,6 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
-	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 	"github.com/pkg/errors"
 )
 
@@ -146,12 +145,15 @@ func readPrompt(prompt string, in io.Reader) (string, error) {
 	return prompt, nil
 }
 
+// endOfText is what many vocabularies call the token between two texts.
+const endOfText = "<|endoftext|>"
+
 // stopTokens returns the ids of tokens that are given by text or number, and
 // without any that of the end of text, if there is one.
 func stopTokens(tok data.Tokenizer, given []string) (ids []int, err error) {
 	named, _ := tok.(interface{ ID(text string) (int, bool) })
 	if len(given) == 0 && named != nil {
-		if id, ok := named.ID(bpe.EndOfText); ok {
+		if id, ok := named.ID(endOfText); ok {
 			ids = append(ids, id)
 		}
 	}
