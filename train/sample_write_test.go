@@ -156,3 +156,43 @@ func TestScoreAddsUp(t *testing.T) {
 		t.Error(table)
 	}
 }
+
+// TestFolderWithSubwords: a model as others give it away, with a tokenizer.json of
+// subwords and a vocabulary that is rounded up.
+func TestFolderWithSubwords(t *testing.T) {
+	tok, err := bpe.Train(t.Context(), slices.Values([]string{"the gate and the cell"}), bpe.TrainConfig{VocabSize: 262, SpecialTokens: []string{bpe.EndOfText}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := xlstm.DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = 272, 16, 1
+	model, err := xlstm.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := model.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := saveTokenizer(dir, tok); err != nil {
+		t.Fatal(err)
+	}
+	got := lines[written](t, mustRun(t, "sample", dir, "-prompt", "the gate", "-prompt", "é", "-tokens", "9", "-json"))
+	if len(got) != 2 || got[1].Prompt != "é" || got[0].Tokens == 0 {
+		t.Errorf("%+v", got)
+	}
+	out := mustRun(t, "score", dir, "-text", "the gate and")
+	if !strings.Contains(out, "bits per byte") || !strings.Contains(out, `"the"`) && !strings.Contains(out, `"th"`) {
+		t.Error(out)
+	}
+	cfg.VocabSize = 200
+	if model, err = xlstm.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := runHere(t.Context(), "sample", dir); err == nil || !strings.Contains(err.Error(), "do not belong together") {
+		t.Errorf("a vocabulary that is too large for the model: %v", err)
+	}
+}
