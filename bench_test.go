@@ -1,8 +1,10 @@
 package xlstm_test
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/workloads"
 )
 
@@ -24,6 +26,34 @@ func BenchmarkGenerate(b *testing.B) {
 	for _, m := range workloads.Writers() {
 		b.Run(m.Name, func(b *testing.B) { benchmark(b, m.Generation()) })
 	}
+}
+
+// BenchmarkGenerateBatch times single tokens of several texts at once.
+func BenchmarkGenerateBatch(b *testing.B) {
+	for _, m := range workloads.Writers() {
+		for _, n := range []int{1, 2, 4, 8, 16, 32} {
+			b.Run(fmt.Sprintf("%s/%d", m.Name, n), func(b *testing.B) { generateBatch(b, m, n) })
+		}
+	}
+}
+
+func generateBatch(b *testing.B, w workloads.Model, n int) {
+	model, err := xlstm.New(w.Config())
+	if err != nil {
+		b.Fatal(err)
+	}
+	g, err := model.NewBatchGenerator(n)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer g.Close()
+	tokens := make([]int, n)
+	for b.Loop() {
+		if err := g.Step(tokens); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "tok/s")
 }
 
 // benchmark times a workload after a step to warm up, which makes all buffers.

@@ -37,10 +37,8 @@ func (g *Generator) Read(tokens ...int) error { return g.read(tokens, nil) }
 // predicts the first token, and its entry is NaN.
 func (g *Generator) LogProbs(tokens ...int) ([]float64, error) {
 	probs := make([]float64, 0, len(tokens))
-	for _, t := range tokens {
-		if t < 0 || t >= g.model.cfg.VocabSize {
-			return nil, errors.Errorf("xlstm: token %d is outside the vocabulary of %d", t, g.model.cfg.VocabSize)
-		}
+	if err := g.model.checkTokens(tokens); err != nil {
+		return nil, err
 	}
 	first := math.NaN()
 	if g.count > 0 && len(tokens) > 0 {
@@ -55,6 +53,16 @@ func (g *Generator) LogProbs(tokens ...int) ([]float64, error) {
 		}
 	})
 	return probs, err
+}
+
+// checkTokens sees that tokens are of the model's vocabulary.
+func (m *Model) checkTokens(tokens []int) error {
+	for _, t := range tokens {
+		if t < 0 || t >= m.cfg.VocabSize {
+			return errors.Errorf("xlstm: token %d is outside the vocabulary of %d", t, m.cfg.VocabSize)
+		}
+	}
+	return nil
 }
 
 // logProb is log softmax(logits)[t].
@@ -89,7 +97,7 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 			if see == nil && i < n-1 {
 				continue
 			}
-			if err := g.loadLogits(p, i); err != nil {
+			if err := p.loadLogits(i, g.logits); err != nil {
 				return err
 			}
 			if see != nil {
@@ -115,28 +123,31 @@ func (g *Generator) program(k int) (*Program, error) {
 	return g.programs[k], nil
 }
 
-func (g *Generator) loadLogits(p *Program, row int) error {
+// loadLogits copies a row of the last run's logits.
+func (p *Program) loadLogits(row int, logits []float64) error {
 	t, err := p.Logits()
 	if err != nil {
 		return err
 	}
-	lo := row * len(g.logits)
+	lo := row * len(logits)
 	switch data := t.Data().(type) {
 	case []float32:
-		for i := range g.logits {
-			g.logits[i] = float64(data[lo+i])
+		for i := range logits {
+			logits[i] = float64(data[lo+i])
 		}
 	case []float64:
-		copy(g.logits, data[lo:])
+		copy(logits, data[lo:])
 	}
 	return nil
 }
+
+var errNothingRead = errors.New("xlstm: the generator has read nothing; give it a prompt of at least one token")
 
 // Logits returns the logits of the next token, valid until the generator goes
 // on; an error at the start of a text.
 func (g *Generator) Logits() ([]float64, error) {
 	if g.count == 0 {
-		return nil, errors.New("xlstm: the generator has read nothing; give it a prompt of at least one token")
+		return nil, errNothingRead
 	}
 	return g.logits, nil
 }

@@ -2,6 +2,7 @@ package xlstm
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/pkg/errors"
@@ -155,6 +156,57 @@ func (s *State) Set(other *State) error {
 		}
 	}
 	return nil
+}
+
+// SetText makes text i of s what text j of another state of the same model is.
+func (s *State) SetText(i int, from *State, j int) error {
+	if i < 0 || i >= s.batch || j < 0 || j >= from.batch {
+		return errors.Errorf("xlstm: text %d of a state for %d cannot become text %d of a state for %d", i, s.batch, j, from.batch)
+	}
+	if len(from.tensors) != len(s.tensors) {
+		return errors.Errorf("xlstm: a state of %d parts does not fit one of %d", len(from.tensors), len(s.tensors))
+	}
+	for k, t := range s.tensors {
+		other := from.tensors[k].Value
+		ok := false
+		switch to := t.Value.Data().(type) {
+		case []float32:
+			if data, same := other.Data().([]float32); same {
+				ok = copyText(to, data, s.slices(k), s.batch, i, from.batch, j)
+			}
+		case []float64:
+			if data, same := other.Data().([]float64); same {
+				ok = copyText(to, data, s.slices(k), s.batch, i, from.batch, j)
+			}
+		}
+		if !ok {
+			return errors.Errorf("xlstm: the state's %s, %v of %v, does not fit %v of %v", t.Name, t.Value.Dtype(), t.Value.Shape(), other.Dtype(), other.Shape())
+		}
+	}
+	return nil
+}
+
+// slices returns how many slices of all texts part k has: an sLSTM's state is
+// (4, B, D), where the batch comes second.
+func (s *State) slices(k int) int {
+	if strings.HasSuffix(s.tensors[k].Name, ".slstm") {
+		return s.tensors[k].Value.Shape()[0]
+	}
+	return 1
+}
+
+// copyText copies text j of a part with slices × batch texts over text i of
+// another. It reports whether the sizes agree.
+func copyText[F float32 | float64](to, from []F, slices, toBatch, i, fromBatch, j int) bool {
+	n := len(to) / (slices * toBatch)
+	if len(from) != n*slices*fromBatch {
+		return false
+	}
+	for k := range slices {
+		a, b := (k*toBatch+i)*n, (k*fromBatch+j)*n
+		copy(to[a:a+n], from[b:b+n])
+	}
+	return true
 }
 
 // copyFrom copies the elements of v, which lie in row-major order.

@@ -105,17 +105,20 @@ func (r *session) goOn(ctx context.Context, dir string) error {
 		return err
 	}
 	prompt := r.prompt()
-	sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: r.s.Temperature, TopP: r.s.TopP, Seed: r.s.Seed})
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(r.c.out, "\nA sample:\n\n%s", prompt)
 	r.writer.Reset()
-	if _, err := complete(ctx, r.writer, sampler, r.text.tokenizer, prompt, finalChars, nil, r.c.out); err != nil {
+	if _, err := complete(ctx, r.writer, r.text.tokenizer, r.sample(prompt, finalChars), r.c.out); err != nil {
 		return err
 	}
 	fmt.Fprintf(r.c.out, "\n\nMore: go run ./train sample %s\nCurve: %s\n", quoted(dir), filepath.Join(dir, "loss.svg"))
 	return nil
+}
+
+// sample asks for a sample of a run.
+func (r *session) sample(prompt string, tokens int) xlstm.Request {
+	return xlstm.Request{
+		Prompt: prompt, MaxTokens: tokens, Sampler: xlstm.SamplerConfig{Temperature: r.s.Temperature, TopP: r.s.TopP, Seed: r.s.Seed},
+	}
 }
 
 // prompt is what samples begin with.

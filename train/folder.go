@@ -190,10 +190,17 @@ func loadModel(dir string) (*xlstm.Model, data.Tokenizer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if tok.Size() != model.Config().VocabSize {
+	if !fits(tok, model.Config().VocabSize) {
 		return nil, nil, errors.Errorf("%s: the vocabulary has %d tokens, the model %d; they do not belong together", from, tok.Size(), model.Config().VocabSize)
 	}
 	return model, tok, nil
+}
+
+// fits says whether a vocabulary can be that of a model. Models with a vocabulary
+// of subwords are often given some tokens more than it has, for a round number.
+func fits(tok data.Tokenizer, size int) bool {
+	_, subwords := tok.(interface{ ID(text string) (int, bool) })
+	return tok.Size() == size || subwords && tok.Size() < size
 }
 
 func modelFolder(dir string) (string, error) {

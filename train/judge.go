@@ -56,12 +56,8 @@ func (r *session) show(ctx context.Context, rec record) error {
 		return nil
 	}
 	prompt := r.prompt()
-	sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: r.s.Temperature, TopP: r.s.TopP, Seed: r.s.Seed})
-	if err != nil {
-		return err
-	}
 	r.writer.Reset()
-	sample, err := complete(ctx, r.writer, sampler, r.text.tokenizer, prompt, r.s.SampleChars, nil, nil)
+	sample, err := complete(ctx, r.writer, r.text.tokenizer, r.sample(prompt, r.s.SampleChars), nil)
 	if err != nil {
 		return err
 	}

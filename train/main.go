@@ -12,6 +12,7 @@
 //	resume     go on with a run that was stopped
 //	sample     let a model write
 //	evaluate   measure a model on a text
+//	score      print the probability of every token of a text
 //	memory     show what a model's memory does with a text
 //	inspect    show a model's size, memory and cost
 //	graph      draw a model's graph
@@ -76,6 +77,7 @@ func commands() []command {
 		{"resume", "go on with a run that was stopped", resumeCommand},
 		{"sample", "let a model write", sampleCommand},
 		{"evaluate", "measure a model on a text", evaluateCommand},
+		{"score", "print the probability of every token of a text", scoreCommand},
 		{"memory", "show what a model's memory does with a text", memoryCommand},
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
 		{"graph", "draw a model's graph", graphCommand},

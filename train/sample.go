@@ -4,122 +4,96 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/pkg/errors"
 )
 
-// complete lets a generator read the prompt and write on, at most n tokens, until
-// one of the stop strings appears, which is left out. What it writes goes to out,
+// complete lets a generator write what is asked for. What it writes goes to out,
 // if not nil, as soon as it is certain, and is returned.
-func complete(ctx context.Context, g *xlstm.Generator, s *xlstm.Sampler, tok data.Tokenizer, prompt string, n int, stops []string, out io.Writer) (string, error) {
-	ids := tok.Encode(prompt)
-	s.Observe(ids...)
-	if err := g.Read(ids...); err != nil {
-		return "", err
-	}
-	var written strings.Builder
-	tell := func(text string) error {
-		written.WriteString(text)
+func complete(ctx context.Context, g *xlstm.Generator, tok data.Tokenizer, r xlstm.Request, out io.Writer) (string, error) {
+	c, err := g.Complete(ctx, tok, r, func(text string) error {
 		if out == nil {
 			return nil
 		}
 		_, err := io.WriteString(out, text)
 		return err
-	}
-	var rest string // written, but perhaps the beginning of a stop string
-	for range n {
-		if ctx.Err() != nil {
-			break
-		}
-		t, err := g.Next(s)
-		if err != nil {
-			return written.String(), err
-		}
-		rest += tok.Decode([]int{t})
-		if at := firstStop(rest, stops); at >= 0 {
-			err := tell(rest[:at])
-			return written.String(), err
-		}
-		certain := len(rest) - pending(rest, stops)
-		if err := tell(rest[:certain]); err != nil {
-			return written.String(), err
-		}
-		rest = rest[certain:]
-	}
-	err := tell(rest)
-	return written.String(), err
+	})
+	return c.Text, err
 }
 
-// firstStop returns where the first stop string begins, −1 if there is none.
-func firstStop(text string, stops []string) int {
-	first := -1
-	for _, s := range stops {
-		if at := strings.Index(text, s); s != "" && at >= 0 && (first < 0 || at < first) {
-			first = at
-		}
-	}
-	return first
+// sampling are the settings of the sample command.
+type sampling struct {
+	request    xlstm.Request // what all texts have in common
+	prompts    []string
+	promptFile string
+	stopTokens []string
+	n, batch   int
+	begin      beginning
+	asJSON     bool
 }
 
-// pending returns the length of the end of text that may still become part of a
-// stop string, or that is the beginning of a character in bytes.
-func pending(text string, stops []string) int {
-	most := 0
-	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
-		if end := text[len(text)-n:]; utf8.RuneStart(end[0]) {
-			if !utf8.FullRuneInString(end) {
-				most = n
-			}
-			break
-		}
-	}
-	for _, s := range stops {
-		for n := min(len(s)-1, len(text)); n > most; n-- {
-			if strings.HasSuffix(text, s[:n]) {
-				most = n
-				break
-			}
-		}
-	}
-	return most
+// escapes are what command lines and lines of a file cannot hold as they are.
+var escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t")
+
+// register makes the command's flags.
+func (s *sampling) register(f *flags, in io.Reader) {
+	f.Func("prompt", "what a text begins with; - reads it from standard input; may be given more than once (default a line's end)", func(v string) error {
+		v, err := readPrompt(v, in)
+		s.prompts = append(s.prompts, v)
+		return err
+	})
+	f.StringVar(&s.promptFile, "prompts", "", "a file of prompts, one a line (\\n and \\t are understood)")
+	f.IntVar(&s.request.MaxTokens, "tokens", 500, "how many tokens to write at most")
+	f.IntVar(&s.n, "n", 1, "how many samples of each prompt")
+	f.IntVar(&s.batch, "batch", 8, "how many texts to write at once at most")
+	c := &s.request.Sampler
+	f.Uint64Var(&c.Seed, "seed", 1, "seed of the draws; each further sample of a prompt uses the next")
+	f.Float64Var(&c.Temperature, "temperature", 0.8, "divides the logits: below 1 is bolder, above 1 more random; 0 takes the likeliest token")
+	f.IntVar(&c.TopK, "top-k", 0, "draw from the k likeliest tokens; 0 for all")
+	f.Float64Var(&c.TopP, "top-p", 0.95, "draw from the likeliest tokens that have this probability together; 1 for all")
+	f.Float64Var(&c.RepetitionPenalty, "penalty", 1, "repetition penalty; 1 for none")
+	f.Func("stop", "end at this text (\\n and \\t are understood); may be given more than once", func(v string) error {
+		s.request.Stop = append(s.request.Stop, escapes.Replace(v))
+		return nil
+	})
+	f.Func("stop-token", "end at this token, a text or a number; may be given more than once (default <|endoftext|>, if the vocabulary has it)", func(v string) error {
+		s.stopTokens = append(s.stopTokens, v)
+		return nil
+	})
+	f.BoolVar(&s.asJSON, "json", false, "print a line of JSON for every text")
+	s.begin.register(f)
 }
 
 // sampleCommand lets a model write.
 func sampleCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("sample", "Let a model write: the best of a run, or the model of a folder.", c,
-		`sample runs/small -prompt "func main"`, "sample runs/small -n 3 -temperature 0.9 -stop \"}\\n\"", "sample runs/small -prompt - < beginning.txt")
-	prompt := f.String("prompt", "\n", "what the text begins with; - reads it from standard input")
-	chars := f.Int("tokens", 500, "how many tokens to write at most")
-	n := f.Int("n", 1, "how many samples")
-	seed := f.Uint64("seed", 1, "seed of the draws; each further sample uses the next")
-	temperature := f.Float64("temperature", 0.8, "divides the logits: below 1 is bolder, above 1 more random; 0 takes the likeliest token")
-	topK := f.Int("top-k", 0, "draw from the k likeliest tokens; 0 for all")
-	topP := f.Float64("top-p", 0.95, "draw from the likeliest tokens that have this probability together; 1 for all")
-	penalty := f.Float64("penalty", 1, "repetition penalty; 1 for none")
-	var stops []string
-	f.Func("stop", "end at this text (\\n and \\t are understood); may be given more than once", func(v string) error {
-		stops = append(stops, strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(v))
-		return nil
-	})
+		`sample runs/small -prompt "func main"`, "sample runs/small -n 3 -temperature 0.9 -stop \"}\\n\"", "sample runs/small -prompt - < beginning.txt",
+		"sample runs/small -prompts questions.txt -json", "sample runs/small -read book.txt -save-state book.state", `sample runs/small -state book.state -prompt "The end"`)
+	var s sampling
+	s.register(f, c.in)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
 	}
-	if *chars < 0 || *n < 1 {
-		return errors.Errorf("-tokens is %d and -n %d; they must be at least 0 and 1", *chars, *n)
+	if s.request.MaxTokens < 0 || s.n < 1 || s.batch < 1 {
+		return errors.Errorf("-tokens is %d, -n %d and -batch %d; they must be at least 0, 1 and 1", s.request.MaxTokens, s.n, s.batch)
 	}
-	if *prompt, err = readPrompt(*prompt, c.in); err != nil {
+	if err := s.readPrompts(); err != nil {
 		return err
 	}
 	model, tok, err := loadModel(dir)
 	if err != nil {
 		return err
 	}
-	if u := unknown(tok, tok.Encode(*prompt)); u > 0 {
+	if s.request.StopTokens, err = stopTokens(tok, s.stopTokens); err != nil {
+		return err
+	}
+	if u := unknown(tok, tok.Encode(strings.Join(s.prompts, ""))); u > 0 {
 		fmt.Fprintf(c.err, "%.0f %% of the prompt's characters are unknown to the model\n", 100*u)
 	}
 	g, err := model.NewGenerator()
@@ -127,23 +101,32 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer g.Close()
-	for k := range *n {
-		if ctx.Err() != nil {
-			return nil
+	if err := s.begin.read(g, tok); err != nil {
+		return err
+	}
+	if s.begin.save != "" && len(s.prompts) == 0 {
+		fmt.Fprintf(c.err, "%d tokens read; their state is in %s\n", g.Tokens(), s.begin.save)
+		return nil
+	}
+	return s.write(ctx, model, g, tok, c.out)
+}
+
+// readPrompts adds the prompts of a file.
+func (s *sampling) readPrompts() error {
+	if s.promptFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(s.promptFile)
+	if err != nil {
+		return errors.Wrap(err, "reading prompts")
+	}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			s.prompts = append(s.prompts, escapes.Replace(line))
 		}
-		sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: *temperature, TopK: *topK, TopP: *topP, RepetitionPenalty: *penalty, Seed: *seed + uint64(k)})
-		if err != nil {
-			return err
-		}
-		if *n > 1 {
-			fmt.Fprintf(c.out, "--- %d\n", k+1)
-		}
-		fmt.Fprint(c.out, *prompt)
-		g.Reset()
-		if _, err := complete(ctx, g, sampler, tok, *prompt, *chars, stops, c.out); err != nil {
-			return err
-		}
-		fmt.Fprintln(c.out)
+	}
+	if len(s.prompts) == 0 {
+		return errors.Errorf("%s has no prompt; it takes one a line", s.promptFile)
 	}
 	return nil
 }
@@ -160,4 +143,37 @@ func readPrompt(prompt string, in io.Reader) (string, error) {
 		return "", errors.New("the prompt is empty; give at least one character with -prompt")
 	}
 	return prompt, nil
+}
+
+// endOfText is what many vocabularies call the token between two texts.
+const endOfText = "<|endoftext|>"
+
+// stopTokens returns the ids of tokens that are given by text or number, and
+// without any that of the end of text, if there is one.
+func stopTokens(tok data.Tokenizer, given []string) (ids []int, err error) {
+	named, _ := tok.(interface{ ID(text string) (int, bool) })
+	if len(given) == 0 && named != nil {
+		if id, ok := named.ID(endOfText); ok {
+			ids = append(ids, id)
+		}
+	}
+	for _, text := range given {
+		if id, err := strconv.Atoi(text); err == nil && id >= 0 && id < tok.Size() {
+			ids = append(ids, id)
+			continue
+		}
+		text = escapes.Replace(text)
+		if named != nil {
+			if id, ok := named.ID(text); ok {
+				ids = append(ids, id)
+				continue
+			}
+		}
+		one := tok.Encode(text)
+		if len(one) != 1 || tok.Decode(one) != text {
+			return nil, errors.Errorf("%q is not a token of the vocabulary, and not a number below %d; see -stop for other texts", text, tok.Size())
+		}
+		ids = append(ids, one[0])
+	}
+	return ids, nil
 }

@@ -1,0 +1,121 @@
+package xlstm
+
+import (
+	"context"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/pkg/errors"
+)
+
+// Complete answers all requests, as many at a time as the generator has texts:
+// when one ends, the next takes its place. The completions are in the order of
+// the requests; see, which may be nil, is shown each when it ends, in whatever
+// order that is, and its error ends all. When the context is cancelled, those that
+// were not begun are empty.
+//
+// A request gets the same answer whatever the others are: see BatchGenerator.
+func (b *BatchGenerator) Complete(ctx context.Context, tok data.Tokenizer, requests []Request, see func(i int, c Completion) error) ([]Completion, error) {
+	q := &queue{b: b, tok: tok, requests: requests, done: make([]Completion, len(requests)), at: make([]int, len(b.texts)), texts: make([]*writing, len(b.texts)), see: see}
+	tokens := make([]int, len(b.texts))
+	for {
+		busy := false
+		for i := range tokens {
+			t, err := q.token(ctx, i)
+			if err != nil {
+				return q.done, err
+			}
+			tokens[i] = t
+			busy = busy || t >= 0
+		}
+		if !busy {
+			return q.done, nil
+		}
+		if err := b.Step(tokens); err != nil {
+			return q.done, err
+		}
+	}
+}
+
+// queue is the work of BatchGenerator.Complete.
+type queue struct {
+	b        *BatchGenerator
+	tok      data.Tokenizer
+	requests []Request
+	next     int // the first request that is not begun
+	done     []Completion
+	at       []int      // the request that each text answers
+	texts    []*writing // nil for those that have nothing to do
+	see      func(i int, c Completion) error
+}
+
+// token draws the next token of text i, which may begin the next request; −1 if
+// there is nothing left to do. The last token of a text is not read any more.
+func (q *queue) token(ctx context.Context, i int) (int, error) {
+	for {
+		w := q.texts[i]
+		if w == nil {
+			if q.next == len(q.requests) || ctx.Err() != nil {
+				return -1, nil
+			}
+			if err := q.begin(i); err != nil {
+				return 0, errors.Wrapf(err, "request %d", q.at[i]+1)
+			}
+			w = q.texts[i]
+		}
+		if w.goesOn(ctx) {
+			t, err := q.draw(w, i)
+			if err != nil {
+				return 0, errors.Wrapf(err, "request %d", q.at[i]+1)
+			}
+			if w.goesOn(ctx) {
+				return t, nil
+			}
+		}
+		if err := q.end(i); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// begin lets text i answer the next request.
+func (q *queue) begin(i int) error {
+	r := q.requests[q.next]
+	q.at[i] = q.next
+	q.next++
+	if err := q.b.Begin(i, r.After); err != nil {
+		return err
+	}
+	w, err := newWriting(q.tok, r)
+	if err != nil {
+		return err
+	}
+	q.texts[i] = w
+	return q.b.Read(i, w.prompt...)
+}
+
+// draw continues text i with a token.
+func (q *queue) draw(w *writing, i int) (int, error) {
+	logits, err := q.b.Logits(i)
+	if err != nil {
+		return 0, err
+	}
+	t, err := w.sampler.Sample(logits)
+	if err != nil {
+		return 0, err
+	}
+	return t, w.take(t)
+}
+
+// end delivers what text i has become.
+func (q *queue) end(i int) error {
+	w, k := q.texts[i], q.at[i]
+	q.texts[i] = nil
+	if err := w.finish(); err != nil {
+		return err
+	}
+	q.done[k] = w.done
+	if q.see == nil {
+		return nil
+	}
+	return q.see(k, w.done)
+}

@@ -1,0 +1,159 @@
+package xlstm
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"math"
+	"strconv"
+
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
+)
+
+// The metadata of a generator's state in a file, and its tensor besides the parts
+// of the State: the logits of the next token, (V), in float64.
+const (
+	metaStateConfig  = "state_of_config"
+	metaStateWeights = "state_of_weights"
+	metaStateTokens  = "tokens"
+	stateLogits      = "logits"
+)
+
+// SaveState writes what the generator has read, as a file of safetensors: the
+// state, the number of tokens, the logits of the next, and which model it is of.
+// Its size does not depend on the length of the text. The file is replaced as a
+// whole.
+func (g *Generator) SaveState(path string) error {
+	config, weights, err := g.model.fingerprint()
+	if err != nil {
+		return err
+	}
+	tensors := append(g.state.Tensors(), layers.Param{Name: stateLogits, Value: tensor.New(tensor.WithShape(len(g.logits)), tensor.WithBacking(g.logits))})
+	for _, t := range tensors {
+		if !finite(t.Value) {
+			return errors.Errorf("xlstm: the state's %s has numbers that are not finite, and is not written to %s", t.Name, path)
+		}
+	}
+	return WriteTensors(path, tensors, map[string]string{
+		metaStateConfig: config, metaStateWeights: weights, metaStateTokens: strconv.Itoa(g.count),
+	})
+}
+
+// LoadState brings the generator to where another one of the same model was when
+// SaveState wrote the file: what follows is the same, to the bit. The state of
+// another model, of the same with other weights, and a file that is damaged or
+// something else are errors, after which the generator is where it was. Memory is
+// taken for a state of this model, whatever the file says.
+func (g *Generator) LoadState(path string) error {
+	f, err := openTensorFile(path)
+	if err != nil {
+		return err
+	}
+	defer f.f.Close()
+	loaded, err := g.model.readState(f)
+	if err != nil {
+		return errors.Wrapf(err, "xlstm: %s", path)
+	}
+	g.count, g.logits = loaded.count, loaded.logits
+	return g.state.Set(loaded.state)
+}
+
+// readState reads a file into a generator that has nothing else.
+func (m *Model) readState(f *tensorFile) (*Generator, error) {
+	count, err := m.checkStateOrigin(f.metadata)
+	if err != nil {
+		return nil, err
+	}
+	state, err := m.NewState(1)
+	if err != nil {
+		return nil, err
+	}
+	logits := tensor.New(tensor.Of(tensor.Float64), tensor.WithShape(m.cfg.VocabSize))
+	missing := make(map[string]*tensor.Dense)
+	for _, t := range append(state.Tensors(), layers.Param{Name: stateLogits, Value: logits}) {
+		missing[t.Name] = t.Value
+	}
+	for _, e := range f.entries {
+		t := missing[e.name]
+		if t == nil || e.encoding != encodingOf(t.Dtype()) || !t.Shape().Eq(e.shape) {
+			return nil, errors.Errorf("its %.200q, %s of shape %v, is not part of a state of this model", e.name, e.encoding, e.shape)
+		}
+		if err := readInto(t, storedTensor{e, f}.reader(), e.encoding); err != nil {
+			return nil, errors.Wrapf(err, "tensor %q", e.name)
+		}
+		if !finite(t) {
+			return nil, errors.Errorf("its %q has numbers that are not finite; it is damaged", e.name)
+		}
+		delete(missing, e.name)
+	}
+	if len(missing) > 0 {
+		return nil, errors.Errorf("it lacks %d tensors of a state of this model", len(missing))
+	}
+	return &Generator{state: state, logits: logits.Float64s(), count: count}, nil
+}
+
+func readInto(t *tensor.Dense, r io.Reader, from Encoding) error {
+	if t.Dtype() == tensor.Float64 {
+		return readNumbers(t.Float64s(), r, from)
+	}
+	return readNumbers(t.Float32s(), r, from)
+}
+
+// checkStateOrigin sees by a file's metadata that it is a state of this model,
+// and returns the number of tokens that were read.
+func (m *Model) checkStateOrigin(metadata map[string]string) (tokens int, err error) {
+	config, weights, err := m.fingerprint()
+	switch {
+	case err != nil:
+		return 0, err
+	case metadata[metaStateConfig] == "":
+		return 0, errors.New("it is not the state of a generator")
+	case metadata[metaStateConfig] != config:
+		return 0, errors.New("it is the state of a model with another configuration; read the text again with this one")
+	case metadata[metaStateWeights] != weights:
+		return 0, errors.New("it is the state of a model with other weights; read the text again with this one")
+	}
+	tokens, err = strconv.Atoi(metadata[metaStateTokens])
+	if err != nil || tokens < 0 {
+		return 0, errors.Errorf("it was written after %.40q tokens, which makes no sense", metadata[metaStateTokens])
+	}
+	return tokens, nil
+}
+
+// fingerprintNumbers is how many numbers of a parameter go into a fingerprint:
+// training changes them all, and a large model is told in no time.
+const fingerprintNumbers = 256
+
+// fingerprint tells models apart: by their configuration and element type, and by
+// numbers spread over every parameter.
+func (m *Model) fingerprint() (config, weights string, err error) {
+	raw, err := json.Marshal(m.cfg)
+	if err != nil {
+		return "", "", errors.Wrap(err, "xlstm: the configuration")
+	}
+	sum := sha256.Sum256(append(raw, m.Dtype().String()...))
+	h := sha256.New()
+	for _, p := range m.Params() {
+		switch data := p.Value.Data().(type) {
+		case []float32:
+			hashSome(h, data)
+		case []float64:
+			hashSome(h, data)
+		}
+	}
+	return hex.EncodeToString(sum[:]), hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// hashSome writes numbers to h that are spread over all.
+func hashSome[F float32 | float64](h io.Writer, numbers []F) {
+	step := max(1, len(numbers)/fingerprintNumbers)
+	var buf []byte
+	for i := 0; i < len(numbers); i += step {
+		buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(float64(numbers[i])))
+	}
+	h.Write(buf) // a hash never fails
+}

@@ -1,0 +1,40 @@
+package xlstm
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// firstStop returns where the first stop string begins, −1 if there is none.
+func firstStop(text string, stops []string) int {
+	first := -1
+	for _, s := range stops {
+		if at := strings.Index(text, s); s != "" && at >= 0 && (first < 0 || at < first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// pending returns the length of the end of text that may still become part of a
+// stop string, or that is the beginning of a character in bytes.
+func pending(text string, stops []string) int {
+	most := 0
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if end := text[len(text)-n:]; utf8.RuneStart(end[0]) {
+			if !utf8.FullRuneInString(end) {
+				most = n
+			}
+			break
+		}
+	}
+	for _, s := range stops {
+		for n := min(len(s)-1, len(text)); n > most; n-- {
+			if strings.HasSuffix(text, s[:n]) {
+				most = n
+				break
+			}
+		}
+	}
+	return most
+}

@@ -1,0 +1,141 @@
+package xlstm
+
+import (
+	"context"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/pkg/errors"
+)
+
+// Request asks for the continuation of a text.
+type Request struct {
+	// Prompt is what the text begins with, or goes on with.
+	Prompt string
+	// After is a generator that has read what comes before the prompt; nil for
+	// the start of a text. It is left as it is.
+	After *Generator
+	// Sampler says how tokens are drawn. Its repetition penalty knows the prompt
+	// and what is written.
+	Sampler SamplerConfig
+	// MaxTokens is how many tokens are written at most.
+	MaxTokens int
+	// Stop are strings that end the text when they appear, and StopTokens tokens,
+	// such as the end of text. Neither is part of what is returned.
+	Stop       []string
+	StopTokens []int
+}
+
+// Completion is the continuation of a text.
+type Completion struct {
+	// Text is what was written, without the stop string or token.
+	Text string
+	// Tokens are all tokens that were drawn, those of a stop included.
+	Tokens []int
+	// End says why the text ended.
+	End End
+}
+
+// End is the reason why a text ended.
+type End string
+
+// The reasons.
+const (
+	EndStop   End = "stop"        // a stop string or token came
+	EndLength End = "length"      // it has as many tokens as it may have
+	EndEarly  End = "interrupted" // the context was cancelled
+)
+
+// Complete continues the generator's text with a prompt and writes on, until a
+// stop, MaxTokens or the end of the context. The generator has then read all of
+// Completion.Tokens, and goes on from there. Text is shown to see, which may be
+// nil, as soon as it is certain to be part of the completion; an error of see ends
+// the text. r.After must be nil.
+func (g *Generator) Complete(ctx context.Context, tok data.Tokenizer, r Request, see func(text string) error) (Completion, error) {
+	if r.After != nil {
+		return Completion{}, errors.New("xlstm: a generator goes on with its own text; a request to it cannot be for the text after another")
+	}
+	w, err := newWriting(tok, r)
+	if err != nil {
+		return Completion{}, err
+	}
+	w.see = see
+	if err := g.Read(w.prompt...); err != nil {
+		return Completion{}, err
+	}
+	for w.goesOn(ctx) {
+		t, err := g.Next(w.sampler)
+		if err != nil {
+			return w.done, err
+		}
+		if err := w.take(t); err != nil {
+			return w.done, err
+		}
+	}
+	return w.done, w.finish()
+}
+
+// writing is a text that is being written.
+type writing struct {
+	tok     data.Tokenizer
+	request Request
+	prompt  []int
+	sampler *Sampler
+	see     func(text string) error
+	rest    string // written, but perhaps the beginning of a stop string, or of a character
+	done    Completion
+}
+
+// newWriting prepares the answer to a request.
+func newWriting(tok data.Tokenizer, r Request) (*writing, error) {
+	s, err := NewSampler(r.Sampler)
+	if err != nil {
+		return nil, err
+	}
+	w := &writing{tok: tok, request: r, prompt: tok.Encode(r.Prompt), sampler: s}
+	s.Observe(w.prompt...)
+	return w, nil
+}
+
+// goesOn says whether another token is wanted; if not, the text has an End.
+func (w *writing) goesOn(ctx context.Context) bool {
+	switch {
+	case w.done.End != "":
+	case len(w.done.Tokens) >= w.request.MaxTokens:
+		w.done.End = EndLength
+	case ctx.Err() != nil:
+		w.done.End = EndEarly
+	}
+	return w.done.End == ""
+}
+
+// take continues the text with a token.
+func (w *writing) take(token int) error {
+	w.done.Tokens = append(w.done.Tokens, token)
+	for _, stop := range w.request.StopTokens {
+		if token == stop {
+			w.done.End = EndStop
+			return nil
+		}
+	}
+	w.rest += w.tok.Decode([]int{token})
+	certain := len(w.rest) - pending(w.rest, w.request.Stop)
+	if at := firstStop(w.rest, w.request.Stop); at >= 0 {
+		w.done.End = EndStop
+		w.rest, certain = w.rest[:at], at
+	}
+	return w.tell(certain)
+}
+
+// finish tells what is left.
+func (w *writing) finish() error { return w.tell(len(w.rest)) }
+
+// tell makes the first n bytes of the rest part of the completion.
+func (w *writing) tell(n int) error {
+	text := w.rest[:n]
+	w.rest = w.rest[n:]
+	w.done.Text += text
+	if w.see == nil || text == "" {
+		return nil
+	}
+	return w.see(text)
+}
