@@ -24,14 +24,14 @@ var mayImport = map[string][]string{
 	"internal/kernels":   {"blas", "internal/cores", "internal/vec"},
 	"internal/golden":    {},
 	"internal/files":     {},
-	"data":               {"data/bpe"},
+	"data":               {"data/bpe", "internal/files"},
 	"data/bpe":           {},
 	"optim":              {"internal/vec"},
 	"nodes":              {"internal/kernels"},
 	"layers":             {"nodes"},
 	".":                  {"layers", "nodes", "optim", "data", "internal/files"},
 	"internal/workloads": {".", "nodes", "optim", "data", "blas", "internal/kernels"},
-	"train":              {".", "data", "optim", "internal/files", "internal/workloads"},
+	"train":              {".", "data", "data/bpe", "optim", "internal/files", "internal/workloads"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

@@ -119,7 +119,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	if u := unknown(tok, tok.Encode(*prompt)); u > 0 {
+	if u := unknown(tok, data.IDs(tok.Encode(*prompt))); u > 0 {
 		fmt.Fprintf(c.err, "%.0f %% of the prompt's characters are unknown to the model\n", 100*u)
 	}
 	g, err := model.NewGenerator()
@@ -131,7 +131,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: *temperature, TopK: *topK, TopP: *topP, RepetitionPenalty: *penalty, Seed: *seed + uint64(k)})
+		sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: *temperature, TopK: *topK, TopP: *topP, RepetitionPenalty: *penalty, Exclude: excluded(tok, model), Seed: *seed + uint64(k)})
 		if err != nil {
 			return err
 		}
