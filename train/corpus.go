@@ -65,7 +65,7 @@ func loadCached(ctx context.Context, s settings, tok data.Tokenizer, out io.Writ
 			return nil, err
 		}
 	}
-	bar := newProgress(out, "tokenising", texts.Bytes)
+	bar := newProgress(out, "tokenising, in bytes", texts.Bytes)
 	cache, err := data.CacheTokens(ctx, s.Cache, tok, texts, bar.set)
 	bar.done()
 	if err != nil {

@@ -87,7 +87,8 @@ func trainingPart(docs *data.Corpus, val float64) iter.Seq[string] {
 	return slices.Values([]string{whole[:at]})
 }
 
-// tokenizerOfFiles is newTokenizer for texts that may be larger than memory.
+// tokenizerOfFiles is newTokenizer for texts that may be larger than memory. The
+// part to train on is told by bytes.
 func tokenizerOfFiles(ctx context.Context, s settings, texts *data.Files, out io.Writer) (data.Tokenizer, error) {
 	end := texts.Bytes - int64(s.Val*float64(texts.Bytes))
 	every := 1 // of how many pieces one is taken
@@ -101,7 +102,7 @@ func tokenizerOfFiles(ctx context.Context, s settings, texts *data.Files, out io
 			if failed = err; err != nil || read >= end {
 				return
 			}
-			text := p.Text
+			text := strings.ToValidUTF8(p.Text[:min(int64(len(p.Text)), end-read)], "") // without half a character
 			if p.First && read > 0 {
 				text = data.Separator + text
 			}
