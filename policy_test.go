@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"internal/kernels":   {"blas", "internal/cores", "internal/vec"},
 	"internal/golden":    {},
 	"internal/files":     {},
-	"data":               {"data/bpe"},
+	"data":               {"data/bpe", "internal/files"},
 	"data/bpe":           {},
 	"optim":              {"internal/vec"},
 	"nodes":              {"internal/kernels"},
@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"dot":                {},
 	"dot/render":         {},
 	"dot/draw":           {"dot/render"},
-	"train":              {".", "data", "optim", "dot", "layers", "internal/files", "internal/workloads"},
+	"train":              {".", "data", "data/bpe", "optim", "dot", "layers", "internal/files", "internal/workloads"},
 }
 
 const graphviz = "github.com/goccy/go-graphviz"

@@ -3,6 +3,7 @@ package xlstm
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/pkg/errors"
 )
@@ -21,6 +22,9 @@ type SamplerConfig struct {
 	// their logits are divided by it if positive, multiplied if negative (Keskar
 	// et al., 2019). 0 and 1 change nothing.
 	RepetitionPenalty float64
+	// Exclude are ids that are never drawn, such as the rows that a model has
+	// beyond the tokens of its vocabulary.
+	Exclude []int
 	// Seed of the draws.
 	Seed uint64
 }
@@ -32,7 +36,8 @@ type Sampler struct {
 	ranking ranking
 	kept    int // how many of the most likely tokens may be drawn
 	seen    map[int]bool
-	bent    []float64 // the logits with the penalty applied
+	bent    []float64 // the logits with the penalty applied and what is excluded taken out
+	barred  int       // how many of the logits at hand are excluded
 }
 
 // NewSampler returns a sampler; the error names the setting that makes no sense.
@@ -40,6 +45,8 @@ func NewSampler(cfg SamplerConfig) (*Sampler, error) {
 	switch {
 	case cfg.Temperature < 0 || math.IsNaN(cfg.Temperature):
 		return nil, errors.Errorf("xlstm: a sampling temperature of %v; it must be at least 0", cfg.Temperature)
+	case slices.ContainsFunc(cfg.Exclude, func(t int) bool { return t < 0 }):
+		return nil, errors.Errorf("xlstm: excluding the token %d from sampling; ids are at least 0", slices.Min(cfg.Exclude))
 	case cfg.TopK < 0:
 		return nil, errors.Errorf("xlstm: sampling from the top %d tokens; it must be positive, or 0 for all", cfg.TopK)
 	case cfg.TopP < 0 || cfg.TopP > 1 || math.IsNaN(cfg.TopP):
@@ -47,6 +54,7 @@ func NewSampler(cfg SamplerConfig) (*Sampler, error) {
 	case cfg.RepetitionPenalty < 0 || math.IsNaN(cfg.RepetitionPenalty):
 		return nil, errors.Errorf("xlstm: a repetition penalty of %v; it must be positive, or 0 for none", cfg.RepetitionPenalty)
 	}
+	cfg.Exclude = slices.Compact(slices.Sorted(slices.Values(cfg.Exclude)))
 	return &Sampler{cfg: cfg, seen: make(map[int]bool), rng: rand.New(rand.NewPCG(cfg.Seed, 0x5a3b1e))}, nil
 }
 
@@ -60,7 +68,7 @@ func (s *Sampler) Observe(tokens ...int) {
 
 // Sample draws a token.
 func (s *Sampler) Sample(logits []float64) (int, error) {
-	token, err := s.draw(s.penalize(logits))
+	token, err := s.draw(s.exclude(s.penalize(logits)))
 	if err == nil {
 		s.Observe(token)
 	}
@@ -85,9 +93,28 @@ func (s *Sampler) penalize(logits []float64) []float64 {
 	return s.bent
 }
 
+// exclude makes the excluded tokens impossible.
+func (s *Sampler) exclude(logits []float64) []float64 {
+	s.barred = 0
+	if len(s.cfg.Exclude) == 0 {
+		return logits
+	}
+	s.bent = append(s.bent[:0], logits...)
+	for _, t := range s.cfg.Exclude {
+		if t < len(s.bent) {
+			s.bent[t] = math.Inf(-1)
+			s.barred++
+		}
+	}
+	return s.bent
+}
+
 func (s *Sampler) draw(logits []float64) (int, error) {
 	if err := checkLogits(logits); err != nil {
 		return 0, err
+	}
+	if s.barred == len(logits) {
+		return 0, errors.Errorf("xlstm: all %d tokens are excluded from sampling; leave at least one", s.barred)
 	}
 	if s.cfg.Temperature == 0 {
 		return mostLikely(logits), nil
@@ -133,7 +160,7 @@ func (s *Sampler) prob(logits []float64, t int) float64 {
 // keep sets how many tokens may be drawn and returns the sum of their
 // unnormalised probabilities.
 func (s *Sampler) keep(logits []float64) (total float64) {
-	s.kept = len(logits)
+	s.kept = len(logits) - s.barred // what is excluded comes last
 	if s.cfg.TopK > 0 && s.cfg.TopK < s.kept {
 		s.kept = s.cfg.TopK
 		for i := range s.kept {

@@ -100,13 +100,8 @@ func (b *Batch) setRow(row int, window []int) {
 
 // signature describes a Batcher and its tokens in one line. A saved position
 // begins with it, because a position means something else in other tokens.
-func signature(kind string, tokens []int, b, t int) string {
-	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a, a word at a time
-	sum := uint64(offset)
-	for _, token := range tokens {
-		sum = (sum ^ uint64(token)) * prime
-	}
-	return fmt.Sprintf("%s of %d rows of %d from %d tokens with checksum %016x\n", kind, b, t, len(tokens), sum)
+func signature(kind string, tokens Tokens, b, t int) string {
+	return fmt.Sprintf("%s of %d rows of %d from %d tokens with checksum %016x\n", kind, b, t, tokens.Len(), tokens.Checksum())
 }
 
 // position returns the part of a saved state after the signature.

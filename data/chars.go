@@ -2,6 +2,7 @@ package data
 
 import (
 	"encoding/json"
+	"iter"
 	"slices"
 	"unicode/utf8"
 
@@ -30,12 +31,20 @@ type Chars struct {
 // times in text. Give it the text to train on and not the text to validate on.
 // It returns an error when minCount is less than 1 or no character qualifies.
 func NewChars(text string, minCount int) (*Chars, error) {
+	return CharsOf(slices.Values([]string{text}), minCount)
+}
+
+// CharsOf is [NewChars] for a text that comes in pieces.
+func CharsOf(text iter.Seq[string], minCount int) (*Chars, error) {
 	if minCount < 1 {
 		return nil, errors.Errorf("character vocabulary: a minimum count of %d makes no sense: use 1 or more", minCount)
 	}
-	counts := make(map[rune]int)
-	for _, r := range text {
-		counts[r]++
+	counts, size := make(map[rune]int), 0
+	for piece := range text {
+		size += len(piece)
+		for _, r := range piece {
+			counts[r]++
+		}
 	}
 	// U+FFFD is the unknown itself, and what bytes outside UTF-8 are read as.
 	delete(counts, utf8.RuneError)
@@ -46,7 +55,7 @@ func NewChars(text string, minCount int) (*Chars, error) {
 		}
 	}
 	if len(known) == 0 {
-		return nil, errors.Errorf("character vocabulary: no character occurs %d times in %d bytes of text: use more text or a lower minimum", minCount, len(text))
+		return nil, errors.Errorf("character vocabulary: no character occurs %d times in %d bytes of text: use more text or a lower minimum", minCount, size)
 	}
 	slices.Sort(known)
 	return newChars(known), nil

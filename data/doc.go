@@ -12,6 +12,7 @@
 //     the frequent parts of words. [SaveTokenizer] and [LoadTokenizer] keep it
 //     with the model.
 //  3. Encode the text and [Split] the tokens; the last part is for validation.
+//     [CacheTokens] does so for a text that is larger than memory.
 //  4. Train on batches from a [Batcher]: [RandomWindows] draws windows
 //     anywhere in the text, and [Streams] reads the text in order, for models
 //     that carry their state from one batch to the next.

@@ -11,7 +11,8 @@ import (
 // anywhere in the tokens, each place as likely as any other. Every batch is
 // fresh.
 type RandomWindows struct {
-	tokens    []int
+	tokens    Tokens
+	window    []int // of one row
 	batch     Batch
 	src       *rand.PCG
 	signature string
@@ -22,11 +23,17 @@ type RandomWindows struct {
 // change. It returns an error when b or t is less than 1, when a batch would be
 // beyond reason in size, and when there are not t+1 tokens.
 func NewRandomWindows(tokens []int, b, t int, seed uint64) (*RandomWindows, error) {
-	if err := checkShape(b, t, len(tokens)); err != nil {
+	return RandomWindowsOf(IDs(tokens), b, t, seed)
+}
+
+// RandomWindowsOf is [NewRandomWindows] over tokens that may be on disk.
+func RandomWindowsOf(tokens Tokens, b, t int, seed uint64) (*RandomWindows, error) {
+	if err := checkShape(b, t, tokens.Len()); err != nil {
 		return nil, errors.Wrap(err, "random windows")
 	}
 	return &RandomWindows{
 		tokens:    tokens,
+		window:    make([]int, t+1),
 		batch:     newBatch(b, t),
 		src:       newSource(seed),
 		signature: signature("random windows", tokens, b, t),
@@ -35,10 +42,10 @@ func NewRandomWindows(tokens []int, b, t int, seed uint64) (*RandomWindows, erro
 
 // Next returns b newly drawn windows.
 func (w *RandomWindows) Next() Batch {
-	places := len(w.tokens) - w.batch.T
+	places := w.tokens.Len() - w.batch.T
 	for row := range w.batch.B {
-		start := below(w.src, places)
-		w.batch.setRow(row, w.tokens[start:start+w.batch.T+1])
+		w.tokens.Read(w.window, below(w.src, places))
+		w.batch.setRow(row, w.window)
 	}
 	w.batch.Fresh = true
 	return w.batch

@@ -13,15 +13,24 @@ import (
 // It returns an error when valFraction is not between 0 and 1, and when a part
 // has fewer than minTokens tokens. One window of T targets needs T+1 tokens.
 func Split(tokens []int, valFraction float64, minTokens int) (train, val []int, err error) {
-	if !(valFraction > 0 && valFraction < 1) { // written so that NaN fails
-		return nil, nil, errors.Errorf("validation fraction %v: it must be more than 0 and less than 1", valFraction)
-	}
-	held := int(math.Round(valFraction * float64(len(tokens))))
-	cut := len(tokens) - held
-	if cut < minTokens || held < minTokens {
-		return nil, nil, errors.Errorf("%d tokens make %d to train on and %d to validate on, but each part needs %d: use more text, shorter windows or another validation fraction",
-			len(tokens), cut, held, minTokens)
+	cut, err := splitAt(len(tokens), valFraction, minTokens)
+	if err != nil {
+		return nil, nil, err
 	}
 	// Without the capacity an append to train would overwrite val.
 	return tokens[:cut:cut], tokens[cut:], nil
+}
+
+// splitAt returns where n tokens are divided.
+func splitAt(n int, valFraction float64, minTokens int) (int, error) {
+	if !(valFraction > 0 && valFraction < 1) { // written so that NaN fails
+		return 0, errors.Errorf("validation fraction %v: it must be more than 0 and less than 1", valFraction)
+	}
+	held := int(math.Round(valFraction * float64(n)))
+	cut := n - held
+	if cut < minTokens || held < minTokens {
+		return 0, errors.Errorf("%d tokens make %d to train on and %d to validate on, but each part needs %d: use more text, shorter windows or another validation fraction",
+			n, cut, held, minTokens)
+	}
+	return cut, nil
 }

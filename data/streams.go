@@ -18,7 +18,8 @@ import (
 // SetState restores the position only. Save the carried state of the model with
 // it, or reset that state as for a fresh batch.
 type Streams struct {
-	tokens    []int
+	tokens    Tokens
+	window    []int // of one row
 	batch     Batch
 	step      int // the batch that comes next, from 0
 	steps     int // the number of batches before the streams start over
@@ -29,17 +30,21 @@ type Streams struct {
 // which must not change. It returns an error when b or t is less than 1, when a
 // batch would be beyond reason in size, and when a stream, len(tokens)/b tokens
 // long, has not t+1 tokens.
-func NewStreams(tokens []int, b, t int) (*Streams, error) {
-	if err := checkShape(b, t, len(tokens)); err != nil {
+func NewStreams(tokens []int, b, t int) (*Streams, error) { return StreamsOf(IDs(tokens), b, t) }
+
+// StreamsOf is [NewStreams] over tokens that may be on disk.
+func StreamsOf(tokens Tokens, b, t int) (*Streams, error) {
+	if err := checkShape(b, t, tokens.Len()); err != nil {
 		return nil, errors.Wrap(err, "streams")
 	}
-	length := len(tokens) / b
+	length := tokens.Len() / b
 	if t >= length {
 		return nil, errors.Errorf("streams: %d tokens make %d streams of %d, but rows of %d tokens need %d: use more text, or fewer or shorter rows",
-			len(tokens), b, length, t, t+1)
+			tokens.Len(), b, length, t, t+1)
 	}
 	return &Streams{
 		tokens:    tokens,
+		window:    make([]int, t+1),
 		batch:     newBatch(b, t),
 		steps:     (length - 1) / t, // the last input of a stream needs a target in it
 		signature: signature("streams", tokens, b, t),
@@ -49,10 +54,10 @@ func NewStreams(tokens []int, b, t int) (*Streams, error) {
 // Next returns the next t tokens of every stream: row i continues row i of the
 // batch before, unless the batch is fresh.
 func (s *Streams) Next() Batch {
-	length := len(s.tokens) / s.batch.B
+	length := s.tokens.Len() / s.batch.B
 	for row := range s.batch.B {
-		start := row*length + s.step*s.batch.T
-		s.batch.setRow(row, s.tokens[start:start+s.batch.T+1])
+		s.tokens.Read(s.window, row*length+s.step*s.batch.T)
+		s.batch.setRow(row, s.window)
 	}
 	s.batch.Fresh = s.step == 0
 	s.step = (s.step + 1) % s.steps

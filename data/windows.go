@@ -11,7 +11,7 @@ import (
 // loss summed over all batches is the loss of the text. Each window starts
 // without knowledge of the one before: every batch is fresh.
 type Windows struct {
-	tokens  []int
+	tokens  Tokens
 	b, t    int
 	batches int
 	targets int
@@ -23,10 +23,15 @@ type Windows struct {
 // error when b or t is less than 1, when a batch would be beyond reason in size,
 // and when there are not t+1 tokens.
 func NewWindows(tokens []int, b, t, maxBatches int) (*Windows, error) {
-	if err := checkShape(b, t, len(tokens)); err != nil {
+	return WindowsOf(IDs(tokens), b, t, maxBatches)
+}
+
+// WindowsOf is [NewWindows] of tokens that may be on disk.
+func WindowsOf(tokens Tokens, b, t, maxBatches int) (*Windows, error) {
+	if err := checkShape(b, t, tokens.Len()); err != nil {
 		return nil, errors.Wrap(err, "windows")
 	}
-	w := &Windows{tokens: tokens, b: b, t: t, targets: len(tokens) - 1}
+	w := &Windows{tokens: tokens, b: b, t: t, targets: tokens.Len() - 1}
 	w.batches = (w.targets + b*t - 1) / (b * t)
 	if maxBatches > 0 && maxBatches < w.batches {
 		w.batches = maxBatches
@@ -42,11 +47,13 @@ func (w *Windows) All() iter.Seq[Batch] {
 	return func(yield func(Batch) bool) {
 		batch := newBatch(w.b, w.t)
 		batch.Fresh = true
+		window := make([]int, w.t+1)
 		for i := range w.batches {
 			for row := range w.b {
-				start := min((i*w.b+row)*w.t, len(w.tokens))
-				end := min(start+w.t+1, len(w.tokens))
-				batch.setRow(row, w.tokens[start:end])
+				start := min((i*w.b+row)*w.t, w.tokens.Len())
+				end := min(start+w.t+1, w.tokens.Len())
+				w.tokens.Read(window[:end-start], start)
+				batch.setRow(row, window[:end-start])
 			}
 			if !yield(batch) {
 				return

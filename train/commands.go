@@ -19,10 +19,11 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	txt, err := loadText(ctx, s.settings, nil)
+	txt, err := loadText(ctx, s.settings, nil, c.out)
 	if err != nil {
 		return err
 	}
+	defer txt.close()
 	s.Model.VocabSize = txt.tokenizer.Size()
 	r, err := newSession(s.settings, txt, c)
 	if err != nil {
@@ -55,10 +56,11 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	txt, err := loadText(ctx, s, tok)
+	txt, err := loadText(ctx, s, tok, c.out)
 	if err != nil {
 		return err
 	}
+	defer txt.close()
 	if txt.tokenizer.Size() != s.Model.VocabSize {
 		return errors.Errorf("the text gives a vocabulary of %d, the run in %s has %d; it was begun with another text", txt.tokenizer.Size(), dir, s.Model.VocabSize)
 	}
@@ -117,7 +119,9 @@ func (r *session) goOn(ctx context.Context, dir string) error {
 // sample asks for a sample of a run.
 func (r *session) sample(prompt string, tokens int) xlstm.Request {
 	return xlstm.Request{
-		Prompt: prompt, MaxTokens: tokens, Sampler: xlstm.SamplerConfig{Temperature: r.s.Temperature, TopP: r.s.TopP, Seed: r.s.Seed},
+		Prompt: prompt, MaxTokens: tokens, Sampler: xlstm.SamplerConfig{
+			Temperature: r.s.Temperature, TopP: r.s.TopP, Exclude: excluded(r.text.tokenizer, r.model), Seed: r.s.Seed,
+		},
 	}
 }
 

@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/pkg/errors"
 )
@@ -14,107 +15,144 @@ import (
 // what is held out.
 const corpusSeed = 1
 
+// headTokens is how many tokens of a text are counted for what is no more than a
+// measure of comparison, so that a text on disk stays there.
+const headTokens = 1 << 24
+
 // corpus is a text as token ids, cut in two.
 type corpus struct {
 	source     string
-	documents  int
 	left       int // files that are no text, or were not written by people
-	whole      string
+	size       data.Size
 	tokenizer  data.Tokenizer
-	train, val []int
+	lengths    *data.Lengths
+	train, val data.Tokens
+	cache      *data.Cache // that holds the tokens; nil if they are in memory
 }
 
 // loadText reads the texts of a run. Without a tokenizer, one is made of the part
-// to train on.
-func loadText(ctx context.Context, s settings, tok data.Tokenizer) (*corpus, error) {
+// to train on. What takes long is told to out.
+func loadText(ctx context.Context, s settings, tok data.Tokenizer, out io.Writer) (*corpus, error) {
+	if s.Cache != "" {
+		return loadCached(ctx, s, tok, out)
+	}
 	docs, err := loadDocuments(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	t := &corpus{source: docs.Source, documents: len(docs.Documents), left: docs.Skipped, whole: docs.Text(), tokenizer: tok}
-	if t.tokenizer == nil {
-		if t.tokenizer, err = newTokenizer(s, t.whole); err != nil {
+	if tok == nil {
+		if tok, err = newTokenizer(ctx, s, trainingPart(docs, s.Val), out); err != nil {
 			return nil, err
 		}
 	}
-	t.train, t.val, err = data.Split(t.tokenizer.Encode(t.whole), s.Val, s.Length+1)
-	return t, err
+	// A text that fits into memory takes no time that would be worth an interrupt.
+	ids, size, err := data.EncodeIDs(context.WithoutCancel(ctx), tok, docs.Pieces(tok))
+	if err != nil {
+		return nil, err
+	}
+	t := &corpus{source: docs.Source, left: docs.Skipped, size: size, tokenizer: tok}
+	return t, t.divide(s, ids)
 }
 
-// newTokenizer makes the vocabulary, of characters from the part to train on.
-func newTokenizer(s settings, whole string) (data.Tokenizer, error) {
-	if s.Tokens == "bytes" {
-		return data.Bytes{}, nil
+// loadCached is loadText for texts that may be larger than memory.
+func loadCached(ctx context.Context, s settings, tok data.Tokenizer, out io.Writer) (*corpus, error) {
+	texts, err := data.Find(s.Data...)
+	if err != nil {
+		return nil, err
 	}
-	held := int(s.Val * float64(utf8.RuneCountInString(whole)))
-	return data.NewChars(whole[:len(whole)-len(lastRunes(whole, held))], s.Rare)
+	if tok == nil {
+		if tok, err = tokenizerOfFiles(ctx, s, texts, out); err != nil {
+			return nil, err
+		}
+	}
+	bar := newProgress(out, "tokenising, in bytes", texts.Bytes)
+	cache, err := data.CacheTokens(ctx, s.Cache, tok, texts, bar.set)
+	bar.done()
+	if err != nil {
+		return nil, err
+	}
+	t := &corpus{source: texts.Source, left: texts.Skipped, size: cache.Size, tokenizer: tok, cache: cache}
+	if err := t.divide(s, cache); err != nil {
+		cache.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// divide cuts the tokens of the text in two.
+func (t *corpus) divide(s settings, tokens data.Tokens) (err error) {
+	t.lengths = data.NewLengths(t.tokenizer, tokens, t.size.Bytes)
+	t.train, t.val, err = data.SplitTokens(tokens, s.Val, s.Length+1)
+	return err
+}
+
+// close gives back what holds the tokens.
+func (t *corpus) close() error {
+	if t.cache == nil {
+		return nil
+	}
+	return t.cache.Close()
 }
 
 func loadDocuments(ctx context.Context, s settings) (*data.Corpus, error) {
 	if len(s.Data) > 0 {
-		return data.Load(data.DefaultMaxBytes, s.Data...)
+		docs, err := data.Load(data.DefaultMaxBytes, s.Data...)
+		return docs, errors.Wrap(err, "reading the text (with -cache one of any size is read)")
 	}
 	docs, err := data.GoSource(ctx, s.MaxBytes, corpusSeed)
 	return docs, errors.Wrap(err, "reading the default text (name another with -data)")
 }
 
-// lastRunes returns the last n characters of s.
-func lastRunes(s string, n int) string {
-	at := len(s)
-	for range n {
-		_, size := utf8.DecodeLastRuneInString(s[:at])
-		at -= size
-	}
-	return s[at:]
-}
-
-// heldText returns the text that the held-out tokens after the first stand for,
-// with the characters that the vocabulary does not know.
-func (t *corpus) heldText() string {
-	return lastTokens(t.tokenizer, t.whole, len(t.val)-1)
-}
-
-// lastTokens returns the end of text that n tokens stand for.
-func lastTokens(tok data.Tokenizer, text string, n int) string {
-	if _, ok := tok.(data.Bytes); ok {
-		return text[len(text)-n:]
-	}
-	return lastRunes(text, n)
-}
-
 // unknown returns the share of tokens that stand for characters which the
-// vocabulary does not know.
-func unknown(tok data.Tokenizer, tokens []int) float64 {
-	if _, ok := tok.(*data.Chars); !ok || len(tokens) == 0 {
+// vocabulary does not know. Only a vocabulary of characters lacks any.
+func unknown(tok data.Tokenizer, tokens data.Tokens) float64 {
+	if _, ok := tok.(*data.Chars); !ok || tokens.Len() == 0 {
 		return 0
 	}
 	n := 0
-	for _, id := range tokens {
+	ids := data.Head(tokens, headTokens)
+	for _, id := range ids {
 		if id == data.UnknownChar {
 			n++
 		}
 	}
-	return float64(n) / float64(len(tokens))
+	return float64(n) / float64(len(ids))
 }
 
 // describe tells of the text in two lines or three.
 func (t *corpus) describe() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "text    %s: %s, %d characters", t.source, count(t.documents, "document"), utf8.RuneCountInString(t.whole))
+	fmt.Fprintf(&b, "text    %s: %s, %d characters", t.source, count(t.size.Documents, "document"), t.size.Chars)
 	if t.left > 0 {
 		fmt.Fprintf(&b, "; %s left out", count(t.left, "file"))
 	}
-	fmt.Fprintf(&b, "\n        %d tokens to train on, %d held out, vocabulary %d\n", len(t.train), len(t.val), t.tokenizer.Size())
+	fmt.Fprintf(&b, "\n        %d tokens to train on, %d held out, vocabulary %d, %.2f bytes per token\n",
+		t.train.Len(), t.val.Len(), t.tokenizer.Size(), float64(t.size.Bytes)/float64(t.train.Len()+t.val.Len()))
+	if t.cache != nil {
+		fmt.Fprintf(&b, "        the tokens are in %s\n", t.cache.Path)
+	}
 	if u := unknown(t.tokenizer, t.train); u >= 0.001 {
 		fmt.Fprintf(&b, "        %.1f %% of the characters are too rare for the vocabulary and count as one; see -rare and -tokens bytes\n", 100*u)
 	}
 	return b.String()
 }
 
+// bitsPerByte converts a loss on the n held-out tokens after the first.
+func (t *corpus) bitsPerByte(nats float64, n int) float64 {
+	bytes, _ := t.lengths.OfTargets(t.val, n)
+	return data.BitsPerByte(nats*float64(n), bytes)
+}
+
+// excluded returns the ids that a model must not write: it may have more than
+// there are tokens.
+func excluded(tok data.Tokenizer, model *xlstm.Model) []int {
+	return data.WithoutToken(tok, model.Config().VocabSize)
+}
+
 // someLine returns a line of the held-out part to begin a sample with: the first
 // function of a Go source, else the first line that says something.
 func (t *corpus) someLine() string {
-	lines := strings.SplitAfter(t.tokenizer.Decode(t.val[:min(len(t.val), 1<<16)]), "\n")
+	lines := strings.SplitAfter(t.tokenizer.Decode(data.Head(t.val, 1<<16)), "\n")
 	for _, wanted := range []func(string) bool{
 		func(l string) bool { return strings.HasPrefix(l, "func ") },
 		func(l string) bool { return len(strings.TrimSpace(l)) >= 8 },

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -36,11 +37,12 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	*batch, *length = cmp.Or(*batch, run.Batch, 8), cmp.Or(*length, run.Length, 256)
-	tokens, predicted, err := textToMeasure(ctx, dir, run, texts, tok)
+	tokens, lengths, free, err := textToMeasure(ctx, dir, run, texts, tok, c.out)
 	if err != nil {
 		return err
 	}
-	windows, err := data.NewWindows(tokens, *batch, *length, 0)
+	defer free()
+	windows, err := data.WindowsOf(tokens, *batch, *length, 0)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,7 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	fmt.Fprintf(c.out, "%d tokens: ", n)
-	printQuality(c.out, loss, n, predicted)
+	printQuality(c.out, loss, n, lengths, tokens)
 	if u := unknown(tok, tokens); u > 0 {
 		fmt.Fprintf(c.out, "%.2f %% of the characters are unknown to the model and count as one.\n", 100*u)
 	}
@@ -70,22 +72,22 @@ func runOf(dir string) (settings, error) {
 }
 
 // textToMeasure returns the tokens of the texts, or of the run's held-out part,
-// and the text that those after the first stand for.
-func textToMeasure(ctx context.Context, dir string, run settings, texts []string, tok data.Tokenizer) (tokens []int, predicted string, err error) {
+// how much text they stand for, and what to call after use.
+func textToMeasure(ctx context.Context, dir string, run settings, texts []string, tok data.Tokenizer, out io.Writer) (tokens data.Tokens, lengths *data.Lengths, free func() error, err error) {
 	if len(texts) > 0 {
 		docs, err := data.Load(data.DefaultMaxBytes, texts...)
 		if err != nil {
-			return nil, "", err
+			return nil, nil, nil, err
 		}
-		tokens = tok.Encode(docs.Text())
-		return tokens, lastTokens(tok, docs.Text(), len(tokens)-1), nil
+		ids, size, err := data.EncodeIDs(ctx, tok, docs.Pieces(tok))
+		return ids, data.NewLengths(tok, ids, size.Bytes), func() error { return nil }, err
 	}
 	if run.Batch == 0 {
-		return nil, "", errors.Errorf("%s is a model without a run; say with -data what to measure it on", dir)
+		return nil, nil, nil, errors.Errorf("%s is a model without a run; say with -data what to measure it on", dir)
 	}
-	txt, err := loadText(ctx, run, tok)
+	txt, err := loadText(ctx, run, tok, out)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, nil, err
 	}
-	return txt.val, txt.heldText(), nil
+	return txt.val, txt.lengths, txt.close, nil
 }

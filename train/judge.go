@@ -16,11 +16,12 @@ import (
 
 // evaluate measures the held-out loss.
 func (r *session) evaluate(rec *record) (better bool, err error) {
-	loss, _, err := r.heldOut(context.Background(), r.s.EvalBatches)
+	loss, n, err := r.heldOut(context.Background(), r.s.EvalBatches)
 	if err != nil {
 		return false, err
 	}
-	rec.Val = &loss
+	bits := r.text.bitsPerByte(loss, n)
+	rec.Val, rec.ValBits = &loss, &bits
 	better = finite(loss) && (r.at.BestStep == 0 || loss < r.at.Best)
 	if better {
 		r.at.Best, r.at.BestStep, r.at.Waited = loss, rec.Step, 0
@@ -33,7 +34,7 @@ func (r *session) evaluate(rec *record) (better bool, err error) {
 // heldOut returns the mean loss over the held-out part, or over its first
 // batches.
 func (r *session) heldOut(ctx context.Context, maxBatches int) (nats float64, targets int, err error) {
-	windows, err := data.NewWindows(r.text.val, r.s.Batch, r.s.Length, maxBatches)
+	windows, err := data.WindowsOf(r.text.val, r.s.Batch, r.s.Length, maxBatches)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -96,7 +97,7 @@ func (r *session) judge(ctx context.Context) (loss float64, err error) {
 		return 0, err
 	}
 	fmt.Fprintf(r.c.out, "\n%s on all %d held-out tokens:\n", which, n)
-	printQuality(r.c.out, loss, n, r.text.heldText())
+	printQuality(r.c.out, loss, n, r.text.lengths, r.text.val)
 	return loss, nil
 }
 
@@ -115,12 +116,12 @@ func meanLoss(ctx context.Context, p *xlstm.Program, windows *data.Windows) (nat
 	return nats, targets, err
 }
 
-// printQuality prints a loss in all its units. The text is what was predicted.
-func printQuality(out io.Writer, nats float64, tokens int, predicted string) {
-	total := nats * float64(tokens)
-	chars := len([]rune(predicted))
+// printQuality prints a loss on the n tokens after the first in all its units.
+func printQuality(out io.Writer, nats float64, n int, lengths *data.Lengths, tokens data.Tokens) {
+	total := nats * float64(n)
+	bytes, chars := lengths.OfTargets(tokens, n)
 	fmt.Fprintf(out, "loss %.4f nats per token, perplexity %.3f, %.4f bits per character, %.4f bits per byte\n",
-		nats, data.Perplexity(nats), data.BitsPerChar(total, chars), data.BitsPerByte(total, len(predicted)))
+		nats, data.Perplexity(nats), data.BitsPerChar(total, chars), data.BitsPerByte(total, bytes))
 	if math.IsNaN(nats) {
 		fmt.Fprintln(out, "The model has diverged; try a lower learning rate.")
 	}

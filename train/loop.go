@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/pkg/errors"
 )
 
@@ -54,9 +56,16 @@ func (r *session) train(ctx context.Context) error {
 // step takes one training step. bad is not nil if it was not finite, and so not
 // applied.
 func (r *session) step() (rec record, bad *xlstm.NonFiniteError, err error) {
-	rep, err := r.trainer.Step(r.batches.Next)
+	bytes := 0.0
+	rep, err := r.trainer.Step(func() data.Batch {
+		b := r.batches.Next()
+		n, _ := r.text.lengths.Of(b.Targets)
+		bytes += n
+		return b
+	})
 	r.at.Tokens += int64(rep.Tokens)
 	rec = record{Step: rep.Step, Tokens: r.at.Tokens, Loss: rep.Loss, GradNorm: rep.GradNorm, LR: rep.LR}
+	rec.Bits = data.BitsPerByte(rep.Loss*float64(rep.Targets), int(math.Round(bytes)))
 	if errors.As(err, &bad) {
 		rec.Skipped, err = bad.Error(), nil
 	}

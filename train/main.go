@@ -112,6 +112,7 @@ func usage(out io.Writer) {
 Examples:
 
   go run ./train                                  the default: Go's own source, about a minute
+  go run ./train -preset bpe                      the same text in subwords
   go run ./train -data shakespeare.txt -preset base
   go run ./train resume runs/small
   go run ./train sample runs/small -prompt "func main"

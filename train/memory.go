@@ -41,7 +41,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err := checkMemory(len(tokens), *from, *window, *asJSON); err != nil {
 		return err
 	}
-	if u := unknown(tok, tokens); u > 0 {
+	if u := unknown(tok, data.IDs(tokens)); u > 0 {
 		fmt.Fprintf(c.err, "%.0f %% of the text's characters are unknown to the model\n", 100*u)
 	}
 	trace, err := model.Trace(tokens, xlstm.TraceConfig{From: *from, To: min(*from+*window, len(tokens))})

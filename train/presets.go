@@ -7,9 +7,10 @@ import (
 	"github.com/pkg/errors"
 )
 
-// preset is a character model and the settings that train it well on two cores.
+// preset is a model and the settings that train it well on two cores.
 type preset struct {
 	name, about          string
+	tokens               string // chars or bpe
 	width, blocks        int
 	slstmAt              []int // all others are mLSTM blocks
 	dropout              float64
@@ -20,28 +21,33 @@ type preset struct {
 
 // presets returns the presets, smallest first. The larger a model, the smaller
 // the learning rate it bears. The numbers of parameters are those for a
-// vocabulary of 65, that of tiny Shakespeare.
+// vocabulary of 65, that of tiny Shakespeare, and of 1024 for subwords.
 func presets() []preset {
 	return []preset{
 		{
-			name: "tiny", about: "width 64, 2 blocks, 72,072 parameters, a minute",
+			name: "tiny", tokens: tokensChars, about: "width 64, 2 blocks, 72,072 parameters, a minute",
 			width: 64, blocks: 2, slstmAt: []int{1},
 			batch: 8, length: 128, steps: 400, lr: 8e-3, warmup: 40,
 		},
 		{
-			name: "small", about: "width 128, 4 blocks, 453,144 parameters, some minutes",
+			name: "small", tokens: tokensChars, about: "width 128, 4 blocks, 453,144 parameters, some minutes",
 			width: 128, blocks: 4, slstmAt: []int{1},
 			batch: 8, length: 128, steps: 1000, lr: 4e-3, warmup: 40,
 		},
 		{
-			name: "base", about: "width 256, 6 blocks, 2,540,072 parameters, an hour or two",
+			name: "base", tokens: tokensChars, about: "width 256, 6 blocks, 2,540,072 parameters, an hour or two",
 			width: 256, blocks: 6, slstmAt: []int{1},
 			batch: 8, length: 256, steps: 1200, lr: 2e-3, warmup: 100,
 		},
 		{
-			name: "medium", about: "width 384, 8 blocks, 7,337,904 parameters, a night",
+			name: "medium", tokens: tokensChars, about: "width 384, 8 blocks, 7,337,904 parameters, a night",
 			width: 384, blocks: 8, slstmAt: []int{1, 5}, dropout: 0.1,
 			batch: 8, length: 256, steps: 3000, lr: 1e-3, warmup: 100,
+		},
+		{
+			name: "bpe", tokens: tokensBPE, about: "subwords, width 128, 4 blocks, 698,648 parameters with 1024 tokens, some minutes",
+			width: 128, blocks: 4, slstmAt: []int{1},
+			batch: 8, length: 128, steps: 1000, lr: 4e-3, warmup: 40,
 		},
 	}
 }

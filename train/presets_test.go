@@ -12,7 +12,11 @@ import (
 func TestPresetsSayHowLargeTheyAre(t *testing.T) {
 	last := int64(0)
 	for _, p := range presets() {
-		cost, err := p.cfg(65).Cost(xlstm.CostOptions{Batch: p.batch, Steps: p.length})
+		vocab := 65
+		if p.tokens == tokensBPE {
+			vocab, last = settingsOf(p).Vocab, 0
+		}
+		cost, err := p.cfg(vocab).Cost(xlstm.CostOptions{Batch: p.batch, Steps: p.length})
 		if err != nil {
 			t.Fatal(p.name, err)
 		}

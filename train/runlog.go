@@ -24,7 +24,9 @@ type record struct {
 	LR              float64
 	Seconds         float64 // spent training so far
 	TokensPerSecond float64
+	Bits            float64  // bits per byte of Loss; 0 in logs that do not tell
 	Val             *float64 // held-out loss, if it was measured after this step
+	ValBits         *float64 // bits per byte of Val
 	Skipped         string   // why the step was not applied
 }
 
@@ -38,7 +40,9 @@ type line struct {
 	LR              number  `json:"lr"`
 	Seconds         number  `json:"seconds"`
 	TokensPerSecond number  `json:"tokens_per_second"`
+	Bits            number  `json:"bits_per_byte,omitempty"`
 	Val             *number `json:"val,omitempty"`
+	ValBits         *number `json:"val_bits_per_byte,omitempty"`
 	Skipped         string  `json:"skipped,omitempty"`
 }
 
@@ -48,7 +52,7 @@ func (r record) MarshalJSON() ([]byte, error) {
 		Step: r.Step, Tokens: r.Tokens,
 		Loss: number(r.Loss), Smoothed: number(r.Smoothed), GradNorm: number(r.GradNorm), LR: number(r.LR),
 		Seconds: number(r.Seconds), TokensPerSecond: number(r.TokensPerSecond),
-		Val: (*number)(r.Val), Skipped: r.Skipped,
+		Bits: number(r.Bits), Val: (*number)(r.Val), ValBits: (*number)(r.ValBits), Skipped: r.Skipped,
 	})
 }
 
@@ -62,7 +66,7 @@ func (r *record) UnmarshalJSON(data []byte) error {
 		Step: l.Step, Tokens: l.Tokens,
 		Loss: float64(l.Loss), Smoothed: float64(l.Smoothed), GradNorm: float64(l.GradNorm), LR: float64(l.LR),
 		Seconds: float64(l.Seconds), TokensPerSecond: float64(l.TokensPerSecond),
-		Val: (*float64)(l.Val), Skipped: l.Skipped,
+		Bits: float64(l.Bits), Val: (*float64)(l.Val), ValBits: (*float64)(l.ValBits), Skipped: l.Skipped,
 	}
 	return nil
 }

@@ -93,7 +93,8 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if s.request.StopTokens, err = stopTokens(tok, s.stopTokens); err != nil {
 		return err
 	}
-	if u := unknown(tok, tok.Encode(strings.Join(s.prompts, ""))); u > 0 {
+	s.request.Sampler.Exclude = excluded(tok, model)
+	if u := unknown(tok, data.IDs(tok.Encode(strings.Join(s.prompts, "")))); u > 0 {
 		fmt.Fprintf(c.err, "%.0f %% of the prompt's characters are unknown to the model\n", 100*u)
 	}
 	g, err := model.NewGenerator()

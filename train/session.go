@@ -60,14 +60,14 @@ func newSession(s settings, txt *corpus, c console) (*session, error) {
 		return nil, err
 	}
 	if s.Carry {
-		r.batches, err = data.NewStreams(txt.train, s.Batch, s.Length)
+		r.batches, err = data.StreamsOf(txt.train, s.Batch, s.Length)
 	} else {
-		r.batches, err = data.NewRandomWindows(txt.train, s.Batch, s.Length, s.Seed)
+		r.batches, err = data.RandomWindowsOf(txt.train, s.Batch, s.Length, s.Seed)
 	}
 	if err != nil {
 		return nil, err
 	}
-	r.bigram, err = data.BigramLoss(txt.train, txt.val, txt.tokenizer.Size())
+	r.bigram, err = data.BigramLoss(data.Head(txt.train, headTokens), data.Head(txt.val, headTokens), txt.tokenizer.Size())
 	return r, err
 }
 
@@ -94,7 +94,7 @@ func (r *session) announce() {
 	if done := r.trainer.Steps(); done > 0 {
 		fmt.Fprintf(out, "resume  after step %d\n", done)
 	}
-	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token on the held-out part.\n\n", r.bigram)
+	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the held-out part.\n\n", r.bigram, r.text.bitsPerByte(r.bigram, min(r.text.val.Len(), headTokens)-1))
 }
 
 // openLog opens the log after the given step and takes the average up again.

@@ -20,8 +20,10 @@ type settings struct {
 	Data     []string `json:"data"` // none: the Go standard library's source
 	MaxBytes int      `json:"max_bytes"`
 	Val      float64  `json:"val"`
-	Tokens   string   `json:"tokens"` // chars or bytes
+	Cache    string   `json:"cache"`  // a folder; empty: tokens stay in memory
+	Tokens   string   `json:"tokens"` // chars, bytes, bpe, or a saved vocabulary
 	Rare     int      `json:"rare"`
+	Vocab    int      `json:"vocab"` // of bpe
 
 	// Model's vocab_size is set when the text has been read.
 	Model xlstm.Config `json:"model"`
@@ -53,7 +55,7 @@ type settings struct {
 // settingsOf returns the settings of a preset.
 func settingsOf(p preset) settings {
 	return settings{
-		MaxBytes: 2 << 20, Val: 0.05, Tokens: "chars", Rare: 10,
+		MaxBytes: 2 << 20, Val: 0.05, Tokens: p.tokens, Rare: 10, Vocab: 1024,
 		Model: p.cfg(1),
 		Batch: p.batch, Length: p.length, Steps: p.steps, Accumulate: 1,
 		LR: p.lr, MinLR: p.lr / 10, Warmup: p.warmup, Beta2: 0.95, WeightDecay: 0.1, Clip: 1, NonFinite: "stop", Seed: 1,
@@ -72,7 +74,9 @@ func (s *settings) register(f *flag.FlagSet) {
 	})
 	f.IntVar(&s.MaxBytes, "max-bytes", s.MaxBytes, "read at most this much of the default text")
 	f.Float64Var(&s.Val, "val", s.Val, "share of the text that is held out, at its end")
-	f.StringVar(&s.Tokens, "tokens", s.Tokens, "what a token is: chars or bytes")
+	f.StringVar(&s.Cache, "cache", s.Cache, "a folder for the tokens of -data, which may then be larger than memory: they are made once and read from there")
+	f.StringVar(&s.Tokens, "tokens", s.Tokens, "what a token is: chars, bytes, bpe (subwords, learned from the text), or the path of a tokenizer.json")
+	f.IntVar(&s.Vocab, "vocab", s.Vocab, "size of the vocabulary that -tokens bpe learns")
 	f.IntVar(&s.Rare, "rare", s.Rare, "characters seen less often than this become one unknown character")
 	f.IntVar(&s.Batch, "batch", s.Batch, "sequences in a batch")
 	f.IntVar(&s.Length, "length", s.Length, "tokens in a sequence")
@@ -164,7 +168,7 @@ func readSettings(path string, over settings) (settings, error) {
 // aboutTrain describes the train command and its presets.
 func aboutTrain() string {
 	var b strings.Builder
-	b.WriteString("Train a model. Presets, with the numbers of parameters for a vocabulary of 65:\n\n")
+	b.WriteString("Train a model. Presets, with the numbers of parameters for a vocabulary of 65 characters:\n\n")
 	for _, p := range presets() {
 		fmt.Fprintf(&b, "  %-7s %s\n", p.name, p.about)
 	}
@@ -206,10 +210,30 @@ func parseTrain(args []string, c console) (p parsed, out string, err error) {
 		return p, "", errors.Errorf("%q is not a flag; texts are given with -data, folders of runs with -out", f.Arg(0))
 	}
 	p.derive(f.FlagSet)
-	if p.Data, err = absolute(p.Data); err != nil {
+	if err := p.makeAbsolute(); err != nil {
 		return p, "", err
 	}
 	return p, out, p.check()
+}
+
+// makeAbsolute makes the paths absolute: a run may be resumed from another folder.
+func (s *settings) makeAbsolute() (err error) {
+	if s.Data, err = absolute(s.Data...); err != nil {
+		return err
+	}
+	if s.Cache != "" {
+		if s.Cache, err = filepath.Abs(s.Cache); err != nil {
+			return errors.Wrap(err, "finding the folder for tokens")
+		}
+	}
+	if !isVocabularyFile(s.Tokens) {
+		return nil
+	}
+	if _, err := os.Stat(s.Tokens); err != nil {
+		return errors.Errorf("-tokens is %q; it must be chars, bytes, bpe or the path of a tokenizer.json", s.Tokens)
+	}
+	s.Tokens, err = filepath.Abs(s.Tokens)
+	return errors.Wrap(err, "finding the vocabulary")
 }
 
 // derive fits what was not given to what was.
@@ -225,8 +249,8 @@ func (s *settings) derive(f *flag.FlagSet) {
 	s.Model.ContextLength = s.Length
 }
 
-// absolute makes paths absolute: a run may be resumed from another folder.
-func absolute(paths []string) ([]string, error) {
+// absolute makes paths absolute.
+func absolute(paths ...string) ([]string, error) {
 	var out []string
 	for _, p := range paths {
 		abs, err := filepath.Abs(p)
@@ -248,7 +272,9 @@ func (s settings) check() error {
 	}{
 		{s.MaxBytes > 0, "max-bytes", s.MaxBytes, "positive"},
 		{s.Val > 0 && s.Val < 1, "val", s.Val, "between 0 and 1"},
-		{s.Tokens == "chars" || s.Tokens == "bytes", "tokens", s.Tokens, "chars or bytes"},
+		{s.Cache == "" || len(s.Data) > 0, "cache", s.Cache, "empty without -data: the default text is small"},
+		{s.Tokens != "", "tokens", s.Tokens, "chars, bytes, bpe or the path of a tokenizer.json"},
+		{s.Tokens != tokensBPE || s.Vocab > 256, "vocab", s.Vocab, "at least 257: the bytes, and the end of a text"},
 		{s.Batch > 0, "batch", s.Batch, "at least 1"},
 		{s.Length > 0, "length", s.Length, "at least 1"},
 		{s.Steps > 0, "steps", s.Steps, "at least 1"},

@@ -89,18 +89,21 @@ func (w *watcher) done() {
 func (w *watcher) tell(r record, remark string) {
 	var text string
 	if !w.headed {
-		text = "   step     loss smoothed held out grad norm  tokens/s     time     left\n"
+		text = "   step     loss smoothed held out bits/byte grad norm  tokens/s     time     left\n"
 	}
-	val := ""
+	val, bits := "", ""
 	if r.Val != nil {
 		val = fmt.Sprintf("%.4f", *r.Val)
+	}
+	if r.ValBits != nil {
+		bits = fmt.Sprintf("%.4f", *r.ValBits)
 	}
 	if r.Skipped != "" {
 		remark = "skipped: " + r.Skipped
 	}
 	spent := time.Duration(r.Seconds * float64(time.Second))
-	row := fmt.Sprintf("%7d %8.4f %8.4f %8s %9.3f %9.0f %8s %8s  %s",
-		r.Step, r.Loss, r.Smoothed, val, r.GradNorm, r.TokensPerSecond, span(spent), w.left(), remark)
+	row := fmt.Sprintf("%7d %8.4f %8.4f %8s %9s %9.3f %9.0f %8s %8s  %s",
+		r.Step, r.Loss, r.Smoothed, val, bits, r.GradNorm, r.TokensPerSecond, span(spent), w.left(), remark)
 	w.headed, w.told, w.shown = true, r.Step, w.now()
 	w.print(text + strings.TrimRight(row, " ") + "\n")
 }
@@ -155,7 +158,11 @@ func (w *watcher) useBar(width func() int) {
 // draw draws the bar as it is after the last step, over the one before.
 func (w *watcher) draw() {
 	r := w.last
-	state := fmt.Sprintf("loss %.4f ~%.4f grad %.2f %.0f tok/s %s left", r.Loss, r.Smoothed, r.GradNorm, r.TokensPerSecond, w.left())
+	bits := ""
+	if r.Bits > 0 {
+		bits = fmt.Sprintf(" %.3f bits/byte", r.Bits)
+	}
+	state := fmt.Sprintf("loss %.4f ~%.4f%s grad %.2f %.0f tok/s %s left", r.Loss, r.Smoothed, bits, r.GradNorm, r.TokensPerSecond, w.left())
 	room := w.width() - 1 // a line as wide as the terminal would be broken
 	around := len(fmt.Sprintf("%4d%% || (%d/%d) %s ", 100, r.Step, w.total, state))
 	progressbar.OptionSetWidth(max(room-around, 1))(w.bar)

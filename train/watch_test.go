@@ -24,7 +24,7 @@ func (c *clock) watcher(out io.Writer, total, start int) *watcher {
 // watchedRun trains eight steps in two seconds each, evaluates after every third,
 // and skips the sixth and the seventh.
 func watchedRun(w *watcher, c *clock, start int) {
-	val := 3.25
+	val, bits := 3.25, 4.6887
 	for i := range 8 {
 		c.t = c.t.Add(2 * time.Second)
 		step := start + i + 1
@@ -33,7 +33,7 @@ func watchedRun(w *watcher, c *clock, start int) {
 			r.Loss, r.Skipped = math.NaN(), "the loss is NaN"
 		}
 		if i%3 == 2 && r.Skipped == "" {
-			r.Val = &val
+			r.Val, r.ValBits = &val, &bits
 		}
 		w.step(r)
 		if r.Val != nil {
@@ -48,11 +48,11 @@ func TestPlainTable(t *testing.T) {
 	var out bytes.Buffer
 	watchedRun(c.watcher(&out, 108, 100), c, 100)
 	want := `
-   step     loss smoothed held out grad norm  tokens/s     time     left
-    101   4.0000   4.0000              0.500      5120    3m22s      14s
-    103   3.7500   3.8750   3.2500     0.500      5120    3m26s      10s  best
-    106      NaN   3.6875              0.500      5120    3m32s       4s  skipped: the loss is NaN
-    108   3.1250   3.5625              0.500      5120    3m36s       0s
+   step     loss smoothed held out bits/byte grad norm  tokens/s     time     left
+    101   4.0000   4.0000                        0.500      5120    3m22s      14s
+    103   3.7500   3.8750   3.2500    4.6887     0.500      5120    3m26s      10s  best
+    106      NaN   3.6875                        0.500      5120    3m32s       4s  skipped: the loss is NaN
+    108   3.1250   3.5625                        0.500      5120    3m36s       0s
 `
 	if got := "\n" + out.String(); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
@@ -91,9 +91,9 @@ func TestBarStaysBelowTheTable(t *testing.T) {
 	w.useBar(func() int { return 90 })
 	watchedRun(w, c, 0)
 	want := `
-   step     loss smoothed held out grad norm  tokens/s     time     left
-      3   3.7500   3.8750   3.2500     0.500      5120       6s      10s  best
-      6      NaN   3.6875              0.500      5120      12s       4s  skipped: the loss is NaN
+   step     loss smoothed held out bits/byte grad norm  tokens/s     time     left
+      3   3.7500   3.8750   3.2500    4.6887     0.500      5120       6s      10s  best
+      6      NaN   3.6875                        0.500      5120      12s       4s  skipped: the loss is NaN
 100% |█████████████████████████| (8/8) loss 3.1250 ~3.5625 grad 0.50 5120 tok/s 0s left
 `
 	if got := "\n" + screen(out.String()); got != want {

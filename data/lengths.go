@@ -1,0 +1,110 @@
+package data
+
+import (
+	"math"
+	"unicode/utf8"
+
+	"github.com/gorgonia-xlstm/xlstm/data/bpe"
+)
+
+// Lengths tells how much text the ids of a tokenizer stand for: the units in
+// which losses of different tokenizers can be compared. A special token, such as
+// the end of a text, counts as one character of one byte, as [Separator] does.
+// The unknown character of [Chars] counts as one character of as many bytes as
+// such characters of the text have on average.
+type Lengths struct{ bytes, chars []float64 }
+
+// NewLengths returns the lengths of the ids of tok in a text of textBytes bytes,
+// whose tokens these are.
+func NewLengths(tok Tokenizer, tokens Tokens, textBytes int) *Lengths {
+	l := &Lengths{make([]float64, tok.Size()), make([]float64, tok.Size())}
+	special := make(map[int]bool)
+	if tok, ok := tok.(*bpe.Tokenizer); ok {
+		for _, id := range tok.Special() {
+			special[id] = true
+		}
+	}
+	for id := range l.bytes {
+		switch text := tokenText(tok, id); {
+		case special[id]:
+			l.bytes[id], l.chars[id] = 1, 1
+		default:
+			l.bytes[id], l.chars[id] = float64(len(text)), float64(runeStarts(text))
+		}
+	}
+	if _, ok := tok.(*Chars); ok {
+		l.setUnknown(tokens, textBytes)
+	}
+	return l
+}
+
+// tokenText returns the text of an id, which Decode does not when it is the part
+// of a character.
+func tokenText(tok Tokenizer, id int) string {
+	if tok, ok := tok.(*bpe.Tokenizer); ok {
+		text, _ := tok.Token(id)
+		return text
+	}
+	return tok.Decode([]int{id})
+}
+
+// runeStarts counts the characters that begin in a text.
+func runeStarts(text string) int {
+	n := 0
+	for i := range len(text) {
+		if utf8.RuneStart(text[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// setUnknown gives the unknown characters the bytes that the others leave.
+func (l *Lengths) setUnknown(tokens Tokens, textBytes int) {
+	l.bytes[UnknownChar] = 0
+	known, unknown := 0.0, 0
+	eachBlock(tokens, 0, func(ids []int) {
+		for _, id := range ids {
+			known += l.bytes[id]
+			if id == UnknownChar {
+				unknown++
+			}
+		}
+	})
+	if unknown > 0 {
+		l.bytes[UnknownChar] = (float64(textBytes) - known) / float64(unknown)
+	}
+}
+
+// Of returns how much text some ids stand for. [Ignore] is none.
+func (l *Lengths) Of(ids []int) (bytes, chars float64) {
+	for _, id := range ids {
+		if id >= 0 && id < len(l.bytes) {
+			bytes, chars = bytes+l.bytes[id], chars+l.chars[id]
+		}
+	}
+	return bytes, chars
+}
+
+// OfTargets returns how much text the n tokens after the first stand for, which
+// are what a model predicts.
+func (l *Lengths) OfTargets(tokens Tokens, n int) (bytes, chars int) {
+	var b, c float64
+	eachBlock(part(tokens, 0, n+1), 1, func(ids []int) {
+		db, dc := l.Of(ids)
+		b, c = b+db, c+dc
+	})
+	return int(math.Round(b)), int(math.Round(c))
+}
+
+// WithoutToken returns the ids of a vocabulary of the given size that stand for
+// nothing, ascending: models are often made with more rows than there are tokens.
+func WithoutToken(tok Tokenizer, vocab int) []int {
+	var ids []int
+	for id := range vocab {
+		if id >= tok.Size() || tokenText(tok, id) == "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

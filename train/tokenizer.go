@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"io"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/data/bpe"
+	"github.com/pkg/errors"
+)
+
+// What a token can be; anything else is the path of a saved vocabulary.
+const (
+	tokensChars = "chars"
+	tokensBytes = "bytes"
+	tokensBPE   = "bpe"
+)
+
+// learnBytes is about how much of a large text subwords are learned from: more
+// hardly changes which are frequent.
+const learnBytes = 64 << 20
+
+// isVocabularyFile reports whether a setting of -tokens is the path of a file.
+func isVocabularyFile(tokens string) bool {
+	return tokens != tokensChars && tokens != tokensBytes && tokens != tokensBPE
+}
+
+// newTokenizer makes the vocabulary from the text to train on, which comes in
+// pieces, or reads it from a file.
+func newTokenizer(ctx context.Context, s settings, text iter.Seq[string], out io.Writer) (data.Tokenizer, error) {
+	switch s.Tokens {
+	case tokensBytes:
+		return data.Bytes{}, nil
+	case tokensChars:
+		return data.CharsOf(text, s.Rare)
+	case tokensBPE:
+		return learnSubwords(ctx, s.Vocab, text, out)
+	}
+	f, err := os.Open(s.Tokens)
+	if err != nil {
+		return nil, errors.Wrap(err, "opening the vocabulary that -tokens names")
+	}
+	defer f.Close()
+	tok, err := data.LoadTokenizer(f)
+	return tok, errors.Wrapf(err, "reading %s", s.Tokens)
+}
+
+// learnSubwords learns a byte-level vocabulary. Ends of documents, also those that
+// are written out in the text, are no part of words.
+func learnSubwords(ctx context.Context, vocab int, text iter.Seq[string], out io.Writer) (data.Tokenizer, error) {
+	bar := newProgress(out, "learning subwords", int64(vocab))
+	defer bar.done()
+	documents := func(yield func(string) bool) {
+		for piece := range text {
+			for doc := range strings.SplitSeq(strings.ReplaceAll(piece, bpe.EndOfText, data.Separator), data.Separator) {
+				if !yield(doc) {
+					return
+				}
+			}
+		}
+	}
+	tok, err := bpe.Train(ctx, documents, bpe.TrainConfig{
+		// Of the patterns this one makes the fewest tokens of source code.
+		VocabSize: vocab, SpecialTokens: []string{bpe.EndOfText}, Pattern: bpe.Llama3,
+		Progress: func(tokens, _ int) { bar.set(int64(tokens)) },
+	})
+	if err != nil {
+		return nil, err // not a tokenizer that is nil
+	}
+	return tok, nil
+}
+
+// trainingPart returns the text without the characters at its end that are held
+// out.
+func trainingPart(docs *data.Corpus, val float64) iter.Seq[string] {
+	whole := docs.Text()
+	at := len(whole)
+	for range int(val * float64(utf8.RuneCountInString(whole))) {
+		_, size := utf8.DecodeLastRuneInString(whole[:at])
+		at -= size
+	}
+	return slices.Values([]string{whole[:at]})
+}
+
+// tokenizerOfFiles is newTokenizer for texts that may be larger than memory. The
+// part to train on is told by bytes.
+func tokenizerOfFiles(ctx context.Context, s settings, texts *data.Files, out io.Writer) (data.Tokenizer, error) {
+	end := texts.Bytes - int64(s.Val*float64(texts.Bytes))
+	every := 1 // of how many pieces one is taken
+	if s.Tokens == tokensBPE {
+		every += int(end / learnBytes)
+	}
+	var failed error
+	tok, err := newTokenizer(ctx, s, func(yield func(string) bool) {
+		read, i := int64(0), 0
+		for p, err := range texts.Pieces(data.Bytes{}) {
+			if failed = err; err != nil || read >= end {
+				return
+			}
+			text := strings.ToValidUTF8(p.Text[:min(int64(len(p.Text)), end-read)], "") // without half a character
+			if p.First && read > 0 {
+				text = data.Separator + text
+			}
+			if i%every == 0 && !yield(text) {
+				return
+			}
+			read, i = read+int64(len(p.Text)), i+1
+		}
+	}, out)
+	if failed != nil {
+		return nil, failed
+	}
+	return tok, err
+}
