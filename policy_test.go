@@ -18,20 +18,22 @@ const modulePath = "github.com/gorgonia-xlstm/xlstm"
 // mayImport says which packages of ours each may import; an arrow that points
 // back is an error.
 var mayImport = map[string][]string{
-	"blas":               {"internal/cores"},
-	"internal/cores":     {},
-	"internal/vec":       {},
-	"internal/kernels":   {"blas", "internal/cores", "internal/vec"},
-	"internal/golden":    {},
-	"internal/files":     {},
-	"data":               {"data/bpe"},
-	"data/bpe":           {},
-	"optim":              {"internal/vec"},
-	"nodes":              {"internal/kernels"},
-	"layers":             {"nodes"},
-	".":                  {"layers", "nodes", "optim", "data", "internal/files"},
-	"internal/workloads": {".", "nodes", "optim", "data", "blas", "internal/kernels"},
-	"train":              {".", "data", "optim", "internal/files", "internal/workloads"},
+	"blas":                 {"internal/cores"},
+	"internal/cores":       {},
+	"internal/vec":         {},
+	"internal/kernels":     {"blas", "internal/cores", "internal/vec"},
+	"internal/golden":      {},
+	"internal/files":       {},
+	"internal/report":      {},
+	"internal/tensorboard": {},
+	"data":                 {"data/bpe"},
+	"data/bpe":             {},
+	"optim":                {"internal/vec"},
+	"nodes":                {"internal/kernels"},
+	"layers":               {"nodes"},
+	".":                    {"layers", "nodes", "optim", "data", "internal/files"},
+	"internal/workloads":   {".", "nodes", "optim", "data", "blas", "internal/kernels"},
+	"train":                {".", "data", "optim", "internal/files", "internal/report", "internal/tensorboard", "internal/workloads"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.
