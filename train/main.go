@@ -12,11 +12,12 @@
 //	resume     go on with a run that was stopped
 //	sample     let a model write
 //	evaluate   measure a model on a text
+//	report     write a run as one HTML file
 //	inspect    show a model's size, memory and cost
 //	bench      measure training, generation and their parts on this machine
 //
 // A run lives in a folder: its settings, a log of every step, the loss curve,
-// samples, the last checkpoints and the best model. An interrupt (Ctrl-C) ends a
+// samples, a report, the last checkpoints and the best model. An interrupt (Ctrl-C) ends a
 // run after the step at hand and writes a checkpoint; a run that is resumed goes
 // on as if it had never stopped. The same seed gives the same run, to the bit.
 package main
@@ -63,6 +64,7 @@ func commands() []command {
 		{"resume", "go on with a run that was stopped", resumeCommand},
 		{"sample", "let a model write", sampleCommand},
 		{"evaluate", "measure a model on a text", evaluateCommand},
+		{"report", "write a run as one HTML file", reportCommand},
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
 		{"bench", "measure training, generation and their parts on this machine", benchCommand},
 	}
