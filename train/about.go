@@ -117,7 +117,11 @@ func (r *session) noteStart(command string) (err error) {
 	if r.about, err = readAbout(r.dir); err != nil {
 		return err
 	}
-	r.about.Text = strings.Join(strings.Fields(strings.TrimPrefix(r.text.describe(), "text")), " ")
+	var lines []string
+	for line := range strings.Lines(strings.TrimPrefix(r.text.describe(), "text")) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	r.about.Text = strings.Join(lines, "; ")
 	r.about.Bigram, r.about.Judged = number(r.bigram), nil
 	r.about.Starts = append(r.about.Starts, newStart(command, r.trainer.Steps()))
 	return r.about.save(r.dir)

@@ -69,7 +69,7 @@ func (v runView) figures(cost xlstm.Cost) (all []report.Figure) {
 	}
 	if last := v.last(); last.Step > 0 {
 		add("training loss", fmt.Sprintf("%.4f", last.Smoothed), "smoothed, at the end")
-		add("trained", commas(last.Tokens)+" tokens", "in "+span(time.Duration(last.Seconds*float64(time.Second))))
+		add("trained on", commas(last.Tokens), "tokens, in "+span(time.Duration(last.Seconds*float64(time.Second))))
 		add("speed", commas(int64(float64(last.Tokens)/last.Seconds)), "tokens a second")
 	}
 	add("model", commas(cost.Total().Params), fmt.Sprintf("parameters in %s of width %d", count(v.settings.Model.NumBlocks, "block"), v.settings.Model.EmbeddingDim))

@@ -107,6 +107,9 @@ func addRows(t *report.Table, name string, value json.RawMessage) error {
 			return err
 		}
 	}
+	if text == "" || text == "null" {
+		text = "–"
+	}
 	t.Rows = append(t.Rows, report.Row{Name: name, Value: text})
 	return nil
 }

@@ -68,6 +68,7 @@ type drawnCurve struct {
 	X    []int     `json:"x"`
 	Y    []float64 `json:"y"`
 	Path string    `json:"-"`
+	Spot string    `json:"-"` // the path of the dots
 	Last string    `json:"-"`
 }
 
@@ -128,7 +129,7 @@ func (d *drawing) place() {
 	right := func(x float64) float64 { return (x - x0) / (x1 - x0) }
 	down := func(y float64) float64 { return (y1 - y) / (y1 - y0) }
 	for i := range d.Curves {
-		d.Curves[i].Path = path(d.Curves[i], right, down)
+		d.Curves[i].trace(right, down)
 	}
 	for i := range d.Levels {
 		d.Levels[i].At = tenth(side * down(d.Levels[i].Y))
@@ -154,25 +155,21 @@ func widen(low, high float64) (float64, float64) {
 	return low - room, high + room
 }
 
-// path returns a curve as an SVG path, or as dots: lines without length, which
-// round ends make visible and which stay round however the square is stretched.
-func path(c drawnCurve, right, down func(float64) float64) string {
-	var b strings.Builder
+// trace makes the curve's SVG path, and that of its dots: lines without length,
+// which round ends make visible and which stay round however the square is
+// stretched.
+func (c *drawnCurve) trace(right, down func(float64) float64) {
+	var line, spots strings.Builder
+	command := "M"
 	for i, x := range c.X {
-		command := "L"
-		if i == 0 || c.Dots {
-			command = "M"
-		}
-		b.WriteString(command + short(side*right(float64(x))) + " " + short(side*down(c.Y[i])))
+		at := short(side*right(float64(x))) + " " + short(side*down(c.Y[i]))
+		line.WriteString(command + at)
+		command = "L"
 		if c.Dots {
-			b.WriteString("h0")
+			spots.WriteString("M" + at + "h0")
 		}
 	}
-	if c.Dots && len(c.X) > 1 {
-		c.Dots = false
-		b.WriteString(path(c, right, down))
-	}
-	return b.String()
+	c.Path, c.Spot = line.String(), spots.String()
 }
 
 func tenth(x float64) float64 { return math.Round(10*x) / 10 }

@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // tick is a round number on an axis.
@@ -91,4 +92,15 @@ func percent(part, whole int64) float64 {
 		return 0
 	}
 	return tenth(100 * float64(part) / float64(whole))
+}
+
+// pieces cuts a name behind its dots and underscores, where a line may break.
+func pieces(name string) (all []string) {
+	for {
+		i := strings.IndexAny(name, "._") + 1
+		if i == 0 {
+			return append(all, name)
+		}
+		all, name = append(all, name[:i]), name[i:]
+	}
 }

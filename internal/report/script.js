@@ -54,7 +54,10 @@
     const drawable = y => Number.isFinite(f(y));
     let low = Infinity, high = -Infinity;
     const see = y => { if (drawable(y)) { low = Math.min(low, y); high = Math.max(high, y); } };
-    for (const s of c.curves) if (!s.hidden) s.x.forEach((x, i) => { if (x >= span[0] && x <= span[1]) see(s.y[i]); });
+    for (const s of c.curves) if (!s.hidden) s.x.forEach((x, i) => {
+      // The next points beyond count too: the line runs to them.
+      if ((s.x[i + 1] ?? x) >= span[0] && (s.x[i - 1] ?? x) <= span[1]) see(s.y[i]);
+    });
     if (c.levels && span[0] === whole[0] && span[1] === whole[1]) for (const l of c.levels) see(l.y);
     if (low > high) { low = 1; high = 2; }
     let a = f(low), b = f(high);
@@ -71,7 +74,8 @@
         line += (line ? "L" : "M") + at(x, s.y[i]);
         if (s.dots) dots += "M" + at(x, s.y[i]) + "h0";
       });
-      c.paths[k].setAttribute("d", s.hidden ? "" : dots + line);
+      c.paths[k].setAttribute("d", s.hidden ? "" : line);
+      c.spots[k].setAttribute("d", s.hidden ? "" : dots);
     });
     (c.levels || []).forEach((l, k) => c.lines[k].setAttribute("d", drawable(l.y) ? "M0 " + (SIDE * down(l.y)).toFixed(1) + "H" + SIDE : ""));
     let ys = ticks(a, b, 5, 0).map(y => [y, y]);
@@ -134,14 +138,16 @@
     const area = get(".area"), legend = get(".legend");
     c.y = get(".y"); c.x = get(".x"); c.grid = get(".grid");
     c.lines = [...figure.querySelectorAll("svg path.level")];
-    c.paths = [...figure.querySelectorAll("svg path:not(.level)")];
+    c.paths = [...figure.querySelectorAll("svg path.line")];
+    c.spots = [...figure.querySelectorAll("svg path.dots")];
     c.cross = add(area, "div", "cross");
     c.tip = add(area, "div", "tip");
     const pick = add(area, "div", "pick");
     c.cross.hidden = c.tip.hidden = pick.hidden = true;
 
     c.curves.forEach((s, i) => {
-      const key = legend.children[i], button = document.createElement("button");
+      const key = legend.querySelectorAll(".key:not(.level)")[i], button = document.createElement("button");
+      if (!key) return; // a curve that is alone
       button.className = key.className;
       button.append(...key.childNodes);
       button.title = "show or hide";
