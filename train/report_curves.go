@@ -89,7 +89,7 @@ func (v runView) best() (best record) {
 
 // charts are the curves of the run.
 func (v runView) charts() []report.Chart {
-	window := max(5, len(v.records)/50)
+	window := max(5, len(v.records)/100)
 	mean := fmt.Sprintf("mean of %d steps", window)
 	norms := v.curve("each step", report.Noise, func(r record) float64 { return r.GradNorm })
 	speeds := v.speeds(1)
@@ -144,14 +144,15 @@ func (v runView) speeds(window int) (all []float64) {
 // means returns the means over a window of the numbers that are finite; NaN
 // where there is none.
 func means(y []float64, window int) (all []float64) {
-	for i := range y {
-		sum, n := 0.0, 0
-		for _, v := range y[max(0, i-window+1) : i+1] {
-			if finite(v) {
-				sum, n = sum+v, n+1
-			}
+	sums, counts := make([]float64, len(y)+1), make([]int, len(y)+1) // of those before
+	for i, v := range y {
+		sums[i+1], counts[i+1] = sums[i], counts[i]
+		if finite(v) {
+			sums[i+1] += v
+			counts[i+1]++
 		}
-		all = append(all, sum/float64(n))
+		from := max(0, i+1-window)
+		all = append(all, (sums[i+1]-sums[from])/float64(counts[i+1]-counts[from]))
 	}
 	return all
 }

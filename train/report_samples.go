@@ -62,7 +62,7 @@ func readable(text string) string {
 }
 
 // maxSamples is how many samples a report shows.
-const maxSamples = 50
+const maxSamples = 30
 
 // samplePages returns the samples for a report, the newest first: all, or as many
 // as it shows from the whole of the run.

@@ -101,7 +101,7 @@ func (c Chart) draw() drawing {
 		return d
 	}
 	for _, l := range c.Levels {
-		if !math.IsNaN(l.Y) && !math.IsInf(l.Y, 0) {
+		if drawable(l.Y) {
 			d.Levels = append(d.Levels, drawnLevel{Name: l.Name, Y: significant(l.Y)})
 		}
 	}
@@ -176,10 +176,13 @@ func tenth(x float64) float64 { return math.Round(10*x) / 10 }
 
 func short(x float64) string { return strconv.FormatFloat(tenth(x), 'f', -1, 64) }
 
-// finite leaves out the numbers that are not.
+// drawable is whether a number is finite, and a range around it too.
+func drawable(y float64) bool { return math.Abs(y) < 1e300 }
+
+// finite leaves out the numbers that are not drawn.
 func finite(steps []int, y []float64) (keptSteps []int, kept []float64) {
 	for i, v := range y {
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+		if drawable(v) {
 			keptSteps, kept = append(keptSteps, steps[i]), append(kept, significant(v))
 		}
 	}
@@ -188,10 +191,7 @@ func finite(steps []int, y []float64) (keptSteps []int, kept []float64) {
 
 // significant rounds to the six digits that a report keeps.
 func significant(x float64) float64 {
-	rounded, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 6, 64), 64)
-	if err != nil {
-		return x // the rounding is beyond what a float64 can hold
-	}
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 6, 64), 64) // what was just written
 	return rounded
 }
 

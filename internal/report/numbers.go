@@ -14,15 +14,13 @@ type tick struct {
 
 // ticks returns about count round numbers of a range, whole ones if told so.
 func ticks(low, high float64, count int, whole bool) (all []tick) {
-	step := math.Pow(10, math.Floor(math.Log10((high-low)/float64(count))))
-	for _, m := range []float64{5, 2} {
-		if (high-low)/(step*m) >= float64(count) {
+	rough := (high - low) / float64(count)
+	step := math.Pow(10, math.Floor(math.Log10(rough)))
+	for _, m := range []float64{1, 2, 5, 10} {
+		if step*m >= rough*0.999 {
 			step *= m
 			break
 		}
-	}
-	if (high-low)/step > 1.6*float64(count) {
-		step *= 2
 	}
 	if whole {
 		step = max(1, math.Round(step))

@@ -100,6 +100,7 @@
       s.style.left = percent(c.right(x));
     }
     c.reset.hidden = span[0] === whole[0] && span[1] === whole[1];
+    c.figure.classList.toggle("zoomed", !c.reset.hidden);
   }
   const zoom = (from, to) => {
     span = [Math.max(whole[0], from), Math.min(whole[1], to)];
@@ -132,7 +133,7 @@
   }
 
   charts.forEach((c, k) => {
-    const figure = figures[k];
+    const figure = c.figure = figures[k];
     figure.classList.add("live");
     const get = q => figure.querySelector(q);
     const area = get(".area"), legend = get(".legend");
