@@ -147,7 +147,7 @@ func TestReportOfEmptyRun(t *testing.T) {
 	dir := emptyRun(t, "run")
 	mustRun(t, "report", dir)
 	page := read(t, dir, reportFile)
-	if !strings.Contains(page, "None of its 40 steps has been taken yet.") || strings.Contains(page, "<svg") || !strings.Contains(page, "embedding_dim") {
+	if !strings.Contains(page, "None of its 40 steps has been taken yet.") || strings.Contains(page, "<svg") || !strings.Contains(page, "powerlaw_blockdependent") {
 		t.Errorf("the report of a run without steps is\n%s", page)
 	}
 }
