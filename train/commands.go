@@ -38,12 +38,13 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	if err := createRun(dir, s.settings); err != nil {
 		return err
 	}
-	return r.goOn(ctx, dir)
+	return r.goOn(ctx, dir, commandLine("train", args), s.tensorboard)
 }
 
 // resumeCommand goes on with a run.
 func resumeCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("resume", "Go on with a run that was stopped, as if it had never stopped.", c, "resume runs/small")
+	events := f.String("tensorboard", "", tensorboardUsage)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer r.close()
-	return r.goOn(ctx, dir)
+	return r.goOn(ctx, dir, commandLine("resume", args), *events)
 }
 
 // runTokenizer returns the vocabulary of a run's last checkpoint, nil if there is
@@ -88,8 +89,9 @@ func runTokenizer(dir string) (data.Tokenizer, error) {
 	return nil, err
 }
 
-// goOn trains from where the run's folder is, judges and lets the model write.
-func (r *session) goOn(ctx context.Context, dir string) error {
+// goOn trains from where the run's folder is, as a command wants it, judges and
+// lets the model write. With a folder for events it writes them too.
+func (r *session) goOn(ctx context.Context, dir, command, events string) error {
 	unlock, err := lockRun(dir)
 	if err != nil {
 		return err
@@ -99,11 +101,31 @@ func (r *session) goOn(ctx context.Context, dir string) error {
 	if err := r.restore(); err != nil {
 		return err
 	}
-	r.announce()
-	if err := r.train(ctx); err != nil || ctx.Err() != nil {
+	if err := r.noteStart(command); err != nil {
 		return err
 	}
-	if loss, err := r.judge(ctx); err != nil || !finite(loss) {
+	if err := r.openEvents(events); err != nil {
+		return err
+	}
+	r.announce()
+	err = r.train(ctx)
+	if noted := r.noteEnd(); err == nil {
+		err = noted
+	}
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	return r.finish(ctx)
+}
+
+// finish judges a run that has come to its end, lets the model write and writes
+// the report.
+func (r *session) finish(ctx context.Context) error {
+	loss, err := r.judge(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.report(); err != nil || !finite(loss) {
 		return err
 	}
 	prompt := r.prompt()
@@ -112,7 +134,7 @@ func (r *session) goOn(ctx context.Context, dir string) error {
 	if _, err := complete(ctx, r.writer, r.text.tokenizer, r.sample(prompt, finalChars), r.c.out); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.c.out, "\n\nMore: go run ./train sample %s\nCurve: %s\n", quoted(dir), filepath.Join(dir, "loss.svg"))
+	fmt.Fprintf(r.c.out, "\n\nMore: go run ./train sample %s\nCurve: %s\nReport: %s\n", quoted(r.dir), filepath.Join(r.dir, "loss.svg"), filepath.Join(r.dir, reportFile))
 	return nil
 }
 

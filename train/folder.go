@@ -21,6 +21,8 @@ import (
 const (
 	runFile       = "run.json"
 	logFile       = "log.jsonl"
+	aboutFile     = "about.json"
+	reportFile    = "report.html"
 	lockFile      = ".lock"
 	samplesDir    = "samples"
 	tokenizerFile = "tokenizer.json"

@@ -62,6 +62,11 @@ func (r *session) show(ctx context.Context, rec record) error {
 	if err != nil {
 		return err
 	}
+	if r.events != nil {
+		if err := r.events.sample(rec.Step, prompt+sample); err != nil {
+			return err
+		}
+	}
 	return r.keepSample(rec.Step, prompt+sample)
 }
 
@@ -96,6 +101,7 @@ func (r *session) judge(ctx context.Context) (loss float64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	r.about.Judged = &judgement{number(loss), n}
 	fmt.Fprintf(r.c.out, "\n%s on all %d held-out tokens:\n", which, n)
 	printQuality(r.c.out, loss, n, r.text.lengths, r.text.val)
 	return loss, nil

@@ -86,6 +86,11 @@ func (r *session) after(ctx context.Context, rec record, interrupted bool) (fare
 	if err := r.log.write(rec); err != nil {
 		return "", err
 	}
+	if r.events != nil {
+		if err := r.events.step(rec); err != nil {
+			return "", err
+		}
+	}
 	r.watch.step(rec)
 	if rec.Val != nil {
 		r.watch.eval(rec, better)

@@ -14,12 +14,13 @@
 //	evaluate   measure a model on a text
 //	score      print the probability of every token of a text
 //	memory     show what a model's memory does with a text
+//	report     write a run as one HTML file
 //	inspect    show a model's size, memory and cost
 //	graph      draw a model's graph
 //	bench      measure training, generation and their parts on this machine
 //
 // A run lives in a folder: its settings, a log of every step, the loss curve,
-// samples, the last checkpoints and the best model. An interrupt (Ctrl-C) ends a
+// samples, a report, the last checkpoints and the best model. An interrupt (Ctrl-C) ends a
 // run after the step at hand and writes a checkpoint; a run that is resumed goes
 // on as if it had never stopped. The same seed gives the same run, to the bit.
 package main
@@ -79,6 +80,7 @@ func commands() []command {
 		{"evaluate", "measure a model on a text", evaluateCommand},
 		{"score", "print the probability of every token of a text", scoreCommand},
 		{"memory", "show what a model's memory does with a text", memoryCommand},
+		{"report", "write a run as one HTML file", reportCommand},
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
 		{"graph", "draw a model's graph", graphCommand},
 		{"bench", "measure training, generation and their parts on this machine", benchCommand},

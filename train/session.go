@@ -25,6 +25,8 @@ type session struct {
 	log     *runLog
 	smooth  *smoother
 	watch   *watcher
+	about   about
+	events  *eventLog // nil without TensorBoard
 }
 
 // position is where a run stands, besides what the trainer knows.
@@ -77,6 +79,9 @@ func (r *session) close() {
 	r.writer.Close()
 	if r.log != nil {
 		r.log.close()
+	}
+	if r.events != nil {
+		r.events.file.Close()
 	}
 }
 

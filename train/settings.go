@@ -178,7 +178,8 @@ func aboutTrain() string {
 // parsed is what the command line of the train command says.
 type parsed struct {
 	settings
-	preset string
+	preset      string
+	tensorboard string // a folder for event files, or empty
 }
 
 // parseTrain reads the command line of the train command; out is empty if no
@@ -193,6 +194,7 @@ func parseTrain(args []string, c console) (p parsed, out string, err error) {
 	scratch.register(first)
 	newModelFlags().register(first, new(xlstm.Config))
 	first.String("out", "", "")
+	first.String("tensorboard", "", "")
 	_ = first.Parse(args) // its errors come again, with the help
 	p.preset = from.preset
 	if p.settings, err = from.load(); err != nil {
@@ -203,6 +205,7 @@ func parseTrain(args []string, c console) (p parsed, out string, err error) {
 	p.register(f.FlagSet)
 	newModelFlags().register(f.FlagSet, &p.Model)
 	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
+	f.StringVar(&p.tensorboard, "tensorboard", "", tensorboardUsage)
 	if err := f.Parse(args); err != nil {
 		return p, "", err
 	}

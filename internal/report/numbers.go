@@ -1,0 +1,104 @@
+package report
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// tick is a round number on an axis.
+type tick struct {
+	value float64
+	label string
+}
+
+// ticks returns about count round numbers of a range, whole ones if told so.
+func ticks(low, high float64, count int, whole bool) (all []tick) {
+	rough := (high - low) / float64(count)
+	step := math.Pow(10, math.Floor(math.Log10(rough)))
+	for _, m := range []float64{1, 2, 5, 10} {
+		if step*m >= rough*0.999 {
+			step *= m
+			break
+		}
+	}
+	if whole {
+		step = max(1, math.Round(step))
+	}
+	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
+		all = append(all, tick{i * step, label(i*step, step)})
+	}
+	return all
+}
+
+// label writes a number of an axis whose numbers are so far apart.
+func label(x, step float64) string {
+	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
+	switch {
+	case x == 0:
+		return "0"
+	case math.Abs(x) >= 1e6:
+		return short6(x/1e6) + "M"
+	case math.Abs(x) >= 1e4:
+		return short6(x/1e3) + "k"
+	case digits > 4:
+		return strconv.FormatFloat(x, 'e', max(0, digits+int(math.Floor(math.Log10(math.Abs(x))))), 64)
+	case digits == 0:
+		return commas(int64(math.Round(x)))
+	}
+	return strconv.FormatFloat(x, 'f', digits, 64)
+}
+
+func short6(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
+
+// number writes a number to read: four significant digits, no fraction from a
+// thousand on.
+func number(x float64) string {
+	if math.Abs(x) >= 1000 && math.Abs(x) < 1e15 {
+		return commas(int64(math.Round(x)))
+	}
+	return strconv.FormatFloat(x, 'g', 4, 64)
+}
+
+// commas returns n with a comma between every three digits.
+func commas(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	first := 3
+	if n < 0 {
+		first = 4
+	}
+	for i := len(s); i > first; i -= 3 {
+		s = s[:i-3] + "," + s[i-3:]
+	}
+	return s
+}
+
+// human returns a number of bytes with three digits.
+func human(bytes int64) string {
+	x, unit := float64(bytes), 0
+	units := []string{"B", "kB", "MB", "GB", "TB", "PB", "EB"}
+	for x >= 999.5 && unit < len(units)-1 {
+		x /= 1000
+		unit++
+	}
+	return strconv.FormatFloat(x, 'g', 3, 64) + " " + units[unit]
+}
+
+// percent returns the share of part in whole.
+func percent(part, whole int64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return tenth(100 * float64(part) / float64(whole))
+}
+
+// pieces cuts a name behind its dots and underscores, where a line may break.
+func pieces(name string) (all []string) {
+	for {
+		i := strings.IndexAny(name, "._") + 1
+		if i == 0 {
+			return append(all, name)
+		}
+		all, name = append(all, name[:i]), name[i:]
+	}
+}

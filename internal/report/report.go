@@ -1,0 +1,99 @@
+// Package report writes a training run as one HTML file that needs nothing
+// else: no network, no other files, and JavaScript only for reading off and
+// enlarging.
+package report
+
+import (
+	_ "embed"
+	"html/template"
+	"io"
+
+	"github.com/pkg/errors"
+)
+
+// Run is what a report shows. What is empty is left out.
+type Run struct {
+	Name, State string
+	About       string   // what it is about
+	Notes       []string // what a reader should know first, a sentence each
+	Figures     []Figure
+	Charts      []Chart
+	Samples     []Sample // the newest first
+	Parts       []Part
+	Graph       []byte // an SVG image; it is not escaped
+	Memory      []Amount
+	MemoryNote  string
+	Starts      []Table
+	Settings    []Table
+}
+
+// Figure is a number that says much.
+type Figure struct{ Name, Value, About string }
+
+// Sample is a text that the model wrote.
+type Sample struct{ Title, Text string }
+
+// Part is a part of the model: what it is, its parameters and its multiply-adds
+// for a token.
+type Part struct {
+	Name         string
+	Params, Work int64
+}
+
+// Amount is what something takes, in bytes.
+type Amount struct {
+	Name  string
+	Bytes int64
+}
+
+// Table is a list of names and values under a title.
+type Table struct {
+	Title string
+	Rows  []Row
+}
+
+// Row is a line of a Table.
+type Row struct{ Name, Value string }
+
+var (
+	//go:embed page.html
+	pageText string
+	//go:embed style.css
+	style string
+	//go:embed script.js
+	script string
+)
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"commas": commas, "human": human, "percent": percent, "pieces": pieces,
+}).Parse(pageText))
+
+// view is a run as the page's template takes it.
+type view struct {
+	Run
+	Drawn       []drawing
+	TotalParams int64
+	TotalWork   int64
+	TotalBytes  int64
+	Image       template.HTML
+	Style       template.CSS
+	Script      template.JS
+}
+
+// Write writes the report. The same run gives the same bytes.
+func Write(w io.Writer, r Run) error {
+	v := view{Run: r, Image: template.HTML(r.Graph), Style: template.CSS(style), Script: template.JS(script)}
+	for _, c := range r.Charts {
+		if d := c.draw(); len(d.Curves) > 0 {
+			v.Drawn = append(v.Drawn, d)
+		}
+	}
+	for _, p := range r.Parts {
+		v.TotalParams += p.Params
+		v.TotalWork += p.Work
+	}
+	for _, m := range r.Memory {
+		v.TotalBytes += m.Bytes
+	}
+	return errors.Wrap(page.Execute(w, v), "writing the report")
+}

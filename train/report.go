@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/report"
+	"github.com/pkg/errors"
+)
+
+// graphSVG draws a model's graph as an SVG image for the report. A report goes
+// without while it is nil.
+var graphSVG func(cfg xlstm.Config) ([]byte, error)
+
+// reportCommand writes what there is to see of a run, going on or finished, as
+// one HTML file.
+func reportCommand(_ context.Context, args []string, c console) error {
+	f := newFlags("report", "Write the report of a run, finished or not: one HTML file with its curves, samples, settings and costs.", c,
+		"report runs/small", "report -o small.html runs/small", "report -tensorboard events runs/small")
+	out := f.String("o", "", "where to write it (default: report.html in the run's folder)")
+	events := f.String("tensorboard", "", "also write the run as an event file for TensorBoard, into a folder of this folder")
+	dir, err := parseWithFolder(f, args)
+	if err != nil {
+		return err
+	}
+	v, err := readRun(dir)
+	if err != nil {
+		return err
+	}
+	if *out == "" {
+		*out = filepath.Join(dir, reportFile)
+	}
+	if err := v.writeReport(*out); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "Report: %s\n", *out)
+	if *events == "" {
+		return nil
+	}
+	written, err := v.writeEvents(*events)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "Events: %s\n", written)
+	return nil
+}
+
+// report writes the report of a run that has come to its end.
+func (r *session) report() error {
+	if err := r.noteEnd(); err != nil {
+		return err
+	}
+	v, err := readRun(r.dir)
+	if err != nil {
+		return err
+	}
+	return v.writeReport(filepath.Join(r.dir, reportFile))
+}
+
+// runView is all that a run's folder says of the run, but the weights.
+type runView struct {
+	name     string
+	settings settings
+	about    about
+	records  []record
+	samples  []sample // by ascending step
+}
+
+// readRun reads the folder of a run, which may be going on.
+func readRun(dir string) (v runView, err error) {
+	if v.name, err = runName(dir); err != nil {
+		return v, err
+	}
+	if v.settings, err = openRun(dir); err != nil {
+		return v, err
+	}
+	if v.about, err = readAbout(dir); err != nil {
+		return v, err
+	}
+	if v.records, err = readLog(filepath.Join(dir, logFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return v, err
+	}
+	v.samples, err = readSamples(dir)
+	return v, err
+}
+
+// runName is what a run is called: its folder.
+func runName(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	return filepath.Base(abs), errors.Wrapf(err, "finding %s", dir)
+}
+
+// writeReport writes the run as an HTML file.
+func (v runView) writeReport(path string) error {
+	cost, err := v.settings.Model.Cost(xlstm.CostOptions{Batch: v.settings.Batch, Steps: v.settings.Length})
+	if err != nil {
+		return err
+	}
+	page := report.Run{
+		Name: v.name, State: v.state(), About: v.about.Text, Notes: v.notes(),
+		Figures: v.figures(cost), Charts: v.charts(), Samples: v.samplePages(),
+		Parts: partsOf(v.settings.Model, cost), Memory: memoryOf(cost), MemoryNote: v.memoryNote(),
+		Starts: v.startTables(),
+	}
+	if page.Settings, err = settingTables(v.settings); err != nil {
+		return err
+	}
+	if graphSVG != nil {
+		if page.Graph, err = graphSVG(v.settings.Model); err != nil {
+			return err
+		}
+	}
+	return files.WriteFile(path, func(w io.Writer) error { return report.Write(w, page) })
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/report"
+)
+
+// What a report says of a run's course: its state, figures and curves.
+
+// last returns the newest record, an empty one if there is none.
+func (v runView) last() record {
+	if len(v.records) == 0 {
+		return record{}
+	}
+	return v.records[len(v.records)-1]
+}
+
+func (v runView) state() string {
+	done, all := commas(int64(v.last().Step)), commas(int64(v.settings.Steps))
+	switch {
+	case v.about.Judged != nil:
+		return fmt.Sprintf("Finished: %s of %s steps.", done, all)
+	case len(v.records) == 0:
+		return fmt.Sprintf("None of its %s steps has been taken yet.", all)
+	}
+	return fmt.Sprintf("%s of %s steps; it goes on, or was stopped.", done, all)
+}
+
+// notes tells of steps that were skipped.
+func (v runView) notes() []string {
+	skipped, first := 0, record{}
+	for _, r := range v.records {
+		if r.Skipped == "" {
+			continue
+		}
+		if skipped++; skipped == 1 {
+			first = r
+		}
+	}
+	if skipped == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s skipped, nothing of which was applied; the first of them is step %d: %s.", were(skipped, "step"), first.Step, first.Skipped)}
+}
+
+// were returns "1 thing was" or "n things were".
+func were(n int, thing string) string {
+	if n == 1 {
+		return count(n, thing) + " was"
+	}
+	return count(n, thing) + " were"
+}
+
+// figures are the numbers at the top.
+func (v runView) figures(cost xlstm.Cost) (all []report.Figure) {
+	add := func(name, value, about string) {
+		all = append(all, report.Figure{Name: name, Value: value, About: about})
+	}
+	if best := v.best(); best.Val != nil {
+		add("best held-out loss", fmt.Sprintf("%.4f", *best.Val), fmt.Sprintf("at step %s; perplexity %.3f", commas(int64(best.Step)), data.Perplexity(*best.Val)))
+	}
+	if j := v.about.Judged; j != nil && finite(float64(j.Loss)) {
+		add("loss on all held out", fmt.Sprintf("%.4f", float64(j.Loss)), commas(int64(j.Tokens))+" tokens")
+	}
+	if last := v.last(); last.Step > 0 {
+		add("training loss", fmt.Sprintf("%.4f", last.Smoothed), "smoothed, at the end")
+		add("trained on", commas(last.Tokens), "tokens, in "+span(time.Duration(last.Seconds*float64(time.Second))))
+		add("speed", commas(int64(float64(last.Tokens)/last.Seconds)), "tokens a second")
+	}
+	add("model", commas(cost.Total().Params), fmt.Sprintf("parameters in %s of width %d", count(v.settings.Model.NumBlocks, "block"), v.settings.Model.EmbeddingDim))
+	return all
+}
+
+// best returns the record of the lowest held-out loss, one without if there is
+// none.
+func (v runView) best() (best record) {
+	for _, r := range v.records {
+		if r.Val != nil && finite(*r.Val) && (best.Val == nil || *r.Val < *best.Val) {
+			best = r
+		}
+	}
+	return best
+}
+
+// charts are the curves of the run.
+func (v runView) charts() []report.Chart {
+	window := max(5, len(v.records)/100)
+	mean := fmt.Sprintf("mean of %d steps", window)
+	norms := v.curve("each step", report.Noise, func(r record) float64 { return r.GradNorm })
+	speeds := v.speeds(1)
+	loss := report.Chart{
+		Title: "Loss, nats per token", Wide: true, Log: true,
+		Curves: []report.Curve{
+			v.curve("training", report.Noise, func(r record) float64 { return r.Loss }),
+			v.curve("training, smoothed", report.Main, func(r record) float64 { return r.Smoothed }),
+			v.curve("held out", report.Other, func(r record) float64 {
+				if r.Val == nil {
+					return math.NaN()
+				}
+				return *r.Val
+			}),
+		},
+		Levels: []report.Level{{Name: fmt.Sprintf("bigram model %.3f", float64(v.about.Bigram)), Y: float64(v.about.Bigram)}},
+	}
+	rate := report.Chart{Title: "Learning rate", Curves: []report.Curve{v.curve("learning rate", report.Main, func(r record) float64 { return r.LR })}}
+	norm := report.Chart{Title: "Gradient norm", Log: true, Curves: []report.Curve{norms, {Name: mean, Kind: report.Main, Steps: norms.Steps, Y: means(norms.Y, window)}}}
+	if v.settings.Clip > 0 {
+		norm.Levels = []report.Level{{Name: fmt.Sprintf("clipped at %g", v.settings.Clip), Y: v.settings.Clip}}
+	}
+	speed := report.Chart{Title: "Tokens a second", Curves: []report.Curve{
+		{Name: "each step", Kind: report.Noise, Steps: norms.Steps, Y: speeds},
+		{Name: mean, Kind: report.Main, Steps: norms.Steps, Y: v.speeds(window)},
+	}}
+	return []report.Chart{loss, rate, norm, speed}
+}
+
+// curve returns a number of every record.
+func (v runView) curve(name string, kind report.Kind, of func(record) float64) report.Curve {
+	c := report.Curve{Name: name, Kind: kind}
+	for _, r := range v.records {
+		c.Steps, c.Y = append(c.Steps, r.Step), append(c.Y, of(r))
+	}
+	return c
+}
+
+// speeds returns for every record how many tokens a second there were over the
+// steps of a window up to it, or of its part since the beginning.
+func (v runView) speeds(window int) (all []float64) {
+	var before record
+	for i, r := range v.records {
+		if i >= window {
+			before = v.records[i-window]
+		}
+		all = append(all, float64(r.Tokens-before.Tokens)/(r.Seconds-before.Seconds))
+	}
+	return all
+}
+
+// means returns the means over a window of the numbers that are finite; NaN
+// where there is none.
+func means(y []float64, window int) (all []float64) {
+	sums, counts := make([]float64, len(y)+1), make([]int, len(y)+1) // of those before
+	for i, v := range y {
+		sums[i+1], counts[i+1] = sums[i], counts[i]
+		if finite(v) {
+			sums[i+1] += v
+			counts[i+1]++
+		}
+		from := max(0, i+1-window)
+		all = append(all, (sums[i+1]-sums[from])/float64(counts[i+1]-counts[from]))
+	}
+	return all
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/report"
+	"github.com/pkg/errors"
+)
+
+// sample is what the model wrote after a step.
+type sample struct {
+	step int
+	text string
+}
+
+var sampleName = regexp.MustCompile(`^step-(\d+)\.txt$`)
+
+// readSamples returns the samples of a run by ascending step.
+func readSamples(dir string) (all []sample, err error) {
+	dir = filepath.Join(dir, samplesDir)
+	entries, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errors.Wrap(err, "looking for samples")
+	}
+	for _, e := range entries {
+		m := sampleName.FindStringSubmatch(e.Name())
+		if m == nil {
+			continue
+		}
+		step, err := strconv.Atoi(m[1])
+		if err != nil {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, errors.Wrap(err, "reading a sample")
+		}
+		all = append(all, sample{step, readable(strings.TrimSuffix(string(text), "\n"))})
+	}
+	slices.SortStableFunc(all, func(a, b sample) int { return a.step - b.step })
+	return all, nil
+}
+
+// readable replaces what a page cannot show: bytes that are no UTF-8, and control
+// characters, for which Unicode has pictures.
+func readable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' {
+			return '␀' + r
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+}
+
+// maxSamples is how many samples a report shows.
+const maxSamples = 30
+
+// samplePages returns the samples for a report, the newest first: all, or as many
+// as it shows from the whole of the run.
+func (v runView) samplePages() (all []report.Sample) {
+	held := map[int]float64{}
+	for _, r := range v.records {
+		if r.Val != nil {
+			held[r.Step] = *r.Val
+		}
+	}
+	n := min(len(v.samples), maxSamples)
+	for i := range n {
+		s := v.samples[len(v.samples)-1-i*len(v.samples)/n]
+		title := "After step " + commas(int64(s.step))
+		if loss, measured := held[s.step]; measured {
+			title += fmt.Sprintf(", held-out loss %.4f", loss)
+		}
+		all = append(all, report.Sample{Title: title, Text: s.text})
+	}
+	return all
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// place makes a file with a text, and the folders around it.
+func place(t *testing.T, text string, path ...string) {
+	t.Helper()
+	name := filepath.Join(path...)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// emptyRun makes the folder of a run that has taken no step.
+func emptyRun(t *testing.T, name string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), name)
+	p, _, err := parseTrain([]string{"-preset", "tiny", "-steps", "40", "-prompt", "<i>"}, console{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Model.VocabSize = 65
+	if err := createRun(dir, p.settings); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// eventCount returns the number of records of the one event file below a folder,
+// whose checksums it checks.
+func eventCount(t *testing.T, dir, pattern string) (n int) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("event files %v, want one: %v", found, err)
+	}
+	checksum := func(data string) uint32 {
+		crc := crc32.Checksum([]byte(data), crc32.MakeTable(crc32.Castagnoli))
+		return (crc>>15 | crc<<17) + 0xa282ead8
+	}
+	for file := read(t, found[0]); file != ""; n++ {
+		length := int(binary.LittleEndian.Uint64([]byte(file[:8])))
+		data, rest := file[12:12+length], file[12+length:]
+		if checksum(file[:8]) != binary.LittleEndian.Uint32([]byte(file[8:12])) || checksum(data) != binary.LittleEndian.Uint32([]byte(rest[:4])) {
+			t.Fatalf("record %d of %s has a wrong checksum", n, found[0])
+		}
+		file = rest[4:]
+	}
+	return n
+}
+
+func TestReportOfFinishedRun(t *testing.T) {
+	dir, events := filepath.Join(t.TempDir(), "run"), t.TempDir()
+	text := sampleText(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // after the first step
+	if _, _, err := runHere(ctx, small(text, dir, "-tensorboard", events)...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, reportFile)); err == nil {
+		t.Error("a run that was stopped has a report before anyone asked for it")
+	}
+	out := mustRun(t, "resume", dir)
+	if want := "Report: " + filepath.Join(dir, reportFile) + "\n"; !strings.HasSuffix(out, want) {
+		t.Errorf("the output does not end with %q", want)
+	}
+	page := read(t, dir, reportFile)
+	for _, want := range []string{
+		"Finished: 24 of 24 steps.", "best held-out loss", "loss on all held out", "bigram model ", "Learning rate", "Gradient norm", "Tokens a second",
+		"After step 24, held-out loss ", "block 0, mLSTM", "block 1, sLSTM", "AdamW", "Begun on ", "Resumed after step 1 on ", "go run ./train train -data ", "go run ./train resume ",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the report says nothing of %q", want)
+		}
+	}
+	// The version, the mark of the beginning, the settings, and the one step.
+	if n := eventCount(t, events, "run/events.out.tfevents.*"); n != 4 {
+		t.Errorf("the stopped run has %d events, want 4", n)
+	}
+	again := t.TempDir()
+	out = mustRun(t, "report", "-o", filepath.Join(again, "page.html"), "-tensorboard", again, dir)
+	if read(t, again, "page.html") != page {
+		t.Error("the report of the same folder is another")
+	}
+	// As above, with all steps and the samples of five evaluations.
+	if n := eventCount(t, again, "run/events.out.tfevents.*.report"); n != 3+24+5 {
+		t.Errorf("the whole run has %d events, want 32:\n%s", n, out)
+	}
+}
+
+func TestReportOfRunningRun(t *testing.T) {
+	dir := emptyRun(t, `a <b> & "c"`)
+	var log strings.Builder
+	for i := 1; i <= 20; i++ {
+		fmt.Fprintf(&log, `{"step":%d,"tokens":%d,"loss":%g,"smoothed":3,"grad_norm":1,"lr":0.001,"seconds":%d,"tokens_per_second":100}`+"\n", i, 100*i, 4-0.1*float64(i), i)
+	}
+	log.WriteString(`{"step":21,"tokens":2100,"loss":"NaN","smoothed":3,"grad_norm":"NaN","lr":0.001,"seconds":21,"tokens_per_second":100,"val":2.5,"skipped":"NaN in <script>"}` + "\n")
+	log.WriteString(`{"step":22,"tok`) // the process is at it
+	place(t, log.String(), dir, logFile)
+	place(t, "</pre><script>alert(1)</script>\x00\x1b[31m\xff\n", dir, samplesDir, "step-00000021.txt")
+	place(t, "not a sample", dir, samplesDir, "notes.txt")
+	if got, want := mustRun(t, "report", dir), "Report: "+filepath.Join(dir, reportFile)+"\n"; got != want {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+	page := read(t, dir, reportFile)
+	for _, want := range []string{
+		"<h1>a &lt;b&gt; &amp; &#34;c&#34;</h1>", "21 of 40 steps; it goes on, or was stopped.", "1 step was skipped", "step 21: NaN in &lt;script&gt;",
+		"&lt;/pre&gt;&lt;script&gt;alert(1)&lt;/script&gt;␀␛[31m\uFFFD</pre>", "After step 21, held-out loss 2.5000", "&lt;i&gt;",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the report does not hold %q", want)
+		}
+	}
+	for _, bad := range []string{"<script>alert", "not a sample", "Finished", "Environment"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the report holds %q", bad)
+		}
+	}
+	mustRun(t, "report", dir)
+	if read(t, dir, reportFile) != page {
+		t.Error("the report of the same folder is another")
+	}
+}
+
+func TestReportOfEmptyRun(t *testing.T) {
+	dir := emptyRun(t, "run")
+	mustRun(t, "report", dir)
+	page := read(t, dir, reportFile)
+	if !strings.Contains(page, "None of its 40 steps has been taken yet.") || strings.Contains(page, "<svg") || !strings.Contains(page, "powerlaw_blockdependent") {
+		t.Errorf("the report of a run without steps is\n%s", page)
+	}
+}
+
+func TestReportOfWhatIsNoRun(t *testing.T) {
+	empty, broken := t.TempDir(), emptyRun(t, "run")
+	place(t, "{", broken, aboutFile)
+	for _, c := range []struct{ dir, want string }{
+		{empty, "is not the folder of a run"},
+		{broken, "about.json cannot be read"},
+	} {
+		_, _, err := runHere(context.Background(), "report", c.dir)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("it says %v, want %q", err, c.want)
+		}
+		if _, err := os.Stat(filepath.Join(c.dir, reportFile)); err == nil {
+			t.Error("there is a report all the same")
+		}
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	got := commandLine("train", []string{"-prompt", "it's", "-data", "a b", "-prompt", ""})
+	if want := `go run ./train train -prompt 'it'\''s' -data 'a b' -prompt ''`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
