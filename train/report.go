@@ -13,13 +13,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// graphSVG draws a model's graph as an SVG image for the report. A report goes
-// without while it is nil.
-var graphSVG func(cfg xlstm.Config) ([]byte, error)
-
 // reportCommand writes what there is to see of a run, going on or finished, as
 // one HTML file.
-func reportCommand(_ context.Context, args []string, c console) error {
+func reportCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("report", "Write the report of a run, finished or not: one HTML file with its curves, samples, settings and costs.", c,
 		"report runs/small", "report -o small.html runs/small", "report -tensorboard events runs/small")
 	out := f.String("o", "", "where to write it (default: report.html in the run's folder)")
@@ -35,7 +31,11 @@ func reportCommand(_ context.Context, args []string, c console) error {
 	if *out == "" {
 		*out = filepath.Join(dir, reportFile)
 	}
-	if err := v.writeReport(*out); err != nil {
+	graph, err := v.graph(ctx)
+	if err != nil { // the rest is worth having all the same
+		fmt.Fprintf(c.err, "the report goes without the model's graph: %v\n", err)
+	}
+	if err := v.writeReport(*out, graph); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "Report: %s\n", *out)
@@ -50,7 +50,8 @@ func reportCommand(_ context.Context, args []string, c console) error {
 	return nil
 }
 
-// report writes the report of a run that has come to its end.
+// report writes the report of a run that has come to its end, without the graph,
+// which takes another program and its time.
 func (r *session) report() error {
 	if err := r.noteEnd(); err != nil {
 		return err
@@ -59,7 +60,7 @@ func (r *session) report() error {
 	if err != nil {
 		return err
 	}
-	return v.writeReport(filepath.Join(r.dir, reportFile))
+	return v.writeReport(filepath.Join(r.dir, reportFile), nil)
 }
 
 // runView is all that a run's folder says of the run, but the weights.
@@ -95,8 +96,19 @@ func runName(dir string) (string, error) {
 	return filepath.Base(abs), errors.Wrapf(err, "finding %s", dir)
 }
 
-// writeReport writes the run as an HTML file.
-func (v runView) writeReport(path string) error {
+// graph draws the model, folded to its blocks, as an SVG image.
+func (v runView) graph(ctx context.Context) ([]byte, error) {
+	folded := graphFlags{batch: 1, length: v.settings.Length, depth: 2, forward: true}
+	data, err := folded.marshal(v.settings.Model)
+	if err != nil {
+		return nil, err
+	}
+	return picture(ctx, data, "svg")
+}
+
+// writeReport writes the run as an HTML file, with an SVG image of the model's
+// graph if there is one.
+func (v runView) writeReport(path string, graph []byte) error {
 	cost, err := v.settings.Model.Cost(xlstm.CostOptions{Batch: v.settings.Batch, Steps: v.settings.Length})
 	if err != nil {
 		return err
@@ -105,15 +117,10 @@ func (v runView) writeReport(path string) error {
 		Name: v.name, State: v.state(), About: v.about.Text, Notes: v.notes(),
 		Figures: v.figures(cost), Charts: v.charts(), Samples: v.samplePages(),
 		Parts: partsOf(v.settings.Model, cost), Memory: memoryOf(cost), MemoryNote: v.memoryNote(),
-		Starts: v.startTables(),
+		Starts: v.startTables(), Graph: graph,
 	}
 	if page.Settings, err = settingTables(v.settings); err != nil {
 		return err
-	}
-	if graphSVG != nil {
-		if page.Graph, err = graphSVG(v.settings.Model); err != nil {
-			return err
-		}
 	}
 	return files.WriteFile(path, func(w io.Writer) error { return report.Write(w, page) })
 }

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -70,6 +71,11 @@ func eventCount(t *testing.T, dir, pattern string) (n int) {
 	return n
 }
 
+// withoutGraph returns a page without its section of the model's graph.
+func withoutGraph(page string) string {
+	return regexp.MustCompile(`(?s)\n*<section[^>]*>\s*<h2>Graph</h2>.*?</section>`).ReplaceAllString(page, "")
+}
+
 func TestReportOfFinishedRun(t *testing.T) {
 	dir, events := filepath.Join(t.TempDir(), "run"), t.TempDir()
 	text := sampleText(t)
@@ -100,8 +106,8 @@ func TestReportOfFinishedRun(t *testing.T) {
 	}
 	again := t.TempDir()
 	out = mustRun(t, "report", "-o", filepath.Join(again, "page.html"), "-tensorboard", again, dir)
-	if read(t, again, "page.html") != page {
-		t.Error("the report of the same folder is another")
+	if asked := read(t, again, "page.html"); withoutGraph(asked) != page || asked == page {
+		t.Error("the report that was asked for is not the one of the run's end and the model's graph")
 	}
 	// As above, with all steps and the samples of five evaluations.
 	if n := eventCount(t, again, "run/events.out.tfevents.*.report"); n != 3+24+5 {
@@ -147,7 +153,7 @@ func TestReportOfEmptyRun(t *testing.T) {
 	dir := emptyRun(t, "run")
 	mustRun(t, "report", dir)
 	page := read(t, dir, reportFile)
-	if !strings.Contains(page, "None of its 40 steps has been taken yet.") || strings.Contains(page, "<svg") || !strings.Contains(page, "powerlaw_blockdependent") {
+	if !strings.Contains(page, "None of its 40 steps has been taken yet.") || strings.Contains(withoutGraph(page), "<svg") || !strings.Contains(page, "powerlaw_blockdependent") {
 		t.Errorf("the report of a run without steps is\n%s", page)
 	}
 }
