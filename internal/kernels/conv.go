@@ -33,7 +33,7 @@ func convRow[F Float](s Conv, b, t int, x, window []F) []F {
 // hidden says whether the row of step t ≥ −K lies before a document that begins
 // after it and up to step last, which has then nothing to do with it.
 func (s Conv) hidden(b, t, last int) bool {
-	for u := max(0, t+1); s.Resets != nil && u <= last; u++ {
+	for u := max(0, t+1); s.Resets != nil && u <= min(last, s.T-1); u++ {
 		if s.Resets.at(s.T, b, u) {
 			return true
 		}

@@ -1,0 +1,64 @@
+package nodes
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Resets are an input of the operations that carry something over time, B·T
+// integers, batch-major: not 0 where a document begins. From such a step on
+// outputs are those of the document alone, and no gradient flows to the steps
+// before. They are an operation's last input, or not there.
+
+// wantResets reports resets that do not fit rows; nil fits.
+func wantResets(opName string, resets *gorgonia.Node, rows int) error {
+	if resets == nil {
+		return nil
+	}
+	return firstError(wantShape(opName, "resets", resets, rows), wantInts(opName, "resets", resets))
+}
+
+// withResets appends the resets to the inputs, if there are any.
+func withResets(in gorgonia.Nodes, resets *gorgonia.Node) gorgonia.Nodes {
+	if resets == nil {
+		return in
+	}
+	return join(in, resets)
+}
+
+// cutResets is the inverse of withResets; resets has one node or none.
+func cutResets(in gorgonia.Nodes) (others, resets gorgonia.Nodes) {
+	last := len(in) - 1
+	if in[last].Dtype() == tensor.Int {
+		return in[:last], in[last:]
+	}
+	return in, nil
+}
+
+// takeResets is cutResets for operands.
+func takeResets[F kernels.Float](in []operand[F]) (others []operand[F], resets kernels.Resets) {
+	last := len(in) - 1
+	if in[last].ints != nil {
+		return in[:last], in[last].ints
+	}
+	return in, nil
+}
+
+// integers returns which of the inputs are integers.
+func integers(in gorgonia.Nodes) (at []int) {
+	for i, n := range in {
+		if n != nil && n.Dtype() == tensor.Int {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// resetGrads is packedGrads for an operation whose resets, one or none, follow
+// its other inputs: the backward operation reads them last, and they have no
+// gradient.
+func resetGrads(name, attrs string, l layout, run kernelPair, resets gorgonia.Nodes, inputs ...*gorgonia.Node) (gorgonia.Nodes, error) {
+	grads, err := packedGrads(name, attrs, l, run, join(inputs, resets...)...)
+	return append(grads, make(gorgonia.Nodes, len(resets))...), err
+}
