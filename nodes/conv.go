@@ -55,7 +55,7 @@ func CausalConvWith(cfg ConvConfig, x, w, b, window *gorgonia.Node) (y, newWindo
 		name = "conv·silu"
 	}
 	packed, err := apply(spec{
-		name: name, attrs: fmt.Sprintf("%+v", s), ints: integers(inputs),
+		name: name, attrs: fmt.Sprintf("%+v", s), ints: resetInput(inputs, cfg.Resets),
 		run: kernelPair{convForward[float32](s), convForward[float64](s)},
 		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			return convDiff(s, l, in, grad)

@@ -76,7 +76,7 @@ func MLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) (h 
 	in = withResets(in, cfg.Resets)
 	l := layout{v.Shape(), {s.B, s.NH, s.DQK, s.DHV}, {s.B, s.NH, s.DQK}, {s.B, s.NH}}
 	packed, err := apply(spec{
-		name: "mLSTM", attrs: fmt.Sprintf("%d %+v", cfg.Form, s), ints: integers(in),
+		name: "mLSTM", attrs: fmt.Sprintf("%d %+v", cfg.Form, s), ints: resetInput(in, cfg.Resets),
 		run: kernelPair{mlstmForward[float32](cfg.Form, s), mlstmForward[float64](cfg.Form, s)},
 		diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			return mlstmDiff(cfg.Form, s, l, in, out, grad)

@@ -141,7 +141,7 @@ func join(ns gorgonia.Nodes, more ...*gorgonia.Node) gorgonia.Nodes {
 
 // packedGrads adds a backward operation that returns the pieces l.
 func packedGrads(name, attrs string, l layout, run kernelPair, inputs ...*gorgonia.Node) (gorgonia.Nodes, error) {
-	packed, err := apply(spec{name: name, attrs: attrs, run: run, ints: integers(inputs)}.packed(l), inputs...)
+	packed, err := apply(spec{name: name, attrs: attrs, run: run}.packed(l), inputs...)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func withResets(in gorgonia.Nodes, resets *gorgonia.Node) gorgonia.Nodes {
 
 // cutResets is the inverse of withResets; resets has one node or none.
 func cutResets(in gorgonia.Nodes) (others, resets gorgonia.Nodes) {
-	last := len(in) - 1
+	last := len(in) - 1 // nothing else is an integer, see resetInput
 	if in[last].Dtype() == tensor.Int {
 		return in[:last], in[last:]
 	}
@@ -45,20 +45,25 @@ func takeResets[F kernels.Float](in []operand[F]) (others []operand[F], resets k
 	return in, nil
 }
 
-// integers returns which of the inputs are integers.
-func integers(in gorgonia.Nodes) (at []int) {
-	for i, n := range in {
-		if n != nil && n.Dtype() == tensor.Int {
-			at = append(at, i)
-		}
+// resetInput returns which of the inputs are integers: the resets, the last one.
+func resetInput(in gorgonia.Nodes, resets *gorgonia.Node) []int {
+	if resets == nil {
+		return nil
 	}
-	return at
+	return []int{len(in) - 1}
 }
 
 // resetGrads is packedGrads for an operation whose resets, one or none, follow
 // its other inputs: the backward operation reads them last, and they have no
 // gradient.
 func resetGrads(name, attrs string, l layout, run kernelPair, resets gorgonia.Nodes, inputs ...*gorgonia.Node) (gorgonia.Nodes, error) {
-	grads, err := packedGrads(name, attrs, l, run, join(inputs, resets...)...)
-	return append(grads, make(gorgonia.Nodes, len(resets))...), err
+	if len(resets) == 0 {
+		return packedGrads(name, attrs, l, run, inputs...)
+	}
+	packed, err := apply(spec{name: name, attrs: attrs, run: run, ints: []int{len(inputs)}}.packed(l), join(inputs, resets...)...)
+	if err != nil {
+		return nil, err
+	}
+	grads, err := parts(packed)
+	return join(grads, nil), err
 }

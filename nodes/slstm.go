@@ -56,7 +56,7 @@ func SLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (y, newSt
 	in = withResets(in, cfg.Resets)
 	l := layout{i.Shape(), tensor.Shape{4, s.B, s.NH * s.DH}, tensor.Shape{s.TapeSize()}}
 	packed, err := apply(spec{
-		name: "sLSTM", attrs: fmt.Sprintf("%+v", s), ints: integers(in),
+		name: "sLSTM", attrs: fmt.Sprintf("%+v", s), ints: resetInput(in, cfg.Resets),
 		run: kernelPair{slstmForward[float32](s), slstmForward[float64](s)},
 		diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			return slstmDiff(s, l, in, out, grad)
