@@ -25,7 +25,9 @@ type MLSTM struct {
 	// ScaleQ·ScaleK is 1/√DQK. The paper's code scales the keys, so that the
 	// state holds scaled keys; xLSTM-7B's scales the queries.
 	ScaleQ, ScaleK, Eps float64
-	Resets              Resets
+	// The memory is empty, as without a state, before every step at which a
+	// document begins.
+	Resets Resets
 }
 
 // MLSTMState is the memory of an mLSTM cell: C [B,NH,DQK,DHV], n [B,NH,DQK],
