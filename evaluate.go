@@ -9,10 +9,16 @@ import (
 
 // MeanLoss runs the program on every batch, each from the start of a text, and
 // returns the mean loss in nats over all targets that count, and their number.
-// The program must have been compiled with Loss, for the batches' shape.
+// The program must have been compiled with Loss, for the batches' shape; compiled
+// WithResets, it begins anew at the batches' Starts as well.
 func (p *Program) MeanLoss(batches iter.Seq[data.Batch]) (nats float64, targets int, err error) {
 	var sum float64
 	for b := range batches {
+		if p.cfg.WithResets {
+			if err := p.SetResets(b.Starts); err != nil {
+				return 0, 0, err
+			}
+		}
 		if err := p.Run(b.Inputs, b.Targets, nil); err != nil {
 			return 0, 0, err
 		}

@@ -20,11 +20,14 @@ type ProgramConfig struct {
 	// new state back. Gradients do not flow into the state: backpropagation
 	// through time is truncated at the beginning of the run.
 	Carry bool
+	// WithResets lets documents begin within the sequences; see SetResets.
+	WithResets bool
 	// KeepValues gives the value of every node memory of its own, to look at it in
 	// Graph after a run. Else values share memory, and only what the methods of
 	// Program return is there after a run.
 	KeepValues bool
-	// FwdConfig's State is made by Carry and must be nil.
+	// FwdConfig's State is made by Carry and its Resets by WithResets; both must be
+	// nil.
 	FwdConfig
 }
 
@@ -38,12 +41,14 @@ type Program struct {
 	out        *Output
 	ids        *gorgonia.Node
 	targets    *gorgonia.Node
+	resets     *gorgonia.Node // nil without WithResets
 	loss       *gorgonia.Node
 	begin      *State // what a run begins from, and the nodes that are bound to it
 	beginNodes []*layers.State
 	idsBuf     *tensor.Dense
 	tgtBuf     *tensor.Dense
 	keyBuf     *tensor.Dense
+	resetBuf   *tensor.Dense
 }
 
 // Compile builds the model into a graph of its own and compiles it.
@@ -53,6 +58,9 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	}
 	if cfg.State != nil {
 		return nil, errors.New("xlstm: a program makes its own state; set Carry instead of State")
+	}
+	if cfg.Resets != nil {
+		return nil, errors.New("xlstm: a program makes its own resets; set WithResets instead of Resets")
 	}
 	return m.compile(cfg, nil)
 }
@@ -111,7 +119,7 @@ func (m *Model) design(cfg ProgramConfig) (*Program, error) {
 func (p *Program) makeInputs() (err error) {
 	ints := func(n int) *tensor.Dense { return tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n)) }
 	n := p.cfg.Batch * p.cfg.Steps
-	p.idsBuf, p.tgtBuf, p.keyBuf = ints(n), ints(n), ints(2)
+	p.idsBuf, p.tgtBuf, p.keyBuf, p.resetBuf = ints(n), ints(n), ints(2), ints(n)
 	if !p.cfg.Carry {
 		return nil
 	}
@@ -130,6 +138,10 @@ func (p *Program) build() (err error) {
 	if p.cfg.Carry {
 		p.beginNodes = p.model.stateInputs(p.graph, p.cfg.Batch)
 		fwd.State = p.beginNodes
+	}
+	if p.cfg.WithResets {
+		p.resets = idsInput(p.graph, "resets", n)
+		fwd.Resets = p.resets
 	}
 	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, fwd); err != nil {
 		return err
@@ -168,6 +180,11 @@ func (p *Program) Run(inputs, targets []int, state *State) error {
 	}
 	if p.targets != nil {
 		if err := let(p.targets, p.tgtBuf, targets); err != nil {
+			return err
+		}
+	}
+	if p.resets != nil {
+		if err := gorgonia.Let(p.resets, p.resetBuf); err != nil {
 			return err
 		}
 	}
@@ -221,6 +238,28 @@ func let(n *gorgonia.Node, buf *tensor.Dense, ids []int) error {
 func (p *Program) SetDropout(seed, step int) {
 	key := p.keyBuf.Data().([]int)
 	key[0], key[1] = seed, step
+}
+
+// SetResets sets where documents begin in the next runs: at the positions of the
+// inputs, B·T of them, batch-major, that are true. Nothing that comes before such
+// a position, neither tokens nor a carried state, has a part in what comes from it
+// on, and no gradient flows back over it. nil is for none. The program must have
+// been compiled with WithResets.
+func (p *Program) SetResets(starts []bool) error {
+	if p.resets == nil {
+		return errors.New("xlstm: resets were given to a program that was compiled without WithResets")
+	}
+	to := p.resetBuf.Data().([]int)
+	if starts != nil && len(starts) != len(to) {
+		return errors.Errorf("xlstm: resets for %d positions, the program was compiled for %d", len(starts), len(to))
+	}
+	clear(to)
+	for i, start := range starts {
+		if start {
+			to[i] = 1
+		}
+	}
+	return nil
 }
 
 // Loss returns the loss of the last run: the mean cross entropy in nats over the

@@ -32,6 +32,9 @@ type TrainerConfig struct {
 	// Carry begins every batch from the state that the one before left, unless
 	// the batch is fresh (see data.Batch).
 	Carry bool
+	// WithResets resets the state where documents begin within a batch: where its
+	// Starts say so.
+	WithResets bool
 	// Seed of the dropout.
 	Seed uint64
 }
@@ -58,7 +61,7 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 	if cfg.Accumulate < 0 {
 		return nil, errors.Errorf("xlstm: gradients of %d batches cannot be accumulated; it must be at least 1", cfg.Accumulate)
 	}
-	p, err := m.Compile(ProgramConfig{Batch: cfg.Batch, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, FwdConfig: FwdConfig{Training: true}})
+	p, err := m.Compile(ProgramConfig{Batch: cfg.Batch, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, WithResets: cfg.WithResets, FwdConfig: FwdConfig{Training: true}})
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +152,11 @@ func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
 func (t *Trainer) pass(i int, b data.Batch) (float64, data.Batch, error) {
 	if t.state != nil && b.Fresh {
 		t.state.Reset()
+	}
+	if t.cfg.WithResets {
+		if err := t.program.SetResets(b.Starts); err != nil {
+			return 0, b, err
+		}
 	}
 	t.program.SetDropout(int(t.cfg.Seed), t.step*t.cfg.Accumulate+i)
 	if err := t.program.Run(b.Inputs, b.Targets, t.state); err != nil {

@@ -131,6 +131,10 @@ type FwdConfig struct {
 	// State has an entry for every block, the state to begin from; nil for the
 	// start of a text.
 	State []*layers.State
+	// Resets (B·T integers, batch-major, nil for none) are not 0 where a document
+	// begins: it is computed as if it were alone, whatever comes before it in its
+	// sequence.
+	Resets *gorgonia.Node
 	// Training switches dropout on.
 	Training bool
 	// Form and Chunk say how the mLSTM cells are computed; see nodes.MLSTMConfig.
@@ -165,6 +169,7 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 	if fwd.Training && m.cfg.Dropout > 0 {
 		out.DropoutKey = s.Training()
 	}
+	s.ResetAt(fwd.Resets)
 	if fwd.State != nil && len(fwd.State) != m.cfg.NumBlocks {
 		return nil, errors.Errorf("xlstm: a state of %d blocks for a model of %d", len(fwd.State), m.cfg.NumBlocks)
 	}

@@ -30,6 +30,28 @@ type Batch struct {
 	// Fresh is true when the rows do not continue those of the batch before, so
 	// that a state carried over from it must be reset.
 	Fresh bool
+
+	// Before are the tokens before the first of each row, nil in a fresh batch.
+	Before []int
+
+	// Starts are true where a document begins, laid out like Inputs; nil in a batch
+	// in which nobody has looked for them. See MarkStarts.
+	Starts []bool
+}
+
+// MarkStarts returns the batch with its Starts: the positions after the token that
+// stands between two documents.
+func (b Batch) MarkStarts(between int) Batch {
+	b.Starts = make([]bool, len(b.Inputs))
+	for i := range b.Starts {
+		switch {
+		case i%b.T > 0:
+			b.Starts[i] = b.Inputs[i-1] == between
+		case b.Before != nil:
+			b.Starts[i] = b.Before[i/b.T] == between
+		}
+	}
+	return b
 }
 
 // Counted returns the number of targets that are not Ignore: the weight of the

@@ -19,7 +19,8 @@ import (
 // it, or reset that state as for a fresh batch.
 type Streams struct {
 	tokens    Tokens
-	window    []int // of one row
+	window    []int // of one row, and the token before it
+	before    []int
 	batch     Batch
 	step      int // the batch that comes next, from 0
 	steps     int // the number of batches before the streams start over
@@ -44,7 +45,8 @@ func StreamsOf(tokens Tokens, b, t int) (*Streams, error) {
 	}
 	return &Streams{
 		tokens:    tokens,
-		window:    make([]int, t+1),
+		window:    make([]int, t+2),
+		before:    make([]int, b),
 		batch:     newBatch(b, t),
 		steps:     (length - 1) / t, // the last input of a stream needs a target in it
 		signature: signature("streams", tokens, b, t),
@@ -55,11 +57,17 @@ func StreamsOf(tokens Tokens, b, t int) (*Streams, error) {
 // batch before, unless the batch is fresh.
 func (s *Streams) Next() Batch {
 	length := s.tokens.Len() / s.batch.B
+	s.batch.Fresh, s.batch.Before = s.step == 0, nil
 	for row := range s.batch.B {
-		s.tokens.Read(s.window, row*length+s.step*s.batch.T)
-		s.batch.setRow(row, s.window)
+		at := row*length + s.step*s.batch.T
+		if s.batch.Fresh {
+			s.tokens.Read(s.window[1:], at)
+		} else {
+			s.tokens.Read(s.window, at-1)
+			s.before[row], s.batch.Before = s.window[0], s.before
+		}
+		s.batch.setRow(row, s.window[1:])
 	}
-	s.batch.Fresh = s.step == 0
 	s.step = (s.step + 1) % s.steps
 	return s.batch
 }

@@ -139,7 +139,7 @@ func (l *LargeMLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State
 // cell runs the cell over the sequence.
 func (l *LargeMLSTM) cell(q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, *State, error) {
 	s := l.s.Sub("mlstm_cell")
-	cfg := nodes.MLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, Form: l.cfg.Form, Chunk: l.cfg.Chunk, ScaleQueries: true, Eps: l.cfg.Eps}
+	cfg := nodes.MLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, Form: l.cfg.Form, Chunk: l.cfg.Chunk, ScaleQueries: true, Eps: l.cfg.Eps, Resets: l.s.resets}
 	run := nodes.MLSTM
 	if l.cfg.Symbolic {
 		run = func(cfg nodes.MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, nodes.MLSTMState, error) {

@@ -89,7 +89,7 @@ func NewCausalConvSiLU(s Scope, dim, kernel int) (*CausalConvSiLU, error) {
 // Fwd convolves x (B·T, D) over time; window (B, K, D) holds the last K inputs,
 // nil for zeros.
 func (l *CausalConvSiLU) Fwd(x, window *gorgonia.Node) (y, newWindow *gorgonia.Node, err error) {
-	y, newWindow, err = nodes.CausalConvSiLU(l.s.batch, x, l.Weight, l.Bias, window)
+	y, newWindow, err = nodes.CausalConvWith(nodes.ConvConfig{Batch: l.s.batch, SiLU: true, Resets: l.s.resets}, x, l.Weight, l.Bias, window)
 	l.s.label(y)
 	l.s.Sub("window").label(newWindow)
 	return y, newWindow, err

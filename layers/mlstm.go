@@ -167,7 +167,7 @@ func (l *MLSTM) cell(xq, xk, xv *gorgonia.Node, state *nodes.MLSTMState, next *S
 			return symbolicMLSTM(cell, cfg, q, k, v, i, f, state)
 		}
 	}
-	cfg := nodes.MLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, Form: l.cfg.Form, Chunk: l.cfg.Chunk}
+	cfg := nodes.MLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, Form: l.cfg.Form, Chunk: l.cfg.Chunk, Resets: l.s.resets}
 	h, st, err := run(cfg, toCell[0], toCell[1], toCell[2], i, f, state)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ type build struct {
 	store   *Store
 	batch   int
 	dropout *gorgonia.Node
+	resets  *gorgonia.Node
 	params  map[string]*gorgonia.Node
 	order   gorgonia.Nodes
 }
@@ -40,6 +41,11 @@ func (s Scope) Training() *gorgonia.Node {
 	}
 	return s.dropout
 }
+
+// ResetAt empties the states of this graph where resets, B·T integers,
+// batch-major, are not 0: there a document begins, which is computed as if it were
+// alone. It applies to layers used after it.
+func (s Scope) ResetAt(resets *gorgonia.Node) { s.build.resets = resets }
 
 // Sub returns the scope of that name within s.
 func (s Scope) Sub(name string) Scope { return Scope{s.build, s.path(name)} }

@@ -197,7 +197,7 @@ func (l *SLSTM) cell(g [4]*gorgonia.Node, state *gorgonia.Node, next *State) (y 
 	if l.cfg.Symbolic {
 		y, next.SLSTM, err = symbolicSLSTM(cell, l.cfg, g, l.R, l.Bias, state)
 	} else {
-		cfg := nodes.SLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, GradientClip: l.cfg.GradientClip, CutGradient: l.cfg.CutGradient}
+		cfg := nodes.SLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, GradientClip: l.cfg.GradientClip, CutGradient: l.cfg.CutGradient, Resets: l.s.resets}
 		y, next.SLSTM, err = nodes.SLSTM(cfg, g[0], g[1], g[2], g[3], l.R, l.Bias, state)
 	}
 	cell.label(y)

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 )
 
@@ -59,8 +60,19 @@ func (s Scope) named(as string, n *gorgonia.Node) *gorgonia.Node {
 	return n
 }
 
+// noResets reports resets, which the symbolic cells do not know.
+func (s Scope) noResets() error {
+	if s.resets != nil {
+		return errors.New("layers: the symbolic cells cannot reset their state within a batch; build the fused ones, or without resets")
+	}
+	return nil
+}
+
 // symbolicSLSTM is nodes.SLSTM, step by step.
 func symbolicSLSTM(s Scope, cfg SLSTMConfig, x [4]*gorgonia.Node, r, bias, state *gorgonia.Node) (ys, newState *gorgonia.Node, err error) {
+	if err := s.noResets(); err != nil {
+		return nil, nil, err
+	}
 	b, d := s.batch, cfg.EmbeddingDim
 	if state == nil {
 		if state, err = s.zeros("zero", 4, b, d); err != nil {
@@ -100,6 +112,9 @@ func symbolicSLSTM(s Scope, cfg SLSTMConfig, x [4]*gorgonia.Node, r, bias, state
 
 // symbolicMLSTM is nodes.MLSTM, step by step; the form in cfg is of no account.
 func symbolicMLSTM(s Scope, cfg nodes.MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, nodes.MLSTMState, error) {
+	if err := s.noResets(); err != nil {
+		return nil, nodes.MLSTMState{}, err
+	}
 	w := newMLSTMUnroll(s, cfg, q, v)
 	c, n, m := w.begin(state)
 	var steps []*gorgonia.Node

@@ -43,6 +43,9 @@ type MLSTMConfig struct {
 	ScaleQueries bool
 	// Eps is added to the normaliser; 0 means DefaultEps.
 	Eps float64
+	// Resets (B·T integers, nil for none) are not 0 where a document begins: the
+	// memory is empty before such a step.
+	Resets *gorgonia.Node
 }
 
 // MLSTMState is the memory of an mLSTM cell: C (B, NH, DQK, DHV), N (B, NH, DQK)
@@ -70,9 +73,10 @@ func MLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) (h 
 	if state != nil {
 		in = append(in, state.nodes()...)
 	}
+	in = withResets(in, cfg.Resets)
 	l := layout{v.Shape(), {s.B, s.NH, s.DQK, s.DHV}, {s.B, s.NH, s.DQK}, {s.B, s.NH}}
 	packed, err := apply(spec{
-		name: "mLSTM", attrs: fmt.Sprintf("%d %+v", cfg.Form, s),
+		name: "mLSTM", attrs: fmt.Sprintf("%d %+v", cfg.Form, s), ints: resetInput(in, cfg.Resets),
 		run: kernelPair{mlstmForward[float32](cfg.Form, s), mlstmForward[float64](cfg.Form, s)},
 		diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			return mlstmDiff(cfg.Form, s, l, in, out, grad)
@@ -97,7 +101,7 @@ func newMLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) 
 	}
 	rows := q.Shape()[0]
 	if err := firstError(wantShape("MLSTM", "v", v, rows, -1), wantShape("MLSTM", "i", i, rows, cfg.NumHeads),
-		wantHeads("MLSTM", q, cfg.NumHeads), wantHeads("MLSTM", v, cfg.NumHeads)); err != nil {
+		wantHeads("MLSTM", q, cfg.NumHeads), wantHeads("MLSTM", v, cfg.NumHeads), wantResets("MLSTM", cfg.Resets, rows)); err != nil {
 		return s, err
 	}
 	s = kernels.MLSTM{
@@ -149,6 +153,8 @@ func mlstmForward[F kernels.Float](form Form, s kernels.MLSTM) kernel[F] {
 		run = kernels.MLSTMRecurrentForward[F]
 	}
 	return func(out [][]F, in []operand[F]) error {
+		s := s
+		in, s.Resets = takeResets(in)
 		last := memory([][]F{out[1], out[2], out[3]})
 		run(s, in[0].data, in[1].data, in[2].data, in[3].data, in[4].data, memoryOf(in[5:], len(in) > 5), out[0], last)
 		return nil
@@ -163,6 +169,7 @@ func mlstmDiff(form Form, s kernels.MLSTM, l layout, in gorgonia.Nodes, out, gra
 		return nil, err
 	}
 	some, has := present(grads)
+	in, resets := cutResets(in)
 	results, err := parts(out)
 	if err != nil {
 		return nil, err
@@ -172,11 +179,13 @@ func mlstmDiff(form Form, s kernels.MLSTM, l layout, in gorgonia.Nodes, out, gra
 		lg = append(lg, n.Shape())
 	}
 	run := kernelPair{mlstmBackward[float32](form, s, l, lg, has), mlstmBackward[float64](form, s, l, lg, has)}
-	return packedGrads("mLSTM'", fmt.Sprintf("%d %+v %v", form, s, has), lg, run, join(join(in, results...), some...)...)
+	return resetGrads("mLSTM'", fmt.Sprintf("%d %+v %v", form, s, has), lg, run, resets, join(join(in, results...), some...)...)
 }
 
 func mlstmBackward[F kernels.Float](form Form, s kernels.MLSTM, l, lg layout, has []bool) kernel[F] {
 	return func(out [][]F, in []operand[F]) error {
+		s := s
+		in, s.Resets = takeResets(in)
 		n := len(lg)
 		x, results := in[:n], in[n:n+4]
 		d := spread(in[n+4:], has)

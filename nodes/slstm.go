@@ -18,6 +18,9 @@ type SLSTMConfig struct {
 	GradientClip float64
 	// CutGradient lets no gradient through the recurrence at all.
 	CutGradient bool
+	// Resets (B·T integers, nil for none) are not 0 where a document begins: the
+	// state is zero before such a step.
+	Resets *gorgonia.Node
 }
 
 func (cfg SLSTMConfig) bound() float64 {
@@ -50,9 +53,10 @@ func SLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (y, newSt
 	if state != nil {
 		in = append(in, state)
 	}
+	in = withResets(in, cfg.Resets)
 	l := layout{i.Shape(), tensor.Shape{4, s.B, s.NH * s.DH}, tensor.Shape{s.TapeSize()}}
 	packed, err := apply(spec{
-		name: "sLSTM", attrs: fmt.Sprintf("%+v", s),
+		name: "sLSTM", attrs: fmt.Sprintf("%+v", s), ints: resetInput(in, cfg.Resets),
 		run: kernelPair{slstmForward[float32](s), slstmForward[float64](s)},
 		diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 			return slstmDiff(s, l, in, out, grad)
@@ -78,7 +82,7 @@ func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (kerne
 	}
 	rows, d := i.Shape()[0], i.Shape()[1]
 	s = kernels.SLSTM{B: cfg.Batch, T: rows / cfg.Batch, NH: cfg.NumHeads, DH: d / cfg.NumHeads, Clip: cfg.bound()}
-	if err := firstError(wantShape("SLSTM", "r", r, s.NH, 4*s.DH, s.DH), wantShape("SLSTM", "bias", bias, 4*d)); err != nil || state == nil {
+	if err := firstError(wantShape("SLSTM", "r", r, s.NH, 4*s.DH, s.DH), wantShape("SLSTM", "bias", bias, 4*d), wantResets("SLSTM", cfg.Resets, rows)); err != nil || state == nil {
 		return s, err
 	}
 	return s, wantShape("SLSTM", "state", state, 4, s.B, d)
@@ -86,6 +90,8 @@ func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (kerne
 
 func slstmForward[F kernels.Float](s kernels.SLSTM) kernel[F] {
 	return func(out [][]F, in []operand[F]) error {
+		s := s
+		in, s.Resets = takeResets(in)
 		x := [4][]F{in[0].data, in[1].data, in[2].data, in[3].data}
 		tape := kernels.SLSTMTapeOf(s, out[2])
 		kernels.SLSTMForward(s, x, in[4].data, in[5].data, optional(in, 6, len(in) > 6), out[0], out[1], tape)
@@ -101,6 +107,7 @@ func slstmDiff(s kernels.SLSTM, l layout, in gorgonia.Nodes, out, grad *gorgonia
 		return nil, err
 	}
 	some, has := present(grads[:2])
+	in, resets := cutResets(in)
 	results, err := parts(out)
 	if err != nil {
 		return nil, err
@@ -111,11 +118,13 @@ func slstmDiff(s kernels.SLSTM, l layout, in gorgonia.Nodes, out, grad *gorgonia
 	}
 	run := kernelPair{slstmBackward[float32](s, lg, has), slstmBackward[float64](s, lg, has)}
 	reads := join(gorgonia.Nodes{in[4], results[0], results[1], results[2]}, in[6:]...)
-	return packedGrads("sLSTM'", fmt.Sprintf("%+v %v", s, has), lg, run, join(reads, some...)...)
+	return resetGrads("sLSTM'", fmt.Sprintf("%+v %v", s, has), lg, run, resets, join(reads, some...)...)
 }
 
 func slstmBackward[F kernels.Float](s kernels.SLSTM, lg layout, has []bool) kernel[F] {
 	return func(out [][]F, in []operand[F]) error {
+		s := s
+		in, s.Resets = takeResets(in)
 		withState := len(lg) > 6
 		rest := in[4:]
 		grads := kernels.SLSTMGrads[F]{R: out[4], Bias: out[5]}

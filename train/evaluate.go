@@ -46,12 +46,16 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	p, err := model.Compile(xlstm.ProgramConfig{Batch: *batch, Steps: *length, Loss: true})
+	bounds, err := boundariesOf(run, tok)
+	if err != nil {
+		return err
+	}
+	p, err := model.Compile(xlstm.ProgramConfig{Batch: *batch, Steps: *length, Loss: true, WithResets: run.Reset})
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	loss, n, err := meanLoss(ctx, p, windows)
+	loss, n, err := meanLoss(ctx, p, windows, bounds)
 	if err != nil {
 		return err
 	}

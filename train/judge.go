@@ -38,7 +38,7 @@ func (r *session) heldOut(ctx context.Context, maxBatches int) (nats float64, ta
 	if err != nil {
 		return 0, 0, err
 	}
-	return meanLoss(ctx, r.eval, windows)
+	return meanLoss(ctx, r.eval, windows, r.bounds)
 }
 
 // show draws the curves and lets the model write a little.
@@ -108,10 +108,10 @@ func (r *session) judge(ctx context.Context) (loss float64, err error) {
 }
 
 // meanLoss is Program.MeanLoss, which an interrupt ends with an error.
-func meanLoss(ctx context.Context, p *xlstm.Program, windows *data.Windows) (nats float64, targets int, err error) {
+func meanLoss(ctx context.Context, p *xlstm.Program, windows *data.Windows, bounds boundaries) (nats float64, targets int, err error) {
 	nats, targets, err = p.MeanLoss(func(yield func(data.Batch) bool) {
 		for b := range windows.All() {
-			if ctx.Err() != nil || !yield(b) {
+			if ctx.Err() != nil || !yield(bounds.mark(b)) {
 				return
 			}
 		}

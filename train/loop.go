@@ -58,7 +58,7 @@ func (r *session) train(ctx context.Context) error {
 func (r *session) step() (rec record, bad *xlstm.NonFiniteError, err error) {
 	bytes := 0.0
 	rep, err := r.trainer.Step(func() data.Batch {
-		b := r.batches.Next()
+		b := r.bounds.mark(r.batches.Next())
 		n, _ := r.text.lengths.Of(b.Targets)
 		bytes += n
 		return b

@@ -20,6 +20,7 @@ type session struct {
 	eval    *xlstm.Program
 	writer  *xlstm.Generator
 	batches data.Batcher
+	bounds  boundaries
 	bigram  float64
 	at      position
 	log     *runLog
@@ -42,6 +43,9 @@ type position struct {
 func newSession(s settings, txt *corpus, c console) (*session, error) {
 	r := &session{s: s, c: c, text: txt}
 	var err error
+	if r.bounds, err = boundariesOf(s, txt.tokenizer); err != nil {
+		return nil, err
+	}
 	if r.model, err = xlstm.New(s.Model, xlstm.WithSeed(s.Seed)); err != nil {
 		return nil, err
 	}
@@ -52,10 +56,10 @@ func newSession(s settings, txt *corpus, c console) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, Seed: s.Seed}); err != nil {
+	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed}); err != nil {
 		return nil, err
 	}
-	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch, Steps: s.Length, Loss: true}); err != nil {
+	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch, Steps: s.Length, Loss: true, WithResets: s.Reset}); err != nil {
 		return nil, err
 	}
 	if r.writer, err = r.model.NewGenerator(); err != nil {
@@ -93,6 +97,9 @@ func (r *session) announce() {
 	order := "random windows"
 	if s.Carry {
 		order = "streams with carried state"
+	}
+	if s.Reset {
+		order += ", reset at documents"
 	}
 	fmt.Fprintf(out, "train   %d steps of %d × %d × %d tokens, %s, seed %d\n", s.Steps, s.Accumulate, s.Batch, s.Length, order, s.Seed)
 	fmt.Fprintf(out, "        AdamW: rate %g after %d steps, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, s.Warmup, s.MinLR, s.Beta2, s.WeightDecay, s.Clip)

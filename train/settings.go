@@ -33,6 +33,7 @@ type settings struct {
 	Steps       int     `json:"steps"`
 	Accumulate  int     `json:"accumulate"`
 	Carry       bool    `json:"carry"`
+	Reset       bool    `json:"reset_documents,omitempty"`
 	LR          float64 `json:"lr"`
 	MinLR       float64 `json:"min_lr"`
 	Warmup      int     `json:"warmup"`
@@ -83,6 +84,7 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.IntVar(&s.Steps, "steps", s.Steps, "training steps")
 	f.IntVar(&s.Accumulate, "accumulate", s.Accumulate, "batches whose gradients are averaged for one step")
 	f.BoolVar(&s.Carry, "carry", s.Carry, "train on contiguous streams with carried state instead of random windows")
+	f.BoolVar(&s.Reset, "reset-documents", s.Reset, "reset the state where a document begins, also within a sequence")
 	f.Float64Var(&s.LR, "lr", s.LR, "peak learning rate of AdamW")
 	f.Float64Var(&s.MinLR, "min-lr", s.MinLR, "learning rate at the end of the cosine")
 	f.IntVar(&s.Warmup, "warmup", s.Warmup, "steps of linear warm-up; a cosine follows")

@@ -13,6 +13,9 @@ import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 type Conv struct {
 	B, T, D, K int
 	SiLU       bool
+	// Steps before the beginning of a document count as zeros for it, also in the
+	// new window.
+	Resets Resets
 }
 
 // convRow returns the row of step t ≥ −K of sequence b; those before the start
@@ -25,6 +28,17 @@ func convRow[F Float](s Conv, b, t int, x, window []F) []F {
 		return nil
 	}
 	return window[(b*s.K+s.K+t)*s.D:][:s.D]
+}
+
+// hidden says whether the row of step t ≥ −K lies before a document that begins
+// after it and up to step last, which has then nothing to do with it.
+func (s Conv) hidden(b, t, last int) bool {
+	for u := max(0, t+1); s.Resets != nil && u <= min(last, s.T-1); u++ {
+		if s.Resets.at(s.T, b, u) {
+			return true
+		}
+	}
+	return false
 }
 
 // convWork is what all rows of a convolution share.
@@ -53,7 +67,8 @@ func newConvWork[F Float](s Conv, x, w, bias, window []F) (convWork[F], func()) 
 // rows fills in with the K rows that end with step t of sequence b.
 func (c *convWork[F]) rows(b, t int, in [][]F) {
 	for j := range in {
-		if in[j] = convRow(c.Conv, b, t-(c.K-1)+j, c.x, c.window); in[j] == nil {
+		from := t - (c.K - 1) + j
+		if in[j] = convRow(c.Conv, b, from, c.x, c.window); in[j] == nil || c.hidden(b, from, t) {
 			in[j] = c.zero
 		}
 	}
@@ -117,7 +132,8 @@ func (s Conv) perSequence() int { return (s.T + convBlock - 1) / convBlock }
 // ConvForward computes y [B·T,D] and the new window, which may lie in the memory
 // of window: its rows move towards the beginning. window may be nil.
 func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
-	if s.T == 1 && s.K == 4 && window != nil {
+	s.Resets = s.Resets.some()
+	if s.T == 1 && s.K == 4 && window != nil && s.Resets == nil {
 		convSingle(s, x, w, bias, window, y)
 	} else {
 		convAll(s, x, w, bias, window, y)
@@ -159,7 +175,8 @@ func convMove[F Float](s Conv, x, window, newWindow []F) {
 	for b := range s.B {
 		for k := range s.K {
 			dst := newWindow[(b*s.K+k)*s.D:][:s.D]
-			if src := convRow(s, b, s.T-s.K+k, x, window); src != nil {
+			from := s.T - s.K + k
+			if src := convRow(s, b, from, x, window); src != nil && !s.hidden(b, from, s.T-1) {
 				copy(dst, src)
 			} else {
 				clear(dst)
@@ -171,6 +188,7 @@ func convMove[F Float](s Conv, x, window, newWindow []F) {
 // ConvBackward computes the gradients of ConvForward. window and dNewWindow may
 // be nil, and dWindow with the former.
 func ConvBackward[F Float](s Conv, x, w, bias, window, dy, dNewWindow, dx, dw, dbias, dWindow []F) {
+	s.Resets = s.Resets.some()
 	c, release := newConvWork(s, x, w, bias, window)
 	defer release()
 	// One vector per piece for the taps and the bias, added up in order.
@@ -228,7 +246,9 @@ func (c *convWork[F]) pieceBack(b, t0, t1 int, dy, part, dx, dWindow []F) {
 	}
 	for t := first; t < t1; t++ {
 		for j := range k {
-			in[j] = dpre(t + j)
+			if in[j] = dpre(t + j); c.hidden(b, t, t+j) {
+				in[j] = c.zero
+			}
 		}
 		convSum(in, back, c.zero, convRow(c.Conv, b, t, dx, dWindow), false)
 	}
@@ -238,7 +258,8 @@ func (c *convWork[F]) pieceBack(b, t0, t1 int, dy, part, dx, dWindow []F) {
 func convWindowBack[F Float](s Conv, dNewWindow, dx, dWindow []F) {
 	for b := range s.B {
 		for k := range s.K {
-			if dst := convRow(s, b, s.T-s.K+k, dx, dWindow); dst != nil {
+			from := s.T - s.K + k
+			if dst := convRow(s, b, from, dx, dWindow); dst != nil && !s.hidden(b, from, s.T-1) {
 				vec.Add(dst, dst, dNewWindow[(b*s.K+k)*s.D:][:s.D])
 			}
 		}

@@ -25,6 +25,9 @@ type MLSTM struct {
 	// ScaleQ·ScaleK is 1/√DQK. The paper's code scales the keys, so that the
 	// state holds scaled keys; xLSTM-7B's scales the queries.
 	ScaleQ, ScaleK, Eps float64
+	// The memory is empty, as without a state, before every step at which a
+	// document begins.
+	Resets Resets
 }
 
 // MLSTMState is the memory of an mLSTM cell: C [B,NH,DQK,DHV], n [B,NH,DQK],
@@ -156,6 +159,10 @@ func (c *mlstmCell[F]) loadInputs() {
 // MLSTMForward computes h and the final state, which may lie in the memory of
 // the initial one.
 func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
+	if s.Resets = s.Resets.some(); s.Resets != nil {
+		mlstmResetForward(MLSTMForward[F], s, q, k, v, i, f, state, h, last)
+		return
+	}
 	if s.T == 1 {
 		mlstmSingle(s, q, k, v, i, f, state, h, last)
 		return

@@ -26,6 +26,14 @@ type MLSTMGrads[F Float] struct {
 //
 // The states between the chunks are computed again.
 func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F], dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
+	if s.Resets = s.Resets.some(); s.Resets != nil {
+		qk, hv := s.NH*s.DQK, s.NH*s.DHV
+		mlstmResetBackward(s, dh, dLast, grads, func(p mlstmSpan, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
+			MLSTMBackward(p.alone(), rows(p, q, qk), rows(p, k, qk), rows(p, v, hv), rows(p, i, s.NH), rows(p, f, s.NH), mlstmSpanState(p, state),
+				rows(p, h, hv), memoryOf(p, last), dh, dLast, grads)
+		})
+		return
+	}
 	Parallel(s.B*s.NH, func(item int) {
 		b := mlstmBack[F]{mlstmCell: mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f)}}
 		defer reserve(b.layOut)()

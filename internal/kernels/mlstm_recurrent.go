@@ -51,6 +51,10 @@ func (st mlstmStep[F]) read(s MLSTM, mem mlstmMemory[F], m float64, h []F) (norm
 // MLSTMRecurrentForward computes what MLSTMForward computes, one step after the
 // other; s.Chunk is ignored.
 func MLSTMRecurrentForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
+	if s.Resets = s.Resets.some(); s.Resets != nil {
+		mlstmResetForward(MLSTMRecurrentForward[F], s, q, k, v, i, f, state, h, last)
+		return
+	}
 	s.Chunk = 1
 	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		c, n, m := mlstmHead(s, last, item)
@@ -71,6 +75,13 @@ func MLSTMRecurrentForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState
 // going back through its steps. It keeps the memory of every step, T matrices a
 // head: right for short sequences and for checking, not for training.
 func MLSTMRecurrentBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
+	if s.Resets = s.Resets.some(); s.Resets != nil {
+		qk, hv := s.NH*s.DQK, s.NH*s.DHV
+		mlstmResetBackward(s, dh, dLast, grads, func(p mlstmSpan, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
+			MLSTMRecurrentBackward(p.alone(), rows(p, q, qk), rows(p, k, qk), rows(p, v, hv), rows(p, i, s.NH), rows(p, f, s.NH), mlstmSpanState(p, state), dh, dLast, grads)
+		})
+		return
+	}
 	s.Chunk = 1
 	Parallel(s.B*s.NH, func(item int) {
 		oq, ov, og := s.offsets(item)

@@ -25,6 +25,8 @@ type SLSTM struct {
 	// Clip bounds the gradient that flows back into y of the step before; +∞
 	// for no bound, 0 to cut it.
 	Clip float64
+	// The state is zero before every step at which a document begins.
+	Resets Resets
 }
 
 // SLSTMTape holds what the backward pass needs of every step, each [B·T,D]: the
@@ -90,6 +92,7 @@ func (c *slstmScan[F]) gates(b int) (g [4][]F) {
 // SLSTMForward computes y, the new state, which may lie in the memory of state,
 // and the tape; state may be nil for zeros.
 func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, tape SLSTMTape[F]) {
+	s.Resets = s.Resets.some()
 	if state != nil {
 		copy(newState, state)
 	} else {
@@ -115,6 +118,7 @@ func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, t
 func (c *slstmScan[F]) step(t int, x [4][]F, r, bias, y, state []F, tape SLSTMTape[F]) {
 	d, h := c.NH*c.DH, c.h
 	sy, sc, sn, sm := split4(state)
+	c.reset(t, sy, sc, sn, sm)
 	if before := sy[c.b0*d+h*c.DH:]; c.recurrent != nil {
 		c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, before, d, 0, c.pre, 4*c.DH)
 	} else {
@@ -133,6 +137,18 @@ func (c *slstmScan[F]) step(t int, x [4][]F, r, bias, y, state []F, tape SLSTMTa
 		}
 		cell.Forward()
 		copy(slstmHead(c.SLSTM, sy, b, h), cell.Y)
+	}
+}
+
+// reset clears what the sequences carry into step t where a document begins there,
+// or on the way back what flows out of it.
+func (c *slstmScan[F]) reset(t int, carried ...[]F) {
+	for b := c.b0; b < c.b1 && c.Resets != nil; b++ {
+		if c.Resets.at(c.T, b, t) {
+			for _, x := range carried {
+				clear(slstmHead(c.SLSTM, x, b, c.h))
+			}
+		}
 	}
 }
 
@@ -158,6 +174,7 @@ type SLSTMGrads[F Float] struct {
 // state, whose c and n are stored relative to m, leaves a remainder that
 // follows the path of the maximum back.
 func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F], dy, dNew []F, grads SLSTMGrads[F]) {
+	s.Resets = s.Resets.some()
 	dState := grads.State
 	if dState == nil {
 		var release func()
@@ -241,10 +258,14 @@ func (c *slstmBack[F]) step(t int, dState []F, dx [4][]F) {
 	}
 	c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, c.pre, 4*c.DH, 0, gy[c.b0*d+h*c.DH:], d)
 	c.clip(gy)
+	c.reset(t, gy, gc, gn, rest)
 }
 
 // before returns c and n of sequence b before step t.
 func (c *slstmBack[F]) before(b, t int) (cPrev, nPrev []F) {
+	if c.Resets.at(c.T, b, t) {
+		return c.zero, c.zero
+	}
 	if t > 0 {
 		row := b*c.T + t - 1
 		return slstmHead(c.SLSTM, c.tape.C, row, c.h), slstmHead(c.SLSTM, c.tape.N, row, c.h)
@@ -278,12 +299,14 @@ func slstmWeightGrads[F Float](s SLSTM, state, y []F, grads SLSTMGrads[F]) {
 		dr := grads.R[(h*4+k)*s.DH*s.DH:][:s.DH*s.DH]
 		clear(dr)
 		for b := range s.B {
-			at := b*s.T*d + h*s.DH
-			if state != nil {
-				serialGemm(true, false, s.DH, s.DH, 1, 1, grads.X[k][at:], d, state[b*d+h*s.DH:], d, 1, dr, s.DH)
-			}
-			if s.T > 1 {
-				serialGemm(true, false, s.DH, s.DH, s.T-1, 1, grads.X[k][at+d:], d, y[at:], d, 1, dr, s.DH)
+			for _, part := range s.Resets.spans(s.T, b) {
+				at, n := (b*s.T+part.from)*d+h*s.DH, part.to-part.from
+				if part.from == 0 && !part.fresh && state != nil {
+					serialGemm(true, false, s.DH, s.DH, 1, 1, grads.X[k][at:], d, state[b*d+h*s.DH:], d, 1, dr, s.DH)
+				}
+				if n > 1 {
+					serialGemm(true, false, s.DH, s.DH, n-1, 1, grads.X[k][at+d:], d, y[at:], d, 1, dr, s.DH)
+				}
 			}
 		}
 	})
