@@ -69,9 +69,11 @@ func quoted(dir string) string {
 }
 
 // createRun makes the folder of a new run and saves its settings. A folder that
-// holds anything already is left alone.
+// holds anything already is left alone, unless it is what a run that was killed
+// while it made its first file left there.
 func createRun(dir string, s settings) error {
 	entries, err := os.ReadDir(dir)
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return files.IsTemp(e.Name()) })
 	switch {
 	case err == nil && len(entries) > 0:
 		if _, err := os.Stat(filepath.Join(dir, runFile)); err == nil {

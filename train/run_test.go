@@ -227,6 +227,13 @@ func killAndResume(t *testing.T, text, dir, unbroken string, more []string) {
 	sameRun(t, "killed and resumed", dir, unbroken)
 }
 
+// TestRunBeginsWhereOneWasKilledAtOnce: before its first file was in place.
+func TestRunBeginsWhereOneWasKilledAtOnce(t *testing.T) {
+	text, dir := sampleText(t), t.TempDir()
+	place(t, "{", dir, "."+runFile+".tmp-0123456789abcdef")
+	mustRun(t, small(text, dir)...)
+}
+
 // TestRunFallsBackToTheCheckpointBefore: a checkpoint that something has damaged
 // does not end a run.
 func TestRunFallsBackToTheCheckpointBefore(t *testing.T) {

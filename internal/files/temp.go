@@ -13,14 +13,16 @@ import (
 	"github.com/pkg/errors"
 )
 
-// tempName returns a new name beside path, in the form that isTemp knows: for
+// tempName returns a new name beside path, in the form that IsTemp knows: for
 // "a/model" it is "a/.model.tmp-0123456789abcdef".
 func tempName(path string) string {
 	dir, name := filepath.Split(filepath.Clean(path))
 	return filepath.Join(dir, fmt.Sprintf(".%s.tmp-%016x", name, rand.Uint64()))
 }
 
-func isTemp(name string) bool {
+// IsTemp says whether a file of this name is what an interrupted call of WriteFile
+// or WriteDir leaves.
+func IsTemp(name string) bool {
 	ok, _ := regexp.MatchString(`(?s)^\..+\.tmp-[0-9a-f]{16}$`, name)
 	return ok
 }
@@ -34,7 +36,7 @@ func CleanTemp(dir string) error {
 		return errors.Wrapf(err, "removing leftovers from %s", dir)
 	}
 	for _, e := range entries {
-		if !isTemp(e.Name()) {
+		if !IsTemp(e.Name()) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
