@@ -395,20 +395,27 @@ func TestConfigIsNotTakenAtItsWord(t *testing.T) {
 		dir := saved(t, m)
 		cfg := smallConfig()
 		edit(&cfg)
-		raw, err := json.Marshal(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, configFile), raw, 0o666); err != nil {
-			t.Fatal(err)
-		}
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		_, err = Load(dir)
-		runtime.ReadMemStats(&after)
-		wantError(t, err, filepath.Join(dir, weightsFile))
-		if took := after.TotalAlloc - before.TotalAlloc; took > 4<<20 {
-			t.Errorf("%s: it took %d bytes of memory", name, took)
-		}
+		refusedAtOnce(t, name, dir, cfg)
+	}
+}
+
+// refusedAtOnce checks that a model's folder with another configuration is an error
+// of its weights, and costs little memory.
+func refusedAtOnce(t *testing.T, name, dir string, cfg Config) {
+	t.Helper()
+	raw, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, configFile), raw, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = Load(dir)
+	runtime.ReadMemStats(&after)
+	wantError(t, err, filepath.Join(dir, weightsFile))
+	if took := after.TotalAlloc - before.TotalAlloc; took > 4<<20 {
+		t.Errorf("%s: it took %d bytes of memory", name, took)
 	}
 }

@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"internal/tensorboard": {},
 	"data":                 {"data/bpe", "internal/files"},
 	"data/bpe":             {},
-	"optim":                {"internal/vec"},
+	"optim":                {"internal/cores", "internal/vec"},
 	"nodes":                {"internal/kernels"},
 	"layers":               {"nodes"},
 	".":                    {"layers", "nodes", "optim", "data", "internal/files"},

@@ -2,9 +2,8 @@ package optim
 
 import (
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 )
 
 // chunkLen is the number of elements that one goroutine takes at a time. It is a constant, and partial sums are
@@ -31,7 +30,7 @@ func split(dst []chunk, params []param) []chunk {
 
 // globalNorm computes the sum of squares of each chunk and returns the square root of their total.
 func globalNorm(chunks []chunk) float64 {
-	each(len(chunks), func(i int) {
+	cores.Run(len(chunks), func(i int) {
 		c := &chunks[i]
 		g := c.p.g.slice(c.lo, c.hi)
 		c.sum = sumSquares(g.f32) + sumSquares(g.f64)
@@ -58,25 +57,4 @@ func sumSquares[T float](x []T) float64 {
 		a += float64(v) * float64(v)
 	}
 	return (a + b) + (c + d)
-}
-
-// each calls f(0) to f(n-1), on as many goroutines as can run at once. The calls must not depend on each other.
-func each(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers <= 1 {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				f(int(i))
-			}
-		})
-	}
-	wg.Wait()
 }

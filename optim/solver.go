@@ -3,6 +3,7 @@ package optim
 import (
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -141,7 +142,7 @@ func (c *core) addState() {
 
 // update applies the rule to every chunk.
 func (c *core) update(a amounts) {
-	each(len(c.chunks), func(i int) {
+	cores.Run(len(c.chunks), func(i int) {
 		ch := &c.chunks[i]
 		p, a := ch.p, a
 		a.decay = p.decay

@@ -7,7 +7,7 @@ import (
 )
 
 // Float is an element type of the kernels.
-type Float interface{ float32 | float64 }
+type Float = vec.Float
 
 func exp[F Float](x F) F { return F(math.Exp(float64(x))) }
 
