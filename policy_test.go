@@ -18,9 +18,10 @@ const modulePath = "github.com/gorgonia-xlstm/xlstm"
 // mayImport says which packages of ours each may import; an arrow that points
 // back is an error.
 var mayImport = map[string][]string{
-	"blas":                 {"internal/cores"},
+	"blas":                 {"internal/cores", "internal/processor"},
 	"internal/cores":       {},
-	"internal/vec":         {},
+	"internal/processor":   {},
+	"internal/vec":         {"internal/processor"},
 	"internal/kernels":     {"blas", "internal/cores", "internal/vec"},
 	"internal/golden":      {},
 	"internal/files":       {},

@@ -2,19 +2,15 @@
 
 package blas
 
-import "golang.org/x/sys/cpu"
+import "github.com/gorgonia-xlstm/xlstm/internal/processor"
 
 //go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../kernels_stubs_amd64.go -pkg blas
 
-func hasAVX2() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA }
-
-func hasAVX512() bool { return cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && hasAVX2() }
-
 func bestSingle() *kernels[float32] {
 	switch {
-	case hasAVX512():
+	case processor.AVX512():
 		return &singleAVX512
-	case hasAVX2():
+	case processor.AVX2():
 		return &singleAVX2
 	}
 	return nil
@@ -22,9 +18,9 @@ func bestSingle() *kernels[float32] {
 
 func bestDouble() *kernels[float64] {
 	switch {
-	case hasAVX512():
+	case processor.AVX512():
 		return &doubleAVX512
-	case hasAVX2():
+	case processor.AVX2():
 		return &doubleAVX2
 	}
 	return nil

@@ -98,12 +98,23 @@ func (w *tileWriter) loop() {
 	b, bRow := Load(Param("b"), GP64()), stride(w.element, "bRow")
 
 	Label("next")
+	if w.rows == 1 {
+		w.multiplyRow(a, aCol, b, bRow)
+	} else {
+		w.multiplyRows(a, aCol, b, bRow)
+	}
+	a.advance(aCol)
+	ADDQ(bRow, b)
+	DECQ(k)
+	JNZ(LabelRef("next"))
+}
+
+// multiplyRows adds the products of a column of A and a row of B, whose vectors
+// stay in registers for all rows of A.
+func (w *tileWriter) multiplyRows(a rowPointers, aCol, b, bRow reg.Register) {
 	var bv []reg.VecVirtual
 	for v := range w.vectors {
-		x := w.vector()
-		w.load(Mem{Base: b, Disp: v * w.bytes}, v, x)
-		PREFETCHT0(Mem{Base: b, Index: bRow, Scale: 8, Disp: v * w.bytes})
-		bv = append(bv, x)
+		bv = append(bv, w.vectorOfB(v, b, bRow))
 	}
 	PREFETCHT0(Mem{Base: a.base[0], Index: aCol, Scale: 8})
 	for i := range w.rows {
@@ -113,10 +124,26 @@ func (w *tileWriter) loop() {
 			w.fma(bv[v], x, w.acc[i][v])
 		}
 	}
-	a.advance(aCol)
-	ADDQ(bRow, b)
-	DECQ(k)
-	JNZ(LabelRef("next"))
+}
+
+// multiplyRow is multiplyRows for one row of A, which uses each vector of B at
+// once: eight of them beside eight accumulators would fill all registers of AVX2,
+// and leave none for A.
+func (w *tileWriter) multiplyRow(a rowPointers, aCol, b, bRow reg.Register) {
+	PREFETCHT0(Mem{Base: a.base[0], Index: aCol, Scale: 8})
+	x := w.vector()
+	w.broadcast(a.at(0, 0), x)
+	for v := range w.vectors {
+		w.fma(w.vectorOfB(v, b, bRow), x, w.acc[0][v])
+	}
+}
+
+// vectorOfB loads vector v of a row of B and fetches the one eight rows on.
+func (w *tileWriter) vectorOfB(v int, b, bRow reg.Register) reg.VecVirtual {
+	x := w.vector()
+	w.load(Mem{Base: b, Disp: v * w.bytes}, v, x)
+	PREFETCHT0(Mem{Base: b, Index: bRow, Scale: 8, Disp: v * w.bytes})
+	return x
 }
 
 // finish writes the tile of C; where beta is zero it does not read it. All is
