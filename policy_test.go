@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"dot":                  {},
 	"dot/render":           {},
 	"dot/draw":             {"dot/render"},
-	"train":                {".", "data", "data/bpe", "optim", "dot", "layers", "internal/files", "internal/report", "internal/tensorboard", "internal/workloads"},
+	"train":                {".", "blas", "data", "data/bpe", "optim", "dot", "layers", "internal/files", "internal/report", "internal/tensorboard", "internal/workloads"},
 }
 
 const graphviz = "github.com/goccy/go-graphviz"

@@ -19,6 +19,15 @@ func Implementation() BLAS {
 	return BLAS{single: bestSingle(), double: bestDouble()}
 }
 
+// Kernels returns what computes products of float32 matrices: AVX-512, AVX2, or
+// portable Go.
+func (bl BLAS) Kernels() string {
+	if bl.single == nil {
+		return "portable Go"
+	}
+	return bl.single.name
+}
+
 // Sgemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) is m×k and op(B) k×n.
 func (bl BLAS) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 	if bl.single == nil {

@@ -41,6 +41,7 @@ type dotStrip[T Float] struct {
 // alike: which of them, or which height or width, computes an element makes no
 // difference to it.
 type kernels[T Float] struct {
+	name    string      // of the instruction set
 	width   int         // of a tile, in columns
 	heights []height[T] // the greatest first, down to 1
 

@@ -27,6 +27,7 @@ func bestDouble() *kernels[float64] {
 }
 
 var singleAVX512 = kernels[float32]{
+	name:  "AVX-512",
 	width: 32,
 	heights: []height[float32]{
 		{12, sgemmAVX512Full12, sgemmAVX512Wide12, sgemmAVX512Narrow12},
@@ -46,6 +47,7 @@ var singleAVX512 = kernels[float32]{
 }
 
 var singleAVX2 = kernels[float32]{
+	name:  "AVX2",
 	width: 16,
 	heights: []height[float32]{
 		{6, sgemmAVX2Full6, sgemmAVX2Wide6, sgemmAVX2Narrow6},
@@ -62,6 +64,7 @@ var singleAVX2 = kernels[float32]{
 }
 
 var doubleAVX512 = kernels[float64]{
+	name:  "AVX-512",
 	width: 16,
 	heights: []height[float64]{
 		{12, dgemmAVX512Full12, dgemmAVX512Wide12, dgemmAVX512Narrow12},
@@ -81,6 +84,7 @@ var doubleAVX512 = kernels[float64]{
 }
 
 var doubleAVX2 = kernels[float64]{
+	name:  "AVX2",
 	width: 8,
 	heights: []height[float64]{
 		{6, dgemmAVX2Full6, dgemmAVX2Wide6, dgemmAVX2Narrow6},

@@ -74,18 +74,6 @@ func revision() string {
 	return hash + remark
 }
 
-// commandLine returns a command of this program as a shell takes it.
-func commandLine(command string, args []string) string {
-	words := []string{"go", "run", "./train", command}
-	for _, a := range args {
-		if a == "" || strings.ContainsAny(a, " \t\n'\"\\$&|;<>()*?[]#~`!{}") {
-			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-		}
-		words = append(words, a)
-	}
-	return strings.Join(words, " ")
-}
-
 // readAbout reads what is known about the run in a folder: nothing, for a run of
 // a program that did not write it.
 func readAbout(dir string) (a about, err error) {

@@ -37,7 +37,7 @@ func (b bench) child(ctx context.Context, w workloads.Workload) (m measurement, 
 	took = time.Since(began)
 	if err := cmd.Wait(); err != nil {
 		if said.Len() > 0 {
-			err = errors.New(strings.TrimPrefix(strings.TrimSpace(said.String()), "train: "))
+			err = errors.New(strings.TrimPrefix(strings.TrimSpace(said.String()), fileName()+": "))
 		}
 		return m, 0, err
 	}

@@ -35,10 +35,10 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 			return err
 		}
 	}
-	if err := createRun(dir, s.settings); err != nil {
+	if err := createRun(dir, s.settings, c); err != nil {
 		return err
 	}
-	return r.goOn(ctx, dir, commandLine("train", args), s.tensorboard)
+	return r.goOn(ctx, dir, c.hint(append([]string{"train"}, args...)...), s.tensorboard)
 }
 
 // resumeCommand goes on with a run.
@@ -70,7 +70,7 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer r.close()
-	return r.goOn(ctx, dir, commandLine("resume", args), *events)
+	return r.goOn(ctx, dir, c.hint(append([]string{"resume"}, args...)...), *events)
 }
 
 // runTokenizer returns the vocabulary of a run's last checkpoint, nil if there is
@@ -134,7 +134,7 @@ func (r *session) finish(ctx context.Context) error {
 	if _, err := complete(ctx, r.writer, r.text.tokenizer, r.sample(prompt, finalChars), r.c.out); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.c.out, "\n\nMore: go run ./train sample %s\nCurve: %s\nReport: %s\n", quoted(r.dir), filepath.Join(r.dir, "loss.svg"), filepath.Join(r.dir, reportFile))
+	fmt.Fprintf(r.c.out, "\n\nMore: %s\nCurve: %s\nReport: %s\n", r.c.hint("sample", r.dir), filepath.Join(r.dir, "loss.svg"), filepath.Join(r.dir, reportFile))
 	return nil
 }
 

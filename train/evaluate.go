@@ -18,7 +18,7 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("evaluate", "Measure a model: on the part of its run's text that was held out, or on other texts.", c,
 		"evaluate runs/small", "evaluate runs/small -data other.txt -length 1024")
 	var texts []string
-	f.Func("data", "a text to measure on: file, folder or glob; may be given more than once (default: the run's held-out part)", func(v string) error {
+	f.Func("data", dataUsage+" (default: the run's held-out part)", func(v string) error {
 		texts = append(texts, v)
 		return nil
 	})

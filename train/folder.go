@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -60,24 +59,16 @@ func claimFolder(parent, name string) (string, error) {
 	}
 }
 
-// quoted returns a folder as a shell takes it.
-func quoted(dir string) string {
-	if strings.ContainsAny(dir, " '\"$&()") {
-		return strconv.Quote(dir)
-	}
-	return dir
-}
-
 // createRun makes the folder of a new run and saves its settings. A folder that
 // holds anything already is left alone, unless it is what a run that was killed
 // while it made its first file left there.
-func createRun(dir string, s settings) error {
+func createRun(dir string, s settings, c console) error {
 	entries, err := os.ReadDir(dir)
 	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return files.IsTemp(e.Name()) })
 	switch {
 	case err == nil && len(entries) > 0:
 		if _, err := os.Stat(filepath.Join(dir, runFile)); err == nil {
-			return errors.Errorf("%s belongs to another run; choose another folder with -out, or go on with that run: go run ./train resume %s", dir, quoted(dir))
+			return errors.Errorf("%s belongs to another run; choose another folder with -out, or go on with that run: %s", dir, c.hint("resume", dir))
 		}
 		return errors.Errorf("%s is not empty; choose another folder with -out", dir)
 	case err != nil && !os.IsNotExist(err):

@@ -111,10 +111,10 @@ func (r *session) after(ctx context.Context, rec record, interrupted bool) (fare
 	}
 	switch {
 	case last && interrupted:
-		farewell = fmt.Sprintf("All %d steps are done. Judge the model with: go run ./train evaluate %s\n", rec.Step, quoted(r.dir))
+		farewell = fmt.Sprintf("All %d steps are done. Judge the model with: %s\n", rec.Step, r.c.hint("evaluate", r.dir))
 	case last:
 	case interrupted:
-		farewell = fmt.Sprintf("Stopped after step %d of %d. Go on with: go run ./train resume %s\n", rec.Step, r.s.Steps, quoted(r.dir))
+		farewell = fmt.Sprintf("Stopped after step %d of %d. Go on with: %s\n", rec.Step, r.s.Steps, r.c.hint("resume", r.dir))
 	case impatient:
 		farewell = fmt.Sprintf("Stopped after step %d: no better held-out loss in %d evaluations.\n", rec.Step, r.at.Waited)
 	}

@@ -6,7 +6,7 @@
 //
 //	go run ./train
 //
-// The commands, each with -h for its settings:
+// The commands, each with -h for its flags:
 //
 //	train      train a model (the default)
 //	resume     go on with a run that was stopped
@@ -18,6 +18,7 @@
 //	inspect    show a model's size, memory and cost
 //	graph      draw a model's graph
 //	bench      measure training, generation and their parts on this machine
+//	version    print the versions of the program and of Go, and the processor's kernels
 //
 // A run lives in a folder: its settings, a log of every step, the loss curve,
 // samples, a report, the last checkpoints and the best model. An interrupt (Ctrl-C) ends a
@@ -29,10 +30,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -44,9 +46,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks the program to finish, a second one ends it.
 	context.AfterFunc(ctx, stop)
-	err := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	err := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr, name: programName()})
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "train:", err)
+		fmt.Fprintln(os.Stderr, complaint(err))
 		os.Exit(1)
 	}
 }
@@ -58,12 +60,6 @@ func setGarbage() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(20)
 	}
-}
-
-// console is where a command reads and prints.
-type console struct {
-	in       io.Reader
-	out, err io.Writer
 }
 
 // command is one of the program's commands.
@@ -84,16 +80,19 @@ func commands() []command {
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
 		{"graph", "draw a model's graph", graphCommand},
 		{"bench", "measure training, generation and their parts on this machine", benchCommand},
+		{"version", "print the versions of the program and of Go, and the processor's kernels", versionCommand},
 	}
 }
 
 // run is the program.
 func run(ctx context.Context, args []string, c console) error {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") && !asksForHelp(args[0]) {
 		return trainCommand(ctx, args, c)
 	}
-	if args[0] == "help" {
-		usage(c.out)
+	if args[0] == "help" && len(args) > 1 {
+		args = []string{args[1], "-h"}
+	} else if args[0] == "help" || asksForHelp(args[0]) {
+		usage(c)
 		return nil
 	}
 	for _, cmd := range commands() {
@@ -101,90 +100,45 @@ func run(ctx context.Context, args []string, c console) error {
 			return cmd.run(ctx, args[1:], c)
 		}
 	}
-	usage(c.err)
-	return errors.Errorf("there is no command %q", args[0])
+	return unknownCommand(args[0], c)
 }
 
-func usage(out io.Writer) {
-	fmt.Fprint(out, "Train xLSTM language models, and let them write.\n\nCommands, each with -h for its settings:\n\n")
+func asksForHelp(arg string) bool {
+	return slices.Contains([]string{"-h", "--h", "-help", "--help"}, arg)
+}
+
+// unknownCommand says what was perhaps meant by a word that is no command.
+func unknownCommand(word string, c console) error {
+	names := []string{"help"}
 	for _, cmd := range commands() {
-		fmt.Fprintf(out, "  %-10s %s\n", cmd.name, cmd.about)
+		names = append(names, cmd.name)
 	}
-	fmt.Fprint(out, `
-Examples:
-
-  go run ./train                                  the default: Go's own source, about a minute
-  go run ./train -preset bpe                      the same text in subwords
-  go run ./train -data shakespeare.txt -preset base
-  go run ./train resume runs/small
-  go run ./train sample runs/small -prompt "func main"
-`)
+	if near := nearest(word, names); near != "" {
+		return errors.Errorf("there is no command %q; did you mean %s? %s lists the commands", word, near, c.hint("help"))
+	}
+	_, err := os.Stat(filepath.Join(word, runFile))
+	switch _, missing := os.Stat(word); {
+	case err == nil:
+		return errors.Errorf("%q is a run, not a command; go on with it: %s, or let it write: %s", word, c.hint("resume", word), c.hint("sample", word))
+	case missing == nil || strings.ContainsAny(word, "./*?["):
+		return errors.Errorf("%q is not a command; to train on a text, give it with -data: %s", word, c.hint("-data", word))
+	}
+	return errors.Errorf("there is no command %q; %s lists the commands", word, c.hint("help"))
 }
 
-// flags is a flag set that prints its help, with examples, when it is asked for,
-// and not with every mistake.
-type flags struct {
-	*flag.FlagSet
-	about    string
-	examples []string
-	out      io.Writer
-}
-
-func newFlags(name, about string, c console, examples ...string) *flags {
-	f := &flags{flag.NewFlagSet(name, flag.ContinueOnError), about, examples, c.err}
-	f.SetOutput(io.Discard)
-	return f
-}
-
-// Parse reads arguments. For -h it prints the help and returns flag.ErrHelp.
-func (f *flags) Parse(args []string) error {
-	err := f.FlagSet.Parse(args)
-	if !errors.Is(err, flag.ErrHelp) {
-		return err
+func usage(c console) {
+	fmt.Fprint(c.out, "Train xLSTM language models, and let them write.\n\nCommands, each with -h for its flags:\n\n")
+	for _, cmd := range commands() {
+		fmt.Fprintf(c.out, "  %-10s %s\n", cmd.name, cmd.about)
 	}
-	fmt.Fprintf(f.out, "%s\n\nExamples:\n\n", f.about)
-	for _, e := range f.examples {
-		fmt.Fprintf(f.out, "  go run ./train %s\n", e)
+	fmt.Fprint(c.out, "\nExamples:\n\n")
+	for _, e := range []string{
+		"                              # the default: Go's own source, about a minute",
+		"-preset bpe                   # the same text in subwords",
+		"-data shakespeare.txt -preset base",
+		"resume runs/small",
+		"sample runs/small -prompt \"func main\"",
+	} {
+		fmt.Fprintf(c.out, "  %s %s\n", c.name, e)
 	}
-	count := 0
-	f.VisitAll(func(*flag.Flag) { count++ })
-	if count > 0 {
-		fmt.Fprint(f.out, "\nSettings:\n\n")
-		f.SetOutput(f.out)
-		f.PrintDefaults()
-	}
-	return err
-}
-
-// parseWords parses flags that may stand before, between and after words.
-func parseWords(f *flags, args []string) (words []string, err error) {
-	for {
-		if err := f.Parse(args); err != nil {
-			return nil, err
-		}
-		if f.NArg() == 0 {
-			return words, nil
-		}
-		words, args = append(words, f.Arg(0)), f.Args()[1:]
-	}
-}
-
-// parseFolder is parseWords for one folder, which may be missing.
-func parseFolder(f *flags, args []string) (folder string, err error) {
-	words, err := parseWords(f, args)
-	switch {
-	case err != nil || len(words) == 0:
-		return "", err
-	case len(words) > 1:
-		return "", errors.Errorf("%s takes one folder, got %q and %q", f.Name(), words[0], words[1])
-	}
-	return words[0], nil
-}
-
-// parseWithFolder is parseFolder for a command that needs one.
-func parseWithFolder(f *flags, args []string) (folder string, err error) {
-	if folder, err = parseFolder(f, args); err == nil && folder == "" {
-		err = errors.Errorf("%s needs a folder: go run ./train %s FOLDER", f.Name(), f.Name())
-	}
-	return folder, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -18,9 +19,9 @@ const maxPageTokens = 20000
 // memoryCommand shows what a model's memory does with a text.
 func memoryCommand(_ context.Context, args []string, c console) error {
 	f := newFlags("memory", "Show what a model's memory does with a text: a page of its gates, norms and retrievals.", c,
-		"memory -text scene.txt runs/small", "memory -prompt - -o page.html runs/small < scene.txt", "memory -text scene.txt -json -o arrays.json runs/small")
-	file := f.String("text", "", "the text to read: a file, folder or glob")
-	prompt := f.String("prompt", "", "the text to read, as it is; - reads it from standard input")
+		"memory runs/small -data scene.txt", `memory runs/small -text "func main() {"`, "memory runs/small -text - -o page.html < scene.txt", "memory runs/small -data scene.txt -json -o arrays.json")
+	var given memoryText
+	given.register(f)
 	from := f.Int("from", 0, "token at which the window of the retrieval matrices begins")
 	window := f.Int("window", 256, "tokens in that window, at most; 0 for no matrices")
 	asJSON := f.Bool("json", false, "write the arrays as JSON instead of a page")
@@ -29,7 +30,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	text, err := textToTrace(*file, *prompt, c.in)
+	text, err := given.read()
 	if err != nil {
 		return err
 	}
@@ -62,15 +63,46 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	return err
 }
 
-// textToTrace returns the text that one of the two flags gives.
-func textToTrace(file, prompt string, in io.Reader) (string, error) {
-	switch {
-	case (file == "") == (prompt == ""):
-		return "", errors.New("memory reads one text; give it with -text FILE or with -prompt TEXT")
-	case prompt != "":
-		return readPrompt(prompt, in)
+// memoryText is the text that a model reads: given literally, or in files.
+type memoryText struct {
+	literal string
+	files   []string
+}
+
+// register adds the flags. A former version took a file with -text and the text
+// itself with -prompt.
+func (m *memoryText) register(f *flags) {
+	literal := func(v string) (err error) {
+		m.literal, err = givenText("text", v, f.c.in)
+		return err
 	}
-	docs, err := data.Load(data.DefaultMaxBytes, file)
+	f.Func("text", "the `TEXT` itself; - reads it from standard input", func(v string) error {
+		if matches, err := filepath.Glob(v); err != nil || len(matches) == 0 {
+			return literal(v)
+		}
+		fmt.Fprintf(f.c.err, "-text takes the text itself; %s is read as a file, which is given with -data now\n", v)
+		m.files = append(m.files, v)
+		return nil
+	})
+	f.Func("data", dataUsage, func(v string) error {
+		m.files = append(m.files, v)
+		return nil
+	})
+	f.former["prompt"] = true
+	f.Func("prompt", "", func(v string) error {
+		fmt.Fprintln(f.c.err, "-prompt is called -text now")
+		return literal(v)
+	})
+}
+
+func (m *memoryText) read() (string, error) {
+	if (len(m.files) == 0) == (m.literal == "") {
+		return "", errors.New("memory reads one text; give it with -text TEXT or with -data FILE")
+	}
+	if m.literal != "" {
+		return m.literal, nil
+	}
+	docs, err := data.Load(data.DefaultMaxBytes, m.files...)
 	if err != nil {
 		return "", err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 type modelFlag struct {
 	name, usage string
 	set         func(cfg *xlstm.Config, value string) error
+	boolean     bool
 }
 
 // modelFlags are the settings of the model. Each changes what a preset or a file
@@ -42,25 +44,25 @@ func newModelFlags() modelFlags {
 		}
 	}
 	return modelFlags{
-		{"dim", "width of the model (embedding_dim)", integer(func(cfg *xlstm.Config, n int) { cfg.EmbeddingDim = n })},
-		{"blocks", "number of blocks (num_blocks)", integer(func(cfg *xlstm.Config, n int) { cfg.NumBlocks = n })},
-		{"slstm-at", "which blocks are sLSTM blocks: indices with commas, all, or none (slstm_at)", func(cfg *xlstm.Config, v string) (err error) {
+		{name: "dim", usage: "width of the model (embedding_dim)", set: integer(func(cfg *xlstm.Config, n int) { cfg.EmbeddingDim = n })},
+		{name: "blocks", usage: "number of blocks (num_blocks)", set: integer(func(cfg *xlstm.Config, n int) { cfg.NumBlocks = n })},
+		{name: "slstm-at", usage: "which blocks are sLSTM blocks: indices with commas, all, or none (slstm_at)", set: func(cfg *xlstm.Config, v string) (err error) {
 			cfg.SLSTMAt, err = parseBlocks(v)
 			return err
 		}},
-		{"heads", "number of heads of all layers (num_heads)", integer(func(cfg *xlstm.Config, n int) {
+		{name: "heads", usage: "number of heads of all layers (num_heads)", set: integer(func(cfg *xlstm.Config, n int) {
 			mlstm(func(l *xlstm.MLSTMLayerConfig) { l.NumHeads = n })(cfg)
 			slstm(func(b *xlstm.SLSTMBlockConfig) { b.SLSTM.NumHeads = n })(cfg)
 			large(func(l *xlstm.LargeConfig) { l.NumHeads = n })(cfg)
 		})},
-		{"conv", "steps that the convolutions see (conv1d_kernel_size); 0, for sLSTM blocks alone, for none", integer(func(cfg *xlstm.Config, n int) {
+		{name: "conv", usage: "steps that the convolutions see (conv1d_kernel_size); 0, for sLSTM blocks alone, for none", set: integer(func(cfg *xlstm.Config, n int) {
 			mlstm(func(l *xlstm.MLSTMLayerConfig) { l.Conv1dKernelSize = n })(cfg)
 			slstm(func(b *xlstm.SLSTMBlockConfig) { b.SLSTM.Conv1dKernelSize = n })(cfg)
 		})},
-		{"proj-factor", "inner width of mLSTM layers as a multiple of the model's (proj_factor)", decimal(func(cfg *xlstm.Config, x float64) {
+		{name: "proj-factor", usage: "inner width of mLSTM layers as a multiple of the model's (proj_factor)", set: decimal(func(cfg *xlstm.Config, x float64) {
 			mlstm(func(l *xlstm.MLSTMLayerConfig) { l.ProjFactor = x })(cfg)
 		})},
-		{"ffn-factor", "inner width of feed-forward layers as a multiple of the model's (proj_factor, ffn_proj_factor)", decimal(func(cfg *xlstm.Config, x float64) {
+		{name: "ffn-factor", usage: "inner width of feed-forward layers as a multiple of the model's (proj_factor, ffn_proj_factor)", set: decimal(func(cfg *xlstm.Config, x float64) {
 			large(func(l *xlstm.LargeConfig) { l.FFNProjFactor = x })(cfg)
 			slstm(func(b *xlstm.SLSTMBlockConfig) {
 				if b.FeedForward != nil {
@@ -68,10 +70,10 @@ func newModelFlags() modelFlags {
 				}
 			})(cfg)
 		})},
-		{"dropout", "share of the blocks' outputs that is dropped in training (dropout)", decimal(func(cfg *xlstm.Config, x float64) { cfg.Dropout = x })},
-		{"embedding-dropout", "true to drop embedded tokens too (add_embedding_dropout)", boolean(func(cfg *xlstm.Config, b bool) { cfg.AddEmbeddingDropout = b })},
-		{"bias", "true for biases in mLSTM projections (bias)", boolean(func(cfg *xlstm.Config, b bool) { cfg.Bias = b })},
-		{"tie", "true to use the embedding as the head (tie_weights)", boolean(func(cfg *xlstm.Config, b bool) { cfg.TieWeights = b })},
+		{name: "dropout", usage: "share of the blocks' outputs that is dropped in training (dropout)", set: decimal(func(cfg *xlstm.Config, x float64) { cfg.Dropout = x })},
+		{name: "embedding-dropout", usage: "drop embedded tokens too (add_embedding_dropout)", set: boolean(func(cfg *xlstm.Config, b bool) { cfg.AddEmbeddingDropout = b }), boolean: true},
+		{name: "bias", usage: "biases in mLSTM projections (bias)", set: boolean(func(cfg *xlstm.Config, b bool) { cfg.Bias = b }), boolean: true},
+		{name: "tie", usage: "use the embedding as the head (tie_weights)", set: boolean(func(cfg *xlstm.Config, b bool) { cfg.TieWeights = b }), boolean: true},
 	}
 }
 
@@ -108,11 +110,42 @@ func boolean(set func(cfg *xlstm.Config, b bool)) func(cfg *xlstm.Config, value 
 	}
 }
 
+// add adds the flag, with what is to be done with a value.
+func (m modelFlag) add(f *flag.FlagSet, set func(value string) error) {
+	if m.boolean {
+		f.BoolFunc(m.name, m.usage, set)
+		return
+	}
+	f.Func(m.name, m.usage, set)
+}
+
+// modelDefaults returns what the flags change, by their names.
+func modelDefaults(cfg xlstm.Config) map[string]any {
+	all := map[string]any{"dim": cfg.EmbeddingDim, "blocks": cfg.NumBlocks, "slstm-at": blockNames(cfg.SLSTMAt), "dropout": cfg.Dropout}
+	if b := cfg.SLSTMBlock; b != nil {
+		all["heads"], all["conv"] = b.SLSTM.NumHeads, b.SLSTM.Conv1dKernelSize
+		if b.FeedForward != nil {
+			all["ffn-factor"] = b.FeedForward.ProjFactor
+		}
+	}
+	if b := cfg.MLSTMBlock; b != nil {
+		all["heads"], all["conv"], all["proj-factor"] = b.MLSTM.NumHeads, b.MLSTM.Conv1dKernelSize, b.MLSTM.ProjFactor
+	}
+	if l := cfg.Large; l != nil {
+		all["heads"], all["ffn-factor"] = l.NumHeads, l.FFNProjFactor
+	}
+	return all
+}
+
 // register adds the flags. They set the configuration that cfg points to when
 // the flags are parsed.
 func (ms modelFlags) register(f *flag.FlagSet, cfg *xlstm.Config) {
+	defaults := modelDefaults(*cfg)
 	for _, m := range ms {
-		f.Func(m.name, m.usage, func(v string) error { return m.set(cfg, v) })
+		if d, known := defaults[m.name]; known {
+			m.usage += fmt.Sprintf(" (default %v)", d)
+		}
+		m.add(f, func(v string) error { return m.set(cfg, v) })
 	}
 }
 

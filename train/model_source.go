@@ -20,7 +20,7 @@ type modelSource struct {
 func (m *modelSource) register(f *flags) {
 	m.from.register(f.FlagSet)
 	for _, part := range newModelFlags() {
-		f.Func(part.name, part.usage, func(v string) error {
+		part.add(f.FlagSet, func(v string) error {
 			m.given = append(m.given, func(cfg *xlstm.Config) error { return part.set(cfg, v) })
 			return part.set(new(xlstm.Config), v)
 		})

@@ -42,7 +42,7 @@ func emptyRun(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	p.Model.VocabSize = 65
-	if err := createRun(dir, p.settings); err != nil {
+	if err := createRun(dir, p.settings, console{}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -94,7 +94,7 @@ func TestReportOfFinishedRun(t *testing.T) {
 	page := read(t, dir, reportFile)
 	for _, want := range []string{
 		"Finished: 24 of 24 steps.", "best held-out loss", "loss on all held out", "bigram model ", "Learning rate", "Gradient norm", "Tokens a second",
-		"After step 24, held-out loss ", "block 0, mLSTM", "block 1, sLSTM", "AdamW", "Begun on ", "Resumed after step 1 on ", "go run ./train train -data ", "go run ./train resume ",
+		"After step 24, held-out loss ", "block 0, mLSTM", "block 1, sLSTM", "AdamW", "Begun on ", "Resumed after step 1 on ", "xlstm train -data ", "xlstm resume ",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the report says nothing of %q", want)
@@ -176,8 +176,8 @@ func TestReportOfWhatIsNoRun(t *testing.T) {
 }
 
 func TestCommandLine(t *testing.T) {
-	got := commandLine("train", []string{"-prompt", "it's", "-data", "a b", "-prompt", ""})
-	if want := `go run ./train train -prompt 'it'\''s' -data 'a b' -prompt ''`; got != want {
+	got := console{name: "xlstm"}.hint("train", "-prompt", "it's", "-data", "a b", "-prompt", "")
+	if want := `xlstm train -prompt 'it'\''s' -data 'a b' -prompt ''`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

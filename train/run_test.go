@@ -49,13 +49,13 @@ func sampleText(t *testing.T) string {
 // small are settings for a run of some seconds' fraction.
 func small(text, out string, more ...string) []string {
 	return append([]string{"train", "-data", text, "-out", out, "-preset", "tiny", "-dim", "16", "-heads", "2", "-blocks", "2", "-slstm-at", "1",
-		"-batch", "2", "-length", "16", "-steps", "24", "-warmup", "4", "-eval-every", "5", "-eval-batches", "2", "-save-every", "4", "-val", "0.1", "-rare", "1", "-sample-chars", "6", "-dropout", "0.1"}, more...)
+		"-batch", "2", "-length", "16", "-steps", "24", "-warmup", "4", "-eval-every", "5", "-eval-batches", "2", "-save-every", "4", "-val", "0.1", "-rare", "1", "-sample-tokens", "6", "-dropout", "0.1"}, more...)
 }
 
 // runHere runs the program in this process.
 func runHere(ctx context.Context, args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
-	err = run(ctx, args, console{in: strings.NewReader(""), out: &out, err: &errs})
+	err = run(ctx, args, console{in: strings.NewReader(""), out: &out, err: &errs, name: "xlstm"})
 	return out.String(), errs.String(), err
 }
 
@@ -185,7 +185,7 @@ func TestResumedRunEqualsUnbrokenOne(t *testing.T) {
 				if err := cmd.Wait(); err != nil {
 					t.Fatalf("%v\n%s", err, out)
 				}
-				if len(losses(t, dir)) < 24 && !strings.Contains(out.String(), "go run ./train resume "+dir) {
+				if len(losses(t, dir)) < 24 && !strings.Contains(out.String(), cmd.Path+" resume "+dir) {
 					t.Errorf("it does not say how to go on:\n%s", out)
 				}
 				mustRun(t, "resume", dir)

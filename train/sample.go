@@ -43,12 +43,13 @@ var escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t")
 // register makes the command's flags.
 func (s *sampling) register(f *flags, in io.Reader) {
 	f.Func("prompt", "what a text begins with; - reads it from standard input; may be given more than once (default a line's end)", func(v string) error {
-		v, err := readPrompt(v, in)
+		v, err := givenText("prompt", v, in)
 		s.prompts = append(s.prompts, v)
 		return err
 	})
 	f.StringVar(&s.promptFile, "prompts", "", "a file of prompts, one a line (\\n and \\t are understood)")
-	f.IntVar(&s.request.MaxTokens, "tokens", 500, "how many tokens to write at most")
+	f.IntVar(&s.request.MaxTokens, "max-tokens", 500, "how many tokens to write at most")
+	f.renamed("tokens", "max-tokens")
 	f.IntVar(&s.n, "n", 1, "how many samples of each prompt")
 	f.IntVar(&s.batch, "batch", 8, "how many texts to write at once at most")
 	c := &s.request.Sampler
@@ -81,7 +82,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	if s.request.MaxTokens < 0 || s.n < 1 || s.batch < 1 {
-		return errors.Errorf("-tokens is %d, -n %d and -batch %d; they must be at least 0, 1 and 1", s.request.MaxTokens, s.n, s.batch)
+		return errors.Errorf("-max-tokens is %d, -n %d and -batch %d; they must be at least 0, 1 and 1", s.request.MaxTokens, s.n, s.batch)
 	}
 	if err := s.readPrompts(); err != nil {
 		return err
@@ -132,18 +133,20 @@ func (s *sampling) readPrompts() error {
 	return nil
 }
 
-func readPrompt(prompt string, in io.Reader) (string, error) {
-	if prompt == "-" {
+// givenText returns the text that a flag gives: literally, or - for standard input.
+func givenText(name, text string, in io.Reader) (string, error) {
+	where := ""
+	if text == "-" {
 		all, err := io.ReadAll(in)
 		if err != nil {
-			return "", errors.Wrap(err, "reading the prompt from standard input")
+			return "", errors.Wrapf(err, "reading the text of -%s from standard input", name)
 		}
-		prompt = string(all)
+		text, where = string(all), " on standard input"
 	}
-	if prompt == "" {
-		return "", errors.New("the prompt is empty; give at least one character with -prompt")
+	if text == "" {
+		return "", errors.Errorf("the text of -%s is empty; give at least one character%s", name, where)
 	}
-	return prompt, nil
+	return text, nil
 }
 
 // endOfText is what many vocabularies call the token between two texts.

@@ -57,19 +57,19 @@ func TestCompletionStreamsExactlyWhatItReturns(t *testing.T) {
 func TestSampleCommand(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(sampleText(t), dir, "-steps", "4")...)
-	one := mustRun(t, "sample", dir, "-prompt", "gate", "-tokens", "20", "-seed", "5")
+	one := mustRun(t, "sample", dir, "-prompt", "gate", "-max-tokens", "20", "-seed", "5")
 	if !strings.HasPrefix(one, "gate") || len([]rune(strings.TrimSuffix(one, "\n"))) != 24 {
 		t.Errorf("%q", one)
 	}
-	if again := mustRun(t, "sample", "-prompt", "gate", "-tokens", "20", "-seed", "5", dir); again != one {
+	if again := mustRun(t, "sample", "-prompt", "gate", "-max-tokens", "20", "-seed", "5", dir); again != one {
 		t.Errorf("the same seed gives %q, then %q", one, again)
 	}
-	three := mustRun(t, "sample", dir, "-n", "3", "-prompt", "gate", "-tokens", "20", "-seed", "5")
+	three := mustRun(t, "sample", dir, "-n", "3", "-prompt", "gate", "-max-tokens", "20", "-seed", "5")
 	if !strings.HasPrefix(three, "--- 1\n"+one) || strings.Count(three, "gate") < 3 {
 		t.Errorf("%q", three)
 	}
 	var out, errs bytes.Buffer
-	err := run(context.Background(), []string{"sample", dir, "-prompt", "-", "-tokens", "2"}, console{in: strings.NewReader("from a pipe"), out: &out, err: &errs})
+	err := run(context.Background(), []string{"sample", dir, "-prompt", "-", "-max-tokens", "2"}, console{in: strings.NewReader("from a pipe"), out: &out, err: &errs})
 	if err != nil || !strings.HasPrefix(out.String(), "from a pipe") || !strings.Contains(errs.String(), "unknown to the model") {
 		t.Errorf("%q, %q, %v", &out, &errs, err)
 	}
@@ -100,7 +100,7 @@ func TestSettingsComeFromPresetFileAndFlagsInThisOrder(t *testing.T) {
 	}
 	run := filepath.Join(t.TempDir(), "run")
 	s.Model.VocabSize = 7
-	if err := createRun(run, s.settings); err != nil {
+	if err := createRun(run, s.settings, console{}); err != nil {
 		t.Fatal(err)
 	}
 	again, err := openRun(run)

@@ -34,7 +34,7 @@ func TestSeveralPromptsAreAnsweredAsEachAlone(t *testing.T) {
 	var want []written
 	for _, p := range prompts {
 		for _, seed := range []string{"7", "8"} {
-			want = append(want, lines[written](t, mustRun(t, "sample", dir, "-json", "-prompt", p, "-seed", seed, "-tokens", "12", "-stop", "zz"))...)
+			want = append(want, lines[written](t, mustRun(t, "sample", dir, "-json", "-prompt", p, "-seed", seed, "-max-tokens", "12", "-stop", "zz"))...)
 		}
 	}
 	if want[3].Prompt != prompts[1] || want[3].Tokens != 12 || want[3].End != xlstm.EndLength || want[3].Seed != 8 || want[3].Text == want[2].Text {
@@ -42,7 +42,7 @@ func TestSeveralPromptsAreAnsweredAsEachAlone(t *testing.T) {
 	}
 	file := write(t, "prompts.txt", "cell\\nkeeps\n\nw\r\n")
 	for _, batch := range []string{"1", "2", "8"} {
-		args := []string{"sample", dir, "-prompt", prompts[0], "-prompts", file, "-n", "2", "-seed", "7", "-tokens", "12", "-batch", batch}
+		args := []string{"sample", dir, "-prompt", prompts[0], "-prompts", file, "-n", "2", "-seed", "7", "-max-tokens", "12", "-batch", batch}
 		got := lines[written](t, mustRun(t, append(args, "-json")...))
 		if len(got) != len(want) {
 			t.Fatalf("%d texts, want %d", len(got), len(want))
@@ -64,7 +64,7 @@ func TestSeveralPromptsAreAnsweredAsEachAlone(t *testing.T) {
 func TestStopsOnTheCommandLine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(sampleText(t), dir, "-steps", "4")...)
-	whole := mustRun(t, "sample", dir, "-prompt", "the", "-tokens", "40", "-temperature", "1")
+	whole := mustRun(t, "sample", dir, "-prompt", "the", "-max-tokens", "40", "-temperature", "1")
 	_, tok, err := loadModel(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestStopsOnTheCommandLine(t *testing.T) {
 	want := "the" + text[:strings.Index(text, stop)] + "\n"
 	number, _ := json.Marshal(tok.Encode(stop)[0])
 	for _, flags := range [][]string{{"-stop", stop}, {"-stop-token", stop}, {"-stop-token", string(number)}} {
-		args := append([]string{"sample", dir, "-prompt", "the", "-tokens", "40", "-temperature", "1"}, flags...)
+		args := append([]string{"sample", dir, "-prompt", "the", "-max-tokens", "40", "-temperature", "1"}, flags...)
 		if got := mustRun(t, args...); got != want && !(flags[0] == "-stop-token" && strings.ContainsAny(stop, "0123456789")) {
 			t.Errorf("%q gives %q, want %q of %q", flags, got, want, whole)
 		}
@@ -109,7 +109,7 @@ func TestTextReadOnceIsContinuedOften(t *testing.T) {
 		t.Errorf("it writes %q", out)
 	}
 	for _, more := range [][]string{{"-prompt", "the"}, {}, {"-prompt", "the", "-prompt", "cell", "-json"}} {
-		args := append([]string{"sample", dir, "-tokens", "30"}, more...)
+		args := append([]string{"sample", dir, "-max-tokens", "30"}, more...)
 		whole, again := mustRun(t, append(args, "-read", text)...), mustRun(t, append(args, "-state", state)...)
 		if whole != again || len(whole) < 30 {
 			t.Errorf("%q: %q from the text, %q from its state", more, whole, again)
@@ -177,7 +177,7 @@ func TestFolderWithSubwords(t *testing.T) {
 	if err := saveTokenizer(dir, tok); err != nil {
 		t.Fatal(err)
 	}
-	got := lines[written](t, mustRun(t, "sample", dir, "-prompt", "the gate", "-prompt", "é", "-tokens", "9", "-json"))
+	got := lines[written](t, mustRun(t, "sample", dir, "-prompt", "the gate", "-prompt", "é", "-max-tokens", "9", "-json"))
 	if len(got) != 2 || got[1].Prompt != "é" || got[0].Tokens == 0 {
 		t.Errorf("%+v", got)
 	}

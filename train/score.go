@@ -20,12 +20,12 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("score", "Print how probable a model finds every token of a text after all those before it.", c,
 		`score runs/small -text "func main() {"`, "score runs/small -data chapter.txt -json", "score runs/small -state book.state -text \"The end.\"")
 	var text string
-	f.Func("text", "the text; - reads it from standard input", func(v string) (err error) {
-		text, err = readPrompt(v, c.in)
+	f.Func("text", "the `TEXT` itself; - reads it from standard input", func(v string) (err error) {
+		text, err = givenText("text", v, c.in)
 		return err
 	})
 	var files []string
-	f.Func("data", "a text: file, folder or glob; may be given more than once", func(v string) error {
+	f.Func("data", dataUsage, func(v string) error {
 		files = append(files, v)
 		return nil
 	})

@@ -66,9 +66,9 @@ func settingsOf(p preset) settings {
 
 // register adds the flags for everything but the model, with the values at hand
 // as defaults.
-func (s *settings) register(f *flag.FlagSet) {
+func (s *settings) register(f *flags) {
 	data := s.Data
-	f.Func("data", "a text: file, folder or glob; may be given more than once (default: the Go standard library's source)", func(v string) error {
+	f.Func("data", dataUsage+" (default: the Go standard library's source)", func(v string) error {
 		data = append(data, v)
 		s.Data = data
 		return nil
@@ -98,7 +98,8 @@ func (s *settings) register(f *flag.FlagSet) {
 	f.IntVar(&s.Patience, "patience", s.Patience, "stop after this many evaluations without a new best; 0 for never")
 	f.IntVar(&s.SaveEvery, "save-every", s.SaveEvery, "steps between checkpoints")
 	f.StringVar(&s.Prompt, "prompt", s.Prompt, "what samples begin with (default: a line of the held-out part)")
-	f.IntVar(&s.SampleChars, "sample-chars", s.SampleChars, "length of the samples along the way, in tokens; 0 for none")
+	f.IntVar(&s.SampleChars, "sample-tokens", s.SampleChars, "tokens in a sample along the way; 0 for none")
+	f.renamed("sample-chars", "sample-tokens")
 	f.Float64Var(&s.Temperature, "temperature", s.Temperature, "sampling temperature; 0 takes the likeliest token")
 	f.Float64Var(&s.TopP, "top-p", s.TopP, "sample from the likeliest tokens that have this probability together")
 }
@@ -112,7 +113,7 @@ func (s *source) register(f *flag.FlagSet) {
 	for _, p := range presets() {
 		names = append(names, p.name)
 	}
-	f.StringVar(&s.preset, "preset", "small", "settings to begin from: "+strings.Join(names, ", "))
+	f.StringVar(&s.preset, "preset", "small", "a `NAME` of settings to begin from: "+strings.Join(names, ", "))
 	f.StringVar(&s.config, "config", "", "read all settings from a JSON file, such as a run's run.json; flags still count")
 	f.StringVar(&s.model, "model", "", "read the model's configuration from a JSON file with the official field names")
 }
@@ -189,12 +190,11 @@ type parsed struct {
 func parseTrain(args []string, c console) (p parsed, out string, err error) {
 	// The first pass finds out what the flags are defaults to.
 	var from source
-	first := flag.NewFlagSet("train", flag.ContinueOnError)
-	first.SetOutput(io.Discard)
-	from.register(first)
+	first := newFlags("train", "", console{out: io.Discard, err: io.Discard})
+	from.register(first.FlagSet)
 	var scratch settings
 	scratch.register(first)
-	newModelFlags().register(first, new(xlstm.Config))
+	newModelFlags().register(first.FlagSet, new(xlstm.Config))
 	first.String("out", "", "")
 	first.String("tensorboard", "", "")
 	_ = first.Parse(args) // its errors come again, with the help
@@ -204,7 +204,7 @@ func parseTrain(args []string, c console) (p parsed, out string, err error) {
 	}
 	f := newFlags("train", aboutTrain(), c, "train", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-config runs/small/run.json -lr 2e-3 -out runs/again")
 	from.register(f.FlagSet)
-	p.register(f.FlagSet)
+	p.register(f)
 	newModelFlags().register(f.FlagSet, &p.Model)
 	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
 	f.StringVar(&p.tensorboard, "tensorboard", "", tensorboardUsage)
@@ -212,7 +212,7 @@ func parseTrain(args []string, c console) (p parsed, out string, err error) {
 		return p, "", err
 	}
 	if f.NArg() > 0 {
-		return p, "", errors.Errorf("%q is not a flag; texts are given with -data, folders of runs with -out", f.Arg(0))
+		return p, "", errors.Errorf("%q is not a flag; a text is given with -data: %s", f.Arg(0), c.hint("-data", f.Arg(0)))
 	}
 	p.derive(f.FlagSet)
 	if err := p.makeAbsolute(); err != nil {
@@ -295,7 +295,7 @@ func (s settings) check() error {
 		{s.EvalBatches >= 0, "eval-batches", s.EvalBatches, "at least 0"},
 		{s.Patience >= 0, "patience", s.Patience, "at least 0"},
 		{s.SaveEvery > 0, "save-every", s.SaveEvery, "at least 1"},
-		{s.SampleChars >= 0, "sample-chars", s.SampleChars, "at least 0"},
+		{s.SampleChars >= 0, "sample-tokens", s.SampleChars, "at least 0"},
 		{s.Temperature >= 0, "temperature", s.Temperature, "at least 0"},
 		{s.TopP >= 0 && s.TopP <= 1, "top-p", s.TopP, "between 0 and 1"},
 	} {

@@ -125,7 +125,7 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, temperature := range []string{"0", "1"} {
-		out := mustRun(t, "sample", padded, "-tokens", "200", "-prompt", "the", "-temperature", temperature, "-top-p", "1")
+		out := mustRun(t, "sample", padded, "-max-tokens", "200", "-prompt", "the", "-temperature", temperature, "-top-p", "1")
 		// That is how an id without a token would be written. The part of a character
 		// is not: it stays the byte that it is.
 		if strings.Contains(out, "\ufffd") {
