@@ -1,8 +1,7 @@
 package xlstm
 
 import (
-	"os"
-
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/pkg/errors"
 )
@@ -14,7 +13,8 @@ import (
 // as the official state_dict has it. The same model makes the same bytes. See
 // SavePretrained for other layouts, encodings and several files.
 //
-// Each file is replaced as a whole; the weights come first. Parameters that are
+// Each file is replaced as a whole; the weights come first. checksums.sha256 lists
+// the SHA-256 of each file. Parameters that are
 // not finite are an error, and nothing is written.
 func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig{}) }
 
@@ -31,7 +31,9 @@ func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig
 // layout, which their kernels' shapes tell apart (see WithLayout). Every parameter
 // must be there, in its shape, all numbers finite in the model's type, and no
 // other tensor; only with tied weights a head may be there or not, if it equals
-// the embedding. Otherwise the error lists all that is wrong.
+// the embedding. Otherwise the error lists all that is wrong. A file that is listed
+// in checksums.sha256 beside it, which Save writes, must have that checksum; the
+// files of other programs have none.
 //
 // The model computes in the type that WithDtype sets, float32 if it is not given,
 // whatever the encoding in the file: the numbers are converted, and those of F64
@@ -43,7 +45,7 @@ func Load(path string, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(config)
+	raw, err := files.ReadVerified(config)
 	if err != nil {
 		return nil, errors.Wrapf(err, "xlstm: loading a model, which is a folder with %s and %s", configFile, weightsFile)
 	}

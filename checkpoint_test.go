@@ -136,7 +136,7 @@ func TestModelsSurviveBitForBit(t *testing.T) {
 					t.Errorf("tied %v, %v: %s is saved as another file (%v)", tied, dt, name, err)
 				}
 			}
-			if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+			if entries, err := os.ReadDir(dir); err != nil || len(entries) != 3 {
 				t.Errorf("the folder holds %v: %v", entries, err)
 			}
 		}
@@ -366,7 +366,7 @@ func TestFolderErrorsNameTheFile(t *testing.T) {
 	wantError(t, m.LoadWeights(none), none)
 
 	dir := saved(t, m)
-	if err := os.WriteFile(filepath.Join(dir, configFile), []byte(`{"vocab_size": -1}`), 0o666); err != nil {
+	if err := writeBytes(filepath.Join(dir, configFile), []byte(`{"vocab_size": -1}`)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Load(dir)
@@ -407,7 +407,7 @@ func refusedAtOnce(t *testing.T, name, dir string, cfg Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, configFile), raw, 0o666); err != nil {
+	if err := writeBytes(filepath.Join(dir, configFile), raw); err != nil {
 		t.Fatal(err)
 	}
 	var before, after runtime.MemStats

@@ -24,6 +24,7 @@ func ExampleLoad() {
 	}
 	// Output:
 	// 18272 parameters
+	// checksums.sha256
 	// config.json
 	// weights_cuda_layout.safetensors
 }
@@ -46,6 +47,7 @@ func ExampleModel_SavePretrained() {
 		fmt.Println(f.Name())
 	}
 	// Output:
+	// checksums.sha256
 	// config.json
 	// model-00001-of-00003.safetensors
 	// model-00002-of-00003.safetensors

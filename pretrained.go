@@ -38,7 +38,9 @@ type SaveConfig struct {
 // model.safetensors, or in its stead model.safetensors.index.json and the files
 // that it names.
 //
-// Each file is replaced as a whole, config.json last. It is an error, and nothing
+// Each file is replaced as a whole, config.json last, and its SHA-256 is noted in
+// checksums.sha256, which Load and sha256sum -c compare and other programs pass
+// over. It is an error, and nothing
 // is written, if a parameter is not finite in the encoding, or if files with an
 // index are to be written beside a model.safetensors, which would be read in
 // their stead.
@@ -59,7 +61,7 @@ func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
 		return errors.Errorf("xlstm: saving the model in %s: %s is there and would be read instead of the files that were to be written; remove it, or choose another folder", dir, weightsFile)
 	}
 	for _, f := range s.files {
-		if err := writeEncoded(filepath.Join(dir, f.name), f.tensors, f.metadata); err != nil {
+		if err := writeEncoded(filepath.Join(dir, f.name), f.tensors, f.metadata, files.WriteSummed); err != nil {
 			return err
 		}
 	}
@@ -72,7 +74,7 @@ func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
 }
 
 func writeBytes(path string, data []byte) error {
-	return errors.Wrap(files.WriteFile(path, func(w io.Writer) error {
+	return errors.Wrap(files.WriteSummed(path, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	}), "xlstm")

@@ -14,21 +14,26 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"gorgonia.org/tensor"
 )
 
-// wantSameFiles sees that two folders hold the same files, byte by byte.
+// wantSameFiles sees that two folders hold the same files, byte by byte, but for
+// checksums.
 func wantSameFiles(t *testing.T, got, want string) {
 	t.Helper()
-	files := func(dir string) map[string]string {
+	contents := func(dir string) map[string]string {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all := make(map[string]string)
 		for _, e := range entries {
+			if e.Name() == files.SumsFile {
+				continue
+			}
 			raw, err := os.ReadFile(filepath.Join(dir, e.Name()))
 			if err != nil {
 				t.Fatal(err)
@@ -37,7 +42,7 @@ func wantSameFiles(t *testing.T, got, want string) {
 		}
 		return all
 	}
-	g, w := files(got), files(want)
+	g, w := contents(got), contents(want)
 	for name := range w {
 		if g[name] != w[name] {
 			t.Errorf("%s is another file", name)
@@ -120,7 +125,7 @@ func huggingFaceFolder(t *testing.T, as Encoding) (dir string) {
 		places[p.Name] = file
 	}
 	for file, part := range parts {
-		if err := writeEncoded(filepath.Join(dir, file), part, metadata); err != nil {
+		if err := writeEncoded(filepath.Join(dir, file), part, metadata, files.WriteFile); err != nil {
 			t.Fatal(err)
 		}
 	}

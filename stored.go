@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -134,7 +135,7 @@ func openStored(path string) (*checkpoint, error) {
 
 // readIndex reads an index. All its files must be beside it.
 func readIndex(path string) (*shardIndex, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := files.ReadVerified(path)
 	if err != nil {
 		return nil, errors.Wrap(err, "xlstm: reading an index of tensors")
 	}

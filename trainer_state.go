@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"github.com/pkg/errors"
@@ -28,8 +29,10 @@ const (
 )
 
 // Save writes the model and all that training needs to go on into the existing
-// folder dir: config.json, model.safetensors and training.safetensors. What the
-// caller needs besides, such as the position in the data, goes along in extra.
+// folder dir: config.json, model.safetensors, training.safetensors and their
+// checksums (see Model.Save). What the caller needs besides, such as the position
+// in the data, goes along in extra. Numbers that are not finite are an error: no
+// training can go on from them.
 func (t *Trainer) Save(dir string, extra map[string]string) error {
 	if err := t.model.Save(dir); err != nil {
 		return err
@@ -48,7 +51,12 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 			tensors = append(tensors, layers.Param{Name: carriedPrefix + part.Name, Value: part.Value})
 		}
 	}
-	return WriteTensors(filepath.Join(dir, trainingFile), tensors, meta)
+	for _, p := range tensors {
+		if !finite(p.Value) {
+			return errors.Errorf("xlstm: saving the training in %s: %s holds numbers that are not finite; go back to a training saved before, with a lower learning rate or clipped gradients", dir, p.Name)
+		}
+	}
+	return writeEncoded(filepath.Join(dir, trainingFile), inOwnEncoding(tensors), meta, files.WriteSummed)
 }
 
 // Restore brings the model's parameters and the trainer to where Save was called,
@@ -77,6 +85,9 @@ func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 			solver.Tensors[p.Name] = p.Value
 		}
 	}
+	if err := t.checkMoments(solver); err != nil {
+		return nil, errors.Wrapf(err, "restoring the solver from %s", path)
+	}
 	if err := t.restoreCarried(path, carried); err != nil {
 		return nil, err
 	}
@@ -96,6 +107,18 @@ func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	return extra, nil
 }
 
+// checkMoments sees that the tensors of a solver's state that belong to parameters
+// of the model have their shapes and types, without which a step would fail.
+func (t *Trainer) checkMoments(solver optim.State) error {
+	for name, v := range solver.Tensors {
+		_, of, _ := strings.Cut(name, ".")
+		if p, ok := t.model.Param(of); ok && (!v.Shape().Eq(p.Shape()) || v.Dtype() != p.Dtype()) {
+			return errors.Errorf("xlstm: %s has shape %v of %v, the parameter %v of %v", name, v.Shape(), v.Dtype(), p.Shape(), p.Dtype())
+		}
+	}
+	return nil
+}
+
 // restoreCarried sets the carried state; the file must hold exactly its parts.
 func (t *Trainer) restoreCarried(path string, carried map[string]*tensor.Dense) error {
 	var parts []layers.Param
@@ -107,6 +130,9 @@ func (t *Trainer) restoreCarried(path string, carried map[string]*tensor.Dense) 
 	}
 	for _, part := range parts {
 		v, ok := carried[part.Name]
+		if ok && !finite(v) {
+			return errors.Errorf("xlstm: %s carries numbers in %s that are not finite", path, part.Name)
+		}
 		if !ok || !v.Shape().Eq(part.Value.Shape()) {
 			return errors.Errorf("xlstm: %s carries no %s of shape %v; resume with the settings that it was written with", path, part.Name, part.Value.Shape())
 		}

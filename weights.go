@@ -39,6 +39,11 @@ const maxDims = 64
 // It is an error if a name is not UTF-8, "__metadata__" or there twice,
 // or if a tensor is of another type or a view that is not contiguous.
 func WriteTensors(path string, tensors []layers.Param, metadata map[string]string) error {
+	return writeEncoded(path, inOwnEncoding(tensors), metadata, files.WriteFile)
+}
+
+// inOwnEncoding returns tensors to be stored so that every number is kept.
+func inOwnEncoding(tensors []layers.Param) []encodedTensor {
 	var encoded []encodedTensor
 	for _, p := range tensors {
 		e := encodedTensor{Param: p}
@@ -47,7 +52,7 @@ func WriteTensors(path string, tensors []layers.Param, metadata map[string]strin
 		}
 		encoded = append(encoded, e)
 	}
-	return writeEncoded(path, encoded, metadata)
+	return encoded
 }
 
 // encodedTensor is a tensor and how it is to be stored.
@@ -56,8 +61,11 @@ type encodedTensor struct {
 	as Encoding
 }
 
+// writeFunc puts a file in place: files.WriteFile or files.WriteSummed.
+type writeFunc func(path string, write func(w io.Writer) error) error
+
 // writeEncoded is WriteTensors with an encoding for each tensor.
-func writeEncoded(path string, tensors []encodedTensor, metadata map[string]string) error {
+func writeEncoded(path string, tensors []encodedTensor, metadata map[string]string, put writeFunc) error {
 	views := make(map[string]view, len(tensors))
 	for _, p := range tensors {
 		_, twice := views[p.Name]
@@ -71,7 +79,7 @@ func writeEncoded(path string, tensors []encodedTensor, metadata map[string]stri
 			return errors.Errorf("xlstm: writing %s: the metadata %q: %q is not UTF-8", path, key, value)
 		}
 	}
-	return errors.Wrap(files.WriteFile(path, func(w io.Writer) error {
+	return errors.Wrap(put(path, func(w io.Writer) error {
 		return safetensors.SerializeToWriter(views, metadata, w)
 	}), "xlstm")
 }
@@ -133,7 +141,8 @@ func ReadTensors(path string) ([]layers.Param, map[string]string, error) {
 	return tensors, metadata, errors.Wrapf(err, "xlstm: reading tensors from %s", path)
 }
 
-// openFile opens a file to read tensors from and returns its size.
+// openFile opens a file to read tensors from and returns its size. A file whose
+// checksum is listed beside it must have that checksum.
 func openFile(path string) (*os.File, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -142,6 +151,9 @@ func openFile(path string) (*os.File, int64, error) {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = errors.Errorf("%s is not a file", path)
+	}
+	if err == nil {
+		err = files.Verify(path)
 	}
 	if err != nil {
 		f.Close()

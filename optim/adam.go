@@ -82,7 +82,10 @@ func orDefault(x, instead float64) float64 {
 	return x
 }
 
-func (adamRule) buffers() []string { return []string{"exp_avg", "exp_avg_sq"} }
+// secondMoment is the buffer of means of squares.
+const secondMoment = "exp_avg_sq"
+
+func (adamRule) buffers() []string { return []string{"exp_avg", secondMoment} }
 
 func (r adamRule) update(w, g numbers, state [2]numbers, a amounts) {
 	k := r.factors(a)

@@ -2,6 +2,7 @@ package optim
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -33,7 +34,8 @@ func (c *core) State() State {
 
 // SetState replaces the solver's state by a copy of s; what GradNorm returned is forgotten. It is an error, and
 // nothing changes, if the step is negative; if a tensor's name is not of this kind of solver, or one of a pair
-// is missing; or if a tensor is not made of float32 or float64. Whether shapes and types fit the parameters
+// is missing; if a tensor is not made of float32 or float64; or if a number is not finite or, in a second moment,
+// negative: the next step would make NaN of the parameter. Whether shapes and types fit the parameters
 // shows only in the next Step.
 func (c *core) SetState(s State) error {
 	if s.Step < 0 {
@@ -66,9 +68,33 @@ func (c *core) restore(moments map[string][]*tensor.Dense, key string, d *tensor
 	if err != nil {
 		return err
 	}
+	own := v.copied()
+	if err := checkMoment(own, buffer == secondMoment); err != nil {
+		return err
+	}
 	if moments[name] == nil {
 		moments[name] = make([]*tensor.Dense, len(buffers))
 	}
-	moments[name][i] = v.copied().dense(v.shape)
+	moments[name][i] = own.dense(v.shape)
 	return nil
+}
+
+// checkMoment reports numbers that no step leaves behind.
+func checkMoment(x numbers, square bool) error {
+	if i := firstBad(x.f32, square); i >= 0 {
+		return errors.Errorf("number %d is %v, which a moment cannot be", i, x.f32[i])
+	}
+	if i := firstBad(x.f64, square); i >= 0 {
+		return errors.Errorf("number %d is %v, which a moment cannot be", i, x.f64[i])
+	}
+	return nil
+}
+
+// firstBad returns the index of the first number that is not finite or, in a mean
+// of squares, negative; -1 if there is none.
+func firstBad[T float](x []T, square bool) int {
+	return slices.IndexFunc(x, func(v T) bool {
+		f := float64(v)
+		return math.IsNaN(f) || math.IsInf(f, 0) || square && f < 0
+	})
 }

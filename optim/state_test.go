@@ -167,7 +167,13 @@ func TestSetStateRefusesForeignStatesAndChangesNothing(t *testing.T) {
 		"another solver": {State{Tensors: map[string]*tensor.Dense{"momentum_buffer.w": v}}, "momentum_buffer.w"},
 		"no parameter":   {State{Tensors: map[string]*tensor.Dense{"exp_avg": v, "exp_avg_sq": v}}, `"exp_avg"`},
 		"half a pair":    {State{Tensors: map[string]*tensor.Dense{"exp_avg.w": v}}, `"exp_avg_sq.w" is missing`},
-		"nil tensor":     {State{Tensors: map[string]*tensor.Dense{"exp_avg.w": nil}}, "nil"},
+		"a moment of NaN": {State{Tensors: map[string]*tensor.Dense{
+			"exp_avg.w": vector(tensor.Float32, 1, math.NaN()), "exp_avg_sq.w": v}}, "number 1 is NaN"},
+		"an infinite moment": {State{Tensors: map[string]*tensor.Dense{
+			"exp_avg.w": v, "exp_avg_sq.w": vector(tensor.Float64, math.Inf(1))}}, "number 0 is +Inf"},
+		"a negative square": {State{Tensors: map[string]*tensor.Dense{
+			"exp_avg.w": v, "exp_avg_sq.w": vector(tensor.Float64, 1, 2, -3)}}, "number 2 is -3"},
+		"nil tensor": {State{Tensors: map[string]*tensor.Dense{"exp_avg.w": nil}}, "nil"},
 		"integers": {State{Tensors: map[string]*tensor.Dense{
 			"exp_avg.w": tensor.New(tensor.WithShape(1), tensor.Of(tensor.Int))}}, "int"},
 	} {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 )
 
 // write makes a file in a temporary folder.
@@ -211,9 +214,14 @@ func truncate(t *testing.T, path string) {
 	}
 }
 
+// replace gives a file another content on purpose: its checksum goes.
 func replace(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+	err := files.WriteFile(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, content)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }

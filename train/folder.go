@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ func saveSettings(dir string, s settings) error {
 	if err != nil {
 		return errors.Wrap(err, "saving the settings")
 	}
-	return files.WriteFile(filepath.Join(dir, runFile), func(w io.Writer) error {
+	return files.WriteSummed(filepath.Join(dir, runFile), func(w io.Writer) error {
 		_, err := w.Write(append(data, '\n'))
 		return err
 	})
@@ -157,17 +158,17 @@ func writeCheckpoint(run, kind string, step, keep int, write func(tmp string) er
 }
 
 func saveTokenizer(dir string, tok data.Tokenizer) error {
-	return files.WriteFile(filepath.Join(dir, tokenizerFile), func(w io.Writer) error { return data.SaveTokenizer(w, tok) })
+	return files.WriteSummed(filepath.Join(dir, tokenizerFile), func(w io.Writer) error { return data.SaveTokenizer(w, tok) })
 }
 
 func loadTokenizer(dir string) (data.Tokenizer, error) {
-	f, err := os.Open(filepath.Join(dir, tokenizerFile))
+	path := filepath.Join(dir, tokenizerFile)
+	content, err := files.ReadVerified(path)
 	if err != nil {
 		return nil, errors.Wrap(err, "opening the vocabulary")
 	}
-	defer f.Close()
-	tok, err := data.LoadTokenizer(f)
-	return tok, errors.Wrapf(err, "reading %s", f.Name())
+	tok, err := data.LoadTokenizer(bytes.NewReader(content))
+	return tok, errors.Wrapf(err, "reading %s", path)
 }
 
 // loadModel loads a model and its vocabulary from the folder of a run, its best

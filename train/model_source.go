@@ -1,10 +1,12 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -66,7 +68,10 @@ func configOf(folder string, from source) (xlstm.Config, error) {
 		s, err := openRun(folder)
 		return s.Model, err
 	}
-	data, err := os.ReadFile(filepath.Join(folder, "config.json"))
+	data, err := files.ReadVerified(filepath.Join(folder, "config.json"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return xlstm.Config{}, errors.Wrap(err, "reading the model's configuration")
+	}
 	if err != nil {
 		return xlstm.Config{}, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", folder, runFile)
 	}

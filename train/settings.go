@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -148,7 +149,7 @@ func (s source) load() (settings, error) {
 
 // readSettings reads a file of settings over those given.
 func readSettings(path string, over settings) (settings, error) {
-	data, err := os.ReadFile(path)
+	data, err := files.ReadVerified(path)
 	if err != nil {
 		return over, errors.Wrap(err, "reading the settings")
 	}

@@ -16,12 +16,21 @@ import (
 
 // WriteFile replaces the file at path, or makes it, with what write writes; w is
 // buffered. A file that is replaced hands on its permissions; a symbolic link is
-// replaced itself, not what it points to.
+// replaced itself, not what it points to. A checksum of the old file is taken from
+// the folder's list (see SumsFile).
 //
 // An error names the file. The old file is then untouched, except if the error
 // says that the folder could not be brought to the disk: the new file is in
 // place by then, but a power failure may still undo it.
 func WriteFile(path string, write func(w io.Writer) error) error {
+	if err := changeSum(path, nil); err != nil {
+		return err
+	}
+	return writeFile(path, io.Discard, write)
+}
+
+// writeFile is WriteFile that also gives what the file holds to sum.
+func writeFile(path string, sum io.Writer, write func(w io.Writer) error) error {
 	tmp := tempName(path)
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
@@ -35,7 +44,7 @@ func WriteFile(path string, write func(w io.Writer) error) error {
 			os.Remove(tmp)
 		}
 	}()
-	if err := fill(f, path, write); err != nil {
+	if err := fill(f, sum, path, write); err != nil {
 		return errors.Wrapf(err, "writing %s", path)
 	}
 	if err := os.Rename(tmp, path); err != nil {
@@ -45,13 +54,13 @@ func WriteFile(path string, write func(w io.Writer) error) error {
 	return errors.Wrapf(syncDir(filepath.Dir(path)), "writing %s: bringing its folder to the disk", path)
 }
 
-// fill writes f, which is to take the place of path, brings it to the disk and
-// closes it.
-func fill(f *os.File, path string, write func(w io.Writer) error) error {
+// fill writes f, which is to take the place of path, and sum, brings f to the disk
+// and closes it.
+func fill(f *os.File, sum io.Writer, path string, write func(w io.Writer) error) error {
 	if err := inheritMode(f, path); err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(f, 1<<16)
+	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<16)
 	if err := write(w); err != nil {
 		return err
 	}
