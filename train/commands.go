@@ -125,7 +125,7 @@ func (r *session) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.report(); err != nil || !finite(loss) {
+	if err := r.report(ctx); err != nil || !finite(loss) {
 		return err
 	}
 	prompt := r.prompt()

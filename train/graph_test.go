@@ -71,7 +71,7 @@ func TestGraphOfFoldersAndFiles(t *testing.T) {
 	}
 }
 
-// TestGraphDrawsPictures: with the program that draws.
+// TestGraphDrawsPictures: in this process.
 func TestGraphDrawsPictures(t *testing.T) {
 	for format, begins := range map[string]string{"svg": "<svg", "png": "\x89PNG", "dot": "digraph"} {
 		path := filepath.Join(t.TempDir(), "graph."+format)

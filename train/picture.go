@@ -1,33 +1,36 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"os/exec"
-	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/dot/render"
 	"github.com/pkg/errors"
 )
 
-// drawer is the program that draws. It is one of its own because Graphviz takes a
-// second to start in the program that holds it, whether anything is drawn or not.
-const drawer = "github.com/gorgonia-xlstm/xlstm/dot/draw"
+// pngScale makes two dots of one, for today's screens.
+const pngScale = 2
 
-// picture draws a graph in the DOT language.
+// picture draws a graph in the DOT language as svg or png. A large graph can take
+// minutes; an interrupt does not wait for it.
 func picture(ctx context.Context, graph []byte, format string) ([]byte, error) {
-	var out, complaint bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "run", drawer, format)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(graph), &out, &complaint
-	err := cmd.Run()
-	if err == nil {
-		return out.Bytes(), nil
+	type drawn struct {
+		data []byte
+		err  error
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(complaint.String()), "\n")
-	if says, ours := strings.CutPrefix(first, "draw: "); ours {
-		return nil, errors.New(says)
+	done := make(chan drawn, 1)
+	go func() {
+		var d drawn
+		if format == "png" {
+			d.data, d.err = render.PNG(graph, pngScale)
+		} else {
+			d.data, d.err = render.SVG(graph)
+		}
+		done <- d
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, errors.New("interrupted while drawing")
+	case d := <-done:
+		return d.data, d.err
 	}
-	if first == "" {
-		first = err.Error()
-	}
-	return nil, errors.Errorf("pictures are drawn by go run %s, which failed (%s): start this program in a checkout of the module, or give -o a .dot file for another program to draw", drawer, first)
 }

@@ -50,9 +50,8 @@ func reportCommand(ctx context.Context, args []string, c console) error {
 	return nil
 }
 
-// report writes the report of a run that has come to its end, without the graph,
-// which takes another program and its time.
-func (r *session) report() error {
+// report writes the report of a run that has come to its end.
+func (r *session) report(ctx context.Context) error {
 	if err := r.noteEnd(); err != nil {
 		return err
 	}
@@ -60,7 +59,11 @@ func (r *session) report() error {
 	if err != nil {
 		return err
 	}
-	return v.writeReport(filepath.Join(r.dir, reportFile), nil)
+	graph, err := v.graph(ctx)
+	if err != nil { // the rest is worth having all the same
+		fmt.Fprintf(r.c.err, "the report goes without the model's graph: %v\n", err)
+	}
+	return v.writeReport(filepath.Join(r.dir, reportFile), graph)
 }
 
 // runView is all that a run's folder says of the run, but the weights.

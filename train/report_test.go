@@ -71,11 +71,6 @@ func eventCount(t *testing.T, dir, pattern string) (n int) {
 	return n
 }
 
-// withoutGraph returns a page without its section of the model's graph.
-func withoutGraph(page string) string {
-	return regexp.MustCompile(`(?s)\n*<section[^>]*>\s*<h2>Graph</h2>.*?</section>`).ReplaceAllString(page, "")
-}
-
 func TestReportOfFinishedRun(t *testing.T) {
 	dir, events := filepath.Join(t.TempDir(), "run"), t.TempDir()
 	text := sampleText(t)
@@ -106,8 +101,8 @@ func TestReportOfFinishedRun(t *testing.T) {
 	}
 	again := t.TempDir()
 	out = mustRun(t, "report", "-o", filepath.Join(again, "page.html"), "-tensorboard", again, dir)
-	if asked := read(t, again, "page.html"); withoutGraph(asked) != page || asked == page {
-		t.Error("the report that was asked for is not the one of the run's end and the model's graph")
+	if asked := read(t, again, "page.html"); asked != page || !strings.Contains(page, "<h2>Graph</h2>") {
+		t.Error("the report that was asked for is not the one of the run's end, or without the model's graph")
 	}
 	// As above, with all steps and the samples of five evaluations.
 	if n := eventCount(t, again, "run/events.out.tfevents.*.report"); n != 3+24+5 {

@@ -4,6 +4,11 @@
 //
 //	go run ./dot/draw svg < graph.dot > graph.svg
 //	go run ./dot/draw png < graph.dot > graph.png
+//
+// In another module it is a tool:
+//
+//	go get -tool github.com/gorgonia-xlstm/xlstm/dot/draw
+//	go tool draw svg < graph.dot > graph.svg
 package main
 
 import (
@@ -27,7 +32,7 @@ const scale = 2
 
 func draw(args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 1 || args[0] != "svg" && args[0] != "png" {
-		return errors.New("say svg or png, and give the graph on standard input: go run ./dot/draw svg < graph.dot > graph.svg")
+		return errors.New("say svg or png, and give the graph on standard input: draw svg < graph.dot > graph.svg")
 	}
 	graph, err := io.ReadAll(in)
 	if err != nil {

@@ -7,9 +7,8 @@
 // Other graphs are drawn as well, as far as shapes and text go: pictures in nodes
 // are left out, and what a label aligns to the left is centred.
 //
-// Graphviz comes as WebAssembly, which is compiled when a program that imports
-// this package starts: about a second the first time, a twentieth of that later,
-// when the result is found in the folder for temporary files. Programs that draw
-// now and then do better to run a program of their own for it, as train graph runs
-// dot/draw.
+// Graphviz comes as WebAssembly, which is compiled when the first graph is drawn:
+// about a second the first time, a twentieth of that in later processes, which
+// find the result in the user's folder for caches. A program that draws nothing
+// pays nothing but its size, some six megabytes.
 package render

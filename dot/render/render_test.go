@@ -101,7 +101,7 @@ func TestMistakesAreExplained(t *testing.T) {
 	}
 }
 
-// TestManyDrawAtOnce: callers wait for each other.
+// TestManyDrawAtOnce: they do not disturb each other.
 func TestManyDrawAtOnce(t *testing.T) {
 	want, err := render.SVG([]byte(small))
 	if err != nil {
