@@ -18,11 +18,15 @@ type MLSTMGrads[F Float] struct {
 // for none).
 //
 // Exact means: through the normaliser's |q̂·n|, through the final state, and
-// through the stabiliser. The last matters only by way of Eps: everything else
-// in h is scale-free in exp(m), so row i leaves δm_i = −(δh_i·h_i)·Eps/N_i, and
-// the final state, which is stored relative to its m, leaves
-// δm − ⟨C,δC⟩ − ⟨n,δn⟩. Both follow the path of the maximum back to the gate
-// that set it.
+// through the stabilisers, each of which hands what it gets back along the path
+// of its maximum, to the gate that set it. Shares are relative to the stabiliser,
+// so it gets minus the sum of their gradients: of row i's, which are functions of
+// D_ij and β_i, and of the final state's. Where |q̂·n| normalises, that sum is next
+// to nothing, δh_i·h_i·Eps/N_i, left over from numbers as large as δh_i·h_i. So the
+// sum is taken as it was computed, and without the share that set the stabiliser:
+// that one is 1 whatever the gates, so that the largest rounding error of the row
+// is in none of them. Where exp(−m) normalises, h is a function of the absolute
+// shares, and only δm_i = −(δh_i·h_i)·Eps/N_i is left.
 //
 // The states between the chunks are computed again.
 func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F], dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
@@ -44,7 +48,7 @@ func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h [
 		if dh != nil {
 			b.dh = matrix[F]{dh[ov:], b.in.ldv}
 		}
-		b.run(state, last, dLast, grads.State, item)
+		b.run(state, dLast, grads.State, item)
 	})
 }
 
@@ -56,16 +60,17 @@ type mlstmBack[F Float] struct {
 	memories          []F            // before every chunk, and dmem
 	ms                []F            // the stabilisers there
 	dmem              mlstmMemory[F] // the gradient of the memory behind the chunk at hand
-	rest              float64        // what the stabiliser still has to hand back
+	rest              float64        // and of the stabiliser, still to be handed back
 
 	d    matrix[F] // D
 	p    matrix[F] // P = δA⊙D, lower triangular
 	g    matrix[F] // G_i = δh_i/N_i
 	dden []F       // δden
-	// Gradients of the stabiliser and of logarithms of shares, per step: of m_i by
-	// way of eps, of the pairs that the step's forget gate lies between, of the
-	// step's input in the rows, of the initial state in the step's row, and of the
-	// step's input in the final state.
+	w    []F       // W_ij, the gradients of one row's log D_ij
+	// Gradients of the stabiliser and of logarithms of shares, per step: of m_i, of
+	// the pairs that the step's forget gate lies between, of the step's input in the
+	// rows, of the initial state in the step's row, and of the step's input in the
+	// final state.
 	dm, cross, inputs, fromState, carried []F
 }
 
@@ -75,7 +80,7 @@ func (b *mlstmBack[F]) layOut(space *arena[F]) {
 	l := b.chunk()
 	b.d, b.p = space.matrix(l, l), space.matrix(l, l)
 	b.g = space.matrix(l, b.DHV)
-	for _, x := range []*[]F{&b.dden, &b.dm, &b.cross, &b.inputs, &b.fromState, &b.carried} {
+	for _, x := range []*[]F{&b.dden, &b.w, &b.dm, &b.cross, &b.inputs, &b.fromState, &b.carried} {
 		*x = space.take(l)
 	}
 	chunks := (b.T + l - 1) / l
@@ -85,17 +90,16 @@ func (b *mlstmBack[F]) layOut(space *arena[F]) {
 // memory is the memory before chunk k.
 func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] { return memoryAt(b.MLSTM, b.memories, k) }
 
-func (b *mlstmBack[F]) run(state, last, dLast, dState MLSTMState[F], item int) {
+func (b *mlstmBack[F]) run(state, dLast, dState MLSTMState[F], item int) {
 	b.replay(state, item)
 	b.dmem = b.memory(len(b.ms))
 	clear(b.dmem.c.data)
 	clear(b.dmem.n)
 	if dLast.C != nil {
-		c, n, _ := mlstmHead(b.MLSTM, last, item)
 		gc, gn, gm := mlstmHead(b.MLSTM, dLast, item)
 		copy(b.dmem.c.data, gc)
 		copy(b.dmem.n, gn)
-		b.rest = float64(gm[0]) - b.dmem.dot(mlstmMemory[F]{matrix[F]{c, b.DHV}, n})
+		b.rest = float64(gm[0])
 	}
 	for k := len(b.ms) - 1; k >= 0; k-- {
 		b.chunkBack(k*b.chunk(), float64(b.ms[k]), b.memory(k))
@@ -104,7 +108,7 @@ func (b *mlstmBack[F]) run(state, last, dLast, dState MLSTMState[F], item int) {
 		gc, gn, gm := mlstmHead(b.MLSTM, dState, item)
 		copy(gc, b.dmem.c.data)
 		copy(gn, b.dmem.n)
-		gm[0] = F(b.rest + b.dmem.dot(b.memory(0)))
+		gm[0] = F(b.rest)
 	}
 }
 
@@ -142,7 +146,8 @@ func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
 	b.gatesBack(kept)
 }
 
-// rowsBack computes G, and the gradients of den and of the stabilisers.
+// rowsBack computes G, and the gradients of den and, where it normalises, of the
+// stabilisers.
 func (b *mlstmBack[F]) rowsBack() {
 	if b.dh.data == nil {
 		clear(b.g.data)
@@ -155,11 +160,18 @@ func (b *mlstmBack[F]) rowsBack() {
 		norm, linear := b.normaliser(den, float64(b.gates.floor[i]))
 		s := float64(vec.Dot(dh, b.h.row(b.t0+i, b.DHV))) / norm
 		vec.Scale(b.g.row(i, b.DHV), F(1/norm), dh)
-		b.dden[i], b.dm[i] = 0, F(-s*b.Eps)
 		if linear {
 			b.dden[i] = F(-s * math.Copysign(1, den))
+		} else {
+			b.dden[i], b.dm[i] = 0, F(-s*b.Eps)
 		}
 	}
+}
+
+// linear reports whether row i is normalised by its |q̂·n|.
+func (b *mlstmBack[F]) linear(i int) bool {
+	_, linear := b.normaliser(float64(b.den[i]), float64(b.gates.floor[i]))
+	return linear
 }
 
 // scoresBack computes δA = G·Vᵀ + δden and P = δA⊙D, and from W = δA⊙A, the
@@ -172,9 +184,20 @@ func (b *mlstmBack[F]) rowsBack() {
 func (b *mlstmBack[F]) scoresBack() {
 	lowerOf(b.l, b.DHV, 1, b.g, b.v, b.p)
 	clear(b.inputs)
-	for t := b.l - 1; t >= 0; t-- {
-		n := t + 1
-		vec.DecayGrad(b.a.row(t, n), b.d.row(t, n), b.dden[t], b.inputs[:n], b.p.row(t, n))
+	for t, top := b.l-1, b.gates.top(b.l-1); t >= 0; t-- {
+		n, w := t+1, b.w[:t+1]
+		clear(w)
+		vec.DecayGrad(b.a.row(t, n), b.d.row(t, n), b.dden[t], w, b.p.row(t, n))
+		if top > t {
+			top = b.gates.top(t)
+		}
+		if b.linear(t) {
+			if top >= 0 {
+				w[top] = 0
+			}
+			b.dm[t] = -vec.Sum(w)
+		}
+		vec.Axpy(b.inputs[:n], 1, w)
 		b.cross[t] = vec.Sum(b.inputs[:t])
 		clearAbove(b.p, t, b.l)
 	}
@@ -213,7 +236,25 @@ func (b *mlstmBack[F]) queriesBack(mem mlstmMemory[F]) {
 	for i := range b.l {
 		b.fromState[i] = vec.Dot(b.q.row(i, b.DQK), dq.row(i, b.DQK))
 	}
+	b.stateBack()
 	addLowerTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.k, dq)
+}
+
+// stateBack hands the stabilisers what the initial state's shares leave to them.
+func (b *mlstmBack[F]) stateBack() {
+	first := 0 // the rows before it have their stabilisers from the initial state
+	for first < b.l && b.gates.forgets(first) {
+		first++
+	}
+	for i := range b.l {
+		if !b.linear(i) {
+			continue
+		}
+		if i < first {
+			b.fromState[i] = 0
+		}
+		b.dm[i] -= b.fromState[i]
+	}
 }
 
 // memoryBack takes the gradient of the memory over the chunk, after queriesBack:
@@ -229,12 +270,19 @@ func (b *mlstmBack[F]) memoryBack() {
 // log σ(f~_t) is the sum over all that it scales: the pairs across t, the initial
 // state's share in the rows from t on, the earlier inputs' share in the final
 // state, and kept, what is kept of the initial state in the final one. Each gets
-// the stabiliser's remainder where it passes.
+// the stabilisers' remainder where it passes, and the initial state's stabiliser
+// what is left of it.
 func (b *mlstmBack[F]) gatesBack(kept float64) {
-	for j, x := range b.carried[:b.l] {
-		b.cross[j] += F(kept)
-		kept += float64(x)
+	if top := b.gates.top(b.l - 1); top >= 0 {
+		b.carried[top] = 0
+	} else {
+		kept = 0
 	}
+	earlier := kept
+	for _, x := range b.carried[:b.l] {
+		earlier += float64(x)
+	}
+	b.rest -= earlier
 	closed := b.gates.tail[:b.l] // σ(−f~), the slope of log σ(f~)
 	for j := range closed {
 		closed[j] = -b.in.f[(b.t0+j)*b.in.ldg]
@@ -244,8 +292,9 @@ func (b *mlstmBack[F]) gatesBack(kept float64) {
 	for j := b.l - 1; j >= 0; j-- {
 		t := (b.t0 + j) * b.in.ldg
 		late += float64(b.fromState[j])
+		earlier -= float64(b.carried[j])
 		b.rest += float64(b.dm[j])
-		di, dlf := float64(b.inputs[j])+float64(b.carried[j]), float64(b.cross[j])+late
+		di, dlf := float64(b.inputs[j])+float64(b.carried[j]), float64(b.cross[j])+late+earlier
 		if b.gates.forgets(j) {
 			dlf += b.rest
 		} else {
@@ -254,4 +303,5 @@ func (b *mlstmBack[F]) gatesBack(kept float64) {
 		}
 		b.di[t], b.df[t] = F(di), F(dlf)*closed[j]
 	}
+	b.rest += late + kept
 }

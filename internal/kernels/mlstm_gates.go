@@ -76,6 +76,15 @@ func (g *mlstmGates[F]) tails(in mlstmInputs[F], t0, l int) {
 	vec.Activate(vec.LogSigmoid, tail, tail)
 }
 
+// top returns the step whose input set row j's stabiliser, or −1 for the initial
+// state.
+func (g *mlstmGates[F]) top(j int) int {
+	for j >= 0 && g.forgets(j) {
+		j--
+	}
+	return j
+}
+
 // forgets says whether row j's stabiliser came from the forget side.
 func (g *mlstmGates[F]) forgets(j int) bool {
 	if j == 0 {
