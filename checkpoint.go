@@ -8,10 +8,11 @@ import (
 
 // Save writes the model into the folder dir, which must exist: its configuration
 // as config.json and its parameters as model.safetensors, under the official
-// names and in the layout of the official vanilla backend. With tied weights of
-// the paper's architecture the embedding is written a second time, as the head,
-// as the official state_dict has it. The same model makes the same bytes. See
-// SavePretrained for other layouts, encodings and several files.
+// names and in the layout of the official vanilla backend. With tied weights the
+// embedding is written a second time, as the head: the official state_dict has
+// it, and transformers from 5.0 on has a head of its own in any case. The same
+// model makes the same bytes. See SavePretrained for other layouts, encodings and
+// several files.
 //
 // Each file is replaced as a whole; the weights come first. checksums.sha256 lists
 // the SHA-256 of each file. Parameters that are
@@ -31,8 +32,11 @@ func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig
 // layout, which their kernels' shapes tell apart (see WithLayout). Every parameter
 // must be there, in its shape, all numbers finite in the model's type, and no
 // other tensor; only with tied weights a head may be there or not, if it equals
-// the embedding. Otherwise the error lists all that is wrong. A file that is listed
-// in checksums.sha256 beside it, which Save writes, must have that checksum; the
+// the embedding. Otherwise the error lists all that is wrong. In Hugging Face's
+// form a head that differs from the embedding is read as what transformers takes
+// it for, a parameter of its own: then TieWeights of the model's configuration is
+// false. Warnings says so, and what else was passed over. A file that is listed in
+// checksums.sha256 beside it, which Save writes, must have that checksum; the
 // files of other programs have none.
 //
 // The model computes in the type that WithDtype sets, float32 if it is not given,
@@ -58,12 +62,36 @@ func Load(path string, opts ...Option) (*Model, error) {
 		return nil, err
 	}
 	defer st.close()
+	cfg, warnings, err := st.untie(cfg, o)
+	if err != nil {
+		return nil, errors.Wrapf(err, "xlstm: %s", weights)
+	}
 	m, a, err := st.load(cfg, o)
 	if err != nil {
 		return nil, errors.Wrapf(err, "xlstm: %s", weights)
 	}
 	m.source = newSource(raw, st, a)
+	m.source.warnings = warnings
 	return m, nil
+}
+
+// untie gives a configuration of Hugging Face's form a head of its own if the
+// tensors have one that differs from the embedding: transformers from 5.0 on
+// computes with it, even though the configuration says that they are tied.
+func (st *checkpoint) untie(cfg Config, o options) (Config, []string, error) {
+	if !cfg.TieWeights || cfg.Large == nil {
+		return cfg, nil, nil
+	}
+	a, _, err := assign(cfg, st.tensors, o.layout)
+	if err != nil {
+		return cfg, nil, err
+	}
+	problems, err := a.checkHead(cfg)
+	if err != nil || len(problems) == 0 {
+		return cfg, nil, err
+	}
+	cfg.TieWeights = false
+	return cfg, []string{problems[0] + "; it is used as it is, as transformers does from 5.0 on"}, nil
 }
 
 // load makes a model of the tensors. Names and shapes are checked first, so that a

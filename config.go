@@ -89,6 +89,8 @@ type SLSTMLayerConfig struct {
 	// GradientRecurrentClipval bounds the gradient through the recurrence, nil
 	// for no bound.
 	GradientRecurrentClipval *float64 `json:"gradient_recurrent_clipval"`
+	// backend is the one that MarshalJSON names, "" for vanilla.
+	backend string
 }
 
 // FeedForwardConfig describes a gated feed-forward layer.

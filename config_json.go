@@ -2,6 +2,7 @@ package xlstm
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -36,8 +37,9 @@ func (b *BlockList) UnmarshalJSON(data []byte) error {
 // of Hugging Face's transformers. Its fields say which. Fields that are missing
 // have the official defaults, and a block that is missing or null is not there.
 // Fields that mean something on a GPU alone or to transformers alone, and those
-// whose names begin with an underscore, are passed over; any other unknown field
-// is an error. The configuration is validated.
+// whose names begin with an underscore, are passed over. Any other unknown field
+// is an error in the official forms; in Hugging Face's form, to which anyone may
+// add fields, it is named by Config.Warnings. The configuration is validated.
 func ParseConfig(data []byte) (Config, error) { return parseConfig(data, 0) }
 
 // ParseConfigFor is ParseConfig for a vocabulary of the given size, which
@@ -123,6 +125,23 @@ func (c *SLSTMBlockConfig) UnmarshalJSON(data []byte) error {
 	*c = SLSTMBlockConfig{SLSTM: defaultSLSTM()}
 	return decode("slstm_block", data, (*plain)(c))
 }
+
+// MarshalJSON names the official backend beside the fields: vanilla, which computes
+// everywhere, and whose layout that of a model's parameters is. The official
+// default is the one for GPUs, with another layout.
+func (c SLSTMLayerConfig) MarshalJSON() ([]byte, error) {
+	type plain SLSTMLayerConfig
+	return json.Marshal(struct {
+		plain
+		Backend string `json:"backend"`
+	}{plain(c), cmp.Or(c.backend, vanillaBackend)})
+}
+
+// The official backends of the sLSTM that a Layout is named after.
+const (
+	vanillaBackend = "vanilla"
+	cudaBackend    = "cuda"
+)
 
 // UnmarshalJSON reads a layer's configuration over the defaults.
 func (c *SLSTMLayerConfig) UnmarshalJSON(data []byte) error {

@@ -14,11 +14,14 @@ type LargeConfig struct {
 	// NumHeads is the number of memory cells in a block.
 	NumHeads int `json:"num_heads"`
 	// UseBias gives the linear maps and the norms a bias. The input and forget
-	// gates always have one, the head never.
+	// gates always have one, the head never; in Hugging Face's form the norm
+	// between the blocks and the head has none either.
 	UseBias bool `json:"use_bias"`
 	// NormEps is added under the root of the norms.
 	NormEps float64 `json:"norm_eps"`
-	// AddOutNorm puts a norm between the blocks and the head.
+	// AddOutNorm puts a norm between the blocks and the head. In Hugging Face's
+	// form it must be true: transformers has the norm whatever its configuration
+	// says, and so a configuration that says false is read as true.
 	AddOutNorm bool `json:"add_out_norm"`
 	// QKDimFactor and VDimFactor are the widths of queries and keys, and of
 	// values, over that of the embedding.
@@ -39,7 +42,8 @@ type LargeConfig struct {
 	WeightMode string `json:"weight_mode"`
 	// HuggingFace is what the form of Hugging Face's transformers has besides; nil
 	// for the official implementation's own. The two forms of a model differ in
-	// config.json and in the name of the embedding.
+	// config.json, in the name of the embedding and, with UseBias, in the bias of
+	// the norm before the head.
 	HuggingFace *HuggingFaceConfig `json:"-"`
 }
 
@@ -50,8 +54,8 @@ const (
 )
 
 // HuggingFaceConfig is what the xLSTMConfig of Hugging Face's transformers has
-// beside the fields of xLSTMLargeConfig and Config.TieWeights. The model itself
-// depends on nothing of it.
+// beside the fields of xLSTMLargeConfig and Config.TieWeights. No number that the
+// model computes depends on the fields here.
 type HuggingFaceConfig struct {
 	// The ids of special tokens, nil for none. There may be several that end a
 	// text.
@@ -61,6 +65,11 @@ type HuggingFaceConfig struct {
 	// ForceBOSTokenInsert says that texts begin with BOSTokenID. Whoever makes the
 	// tokens has to see to it.
 	ForceBOSTokenInsert bool
+	// Unknown are the names of fields, sorted, that a configuration that was read
+	// has beside those that are known here or belong to the base class in
+	// transformers. They are passed over, and not written again; what they mean
+	// for the model is not known. See Config.Warnings.
+	Unknown []string
 }
 
 // DefaultLargeConfig returns the official defaults of the xLSTM-7B architecture.
@@ -103,6 +112,7 @@ func (c Config) validateLarge(check checker) error {
 	}
 	l := c.Large
 	if err := firstError(
+		check(l.HuggingFace == nil || l.AddOutNorm, "add_out_norm", l.AddOutNorm, "true in Hugging Face's form, whose models always have the norm; the official form can be without"),
 		check(l.NumHeads >= 1, "num_heads", l.NumHeads, "at least 1"),
 		check(l.FFNRoundUpToMultipleOf >= 1, "ffn_round_up_to_multiple_of", l.FFNRoundUpToMultipleOf, "at least 1"),
 		oneOf("weight_mode", l.WeightMode, SingleWeights, FusedWeights),
@@ -166,10 +176,14 @@ func (c Config) hasNorm() bool {
 	return c.AddPostBlocksNorm
 }
 
+// postNormBias reports whether the norm between the blocks and the head of the
+// xLSTM-7B architecture has a bias.
+func (c Config) postNormBias() bool { return c.Large.UseBias && c.Large.HuggingFace == nil }
+
 // postNorm makes the norm between the blocks and the head.
 func (c Config) postNorm(s layers.Scope) (*layers.Norm, error) {
 	if c.Large != nil {
-		return layers.NewRMSNorm(s, c.EmbeddingDim, c.Large.NormEps, c.Large.UseBias)
+		return layers.NewRMSNorm(s, c.EmbeddingDim, c.Large.NormEps, c.postNormBias())
 	}
 	return layers.NewNorm(s, c.EmbeddingDim, 1, true)
 }

@@ -2,7 +2,10 @@ package xlstm
 
 import (
 	"encoding/json"
+	"reflect"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/pkg/errors"
 )
@@ -32,10 +35,24 @@ var (
 	}
 	transformersFields = []string{
 		"add_embedding_dropout", "add_forward_backend_padding", "add_post_blocks_norm", "add_post_norm", "add_qk_norm", "architectures",
-		"cell_norm_eps", "dtype", "head_dim", "igate_bias_init_range", "max_inference_chunksize", "mlstm_round_up_to_multiple_of",
-		"torch_dtype", "transformers_version", "use_cache",
+		"cell_norm_eps", "head_dim", "igate_bias_init_range", "max_inference_chunksize", "mlstm_round_up_to_multiple_of",
 	}
 )
+
+// baseFields are the fields of the base class of all configurations in
+// transformers, 4.57 and 5.24. They say how a model is loaded, which outputs it
+// returns, how it generates by default and what else it is used for; the logits of
+// a language model depend on none.
+var baseFields = []string{
+	"add_cross_attention", "auto_map", "bad_words_ids", "begin_suppress_tokens", "chunk_size_feed_forward", "cross_attention_hidden_size",
+	"decoder_start_token_id", "diversity_penalty", "do_sample", "dtype", "early_stopping", "encoder_no_repeat_ngram_size",
+	"exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "id2label", "is_decoder",
+	"is_encoder_decoder", "label2id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups", "num_beams",
+	"num_return_sequences", "output_attentions", "output_hidden_states", "output_scores", "prefix", "problem_type", "pruned_heads",
+	"remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate", "sep_token_id", "suppress_tokens",
+	"task_specific_params", "temperature", "tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p", "torch_dtype",
+	"torchscript", "transformers_version", "typical_p", "use_bfloat16", "use_cache",
+}
 
 // architectureOf tells the architecture by the fields that are there.
 func architectureOf(data []byte) (architecture, error) {
@@ -132,8 +149,9 @@ func (c *Config) decodeHuggingFace(data []byte) error {
 		BOSTokenID: &zero, EOSTokenID: tokenIDs{2}, PadTokenID: &one,
 	}
 	v.NumHeads, v.FFNProjFactor = 8, 2.667
-	skip := append(slices.Clone(kernelFields), transformersFields...)
-	if err := decodeLargeFields(data, &v, skip); err != nil {
+	skip := slices.Concat(kernelFields, transformersFields, baseFields)
+	unknown := unknownFields(data, &v, skip)
+	if err := decodeLargeFields(data, &v, append(skip, unknown...)); err != nil {
 		return err
 	}
 	if v.ModelType != "" && v.ModelType != "xlstm" {
@@ -148,8 +166,9 @@ func (c *Config) decodeHuggingFace(data []byte) error {
 		return err
 	}
 	*c = Config{VocabSize: v.VocabSize, EmbeddingDim: width, NumBlocks: blocks, ContextLength: c.ContextLength, TieWeights: v.TieWordEmbeddings, Large: &v.LargeConfig}
+	c.Large.AddOutNorm = true // as transformers has it, whatever the file says
 	c.Large.HuggingFace = &HuggingFaceConfig{
-		BOSTokenID: v.BOSTokenID, EOSTokenIDs: v.EOSTokenID, PadTokenID: v.PadTokenID, ForceBOSTokenInsert: v.ForceBOSTokenInsert,
+		BOSTokenID: v.BOSTokenID, EOSTokenIDs: v.EOSTokenID, PadTokenID: v.PadTokenID, ForceBOSTokenInsert: v.ForceBOSTokenInsert, Unknown: unknown,
 	}
 	return nil
 }
@@ -168,6 +187,26 @@ func decodeLargeFields(data []byte, dst any, skip []string) error {
 	return decode("the configuration", data, dst, skip...)
 }
 
+// unknownFields returns the names in a JSON object, sorted, that are neither in
+// skip nor fields of the struct that dst points to nor begin with an underscore.
+func unknownFields(data []byte, dst any, skip []string) (unknown []string) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil {
+		return nil // decoding says what is wrong
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(dst).Elem()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		delete(fields, name)
+	}
+	for name := range fields {
+		if !slices.Contains(skip, name) && !strings.HasPrefix(name, "_") {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
 // either returns the value of a field with two names.
 func either(a string, x *int, b string, y *int, missing int) (int, error) {
 	switch {
@@ -182,19 +221,28 @@ func either(a string, x *int, b string, y *int, missing int) (int, error) {
 }
 
 // MarshalJSON writes the configuration in the official form of its architecture;
-// see ParseConfig.
+// see ParseConfig. Numbers of type float are written with a point or an exponent,
+// 1.0 and not 1: the official configurations are typed, and transformers from 5.0
+// on refuses an integer in the place of a float.
 func (c Config) MarshalJSON() ([]byte, error) {
 	type plain Config
+	var form any = plain(c)
 	switch {
 	case c.Large == nil:
-		return json.Marshal(plain(c))
 	case c.Large.HuggingFace == nil:
-		return json.Marshal(largeJSON{EmbeddingDim: c.EmbeddingDim, NumBlocks: c.NumBlocks, VocabSize: c.VocabSize, LargeConfig: *c.Large})
+		form = largeJSON{EmbeddingDim: c.EmbeddingDim, NumBlocks: c.NumBlocks, VocabSize: c.VocabSize, LargeConfig: *c.Large}
+	default:
+		hf := c.Large.HuggingFace
+		form = huggingFaceJSON{
+			Architectures: []string{"xLSTMForCausalLM"}, ModelType: "xlstm",
+			VocabSize: c.VocabSize, HiddenSize: &c.EmbeddingDim, NumHiddenLayers: &c.NumBlocks, LargeConfig: *c.Large, TieWordEmbeddings: c.TieWeights,
+			BOSTokenID: hf.BOSTokenID, EOSTokenID: hf.EOSTokenIDs, PadTokenID: hf.PadTokenID, ForceBOSTokenInsert: hf.ForceBOSTokenInsert,
+		}
 	}
-	hf := c.Large.HuggingFace
-	return json.Marshal(huggingFaceJSON{
-		Architectures: []string{"xLSTMForCausalLM"}, ModelType: "xlstm",
-		VocabSize: c.VocabSize, HiddenSize: &c.EmbeddingDim, NumHiddenLayers: &c.NumBlocks, LargeConfig: *c.Large, TieWordEmbeddings: c.TieWeights,
-		BOSTokenID: hf.BOSTokenID, EOSTokenID: hf.EOSTokenIDs, PadTokenID: hf.PadTokenID, ForceBOSTokenInsert: hf.ForceBOSTokenInsert,
-	})
+	data, err := json.Marshal(form)
+	return wholeFloats.ReplaceAll(data, []byte("${1}.0${2}")), err
 }
+
+// wholeFloats matches the fields of type float in compact JSON whose value is
+// written like an integer.
+var wholeFloats = regexp.MustCompile(`("(?:dropout|eps|ffn_proj_factor|gate_soft_cap|gradient_recurrent_clipval|norm_eps|output_logit_soft_cap|proj_factor|qk_dim_factor|v_dim_factor)":-?[0-9]+)([,}])`)

@@ -23,7 +23,7 @@ func randomLargeConfig(r *rand.Rand) Config {
 	l.WeightMode = pick(r, SingleWeights, FusedWeights)
 	if yes() {
 		id := r.IntN(cfg.VocabSize)
-		cfg.TieWeights = yes()
+		cfg.TieWeights, l.AddOutNorm = yes(), true
 		l.HuggingFace = &HuggingFaceConfig{BOSTokenID: &id, EOSTokenIDs: pick(r, []int{2}, []int{3, 4}), ForceBOSTokenInsert: yes()}
 	}
 	return cfg
@@ -157,7 +157,6 @@ func TestLargeConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		{`{` + size + `"num_heads": 2, "dropout": 0.1}`, "dropout", "", "unknown field"},
 		{`{` + size + `"num_heads": 2, "mlstm_block": {}}`, "mlstm_block", "num_heads", "of one"},
 		{`{"model_type": "xlstm", "slstm_at": [1]}`, "slstm_at", "model_type", "of one"},
-		{`{"model_type": "xlstm", "num_experts": 8}`, "num_experts", "", "unknown field"},
 		{`{"model_type": "mamba"}`, "model_type", `"mamba"`, `"xlstm"`},
 		{`{"model_type": "xlstm", "hidden_size": 64, "embedding_dim": 128}`, "hidden_size", "128", "equal"},
 		{`{"model_type": "xlstm", "num_hidden_layers": 2, "num_blocks": 3}`, "num_blocks", "3", "equal"},

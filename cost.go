@@ -227,7 +227,7 @@ func (c Config) costParts(opts CostOptions) []PartCost {
 	if c.hasNorm() {
 		k.part("post norm", -1)
 		if c.Large != nil {
-			k.plainNorm(c.names().norm, c.EmbeddingDim)
+			k.plainNorm(c.names().norm, c.EmbeddingDim, c.postNormBias())
 		} else {
 			k.norm(c.names().norm, c.EmbeddingDim, true)
 		}

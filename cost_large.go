@@ -5,7 +5,7 @@ func (k *costing) largeBlock(i int) {
 	l := k.large()
 	d, nh := l.EmbeddingDim, l.NumHeads
 	k.part("norm", i)
-	k.plainNorm("norm_mlstm", d)
+	k.plainNorm("norm_mlstm", d, l.Bias)
 	if l.Fused {
 		k.part("q, k, v and output gate", i)
 		k.branches("mlstm_layer.qkv_opreact", l.Bias, l.QKDim, l.QKDim, l.VDim, l.VDim)
@@ -24,11 +24,11 @@ func (k *costing) largeBlock(i int) {
 	k.part("cell", i)
 	k.mlstmCell(nh, l.QKDim/nh, l.VDim/nh)
 	k.part("head norm", i)
-	k.plainNorm("mlstm_layer.multihead_norm", l.VDim)
+	k.plainNorm("mlstm_layer.multihead_norm", l.VDim, l.Bias)
 	k.part("down projection", i)
 	k.linear("mlstm_layer.out_proj", l.VDim, d, l.Bias)
 	k.part("feed-forward", i)
-	k.plainNorm("norm_ffn", d)
+	k.plainNorm("norm_ffn", d, l.Bias)
 	if l.Fused {
 		k.branches("ffn.proj_up_gate_z", l.Bias, l.UpDim, l.UpDim)
 	} else {
@@ -49,9 +49,9 @@ func (k *costing) branches(name string, bias bool, widths ...int) {
 }
 
 // plainNorm counts a norm of the xLSTM-7B architecture.
-func (k *costing) plainNorm(name string, width int) {
+func (k *costing) plainNorm(name string, width int, bias bool) {
 	k.norm(name, width, true)
-	if k.Large.UseBias {
+	if bias {
 		k.tensor(name+".bias", width)
 	}
 }

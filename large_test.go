@@ -7,7 +7,6 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
-	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"gorgonia.org/tensor"
@@ -296,37 +295,6 @@ func TestLargeTrainingResumesToTheBit(t *testing.T) {
 		step(two, k)
 	}
 	wantSameParams(t, resumed, whole)
-}
-
-// TestTiedLargeModelIsSavedWithoutAHead, as transformers does, and loaded with or
-// without one.
-func TestTiedLargeModelIsSavedWithoutAHead(t *testing.T) {
-	cfg := smallLarge(t, SingleWeights, tensor.Float32).Config()
-	cfg.TieWeights, cfg.Large.HuggingFace = true, &HuggingFaceConfig{EOSTokenIDs: []int{2}}
-	m := smallModel(t, cfg, tensor.Float32)
-	dir := saved(t, m)
-	wantSameParams(t, loaded(t, dir), m)
-	edited(t, dir, func(tensors []layers.Param) []layers.Param {
-		for _, p := range tensors {
-			if p.Name == headName {
-				t.Error("there is a head")
-			}
-		}
-		embedding, _ := m.Param("backbone.embeddings.weight")
-		return append(tensors, layers.Param{Name: headName, Value: embedding.Clone().(*tensor.Dense)})
-	})
-	wantSameParams(t, loaded(t, dir), m)
-	wantSameFiles(t, savedAs(t, loaded(t, dir), SaveConfig{AsLoaded: true}), dir)
-	edited(t, dir, func(tensors []layers.Param) []layers.Param {
-		for _, p := range tensors {
-			if p.Name == headName {
-				p.Value.Float32s()[3]++
-			}
-		}
-		return tensors
-	})
-	_, err := Load(dir)
-	wantError(t, err, headName+" differs from backbone.embeddings.weight", "tie_word_embeddings")
 }
 
 // TestLargeConfigIsNotTakenAtItsWord: a configuration of any size takes no memory

@@ -114,7 +114,7 @@ func (m *Model) storage(cfg SaveConfig) (storage, error) {
 	if cfg.MaxShardSize < 0 {
 		return storage{}, errors.Errorf("files of at most %d bytes; it must be positive, or 0 for one file", cfg.MaxShardSize)
 	}
-	config, err := marshalIndented(m.cfg)
+	config, err := marshalIndented(m.cfg.inLayout(cfg.Layout))
 	if err != nil {
 		return storage{}, err
 	}
@@ -130,12 +130,23 @@ func (m *Model) storage(cfg SaveConfig) (storage, error) {
 	return s, err
 }
 
-// savedParams returns the parameters, and with tied weights of the paper's
-// architecture the head, which the official state_dict has too. Transformers
-// leave it out.
+// inLayout returns the configuration of a model whose file has that layout: with
+// the official backend that reads it.
+func (c Config) inLayout(layout Layout) Config {
+	if layout == CUDA && c.SLSTMBlock != nil {
+		block := *c.SLSTMBlock
+		block.SLSTM.backend = cudaBackend
+		c.SLSTMBlock = &block
+	}
+	return c
+}
+
+// savedParams returns the parameters, and with tied weights the head: the official
+// state_dict has it too, and transformers from 5.0 on makes a new one at random
+// if it is not in the file.
 func (m *Model) savedParams() []layers.Param {
 	params := m.Params()
-	if m.cfg.TieWeights && m.cfg.Large == nil {
+	if m.cfg.TieWeights {
 		embedding, _ := m.Param(m.cfg.embeddingName())
 		params = append(params, layers.Param{Name: headName, Value: embedding})
 	}
@@ -213,6 +224,7 @@ type source struct {
 	files     []sourceFile
 	indexName string          // empty if there is one file alone
 	index     json.RawMessage // its metadata
+	warnings  []string        // of loading
 }
 
 type sourceFile struct {
