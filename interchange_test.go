@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"gorgonia.org/tensor"
@@ -286,14 +287,15 @@ func TestFieldsOfTransformersBaseClassArePassedOver(t *testing.T) {
 		t.Errorf("%s, %v", raw, err)
 	}
 	dir := saved(t, smallHuggingFace(t, func(*Config) {}))
+	if err := os.Remove(filepath.Join(dir, files.SumsFile)); err != nil {
+		t.Fatal(err)
+	}
 	raw, err = os.ReadFile(filepath.Join(dir, configFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	raw = []byte(strings.Replace(string(raw), "{", `{"num_experts": 8,`, 1))
-	if err := os.WriteFile(filepath.Join(dir, configFile), raw, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	overwrite(t, filepath.Join(dir, configFile), raw)
 	if w := loaded(t, dir).Warnings(); len(w) != 1 || !strings.Contains(w[0], "num_experts") {
 		t.Errorf("warnings %q", w)
 	}
