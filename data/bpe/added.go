@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/pkg/errors"
-	"golang.org/x/text/unicode/norm"
 )
 
 // addedToken is a token that is found in the text itself, before words and
@@ -50,13 +49,19 @@ func (t *Tokenizer) setAdded(added []addedToken, vocab map[string]uint32) error 
 	}
 	slices.SortFunc(t.added, func(a, b addedToken) int { return a.ID - b.ID })
 	for i, a := range t.added {
-		if a.Normalized && t.nfc {
-			t.afterNFC.add(norm.NFC.String(a.Content), i)
-		} else if a.Normalized {
-			t.afterNFC.add(a.Content, i)
-		} else {
+		if !a.Normalized {
 			t.asIs.add(a.Content, i)
+			continue
 		}
+		var failed error
+		text := t.normalize(a.Content, &failed)
+		if failed == nil && text == "" {
+			failed = errors.New("nothing is left of it; let it not be \"normalized\"")
+		}
+		if failed != nil {
+			return errors.Wrapf(failed, "bringing the added token %.40q into normal form", a.Content)
+		}
+		t.normalized.add(text, i)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func bytesFile(t testing.TB) file {
 // marked returns a text with the added tokens as [content] and all else as it is.
 func marked(tok *Tokenizer, text string) string {
 	var b strings.Builder
-	tok.split(text, func(plain string) { b.WriteString(plain) }, func(id int) { b.WriteString("[" + tok.texts[id] + "]") })
+	tok.split(text, nil, func(plain string) { b.WriteString(plain) }, func(id int) { b.WriteString("[" + tok.texts[id] + "]") })
 	return b.String()
 }
 

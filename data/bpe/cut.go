@@ -9,6 +9,11 @@ func (t *Tokenizer) Cut(text string, n int) int {
 	if !knowsSpaces(t.steps) {
 		return len(text)
 	}
+	for _, n := range t.normalizers {
+		if !n.local {
+			return len(text)
+		}
+	}
 	for _, a := range t.added {
 		// Such a token may reach over the place before a space.
 		if a.RStrip || strings.Contains(a.Content, " ") {

@@ -1,23 +1,36 @@
 package bpe
 
-import "golang.org/x/text/unicode/norm"
+import "slices"
 
 // Encode returns the ids of a text. Added tokens that are written out in the
 // text, such as [EndOfText], become their ids.
+//
+// Where TryEncode would return an error, the rest of the piece that its regex gave
+// up on is one word.
 func (t *Tokenizer) Encode(text string) []int {
 	return t.AppendEncode(roomFor(text), text)
 }
 
+// TryEncode is Encode with an error if a regex of the file backtracks without end
+// on the text. The patterns that [Train] uses never do.
+func (t *Tokenizer) TryEncode(text string) ([]int, error) {
+	return t.tryEncode(roomFor(text), text)
+}
+
 // AppendEncode appends the ids of a text to ids, as Encode returns them.
 func (t *Tokenizer) AppendEncode(ids []int, text string) []int {
+	ids, _ = t.tryEncode(ids, text)
+	return ids
+}
+
+func (t *Tokenizer) tryEncode(ids []int, text string) ([]int, error) {
 	e := t.encoder()
-	t.split(text, func(piece string) {
+	t.split(text, &e.failed, func(piece string) {
 		ids = e.encode(ids, piece)
 	}, func(id int) {
 		ids = append(ids, id)
 	})
-	t.release(e)
-	return ids
+	return ids, t.release(e)
 }
 
 // EncodeOrdinary returns the ids of a text in which added tokens have no
@@ -25,16 +38,21 @@ func (t *Tokenizer) AppendEncode(ids []int, text string) []int {
 // for text of unknown origin that must not end a text, for example.
 func (t *Tokenizer) EncodeOrdinary(text string) []int {
 	e := t.encoder()
-	ids := e.encode(roomFor(text), t.normalize(text))
+	ids := e.encode(roomFor(text), t.normalize(text, &e.failed))
 	t.release(e)
 	return ids
 }
 
 // EncodeWithSpecial is Encode with the special tokens around the text that the
-// file asks for in its TemplateProcessing, such as one that begins a text.
+// file asks for in its post-processor, such as one that begins a text.
 func (t *Tokenizer) EncodeWithSpecial(text string) []int {
 	ids := append(roomFor(text), t.before...)
 	return append(t.AppendEncode(ids, text), t.after...)
+}
+
+// Around returns the special tokens that the file puts before and after a text.
+func (t *Tokenizer) Around() (before, after []int) {
+	return slices.Clone(t.before), slices.Clone(t.after)
 }
 
 // roomFor returns an empty slice that holds the ids of a usual text.
@@ -42,17 +60,10 @@ func roomFor(text string) []int { return make([]int, 0, len(text)/4+8) }
 
 // split cuts a text at its added tokens. It calls plain with the parts between
 // them in normal form, and token with their ids, in the order of the text.
-func (t *Tokenizer) split(text string, plain func(string), token func(id int)) {
+func (t *Tokenizer) split(text string, failed *error, plain func(string), token func(id int)) {
 	t.splitAdded(text, &t.asIs, func(part string) {
-		t.splitAdded(t.normalize(part), &t.afterNFC, plain, token)
+		t.splitAdded(t.normalize(part, failed), &t.normalized, plain, token)
 	}, token)
-}
-
-func (t *Tokenizer) normalize(text string) string {
-	if t.nfc {
-		return norm.NFC.String(text)
-	}
-	return text
 }
 
 // encoder encodes one text at a time.
@@ -60,6 +71,7 @@ type encoder struct {
 	t      *Tokenizer
 	cache  wordCache
 	merger merger
+	failed error // the first of the text
 }
 
 func (t *Tokenizer) encoder() *encoder {
@@ -69,14 +81,18 @@ func (t *Tokenizer) encoder() *encoder {
 	return &encoder{t: t}
 }
 
-func (t *Tokenizer) release(e *encoder) {
+// release gives an encoder back and returns its error.
+func (t *Tokenizer) release(e *encoder) error {
+	err := e.failed
+	e.failed = nil
 	e.merger.forgetLongWord()
 	t.encoders.Put(e)
+	return err
 }
 
 // encode appends the ids of a text without added tokens.
 func (e *encoder) encode(ids []int, piece string) []int {
-	eachWord(piece, e.t.steps, func(word string) { ids = e.word(ids, word) })
+	eachWord(piece, e.t.steps, &e.failed, func(word string) { ids = e.word(ids, word) })
 	return ids
 }
 

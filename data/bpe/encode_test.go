@@ -96,7 +96,7 @@ func TestAppendEncode(t *testing.T) {
 func slowMerge(tok *Tokenizer, word string) []uint32 {
 	var ids []uint32
 	for i := range len(word) {
-		ids = append(ids, tok.bytes[word[i]])
+		ids = append(ids, tok.bytes.of[word[i]])
 	}
 	for {
 		best, at := len(tok.rules), -1

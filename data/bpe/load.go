@@ -15,12 +15,18 @@ const MaxBytes = 64 << 20
 
 // fileJSON is a tokenizer.json.
 type fileJSON struct {
-	Version    string          `json:"version"`
-	Truncation json.RawMessage `json:"truncation"`
-	Padding    json.RawMessage `json:"padding"`
-	Added      []addedToken    `json:"added_tokens"`
+	Version string `json:"version"`
+	fileLengths
+	Added []addedToken `json:"added_tokens"`
 	fileParts
 	Model modelJSON `json:"model"`
+}
+
+// fileLengths are what a file says of the lengths of texts. They change no id and
+// are kept for the next who reads the file.
+type fileLengths struct {
+	Truncation json.RawMessage `json:"truncation"`
+	Padding    json.RawMessage `json:"padding"`
 }
 
 // fileParts are what a tokenizer keeps of its file to write it again.
@@ -33,15 +39,21 @@ type fileParts struct {
 
 // modelJSON is the model of a tokenizer.json. Old files have no type.
 type modelJSON struct {
-	Type         *string           `json:"type"`
-	Dropout      *float64          `json:"dropout"`
-	Unknown      *string           `json:"unk_token"`
-	Prefix       *string           `json:"continuing_subword_prefix"`
-	Suffix       *string           `json:"end_of_word_suffix"`
-	ByteFallback bool              `json:"byte_fallback"`
-	IgnoreMerges bool              `json:"ignore_merges"`
-	Vocab        map[string]uint32 `json:"vocab"`
-	Merges       []mergeJSON       `json:"merges"`
+	Type    *string  `json:"type"`
+	Dropout *float64 `json:"dropout"`
+	modelSettings
+	Vocab  map[string]uint32 `json:"vocab"`
+	Merges []mergeJSON       `json:"merges"`
+}
+
+// modelSettings are what a tokenizer keeps of its model to write it again.
+type modelSettings struct {
+	Unknown      *string `json:"unk_token"`
+	Prefix       *string `json:"continuing_subword_prefix"`
+	Suffix       *string `json:"end_of_word_suffix"`
+	FuseUnknown  bool    `json:"fuse_unk"`
+	ByteFallback bool    `json:"byte_fallback"`
+	IgnoreMerges bool    `json:"ignore_merges"`
 }
 
 // mergeJSON is a merge as ["a","b"] or, in older files, as "a b".
@@ -76,7 +88,8 @@ func (m *mergeJSON) UnmarshalJSON(text []byte) error {
 //
 // It returns an error when the file is longer than [MaxBytes], is damaged or
 // contradicts itself, and when it asks for what this package does not do, which
-// the error names. Files that ask for truncation or padding are among these.
+// the error names. What it says of truncation and padding is kept for Save and
+// otherwise passed over: all of a text is encoded, and nothing more.
 func Load(r io.Reader) (*Tokenizer, error) {
 	text, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {
@@ -84,6 +97,15 @@ func Load(r io.Reader) (*Tokenizer, error) {
 	}
 	if len(text) > MaxBytes {
 		return nil, errors.Errorf("read tokenizer.json: more than %d bytes: this is not a tokenizer.json", MaxBytes)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	var kind struct { // first of all: other models have another vocabulary
+		Model struct {
+			Type *string `json:"type"`
+		} `json:"model"`
+	}
+	if json.Unmarshal(text, &kind) == nil && kind.Model.Type != nil && *kind.Model.Type != "BPE" {
+		return nil, errors.Errorf("read tokenizer.json: its model is %.40q: only byte-level \"BPE\" is supported", *kind.Model.Type)
 	}
 	var file fileJSON
 	if err := json.Unmarshal(text, &file); err != nil {
@@ -101,15 +123,16 @@ func (f *fileJSON) tokenizer() (*Tokenizer, error) {
 	if f.Version != "" && f.Version != "1.0" {
 		return nil, errors.Errorf("version %.40q is not known: use a file of version 1.0", f.Version)
 	}
-	if !isNull(f.Truncation) || !isNull(f.Padding) {
-		return nil, errors.New("truncation and padding are not supported: set both to null and cut the ids yourself")
-	}
 	m, err := f.Model.model()
 	if err != nil {
 		return nil, err
 	}
 	t, err := newTokenizer(m)
 	if err != nil {
+		return nil, err
+	}
+	t.lengths = f.fileLengths
+	if err := compact(&t.lengths.Truncation, &t.lengths.Padding); err != nil {
 		return nil, err
 	}
 	if err := t.setParts(f.fileParts); err != nil {
@@ -125,19 +148,14 @@ func (f *fileJSON) tokenizer() (*Tokenizer, error) {
 func (f *modelJSON) model() (model, error) {
 	var no model
 	switch {
-	case f.Type != nil && *f.Type != "BPE":
-		return no, errors.Errorf("a model of type %.40q is not supported: it must be \"BPE\"", *f.Type)
 	case f.Dropout != nil && *f.Dropout != 0:
 		return no, errors.Errorf("dropout %g is not supported: set it to null, as it is for training only", *f.Dropout)
-	case f.Unknown != nil:
-		return no, errors.Errorf("unk_token %.40q is not supported: set it to null, as byte-level text has no unknown", *f.Unknown)
 	case f.Prefix != nil && *f.Prefix != "":
 		return no, errors.Errorf("continuing_subword_prefix %.40q is not supported: it must be null or empty", *f.Prefix)
 	case f.Suffix != nil && *f.Suffix != "":
 		return no, errors.Errorf("end_of_word_suffix %.40q is not supported: it must be null or empty", *f.Suffix)
-	case f.ByteFallback:
-		return no, errors.New("byte_fallback is not supported: use a byte-level vocabulary, where it must be false")
 	}
+	f.Prefix, f.Suffix = nil, nil // empty is none
 	rules := make([][2]uint32, len(f.Merges))
 	for rank, pair := range f.Merges {
 		for i, name := range pair {
@@ -148,7 +166,7 @@ func (f *modelJSON) model() (model, error) {
 			rules[rank][i] = id
 		}
 	}
-	return model{vocab: f.Vocab, rules: rules, ignoreMerges: f.IgnoreMerges}, nil
+	return model{vocab: f.Vocab, rules: rules, settings: f.modelSettings}, nil
 }
 
 // isNull reports whether a value is null or missing.

@@ -99,6 +99,13 @@ func TestLoadRefuses(t *testing.T) {
 	split := func(pattern file, behavior string) file {
 		return file{"type": "Sequence", "pretokenizers": []file{{"type": "Split", "pattern": pattern, "behavior": behavior, "invert": false}, {"type": "ByteLevel"}}}
 	}
+	nested := func(depth int) any {
+		inner := file{"type": "Sequence"}
+		for range depth {
+			inner = file{"type": "Sequence", "pretokenizers": []file{inner}}
+		}
+		return inner
+	}
 	template := func(single ...file) file { return file{"type": "TemplateProcessing", "single": single} }
 	text := file{"Sequence": file{"id": "A"}}
 	for _, c := range []struct {
@@ -106,14 +113,14 @@ func TestLoadRefuses(t *testing.T) {
 		want    string
 	}{
 		{file{"version": "2.0"}, `version "2.0"`},
-		{file{"truncation": file{"max_length": 5}}, "truncation and padding"},
-		{file{"padding": file{"pad_id": 0}}, "truncation and padding"},
-		{file{"model.type": "WordPiece"}, `a model of type "WordPiece"`},
+		{file{"model.type": "WordPiece"}, `its model is "WordPiece"`},
+		{file{"model.type": "Unigram", "model.vocab": []any{[]any{"a", -1.5}}}, `its model is "Unigram"`},
 		{file{"model.dropout": 0.1}, "dropout 0.1"},
-		{file{"model.unk_token": "<unk>"}, `unk_token "<unk>"`},
+		{file{"model.unk_token": "<unk>"}, `unk_token "<unk>" is not in the vocabulary`},
 		{file{"model.continuing_subword_prefix": "##"}, `continuing_subword_prefix "##"`},
 		{file{"model.end_of_word_suffix": "</w>"}, `end_of_word_suffix "</w>"`},
-		{file{"model.byte_fallback": true}, "byte_fallback"},
+		{file{"model.byte_fallback": true, "model.vocab": vocab(func(v map[string]any) { delete(v, "ÿ") })}, "byte_fallback is not supported for a vocabulary that has no token for the byte 0xff"},
+		{file{"model.vocab": vocab(func(v map[string]any) { delete(v, "À"); delete(v, "Ġ") })}, "no token for the byte 0x20"},
 		{file{"model.vocab": vocab(func(v map[string]any) { delete(v, "Ġ") })}, "no token for the byte 0x20 ('Ġ' in the file)"},
 		{file{"model.vocab": vocab(func(v map[string]any) { v["ab"] = 64 })}, `tokens "a" and "ab" both have the id 64`},
 		{file{"model.vocab": vocab(func(v map[string]any) { v["ab"] = 600 })}, `token "ab" has the id 600 in a vocabulary of 257`},
@@ -127,26 +134,35 @@ func TestLoadRefuses(t *testing.T) {
 		{file{"model.merges": []string{"a b c"}}, `merge "a b c": it must be two tokens`},
 		{file{"model.merges": [][]string{{"a", "b", "c"}}}, "has 3 tokens"},
 		{file{"model.merges": []int{7}}, "read tokenizer.json"},
-		{file{"normalizer": file{"type": "NFKC"}}, `a normalizer of type "NFKC"`},
-		{file{"normalizer": file{"type": "Sequence", "normalizers": []file{{"type": "NFC"}, {"type": "Lowercase"}}}}, `"Lowercase"`},
+		{file{"normalizer": file{"type": "Nmt"}}, `a normalizer of type "Nmt"`},
+		{file{"normalizer": file{"type": "Sequence", "normalizers": []file{{"type": "NFC"}, {"type": "Precompiled"}}}}, `"Precompiled"`},
+		{file{"normalizer": file{"type": "Replace", "content": "x"}}, "a Replace has no pattern"},
+		{file{"normalizer": file{"type": "Replace", "pattern": file{"Regex": "("}, "content": "x"}}, "a Replace by the regex"},
+		{file{"normalizer": file{"type": "StripAccents"}, "added_tokens": []file{added(256, "\u0301", "normalized")}}, "nothing is left of it"},
 		{file{"normalizer": 7}, "normalizer"},
 		{file{"pre_tokenizer": nil}, `a pre-tokenizer of type "null"`},
-		{file{"pre_tokenizer": file{"type": "Whitespace"}}, `a pre-tokenizer of type "Whitespace"`},
+		{file{"pre_tokenizer": file{"type": "Metaspace"}}, `a pre-tokenizer of type "Metaspace"`},
+		{file{"pre_tokenizer": file{"type": "Whitespace"}}, "does not end with its only ByteLevel"},
+		{file{"pre_tokenizer": file{"type": "CharDelimiterSplit", "delimiter": "ab"}}, `the delimiter "ab"`},
 		{file{"pre_tokenizer": file{"type": "Digits"}}, "does not end with its only ByteLevel"},
 		{file{"pre_tokenizer": file{"type": "Sequence", "pretokenizers": []file{{"type": "ByteLevel"}, {"type": "Digits"}}}}, "does not end with its only ByteLevel"},
 		{file{"pre_tokenizer": file{"type": "Sequence", "pretokenizers": []file{{"type": "ByteLevel"}, {"type": "ByteLevel"}}}}, "does not end with its only ByteLevel"},
-		{file{"pre_tokenizer": file{"type": "Sequence", "pretokenizers": []file{{"type": "Sequence"}}}}, "pre_tokenizer: a Sequence in a Sequence"},
+		{file{"pre_tokenizer": nested(maxSequences + 1)}, "pre_tokenizer: a Sequence in more than 8 others"},
+		{file{"pre_tokenizer": nested(maxSequences)}, "no ByteLevel"},
 		{file{"pre_tokenizer": file{"type": "Sequence"}}, "no ByteLevel"},
-		{file{"pre_tokenizer": split(file{"Regex": `\s+`}, "Isolated")}, "a Split by the regex"},
-		{file{"pre_tokenizer": split(file{"String": " "}, "Isolated")}, "a Split by a text"},
-		{file{"pre_tokenizer": split(file{"Regex": gpt2Regex}, "Removed")}, `the behavior "Removed"`},
-		{file{"post_processor": file{"type": "RobertaProcessing"}}, `a post-processor of type "RobertaProcessing"`},
+		{file{"pre_tokenizer": split(file{"Regex": `\s+(`}, "Isolated")}, "a Split by the regex"},
+		{file{"pre_tokenizer": split(file{"String": ""}, "Isolated")}, "a Split has no pattern"},
+		{file{"pre_tokenizer": split(file{"String": "a", "Regex": "a"}, "Isolated")}, "a Regex and a String"},
+		{file{"pre_tokenizer": split(file{"Regex": gpt2Regex}, "Kept")}, `the behavior "Kept"`},
+		{file{"post_processor": file{"type": "RobertaProcessing"}}, "lacks its cls or its sep"},
+		{file{"post_processor": file{"type": "RobertaProcessing", "cls": []any{"<s>", 999}, "sep": []any{"a", 64}}}, "the id 999"},
+		{file{"post_processor": file{"type": "RobertaProcessing", "cls": []any{"<s>"}, "sep": []any{"a", 64}}}, "a list of a token and its id"},
+		{file{"post_processor": file{"type": "Other"}}, `a post-processor of type "Other"`},
 		{file{"post_processor": template()}, "has the text 0 times"},
 		{file{"post_processor": template(text, text)}, "has the text 2 times"},
 		{file{"post_processor": template(text, file{"SpecialToken": file{"id": "<s>"}})}, `no ids for the special token "<s>"`},
 		{file{"post_processor": template(text, file{"Sequence": file{"id": "B"}})}, "no SpecialToken and no Sequence A"},
 		{file{"post_processor": file{"type": "TemplateProcessing", "special_tokens": file{"<s>": file{"ids": []int{999}}}, "single": []file{text, {"SpecialToken": file{"id": "<s>"}}}}}, "the id 999"},
-		{file{"decoder": nil}, `a decoder of type "null"`},
 		{file{"decoder": file{"type": "Metaspace"}}, `a decoder of type "Metaspace"`},
 		{file{"added_tokens": []file{added(256, "")}}, "is empty"},
 		{file{"added_tokens": []file{added(256, "x1"), added(257, "x1")}}, "there twice"},

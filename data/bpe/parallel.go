@@ -72,7 +72,8 @@ func (t *Tokenizer) jobs(text string, chunk int) []job {
 		last.parts = append(last.parts, p)
 		last.bytes += len(p.piece) + 1
 	}
-	t.split(text, func(piece string) {
+	var failed error // as in Encode
+	t.split(text, &failed, func(piece string) {
 		for len(piece) > 0 {
 			n := safeCut(piece, chunk)
 			add(part{piece: piece[:n]})

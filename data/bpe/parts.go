@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pkg/errors"
 )
@@ -17,21 +19,27 @@ type partJSON struct {
 	AddPrefixSpace bool `json:"add_prefix_space"` // ByteLevel
 	UseRegex       bool `json:"use_regex"`
 
-	Pattern struct { // Split
-		Regex  *string `json:"Regex"`
-		String *string `json:"String"`
-	} `json:"pattern"`
-	Behavior string `json:"behavior"`
-	Invert   bool   `json:"invert"`
+	Pattern   patternJSON `json:"pattern"` // Split, Replace
+	Behavior  behavior    `json:"behavior"`
+	Invert    bool        `json:"invert"`
+	Delimiter string      `json:"delimiter"` // CharDelimiterSplit
+
+	Content    string `json:"content"` // Replace
+	Prepend    string `json:"prepend"`
+	StripLeft  bool   `json:"strip_left"` // Strip
+	StripRight bool   `json:"strip_right"`
 
 	Individual bool `json:"individual_digits"` // Digits
 
 	Single  []templateItem             `json:"single"` // TemplateProcessing
 	Special map[string]templateSpecial `json:"special_tokens"`
+	Sep     wordAndID                  `json:"sep"` // RobertaProcessing, BertProcessing
+	Cls     wordAndID                  `json:"cls"`
 
 	Normalizers   []json.RawMessage `json:"normalizers"` // Sequence
 	PreTokenizers []json.RawMessage `json:"pretokenizers"`
 	Processors    []json.RawMessage `json:"processors"`
+	Decoders      []json.RawMessage `json:"decoders"`
 }
 
 // parsePart reads a part, of type "null" if it is missing.
@@ -45,30 +53,38 @@ func parsePart(text json.RawMessage, what string) (partJSON, error) {
 	return p, errors.Wrap(err, what)
 }
 
-// parseParts reads a part, or those of a sequence. A sequence in a sequence is
-// refused: a file of nothing else would take memory by the square of its size.
+// maxSequences is how deep sequences may stand in sequences: a file of nothing
+// else would take memory by the square of its size.
+const maxSequences = 8
+
+// parseParts reads a part, or those of a sequence and the sequences in it.
 func parseParts(text json.RawMessage, what string) ([]partJSON, error) {
+	return parseSequence(text, what, maxSequences)
+}
+
+func parseSequence(text json.RawMessage, what string, depth int) ([]partJSON, error) {
 	whole, err := parsePart(text, what)
 	if err != nil || whole.Type != "Sequence" {
 		return []partJSON{whole}, err
 	}
+	if depth < 0 {
+		return nil, errors.Errorf("%s: a Sequence in more than %d others is not supported: put all into one", what, maxSequences)
+	}
 	var parts []partJSON
-	for _, text := range slices.Concat(whole.Normalizers, whole.PreTokenizers, whole.Processors) {
-		p, err := parsePart(text, what)
+	for _, text := range slices.Concat(whole.Normalizers, whole.PreTokenizers, whole.Processors, whole.Decoders) {
+		inside, err := parseSequence(text, what, depth-1)
 		if err != nil {
 			return nil, err
 		}
-		if p.Type == "Sequence" {
-			return nil, errors.Errorf("%s: a Sequence in a Sequence is not supported: put all into one", what)
-		}
-		parts = append(parts, p)
+		parts = append(parts, inside...)
 	}
 	return parts, nil
 }
 
-// setParts takes all but the post-processor, which needs the added tokens.
-func (t *Tokenizer) setParts(parts fileParts) error {
-	for _, text := range []*json.RawMessage{&parts.Normalizer, &parts.PreTokenizer, &parts.PostProcessor, &parts.Decoder} {
+// compact leaves out the white space of values, and makes those that are missing
+// null.
+func compact(values ...*json.RawMessage) error {
+	for _, text := range values {
 		if len(*text) == 0 {
 			*text = json.RawMessage("null")
 		}
@@ -78,6 +94,14 @@ func (t *Tokenizer) setParts(parts fileParts) error {
 		}
 		*text = compact.Bytes()
 	}
+	return nil
+}
+
+// setParts takes all but the post-processor, which needs the added tokens.
+func (t *Tokenizer) setParts(parts fileParts) error {
+	if err := compact(&parts.Normalizer, &parts.PreTokenizer, &parts.PostProcessor, &parts.Decoder); err != nil {
+		return err
+	}
 	t.parts = parts
 	if err := t.setNormalizer(parts.Normalizer); err != nil {
 		return err
@@ -85,26 +109,44 @@ func (t *Tokenizer) setParts(parts fileParts) error {
 	if err := t.setPreTokenizer(parts.PreTokenizer); err != nil {
 		return err
 	}
-	decoder, err := parsePart(parts.Decoder, "decoder")
-	if err == nil && decoder.Type != "ByteLevel" {
-		err = errors.Errorf("a decoder of type %.40q is not supported: it must be \"ByteLevel\"", decoder.Type)
-	}
-	return err
+	return checkDecoder(parts.Decoder)
 }
 
-// setNormalizer takes null, NFC, or a sequence of these.
-func (t *Tokenizer) setNormalizer(text json.RawMessage) error {
-	parts, err := parseParts(text, "normalizer")
-	for _, p := range parts {
-		switch p.Type {
-		case "null":
-		case "NFC":
-			t.nfc = true
+// checkDecoder takes ByteLevel, null, or a sequence: ids always become the bytes
+// that they stand for.
+func checkDecoder(text json.RawMessage) error {
+	decoders, err := parseParts(text, "decoder")
+	if err != nil {
+		return err
+	}
+	for _, d := range decoders {
+		switch d.Type {
+		case "null", "ByteLevel":
+		case "Fuse", "ByteFallback": // which change nothing of bytes
 		default:
-			return errors.Errorf("a normalizer of type %.40q is not supported: it must be null or \"NFC\"", p.Type)
+			return errors.Errorf("a decoder of type %.40q is not supported: it must be \"ByteLevel\", null or a Sequence of these", d.Type)
 		}
 	}
-	return err
+	return nil
+}
+
+// setNormalizer takes a normalizer, those of a sequence, or null.
+func (t *Tokenizer) setNormalizer(text json.RawMessage) error {
+	parts, err := parseParts(text, "normalizer")
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if p.Type == "null" {
+			continue
+		}
+		n, err := newNormalizer(p)
+		if err != nil {
+			return err
+		}
+		t.normalizers = append(t.normalizers, n)
+	}
+	return nil
 }
 
 // setPreTokenizer takes ByteLevel, or a sequence that ends with it: what comes
@@ -141,8 +183,6 @@ func (t *Tokenizer) addStep(p partJSON) error {
 			t.steps = append(t.steps, stepGPT2)
 		}
 		return nil
-	case "Split":
-		return t.addSplit(p)
 	case "Digits":
 		if p.Individual {
 			t.steps = append(t.steps, stepEachDigit)
@@ -150,30 +190,53 @@ func (t *Tokenizer) addStep(p partJSON) error {
 			t.steps = append(t.steps, stepDigits)
 		}
 		return nil
+	case "Split":
+		return t.addSplit(p)
+	case "Whitespace":
+		return t.addFinder(findWords, removed, true)
+	case "WhitespaceSplit":
+		return t.addFinder(findChars(unicode.IsSpace), removed, false)
+	case "Punctuation":
+		if p.Behavior == "" {
+			p.Behavior = isolated
+		}
+		return t.addFinder(findChars(isPunctuation), p.Behavior, false)
+	case "CharDelimiterSplit":
+		if utf8.RuneCountInString(p.Delimiter) != 1 {
+			return errors.Errorf("a CharDelimiterSplit has the delimiter %.40q: it must be one character", p.Delimiter)
+		}
+		return t.addFinder(findText(p.Delimiter), removed, false)
 	}
-	return errors.Errorf("a pre-tokenizer of type %.40q is not supported: it must be ByteLevel, or a Sequence of Split, Digits and ByteLevel", p.Type)
+	return errors.Errorf("a pre-tokenizer of type %.40q is not supported: it must be ByteLevel, or a Sequence that ends with ByteLevel, of Split, Digits, Punctuation, Whitespace, WhitespaceSplit and CharDelimiterSplit", p.Type)
 }
 
-// addSplit takes a Split by one of the patterns. They match all of a text, so
-// that keeping the matches, or removing what is between them, is the same.
+// addSplit takes a Split. The well-known patterns are matched by hand. They match
+// all of a text, so that keeping the matches, or removing what is between them, is
+// the same.
 func (t *Tokenizer) addSplit(p partJSON) error {
-	isolated := p.Behavior == "Isolated"
-	kept := p.Behavior == "Removed" && p.Invert
-	if !isolated && !kept {
-		return errors.Errorf("a Split with the behavior %.40q (invert %t) is not supported: it must be \"Isolated\"", p.Behavior, p.Invert)
+	if re := p.Pattern.Regex; re != nil && (p.Behavior == isolated || p.Behavior == removed && p.Invert) {
+		if known, ok := handWritten[*re]; ok {
+			t.steps = append(t.steps, known)
+			return nil
+		}
 	}
-	if p.Pattern.Regex == nil {
-		return errors.New("a Split by a text is not supported: it must be by the regex of GPT-2, Llama 3 or Qwen 2")
+	find, err := p.Pattern.finder("a Split")
+	if err != nil {
+		return err
 	}
-	switch *p.Pattern.Regex {
-	case gpt2Regex:
-		t.steps = append(t.steps, stepGPT2)
-	case llamaRegex:
-		t.steps = append(t.steps, stepLlama3)
-	case qwenRegex:
-		t.steps = append(t.steps, stepQwen2)
+	return t.addFinder(find, p.Behavior, p.Invert)
+}
+
+// handWritten are the patterns that have a scanner of their own.
+var handWritten = map[string]step{gpt2Regex: stepGPT2, llamaRegex: stepLlama3, qwenRegex: stepQwen2}
+
+// addFinder adds the step that cuts a text at what is found.
+func (t *Tokenizer) addFinder(find finder, b behavior, invert bool) error {
+	switch b {
+	case isolated, removed, mergedWithPrevious, mergedWithNext, contiguous:
 	default:
-		return errors.Errorf("a Split by the regex %.200q is not supported: it must be that of GPT-2, Llama 3 or Qwen 2", *p.Pattern.Regex)
+		return errors.Errorf("a Split has the behavior %.40q: it must be Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous", b)
 	}
+	t.steps = append(t.steps, step{kindSplit, &split{find, b, invert}})
 	return nil
 }

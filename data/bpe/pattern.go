@@ -39,36 +39,54 @@ func (p Pattern) String() string {
 }
 
 // A step cuts every piece of a text into smaller ones, or changes it.
-type step uint8
+type step struct {
+	kind  stepKind
+	split *split // of kindSplit
+}
+
+type stepKind uint8
 
 const (
-	stepGPT2 step = iota
-	stepLlama3
-	stepQwen2
-	stepDigits     // runs of numbers, and what is between
-	stepEachDigit  // numbers one by one, and what is between
-	stepSpaceFirst // puts a space before a piece that does not begin with one
+	kindGPT2 stepKind = iota
+	kindLlama3
+	kindQwen2
+	kindDigits
+	kindEachDigit
+	kindSpaceFirst
+	kindSplit
+)
+
+// The steps that are written by hand.
+var (
+	stepGPT2       = step{kind: kindGPT2}
+	stepLlama3     = step{kind: kindLlama3}
+	stepQwen2      = step{kind: kindQwen2}
+	stepDigits     = step{kind: kindDigits}     // runs of numbers, and what is between
+	stepEachDigit  = step{kind: kindEachDigit}  // numbers one by one, and what is between
+	stepSpaceFirst = step{kind: kindSpaceFirst} // puts a space before a piece that does not begin with one
 )
 
 // next returns the length of the first part of a piece that is not empty.
 func (st step) next(piece string) int {
-	switch st {
-	case stepGPT2:
+	switch st.kind {
+	case kindGPT2:
 		return gpt2Word(piece)
-	case stepLlama3:
+	case kindLlama3:
 		return llamaWord(piece, 3)
-	case stepQwen2:
+	case kindQwen2:
 		return llamaWord(piece, 1)
-	case stepDigits:
+	case kindDigits:
 		return digitRun(piece)
-	case stepEachDigit:
+	case kindEachDigit:
 		return eachDigit(piece)
 	}
 	return len(piece)
 }
 
-// eachWord calls f with the words of a piece, in their order.
-func eachWord(piece string, steps []step, f func(word string)) {
+// eachWord calls f with the words of a piece, in their order. A pattern that gives
+// up leaves the rest of its piece in one part and is told to failed, which is nil
+// for steps that cannot fail.
+func eachWord(piece string, steps []step, failed *error, f func(word string)) {
 	if piece == "" {
 		return
 	}
@@ -76,11 +94,18 @@ func eachWord(piece string, steps []step, f func(word string)) {
 		f(piece)
 		return
 	}
-	if steps[0] == stepSpaceFirst {
+	switch steps[0].kind {
+	case kindSpaceFirst:
 		if piece[0] != ' ' {
 			piece = " " + piece
 		}
-		eachWord(piece, steps[1:], f)
+		eachWord(piece, steps[1:], failed, f)
+		return
+	case kindSplit:
+		err := steps[0].split.cut(piece, func(part string) { eachWord(part, steps[1:], failed, f) })
+		if err != nil && *failed == nil {
+			*failed = err
+		}
 		return
 	}
 	for len(piece) > 0 {
@@ -88,7 +113,7 @@ func eachWord(piece string, steps []step, f func(word string)) {
 		if len(steps) == 1 {
 			f(piece[:n])
 		} else {
-			eachWord(piece[:n], steps[1:], f)
+			eachWord(piece[:n], steps[1:], failed, f)
 		}
 		piece = piece[n:]
 	}
@@ -98,9 +123,11 @@ func eachWord(piece string, steps []step, f func(word string)) {
 // a character that is none, so that a text can be cut there.
 func knowsSpaces(steps []step) bool {
 	for _, st := range steps {
-		switch st {
-		case stepGPT2, stepLlama3, stepQwen2:
+		switch st.kind {
+		case kindGPT2, kindLlama3, kindQwen2:
 			return true
+		case kindSplit:
+			return false // what it cuts may depend on what stands on the other side
 		}
 	}
 	return false

@@ -10,25 +10,19 @@ import (
 
 // savedJSON is a tokenizer.json with the fields in the order of the library.
 type savedJSON struct {
-	Version    string           `json:"version"`
-	Truncation *json.RawMessage `json:"truncation"`
-	Padding    *json.RawMessage `json:"padding"`
-	Added      []addedToken     `json:"added_tokens"`
+	Version string `json:"version"`
+	fileLengths
+	Added []addedToken `json:"added_tokens"`
 	fileParts
 	Model savedModel `json:"model"`
 }
 
 type savedModel struct {
-	Type         string     `json:"type"`
-	Dropout      *float64   `json:"dropout"`
-	Unknown      *string    `json:"unk_token"`
-	Prefix       *string    `json:"continuing_subword_prefix"`
-	Suffix       *string    `json:"end_of_word_suffix"`
-	FuseUnknown  bool       `json:"fuse_unk"`
-	ByteFallback bool       `json:"byte_fallback"`
-	IgnoreMerges bool       `json:"ignore_merges"`
-	Vocab        savedVocab `json:"vocab"`
-	Merges       [][]string `json:"merges"`
+	Type    string   `json:"type"`
+	Dropout *float64 `json:"dropout"`
+	modelSettings
+	Vocab  savedVocab `json:"vocab"`
+	Merges [][]string `json:"merges"`
 }
 
 // savedVocab are the spellings by id, "" where the model has no token.
@@ -81,10 +75,11 @@ func (t *Tokenizer) Save(w io.Writer) error {
 		merges[rank] = []string{t.names[rule[0]], t.names[rule[1]]}
 	}
 	file := savedJSON{
-		Version:   "1.0",
-		Added:     append([]addedToken{}, t.added...), // [] and not null if there is none
-		fileParts: t.parts,
-		Model:     savedModel{Type: "BPE", IgnoreMerges: t.ignoreMerges, Vocab: vocab, Merges: merges},
+		Version:     "1.0",
+		fileLengths: t.lengths,
+		Added:       append([]addedToken{}, t.added...), // [] and not null if there is none
+		fileParts:   t.parts,
+		Model:       savedModel{Type: "BPE", modelSettings: t.settings, Vocab: vocab, Merges: merges},
 	}
 	return errors.Wrap(plainEncoder(w).Encode(file), "write tokenizer.json")
 }

@@ -10,7 +10,7 @@ import (
 // wordsOf returns the words of a text by one step.
 func wordsOf(text string, steps ...step) []string {
 	words := []string{}
-	eachWord(text, steps, func(word string) { words = append(words, word) })
+	eachWord(text, steps, nil, func(word string) { words = append(words, word) })
 	return words
 }
 

@@ -1,6 +1,7 @@
 package bpe
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/pkg/errors"
@@ -21,8 +22,30 @@ type templateSpecial struct {
 	IDs []int `json:"ids"`
 }
 
-// setPostProcessor takes the post-processor, of which only TemplateProcessing
-// changes ids.
+// wordAndID is a special token of a RobertaProcessing or BertProcessing, in the
+// file a list of its text and its id.
+type wordAndID struct {
+	word string
+	id   int
+}
+
+// UnmarshalJSON reads such a list.
+func (w *wordAndID) UnmarshalJSON(text []byte) error {
+	var both []json.RawMessage
+	if err := json.Unmarshal(text, &both); err != nil {
+		return err
+	}
+	if len(both) != 2 {
+		return errors.Errorf("%.80s: it must be a list of a token and its id", text)
+	}
+	if err := json.Unmarshal(both[0], &w.word); err != nil {
+		return err
+	}
+	return json.Unmarshal(both[1], &w.id)
+}
+
+// setPostProcessor takes the post-processor: what puts special tokens around a
+// text.
 func (t *Tokenizer) setPostProcessor() error {
 	parts, err := parseParts(t.parts.PostProcessor, "post_processor")
 	if err != nil {
@@ -35,8 +58,15 @@ func (t *Tokenizer) setPostProcessor() error {
 			if err := t.addTemplate(p); err != nil {
 				return err
 			}
+		case "RobertaProcessing", "BertProcessing":
+			if p.Cls.word == "" || p.Sep.word == "" {
+				return errors.Errorf("the %s lacks its cls or its sep: add it", p.Type)
+			}
+			if err := t.surround(p.Type, []int{p.Cls.id}, []int{p.Sep.id}); err != nil {
+				return err
+			}
 		default:
-			return errors.Errorf("a post-processor of type %.40q is not supported: it must be null, ByteLevel, TemplateProcessing or a Sequence of these", p.Type)
+			return errors.Errorf("a post-processor of type %.40q is not supported: it must be null, ByteLevel, TemplateProcessing, RobertaProcessing, BertProcessing or a Sequence of these", p.Type)
 		}
 	}
 	return nil
@@ -65,9 +95,14 @@ func (t *Tokenizer) addTemplate(p partJSON) error {
 	if texts != 1 {
 		return errors.Errorf("the TemplateProcessing for one text has the text %d times: it must have it once", texts)
 	}
+	return t.surround("TemplateProcessing", before, after)
+}
+
+// surround puts special tokens around those that are there already.
+func (t *Tokenizer) surround(what string, before, after []int) error {
 	for _, id := range slices.Concat(before, after) {
 		if _, ok := t.Token(id); !ok {
-			return errors.Errorf("the TemplateProcessing has the id %d, which is not in the vocabulary: put it right", id)
+			return errors.Errorf("the %s has the id %d, which is not in the vocabulary: put it right", what, id)
 		}
 	}
 	t.before = append(before, t.before...)

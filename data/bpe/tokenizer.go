@@ -16,44 +16,45 @@ type Tokenizer struct {
 	texts []string // by id: the bytes it stands for
 	ids   map[string]uint32
 
-	bytes        [256]uint32 // the token of each byte
-	rules        [][2]uint32 // the merges by rank
-	pairs        pairTable
-	words        map[string]uint32 // whole words that need no merges; nil without ignore_merges
-	ignoreMerges bool
+	bytes    byteTokens
+	rules    [][2]uint32 // the merges by rank
+	pairs    pairTable
+	words    map[string]uint32 // whole words that need no merges; nil without ignore_merges
+	settings modelSettings
 
 	added         []addedToken // by id
 	asIs          matcher      // added tokens to look for in the text as it is
-	afterNFC      matcher      // added tokens to look for in the text in normal form
-	nfc           bool
+	normalized    matcher      // added tokens to look for in the text in normal form
+	normalizers   []normalizer
 	steps         []step
 	before, after []int // the special tokens around a text
 
+	lengths  fileLengths
 	parts    fileParts
 	encoders sync.Pool // of *encoder
 }
 
 // model is what a file says of the tokens that merges make.
 type model struct {
-	vocab        map[string]uint32 // by spelling
-	rules        [][2]uint32       // by rank
-	ignoreMerges bool
+	vocab    map[string]uint32 // by spelling
+	rules    [][2]uint32       // by rank
+	settings modelSettings
 }
 
 // newTokenizer makes a tokenizer without added tokens that does not cut text
 // into words.
 func newTokenizer(m model) (*Tokenizer, error) {
-	t := &Tokenizer{ids: make(map[string]uint32, len(m.vocab)), ignoreMerges: m.ignoreMerges}
+	t := &Tokenizer{ids: make(map[string]uint32, len(m.vocab)), settings: m.settings}
 	if err := t.setVocab(m.vocab); err != nil {
 		return nil, err
 	}
-	if err := t.setBytes(m.vocab); err != nil {
+	if err := t.setBytes(m); err != nil {
 		return nil, err
 	}
 	if err := t.setRules(m); err != nil {
 		return nil, err
 	}
-	if m.ignoreMerges {
+	if m.settings.IgnoreMerges {
 		t.words = make(map[string]uint32, len(m.vocab))
 		for name, id := range m.vocab {
 			if spell(t.texts[id]) == name {
@@ -89,18 +90,6 @@ func (t *Tokenizer) setVocab(vocab map[string]uint32) error {
 		if _, taken := t.ids[t.texts[id]]; name != "" && (!taken || spell(t.texts[id]) == name) {
 			t.ids[t.texts[id]] = uint32(id)
 		}
-	}
-	return nil
-}
-
-// setBytes finds the token of each byte. Without one of them, text would be lost.
-func (t *Tokenizer) setBytes(vocab map[string]uint32) error {
-	for b := range t.bytes {
-		id, ok := vocab[string(charOfByte[b])]
-		if !ok {
-			return errors.Errorf("the vocabulary has no token for the byte 0x%02x (%q in the file), so that text would be lost: use a byte-level vocabulary with all 256 bytes", b, charOfByte[b])
-		}
-		t.bytes[b] = id
 	}
 	return nil
 }

@@ -155,7 +155,7 @@ func countWords(ctx context.Context, texts iter.Seq[string], steps []step) ([]wo
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		eachWord(text, steps, func(word string) {
+		eachWord(text, steps, nil, func(word string) {
 			if i, ok := places[word]; ok {
 				words[i].count++
 				return

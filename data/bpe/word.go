@@ -17,15 +17,20 @@ type merger struct {
 }
 
 // merge returns the tokens of a word. They are overwritten by the next call.
-func (m *merger) merge(word string, bytes *[256]uint32, pairs *pairTable) []uint32 {
+func (m *merger) merge(word string, bytes *byteTokens, pairs *pairTable) []uint32 {
 	m.ids, m.merges = slices.Grow(m.ids[:0], len(word)), slices.Grow(m.merges[:0], len(word))
 	for i := range len(word) {
-		m.ids = append(m.ids, bytes[word[i]])
+		id := bytes.of[word[i]]
+		if id == noToken {
+			m.ids = bytes.appendMissing(m.ids, word, i)
+			continue
+		}
+		m.ids = append(m.ids, id)
 	}
 	for i := 1; i < len(m.ids); i++ {
 		m.merges = append(m.merges, pairs.find(m.ids[i-1], m.ids[i]))
 	}
-	if len(word) < longWord {
+	if len(m.ids) < longWord {
 		return m.short(pairs)
 	}
 	return m.long(pairs)
