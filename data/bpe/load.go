@@ -105,7 +105,7 @@ func Load(r io.Reader) (*Tokenizer, error) {
 		} `json:"model"`
 	}
 	if json.Unmarshal(text, &kind) == nil && kind.Model.Type != nil && *kind.Model.Type != "BPE" {
-		return nil, errors.Errorf("read tokenizer.json: its model is %.40q: only byte-level \"BPE\" is supported", *kind.Model.Type)
+		return nil, errors.Errorf("read tokenizer.json: a model of type %.40q is not supported: it must be a byte-level \"BPE\"", *kind.Model.Type)
 	}
 	var file fileJSON
 	if err := json.Unmarshal(text, &file); err != nil {
@@ -132,9 +132,6 @@ func (f *fileJSON) tokenizer() (*Tokenizer, error) {
 		return nil, err
 	}
 	t.lengths = f.fileLengths
-	if err := compact(&t.lengths.Truncation, &t.lengths.Padding); err != nil {
-		return nil, err
-	}
 	if err := t.setParts(f.fileParts); err != nil {
 		return nil, err
 	}

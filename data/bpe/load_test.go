@@ -113,8 +113,8 @@ func TestLoadRefuses(t *testing.T) {
 		want    string
 	}{
 		{file{"version": "2.0"}, `version "2.0"`},
-		{file{"model.type": "WordPiece"}, `its model is "WordPiece"`},
-		{file{"model.type": "Unigram", "model.vocab": []any{[]any{"a", -1.5}}}, `its model is "Unigram"`},
+		{file{"model.type": "WordPiece"}, `a model of type "WordPiece" is not supported`},
+		{file{"model.type": "Unigram", "model.vocab": []any{[]any{"a", -1.5}}}, `a model of type "Unigram" is not supported`},
 		{file{"model.dropout": 0.1}, "dropout 0.1"},
 		{file{"model.unk_token": "<unk>"}, `unk_token "<unk>" is not in the vocabulary`},
 		{file{"model.continuing_subword_prefix": "##"}, `continuing_subword_prefix "##"`},

@@ -99,7 +99,7 @@ func compact(values ...*json.RawMessage) error {
 
 // setParts takes all but the post-processor, which needs the added tokens.
 func (t *Tokenizer) setParts(parts fileParts) error {
-	if err := compact(&parts.Normalizer, &parts.PreTokenizer, &parts.PostProcessor, &parts.Decoder); err != nil {
+	if err := compact(&t.lengths.Truncation, &t.lengths.Padding, &parts.Normalizer, &parts.PreTokenizer, &parts.PostProcessor, &parts.Decoder); err != nil {
 		return err
 	}
 	t.parts = parts
