@@ -63,7 +63,7 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	}
 	defer txt.close()
 	if txt.tokenizer.Size() != s.Model.VocabSize {
-		return errors.Errorf("the text gives a vocabulary of %d, the run in %s has %d; it was begun with another text", txt.tokenizer.Size(), dir, s.Model.VocabSize)
+		return errors.Errorf("the text gives a vocabulary of %s, the run in %s has %s; it was begun with another text", commas(txt.tokenizer.Size()), dir, commas(s.Model.VocabSize))
 	}
 	r, err := newSession(s, txt, c)
 	if err != nil {

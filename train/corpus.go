@@ -122,17 +122,17 @@ func unknown(tok data.Tokenizer, tokens data.Tokens) float64 {
 // describe tells of the text in two lines or three.
 func (t *corpus) describe() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "text    %s: %s, %d characters", t.source, count(t.size.Documents, "document"), t.size.Chars)
+	fmt.Fprintf(&b, "text    %s: %s, %s", t.source, count(t.size.Documents, "document"), count(t.size.Chars, "character"))
 	if t.left > 0 {
 		fmt.Fprintf(&b, "; %s left out", count(t.left, "file"))
 	}
-	fmt.Fprintf(&b, "\n        %d tokens to train on, %d held out, vocabulary %d, %.2f bytes per token\n",
-		t.train.Len(), t.val.Len(), t.tokenizer.Size(), float64(t.size.Bytes)/float64(t.train.Len()+t.val.Len()))
+	fmt.Fprintf(&b, "\n        %s to train on, %s held out, vocabulary %s, %.2f bytes per token\n",
+		count(t.train.Len(), "token"), commas(t.val.Len()), commas(t.tokenizer.Size()), float64(t.size.Bytes)/float64(t.train.Len()+t.val.Len()))
 	if t.cache != nil {
 		fmt.Fprintf(&b, "        the tokens are in %s\n", t.cache.Path)
 	}
 	if u := unknown(t.tokenizer, t.train); u >= 0.001 {
-		fmt.Fprintf(&b, "        %.1f %% of the characters are too rare for the vocabulary and count as one; see -rare and -tokens bytes\n", 100*u)
+		fmt.Fprintf(&b, "        %s of the characters are too rare for the vocabulary and count as one; see -rare and -tokens bytes\n", percent(u))
 	}
 	return b.String()
 }

@@ -59,10 +59,10 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%d tokens: ", n)
+	fmt.Fprintf(c.out, "%s: ", count(n, "token"))
 	printQuality(c.out, loss, n, lengths, tokens)
 	if u := unknown(tok, tokens); u > 0 {
-		fmt.Fprintf(c.out, "%.2f %% of the characters are unknown to the model and count as one.\n", 100*u)
+		fmt.Fprintf(c.out, "%s of the characters are unknown to the model and count as one.\n", percent(u))
 	}
 	return nil
 }

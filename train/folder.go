@@ -187,7 +187,7 @@ func loadModel(dir string) (*xlstm.Model, data.Tokenizer, error) {
 		return nil, nil, err
 	}
 	if !fits(tok, model.Config().VocabSize) {
-		return nil, nil, errors.Errorf("%s: the vocabulary has %d tokens, the model %d; they do not belong together", from, tok.Size(), model.Config().VocabSize)
+		return nil, nil, errors.Errorf("%s: the vocabulary has %s, the model %s; they do not belong together", from, count(tok.Size(), "token"), commas(model.Config().VocabSize))
 	}
 	return model, tok, nil
 }

@@ -48,11 +48,11 @@ func graphCommand(ctx context.Context, args []string, c console) error {
 	if err := g.check(); err != nil {
 		return err
 	}
-	cfg, err := model.load(f, path)
+	s, err := model.load(f, path)
 	if err != nil {
 		return err
 	}
-	data, err := g.marshal(cfg)
+	data, err := g.marshal(s.Model)
 	if err != nil {
 		return err
 	}

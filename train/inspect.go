@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,17 +22,17 @@ func inspectCommand(_ context.Context, args []string, c console) error {
 		"inspect runs/small", "inspect -preset medium", "inspect -model config.json -vocab 50304 -batch 1 -length 4096")
 	var model modelSource
 	model.register(f)
-	batch := f.Int("batch", 8, "sequences in a batch")
-	length := f.Int("length", 256, "tokens in a sequence")
+	batch := f.Int("batch", 0, "sequences in a batch (default: the run's or the preset's, or 8)")
+	length := f.Int("length", 0, "tokens in a sequence (default: the run's or the preset's, or 256)")
 	folder, err := parseFolder(f, args)
 	if err != nil {
 		return err
 	}
-	cfg, err := model.load(f, folder)
+	s, err := model.load(f, folder)
 	if err != nil {
 		return err
 	}
-	return printInspect(c.out, cfg, *batch, *length)
+	return printInspect(c.out, s.Model, cmp.Or(*batch, s.Batch, 8), cmp.Or(*length, s.Length, 256))
 }
 
 // printInspect writes what a model is made of and what it costs: its parts, its
@@ -43,8 +45,12 @@ func printInspect(out io.Writer, cfg xlstm.Config, batch, length int) error {
 	}
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "An xLSTM of %s for a vocabulary of %s: %s parameters.\n\n",
-		count(cfg.NumBlocks, "block")+" of width "+strconv.Itoa(cfg.EmbeddingDim), commas(int64(cfg.VocabSize)), commas(cost.Total().Params))
-	printParts(&page, cfg, cost)
+		count(cfg.NumBlocks, "block")+" of width "+strconv.Itoa(cfg.EmbeddingDim), commas(cfg.VocabSize), commas(cost.Total().Params))
+	width, terminal := columns(out)
+	if !terminal {
+		width = math.MaxInt
+	}
+	printParts(&page, cfg, cost, width)
 	printMemory(&page, cost)
 	printArithmetic(&page, cost)
 	_, err = page.WriteTo(out)
@@ -52,14 +58,24 @@ func printInspect(out io.Writer, cfg xlstm.Config, batch, length int) error {
 }
 
 // printParts writes the table of parts. Blocks of a kind are alike, so that they
-// stand together.
-func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost) {
+// stand together. Where the lines would be wider than width they go without
+// shapes, and then without multiply-adds.
+func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost, width int) {
 	total := cost.Total()
-	row := func(name string, p xlstm.PartCost, shapes string) {
-		line := fmt.Sprintf("%-26s %15s %8s %15s   %s", name, commas(p.Params), percent(p.Params, total.Params), commas(int64(p.Forward+0.5)), shapes)
-		fmt.Fprintln(page, strings.TrimRight(line, " "))
+	line := func(name, params, share, adds, shapes string) {
+		text := fmt.Sprintf("%-26s %15s %8s", name, params, share)
+		if width > 70 {
+			text += fmt.Sprintf(" %15s", adds)
+		}
+		if width >= 110 {
+			text += "   " + shapes
+		}
+		fmt.Fprintln(page, strings.TrimRight(text, " "))
 	}
-	fmt.Fprintf(page, "%-26s %15s %8s %15s   %s\n", "part", "parameters", "share", "multiply-adds", "shapes")
+	row := func(name string, p xlstm.PartCost, shapes string) {
+		line(name, commas(p.Params), percent(float64(p.Params)/float64(total.Params)), commas(int64(p.Forward+0.5)), shapes)
+	}
+	line("part", "parameters", "share", "multiply-adds", "shapes")
 	done := map[bool]bool{}
 	for _, p := range cost.Parts {
 		if p.Block < 0 {
@@ -151,7 +167,7 @@ func printArithmetic(page *bytes.Buffer, cost xlstm.Cost) {
 	row("evaluation", cost.EvaluationFLOPs())
 	row("generation", cost.DecodeFLOPs())
 	tokens := cost.Batch * cost.Steps
-	fmt.Fprintf(page, "\nA training step of %s tokens is %s.\n", commas(int64(tokens)), human(cost.TrainingFLOPs()*float64(tokens), "FLOP"))
+	fmt.Fprintf(page, "\nA training step of %s tokens is %s.\n", commas(tokens), human(cost.TrainingFLOPs()*float64(tokens), "FLOP"))
 }
 
 // count returns "1 thing" or "n things".
@@ -159,17 +175,25 @@ func count(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
 	}
-	return fmt.Sprintf("%d %s", n, thing)
+	return commas(n) + " " + thing
 }
 
-// percent returns the share of part in whole.
-func percent(part, whole int64) string {
-	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(whole))
+// percent returns a share of a whole. What is there is not 0 %, and what is missing
+// a little is not all.
+func percent(share float64) string {
+	switch {
+	case share > 0 && share < 0.0005:
+		return "< 0.1 %"
+	case share < 1 && share >= 0.9995:
+		return "> 99.9 %"
+	}
+	return fmt.Sprintf("%.1f %%", 100*share)
 }
 
-// commas returns n with a comma between every three digits.
-func commas(n int64) string {
-	s := strconv.FormatInt(n, 10)
+// commas returns a number that is not negative, with a comma between every three
+// digits.
+func commas[N int | int64](n N) string {
+	s := strconv.FormatInt(int64(n), 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm"
 )
@@ -42,13 +44,13 @@ mLSTM blocks                       328,344   72.5 %         522,240   in 0, 2, 3
   skip and output gate               1,536    0.3 %               0   256, 256
   down projection                   98,304   21.7 %          98,304   128×256
 sLSTM blocks                       108,032   23.8 %         107,008   in 1
-  norm                                 128    0.0 %               0   128
+  norm                                 128  < 0.1 %               0   128
   convolution                          640    0.1 %             512   128×1×4, 128
   gates                             16,384    3.6 %          16,384   4×32×32, 4×32×32, 4×32×32, 4×32×32
   cell                              16,896    3.7 %          16,384   4×128×32, 512
-  head norm                            128    0.0 %               0   128
+  head norm                            128  < 0.1 %               0   128
   feed-forward                      73,856   16.3 %          73,728   128, 384×128, 128×192
-post norm                              128    0.0 %               0   128
+post norm                              128  < 0.1 %               0   128
 head                                 8,320    1.8 %           8,320   65×128
 total                              453,144  100.0 %         637,568
 
@@ -129,6 +131,48 @@ func TestNumbersForPeople(t *testing.T) {
 	for want, blocks := range map[string][]int{"0": {0}, "0, 1": {0, 1}, "0–2, 4, 5, 7–9": {0, 1, 2, 4, 5, 7, 8, 9}} {
 		if got := ranges(blocks); got != want {
 			t.Errorf("%v is %q, want %q", blocks, got, want)
+		}
+	}
+}
+
+func TestShareOfSomethingIsNotZero(t *testing.T) {
+	for share, want := range map[float64]string{0: "0.0 %", 1e-9: "< 0.1 %", 0.0004: "< 0.1 %", 0.0006: "0.1 %", 0.125: "12.5 %", 0.9999: "> 99.9 %", 1: "100.0 %"} {
+		if got := percent(share); got != want {
+			t.Errorf("%v is %q, want %q", share, got, want)
+		}
+	}
+}
+
+// TestInspectComputesWithTheRunsOwnBatch and length, or with a preset's.
+func TestInspectComputesWithTheRunsOwnBatch(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	mustRun(t, small(sampleText(t), run, "-steps", "4")...)
+	for want, args := range map[string][]string{
+		"Memory to train on 2 × 16 tokens":  {run},
+		"Memory to train on 2 × 64 tokens":  {run, "-length", "64"},
+		"Memory to train on 8 × 128 tokens": {"-preset", "tiny"},
+		"Memory to train on 8 × 256 tokens": {newest(t, run)},
+	} {
+		if out := mustRun(t, append([]string{"inspect"}, args...)...); !strings.Contains(out, want) {
+			t.Errorf("inspect %v does not say %q:\n%s", args, want, out)
+		}
+	}
+}
+
+// TestInspectFitsTheTerminal: with fewer columns on a narrow one.
+func TestInspectFitsTheTerminal(t *testing.T) {
+	cfg := presetConfig(t, "medium")
+	cost, err := cfg.Cost(xlstm.CostOptions{Batch: 1, Steps: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, width := range []int{60, 80} {
+		var page bytes.Buffer
+		printParts(&page, cfg, cost, width)
+		for line := range strings.Lines(page.String()) {
+			if n := utf8.RuneCountInString(line) - 1; n >= width && !strings.Contains(line, "summed up") {
+				t.Errorf("%d columns on a terminal of %d: %s", n, width, line)
+			}
 		}
 	}
 }

@@ -92,7 +92,7 @@ func (r *session) judge(ctx context.Context) (loss float64, err error) {
 	}
 	which := "The model"
 	if len(found) > 0 {
-		which = fmt.Sprintf("The best model (step %d)", found[0].step)
+		which = fmt.Sprintf("The best model (step %s)", commas(found[0].step))
 		if err := r.model.LoadWeights(filepath.Join(found[0].dir, weightsName)); err != nil {
 			return 0, err
 		}
@@ -102,7 +102,7 @@ func (r *session) judge(ctx context.Context) (loss float64, err error) {
 		return 0, err
 	}
 	r.about.Judged = &judgement{number(loss), n}
-	fmt.Fprintf(r.c.out, "\n%s on all %d held-out tokens:\n", which, n)
+	fmt.Fprintf(r.c.out, "\n%s on all %s held-out tokens:\n", which, commas(n))
 	printQuality(r.c.out, loss, n, r.text.lengths, r.text.val)
 	return loss, nil
 }

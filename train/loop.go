@@ -16,7 +16,7 @@ import (
 func (r *session) train(ctx context.Context) error {
 	first := r.trainer.Steps()
 	if first >= r.s.Steps {
-		fmt.Fprintf(r.c.out, "All %d steps are done.\n", r.s.Steps)
+		fmt.Fprintf(r.c.out, "All %s steps are done.\n", commas(r.s.Steps))
 		return nil
 	}
 	if err := r.openLog(first); err != nil {
@@ -111,12 +111,12 @@ func (r *session) after(ctx context.Context, rec record, interrupted bool) (fare
 	}
 	switch {
 	case last && interrupted:
-		farewell = fmt.Sprintf("All %d steps are done. Judge the model with: %s\n", rec.Step, r.c.hint("evaluate", r.dir))
+		farewell = fmt.Sprintf("All %s steps are done. Judge the model with: %s\n", commas(rec.Step), r.c.hint("evaluate", r.dir))
 	case last:
 	case interrupted:
-		farewell = fmt.Sprintf("Stopped after step %d of %d. Go on with: %s\n", rec.Step, r.s.Steps, r.c.hint("resume", r.dir))
+		farewell = fmt.Sprintf("Stopped after step %s of %s. Go on with: %s\n", commas(rec.Step), commas(r.s.Steps), r.c.hint("resume", r.dir))
 	case impatient:
-		farewell = fmt.Sprintf("Stopped after step %d: no better held-out loss in %d evaluations.\n", rec.Step, r.at.Waited)
+		farewell = fmt.Sprintf("Stopped after step %s: no better held-out loss in %s.\n", commas(rec.Step), count(r.at.Waited, "evaluation"))
 	}
 	return farewell, nil
 }

@@ -96,7 +96,7 @@ var slstmSeries = []pageSeries{
 func writeMemoryPage(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace *xlstm.Trace) error {
 	cfg := model.Config()
 	p := memoryPage{
-		About: fmt.Sprintf("%s of width %d, %s parameters, %s", count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, commas(int64(model.NumParams())), count(len(trace.Tokens), "token")),
+		About: fmt.Sprintf("%s of width %d, %s parameters, %s", count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, commas(model.NumParams()), count(len(trace.Tokens), "token")),
 		From:  trace.From, To: trace.To, Surprise: base64Floats(trace.Surprise), MLSTM: mlstmSeries, SLSTM: slstmSeries,
 	}
 	for _, t := range trace.Tokens {

@@ -144,16 +144,16 @@ func TestMemoryErrors(t *testing.T) {
 		return err
 	}
 	for want, err := range map[string]error{
-		"one text":             command("memory", "dir"),
-		"give it with -text":   command("memory", "dir", "-text", "a", "-data", "b"),
-		"none.txt":             command("memory", "dir", "-data", filepath.Join(t.TempDir(), "none.txt")),
-		"-text is empty":       command("memory", "dir", "-text", "-"),
-		"-from 3 on":           checkMemory(3, 3, 5, false),
-		"-from -1":             checkMemory(3, -1, 5, false),
-		"-window -5":           checkMemory(3, 0, -5, false),
-		"at most 20000 tokens": checkMemory(20001, 0, 5, false),
-		"needs a folder":       command("memory", "-text", "a"),
-		"no flag -nonsense":    command("memory", "-nonsense"),
+		"one text":              command("memory", "dir"),
+		"give it with -text":    command("memory", "dir", "-text", "a", "-data", "b"),
+		"none.txt":              command("memory", "dir", "-data", filepath.Join(t.TempDir(), "none.txt")),
+		"-text is empty":        command("memory", "dir", "-text", "-"),
+		"-from 3 on":            checkMemory(3, 3, 5, false),
+		"-from -1":              checkMemory(3, -1, 5, false),
+		"-window -5":            checkMemory(3, 0, -5, false),
+		"at most 20,000 tokens": checkMemory(20001, 0, 5, false),
+		"needs a folder":        command("memory", "-text", "a"),
+		"no flag -nonsense":     command("memory", "-nonsense"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)

@@ -30,22 +30,24 @@ func (m *modelSource) register(f *flags) {
 	f.IntVar(&m.vocab, "vocab", 0, "vocabulary of a model that is given by settings (default: what the file says, or 65)")
 }
 
-// load returns the configuration. path is what the command was given without a
-// flag, "" for nothing.
-func (m *modelSource) load(f *flags, path string) (xlstm.Config, error) {
+// load returns the settings of a run, of a preset or of a file, with the model's
+// configuration as the flags change it; of a model's folder the configuration
+// alone. path is what the command was given without a flag, "" for nothing.
+func (m *modelSource) load(f *flags, path string) (settings, error) {
 	if path != "" && (m.from.config != "" || m.from.model != "") {
-		return xlstm.Config{}, errors.Errorf("%s takes a folder or -config or -model, not both; leave %s out", f.Name(), path)
+		return settings{}, errors.Errorf("%s takes a folder or -config or -model, not both; leave %s out", f.Name(), path)
 	}
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		m.from.model, path = path, ""
 	}
-	cfg, err := configOf(path, m.from)
+	s, err := settingsAt(path, m.from)
 	if err != nil {
-		return cfg, err
+		return s, err
 	}
+	cfg := &s.Model
 	for _, set := range m.given {
-		if err := set(&cfg); err != nil {
-			return cfg, err
+		if err := set(cfg); err != nil {
+			return s, err
 		}
 	}
 	switch {
@@ -54,27 +56,25 @@ func (m *modelSource) load(f *flags, path string) (xlstm.Config, error) {
 	case cfg.VocabSize <= 1:
 		cfg.VocabSize = 65
 	}
-	return cfg, nil
+	return s, nil
 }
 
-// configOf returns the configuration in a folder, or without one of the
-// settings.
-func configOf(folder string, from source) (xlstm.Config, error) {
+// settingsAt returns the settings of the run or of the model in a folder, or
+// without one those that the flags name.
+func settingsAt(folder string, from source) (s settings, err error) {
 	if folder == "" {
-		s, err := from.load()
-		return s.Model, err
+		return from.load()
 	}
 	if _, err := os.Stat(filepath.Join(folder, runFile)); err == nil {
-		s, err := openRun(folder)
-		return s.Model, err
+		return openRun(folder)
 	}
 	data, err := files.ReadVerified(filepath.Join(folder, "config.json"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return xlstm.Config{}, errors.Wrap(err, "reading the model's configuration")
+		return s, errors.Wrap(err, "reading the model's configuration")
 	}
 	if err != nil {
-		return xlstm.Config{}, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", folder, runFile)
+		return s, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", folder, runFile)
 	}
-	cfg, err := xlstm.ParseConfig(data)
-	return cfg, errors.Wrapf(err, "%s", folder)
+	s.Model, err = xlstm.ParseConfig(data)
+	return s, errors.Wrapf(err, "%s", folder)
 }

@@ -50,6 +50,6 @@ func (p *progress) done() {
 		_ = p.bar.Clear()
 	}
 	if p.at > 0 {
-		fmt.Fprintf(p.out, "%s: %d of %d in %s\n", p.what, p.at, p.total, span(time.Since(p.began)))
+		fmt.Fprintf(p.out, "%s: %s of %s in %s\n", p.what, commas(p.at), commas(p.total), span(time.Since(p.began)))
 	}
 }

@@ -21,7 +21,7 @@ func (v runView) last() record {
 }
 
 func (v runView) state() string {
-	done, all := commas(int64(v.last().Step)), commas(int64(v.settings.Steps))
+	done, all := commas(v.last().Step), commas(v.settings.Steps)
 	switch {
 	case v.about.Judged != nil:
 		return fmt.Sprintf("Finished: %s of %s steps.", done, all)
@@ -45,7 +45,7 @@ func (v runView) notes() []string {
 	if skipped == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s skipped, nothing of which was applied; the first of them is step %d: %s.", were(skipped, "step"), first.Step, first.Skipped)}
+	return []string{fmt.Sprintf("%s skipped, nothing of which was applied; the first of them is step %s: %s.", were(skipped, "step"), commas(first.Step), first.Skipped)}
 }
 
 // were returns "1 thing was" or "n things were".
@@ -62,10 +62,10 @@ func (v runView) figures(cost xlstm.Cost) (all []report.Figure) {
 		all = append(all, report.Figure{Name: name, Value: value, About: about})
 	}
 	if best := v.best(); best.Val != nil {
-		add("best held-out loss", fmt.Sprintf("%.4f", *best.Val), fmt.Sprintf("at step %s; perplexity %.3f", commas(int64(best.Step)), data.Perplexity(*best.Val)))
+		add("best held-out loss", fmt.Sprintf("%.4f", *best.Val), fmt.Sprintf("at step %s; perplexity %.3f", commas(best.Step), data.Perplexity(*best.Val)))
 	}
 	if j := v.about.Judged; j != nil && finite(float64(j.Loss)) {
-		add("loss on all held out", fmt.Sprintf("%.4f", float64(j.Loss)), commas(int64(j.Tokens))+" tokens")
+		add("loss on all held out", fmt.Sprintf("%.4f", float64(j.Loss)), commas(j.Tokens)+" tokens")
 	}
 	if last := v.last(); last.Step > 0 {
 		add("training loss", fmt.Sprintf("%.4f", last.Smoothed), "smoothed, at the end")

@@ -76,7 +76,7 @@ func (v runView) samplePages() (all []report.Sample) {
 	n := min(len(v.samples), maxSamples)
 	for i := range n {
 		s := v.samples[len(v.samples)-1-i*len(v.samples)/n]
-		title := "After step " + commas(int64(s.step))
+		title := "After step " + commas(s.step)
 		if loss, measured := held[s.step]; measured {
 			title += fmt.Sprintf(", held-out loss %.4f", loss)
 		}

@@ -56,7 +56,7 @@ func (v runView) startTables() (all []report.Table) {
 		when := s.Time.UTC().Format("2 January 2006, 15:04:05 UTC")
 		title := "Begun on " + when
 		if s.AfterStep > 0 {
-			title = fmt.Sprintf("Resumed after step %s on %s", commas(int64(s.AfterStep)), when)
+			title = fmt.Sprintf("Resumed after step %s on %s", commas(s.AfterStep), when)
 		}
 		t := report.Table{Title: title}
 		for _, r := range []report.Row{
@@ -102,6 +102,9 @@ func addRows(t *report.Table, name string, value json.RawMessage) error {
 		})
 	}
 	text := string(value)
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 && name != "seed" {
+		text = commas(n)
+	}
 	if value[0] == '"' {
 		if err := json.Unmarshal(value, &text); err != nil {
 			return err

@@ -96,7 +96,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	}
 	s.request.Sampler.Exclude = excluded(tok, model)
 	if u := unknown(tok, data.IDs(tok.Encode(strings.Join(s.prompts, "")))); u > 0 {
-		fmt.Fprintf(c.err, "%.0f %% of the prompt's characters are unknown to the model\n", 100*u)
+		fmt.Fprintf(c.err, "%s of the prompt's characters are unknown to the model\n", percent(u))
 	}
 	g, err := model.NewGenerator()
 	if err != nil {
@@ -107,7 +107,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	if s.begin.save != "" && len(s.prompts) == 0 {
-		fmt.Fprintf(c.err, "%d tokens read; their state is in %s\n", g.Tokens(), s.begin.save)
+		fmt.Fprintf(c.err, "%s read; the state is in %s\n", count(g.Tokens(), "token"), s.begin.save)
 		return nil
 	}
 	return s.write(ctx, model, g, tok, c.out)

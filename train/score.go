@@ -145,7 +145,7 @@ func (s *scoring) total(bytes int) error {
 	if s.asJSON {
 		return printJSON(s.out, t)
 	}
-	_, err := fmt.Fprintf(s.out, "%d tokens: %.4f nats, %.4f nats of loss per token, %.4f bits per byte\n", t.Tokens, t.LogProb, t.Nats, t.BitsPerByte)
+	_, err := fmt.Fprintf(s.out, "%s: %.4f nats, %.4f nats of loss per token, %.4f bits per byte\n", count(t.Tokens, "token"), t.LogProb, t.Nats, t.BitsPerByte)
 	return err
 }
 

@@ -93,7 +93,7 @@ func (r *session) close() {
 func (r *session) announce() {
 	cfg, s, out := r.model.Config(), r.s, r.c.out
 	fmt.Fprintf(out, "run     %s (all settings in %s)\n%s", r.dir, runFile, r.text.describe())
-	fmt.Fprintf(out, "model   %d blocks of width %d (sLSTM: %s), dropout %g, %d parameters\n", cfg.NumBlocks, cfg.EmbeddingDim, blockNames(cfg.SLSTMAt), cfg.Dropout, r.model.NumParams())
+	fmt.Fprintf(out, "model   %s of width %s (sLSTM: %s), dropout %g, %s\n", count(cfg.NumBlocks, "block"), commas(cfg.EmbeddingDim), blockNames(cfg.SLSTMAt), cfg.Dropout, count(r.model.NumParams(), "parameter"))
 	order := "random windows"
 	if s.Carry {
 		order = "streams with carried state"
@@ -101,10 +101,10 @@ func (r *session) announce() {
 	if s.Reset {
 		order += ", reset at documents"
 	}
-	fmt.Fprintf(out, "train   %d steps of %d × %d × %d tokens, %s, seed %d\n", s.Steps, s.Accumulate, s.Batch, s.Length, order, s.Seed)
-	fmt.Fprintf(out, "        AdamW: rate %g after %d steps, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, s.Warmup, s.MinLR, s.Beta2, s.WeightDecay, s.Clip)
+	fmt.Fprintf(out, "train   %s of %d × %d × %s tokens, %s, seed %d\n", count(s.Steps, "step"), s.Accumulate, s.Batch, commas(s.Length), order, s.Seed)
+	fmt.Fprintf(out, "        AdamW: rate %g after %s, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, count(s.Warmup, "step"), s.MinLR, s.Beta2, s.WeightDecay, s.Clip)
 	if done := r.trainer.Steps(); done > 0 {
-		fmt.Fprintf(out, "resume  after step %d\n", done)
+		fmt.Fprintf(out, "resume  after step %s\n", commas(done))
 	}
 	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the held-out part.\n\n", r.bigram, r.text.bitsPerByte(r.bigram, min(r.text.val.Len(), headTokens)-1))
 }

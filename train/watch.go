@@ -3,12 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // watcher shows a person how a run goes on: a table with a line for every
@@ -21,7 +22,7 @@ type watcher struct {
 	now          func() time.Time // time.Now, or a test's clock
 	began        time.Time
 
-	headed bool      // the table's header is printed
+	header string    // of the table, as it was last printed
 	last   record    // of the latest step
 	told   int       // the step of the table's latest line
 	shown  time.Time // when that line was printed, or the bar was last drawn
@@ -34,15 +35,8 @@ type watcher struct {
 // start, 0 if it begins.
 func newWatcher(out io.Writer, total, start int) *watcher {
 	w := &watcher{out: out, total: total, start: start, now: time.Now, began: time.Now(), told: start}
-	file, ok := out.(*os.File)
-	if ok && term.IsTerminal(int(file.Fd())) {
-		w.useBar(func() int {
-			width, _, err := term.GetSize(int(file.Fd()))
-			if err != nil {
-				return 80
-			}
-			return width
-		})
+	if _, terminal := columns(out); terminal {
+		w.useBar(func() int { width, _ := columns(out); return width })
 	}
 	return w
 }
@@ -85,27 +79,90 @@ func (w *watcher) done() {
 	w.bar = nil // what is printed from now on has no bar below it
 }
 
-// tell prints a line of the table.
+// tell prints a line of the table. On a terminal that is too narrow for all
+// columns the least important are left out; the header comes again where their
+// number changes.
 func (w *watcher) tell(r record, remark string) {
-	var text string
-	if !w.headed {
-		text = "   step     loss smoothed held out bits/byte grad norm  tokens/s     time     left\n"
-	}
-	val, bits := "", ""
-	if r.Val != nil {
-		val = fmt.Sprintf("%.4f", *r.Val)
-	}
-	if r.ValBits != nil {
-		bits = fmt.Sprintf("%.4f", *r.ValBits)
-	}
 	if r.Skipped != "" {
 		remark = "skipped: " + r.Skipped
 	}
-	spent := time.Duration(r.Seconds * float64(time.Second))
-	row := fmt.Sprintf("%7d %8.4f %8.4f %8s %9s %9.3f %9.0f %8s %8s  %s",
-		r.Step, r.Loss, r.Smoothed, val, bits, r.GradNorm, r.TokensPerSecond, span(spent), w.left(), remark)
-	w.headed, w.told, w.shown = true, r.Step, w.now()
-	w.print(text + strings.TrimRight(row, " ") + "\n")
+	shown := fit(w.cells(r), w.room()-len("  best"))
+	var titles, row string
+	for _, c := range shown {
+		titles += fmt.Sprintf(" %*s", c.width, c.title)
+		row += fmt.Sprintf(" %*s", c.width, c.text)
+	}
+	titles, row = titles[1:], strings.TrimRight(row[1:]+"  "+remark, " ")
+	if len([]rune(row)) > w.room() { // a long remark has lines of its own
+		row = strings.TrimSuffix(row, "  "+remark)
+		for _, line := range broken(remark, max(w.room()-9, 20)) {
+			row += "\n         " + line
+		}
+	}
+	text := row + "\n"
+	if titles != w.header {
+		text = titles + "\n" + text
+	}
+	w.header, w.told, w.shown = titles, r.Step, w.now()
+	w.print(text)
+}
+
+// cells are what the table shows of a record. The time left, the loss and the
+// held-out loss stay longest.
+func (w *watcher) cells(r record) []part {
+	optional := func(x *float64) string {
+		if x == nil {
+			return ""
+		}
+		return fmt.Sprintf("%.4f", *x)
+	}
+	return []part{
+		{title: "step", width: 7, text: strconv.Itoa(r.Step)},
+		{title: "loss", width: 8, text: fmt.Sprintf("%.4f", r.Loss)},
+		{title: "smoothed", width: 8, text: fmt.Sprintf("%.4f", r.Smoothed), rank: 2},
+		{title: "held out", width: 8, text: optional(r.Val)},
+		{title: "bits/byte", width: 9, text: optional(r.ValBits), rank: 3},
+		{title: "grad norm", width: 9, text: fmt.Sprintf("%.3f", r.GradNorm), rank: 5},
+		{title: "tokens/s", width: 9, text: fmt.Sprintf("%.0f", r.TokensPerSecond), rank: 4},
+		{title: "time", width: 8, text: span(time.Duration(r.Seconds * float64(time.Second))), rank: 6},
+		{title: "left", width: 8, text: w.left(), rank: 1},
+	}
+}
+
+// part is a part of a line: a cell of the table, or what stands beside the bar.
+type part struct {
+	title, text string
+	width       int
+	rank        int // the parts of the highest rank are left out first
+}
+
+// fit leaves parts out, the highest ranks first, until they and a space before
+// each fit into width columns. Those of rank 0 stay.
+func fit(parts []part, width int) []part {
+	total, worst := -1, 0
+	for _, p := range parts {
+		total += 1 + p.width
+		worst = max(worst, p.rank)
+	}
+	if total <= width || worst == 0 {
+		return parts
+	}
+	var kept []part
+	for _, p := range parts {
+		if p.rank < worst {
+			kept = append(kept, p)
+		}
+	}
+	return fit(kept, width)
+}
+
+// room is how many columns a line may have: one less than the terminal, since a
+// line as wide as that would be broken.
+func (w *watcher) room() int {
+	if w.bar == nil {
+		return math.MaxInt
+	}
+	return max(w.width()-1, 0)
 }
 
 // print prints lines, above the bar if there is one.
@@ -157,20 +214,33 @@ func (w *watcher) useBar(width func() int) {
 
 // draw draws the bar as it is after the last step, over the one before.
 func (w *watcher) draw() {
-	r := w.last
-	bits := ""
-	if r.Bits > 0 {
-		bits = fmt.Sprintf(" %.3f bits/byte", r.Bits)
+	r, room := w.last, w.room()
+	state := []part{
+		{text: fmt.Sprintf("loss %.4f", r.Loss), rank: 1},
+		{text: fmt.Sprintf("~%.4f", r.Smoothed), rank: 3},
+		{text: fmt.Sprintf("grad %.2f", r.GradNorm), rank: 5},
+		{text: fmt.Sprintf("%.0f tok/s", r.TokensPerSecond), rank: 2},
+		{text: w.left() + " left"},
 	}
-	state := fmt.Sprintf("loss %.4f ~%.4f%s grad %.2f %.0f tok/s %s left", r.Loss, r.Smoothed, bits, r.GradNorm, r.TokensPerSecond, w.left())
-	room := w.width() - 1 // a line as wide as the terminal would be broken
-	around := len(fmt.Sprintf("%4d%% || (%d/%d) %s ", 100, r.Step, w.total, state))
-	progressbar.OptionSetWidth(max(room-around, 1))(w.bar)
-	progressbar.OptionSetDescription(state)(w.bar)
+	if r.Bits > 0 {
+		state = slices.Insert(state, 2, part{text: fmt.Sprintf("%.3f bits/byte", r.Bits), rank: 4})
+	}
+	for i := range state {
+		state[i].width = len(state[i].text)
+	}
+	const least = 6 // columns of the bar itself
+	around := len(fmt.Sprintf("100%% || (%d/%d) ", r.Step, w.total))
+	words := make([]string, 0, len(state))
+	for _, p := range fit(state, room-around-least) {
+		words = append(words, p.text)
+	}
+	said := strings.Join(words, " ")
+	progressbar.OptionSetWidth(max(room-around-len(said)-2, 1))(w.bar)
+	progressbar.OptionSetDescription(said)(w.bar)
 	if err := w.bar.Set(r.Step); err != nil {
 		return // only a step beyond the last, which has no place on the bar
 	}
 	text := []rune(strings.TrimSpace(w.bar.String()))
-	fmt.Fprint(w.out, clearLine, string(text[:min(len(text), max(room, 0))]))
+	fmt.Fprint(w.out, clearLine, string(text[:min(len(text), room)]))
 	w.shown = w.now()
 }

@@ -93,7 +93,8 @@ func TestBarStaysBelowTheTable(t *testing.T) {
 	want := `
    step     loss smoothed held out bits/byte grad norm  tokens/s     time     left
       3   3.7500   3.8750   3.2500    4.6887     0.500      5120       6s      10s  best
-      6      NaN   3.6875                        0.500      5120      12s       4s  skipped: the loss is NaN
+      6      NaN   3.6875                        0.500      5120      12s       4s
+         skipped: the loss is NaN
 100% |█████████████████████████| (8/8) loss 3.1250 ~3.5625 grad 0.50 5120 tok/s 0s left
 `
 	if got := "\n" + screen(out.String()); got != want {
@@ -134,6 +135,52 @@ func TestBarFitsTheTerminal(t *testing.T) {
 		if got := len([]rune(strings.TrimPrefix(out.String(), clearLine))); got > max(width-1, 0) {
 			t.Errorf("%d columns on a terminal of %d:\n%s", got, width, &out)
 		}
+	}
+}
+
+// TestTableFitsTheTerminal: columns leave by their importance, the time left and the
+// held-out loss stay, and no line is wider than the terminal.
+func TestTableFitsTheTerminal(t *testing.T) {
+	for width, header := range map[int]string{
+		120: "   step     loss smoothed held out bits/byte grad norm  tokens/s     time     left",
+		80:  "   step     loss smoothed held out bits/byte grad norm  tokens/s     left",
+		60:  "   step     loss smoothed held out bits/byte     left",
+		40:  "   step     loss held out",
+	} {
+		c := &clock{time.Unix(0, 0)}
+		var out bytes.Buffer
+		w := c.watcher(&out, 8, 0)
+		w.useBar(func() int { return width })
+		watchedRun(w, c, 0)
+		shown := screen(out.String())
+		if got, _, _ := strings.Cut(shown, "\n"); got != header {
+			t.Errorf("on %d columns the table is\n%s\nwant\n%s", width, got, header)
+		}
+		for _, line := range strings.Split(shown, "\n") {
+			if n := len([]rune(line)); n >= width {
+				t.Errorf("%d columns on a terminal of %d: %s", n, width, line)
+			}
+		}
+		if lines := strings.Split(strings.TrimSpace(shown), "\n"); width >= 60 && !strings.HasSuffix(lines[len(lines)-1], " 0s left") {
+			t.Errorf("on %d columns the bar is without the time left: %s", width, lines[len(lines)-1])
+		}
+	}
+}
+
+// TestTableFollowsTheTerminal: with another header where the columns change.
+func TestTableFollowsTheTerminal(t *testing.T) {
+	c := &clock{time.Unix(0, 0)}
+	var out bytes.Buffer
+	w, width, val := c.watcher(&out, 8, 0), 120, 2.5
+	w.useBar(func() int { return width })
+	for step := 1; step <= 4; step++ {
+		if step == 3 {
+			width = 60
+		}
+		w.eval(record{Step: step, Val: &val}, false)
+	}
+	if n := strings.Count(out.String(), "held out"); n != 2 {
+		t.Errorf("%d headers, want 2:\n%s", n, screen(out.String()))
 	}
 }
 

@@ -92,6 +92,18 @@ func percent(part, whole int64) float64 {
 	return tenth(100 * float64(part) / float64(whole))
 }
 
+// share writes the share of part in whole. What is there is not 0 %.
+func share(part, whole int64) string {
+	x := percent(part, whole)
+	switch {
+	case x == 0 && part > 0:
+		return "< 0.1 %"
+	case x == 100 && part < whole:
+		return "> 99.9 %"
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64) + " %"
+}
+
 // pieces cuts a name behind its dots and underscores, where a line may break.
 func pieces(name string) (all []string) {
 	for {

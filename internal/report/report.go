@@ -65,7 +65,7 @@ var (
 )
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"commas": commas, "human": human, "percent": percent, "pieces": pieces,
+	"commas": commas, "human": human, "percent": percent, "share": share, "pieces": pieces,
 }).Parse(pageText))
 
 // view is a run as the page's template takes it.

@@ -180,3 +180,14 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 }
+
+func TestShareOfSomethingIsNotZero(t *testing.T) {
+	for _, test := range []struct {
+		part, whole int64
+		want        string
+	}{{0, 10, "0 %"}, {1, 1_000_000, "< 0.1 %"}, {1, 8, "12.5 %"}, {999_999, 1_000_000, "> 99.9 %"}, {10, 10, "100 %"}} {
+		if got := share(test.part, test.whole); got != test.want {
+			t.Errorf("%d of %d is %q, want %q", test.part, test.whole, got, test.want)
+		}
+	}
+}
