@@ -31,7 +31,11 @@ var mayImport = map[string][]string{
 	"data":                 {"data/bpe", "internal/files"},
 	"data/bpe":             {},
 	"optim":                {"internal/cores", "internal/vec"},
-	"nodes":                {"internal/kernels"},
+	"internal/ops":         {},
+	"internal/device":      {"internal/ops"},
+	"internal/device/cpu":  {"internal/device", "internal/kernels", "internal/ops"},
+	"internal/plan":        {"internal/device", "internal/ops"},
+	"nodes":                {"internal/device", "internal/device/cpu", "internal/ops", "internal/plan"},
 	"layers":               {"nodes"},
 	".":                    {"layers", "nodes", "optim", "data", "internal/files"},
 	"internal/workloads":   {".", "nodes", "optim", "data", "blas", "internal/kernels"},
@@ -43,12 +47,16 @@ var mayImport = map[string][]string{
 
 // mayNotImport are prefixes of packages that are none of a package's business.
 var mayNotImport = map[string][]string{
-	"blas":             {"gorgonia.org/"},
-	"internal/kernels": {"gorgonia.org/"},
-	"internal/vec":     {"gorgonia.org/"},
-	"data":             {"gorgonia.org/"},
-	"data/bpe":         {"gorgonia.org/"},
-	"dot/render":       {"gorgonia.org/"},
+	"blas":                {"gorgonia.org/"},
+	"internal/kernels":    {"gorgonia.org/"},
+	"internal/vec":        {"gorgonia.org/"},
+	"internal/ops":        {"gorgonia.org/"},
+	"internal/device":     {"gorgonia.org/"},
+	"internal/device/cpu": {"gorgonia.org/"},
+	"internal/plan":       {"gorgonia.org/"},
+	"data":                {"gorgonia.org/"},
+	"data/bpe":            {"gorgonia.org/"},
+	"dot/render":          {"gorgonia.org/"},
 }
 
 // nobodyImports are prefixes of packages that cost every program that holds them,

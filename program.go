@@ -76,25 +76,30 @@ func (m *Model) compile(cfg ProgramConfig, state *State) (*Program, error) {
 	if err := p.makeInputs(); err != nil {
 		return nil, err
 	}
-	if !cfg.Grad && !cfg.Symbolic {
-		if p.machine, err = p.sequence(); err != nil {
-			return nil, err
-		}
-		return p, nil
+	p.machine, err = p.newMachine()
+	return p, err
+}
+
+// newMachine returns what runs the program: a sequence, or for symbolic cells,
+// which consist of Gorgonia's own operations, a tape machine.
+func (p *Program) newMachine() (gorgonia.VM, error) {
+	if !p.cfg.Symbolic {
+		return nodes.NewSequence(p.graph, p.overwritten())
 	}
 	prog, locs, err := gorgonia.Compile(p.graph)
 	if err != nil {
 		return nil, errors.Wrap(err, "xlstm: compiling the graph")
 	}
-	p.machine = gorgonia.NewTapeMachine(p.graph, gorgonia.WithPrecompiled(prog, locs))
-	return p, nil
+	return gorgonia.NewTapeMachine(p.graph, gorgonia.WithPrecompiled(prog, locs)), nil
 }
 
-// sequence returns the machine of a program that runs forward alone and has no
-// symbolic cells, which consist of Gorgonia's own operations. It writes the state
-// after the last step over the one that it began from: nobody but the operation
-// that replaces a state reads it.
-func (p *Program) sequence() (gorgonia.VM, error) {
+// overwritten returns the nodes of the state after the last step with the tensors
+// of the one that a run begins from, over which they are written: forward nothing
+// but the operation that replaces a state reads it. Gradients do.
+func (p *Program) overwritten() map[*gorgonia.Node]*tensor.Dense {
+	if p.cfg.Grad {
+		return nil
+	}
 	into := make(map[*gorgonia.Node]*tensor.Dense)
 	for i, st := range p.beginNodes {
 		ends := p.out.State[i].Nodes()
@@ -102,7 +107,7 @@ func (p *Program) sequence() (gorgonia.VM, error) {
 			into[ends[k]] = n.Value().(*tensor.Dense)
 		}
 	}
-	return nodes.NewSequence(p.graph, into)
+	return into
 }
 
 // design builds a program's graph and plans its memory. Nothing in it has a value

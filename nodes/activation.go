@@ -1,9 +1,7 @@
 package nodes
 
 import (
-	"fmt"
-
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 )
@@ -11,14 +9,14 @@ import (
 // activations are the functions that configurations name.
 var activations = []struct {
 	name string
-	fn   kernels.Activation
+	fn   ops.Activation
 }{
-	{"gelu", kernels.GELU},
-	{"relu", kernels.ReLU},
-	{"relu^2", kernels.ReLUSquared},
-	{"sigmoid", kernels.Sigmoid},
-	{"swish", kernels.SiLU},
-	{"selu", kernels.SELU},
+	{"gelu", ops.GELU},
+	{"relu", ops.ReLU},
+	{"relu^2", ops.ReLUSquared},
+	{"sigmoid", ops.Sigmoid},
+	{"swish", ops.SiLU},
+	{"selu", ops.SELU},
 }
 
 // ActivationNames returns the names of the official feed-forward activations:
@@ -31,13 +29,13 @@ func ActivationNames() []string {
 	return names
 }
 
-func activationNamed(name string) (kernels.Activation, error) {
+func activationNamed(name string) (ops.Activation, error) {
 	for _, a := range activations {
 		if a.name == name {
 			return a.fn, nil
 		}
 	}
-	return 0, errors.Errorf("nodes: activation %q is unknown; there are %v", name, ActivationNames())
+	return "", errors.Errorf("nodes: activation %q is unknown; there are %v", name, ActivationNames())
 }
 
 // Activate applies the activation of the given name to every element of x.
@@ -46,55 +44,30 @@ func Activate(name string, x *gorgonia.Node) (*gorgonia.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return elementwise(name, fn, x)
+	return activate(fn, x)
 }
 
 // SiLU returns x·σ(x), element by element.
-func SiLU(x *gorgonia.Node) (*gorgonia.Node, error) { return elementwise("silu", kernels.SiLU, x) }
+func SiLU(x *gorgonia.Node) (*gorgonia.Node, error) { return activate(ops.SiLU, x) }
 
 // LogSigmoid returns log σ(x) = −softplus(−x), element by element, finite for
 // every finite x: the forget gate in the logarithmic domain (paper, equation 15).
-func LogSigmoid(x *gorgonia.Node) (*gorgonia.Node, error) {
-	return elementwise("logσ", kernels.LogSigmoid, x)
-}
+func LogSigmoid(x *gorgonia.Node) (*gorgonia.Node, error) { return activate(ops.LogSigmoid, x) }
 
 // Sigmoid returns σ(x), element by element.
-func Sigmoid(x *gorgonia.Node) (*gorgonia.Node, error) {
-	return elementwise("σ", kernels.Sigmoid, x)
-}
+func Sigmoid(x *gorgonia.Node) (*gorgonia.Node, error) { return activate(ops.Sigmoid, x) }
 
 // Tanh returns tanh x, element by element.
-func Tanh(x *gorgonia.Node) (*gorgonia.Node, error) { return elementwise("tanh", kernels.Tanh, x) }
+func Tanh(x *gorgonia.Node) (*gorgonia.Node, error) { return activate(ops.Tanh, x) }
 
-func elementwise(name string, fn kernels.Activation, x *gorgonia.Node) (*gorgonia.Node, error) {
+func activate(fn ops.Activation, x *gorgonia.Node) (*gorgonia.Node, error) {
 	if x == nil {
-		return nil, errors.Errorf("nodes: %s needs an input", name)
+		return nil, errors.Errorf("nodes: %s needs an input", fn)
 	}
-	return apply(spec{
-		name: name, shape: x.Shape(),
-		run: kernelPair{activateForward[float32](fn), activateForward[float64](fn)},
-		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			g, err := apply(spec{
-				name: name + "'", shape: x.Shape(),
-				run: kernelPair{activateBackward[float32](fn), activateBackward[float64](fn)},
-			}, in[0], grad)
-			return gorgonia.Nodes{g}, err
-		},
-	}, x)
-}
-
-func activateForward[F kernels.Float](fn kernels.Activation) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.Activate(fn, in[0].data, out[0])
-		return nil
-	}
-}
-
-func activateBackward[F kernels.Float](fn kernels.Activation) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.ActivateGrad(fn, in[0].data, in[1].data, out[0])
-		return nil
-	}
+	shape := shapeOf(x)
+	return apply(spec{op: ops.Activate{Fn: fn, Shape: shape}, diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return gradients(ops.ActivateGrad{Fn: fn, Shape: shape}, in[0], grad)
+	}}, x)
 }
 
 // GatedActivation returns act(g)⊙u, the gate of the feed-forward layer, for g
@@ -107,28 +80,10 @@ func GatedActivation(name string, g, u *gorgonia.Node) (*gorgonia.Node, error) {
 	if err := sameShape("GatedActivation", g, u); err != nil {
 		return nil, err
 	}
-	return apply(spec{
-		name: name + "⊙", shape: g.Shape(),
-		run: kernelPair{gatedForward[float32](fn), gatedForward[float64](fn)},
-		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			l := layout{g.Shape(), u.Shape()}
-			return packedGrads(name+"⊙'", "", l, kernelPair{gatedBackward[float32](fn), gatedBackward[float64](fn)}, in[0], in[1], grad)
-		},
-	}, g, u)
-}
-
-func gatedForward[F kernels.Float](fn kernels.Activation) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.Gated(fn, in[0].data, in[1].data, out[0])
-		return nil
-	}
-}
-
-func gatedBackward[F kernels.Float](fn kernels.Activation) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.GatedGrad(fn, in[0].data, in[1].data, in[2].data, out[0], out[1])
-		return nil
-	}
+	shape := shapeOf(g)
+	return apply(spec{op: ops.Gated{Fn: fn, Shape: shape}, diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return gradients(ops.GatedGrad{Fn: fn, Shape: shape}, in[0], in[1], grad)
+	}}, g, u)
 }
 
 // SoftCap returns cap·tanh(x/cap), which keeps xLSTM-7B's gates (cap 15) and
@@ -137,30 +92,8 @@ func SoftCap(x *gorgonia.Node, limit float64) (*gorgonia.Node, error) {
 	if x == nil || !(limit > 0) {
 		return nil, errors.Errorf("nodes: SoftCap needs an input and a positive cap, got %v", limit)
 	}
-	attrs := fmt.Sprint(limit)
-	return apply(spec{
-		name: "softcap", attrs: attrs, shape: x.Shape(),
-		run: kernelPair{softCapForward[float32](limit), softCapForward[float64](limit)},
-		diff: func(_ gorgonia.Nodes, y, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			g, err := apply(spec{
-				name: "softcap'", attrs: attrs, shape: x.Shape(),
-				run: kernelPair{softCapBackward[float32](limit), softCapBackward[float64](limit)},
-			}, y, grad)
-			return gorgonia.Nodes{g}, err
-		},
-	}, x)
-}
-
-func softCapForward[F kernels.Float](limit float64) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.SoftCap(F(limit), in[0].data, out[0])
-		return nil
-	}
-}
-
-func softCapBackward[F kernels.Float](limit float64) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.SoftCapGrad(F(limit), in[0].data, in[1].data, out[0])
-		return nil
-	}
+	shape := shapeOf(x)
+	return apply(spec{op: ops.SoftCap{Cap: limit, Shape: shape}, diff: func(_ gorgonia.Nodes, y, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return gradients(ops.SoftCapGrad{Cap: limit, Shape: shape}, y, grad)
+	}}, x)
 }

@@ -1,9 +1,7 @@
 package nodes
 
 import (
-	"fmt"
-
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -28,23 +26,9 @@ func Dropout(x, key *gorgonia.Node, id uint64, rate float64) (*gorgonia.Node, er
 	if err := firstError(wantShape("Dropout", "key", key, 2), wantInts("Dropout", "key", key)); err != nil {
 		return nil, err
 	}
-	s := spec{
-		name: "dropout", attrs: fmt.Sprintf("%d %v", id, rate), shape: x.Shape(), ints: []int{1},
-		run: kernelPair{dropout[float32](id, rate), dropout[float64](id, rate)},
-	}
-	forward := s
-	forward.diff = func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-		s.name = "dropout'"
-		g, err := apply(s, grad, key)
-		return gorgonia.Nodes{g, nil}, err
-	}
-	return apply(forward, x, key)
-}
-
-func dropout[F kernels.Float](id uint64, rate float64) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		key := kernels.DropoutKey(uint64(in[1].ints[0]), uint64(in[1].ints[1]), id)
-		kernels.Dropout(rate, key, in[0].data, out[0])
-		return nil
-	}
+	shape := shapeOf(x)
+	return apply(spec{op: ops.Dropout{ID: id, Rate: rate, Shape: shape}, diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		g, err := gradients(ops.DropoutGrad{ID: id, Rate: rate, Shape: shape}, grad, key)
+		return join(g, nil), err
+	}}, x, key)
 }

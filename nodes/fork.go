@@ -1,10 +1,9 @@
 package nodes
 
 import (
-	"fmt"
 	"slices"
 
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 )
@@ -20,26 +19,21 @@ func Fork(x *gorgonia.Node, n int) ([]*gorgonia.Node, error) {
 	if x == nil || n < 1 {
 		return nil, errors.Errorf("nodes: Fork needs an input and at least one reader, got %d", n)
 	}
-	l := slices.Repeat(layout{x.Shape()}, n)
-	stem, err := apply(spec{
-		name: "fork", attrs: fmt.Sprint(n), shape: x.Shape(), view: &view{},
-		diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			g, err := sumOfBranches(l, grad)
-			return gorgonia.Nodes{g}, err
-		},
-	}, x)
+	shape := shapeOf(x)
+	stem, err := apply(spec{op: ops.Fork{N: n, Shape: shape}, diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		g, err := sumOfBranches(n, shape, grad)
+		return gorgonia.Nodes{g}, err
+	}}, x)
 	if err != nil {
 		return nil, err
 	}
+	pieces := slices.Repeat([]ops.Shape{shape}, n)
 	branches := make([]*gorgonia.Node, n)
 	for k := range branches {
-		branches[k], err = apply(spec{
-			name: "branch", attrs: fmt.Sprint(k), shape: x.Shape(), view: &view{},
-			diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-				g, err := put(l, k, grad)
-				return gorgonia.Nodes{g}, err
-			},
-		}, stem)
+		branches[k], err = apply(spec{op: ops.Branch{K: k, Shape: shape}, diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+			g, err := put(pieces, k, grad)
+			return gorgonia.Nodes{g}, err
+		}}, stem)
 		if err != nil {
 			return nil, err
 		}
@@ -47,9 +41,9 @@ func Fork(x *gorgonia.Node, n int) ([]*gorgonia.Node, error) {
 	return branches, nil
 }
 
-// sumOfBranches adds up the gradients of the branches that have one.
-func sumOfBranches(l layout, grad *gorgonia.Node) (*gorgonia.Node, error) {
-	grads, err := unput(l, grad)
+// sumOfBranches adds up the gradients of the n branches that have one.
+func sumOfBranches(n int, shape ops.Shape, grad *gorgonia.Node) (*gorgonia.Node, error) {
+	grads, err := unput(n, grad)
 	if err != nil {
 		return nil, err
 	}
@@ -57,22 +51,20 @@ func sumOfBranches(l layout, grad *gorgonia.Node) (*gorgonia.Node, error) {
 	if len(some) == 1 {
 		return some[0], nil
 	}
-	return apply(spec{name: "fork'", shape: l[0], run: kernelPair{sumForward[float32], sumForward[float64]}}, some...)
-}
-
-func sumForward[F kernels.Float](out [][]F, in []operand[F]) error {
-	xs := make([][]F, len(in))
-	for k := range in {
-		xs[k] = in[k].data
-	}
-	kernels.Sum(xs, out[0])
-	return nil
+	return apply(spec{op: ops.ForkGrad{N: len(some), Shape: shape}}, some...)
 }
 
 // isCopy says whether a node is its input under another name, as forks are.
 func isCopy(n *gorgonia.Node) bool {
-	o, ok := n.Op().(*op)
-	return ok && o.view != nil && o.view.of == nil
+	o, ours := n.Op().(*op)
+	if !ours {
+		return false
+	}
+	switch o.op.(type) {
+	case ops.Fork, ops.Branch:
+		return true
+	}
+	return false
 }
 
 // withBases appends to inputs what those among them are copies of. A reader of a

@@ -1,7 +1,7 @@
 package nodes
 
 import (
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"gorgonia.org/gorgonia"
 )
 
@@ -18,30 +18,17 @@ func Stabilizer(logF, m, i, n *gorgonia.Node) (*gorgonia.Node, error) {
 	if err := sameShape("Stabilizer", in...); err != nil {
 		return nil, err
 	}
-	l := layout{i.Shape(), i.Shape()}
+	withN, shape := n != nil, shapeOf(i)
 	return apply(spec{
-		name: "stabilize", shape: i.Shape(), frozen: []int{3},
-		run: kernelPair{stabilize[float32], stabilize[float64]},
+		op: ops.Stabilize{WithN: withN, Shape: shape}, frozen: []int{3},
 		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			run := kernelPair{stabilizeBackward[float32], stabilizeBackward[float64]}
-			ps, err := packedGrads("stabilize'", "", l, run, join(in, grad)...)
+			ps, err := gradients(ops.StabilizeGrad{WithN: withN, Shape: shape}, join(in, grad)...)
 			if err != nil {
 				return nil, err
 			}
 			return gorgonia.Nodes{ps[0], ps[0], ps[1], nil}[:len(in)], nil
 		},
 	}, in...)
-}
-
-func stabilize[F kernels.Float](out [][]F, in []operand[F]) error {
-	kernels.Stabilize(in[0].data, in[1].data, in[2].data, optional(in, 3, len(in) > 3), out[0])
-	return nil
-}
-
-func stabilizeBackward[F kernels.Float](out [][]F, in []operand[F]) error {
-	n := optional(in, 3, len(in) > 4)
-	kernels.StabilizeGrad(in[0].data, in[1].data, in[2].data, n, in[len(in)-1].data, out[0], out[1])
-	return nil
 }
 
 // ExpGate returns exp(x − m), an exponential gate made finite by the stabiliser
@@ -51,21 +38,12 @@ func ExpGate(x, m *gorgonia.Node) (*gorgonia.Node, error) {
 	if err := sameShape("ExpGate", x, m); err != nil {
 		return nil, err
 	}
-	return apply(spec{
-		name: "expGate", shape: x.Shape(),
-		run: kernelPair{expGate[float32], expGate[float64]},
-		diff: func(_ gorgonia.Nodes, y, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			dx, err := mul(y, grad)
-			if err != nil {
-				return nil, err
-			}
-			dm, err := gorgonia.Neg(dx)
-			return gorgonia.Nodes{dx, dm}, err
-		},
-	}, x, m)
-}
-
-func expGate[F kernels.Float](out [][]F, in []operand[F]) error {
-	kernels.ExpGate(in[0].data, in[1].data, out[0])
-	return nil
+	return apply(spec{op: ops.ExpGate{Shape: shapeOf(x)}, diff: func(_ gorgonia.Nodes, y, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		dx, err := mul(y, grad)
+		if err != nil {
+			return nil, err
+		}
+		dm, err := gorgonia.Neg(dx)
+		return gorgonia.Nodes{dx, dm}, err
+	}}, x, m)
 }

@@ -1,12 +1,9 @@
 package nodes
 
 import (
-	"fmt"
-
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // The products of a symbolic mLSTM step. A row of every matrix is NH blocks of
@@ -40,14 +37,13 @@ func HeadOuter(heads int, a, b *gorgonia.Node) (*gorgonia.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return headProduct("outer", s, kernelPair{headOuter[float32](s), headOuter[float64](s)}, s.a*s.b, a, b,
-		func(in gorgonia.Nodes, grad *gorgonia.Node) (da, db *gorgonia.Node, err error) {
-			if da, err = headRight(s, in[1], grad); err != nil {
-				return nil, nil, err
-			}
-			db, err = headLeft(s, in[0], grad)
-			return da, db, err
-		})
+	return headProduct(ops.HeadOuter{N: s.n, Heads: s.heads, A: s.a, B: s.b}, a, b, func(in gorgonia.Nodes, grad *gorgonia.Node) (da, db *gorgonia.Node, err error) {
+		if da, err = headRight(s, in[1], grad); err != nil {
+			return nil, nil, err
+		}
+		db, err = headLeft(s, in[0], grad)
+		return da, db, err
+	})
 }
 
 // HeadRead returns aᵀC block by block, (N, NH·A) and (N, NH·A·B) giving (N, NH·B):
@@ -66,22 +62,18 @@ func HeadRead(heads int, a, c *gorgonia.Node) (*gorgonia.Node, error) {
 }
 
 func headLeft(s blocks, a, c *gorgonia.Node) (*gorgonia.Node, error) {
-	return headProduct("read", s, kernelPair{headLeftForward[float32](s), headLeftForward[float64](s)}, s.b, a, c,
-		func(in gorgonia.Nodes, grad *gorgonia.Node) (da, dc *gorgonia.Node, err error) {
-			if da, err = headRight(s, grad, in[1]); err != nil {
-				return nil, nil, err
-			}
-			dc, err = HeadOuter(s.heads, in[0], grad)
-			return da, dc, err
-		})
+	return headProduct(ops.HeadLeft{N: s.n, Heads: s.heads, A: s.a, B: s.b}, a, c, func(in gorgonia.Nodes, grad *gorgonia.Node) (da, dc *gorgonia.Node, err error) {
+		if da, err = headRight(s, grad, in[1]); err != nil {
+			return nil, nil, err
+		}
+		dc, err = HeadOuter(s.heads, in[0], grad)
+		return da, dc, err
+	})
 }
 
 // headRight returns C·b block by block, (N, NH·B) and (N, NH·A·B) giving (N, NH·A).
 func headRight(s blocks, b, c *gorgonia.Node) (*gorgonia.Node, error) {
-	return apply(spec{
-		name: "readᵀ", attrs: fmt.Sprintf("%+v", s), shape: tensor.Shape{s.n, s.heads * s.a},
-		run: kernelPair{headRightForward[float32](s), headRightForward[float64](s)},
-	}, b, c)
+	return apply(spec{op: ops.HeadRight{N: s.n, Heads: s.heads, A: s.a, B: s.b}}, b, c)
 }
 
 // HeadScale multiplies each block of c (N, NH·B) with its head's number in a
@@ -93,33 +85,9 @@ func HeadScale(heads int, a, c *gorgonia.Node) (*gorgonia.Node, error) {
 	return HeadOuter(heads, a, c)
 }
 
-func headProduct(name string, s blocks, run kernelPair, out int, a, b *gorgonia.Node, diff func(in gorgonia.Nodes, grad *gorgonia.Node) (da, db *gorgonia.Node, err error)) (*gorgonia.Node, error) {
-	return apply(spec{
-		name: name, attrs: fmt.Sprintf("%+v", s), shape: tensor.Shape{s.n, s.heads * out}, run: run,
-		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			da, db, err := diff(in, grad)
-			return gorgonia.Nodes{da, db}, err
-		},
-	}, a, b)
-}
-
-func headOuter[F kernels.Float](s blocks) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.HeadOuter(s.n*s.heads, s.a, s.b, in[0].data, in[1].data, out[0])
-		return nil
-	}
-}
-
-func headLeftForward[F kernels.Float](s blocks) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.HeadLeft(s.n*s.heads, s.a, s.b, in[0].data, in[1].data, out[0])
-		return nil
-	}
-}
-
-func headRightForward[F kernels.Float](s blocks) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.HeadRight(s.n*s.heads, s.a, s.b, in[0].data, in[1].data, out[0])
-		return nil
-	}
+func headProduct(o ops.Op, a, b *gorgonia.Node, diff func(in gorgonia.Nodes, grad *gorgonia.Node) (da, db *gorgonia.Node, err error)) (*gorgonia.Node, error) {
+	return apply(spec{op: o, diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		da, db, err := diff(in, grad)
+		return gorgonia.Nodes{da, db}, err
+	}}, a, b)
 }

@@ -1,12 +1,9 @@
 package nodes
 
 import (
-	"fmt"
-
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // HeadwiseLinear returns the block-diagonal map y[h,o] = Σ_i W[h,o,i]·x[h,i] + b:
@@ -42,7 +39,7 @@ func headwise(opName string, x, w, b *gorgonia.Node, row, out int) (*gorgonia.No
 	if err := wantShape(opName, "input", x, -1, heads*in); err != nil {
 		return nil, err
 	}
-	s := kernels.Headwise{N: x.Shape()[0], Heads: heads, In: in, Out: out, Row: row, Stride: stride}
+	s := ops.Headwise{N: x.Shape()[0], Heads: heads, In: in, Out: out, Row: row, Stride: stride, Bias: b != nil}
 	inputs := gorgonia.Nodes{x, w}
 	if b != nil {
 		if err := wantShape(opName, "b", b, heads*out); err != nil {
@@ -50,39 +47,7 @@ func headwise(opName string, x, w, b *gorgonia.Node, row, out int) (*gorgonia.No
 		}
 		inputs = append(inputs, b)
 	}
-	return apply(spec{
-		name: "headwise", attrs: fmt.Sprintf("%+v %v", s, b != nil),
-		shape: tensor.Shape{s.N, heads * out},
-		run:   kernelPair{headwiseForward[float32](s), headwiseForward[float64](s)},
-		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			return headwiseDiff(s, in, grad)
-		},
-	}, inputs...)
-}
-
-func headwiseForward[F kernels.Float](s kernels.Headwise) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.HeadwiseForward(s, in[0].data, in[1].data, optional(in, 2, len(in) > 2), out[0])
-		return nil
-	}
-}
-
-func headwiseDiff(s kernels.Headwise, in gorgonia.Nodes, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-	l := layout{in[0].Shape(), in[1].Shape()}
-	if len(in) > 2 {
-		l = append(l, in[2].Shape())
-	}
-	run := kernelPair{headwiseBackward[float32](s, l), headwiseBackward[float64](s, l)}
-	return packedGrads("headwise'", fmt.Sprintf("%+v %d", s, len(l)), l, run, in[0], in[1], grad)
-}
-
-func headwiseBackward[F kernels.Float](s kernels.Headwise, l layout) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		var db []F
-		if len(l) > 2 {
-			db = out[2]
-		}
-		kernels.HeadwiseBackward(s, in[0].data, in[1].data, in[2].data, out[0], out[1], db)
-		return nil
-	}
+	return apply(spec{op: s, diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return gradients(ops.HeadwiseGrad{Headwise: s}, in[0], in[1], grad)
+	}}, inputs...)
 }

@@ -1,9 +1,7 @@
 package nodes
 
 import (
-	"fmt"
-
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 )
@@ -29,9 +27,9 @@ func Norm(cfg NormConfig, x, w *gorgonia.Node) (*gorgonia.Node, error) {
 	if err := wantShape("Norm", "x", x, -1, -1); err != nil {
 		return nil, err
 	}
-	s := kernels.Norm{
+	s := ops.Norm{
 		N: x.Shape()[0], Width: x.Shape()[1], Groups: max(1, cfg.Groups),
-		Eps: cfg.Eps, Centered: !cfg.RMS, Residual: cfg.Residual,
+		Eps: cfg.Eps, Centered: !cfg.RMS, Residual: cfg.Residual, Weight: w != nil,
 	}
 	if s.Eps == 0 {
 		s.Eps = 1e-5
@@ -49,49 +47,7 @@ func Norm(cfg NormConfig, x, w *gorgonia.Node) (*gorgonia.Node, error) {
 		}
 		inputs = append(inputs, w)
 	}
-	return apply(spec{
-		name: normName(cfg), attrs: fmt.Sprintf("%+v", s), shape: x.Shape(),
-		run: kernelPair{normForward[float32](s), normForward[float64](s)},
-		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			return normDiff(s, in, grad)
-		},
-	}, inputs...)
-}
-
-func normName(cfg NormConfig) string {
-	switch {
-	case cfg.RMS:
-		return "rmsNorm"
-	case cfg.Groups > 1:
-		return "headNorm"
-	}
-	return "layerNorm"
-}
-
-func normForward[F kernels.Float](s kernels.Norm) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.NormForward(s, in[0].data, optional(in, 1, len(in) > 1), out[0])
-		return nil
-	}
-}
-
-func normDiff(s kernels.Norm, in gorgonia.Nodes, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-	l := layout{}
-	for _, n := range in {
-		l = append(l, n.Shape())
-	}
-	run := kernelPair{normBackward[float32](s, l), normBackward[float64](s, l)}
-	return packedGrads("norm'", fmt.Sprintf("%+v %d", s, len(l)), l, run, join(in, grad)...)
-}
-
-func normBackward[F kernels.Float](s kernels.Norm, l layout) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		w := optional(in, 1, len(l) > 1)
-		var dw []F
-		if w != nil {
-			dw = out[1]
-		}
-		kernels.NormBackward(s, in[0].data, w, in[len(in)-1].data, out[0], dw)
-		return nil
-	}
+	return apply(spec{op: s, diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return gradients(ops.NormGrad{Norm: s}, join(in, grad)...)
+	}}, inputs...)
 }

@@ -1,29 +1,21 @@
 package nodes
 
 import (
-	"fmt"
 	"hash"
 	"hash/fnv"
+	"io"
 	"slices"
 
 	"github.com/chewxy/hm"
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// spec says what an operation is; apply makes a node of it.
+// spec is an operation and its derivative.
 type spec struct {
-	name  string       // what graphs show
-	attrs string       // every attribute: together with name it identifies the operation
-	shape tensor.Shape // of the result; empty for a scalar and for a packed result
-	parts layout       // of a packed result
-	run   kernelPair
-	view  *view // instead of run: the result is another node's memory
-	put   bool  // the input is the gradient of a piece, and is not looked at; see put
-	piece int   // of a packed result, that a put is for
-	ints  []int // the inputs that are integers; all others are floats
+	op ops.Op
 	// diff returns the gradients of the inputs, nil where there is none. An
 	// operation without it is not differentiable.
 	diff func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error)
@@ -31,44 +23,35 @@ type spec struct {
 	frozen []int
 }
 
-// kernel computes a result from the operands, overwriting out: a slice for each
-// piece of a packed result, else one. It must not count on what out held before.
-type kernel[F kernels.Float] func(out [][]F, in []operand[F]) error
-
-// operand is an input's elements: data for floats, ints for integers.
-type operand[F kernels.Float] struct {
-	data []F
-	ints []int
-}
-
-// kernelPair is a kernel in both element types.
-type kernelPair struct {
-	f32 kernel[float32]
-	f64 kernel[float64]
-}
-
 // op implements gorgonia.SDOp for a spec and the inputs of one node.
 type op struct {
 	spec
+	key  string // of spec.op
 	in   []hm.Type
 	out  hm.Type
 	wrt  []bool
-	args int // how many of the inputs are the operation's own; see withBases
-	exe  executor
+	args int   // how many of the inputs are the operation's own; see withBases
+	from *op   // of a part: the operation that it is a piece of
+	exe  *exec // of what computes
 	slot *slot // the operation's place in a plan for the memory, nil without one
 }
 
 // apply adds a node for s to the graph of its inputs.
 func apply(s spec, inputs ...*gorgonia.Node) (*gorgonia.Node, error) {
-	dt, err := floatType(s, inputs)
+	dt, err := floatType(s.op, inputs)
 	if err != nil {
 		return nil, err
 	}
-	o := &op{spec: s, out: dt, args: len(inputs), exe: newExecutor(s, dt)}
-	if len(s.shape) > 0 {
-		o.out = gorgonia.TensorType{Dims: len(s.shape), Of: dt}
+	o := &op{spec: s, key: ops.Key(s.op), out: dt, args: len(inputs)}
+	if shape := o.shape(); len(shape) > 0 {
+		o.out = gorgonia.TensorType{Dims: len(shape), Of: dt}
 	}
-	if s.view == nil {
+	switch s.op.(type) {
+	case ops.Part:
+		o.from = inputs[0].Op().(*op)
+	case ops.Fork, ops.Branch, ops.Put:
+	default:
+		o.exe = &exec{op: s.op, dtype: dtypeOf(dt)}
 		inputs = withBases(inputs)
 	}
 	for i, n := range inputs {
@@ -77,42 +60,61 @@ func apply(s spec, inputs ...*gorgonia.Node) (*gorgonia.Node, error) {
 	}
 	node, err := gorgonia.ApplyOp(o, inputs...)
 	if err != nil {
-		return nil, errors.Wrapf(err, "nodes: adding %s to the graph", s.name)
+		return nil, errors.Wrapf(err, "nodes: adding %s to the graph", s.op.Name())
 	}
 	return node, checkMerged(o, node, inputs)
 }
+
+// shape is that of the operation's value: a scalar for a packed result.
+func (o *op) shape() tensor.Shape {
+	if out := o.op.Outputs(); len(out) == 1 {
+		return tensor.Shape(out[0].Shape)
+	}
+	return nil
+}
+
+// packed reports whether the operation has several results; see part.
+func (o *op) packed() bool { return len(o.op.Outputs()) > 1 }
 
 // checkMerged makes sure that the node is the one that was asked for: a graph
 // hands out an existing node for a new one on the word of a 32-bit hash.
 func checkMerged(o *op, node *gorgonia.Node, inputs []*gorgonia.Node) error {
 	got, ok := node.Op().(*op)
-	same := ok && got.name == o.name && got.attrs == o.attrs
+	same := ok && got.key == o.key
 	it := node.Graph().From(node.ID())
 	for i := 0; same && it.Next(); i++ {
 		same = i < len(inputs) && it.Node() == inputs[i]
 	}
 	if !same {
-		return errors.Errorf("nodes: %s collides with another node by its hash; rename a parameter or build a smaller graph", o.name)
+		return errors.Errorf("nodes: %s collides with another node by its hash; rename a parameter or build a smaller graph", o.op.Name())
 	}
 	return nil
 }
 
-// floatType returns the element type that the float inputs share.
-func floatType(s spec, inputs []*gorgonia.Node) (tensor.Dtype, error) {
+// floatType returns the element type that the float inputs share, once all inputs
+// are what the operation takes.
+func floatType(o ops.Op, inputs []*gorgonia.Node) (tensor.Dtype, error) {
 	var dt tensor.Dtype
+	args := o.Inputs()
+	if len(args) != len(inputs) {
+		return dt, errors.Errorf("nodes: %s takes %d inputs, got %d", o.Name(), len(args), len(inputs))
+	}
 	for i, n := range inputs {
 		if n == nil {
-			return dt, errors.Errorf("nodes: input %d of %s is nil", i, s.name)
+			return dt, errors.Errorf("nodes: input %d of %s is nil", i, o.Name())
+		}
+		if n.Shape().TotalSize() != args[i].Shape.Size() {
+			return dt, errors.Errorf("nodes: input %d of %s, %s, has shape %v, want %v", i, o.Name(), args[i].Name, n.Shape(), args[i].Shape)
 		}
 		switch got := n.Dtype(); {
-		case slices.Contains(s.ints, i):
+		case args[i].Int:
 			if got != tensor.Int {
-				return dt, errors.Errorf("nodes: input %d of %s is %v, want int", i, s.name, got)
+				return dt, errors.Errorf("nodes: input %d of %s is %v, want int", i, o.Name(), got)
 			}
 		case got != tensor.Float32 && got != tensor.Float64:
-			return dt, errors.Errorf("nodes: input %d of %s is %v, want float32 or float64", i, s.name, got)
+			return dt, errors.Errorf("nodes: input %d of %s is %v, want float32 or float64", i, o.Name(), got)
 		case dt.Type != nil && got != dt:
-			return dt, errors.Errorf("nodes: the inputs of %s mix float32 and float64; make all of them one or the other", s.name)
+			return dt, errors.Errorf("nodes: the inputs of %s mix float32 and float64; make all of them one or the other", o.Name())
 		default:
 			dt = got
 		}
@@ -120,30 +122,58 @@ func floatType(s spec, inputs []*gorgonia.Node) (tensor.Dtype, error) {
 	return dt, nil
 }
 
+// dtypeOf is the element type of a tensor.
+func dtypeOf(dt tensor.Dtype) ops.Dtype {
+	switch dt {
+	case tensor.Float32:
+		return ops.Float32
+	case tensor.Float64:
+		return ops.Float64
+	}
+	return ops.Int
+}
+
 func (o *op) Arity() int { return len(o.in) }
 
 func (o *op) Type() hm.Type { return hm.NewFnType(append(append([]hm.Type{}, o.in...), o.out)...) }
 
-func (o *op) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
+func (o *op) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) { return o.shape().Clone(), nil }
 
 func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
 	if err := o.slot.enter(); err != nil {
-		return nil, errors.Wrapf(err, "nodes: running %s", o.name)
+		return nil, errors.Wrapf(err, "nodes: running %s", o.op.Name())
 	}
-	v, err := o.exe.do(in[:o.args])
+	v, err := o.value(in[:o.args])
 	if err != nil {
-		return nil, errors.Wrapf(err, "nodes: running %s", o.name)
+		return nil, errors.Wrapf(err, "nodes: running %s", o.op.Name())
 	}
 	o.slot.leave(v)
 	return v, nil
 }
 
+func (o *op) value(in []gorgonia.Value) (gorgonia.Value, error) {
+	switch view := o.op.(type) {
+	case ops.Part:
+		return o.from.exe.piece(view.K)
+	case ops.Fork, ops.Branch:
+		return in[0], nil
+	case ops.Put:
+		return nothing(dtypeOf(in[0].Dtype())), nil
+	}
+	return o.exe.do(in)
+}
+
 func (o *op) ReturnsPtr() bool     { return true }
 func (o *op) CallsExtern() bool    { return false }
 func (o *op) OverwritesInput() int { return -1 }
-func (o *op) String() string       { return o.name }
+func (o *op) String() string       { return o.op.Name() }
 
-func (o *op) WriteHash(h hash.Hash) { fmt.Fprintf(h, "xlstm %s %s", o.name, o.attrs) }
+// Trivial reports that the operation computes nothing: it is a view, takes numbers
+// apart or puts them together. Whoever draws a graph may leave it out; see
+// package dot.
+func (o *op) Trivial() bool { return o.op.Kind() != ops.Compute }
+
+func (o *op) WriteHash(h hash.Hash) { io.WriteString(h, o.key) }
 
 func (o *op) Hashcode() uint32 {
 	h := fnv.New32a()
@@ -155,11 +185,11 @@ func (o *op) DiffWRT(int) []bool { return o.wrt }
 
 func (o *op) SymDiff(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	if o.diff == nil {
-		return nil, errors.Errorf("nodes: %s has no derivative", o.name)
+		return nil, errors.Errorf("nodes: %s has no derivative", o.op.Name())
 	}
 	grads, err := o.diff(in[:o.args], out, grad)
 	if err != nil {
-		return nil, errors.Wrapf(err, "nodes: differentiating %s", o.name)
+		return nil, errors.Wrapf(err, "nodes: differentiating %s", o.op.Name())
 	}
 	return append(grads, make(gorgonia.Nodes, len(in)-o.args)...), nil
 }

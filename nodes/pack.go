@@ -1,10 +1,9 @@
 package nodes
 
 import (
-	"fmt"
 	"strings"
 
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -16,89 +15,84 @@ import (
 // Gorgonia knows all who read it; its element-wise operations may write over an
 // input that nobody reads after them.
 
-// layout is the shapes of the pieces of a packed result.
-type layout []tensor.Shape
-
-// packed completes the spec of an operation that returns the pieces l.
-func (s spec) packed(l layout) spec {
-	s.parts = l
-	return s
+// shapes returns those of the results.
+func (o *op) shapes() (all []ops.Shape) {
+	for _, arg := range o.op.Outputs() {
+		all = append(all, arg.Shape)
+	}
+	return all
 }
 
 // part returns piece k of a packed node.
 func part(packed *gorgonia.Node, k int) (*gorgonia.Node, error) {
-	o := packed.Op().(*op)
-	return apply(spec{
-		name:  "part",
-		attrs: fmt.Sprintf("%d %v", k, o.parts),
-		shape: o.parts[k],
-		view:  &view{of: o.exe, piece: k},
-		diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			g, err := put(o.parts, k, grad)
-			return gorgonia.Nodes{g}, err
-		},
-	}, packed)
+	pieces := packed.Op().(*op).shapes()
+	return apply(spec{op: ops.Part{Pieces: pieces, K: k}, diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		g, err := put(pieces, k, grad)
+		return gorgonia.Nodes{g}, err
+	}}, packed)
 }
 
-// parts returns all pieces of a packed node.
-func parts(packed *gorgonia.Node) (gorgonia.Nodes, error) {
+// parts returns all pieces of a packed node; of another, the node itself.
+func parts(n *gorgonia.Node) (gorgonia.Nodes, error) {
+	o := n.Op().(*op)
+	if !o.packed() {
+		return gorgonia.Nodes{n}, nil
+	}
 	var ns gorgonia.Nodes
-	for k := range packed.Op().(*op).parts {
-		n, err := part(packed, k)
+	for k := range o.shapes() {
+		p, err := part(n, k)
 		if err != nil {
 			return nil, err
 		}
-		ns = append(ns, n)
+		ns = append(ns, p)
 	}
 	return ns, nil
 }
 
-// view is an executor without memory of its own: it returns a piece of a packed
-// result, or, if of is nil, its input.
-type view struct {
-	of    executor
-	piece int
+// results adds a node for s and returns its results.
+func results(s spec, inputs ...*gorgonia.Node) (gorgonia.Nodes, error) {
+	n, err := apply(s, inputs...)
+	if err != nil {
+		return nil, err
+	}
+	return parts(n)
 }
 
-func (v *view) do(in []gorgonia.Value) (gorgonia.Value, error) {
-	if v.of == nil {
-		return in[0], nil
-	}
-	if t := v.of.buffer(v.piece); t != nil {
-		return t, nil
-	}
-	return nil, errors.New("its operation has not run")
+// gradients adds an operation of a backward pass and returns its results.
+func gradients(o ops.Op, inputs ...*gorgonia.Node) (gorgonia.Nodes, error) {
+	return results(spec{op: o}, inputs...)
 }
 
-func (v *view) buffer(int) *tensor.Dense { return nil }
-
-func (v *view) share(*arena, []int) {}
+// gradientsReset is gradients for an operation that reads resets, one node or
+// none, after its other inputs: they have no gradient.
+func gradientsReset(o ops.Op, resets gorgonia.Nodes, inputs ...*gorgonia.Node) (gorgonia.Nodes, error) {
+	grads, err := gradients(o, join(inputs, resets...)...)
+	return join(grads, make(gorgonia.Nodes, len(resets))...), err
+}
 
 // put marks grad as the gradient of piece k. It is a node only because Gorgonia
 // adds up what flows into a packed result: the backward pass takes the pieces'
 // gradients from below the sum (see unput), and nobody reads the zeros of which
 // it is one.
-func put(l layout, k int, grad *gorgonia.Node) (*gorgonia.Node, error) {
-	nothing := kernelPair{func([][]float32, []operand[float32]) error { return nil }, func([][]float64, []operand[float64]) error { return nil }}
-	return apply(spec{name: "put", attrs: fmt.Sprintf("%d %v", k, l), put: true, piece: k, run: nothing}, grad)
+func put(pieces []ops.Shape, k int, grad *gorgonia.Node) (*gorgonia.Node, error) {
+	return apply(spec{op: ops.Put{Pieces: pieces, K: k}}, grad)
 }
 
-// unput returns the gradients of the pieces of a packed result, nil where none
-// came in. The gradient is a sum of puts, one for each piece that was used.
-func unput(l layout, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-	pieces := make(gorgonia.Nodes, len(l))
+// unput returns the gradients of n pieces, nil where none came in. That of the
+// whole is a sum of puts, one for each piece that was used.
+func unput(n int, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+	pieces := make(gorgonia.Nodes, n)
 	var walk func(n *gorgonia.Node) error
 	walk = func(n *gorgonia.Node) error {
 		it := n.Graph().From(n.ID())
-		if o, ok := n.Op().(*op); ok && o.put {
-			if it.Next(); pieces[o.piece] != nil {
-				return errors.Errorf("piece %d of a packed result has two gradients", o.piece)
+		if p, ok := putOf(n); ok {
+			if it.Next(); pieces[p.K] != nil {
+				return errors.Errorf("piece %d of a packed result has two gradients", p.K)
 			}
-			pieces[o.piece] = it.Node().(*gorgonia.Node)
+			pieces[p.K] = it.Node().(*gorgonia.Node)
 			return nil
 		}
-		// Gorgonia's own addition, as it names itself.
-		if n.Op() == nil || !strings.HasPrefix(n.Op().String(), "+ ") {
+		if !isSum(n) {
 			return errors.Errorf("a packed result was used whole, by %v", n)
 		}
 		for it.Next() {
@@ -109,6 +103,20 @@ func unput(l layout, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 		return nil
 	}
 	return pieces, walk(grad)
+}
+
+func putOf(n *gorgonia.Node) (ops.Put, bool) {
+	o, ours := n.Op().(*op)
+	if !ours {
+		return ops.Put{}, false
+	}
+	p, ok := o.op.(ops.Put)
+	return p, ok
+}
+
+// isSum reports Gorgonia's own addition, as it names itself.
+func isSum(n *gorgonia.Node) bool {
+	return n.Op() != nil && strings.HasPrefix(n.Op().String(), "+ ")
 }
 
 // present drops the nil nodes and returns which were there.
@@ -123,27 +131,10 @@ func present(ns gorgonia.Nodes) (gorgonia.Nodes, []bool) {
 	return some, has
 }
 
-// spread is the inverse of present, for operands.
-func spread[F kernels.Float](in []operand[F], has []bool) [][]F {
-	out := make([][]F, len(has))
-	for i, ok := range has {
-		if ok {
-			out[i], in = in[0].data, in[1:]
-		}
-	}
-	return out
-}
-
 // join returns a new slice of ns and more.
 func join(ns gorgonia.Nodes, more ...*gorgonia.Node) gorgonia.Nodes {
 	return append(append(gorgonia.Nodes{}, ns...), more...)
 }
 
-// packedGrads adds a backward operation that returns the pieces l.
-func packedGrads(name, attrs string, l layout, run kernelPair, inputs ...*gorgonia.Node) (gorgonia.Nodes, error) {
-	packed, err := apply(spec{name: name, attrs: attrs, run: run}.packed(l), inputs...)
-	if err != nil {
-		return nil, err
-	}
-	return parts(packed)
-}
+// shapeOf is the shape of a node's value.
+func shapeOf(n *gorgonia.Node) ops.Shape { return ops.Shape(tensor.Shape(n.Shape()).Clone()) }

@@ -1,7 +1,7 @@
 package nodes
 
 import (
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"gorgonia.org/gorgonia"
 )
 
@@ -19,28 +19,7 @@ func SkipGate(h, c, skip, z *gorgonia.Node) (*gorgonia.Node, error) {
 	if err := wantShape("SkipGate", "skip", skip, d); err != nil {
 		return nil, err
 	}
-	l := layout{h.Shape(), h.Shape(), skip.Shape(), h.Shape()}
-	return apply(spec{
-		name: "skip·gate", shape: h.Shape(),
-		run: kernelPair{skipGate[float32](n, d), skipGate[float64](n, d)},
-		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			run := kernelPair{skipGateBackward[float32](n, d), skipGateBackward[float64](n, d)}
-			return packedGrads("skip·gate'", "", l, run, join(in, grad)...)
-		},
-	}, h, c, skip, z)
-}
-
-func skipGate[F kernels.Float](n, d int) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.SkipGate(n, d, in[0].data, in[1].data, in[2].data, in[3].data, out[0])
-		return nil
-	}
-}
-
-func skipGateBackward[F kernels.Float](n, d int) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.SkipGateGrad(n, d, in[0].data, in[1].data, in[2].data, in[3].data, in[4].data,
-			out[0], out[1], out[2], out[3])
-		return nil
-	}
+	return apply(spec{op: ops.SkipGate{N: n, D: d}, diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return gradients(ops.SkipGateGrad{N: n, D: d}, join(in, grad)...)
+	}}, h, c, skip, z)
 }

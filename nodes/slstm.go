@@ -1,13 +1,11 @@
 package nodes
 
 import (
-	"fmt"
 	"math"
 
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // SLSTMConfig describes an sLSTM cell.
@@ -53,15 +51,9 @@ func SLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (y, newSt
 	if state != nil {
 		in = append(in, state)
 	}
-	in = withResets(in, cfg.Resets)
-	l := layout{i.Shape(), tensor.Shape{4, s.B, s.NH * s.DH}, tensor.Shape{s.TapeSize()}}
-	packed, err := apply(spec{
-		name: "sLSTM", attrs: fmt.Sprintf("%+v", s), ints: resetInput(in, cfg.Resets),
-		run: kernelPair{slstmForward[float32](s), slstmForward[float64](s)},
-		diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			return slstmDiff(s, l, in, out, grad)
-		},
-	}.packed(l), in...)
+	packed, err := apply(spec{op: s, diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return slstmDiff(s, in, out, grad)
+	}}, withResets(in, cfg.Resets)...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,8 +64,8 @@ func SLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (y, newSt
 	return y, newState, err
 }
 
-func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (kernels.SLSTM, error) {
-	var s kernels.SLSTM
+func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (ops.SLSTM, error) {
+	var s ops.SLSTM
 	if err := firstError(sameShape("SLSTM", i, f, z, o), wantShape("SLSTM", "i", i, -1, -1), wantRows("SLSTM", i, cfg.Batch), wantHeads("SLSTM", i, cfg.NumHeads)); err != nil {
 		return s, err
 	}
@@ -81,63 +73,26 @@ func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (kerne
 		return s, errors.Errorf("nodes: SLSTM: a gradient clip of %v; it must be positive, or 0 for none", cfg.GradientClip)
 	}
 	rows, d := i.Shape()[0], i.Shape()[1]
-	s = kernels.SLSTM{B: cfg.Batch, T: rows / cfg.Batch, NH: cfg.NumHeads, DH: d / cfg.NumHeads, Clip: cfg.bound()}
+	s = ops.SLSTM{B: cfg.Batch, T: rows / cfg.Batch, NH: cfg.NumHeads, DH: d / cfg.NumHeads, Clip: cfg.bound(), State: state != nil, Resets: cfg.Resets != nil}
 	if err := firstError(wantShape("SLSTM", "r", r, s.NH, 4*s.DH, s.DH), wantShape("SLSTM", "bias", bias, 4*d), wantResets("SLSTM", cfg.Resets, rows)); err != nil || state == nil {
 		return s, err
 	}
 	return s, wantShape("SLSTM", "state", state, 4, s.B, d)
 }
 
-func slstmForward[F kernels.Float](s kernels.SLSTM) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		s := s
-		in, s.Resets = takeResets(in)
-		x := [4][]F{in[0].data, in[1].data, in[2].data, in[3].data}
-		tape := kernels.SLSTMTapeOf(s, out[2])
-		kernels.SLSTMForward(s, x, in[4].data, in[5].data, optional(in, 6, len(in) > 6), out[0], out[1], tape)
-		return nil
-	}
-}
-
 // slstmDiff adds the backward scan. It reads the kernel, the old state, both
 // parts of the result, the tape, and the gradients.
-func slstmDiff(s kernels.SLSTM, l layout, in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-	grads, err := unput(l, grad)
+func slstmDiff(s ops.SLSTM, in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+	grads, err := unput(3, grad)
 	if err != nil {
 		return nil, err
 	}
 	some, has := present(grads[:2])
 	in, resets := cutResets(in)
-	results, err := parts(out)
+	pieces, err := parts(out)
 	if err != nil {
 		return nil, err
 	}
-	var lg layout
-	for _, n := range in {
-		lg = append(lg, n.Shape())
-	}
-	run := kernelPair{slstmBackward[float32](s, lg, has), slstmBackward[float64](s, lg, has)}
-	reads := join(gorgonia.Nodes{in[4], results[0], results[1], results[2]}, in[6:]...)
-	return resetGrads("sLSTM'", fmt.Sprintf("%+v %v", s, has), lg, run, resets, join(reads, some...)...)
-}
-
-func slstmBackward[F kernels.Float](s kernels.SLSTM, lg layout, has []bool) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		s := s
-		in, s.Resets = takeResets(in)
-		withState := len(lg) > 6
-		rest := in[4:]
-		grads := kernels.SLSTMGrads[F]{R: out[4], Bias: out[5]}
-		for k := range grads.X {
-			grads.X[k] = out[k]
-		}
-		if withState {
-			grads.State = out[6]
-			rest = rest[1:]
-		}
-		dys := spread(rest, has)
-		tape := kernels.SLSTMTapeOf(s, in[3].data)
-		kernels.SLSTMBackward(s, in[0].data, optional(in, 4, withState), in[1].data, in[2].data, tape, dys[0], dys[1], grads)
-		return nil
-	}
+	reads := join(join(gorgonia.Nodes{in[4]}, pieces...), in[6:]...)
+	return gradientsReset(ops.SLSTMGrad{SLSTM: s, Has: [2]bool(has)}, resets, join(reads, some...)...)
 }

@@ -1,10 +1,9 @@
 package nodes
 
 import (
-	"fmt"
 	"slices"
 
-	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -19,33 +18,9 @@ func TimeStep(batch, t int, x *gorgonia.Node) (*gorgonia.Node, error) {
 	if t < 0 || t >= steps {
 		return nil, errors.Errorf("nodes: TimeStep: step %d of %d", t, steps)
 	}
-	attrs := fmt.Sprintf("%d %d", batch, t)
-	return apply(spec{
-		name: fmt.Sprintf("t=%d", t), attrs: attrs, shape: tensor.Shape{batch, d},
-		run: kernelPair{timeStep[float32](batch, steps, d, t), timeStep[float64](batch, steps, d, t)},
-		diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			g, err := apply(spec{
-				name: fmt.Sprintf("t=%d'", t), attrs: attrs, shape: x.Shape(),
-				run: kernelPair{putTimeStep[float32](batch, steps, d, t), putTimeStep[float64](batch, steps, d, t)},
-			}, grad)
-			return gorgonia.Nodes{g}, err
-		},
-	}, x)
-}
-
-func timeStep[F kernels.Float](batch, steps, d, t int) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		kernels.TimeStep(batch, steps, d, t, in[0].data, out[0])
-		return nil
-	}
-}
-
-func putTimeStep[F kernels.Float](batch, steps, d, t int) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		clear(out[0])
-		kernels.PutTimeStep(batch, steps, d, t, in[0].data, out[0])
-		return nil
-	}
+	return apply(spec{op: ops.TimeStep{B: batch, T: steps, D: d, Step: t}, diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return gradients(ops.TimeStepGrad{B: batch, T: steps, D: d, Step: t}, grad)
+	}}, x)
 }
 
 // StackTime is the inverse of TimeStep: xs are the steps, (B, D) each, the result
@@ -58,30 +33,21 @@ func StackTime(xs []*gorgonia.Node) (*gorgonia.Node, error) {
 		return nil, err
 	}
 	batch, d := xs[0].Shape()[0], xs[0].Shape()[1]
-	return apply(spec{
-		name: "stack", shape: tensor.Shape{batch * len(xs), d},
-		run: kernelPair{stackTime[float32](batch, d), stackTime[float64](batch, d)},
-		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			var gs gorgonia.Nodes
-			for t := range in {
-				g, err := TimeStep(batch, t, grad)
-				if err != nil {
-					return nil, err
-				}
-				gs = append(gs, g)
-			}
-			return gs, nil
-		},
-	}, xs...)
+	return apply(spec{op: ops.StackTime{B: batch, T: len(xs), D: d}, diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return each(len(in), func(t int) (*gorgonia.Node, error) { return TimeStep(batch, t, grad) })
+	}}, xs...)
 }
 
-func stackTime[F kernels.Float](batch, d int) kernel[F] {
-	return func(out [][]F, in []operand[F]) error {
-		for t, x := range in {
-			kernels.PutTimeStep(batch, len(in), d, t, x.data, out[0])
+// each returns the nodes that f makes for 0 … n−1.
+func each(n int, f func(k int) (*gorgonia.Node, error)) (gorgonia.Nodes, error) {
+	ns := make(gorgonia.Nodes, n)
+	for k := range ns {
+		var err error
+		if ns[k], err = f(k); err != nil {
+			return nil, err
 		}
-		return nil
 	}
+	return ns, nil
 }
 
 // Stack returns the xs, all of one shape, one after the other in one tensor with
@@ -93,22 +59,9 @@ func Stack(xs ...*gorgonia.Node) (*gorgonia.Node, error) {
 	if err := sameShape("Stack", xs...); err != nil {
 		return nil, err
 	}
-	size := xs[0].Shape().TotalSize()
-	return apply(spec{
-		name: "stack", attrs: "first", shape: append(tensor.Shape{len(xs)}, xs[0].Shape()...),
-		run: kernelPair{stackTime[float32](1, size), stackTime[float64](1, size)},
-		diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			var gs gorgonia.Nodes
-			for k := range in {
-				g, err := Pick(k, grad)
-				if err != nil {
-					return nil, err
-				}
-				gs = append(gs, g)
-			}
-			return gs, nil
-		},
-	}, xs...)
+	return apply(spec{op: ops.Stack{N: len(xs), Shape: shapeOf(xs[0])}, diff: func(in gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return each(len(in), func(k int) (*gorgonia.Node, error) { return Pick(k, grad) })
+	}}, xs...)
 }
 
 // Pick returns entry k of x along its first axis, the inverse of Stack.
@@ -116,19 +69,10 @@ func Pick(k int, x *gorgonia.Node) (*gorgonia.Node, error) {
 	if x == nil || len(x.Shape()) < 2 || k < 0 || k >= x.Shape()[0] {
 		return nil, errors.Errorf("nodes: Pick: no entry %d in %v", k, x)
 	}
-	count, shape := x.Shape()[0], x.Shape()[1:]
-	size := shape.TotalSize()
-	return apply(spec{
-		name: "pick", attrs: fmt.Sprint(k), shape: shape,
-		run: kernelPair{timeStep[float32](1, count, size, k), timeStep[float64](1, count, size, k)},
-		diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			g, err := apply(spec{
-				name: "pick'", attrs: fmt.Sprint(k), shape: x.Shape(),
-				run: kernelPair{putTimeStep[float32](1, count, size, k), putTimeStep[float64](1, count, size, k)},
-			}, grad)
-			return gorgonia.Nodes{g}, err
-		},
-	}, x)
+	count, shape := x.Shape()[0], shapeOf(x)[1:]
+	return apply(spec{op: ops.Pick{N: count, K: k, Shape: shape}, diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		return gradients(ops.PickGrad{N: count, K: k, Shape: shape}, grad)
+	}}, x)
 }
 
 // Reshape returns a copy of x in another shape of the same size.
@@ -138,13 +82,8 @@ func Reshape(x *gorgonia.Node, shape ...int) (*gorgonia.Node, error) {
 	if x == nil || x.Shape().TotalSize() != tensor.Shape(shape).TotalSize() || tooSmall {
 		return nil, errors.Errorf("nodes: Reshape: %v does not fit %v", x, tensor.Shape(shape))
 	}
-	size := x.Shape().TotalSize()
-	return apply(spec{
-		name: "reshape", shape: shape,
-		run: kernelPair{timeStep[float32](1, 1, size, 0), timeStep[float64](1, 1, size, 0)},
-		diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-			g, err := Reshape(grad, x.Shape()...)
-			return gorgonia.Nodes{g}, err
-		},
-	}, x)
+	return apply(spec{op: ops.Reshape{From: shapeOf(x), To: shape}, diff: func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		g, err := Reshape(grad, x.Shape()...)
+		return gorgonia.Nodes{g}, err
+	}}, x)
 }

@@ -185,8 +185,8 @@ func convMove[F Float](s Conv, x, window, newWindow []F) {
 	}
 }
 
-// ConvBackward computes the gradients of ConvForward. window and dNewWindow may
-// be nil, and dWindow with the former.
+// ConvBackward computes the gradients of ConvForward. window, dy and dNewWindow may
+// be nil, and dWindow with the first.
 func ConvBackward[F Float](s Conv, x, w, bias, window, dy, dNewWindow, dx, dw, dbias, dWindow []F) {
 	s.Resets = s.Resets.some()
 	c, release := newConvWork(s, x, w, bias, window)
@@ -235,7 +235,11 @@ func (c *convWork[F]) pieceBack(b, t0, t1 int, dy, part, dx, dWindow []F) {
 	}
 	for t := t0; t < end; t++ {
 		c.rows(b, t, in)
-		c.gradPre(in, dy[(b*c.T+t)*d:][:d], dpre(t))
+		up := c.zero
+		if dy != nil {
+			up = dy[(b*c.T+t)*d:][:d]
+		}
+		c.gradPre(in, up, dpre(t))
 		if t < t1 {
 			convWeights(in, dpre(t), dtaps, part[k*d:])
 		}

@@ -32,15 +32,25 @@ type MLSTM struct {
 
 // MLSTMState is the memory of an mLSTM cell: C [B,NH,DQK,DHV], n [B,NH,DQK],
 // m [B,NH]. A state whose C is nil stands for none: an empty memory and m = 0,
-// or m = −∞ in the parallel form, which knows no state.
+// or m = −∞ in the parallel form, which knows no state. In a gradient each of the
+// three may be nil, for zeros.
 type MLSTMState[F Float] struct{ C, N, M []F }
+
+// some reports whether any of the three is there.
+func (st MLSTMState[F]) some() bool { return st.C != nil || st.N != nil || st.M != nil }
 
 // size is the number of elements of one head's C.
 func (s MLSTM) size() int { return s.DQK * s.DHV }
 
-// mlstmHead returns the state of item i = b·NH+h.
+// mlstmHead returns the state of item i = b·NH+h, nil for what is not there.
 func mlstmHead[F Float](s MLSTM, st MLSTMState[F], i int) (c, n, m []F) {
-	return st.C[i*s.size() : (i+1)*s.size()], st.N[i*s.DQK : (i+1)*s.DQK], st.M[i : i+1]
+	part := func(x []F, size int) []F {
+		if x == nil {
+			return nil
+		}
+		return x[i*size : (i+1)*size]
+	}
+	return part(st.C, s.size()), part(st.N, s.DQK), part(st.M, 1)
 }
 
 func (s MLSTM) chunk() int {

@@ -14,8 +14,7 @@ type MLSTMGrads[F Float] struct {
 }
 
 // MLSTMBackward computes the exact gradients of MLSTMForward from the upstream
-// gradient dh of the outputs (nil for none) and dLast of the final state (C nil
-// for none).
+// gradient dh of the outputs (nil for zeros) and dLast of the final state.
 //
 // Exact means: through the normaliser's |q̂·n|, through the final state, and
 // through the stabilisers, each of which hands what it gets back along the path
@@ -95,11 +94,13 @@ func (b *mlstmBack[F]) run(state, dLast, dState MLSTMState[F], item int) {
 	b.dmem = b.memory(len(b.ms))
 	clear(b.dmem.c.data)
 	clear(b.dmem.n)
-	if dLast.C != nil {
+	if dLast.some() {
 		gc, gn, gm := mlstmHead(b.MLSTM, dLast, item)
 		copy(b.dmem.c.data, gc)
 		copy(b.dmem.n, gn)
-		b.rest = float64(gm[0])
+		if gm != nil {
+			b.rest = float64(gm[0])
+		}
 	}
 	for k := len(b.ms) - 1; k >= 0; k-- {
 		b.chunkBack(k*b.chunk(), float64(b.ms[k]), b.memory(k))

@@ -131,10 +131,10 @@ func (b *recurrentBack[F]) memory(t int) mlstmMemory[F] { return memoryAt(b.MLST
 func (b *recurrentBack[F]) seed(dLast MLSTMState[F], item int) {
 	clear(b.dmem.c.data)
 	clear(b.dmem.n)
-	if dLast.C != nil {
-		c, n, m := mlstmHead(b.MLSTM, dLast, item)
-		copy(b.dmem.c.data, c)
-		copy(b.dmem.n, n)
+	c, n, m := mlstmHead(b.MLSTM, dLast, item)
+	copy(b.dmem.c.data, c)
+	copy(b.dmem.n, n)
+	if m != nil {
 		b.dm = float64(m[0])
 	}
 }

@@ -31,9 +31,6 @@ func rows[F Float](s mlstmSpan, x []F, width int) []F {
 // memoryOf returns the part of a state that belongs to the span's sequence, and
 // none of none.
 func memoryOf[F Float](s mlstmSpan, st MLSTMState[F]) MLSTMState[F] {
-	if st.C == nil {
-		return st
-	}
 	part := func(x []F) []F {
 		n := len(x) / s.B
 		return x[s.b*n : (s.b+1)*n]

@@ -1,0 +1,104 @@
+// Package cpu is the device that every program has: the kernels of package
+// kernels, bound to slices of this process. A launch returns when the operation is
+// done.
+package cpu
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
+)
+
+// Device is the processor that the program runs on. It holds nothing.
+type Device struct{}
+
+// Name returns "cpu".
+func (Device) Name() string { return "cpu" }
+
+// Alloc returns n zeros.
+func (Device) Alloc(dt ops.Dtype, n int) (device.Buffer, error) {
+	switch dt {
+	case ops.Float32:
+		return of(make([]float32, n)), nil
+	case ops.Float64:
+		return of(make([]float64, n)), nil
+	}
+	return of(make([]int, n)), nil
+}
+
+// Upload copies src to dst.
+func (Device) Upload(dst device.Buffer, src any) error {
+	from, err := Of(src)
+	if err != nil {
+		return err
+	}
+	return transfer(dst, from)
+}
+
+// Download copies src to dst.
+func (Device) Download(dst any, src device.Buffer) error {
+	to, err := Of(dst)
+	if err != nil {
+		return err
+	}
+	return transfer(to, src)
+}
+
+func transfer(dst, src device.Buffer) error {
+	if dst.Dtype() != src.Dtype() || dst.Len() != src.Len() {
+		return errors.Errorf("cpu: %d elements of %v for %d of %v", src.Len(), src.Dtype(), dst.Len(), dst.Dtype())
+	}
+	switch to := Elements(dst).(type) {
+	case []float32:
+		copy(to, Elements(src).([]float32))
+	case []float64:
+		copy(to, Elements(src).([]float64))
+	case []int:
+		copy(to, Elements(src).([]int))
+	}
+	return nil
+}
+
+// Workspace returns 0: the kernels' scratch space depends on the number of cores
+// at work, and is theirs.
+func (Device) Workspace(ops.Op, ops.Dtype) int { return 0 }
+
+// Alignment returns 1: kernels take slices as they are.
+func (Device) Alignment() int { return 1 }
+
+// Bind prepares op. The launch reads and writes what the buffers hold when it is
+// called; see Rebind.
+func (Device) Bind(op ops.Op, out, in []device.Buffer, _ device.Buffer) (device.Launch, error) {
+	if err := device.Check(op, out, in); err != nil {
+		return nil, errors.Wrap(err, "cpu")
+	}
+	var launch device.Launch
+	if out[0].Dtype() == ops.Float32 {
+		launch = bind[float32](op, &operands{in: in, out: out})
+	} else {
+		launch = bind[float64](op, &operands{in: in, out: out})
+	}
+	if launch == nil {
+		return nil, errors.Wrapf(device.ErrUnsupported, "cpu: %s", op.Name())
+	}
+	return launch, nil
+}
+
+// bind returns nil for an operation that is not there.
+func bind[F kernels.Float](op ops.Op, a *operands) device.Launch {
+	for _, family := range []func(ops.Op, *operands) device.Launch{
+		bindProduct[F], bindElementwise[F], bindGate[F], bindCell[F], bindMove[F],
+	} {
+		if launch := family(op, a); launch != nil {
+			return launch
+		}
+	}
+	return nil
+}
+
+// Sync returns at once.
+func (Device) Sync() error { return nil }
+
+// Close returns nil.
+func (Device) Close() error { return nil }

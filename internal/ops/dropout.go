@@ -1,0 +1,33 @@
+package ops
+
+// Dropout sets each element of x to zero with probability Rate and multiplies the
+// others by 1/(1−Rate). Which ones fall follows from the input key [2], a seed
+// and the number of the step, from ID, which tells the dropouts of a graph apart,
+// and from the element's index. With mix one step of SplitMix64 (Steele, Lea and
+// Flood, 2014), which adds γ = 0x9e3779b97f4a7c15 and scrambles the bits,
+//
+//	k = mix(mix(mix(2⁶⁴−1 xor mix(seed)) xor mix(step)) xor mix(ID))
+//
+// and element i falls if mix(k + i·γ)>>11 is less than ⌊Rate·2⁵³⌋.
+type Dropout struct {
+	elementary
+	ID    uint64
+	Rate  float64
+	Shape Shape
+}
+
+func (d Dropout) Name() string   { return "dropout" }
+func (d Dropout) Inputs() []Arg  { return []Arg{floats("x", d.Shape...), ints("key", 2)} }
+func (d Dropout) Outputs() []Arg { return []Arg{floats("y", d.Shape...)} }
+
+// DropoutGrad is Dropout of the gradient: it reads dy and key.
+type DropoutGrad struct {
+	elementary
+	ID    uint64
+	Rate  float64
+	Shape Shape
+}
+
+func (d DropoutGrad) Name() string   { return "dropout'" }
+func (d DropoutGrad) Inputs() []Arg  { return []Arg{floats("dy", d.Shape...), ints("key", 2)} }
+func (d DropoutGrad) Outputs() []Arg { return []Arg{floats("dx", d.Shape...)} }

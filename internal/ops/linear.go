@@ -1,0 +1,75 @@
+package ops
+
+import "fmt"
+
+// Linear is y = x·Wᵀ + b with its result cut into column blocks: x [Rows,In], W
+// [ΣOuts,In], b [ΣOuts] if Bias is set, and a result [Rows,Outs[o]] for each o.
+type Linear struct {
+	computing
+	Rows, In int
+	Outs     []int
+	Bias     bool
+}
+
+func (l Linear) Name() string   { return "linear" }
+func (l Linear) MulAdds() int64 { return product(l.Rows, l.In, sum(l.Outs)) }
+func (l Linear) Inputs() []Arg {
+	in := []Arg{floats("x", l.Rows, l.In), floats("w", sum(l.Outs), l.In)}
+	return when(l.Bias, in, floats("b", sum(l.Outs)))
+}
+func (l Linear) Outputs() (out []Arg) {
+	for o, width := range l.Outs {
+		out = append(out, floats(fmt.Sprintf("y%d", o), l.Rows, width))
+	}
+	return out
+}
+
+// LinearGrad is the derivative of Linear: it reads x, w and the gradients that
+// there are of its results, and writes dx = dy·W, dw = dyᵀ·x and db, the column
+// sums of dy.
+type LinearGrad struct {
+	Linear
+	Has []bool
+}
+
+func (l LinearGrad) Name() string { return "linear'" }
+func (l LinearGrad) MulAdds() int64 {
+	used := 0
+	for o, has := range l.Has {
+		if has {
+			used += l.Outs[o]
+		}
+	}
+	return 2 * product(l.Rows, l.In, used)
+}
+func (l LinearGrad) Inputs() []Arg  { return gradsOf(l.Linear.Inputs()[:2], l.Has, l.Linear.Outputs()) }
+func (l LinearGrad) Outputs() []Arg { return grads(l.Linear.Inputs()) }
+
+func sum(xs []int) (n int) {
+	for _, x := range xs {
+		n += x
+	}
+	return n
+}
+
+// AddBias adds the window of b that begins at Lo to every row of x [N,D]: one
+// gate's share of a bias [Size] that holds several.
+type AddBias struct {
+	elementary
+	N, D, Lo, Size int
+}
+
+func (b AddBias) Name() string   { return "+b" }
+func (b AddBias) Inputs() []Arg  { return []Arg{floats("x", b.N, b.D), floats("b", b.Size)} }
+func (b AddBias) Outputs() []Arg { return []Arg{floats("y", b.N, b.D)} }
+
+// AddBiasGrad writes the column sums of dy [N,D] to the window of db [Size] that
+// begins at Lo, and zeros elsewhere. The gradient of x is dy itself.
+type AddBiasGrad struct {
+	elementary
+	N, D, Lo, Size int
+}
+
+func (b AddBiasGrad) Name() string   { return "+b'" }
+func (b AddBiasGrad) Inputs() []Arg  { return []Arg{floats("dy", b.N, b.D)} }
+func (b AddBiasGrad) Outputs() []Arg { return []Arg{floats("db", b.Size)} }

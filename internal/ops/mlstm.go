@@ -1,0 +1,112 @@
+package ops
+
+// Form is a way to compute the mLSTM cell. All forms are the same function.
+type Form int
+
+const (
+	Chunkwise Form = iota // Chunk steps at once as matrix products
+	Parallel              // all steps at once, without a state to begin from
+	Recurrent             // step after step
+)
+
+// MLSTM is an mLSTM cell (paper, section 2.3) over T steps. Per head, with
+// q̂ = ScaleQ·q and k̂ = ScaleK·k:
+//
+//	m' = max(log σ(f~) + m, i~)
+//	i' = exp(i~ − m');  f' = exp(log σ(f~) + m − m')
+//	C' = f'·C + i'·k̂·vᵀ;  n' = f'·n + i'·k̂
+//	h  = C'ᵀq̂ / (max(|q̂·n'|, exp(−m')) + Eps)
+//
+// Inputs are q and k [B·T,NH·DQK], v [B·T,NH·DHV], i~ and f~ [B·T,NH]; with State
+// C [B,NH,DQK,DHV], n [B,NH,DQK] and m [B,NH]; with Resets the integers resets
+// [B·T]. Without a state, and before every step whose reset is not 0, the memory
+// is empty and m = 0, or −∞ in the parallel form. Results are h [B·T,NH·DHV] and
+// the new C, n and m, which may lie in the memory of the old ones.
+type MLSTM struct {
+	computing
+	B, T, NH, DQK, DHV  int
+	Form                Form
+	Chunk               int // of the chunkwise form, at least 1
+	ScaleQ, ScaleK, Eps float64
+	State, Resets       bool
+}
+
+func (m MLSTM) Name() string { return "mLSTM" }
+
+// operands are the inputs but the resets.
+func (m MLSTM) operands() []Arg {
+	rows := m.B * m.T
+	in := []Arg{floats("q", rows, m.NH*m.DQK), floats("k", rows, m.NH*m.DQK), floats("v", rows, m.NH*m.DHV),
+		floats("i", rows, m.NH), floats("f", rows, m.NH)}
+	return when(m.State, in, m.memory()...)
+}
+
+func (m MLSTM) memory() []Arg {
+	return []Arg{floats("C", m.B, m.NH, m.DQK, m.DHV), floats("n", m.B, m.NH, m.DQK), floats("m", m.B, m.NH)}
+}
+
+func (m MLSTM) Inputs() []Arg { return when(m.Resets, m.operands(), ints("resets", m.B*m.T)) }
+func (m MLSTM) Outputs() []Arg {
+	return append([]Arg{floats("h", m.B*m.T, m.NH*m.DHV)}, m.memory()...)
+}
+
+// MulAdds is the sum over the chunks. For a chunk of L steps and a head with keys
+// of width D and values of width E the products are those of whole L×L matrices,
+// half of which the causal mask then discards:
+//
+//	forward   Q·Kᵀ and A·V                          L²·(D+E)
+//	          Q·C and Kᵀ·V into the new C           2·L·D·E
+//	backward  Q·Kᵀ again, δA, δQ, δK, δV            L²·(3·D+2·E)
+//	          K·δC, V·δCᵀ, Qᵀ·G, G·Cᵀ               4·L·D·E
+//	          Kᵀ·V again, except in the last chunk  L·D·E
+//
+// Where the chunks are whole and D and E equal, that is 2·D² + 2·L·D a step
+// forward, and for a step alone 2·D² + 2·D. The recurrent form has 2·D·E a step
+// forward and 6·D·E backward.
+func (m MLSTM) MulAdds() int64 {
+	if m.Form == Recurrent {
+		return 2 * product(m.B, m.NH, m.T, m.DQK, m.DHV)
+	}
+	return m.overChunks(func(l, d, e int64, _ bool) int64 { return l*l*(d+e) + 2*l*d*e })
+}
+
+// overChunks adds up f of the length of every chunk of all heads.
+func (m MLSTM) overChunks(f func(l, d, e int64, last bool) int64) (sum int64) {
+	step := m.Chunk
+	if m.Form == Parallel {
+		step = m.T
+	}
+	for t := 0; t < m.T; t += step {
+		sum += f(int64(min(step, m.T-t)), int64(m.DQK), int64(m.DHV), t+step >= m.T)
+	}
+	return product(m.B, m.NH) * sum
+}
+
+// MLSTMGrad is the derivative of MLSTM: it reads its inputs but the resets, all
+// results, the gradients that there are of these, and the resets.
+type MLSTMGrad struct {
+	MLSTM
+	Has [4]bool
+}
+
+func (m MLSTMGrad) Name() string { return "mLSTM'" }
+
+// MulAdds is explained at MLSTM.
+func (m MLSTMGrad) MulAdds() int64 {
+	if m.Form == Recurrent {
+		return 6 * product(m.B, m.NH, m.T, m.DQK, m.DHV)
+	}
+	return m.overChunks(func(l, d, e int64, last bool) int64 {
+		n := l*l*(3*d+2*e) + 4*l*d*e
+		if !last {
+			n += l * d * e
+		}
+		return n
+	})
+}
+func (m MLSTMGrad) Outputs() []Arg { return grads(m.operands()) }
+func (m MLSTMGrad) Inputs() []Arg {
+	results := m.MLSTM.Outputs()
+	in := append(m.operands(), results...)
+	return when(m.Resets, gradsOf(in, m.Has[:], results), ints("resets", m.B*m.T))
+}

@@ -1,0 +1,124 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
+
+// Layout says where the values of a plan lie on a device: one arena for each
+// element type, the values that are kept at its beginning, behind them what is
+// written over.
+type Layout struct {
+	Plan   *Plan
+	Device device.Device
+	// Offset is where each value begins in the arena of its type, in elements; −1
+	// for what is given from outside.
+	Offset []int
+	// Workspace is where the workspace of each step begins in the arena of its
+	// type; −1 for none.
+	Workspace []int
+	// Kept and Shared are the elements of the two parts of each arena.
+	Kept, Shared map[ops.Dtype]int
+}
+
+// LayOut places the values of a plan, and the workspaces of its operations, on a
+// device. Values in given do not lie in an arena but where Bind is told; they may
+// lie where an input lies that nothing reads any more once they are written.
+func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
+	l := &Layout{
+		Plan: p, Device: d, Offset: make([]int, len(p.Values)), Workspace: make([]int, len(p.Steps)),
+		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int),
+	}
+	shared := make(map[ops.Dtype][]*block)
+	for id, v := range p.Values {
+		l.Offset[id] = -1
+		size := l.round(v.Dtype, v.Shape.Size())
+		switch {
+		case v.Input || slices.Contains(given, ID(id)):
+		case v.Kept:
+			l.Offset[id] = l.Kept[v.Dtype]
+			l.Kept[v.Dtype] += size
+		default:
+			shared[v.Dtype] = append(shared[v.Dtype], &block{size: size, first: v.First, last: v.Last, to: &l.Offset[id]})
+		}
+	}
+	for i, s := range p.Steps {
+		l.Workspace[i] = -1
+		if n := d.Workspace(s.Op, s.Dtype); n > 0 {
+			shared[s.Dtype] = append(shared[s.Dtype], &block{size: l.round(s.Dtype, n), first: i, last: i, to: &l.Workspace[i]})
+		}
+	}
+	for dt, blocks := range shared {
+		l.Shared[dt] = place(blocks)
+		for _, b := range blocks {
+			*b.to = l.Kept[dt] + b.offset
+		}
+	}
+	return l
+}
+
+// round returns the elements that a value of n takes, so that the next one lies
+// where the device wants it.
+func (l *Layout) round(dt ops.Dtype, n int) int {
+	unit := max(1, l.Device.Alignment()/dt.Size())
+	return (n + unit - 1) / unit * unit
+}
+
+// Bytes returns the size of the memory that values share and of that of those
+// that are kept.
+func (l *Layout) Bytes() (shared, kept int64) {
+	for dt, n := range l.Shared {
+		shared += int64(n) * int64(dt.Size())
+	}
+	for dt, n := range l.Kept {
+		kept += int64(n) * int64(dt.Size())
+	}
+	return shared, kept
+}
+
+// block is space that is needed from a step to another, both included.
+type block struct {
+	size, first, last int
+	offset            int
+	to                *int // where the offset is noted
+}
+
+func (b *block) end() int { return b.offset + b.size }
+
+// place sets the offsets of the blocks so that those that are needed at one time
+// do not overlap, and returns the size of all. The largest are placed first, each
+// into the smallest gap that it fits.
+func place(blocks []*block) (size int) {
+	order := slices.Clone(blocks)
+	slices.SortStableFunc(order, func(a, b *block) int { return cmp.Compare(b.size, a.size) })
+	var placed []*block // by offset
+	for _, b := range order {
+		b.offset = gapFor(b, placed)
+		at, _ := slices.BinarySearchFunc(placed, b, func(p, b *block) int { return cmp.Compare(p.offset, b.offset) })
+		placed = slices.Insert(placed, at, b)
+		size = max(size, b.end())
+	}
+	return size
+}
+
+// gapFor returns where b fits best between those of the placed blocks that are
+// needed when it is.
+func gapFor(b *block, placed []*block) int {
+	best, bestRoom, free := -1, 0, 0
+	for _, p := range placed {
+		if p.last < b.first || b.last < p.first {
+			continue
+		}
+		if room := p.offset - free; room >= b.size && (best < 0 || room < bestRoom) {
+			best, bestRoom = free, room
+		}
+		free = max(free, p.end())
+	}
+	if best < 0 {
+		return free
+	}
+	return best
+}

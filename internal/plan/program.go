@@ -1,0 +1,95 @@
+package plan
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
+)
+
+// Program is a plan bound to memory of a device.
+type Program struct {
+	Device   device.Device
+	Buffers  []device.Buffer // of each value; nil for an input that no operation reads
+	Launches []device.Launch // one for each step
+	plan     *Plan
+}
+
+// Bind allocates the arenas and binds all operations. given has the buffers of
+// the inputs that are read, and of what was given when the plan was laid out.
+func (l *Layout) Bind(given map[ID]device.Buffer) (*Program, error) {
+	p := &Program{Device: l.Device, Buffers: make([]device.Buffer, len(l.Offset)), plan: l.Plan}
+	arenas, err := l.allocate()
+	if err != nil {
+		return nil, err
+	}
+	for id, v := range l.Plan.Values {
+		if at := l.Offset[id]; at >= 0 {
+			p.Buffers[id] = arenas[v.Dtype].Slice(at, v.Shape.Size())
+		} else {
+			p.Buffers[id] = given[ID(id)]
+		}
+	}
+	for i, s := range l.Plan.Steps {
+		var workspace device.Buffer
+		if at := l.Workspace[i]; at >= 0 {
+			workspace = arenas[s.Dtype].Slice(at, l.Device.Workspace(s.Op, s.Dtype))
+		}
+		launch, err := p.bind(s, workspace)
+		if err != nil {
+			return nil, errors.Wrapf(err, "plan: step %d of %d", i, len(l.Plan.Steps))
+		}
+		p.Launches = append(p.Launches, launch)
+	}
+	return p, nil
+}
+
+func (l *Layout) allocate() (map[ops.Dtype]device.Buffer, error) {
+	arenas := make(map[ops.Dtype]device.Buffer)
+	for _, dt := range []ops.Dtype{ops.Float32, ops.Float64} {
+		n := l.Kept[dt] + l.Shared[dt]
+		if n == 0 {
+			continue
+		}
+		var err error
+		if arenas[dt], err = l.Device.Alloc(dt, n); err != nil {
+			return nil, errors.Wrapf(err, "plan: memory for %d elements of %v", n, dt)
+		}
+	}
+	return arenas, nil
+}
+
+func (p *Program) bind(s Step, workspace device.Buffer) (device.Launch, error) {
+	buffers := func(ids []ID) (bs []device.Buffer, err error) {
+		for _, id := range ids {
+			if p.Buffers[id] == nil {
+				return nil, errors.Errorf("%s: no buffer was given for value %d", s.Op.Name(), id)
+			}
+			bs = append(bs, p.Buffers[id])
+		}
+		return bs, nil
+	}
+	in, err := buffers(s.In)
+	if err != nil {
+		return nil, err
+	}
+	out, err := buffers(s.Out)
+	if err != nil {
+		return nil, err
+	}
+	return p.Device.Bind(s.Op, out, in, workspace)
+}
+
+// Run launches all operations. After an error the values are undefined.
+func (p *Program) Run() error {
+	for i := range p.Launches {
+		if err := p.Step(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Step launches operation i alone.
+func (p *Program) Step(i int) error {
+	return errors.Wrapf(p.Launches[i](), "running %s", p.plan.Steps[i].Op.Name())
+}
