@@ -50,10 +50,17 @@ type product[T Float] struct {
 // gemm checks the arguments and does what Sgemm and Dgemm say. The product comes
 // with operands that are not transposed.
 func (p *product[T]) gemm(tA, tB blas.Transpose, serial bool) {
+	if p.prepare(tA, tB) {
+		p.run(serial)
+	}
+}
+
+// prepare is gemm up to the multiplication, and reports whether there is one.
+func (p *product[T]) prepare(tA, tB blas.Transpose) bool {
 	aT, bT := isTrans(tA), isTrans(tB)
 	p.check(aT, bT, p.a.row, p.b.row)
 	if p.m == 0 || p.n == 0 {
-		return
+		return false
 	}
 	if aT {
 		p.a.row, p.a.col = 1, p.a.row
@@ -63,10 +70,10 @@ func (p *product[T]) gemm(tA, tB blas.Transpose, serial bool) {
 	}
 	if p.alpha == 0 || p.k == 0 {
 		p.scale()
-		return
+		return false
 	}
 	p.dots = !aT && bT && dotsPay(p.m, p.n, p.k)
-	p.run(serial)
+	return true
 }
 
 // run computes C, in pieces if they pay.

@@ -60,7 +60,7 @@ type crew[T Float] struct {
 	j      int  // the first column
 	cols   int  // and how many
 	packA  bool // beside B
-	packed []T
+	packed []T  // what was packed, in memory that is kept for the next product
 }
 
 // phase is what pieces are pieces of.
@@ -101,15 +101,12 @@ func (p *product[T]) parallel(pieces int) {
 
 // together computes the product with one copy of B for all.
 func (c *crew[T]) together() {
-	s := c.kernels.takeScratch()
-	defer c.kernels.scratch.Put(s)
 	for c.j = 0; c.j < c.n; c.j += blockCols {
 		c.cols = min(blockCols, c.n-c.j)
-		c.packed = s.roomForB(c.kernels, c.k, c.cols)
+		c.packed = grown(c.packed, c.k*c.kernels.wide(c.cols))
 		c.run(packing)
 		c.run(multiply)
 	}
-	c.packed = nil
 }
 
 // run does all pieces of a phase.

@@ -30,9 +30,10 @@ type job struct {
 }
 
 var (
-	jobs = sync.Pool{New: func() any { return new(job) }}
-	// open is the job that helpers may join, nil if there is none.
-	open atomic.Pointer[job]
+	// current is the one job that there is at a time: taken while a caller has it,
+	// open while helpers may join it.
+	current     job
+	taken, open atomic.Bool
 	// hired is the number of helpers, asleep that of those who sleep.
 	hired, asleep atomic.Int64
 	hiring        sync.Mutex
@@ -42,22 +43,18 @@ var (
 // Run calls f(0) … f(n−1), on as many cores as GOMAXPROCS allows, and returns
 // when all are done. The calls must be independent of each other. A Run within a
 // call of f, or while another goroutine's Run is under way, is done by its caller
-// alone.
+// alone. Run allocates nothing once it has started its goroutines.
 func Run(n int, f func(i int)) {
 	helpers := min(runtime.GOMAXPROCS(0), n) - 1
-	if helpers < 1 {
+	if helpers < 1 || !taken.CompareAndSwap(false, true) {
 		serial(n, f)
 		return
 	}
-	j := jobs.Get().(*job)
+	j := &current
 	j.f = f
 	j.n.Store(int64(n))
 	j.next.Store(0)
-	if !open.CompareAndSwap(nil, j) {
-		jobs.Put(j)
-		serial(n, f)
-		return
-	}
+	open.Store(true)
 	defer j.close() // even if f panics here
 	call(helpers)
 	j.work()
@@ -65,7 +62,7 @@ func Run(n int, f func(i int)) {
 
 // close waits for the helpers in the job.
 func (j *job) close() {
-	open.Store(nil)
+	open.Store(false)
 	// Who has entered before is at its last call; nobody enters any more.
 	for spins := 0; j.entered.Load() != 0; spins++ {
 		if spins > 1000 {
@@ -73,7 +70,7 @@ func (j *job) close() {
 		}
 	}
 	j.f = nil
-	jobs.Put(j)
+	taken.Store(false)
 }
 
 func serial(n int, f func(i int)) {
@@ -120,7 +117,7 @@ func help() {
 		// Whoever opens a job from here on sees a sleeper; one that was opened just
 		// before is joined first.
 		asleep.Add(1)
-		if open.Load() == nil {
+		if !open.Load() {
 			<-wake
 		}
 		asleep.Add(-1)
@@ -129,14 +126,14 @@ func help() {
 
 // join takes part in the open job, if there is one with calls left.
 func join() bool {
-	j := open.Load()
-	if j == nil || j.next.Load() >= j.n.Load() {
+	j := &current
+	if !open.Load() || j.next.Load() >= j.n.Load() {
 		return false
 	}
 	j.entered.Add(1)
 	defer j.entered.Add(-1)
 	// Only now is it certain that the caller waits.
-	if open.Load() != j {
+	if !open.Load() {
 		return false
 	}
 	j.work()

@@ -103,7 +103,7 @@ func TestRunAfterPanic(t *testing.T) {
 		}()
 		Run(1, func(int) { panic("on purpose") })
 	}()
-	if open.Load() != nil || !ranOnce(100) {
+	if open.Load() || taken.Load() || !ranOnce(100) {
 		t.Error("a panic leaves its job open")
 	}
 }
