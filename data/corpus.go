@@ -27,7 +27,13 @@ type Document struct {
 type Corpus struct {
 	Source    string     // where the documents came from
 	Documents []Document // at least one
-	Skipped   int        // files that were found and left out
+	Skipped   []Skipped  // files that were found and left out
+}
+
+// Skipped is a file that was found and left out.
+type Skipped struct {
+	Name   string // its path, with slashes
+	Reason string // empty, binary, not UTF-8, generated, or numbers
 }
 
 // Text returns the documents in their order with a [Separator] between each two.

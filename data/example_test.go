@@ -91,9 +91,9 @@ func ExampleLoad() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%q, %d file skipped\n", corpus.Text(), corpus.Skipped)
+	fmt.Printf("%q, %s is %s\n", corpus.Text(), filepath.Base(corpus.Skipped[0].Name), corpus.Skipped[0].Reason)
 	// Output:
-	// "alpha\x1ebeta", 1 file skipped
+	// "alpha\x1ebeta", c.bin is binary
 }
 
 func ExampleGoSource() {

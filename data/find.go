@@ -16,9 +16,9 @@ import (
 // Files are texts on disk that need not fit into memory: those that [Load] would
 // read, in the same order and with the same rules.
 type Files struct {
-	Source  string // where the documents come from
-	Skipped int    // files that were found and left out
-	Bytes   int64  // of the documents together
+	Source  string    // where the documents come from
+	Skipped []Skipped // files that were found and left out
+	Bytes   int64     // of the documents together
 
 	paths []string
 	stamp []string // of all files that were found, those left out included
@@ -47,13 +47,19 @@ func Find(patterns ...string) (*Files, error) {
 		case file.named:
 			return nil, errors.Errorf("%s %s: name files of UTF-8 text only", file.path, flaw)
 		default:
-			f.Skipped++
+			f.Skipped = append(f.Skipped, Skipped{file.path, reason(flaw)})
 		}
 	}
 	if len(f.paths) == 0 {
-		return nil, errors.Errorf("no text in %s: all %d files are empty, binary or not UTF-8", f.Source, f.Skipped)
+		return nil, errors.Errorf("no text in %s: all %d files are empty, binary or not UTF-8", f.Source, len(f.Skipped))
 	}
 	return f, nil
+}
+
+// reason returns a flaw in short: without where in the file it is.
+func reason(flaw string) string {
+	short, _, _ := strings.Cut(strings.TrimPrefix(flaw, "is "), " (")
+	return short
 }
 
 // examine reads a file block by block and says what keeps it from being text.

@@ -21,7 +21,7 @@ import (
 // names that begin with a dot or an underscore), copies of other modules
 // (vendor), tests, generated files, and files with more digits than lower-case
 // letters, which are tables of numbers. Of these, the ones that had to be read
-// to be recognised are counted in [Corpus.Skipped]. The copyright notice at the
+// to be recognised are listed in [Corpus.Skipped]. The copyright notice at the
 // top of each file is removed.
 //
 // The files are in a random order that depends on the seed and the Go release.
@@ -116,8 +116,8 @@ func readGo(fsys fs.FS, names []string, limit int) (*Corpus, error) {
 			return nil, errors.Wrap(err, "read Go source")
 		}
 		source := string(content)
-		if !utf8.ValidString(source) || generated(source) || numeric(source) {
-			c.Skipped++
+		if why := unfit(source); why != "" {
+			c.Skipped = append(c.Skipped, Skipped{name, why})
 			continue
 		}
 		if len(c.Documents) > 0 {
@@ -137,6 +137,19 @@ func readGo(fsys fs.FS, names []string, limit int) (*Corpus, error) {
 		return nil, errors.New("no Go source fits the limit in bytes: raise the limit, or load a text of your own")
 	}
 	return c, nil
+}
+
+// unfit says why a file is not to be learned from, "" for one that is.
+func unfit(source string) string {
+	switch {
+	case !utf8.ValidString(source):
+		return "not UTF-8"
+	case generated(source):
+		return "generated"
+	case numeric(source):
+		return "numbers"
+	}
+	return ""
 }
 
 // generated reports whether a comment before the package clause says that a

@@ -26,12 +26,12 @@ import (
 //
 // A file that is named must be UTF-8 text. Files found in folders and by
 // patterns that are empty, binary (they have a NUL byte) or not UTF-8 are left
-// out and counted in [Corpus.Skipped].
+// out and listed in [Corpus.Skipped].
 //
 // Load returns an error when an argument matches nothing, when a named file is
 // not text, when a file cannot be read, when there is no text at all, and when
 // the text, as [Corpus.Text] returns it, would be longer than maxBytes bytes
-// ([DefaultMaxBytes] if maxBytes is 0 or less).
+// ([DefaultMaxBytes] if maxBytes is 0 or less): a [TooLargeError].
 func Load(maxBytes int, patterns ...string) (*Corpus, error) {
 	if len(patterns) == 0 {
 		return nil, errors.New("no data to load: name a file, a folder or a pattern")
@@ -48,7 +48,7 @@ func Load(maxBytes int, patterns ...string) (*Corpus, error) {
 			return nil, err
 		}
 		if flaw == "" && len(text) > room {
-			return nil, errors.Errorf("too much data: %s goes beyond the limit of %d bytes: name fewer files or raise the limit", f.path, textLimit(maxBytes))
+			return nil, &TooLargeError{f.path, textLimit(maxBytes)}
 		}
 		if flaw == "" {
 			c.Documents = append(c.Documents, Document{Name: f.path, Text: text})
@@ -58,12 +58,22 @@ func Load(maxBytes int, patterns ...string) (*Corpus, error) {
 		if f.named {
 			return nil, errors.Errorf("%s %s: name files of UTF-8 text only", f.path, flaw)
 		}
-		c.Skipped++
+		c.Skipped = append(c.Skipped, Skipped{f.path, reason(flaw)})
 	}
 	if len(c.Documents) == 0 {
-		return nil, errors.Errorf("no text in %s: all %d files are empty, binary or not UTF-8", c.Source, c.Skipped)
+		return nil, errors.Errorf("no text in %s: all %d files are empty, binary or not UTF-8", c.Source, len(c.Skipped))
 	}
 	return c, nil
+}
+
+// TooLargeError is the error of a text that is larger than the limit.
+type TooLargeError struct {
+	Path  string // of the file that goes beyond the limit
+	Limit int    // in bytes
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("too much data: %s goes beyond the limit of %d bytes: name fewer files or raise the limit", e.Path, e.Limit)
 }
 
 // foundFile is a file to read.

@@ -24,6 +24,9 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer txt.close()
+	if s.verbose {
+		txt.listLeft(c.out)
+	}
 	s.Model.VocabSize = txt.tokenizer.Size()
 	r, err := newSession(s.settings, txt, c)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -22,7 +24,7 @@ const headTokens = 1 << 24
 // corpus is a text as token ids, cut in two.
 type corpus struct {
 	source     string
-	left       int // files that are no text, or were not written by people
+	left       []data.Skipped // files that are no text, or were not written by people
 	size       data.Size
 	tokenizer  data.Tokenizer
 	lengths    *data.Lengths
@@ -97,10 +99,19 @@ func (t *corpus) close() error {
 func loadDocuments(ctx context.Context, s settings) (*data.Corpus, error) {
 	if len(s.Data) > 0 {
 		docs, err := data.Load(data.DefaultMaxBytes, s.Data...)
-		return docs, errors.Wrap(err, "reading the text (with -cache one of any size is read)")
+		return docs, explainRead(err)
 	}
 	docs, err := data.GoSource(ctx, s.MaxBytes, corpusSeed)
 	return docs, errors.Wrap(err, "reading the default text (name another with -data)")
+}
+
+// explainRead says what to do about texts that could not be read.
+func explainRead(err error) error {
+	if large := (*data.TooLargeError)(nil); errors.As(err, &large) {
+		return errors.Errorf("the text is larger than the %s that are kept in memory (%s goes beyond): name fewer files, or give a folder for its tokens with -cache, which takes a text of any size",
+			human(float64(large.Limit), "B"), large.Path)
+	}
+	return errors.Wrap(err, "reading the text")
 }
 
 // unknown returns the share of tokens that stand for characters which the
@@ -119,12 +130,32 @@ func unknown(tok data.Tokenizer, tokens data.Tokens) float64 {
 	return float64(n) / float64(len(ids))
 }
 
+// reasons counts the files that were left out by the reason.
+func reasons(left []data.Skipped) string {
+	counts := map[string]int{}
+	for _, f := range left {
+		counts[f.Reason]++
+	}
+	var list []string
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		list = append(list, commas(counts[reason])+" "+reason)
+	}
+	return strings.Join(list, ", ")
+}
+
+// listLeft prints the files that were left out.
+func (t *corpus) listLeft(out io.Writer) {
+	for _, f := range t.left {
+		fmt.Fprintf(out, "left out: %s (%s)\n", f.Name, f.Reason)
+	}
+}
+
 // describe tells of the text in two lines or three.
 func (t *corpus) describe() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "text    %s: %s, %s", t.source, count(t.size.Documents, "document"), count(t.size.Chars, "character"))
-	if t.left > 0 {
-		fmt.Fprintf(&b, "; %s left out", count(t.left, "file"))
+	if len(t.left) > 0 {
+		fmt.Fprintf(&b, "; %s left out (%s)", count(len(t.left), "file"), reasons(t.left))
 	}
 	fmt.Fprintf(&b, "\n        %s to train on, %s held out, vocabulary %s, %.2f bytes per token\n",
 		count(t.train.Len(), "token"), commas(t.val.Len()), commas(t.tokenizer.Size()), float64(t.size.Bytes)/float64(t.train.Len()+t.val.Len()))

@@ -184,6 +184,7 @@ type parsed struct {
 	settings
 	preset      string
 	tensorboard string // a folder for event files, or empty
+	verbose     bool   // list the files that are left out
 }
 
 // parseTrain reads the command line of the train command; out is empty if no
@@ -198,6 +199,7 @@ func parseTrain(args []string, c console) (p parsed, out string, err error) {
 	newModelFlags().register(first.FlagSet, new(xlstm.Config))
 	first.String("out", "", "")
 	first.String("tensorboard", "", "")
+	first.Bool("v", false, "")
 	_ = first.Parse(args) // its errors come again, with the help
 	p.preset = from.preset
 	if p.settings, err = from.load(); err != nil {
@@ -209,6 +211,7 @@ func parseTrain(args []string, c console) (p parsed, out string, err error) {
 	newModelFlags().register(f.FlagSet, &p.Model)
 	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
 	f.StringVar(&p.tensorboard, "tensorboard", "", tensorboardUsage)
+	f.BoolVar(&p.verbose, "v", false, "list the files that are left out, and why")
 	if err := f.Parse(args); err != nil {
 		return p, "", err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -138,5 +139,39 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 	}
 	if _, _, err := loadModel(padded); err == nil {
 		t.Error("bytes are taken for the vocabulary of 1000 tokens")
+	}
+}
+
+// TestFilesLeftOutAreCountedByReason: and listed if asked for.
+func TestFilesLeftOutAreCountedByReason(t *testing.T) {
+	folder, dir := t.TempDir(), t.TempDir()
+	place(t, read(t, filepath.Dir(sampleText(t)), "text.txt"), folder, "text.txt")
+	place(t, "", folder, "empty")
+	place(t, "\x00", folder, "photo")
+	place(t, "a\x00", folder, "picture")
+	place(t, "\xff", folder, "latin")
+	out := mustRun(t, small(folder, filepath.Join(dir, "a"), "-steps", "4")...)
+	if !strings.Contains(out, "4 files left out (2 binary, 1 empty, 1 not UTF-8)") || strings.Contains(out, "photo") {
+		t.Errorf("the run says\n%s", out)
+	}
+	out = mustRun(t, small(folder, filepath.Join(dir, "b"), "-steps", "4", "-v")...)
+	for name, why := range map[string]string{"empty": "empty", "photo": "binary", "picture": "binary", "latin": "not UTF-8"} {
+		if want := fmt.Sprintf("left out: %s (%s)\n", filepath.Join(folder, name), why); !strings.Contains(out, want) {
+			t.Errorf("-v does not print %q:\n%s", want, out)
+		}
+	}
+}
+
+// TestCacheIsNamedWhereSizeIsTheMatter, and only there.
+func TestCacheIsNamedWhereSizeIsTheMatter(t *testing.T) {
+	err := explainRead(&data.TooLargeError{Path: "large.txt", Limit: data.DefaultMaxBytes})
+	if want := "the text is larger than the 268 MB that are kept in memory (large.txt goes beyond)"; !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "-cache") {
+		t.Errorf("%v, want %q and -cache", err, want)
+	}
+	for _, path := range []string{filepath.Join(t.TempDir(), "none.txt"), write(t, "empty.txt", "")} {
+		_, _, err := runHere(context.Background(), small(path, filepath.Join(t.TempDir(), "run"))...)
+		if err == nil || strings.Contains(err.Error(), "-cache") || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
