@@ -34,13 +34,14 @@
 // |beta·c|, with ε = 2⁻²³ for float32 and 2⁻⁵² for float64.
 //
 // The order depends on the shape alone. Results are the same bits whatever
-// GOMAXPROCS is and whichever of the two instruction sets is used.
+// GOMAXPROCS is and whichever of the three instruction sets is used.
 //
 // # How
 //
-// Kernels made for AVX-512 and for AVX2 with FMA keep a tile of C in registers
-// (12×32 and 6×16 float32, 12×16 and 6×8 float64) while they run along the
-// inner index; package golang.org/x/sys/cpu tells which the machine can run.
+// Kernels made for AVX-512, for AVX2 with FMA and for arm64's NEON keep a tile of C
+// in registers (12×32, 6×16 and 6×16 float32, half as wide in float64) while they
+// run along the inner index. Package golang.org/x/sys/cpu tells which of the first
+// two an amd64 machine can run; NEON is in every arm64 processor.
 // The kernels take A with any two strides and B with any stride between rows,
 // so that most matrices are read where they lie; what is read often from afar is
 // first copied, and a transposed B always is. A [Packed] is such a copy, made once for
@@ -55,7 +56,7 @@
 //
 // # Limits
 //
-// Other architectures, amd64 without AVX2 and FMA, and builds with the tag
+// Architectures beside amd64 and arm64, amd64 without AVX2 and FMA, and builds with the tag
 // purego have gonum's implementation throughout. So have Sgemv and Dgemv where
 // an increment is negative, or y's is not 1 and A is transposed.
 package blas

@@ -4,7 +4,7 @@ package blas
 
 import "github.com/gorgonia-xlstm/xlstm/internal/processor"
 
-//go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../kernels_stubs_amd64.go -pkg blas
+//go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../kernels_stubs_amd64.go -pkg blas -arm64 ../kernels_arm64.s -arm64stubs ../kernels_stubs_arm64.go
 
 func bestSingle() *kernels[float32] {
 	switch {

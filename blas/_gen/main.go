@@ -3,10 +3,15 @@
 package main
 
 import (
+	"flag"
+	"log"
+
 	. "github.com/mmcloughlin/avo/build"
 )
 
 func main() {
+	arm64 := flag.String("arm64", "", "file for the assembly for arm64")
+	arm64Stubs := flag.String("arm64stubs", "", "file for the declarations for arm64")
 	ConstraintExpr("!purego")
 	maskTable()
 	for _, e := range []element{single, double} {
@@ -25,5 +30,8 @@ func main() {
 		}
 		transposer(e)
 	}
-	Generate()
+	Generate() // parses the flags
+	if err := writeNEON(*arm64, *arm64Stubs); err != nil {
+		log.Fatalf("writing the kernels for arm64: %v", err)
+	}
 }
