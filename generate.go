@@ -179,14 +179,14 @@ func (g *Generator) Reset() {
 }
 
 // Close releases the compiled graphs.
-func (g *Generator) Close() error {
+func (g *Generator) Close() (err error) {
 	for _, p := range g.programs {
 		if p == nil {
 			continue
 		}
-		if err := p.Close(); err != nil {
-			return err
+		if failed := p.Close(); err == nil {
+			err = failed
 		}
 	}
-	return nil
+	return err
 }

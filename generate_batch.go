@@ -41,18 +41,28 @@ func (m *Model) NewBatchGenerator(n int) (*BatchGenerator, error) {
 		return nil, err
 	}
 	b := &BatchGenerator{model: m, reader: reader, texts: make([]batchText, n)}
-	for i := range b.texts {
-		t := &b.texts[i]
-		if t.state, err = m.NewState(1); err != nil {
-			return nil, err
-		}
-		t.logits = make([]float64, m.cfg.VocabSize)
-	}
-	if b.rows, err = m.NewState(n); err != nil {
+	if err := b.prepare(); err != nil {
+		reader.Close()
 		return nil, err
 	}
-	b.program, err = m.compile(ProgramConfig{Batch: n, Steps: 1, Carry: true}, b.rows)
-	return b, err
+	return b, nil
+}
+
+// prepare makes the states and the program.
+func (b *BatchGenerator) prepare() (err error) {
+	for i := range b.texts {
+		t := &b.texts[i]
+		if t.state, err = b.model.NewState(1); err != nil {
+			return err
+		}
+		t.logits = make([]float64, b.model.cfg.VocabSize)
+	}
+	n := len(b.texts)
+	if b.rows, err = b.model.NewState(n); err != nil {
+		return err
+	}
+	b.program, err = b.model.compile(ProgramConfig{Batch: n, Steps: 1, Carry: true}, b.rows)
+	return err
 }
 
 // Texts returns the number of texts.
@@ -197,8 +207,9 @@ func (b *BatchGenerator) Tokens(i int) int { return b.texts[i].count }
 
 // Close releases the compiled graphs.
 func (b *BatchGenerator) Close() error {
-	if err := b.program.Close(); err != nil {
-		return err
+	err := b.program.Close()
+	if failed := b.reader.Close(); err == nil {
+		err = failed
 	}
-	return b.reader.Close()
+	return err
 }

@@ -26,8 +26,9 @@ type Solver interface {
 type TrainerConfig struct {
 	// Batch is the number of sequences, Steps the number of tokens in each.
 	Batch, Steps int
-	// Accumulate is the number of batches whose gradients are averaged for one
-	// update; 0 means 1.
+	// Accumulate is the number of batches that make one update, as if they were one
+	// large batch: loss and gradients are means over all their targets that count.
+	// 0 means 1.
 	Accumulate int
 	// Carry begins every batch from the state that the one before left, unless
 	// the batch is fresh (see data.Batch).
@@ -48,9 +49,9 @@ type Trainer struct {
 	program *Program
 	solver  Solver
 	step    int
-	state   *State // carried, nil without Carry
-	before  *State // the carried state before the step at hand
-	sums    []*sumGrad
+	state   *State      // carried, nil without Carry
+	before  *State      // the carried state before the step at hand
+	means   []*meanGrad // nil for one batch a step
 }
 
 // NewTrainer compiles the model for training with the solver.
@@ -68,13 +69,14 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 	t := &Trainer{cfg: cfg, model: m, program: p, solver: solver}
 	if cfg.Carry {
 		if t.state, err = m.NewState(cfg.Batch); err != nil {
+			p.Close()
 			return nil, err
 		}
 		t.before = t.state.Clone()
 	}
 	if cfg.Accumulate > 1 {
 		for _, n := range p.Model() {
-			t.sums = append(t.sums, newSumGrad(n, m.Dtype()))
+			t.means = append(t.means, newMeanGrad(n, m.Dtype()))
 		}
 	}
 	return t, nil
@@ -83,7 +85,7 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 // StepReport tells of one training step.
 type StepReport struct {
 	Step     int     // counted from 1, with the steps that were not applied
-	Loss     float64 // mean cross entropy in nats before the update
+	Loss     float64 // mean cross entropy in nats before the update, over Targets; 0 without any
 	GradNorm float64 // of all gradients together, before clipping
 	LR       float64 // the learning rate; 0 if the step was not applied
 	Tokens   int     // that were read in this step
@@ -115,9 +117,11 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("xlstm: %s; the first value that is not finite is of %s", what, e.Node)
 }
 
-// Step takes the next Accumulate batches from next and updates the model. A
-// *NonFiniteError says that the step was not applied and training may go on;
-// after any other error the trainer must not be used any more.
+// Step takes the next Accumulate batches from next and updates the model. If none
+// of their targets counts, they are read, which moves a carried state on, and
+// nothing is updated: neither the weights nor the solver. A *NonFiniteError says
+// that the step was not applied and training may go on; after any other error the
+// trainer must not be used any more.
 func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
 	t.step++
 	r := StepReport{Step: t.step}
@@ -131,12 +135,17 @@ func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
 		if err != nil {
 			return r, err
 		}
-		r.Loss += loss / float64(t.cfg.Accumulate)
 		r.Tokens += len(b.Inputs)
-		r.Targets += b.Counted()
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			r.Loss = loss
 			return r, t.refuse(&NonFiniteError{Step: t.step, Loss: loss})
 		}
+		if err := t.accumulate(&r, loss, b.Counted()); err != nil {
+			return r, err
+		}
+	}
+	if r.Targets == 0 {
+		return r, nil
 	}
 	err := t.solver.Step(t.valueGrads())
 	var bad *optim.NonFiniteError
@@ -163,24 +172,33 @@ func (t *Trainer) pass(i int, b data.Batch) (float64, data.Batch, error) {
 		return 0, b, err
 	}
 	loss, err := t.program.Loss()
-	if err != nil {
-		return 0, b, err
+	return loss, b, err
+}
+
+// accumulate takes a batch in which so many targets count into the step's means.
+func (t *Trainer) accumulate(r *StepReport, loss float64, counted int) error {
+	if counted == 0 {
+		return nil
 	}
-	for _, s := range t.sums {
-		if err := s.add(i == 0, 1/float64(t.cfg.Accumulate)); err != nil {
-			return 0, b, err
+	first := r.Targets == 0
+	r.Targets += counted
+	share := float64(counted) / float64(r.Targets)
+	r.Loss += (loss - r.Loss) * share
+	for _, m := range t.means {
+		if err := m.add(first, share); err != nil {
+			return err
 		}
 	}
-	return loss, b, nil
+	return nil
 }
 
 func (t *Trainer) valueGrads() []gorgonia.ValueGrad {
-	if t.sums == nil {
+	if t.means == nil {
 		return t.program.ValueGrads()
 	}
-	vs := make([]gorgonia.ValueGrad, len(t.sums))
-	for i, s := range t.sums {
-		vs[i] = s
+	vs := make([]gorgonia.ValueGrad, len(t.means))
+	for i, m := range t.means {
+		vs[i] = m
 	}
 	return vs
 }
@@ -202,37 +220,42 @@ func (t *Trainer) Steps() int { return t.step }
 // Close releases the compiled graph.
 func (t *Trainer) Close() error { return t.program.Close() }
 
-// sumGrad is a parameter whose gradient is a mean over several batches.
-type sumGrad struct {
+// meanGrad is a parameter whose gradient is a mean over several batches.
+type meanGrad struct {
 	*gorgonia.Node
-	sum *tensor.Dense
+	mean *tensor.Dense
 }
 
-func newSumGrad(n *gorgonia.Node, dt tensor.Dtype) *sumGrad {
-	return &sumGrad{Node: n, sum: tensor.New(tensor.Of(dt), tensor.WithShape(n.Shape()...))}
+func newMeanGrad(n *gorgonia.Node, dt tensor.Dtype) *meanGrad {
+	return &meanGrad{Node: n, mean: tensor.New(tensor.Of(dt), tensor.WithShape(n.Shape()...))}
 }
 
 // Grad returns the mean.
-func (s *sumGrad) Grad() (gorgonia.Value, error) { return s.sum, nil }
+func (m *meanGrad) Grad() (gorgonia.Value, error) { return m.mean, nil }
 
-// add adds the node's gradient times scale, to zero if it is the first.
-func (s *sumGrad) add(first bool, scale float64) error {
-	g, err := s.Node.Grad()
+// add takes the node's gradient into the mean, of which it is the given share, or
+// makes it the mean if it is the first.
+func (m *meanGrad) add(first bool, share float64) error {
+	g, err := m.Node.Grad()
 	if err != nil {
 		return err
 	}
-	if first {
-		s.sum.Zero()
-	}
-	switch to := s.sum.Data().(type) {
+	switch to := m.mean.Data().(type) {
 	case []float32:
-		for i, v := range g.Data().([]float32) {
-			to[i] += v * float32(scale)
-		}
+		moveMean(to, g.Data().([]float32), first, float32(share))
 	case []float64:
-		for i, v := range g.Data().([]float64) {
-			to[i] += v * scale
-		}
+		moveMean(to, g.Data().([]float64), first, share)
 	}
 	return nil
+}
+
+// moveMean moves a mean towards x, which is the given share of what it is of.
+func moveMean[F float32 | float64](mean, x []F, first bool, share F) {
+	if first {
+		copy(mean, x)
+		return
+	}
+	for i, v := range x {
+		mean[i] += (v - mean[i]) * share
+	}
 }

@@ -1,7 +1,9 @@
 package xlstm
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,6 +70,83 @@ func TestAccumulatedStepEqualsOneLargeBatch(t *testing.T) {
 	if d := golden.Apart(weightsOf(halves), weightsOf(whole), 0); d > 1e-10 {
 		t.Errorf("weights are %.3g away", d)
 	}
+}
+
+// TestAccumulationWeighsByTargets: batches in which 4, none and 1 of the targets
+// count step as one batch in which 5 do.
+func TestAccumulationWeighsByTargets(t *testing.T) {
+	tokens := randomTokens(9, 3*9, 11)
+	inputs, targets := columns(tokens, 9, 0, 8), columns(tokens, 9, 1, 8)
+	for i := range targets {
+		if i >= 4 && i != 16 {
+			targets[i] = data.Ignore
+		}
+	}
+	step := func(cfg TrainerConfig) (StepReport, []float64) {
+		m := smallModel(t, smallConfig(), tensor.Float64)
+		k := 0
+		rep, err := newTestTrainer(t, m, cfg).Step(func() data.Batch {
+			n := cfg.Batch * 8
+			b := data.Batch{Inputs: inputs[k : k+n], Targets: targets[k : k+n], B: cfg.Batch, T: 8}
+			k += n
+			return b
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rep, weightsOf(m)
+	}
+	one, whole := step(TrainerConfig{Batch: 3, Steps: 8})
+	three, parts := step(TrainerConfig{Batch: 1, Steps: 8, Accumulate: 3})
+	if one.Targets != 5 || three.Targets != 5 || three.Tokens != 24 {
+		t.Errorf("targets %d and %d, tokens %d", one.Targets, three.Targets, three.Tokens)
+	}
+	if math.Abs(three.Loss-one.Loss) > 1e-12 || math.Abs(three.GradNorm-one.GradNorm) > 1e-10*one.GradNorm {
+		t.Errorf("loss %v and norm %v, in one batch %v and %v", three.Loss, three.GradNorm, one.Loss, one.GradNorm)
+	}
+	if d := golden.Apart(parts, whole, 0); d > 1e-10 {
+		t.Errorf("weights are %.3g away", d)
+	}
+}
+
+// TestStepWithoutTargetsUpdatesNothing: neither weight decay nor the moments'
+// decay may act, nor the rate's schedule go on.
+func TestStepWithoutTargetsUpdatesNothing(t *testing.T) {
+	for _, accumulate := range []int{1, 2} {
+		m := smallModel(t, smallConfig(), tensor.Float32)
+		tr := newTestTrainer(t, m, TrainerConfig{Batch: 2, Steps: 8, Accumulate: accumulate})
+		batches := streams(t, 2, 8)
+		if _, err := tr.Step(batches.Next); err != nil {
+			t.Fatal(err)
+		}
+		weights, before := weightsOf(m), solverNumbers(tr)
+		rep, err := tr.Step(func() data.Batch {
+			b := batches.Next()
+			for i := range b.Targets {
+				b.Targets[i] = data.Ignore
+			}
+			return b
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (StepReport{Step: 2, Tokens: 16 * accumulate}); rep != want {
+			t.Errorf("report %+v, want %+v", rep, want)
+		}
+		if !slices.Equal(weightsOf(m), weights) || !slices.Equal(solverNumbers(tr), before) {
+			t.Errorf("with %d batches a step, something was updated", accumulate)
+		}
+	}
+}
+
+// solverNumbers returns a solver's step and all its moments.
+func solverNumbers(tr *Trainer) []float64 {
+	st := tr.solver.State()
+	all := []float64{float64(st.Step)}
+	for _, name := range slices.Sorted(maps.Keys(st.Tensors)) {
+		all = append(all, floatsOf(st.Tensors[name])...)
+	}
+	return all
 }
 
 // TestNonFiniteStepIsReportedAndNotApplied: the first node is named, and nothing
