@@ -3,51 +3,41 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // progress shows how far something has come that has to be done before a run: a
 // bar on a terminal, and a line when it ends. What did not have to be done shows
 // nothing.
 type progress struct {
-	out   io.Writer
-	what  string
-	total int64
-	began time.Time
-	at    int64
-	bar   *progressbar.ProgressBar // nil without a terminal
+	out          io.Writer
+	what         string
+	total, at    int64
+	began, shown time.Time
 }
 
 func newProgress(out io.Writer, what string, total int64) *progress {
-	p := &progress{out: out, what: what, total: total, began: time.Now()}
-	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		p.bar = progressbar.NewOptions64(total,
-			progressbar.OptionSetWriter(out),
-			progressbar.OptionSetDescription(what),
-			progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionSetRenderBlankState(false),
-			progressbar.OptionClearOnFinish(),
-		)
-	}
-	return p
+	return &progress{out: out, what: what, total: total, began: time.Now()}
 }
 
 // set tells how much of the total is done.
 func (p *progress) set(at int64) {
 	p.at = at
-	if p.bar != nil {
-		_ = p.bar.Set64(min(at, p.total)) // what cannot be drawn is no reason to stop
+	width, terminal := columns(p.out)
+	if !terminal || at <= 0 || time.Since(p.shown) < 100*time.Millisecond {
+		return
 	}
+	spent := time.Since(p.began)
+	left := time.Duration(float64(spent) * max(0, float64(p.total)/float64(at)-1))
+	state := []part{{text: "of " + commas(p.total), rank: 1}, {text: span(left) + " left"}}
+	fmt.Fprint(p.out, clearLine, bar(float64(at)/float64(p.total), p.what, state, width-1))
+	p.shown = time.Now()
 }
 
 // done ends it.
 func (p *progress) done() {
-	if p.bar != nil {
-		_ = p.bar.Clear()
+	if _, terminal := columns(p.out); terminal {
+		fmt.Fprint(p.out, clearLine)
 	}
 	if p.at > 0 {
 		fmt.Fprintf(p.out, "%s: %s of %s in %s\n", p.what, commas(p.at), commas(p.total), span(time.Since(p.began)))

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
 )
 
 // watcher shows a person how a run goes on: a table with a line for every
@@ -27,8 +25,7 @@ type watcher struct {
 	told   int       // the step of the table's latest line
 	shown  time.Time // when that line was printed, or the bar was last drawn
 
-	bar   *progressbar.ProgressBar // nil without a terminal
-	width func() int               // of the terminal, in columns
+	width func() int // of the terminal, in columns; nil without one
 }
 
 // newWatcher returns a watcher for a run of total steps that goes on after step
@@ -36,7 +33,7 @@ type watcher struct {
 func newWatcher(out io.Writer, total, start int) *watcher {
 	w := &watcher{out: out, total: total, start: start, now: time.Now, began: time.Now(), told: start}
 	if _, terminal := columns(out); terminal {
-		w.useBar(func() int { width, _ := columns(out); return width })
+		w.width = func() int { width, _ := columns(out); return width }
 	}
 	return w
 }
@@ -49,9 +46,9 @@ func (w *watcher) step(r record) {
 	waited := w.now().Sub(w.shown)
 	switch {
 	case r.Val != nil: // eval shows it
-	case newlySkipped || w.bar == nil && waited >= 5*time.Second:
+	case newlySkipped || w.width == nil && waited >= 5*time.Second:
 		w.tell(r, "")
-	case w.bar != nil && (waited >= 100*time.Millisecond || r.Step == w.total):
+	case w.width != nil && (waited >= 100*time.Millisecond || r.Step == w.total):
 		w.draw()
 	}
 }
@@ -70,13 +67,13 @@ func (w *watcher) eval(r record, best bool) {
 // done ends the table with the last step's line, or the bar with its last state.
 func (w *watcher) done() {
 	switch {
-	case w.bar != nil && w.last.Step > 0:
+	case w.width != nil && w.last.Step > 0:
 		w.draw()
 		fmt.Fprintln(w.out)
 	case w.last.Step > w.told:
 		w.tell(w.last, "")
 	}
-	w.bar = nil // what is printed from now on has no bar below it
+	w.width = nil // what is printed from now on has no bar below it
 }
 
 // tell prints a line of the table. On a terminal that is too narrow for all
@@ -129,37 +126,10 @@ func (w *watcher) cells(r record) []part {
 	}
 }
 
-// part is a part of a line: a cell of the table, or what stands beside the bar.
-type part struct {
-	title, text string
-	width       int
-	rank        int // the parts of the highest rank are left out first
-}
-
-// fit leaves parts out, the highest ranks first, until they and a space before
-// each fit into width columns. Those of rank 0 stay.
-func fit(parts []part, width int) []part {
-	total, worst := -1, 0
-	for _, p := range parts {
-		total += 1 + p.width
-		worst = max(worst, p.rank)
-	}
-	if total <= width || worst == 0 {
-		return parts
-	}
-	var kept []part
-	for _, p := range parts {
-		if p.rank < worst {
-			kept = append(kept, p)
-		}
-	}
-	return fit(kept, width)
-}
-
 // room is how many columns a line may have: one less than the terminal, since a
 // line as wide as that would be broken.
 func (w *watcher) room() int {
-	if w.bar == nil {
+	if w.width == nil {
 		return math.MaxInt
 	}
 	return max(w.width()-1, 0)
@@ -167,7 +137,7 @@ func (w *watcher) room() int {
 
 // print prints lines, above the bar if there is one.
 func (w *watcher) print(text string) {
-	if w.bar == nil {
+	if w.width == nil {
 		fmt.Fprint(w.out, text)
 		return
 	}
@@ -196,25 +166,9 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
 }
 
-// clearLine takes the cursor to the start of a terminal's line and empties it.
-const clearLine = "\r\x1b[K"
-
-// useBar gives the watcher a progress bar on a terminal of the given width.
-// The bar writes nowhere: its text is taken and drawn here, where the lines
-// above it are printed.
-func (w *watcher) useBar(width func() int) {
-	w.width = width
-	w.bar = progressbar.NewOptions(w.total,
-		progressbar.OptionSetWriter(io.Discard),
-		progressbar.OptionSetPredictTime(false),
-		progressbar.OptionShowCount(),
-		progressbar.OptionShowDescriptionAtLineEnd(),
-	)
-}
-
 // draw draws the bar as it is after the last step, over the one before.
 func (w *watcher) draw() {
-	r, room := w.last, w.room()
+	r := w.last
 	state := []part{
 		{text: fmt.Sprintf("loss %.4f", r.Loss), rank: 1},
 		{text: fmt.Sprintf("~%.4f", r.Smoothed), rank: 3},
@@ -225,22 +179,7 @@ func (w *watcher) draw() {
 	if r.Bits > 0 {
 		state = slices.Insert(state, 2, part{text: fmt.Sprintf("%.3f bits/byte", r.Bits), rank: 4})
 	}
-	for i := range state {
-		state[i].width = len(state[i].text)
-	}
-	const least = 6 // columns of the bar itself
-	around := len(fmt.Sprintf("100%% || (%d/%d) ", r.Step, w.total))
-	words := make([]string, 0, len(state))
-	for _, p := range fit(state, room-around-least) {
-		words = append(words, p.text)
-	}
-	said := strings.Join(words, " ")
-	progressbar.OptionSetWidth(max(room-around-len(said)-2, 1))(w.bar)
-	progressbar.OptionSetDescription(said)(w.bar)
-	if err := w.bar.Set(r.Step); err != nil {
-		return // only a step beyond the last, which has no place on the bar
-	}
-	text := []rune(strings.TrimSpace(w.bar.String()))
-	fmt.Fprint(w.out, clearLine, string(text[:min(len(text), room)]))
+	count := fmt.Sprintf("(%d/%d)", r.Step, w.total)
+	fmt.Fprint(w.out, clearLine, bar(float64(r.Step)/float64(w.total), count, state, w.room()))
 	w.shown = w.now()
 }

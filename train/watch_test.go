@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // clock is a time that passes only when told.
@@ -88,14 +89,14 @@ func TestBarStaysBelowTheTable(t *testing.T) {
 	c := &clock{time.Unix(0, 0)}
 	var out bytes.Buffer
 	w := c.watcher(&out, 8, 0)
-	w.useBar(func() int { return 90 })
+	w.width = func() int { return 90 }
 	watchedRun(w, c, 0)
 	want := `
    step     loss smoothed held out bits/byte grad norm  tokens/s     time     left
       3   3.7500   3.8750   3.2500    4.6887     0.500      5120       6s      10s  best
       6      NaN   3.6875                        0.500      5120      12s       4s
          skipped: the loss is NaN
-100% |█████████████████████████| (8/8) loss 3.1250 ~3.5625 grad 0.50 5120 tok/s 0s left
+100% |██████████████████████████| (8/8) loss 3.1250 ~3.5625 grad 0.50 5120 tok/s 0s left
 `
 	if got := "\n" + screen(out.String()); got != want {
 		t.Errorf("got%s\nwant%s", got, want)
@@ -106,16 +107,16 @@ func TestBarShowsEveryStepWhenTheyAreSlow(t *testing.T) {
 	c := &clock{time.Unix(0, 0)}
 	var out bytes.Buffer
 	w := c.watcher(&out, 4, 0)
-	w.useBar(func() int { return 70 })
+	w.width = func() int { return 70 }
 	for step := 1; step <= 4; step++ {
 		c.t = c.t.Add(time.Minute)
 		w.step(record{Step: step, Loss: 2, Smoothed: 2})
 	}
 	want := []string{"",
-		"25% |█     | (1/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 3m0s left",
-		"50% |███   | (2/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 2m0s left",
-		"75% |████  | (3/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 1m0s left",
-		"100% |████████| (4/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 0s left",
+		"25% |█      | (1/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 3m0s left",
+		"50% |███    | (2/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 2m0s left",
+		"75% |█████  | (3/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 1m0s left",
+		"100% |█████████| (4/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 0s left",
 	}
 	if got := strings.Split(out.String(), clearLine); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("drawn\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -129,7 +130,7 @@ func TestBarFitsTheTerminal(t *testing.T) {
 		c := &clock{time.Unix(0, 0)}
 		var out bytes.Buffer
 		w := c.watcher(&out, 100000, 0)
-		w.useBar(func() int { return width })
+		w.width = func() int { return width }
 		c.t = c.t.Add(time.Second)
 		w.step(record{Step: 12345, Loss: 1.25, Smoothed: 1.5, GradNorm: 0.5, TokensPerSecond: 51234})
 		if got := len([]rune(strings.TrimPrefix(out.String(), clearLine))); got > max(width-1, 0) {
@@ -150,7 +151,7 @@ func TestTableFitsTheTerminal(t *testing.T) {
 		c := &clock{time.Unix(0, 0)}
 		var out bytes.Buffer
 		w := c.watcher(&out, 8, 0)
-		w.useBar(func() int { return width })
+		w.width = func() int { return width }
 		watchedRun(w, c, 0)
 		shown := screen(out.String())
 		if got, _, _ := strings.Cut(shown, "\n"); got != header {
@@ -172,7 +173,7 @@ func TestTableFollowsTheTerminal(t *testing.T) {
 	c := &clock{time.Unix(0, 0)}
 	var out bytes.Buffer
 	w, width, val := c.watcher(&out, 8, 0), 120, 2.5
-	w.useBar(func() int { return width })
+	w.width = func() int { return width }
 	for step := 1; step <= 4; step++ {
 		if step == 3 {
 			width = 60
@@ -195,5 +196,23 @@ func TestSpan(t *testing.T) {
 		if got := span(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}
+	}
+}
+
+// TestBarOfWhatIsToBeDone fits any width, and is full at the end.
+func TestBarOfWhatIsToBeDone(t *testing.T) {
+	state := func() []part { return []part{{text: "of 11,170,080", rank: 1}, {text: "3s left"}} }
+	for _, width := range []int{0, 1, 10, 40, 60, 79} {
+		for _, done := range []float64{-1, 0, 0.5, 1, 2} {
+			if line := bar(done, "tokenising, in bytes", state(), width); utf8.RuneCountInString(line) > width {
+				t.Errorf("%d columns for %d: %s", utf8.RuneCountInString(line), width, line)
+			}
+		}
+	}
+	if line, want := bar(0.5, "tokenising, in bytes", state(), 59), "50% |████    | tokenising, in bytes of 11,170,080 3s left"; line != want {
+		t.Errorf("the bar is\n%s, want\n%s", line, want)
+	}
+	if line := bar(1, "learning", nil, 40); strings.Contains(line, "█ ") || !strings.HasPrefix(line, "100% |█") {
+		t.Errorf("at the end it is %q", line)
 	}
 }
