@@ -49,9 +49,10 @@ type convWork[F Float] struct {
 	zero            []F   // the row before the start of a text
 }
 
-// newConvWork lays the weight out for convolution.
-func newConvWork[F Float](s Conv, x, w, bias, window []F) (convWork[F], func()) {
-	buf, release := scratch[F]((s.K + 1) * s.D)
+// newConvWork lays the weight out for convolution, in scratch space to be given
+// back.
+func newConvWork[F Float](s Conv, x, w, bias, window []F) (convWork[F], *[]F) {
+	buf, lent := scratch[F]((s.K + 1) * s.D)
 	c := convWork[F]{Conv: s, x: x, window: window, bias: bias, zero: buf[s.K*s.D:]}
 	clear(c.zero)
 	for j := range s.K {
@@ -61,7 +62,7 @@ func newConvWork[F Float](s Conv, x, w, bias, window []F) (convWork[F], func()) 
 		}
 		c.taps = append(c.taps, tap)
 	}
-	return c, release
+	return c, lent
 }
 
 // rows fills in with the K rows that end with step t of sequence b.
@@ -72,6 +73,17 @@ func (c *convWork[F]) rows(b, t int, in [][]F) {
 			in[j] = c.zero
 		}
 	}
+}
+
+// usualTaps is the kernel size up to which lists of rows need no memory.
+const usualTaps = 4
+
+// listOf returns a list of k rows, in space if it is large enough.
+func listOf[F Float](space [][]F, k int) [][]F {
+	if k <= len(space) {
+		return space[:k]
+	}
+	return make([][]F, k)
 }
 
 // convSum computes y = bias + Σ w[j]·x[j], and SiLU of it if asked to.
@@ -142,10 +154,11 @@ func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
 }
 
 func convAll[F Float](s Conv, x, w, bias, window, y []F) {
-	c, release := newConvWork(s, x, w, bias, window)
-	defer release()
+	c, lent := newConvWork(s, x, w, bias, window)
+	defer giveBack(lent)
 	s.pieces(func(_, b, t0, t1 int) {
-		in := make([][]F, s.K)
+		var space [usualTaps][]F
+		in := listOf(space[:], s.K)
 		for t := t0; t < t1; t++ {
 			c.rows(b, t, in)
 			convSum(in, c.taps, bias, y[(b*s.T+t)*s.D:][:s.D], s.SiLU)
@@ -189,12 +202,12 @@ func convMove[F Float](s Conv, x, window, newWindow []F) {
 // be nil, and dWindow with the first.
 func ConvBackward[F Float](s Conv, x, w, bias, window, dy, dNewWindow, dx, dw, dbias, dWindow []F) {
 	s.Resets = s.Resets.some()
-	c, release := newConvWork(s, x, w, bias, window)
-	defer release()
+	c, lent := newConvWork(s, x, w, bias, window)
+	defer giveBack(lent)
 	// One vector per piece for the taps and the bias, added up in order.
 	size := (s.K + 1) * s.D
-	parts, releaseParts := scratch[F](s.B * s.perSequence() * size)
-	defer releaseParts()
+	parts, lentParts := scratch[F](s.B * s.perSequence() * size)
+	defer giveBack(lentParts)
 	s.pieces(func(piece, b, t0, t1 int) {
 		c.pieceBack(b, t0, t1, dy, parts[piece*size:(piece+1)*size], dx, dWindow)
 	})
@@ -218,10 +231,11 @@ func ConvBackward[F Float](s Conv, x, w, bias, window, dy, dNewWindow, dx, dw, d
 // more.
 func (c *convWork[F]) pieceBack(b, t0, t1 int, dy, part, dx, dWindow []F) {
 	d, k := c.D, c.K
-	buf, release := scratch[F]((convBlock + k - 1) * d)
-	defer release()
+	buf, lent := scratch[F]((convBlock + k - 1) * d)
+	defer giveBack(lent)
 	clear(part)
-	in, dtaps, back := make([][]F, k), make([][]F, k), make([][]F, k)
+	var spaceIn, spaceTaps, spaceBack [usualTaps][]F
+	in, dtaps, back := listOf(spaceIn[:], k), listOf(spaceTaps[:], k), listOf(spaceBack[:], k)
 	for j := range k {
 		dtaps[j] = part[j*d : (j+1)*d]
 		back[j] = c.taps[k-1-j]

@@ -22,8 +22,8 @@ func stackGates[F Float](w [2][]F, stacked []F) {
 // MLSTMGatesForward computes the gates y [N,NH] of x.
 func MLSTMGatesForward[F Float](s MLSTMGates, x [3][]F, p MLSTMGatesParams[F], y [2][]F) {
 	width, gates := s.width(), 2*s.NH
-	buf, release := scratch[F](gates * (width + s.N))
-	defer release()
+	buf, lent := scratch[F](gates * (width + s.N))
+	defer giveBack(lent)
 	w, both := buf[:gates*width], buf[gates*width:]
 	stackGates(p.W, w)
 	at := 0
@@ -45,8 +45,8 @@ func MLSTMGatesForward[F Float](s MLSTMGates, x [3][]F, p MLSTMGatesParams[F], y
 // for dy; nil in dy stands for zeros. The biases in p are not read.
 func MLSTMGatesBackward[F Float](s MLSTMGates, x [3][]F, p MLSTMGatesParams[F], dy [2][]F, dx [3][]F, grads MLSTMGatesParams[F]) {
 	width, gates := s.width(), 2*s.NH
-	buf, release := scratch[F](gates * (2*width + s.N + 1))
-	defer release()
+	buf, lent := scratch[F](gates * (2*width + s.N + 1))
+	defer giveBack(lent)
 	w, dw := buf[:gates*width], buf[gates*width:2*gates*width]
 	both, db := buf[2*gates*width:][:gates*s.N], buf[gates*(2*width+s.N):]
 	stackGates(p.W, w)

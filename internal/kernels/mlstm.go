@@ -179,7 +179,10 @@ func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []
 	}
 	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f)}
-		defer reserve(cell.layOut)()
+		var space arena[F]
+		cell.layOut(&space)
+		defer giveBack(space.claim())
+		cell.layOut(&space)
 		c, n, m := mlstmHead(s, last, item)
 		mem := mlstmMemory[F]{matrix[F]{c, s.DHV}, n}
 		m0 := mlstmBegin(s, state, item, mem)

@@ -39,7 +39,10 @@ func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h [
 	}
 	Parallel(s.B*s.NH, func(item int) {
 		b := mlstmBack[F]{mlstmCell: mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f)}}
-		defer reserve(b.layOut)()
+		var space arena[F]
+		b.layOut(&space)
+		defer giveBack(space.claim())
+		b.layOut(&space)
 		oq, ov, og := s.offsets(item)
 		b.h = matrix[F]{h[ov:], b.in.ldv}
 		b.dq, b.dk = matrix[F]{grads.Q[oq:], b.in.ldq}, matrix[F]{grads.K[oq:], b.in.ldq}

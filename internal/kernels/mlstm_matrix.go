@@ -85,20 +85,17 @@ func addLowerTransTimes[F Float](l, n int, alpha F, a, b, c matrix[F]) {
 }
 
 // arena hands out parts of one piece of scratch space; without one it only
-// counts.
+// counts. What needs space is laid out twice: to count, and once it is claimed.
 type arena[F Float] struct {
 	space []F
 	used  int
 }
 
-// reserve gives layOut the scratch space that it takes, and returns the function
-// that gives it back.
-func reserve[F Float](layOut func(*arena[F])) (release func()) {
-	var a arena[F]
-	layOut(&a)
-	space, release := scratch[F](a.used)
-	layOut(&arena[F]{space: space})
-	return release
+// claim takes the scratch space that was counted, to be given back.
+func (a *arena[F]) claim() (lent *[]F) {
+	a.space, lent = scratch[F](a.used)
+	a.used = 0
+	return lent
 }
 
 // take returns n elements, which begin with a line of the cache.

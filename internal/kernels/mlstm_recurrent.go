@@ -87,7 +87,10 @@ func MLSTMRecurrentBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMStat
 		oq, ov, og := s.offsets(item)
 		in := mlstmItem(s, item, q, k, v, i, f)
 		b := recurrentBack[F]{MLSTM: s}
-		defer reserve(b.layOut)()
+		var space arena[F]
+		b.layOut(&space)
+		defer giveBack(space.claim())
+		b.layOut(&space)
 		ms := make([]float64, s.T+1)
 		ms[0] = mlstmBegin(s, state, item, b.memory(0))
 		for t := range s.T {

@@ -50,7 +50,7 @@ func mlstmSpanState[F Float](s mlstmSpan, state MLSTMState[F]) MLSTMState[F] {
 // spread over the cores by itself.
 func mlstmSpans(s MLSTM, f func(s mlstmSpan)) {
 	for b := range s.B {
-		for _, part := range s.Resets.spans(s.T, b) {
+		for part := range s.Resets.spans(s.T, b) {
 			f(mlstmSpan{s, part})
 		}
 	}
@@ -63,8 +63,8 @@ type mlstmForward[F Float] func(s MLSTM, q, k, v, i, f []F, state MLSTMState[F],
 // does not end its sequence is of no use.
 func mlstmResetForward[F Float](run mlstmForward[F], s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	head := s.size() + s.DQK + 1
-	buf, release := scratch[F](s.NH * head)
-	defer release()
+	buf, lent := scratch[F](s.NH * head)
+	defer giveBack(lent)
 	c, n := s.NH*s.size(), s.NH*s.DQK
 	unused := MLSTMState[F]{buf[:c], buf[c : c+n], buf[c+n:]}
 	qk, hv := s.NH*s.DQK, s.NH*s.DHV

@@ -47,8 +47,8 @@ func normFactors[F Float](s Norm, w, f []F) {
 
 // NormForward computes y; w [Width] may be nil, for a factor of 1.
 func NormForward[F Float](s Norm, x, w, y []F) {
-	f, release := scratch[F](s.Width)
-	defer release()
+	f, lent := scratch[F](s.Width)
+	defer giveBack(lent)
 	normFactors(s, w, f)
 	gw := s.Width / s.Groups
 	ParallelRows(s.N, s.Width, func(lo, hi int) {
@@ -63,8 +63,8 @@ func NormForward[F Float](s Norm, x, w, y []F) {
 // NormBackward computes dx and, where w is not nil, dw. Mean and deviation are
 // computed again: reading a row twice is cheaper than storing them.
 func NormBackward[F Float](s Norm, x, w, dy, dx, dw []F) {
-	f, release := scratch[F](2 * s.Width)
-	defer release()
+	f, lent := scratch[F](2 * s.Width)
+	defer giveBack(lent)
 	f, sums := f[:s.Width], f[s.Width:]
 	normFactors(s, w, f)
 	sumRows(s.N, s.Width, sums, func(lo, hi int, part []F) {

@@ -59,8 +59,8 @@ func sumRows[F Float](n, width int, dst []F, f func(lo, hi int, part []F)) {
 		}
 		return
 	}
-	parts, release := scratch[F](blocks * len(dst))
-	defer release()
+	parts, lent := scratch[F](blocks * len(dst))
+	defer giveBack(lent)
 	clear(parts)
 	Parallel(blocks, func(i int) {
 		f(i*block, min(n, (i+1)*block), parts[i*len(dst):(i+1)*len(dst)])
@@ -75,17 +75,22 @@ var (
 	pool64 = sync.Pool{New: func() any { return new([]float64) }}
 )
 
-// scratch returns n elements of undefined content and the function that gives
-// them back.
-func scratch[F Float](n int) ([]F, func()) {
-	var zero F
-	pool := &pool64
-	if _, ok := any(zero).(float32); ok {
-		pool = &pool32
-	}
-	p := pool.Get().(*[]F)
+// scratch returns n elements of undefined content, and what giveBack takes to use
+// their memory again.
+func scratch[F Float](n int) ([]F, *[]F) {
+	p := scratchPool[F]().Get().(*[]F)
 	if cap(*p) < n {
 		*p = make([]F, n)
 	}
-	return (*p)[:n], func() { pool.Put(p) }
+	return (*p)[:n], p
 }
+
+func scratchPool[F Float]() *sync.Pool {
+	var zero F
+	if _, ok := any(zero).(float32); ok {
+		return &pool32
+	}
+	return &pool64
+}
+
+func giveBack[F Float](p *[]F) { scratchPool[F]().Put(p) }

@@ -25,8 +25,8 @@ func quadTaps[F Float](buf []F) (t vec.Taps[F]) {
 // quadsForward computes y [N, Heads·4].
 func quadsForward[F Float](s Headwise, x, w, y []F) {
 	d := 4 * s.Heads
-	buf, release := scratch[F](4 * d)
-	defer release()
+	buf, lent := scratch[F](4 * d)
+	defer giveBack(lent)
 	taps := quadTaps(buf)
 	for k, tap := range taps {
 		for c := range tap {
@@ -57,8 +57,8 @@ func quadsForwardRow[F Float](s Headwise, x, w, y []F) {
 // weight's gradient.
 func quadsBackward[F Float](s Headwise, x, w, dy, dx, dw []F) {
 	d := 4 * s.Heads
-	buf, release := scratch[F](8 * d)
-	defer release()
+	buf, lent := scratch[F](8 * d)
+	defer giveBack(lent)
 	taps, grads := quadTaps(buf[:4*d]), quadTaps(buf[4*d:])
 	for k, tap := range taps {
 		for c := range tap {

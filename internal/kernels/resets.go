@@ -1,6 +1,9 @@
 package kernels
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // Resets say where documents begin within a batch: B·T integers, batch-major,
 // not 0 at the steps before which nothing is known. What an operation carries
@@ -27,16 +30,19 @@ type span struct {
 }
 
 // spans cuts sequence b of steps steps where documents begin.
-func (r Resets) spans(steps, b int) []span {
-	cut := span{b: b, fresh: r.at(steps, b, 0)}
-	var all []span
-	for t := 1; t < steps; t++ {
-		if r.at(steps, b, t) {
-			cut.to = t
-			all = append(all, cut)
-			cut = span{b: b, from: t, fresh: true}
+func (r Resets) spans(steps, b int) iter.Seq[span] {
+	return func(yield func(span) bool) {
+		cut := span{b: b, fresh: r.at(steps, b, 0)}
+		for t := 1; t < steps; t++ {
+			if r.at(steps, b, t) {
+				cut.to = t
+				if !yield(cut) {
+					return
+				}
+				cut = span{b: b, from: t, fresh: true}
+			}
 		}
+		cut.to = steps
+		yield(cut)
 	}
-	cut.to = steps
-	return append(all, cut)
 }

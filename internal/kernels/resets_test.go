@@ -38,7 +38,7 @@ func part(x []float64, p span, width int) []float64 {
 // documents calls f for every document of the batch.
 func documents(r Resets, f func(p span)) {
 	for b := range 2 {
-		for _, p := range r.spans(resetSteps, b) {
+		for p := range r.spans(resetSteps, b) {
 			f(p)
 		}
 	}

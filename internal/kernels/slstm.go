@@ -99,8 +99,8 @@ func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, t
 		clear(newState)
 	}
 	s.pieces(func(h, b0, b1 int) {
-		pre, release := scratch[F]((b1 - b0) * 4 * s.DH)
-		defer release()
+		pre, lent := scratch[F]((b1 - b0) * 4 * s.DH)
+		defer giveBack(lent)
 		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: pre}
 		if s.T >= slstmPacked {
 			var releaseR func()
@@ -177,18 +177,18 @@ func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F
 	s.Resets = s.Resets.some()
 	dState := grads.State
 	if dState == nil {
-		var release func()
-		dState, release = scratch[F](4 * s.B * s.NH * s.DH)
-		defer release()
+		var lent *[]F
+		dState, lent = scratch[F](4 * s.B * s.NH * s.DH)
+		defer giveBack(lent)
 	}
 	clear(dState)
 	slstmSeed(newState, dNew, dState)
-	zero, releaseZero := scratch[F](s.DH)
-	defer releaseZero()
+	zero, lentZero := scratch[F](s.DH)
+	defer giveBack(lentZero)
 	clear(zero)
 	s.pieces(func(h, b0, b1 int) {
-		dpre, release := scratch[F]((b1 - b0) * 4 * s.DH)
-		defer release()
+		dpre, lent := scratch[F]((b1 - b0) * 4 * s.DH)
+		defer giveBack(lent)
 		rh, releaseR := packed(false, 4*s.DH, s.DH, slstmR(s, r, h), s.DH)
 		defer releaseR()
 		c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: dpre, recurrent: rh}, state: state, y: y, dy: dy, zero: zero, tape: tape}
@@ -299,7 +299,7 @@ func slstmWeightGrads[F Float](s SLSTM, state, y []F, grads SLSTMGrads[F]) {
 		dr := grads.R[(h*4+k)*s.DH*s.DH:][:s.DH*s.DH]
 		clear(dr)
 		for b := range s.B {
-			for _, part := range s.Resets.spans(s.T, b) {
+			for part := range s.Resets.spans(s.T, b) {
 				at, n := (b*s.T+part.from)*d+h*s.DH, part.to-part.from
 				if part.from == 0 && !part.fresh && state != nil {
 					serialGemm(true, false, s.DH, s.DH, 1, 1, grads.X[k][at:], d, state[b*d+h*s.DH:], d, 1, dr, s.DH)

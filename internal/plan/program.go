@@ -91,5 +91,8 @@ func (p *Program) Run() error {
 
 // Step launches operation i alone.
 func (p *Program) Step(i int) error {
-	return errors.Wrapf(p.Launches[i](), "running %s", p.plan.Steps[i].Op.Name())
+	if err := p.Launches[i](); err != nil {
+		return errors.Wrapf(err, "running %s", p.plan.Steps[i].Op.Name())
+	}
+	return nil
 }
