@@ -46,9 +46,9 @@ func wantSameStates(t *testing.T, what string, got, want *State) {
 	}
 }
 
-// TestProgramsEqualTheTapeMachine runs programs that have no gradients as they
-// run and on the tape machine: the same logits, losses and states to the bit,
-// run after run, from a state and from the start.
+// TestProgramsEqualTheTapeMachine runs programs as they run and on the tape
+// machine: the same logits, losses, gradients and states to the bit, run after
+// run, from a state and from the start.
 func TestProgramsEqualTheTapeMachine(t *testing.T) {
 	plain, dropping := smallConfig(), smallConfig()
 	plain.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
@@ -62,8 +62,27 @@ func TestProgramsEqualTheTapeMachine(t *testing.T) {
 				{Batch: 1, Steps: 70, Carry: true},
 				{Batch: 2, Steps: 9, Carry: true, FwdConfig: FwdConfig{Form: nodes.Recurrent}},
 				{Batch: 3, Steps: 7, Loss: true, FwdConfig: FwdConfig{Form: nodes.Parallel, Training: true}},
+				{Batch: 2, Steps: 70, Grad: true, FwdConfig: FwdConfig{Training: true}},
+				{Batch: 2, Steps: 9, Grad: true, Carry: true, WithResets: true, FwdConfig: FwdConfig{Training: true}},
+				{Batch: 1, Steps: 5, Grad: true, Carry: true, FwdConfig: FwdConfig{Form: nodes.Recurrent}},
 			} {
-				t.Run(fmt.Sprintf("%s %v %d×%d", name, dt, c.Batch, c.Steps), func(t *testing.T) { equalsTape(t, m, c) })
+				t.Run(fmt.Sprintf("%s %v %d×%d %v", name, dt, c.Batch, c.Steps, c.Grad), func(t *testing.T) { equalsTape(t, m, c) })
+			}
+		}
+	}
+}
+
+// TestLargeProgramsEqualTheTapeMachine is the same for the xLSTM-7B architecture.
+func TestLargeProgramsEqualTheTapeMachine(t *testing.T) {
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		for _, mode := range []string{"single", "fused"} {
+			m := smallLarge(t, mode, dt)
+			for _, c := range []ProgramConfig{
+				{Batch: 1, Steps: 1, Carry: true},
+				{Batch: 2, Steps: 70, Grad: true},
+				{Batch: 2, Steps: 9, Grad: true, Carry: true, WithResets: true},
+			} {
+				t.Run(fmt.Sprintf("%s %v %d×%d %v", mode, dt, c.Batch, c.Steps, c.Grad), func(t *testing.T) { equalsTape(t, m, c) })
 			}
 		}
 	}
@@ -84,8 +103,16 @@ func equalsTape(t *testing.T, m *Model, c ProgramConfig) {
 			state, tapeState = nil, nil // from the start
 		}
 		in, want := randomTokens(uint64(run), c.Batch*c.Steps, 11), randomTokens(7, c.Batch*c.Steps, 11)
-		p.SetDropout(3, run)
-		tape.SetDropout(3, run)
+		for _, p := range []*Program{p, tape} {
+			p.SetDropout(3, run)
+			if c.WithResets {
+				starts := make([]bool, c.Batch*c.Steps)
+				starts[run], starts[c.Steps+1] = true, true
+				if err := p.SetResets(starts); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 		runProgram(t, p, in, want, state)
 		runProgram(t, tape, in, want, tapeState)
 		wantSameOutputs(t, p, tape)
@@ -118,7 +145,7 @@ func wantSameOutputs(t *testing.T, p, tape *Program) {
 			}
 		}
 	}
-	if !p.cfg.Loss {
+	if p.loss == nil {
 		return
 	}
 	loss, err := p.Loss()
@@ -128,6 +155,20 @@ func wantSameOutputs(t *testing.T, p, tape *Program) {
 	if want, _ := tape.Loss(); loss != want {
 		t.Errorf("the loss is %v, want %v", loss, want)
 	}
+	for i, n := range p.Model() {
+		if p.cfg.Grad && !slices.Equal(gradOf(t, n), gradOf(t, tape.Model()[i])) {
+			t.Errorf("the gradients of %s differ", n.Name())
+		}
+	}
+}
+
+func gradOf(t *testing.T, n *gorgonia.Node) []float64 {
+	t.Helper()
+	g, err := n.Grad()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return floatsOf(g)
 }
 
 // TestStateIsGivenBackAfterAnError: a run that fails leaves the caller's state.

@@ -123,8 +123,8 @@ func newMLSTM(cfg MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *MLSTMState) 
 	return s, firstError(wantShape("MLSTM", "C", state.C, s.B, s.NH, s.DQK, s.DHV), wantShape("MLSTM", "N", state.N, s.B, s.NH, s.DQK), wantShape("MLSTM", "M", state.M, s.B, s.NH))
 }
 
-// mlstmDiff adds the backward pass. It reads the inputs, all parts of the result
-// and the gradients of those parts that were used.
+// mlstmDiff adds the backward pass. It reads the inputs, h, and the gradients of
+// those parts of the result that were used.
 func mlstmDiff(s ops.MLSTM, in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	grads, err := unput(4, grad)
 	if err != nil {
@@ -132,9 +132,9 @@ func mlstmDiff(s ops.MLSTM, in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgon
 	}
 	some, has := present(grads)
 	in, resets := cutResets(in)
-	pieces, err := parts(out)
+	h, err := part(out, 0)
 	if err != nil {
 		return nil, err
 	}
-	return gradientsReset(ops.MLSTMGrad{MLSTM: s, Has: [4]bool(has)}, resets, join(join(in, pieces...), some...)...)
+	return gradientsReset(ops.MLSTMGrad{MLSTM: s, Has: [4]bool(has)}, resets, join(join(in, h), some...)...)
 }

@@ -96,7 +96,7 @@ func (c *mlstmBench) forward(run mlstmForwardFunc) func() benchWork {
 func (c *mlstmBench) chunkwiseBack() benchWork {
 	MLSTMForward(c.s, c.q, c.k, c.v, c.i, c.f, c.empty, c.h, c.last)
 	return c.work(func() {
-		MLSTMBackward(c.s, c.q, c.k, c.v, c.i, c.f, c.empty, c.h, c.last, c.dh, c.empty, c.grads)
+		MLSTMBackward(c.s, c.q, c.k, c.v, c.i, c.f, c.empty, c.h, c.dh, c.empty, c.grads)
 	})
 }
 

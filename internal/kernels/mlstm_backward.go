@@ -28,12 +28,12 @@ type MLSTMGrads[F Float] struct {
 // shares, and only δm_i = −(δh_i·h_i)·Eps/N_i is left.
 //
 // The states between the chunks are computed again.
-func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F], dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
+func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
 	if s.Resets = s.Resets.some(); s.Resets != nil {
 		qk, hv := s.NH*s.DQK, s.NH*s.DHV
 		mlstmResetBackward(s, dh, dLast, grads, func(p mlstmSpan, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
 			MLSTMBackward(p.alone(), rows(p, q, qk), rows(p, k, qk), rows(p, v, hv), rows(p, i, s.NH), rows(p, f, s.NH), mlstmSpanState(p, state),
-				rows(p, h, hv), memoryOf(p, last), dh, dLast, grads)
+				rows(p, h, hv), dh, dLast, grads)
 		})
 		return
 	}

@@ -39,7 +39,7 @@ func (c mlstmCase) runSingle(recurrent bool) single {
 		return r
 	}
 	MLSTMForward(s, q, k, v, i, f, state, r.h, r.last)
-	MLSTMBackward(s, q, k, v, i, f, state, r.h, r.last, dh, dLast, r.grads)
+	MLSTMBackward(s, q, k, v, i, f, state, r.h, dh, dLast, r.grads)
 	return r
 }
 

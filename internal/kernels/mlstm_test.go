@@ -73,7 +73,7 @@ func (c mlstmCase) run(recurrent bool) mlstmResult {
 		return r
 	}
 	MLSTMForward(s, c.q, c.k, c.v, c.i, c.f, c.state, r.h, r.last)
-	MLSTMBackward(s, c.q, c.k, c.v, c.i, c.f, c.state, r.h, r.last, c.dh, c.dLast, r.grads)
+	MLSTMBackward(s, c.q, c.k, c.v, c.i, c.f, c.state, r.h, c.dh, c.dLast, r.grads)
 	return r
 }
 

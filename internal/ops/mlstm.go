@@ -82,8 +82,8 @@ func (m MLSTM) overChunks(f func(l, d, e int64, last bool) int64) (sum int64) {
 	return product(m.B, m.NH) * sum
 }
 
-// MLSTMGrad is the derivative of MLSTM: it reads its inputs but the resets, all
-// results, the gradients that there are of these, and the resets.
+// MLSTMGrad is the derivative of MLSTM: it reads its inputs but the resets, the
+// result h, the gradients that there are of all results, and the resets.
 type MLSTMGrad struct {
 	MLSTM
 	Has [4]bool
@@ -107,6 +107,6 @@ func (m MLSTMGrad) MulAdds() int64 {
 func (m MLSTMGrad) Outputs() []Arg { return grads(m.operands()) }
 func (m MLSTMGrad) Inputs() []Arg {
 	results := m.MLSTM.Outputs()
-	in := append(m.operands(), results...)
+	in := append(m.operands(), results[0])
 	return when(m.Resets, gradsOf(in, m.Has[:], results), ints("resets", m.B*m.T))
 }

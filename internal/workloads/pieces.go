@@ -50,7 +50,7 @@ func cell(width, length int) func() error {
 	none := kernels.MLSTMState[float32]{}
 	return func() error {
 		kernels.MLSTMForward(s, q, k, v, i, f, none, h, last)
-		kernels.MLSTMBackward(s, q, k, v, i, f, none, h, last, dh, none, grads)
+		kernels.MLSTMBackward(s, q, k, v, i, f, none, h, dh, none, grads)
 		return nil
 	}
 }

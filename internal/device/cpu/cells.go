@@ -86,8 +86,7 @@ func mlstm[F kernels.Float](op ops.MLSTM, a *operands) device.Launch {
 
 func mlstmGrad[F kernels.Float](op ops.MLSTMGrad, a *operands) device.Launch {
 	x, state := ins[F](a, 5), memoryIn[F](a, op.State)
-	h, last := in[F](a), memoryIn[F](a, true)
-	d := some[F](a, op.Has[:])
+	h, d := in[F](a), some[F](a, op.Has[:])
 	dLast, resets := memory[F]{d[1], d[2], d[3]}, ints(a, op.Resets)
 	var g [5]*vector[F]
 	for k := range g {
@@ -102,7 +101,7 @@ func mlstmGrad[F kernels.Float](op ops.MLSTMGrad, a *operands) device.Launch {
 			kernels.MLSTMRecurrentBackward(s, q, k, v, i, f, state.get(), d[0].get(), dLast.get(), grads)
 			return
 		}
-		kernels.MLSTMBackward(s, q, k, v, i, f, state.get(), h.data, last.get(), d[0].get(), dLast.get(), grads)
+		kernels.MLSTMBackward(s, q, k, v, i, f, state.get(), h.data, d[0].get(), dLast.get(), grads)
 	})
 }
 
