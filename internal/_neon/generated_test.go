@@ -9,7 +9,7 @@ import (
 )
 
 // generated are the files that are written with this package.
-var generated = []string{"../../blas/kernels_arm64.s"}
+var generated = []string{"../../blas/kernels_arm64.s", "../vec/kernels_arm64.s"}
 
 // goInstructions are those of Go's assembler that the kernels use: moves between
 // memory and registers, and integers.

@@ -25,4 +25,4 @@
 // panic, since it is a mistake in the caller.
 package vec
 
-//go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg vec -table ../table.go -wiring ../table_amd64.go
+//go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg vec -table ../table.go -wiring ../table_amd64.go -arm64 ../kernels_arm64.s -arm64stubs ../stubs_arm64.go -arm64wiring ../table_arm64.go

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"math"
-
-	"github.com/mmcloughlin/avo/reg"
-)
+import "math"
 
 // The coefficients of the polynomials are least-maximum fits to the functions
 // on the intervals named, rounded to float32.
@@ -29,7 +25,7 @@ func (l lanes) expMinus(x value) value { return l.exp(l.or(x, l.word(0x80000000)
 // e/(1+e) with e = e^−|x|, or the other way round.
 type logistic struct {
 	lanes
-	below     reg.Register
+	below     value // a mask
 	one, rest value
 }
 

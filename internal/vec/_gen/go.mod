@@ -2,7 +2,12 @@ module github.com/gorgonia-xlstm/xlstm/internal/vec/_gen
 
 go 1.25.0
 
-require github.com/mmcloughlin/avo v0.6.0
+require (
+	github.com/gorgonia-xlstm/xlstm/internal/_neon v0.0.0
+	github.com/mmcloughlin/avo v0.6.0
+)
+
+replace github.com/gorgonia-xlstm/xlstm/internal/_neon => ../../_neon
 
 require (
 	golang.org/x/mod v0.35.0 // indirect

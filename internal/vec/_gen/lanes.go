@@ -1,268 +1,62 @@
 package main
 
 import (
-	"fmt"
 	"math"
-	"slices"
 
-	. "github.com/mmcloughlin/avo/build"
-	. "github.com/mmcloughlin/avo/operand"
-	"github.com/mmcloughlin/avo/reg"
+	"github.com/mmcloughlin/avo/operand"
 )
 
-// value is a register of numbers or, for a constant, memory that holds as many.
-type value = Op
+// value is a register of numbers, of a comparison's results or, for a constant,
+// what an instruction set has in its place.
+type value = operand.Op
 
-// lanes writes arithmetic on registers of numbers. Every operation leaves its
-// operands as they are.
-type lanes struct {
-	set
-	held  *held
-	pause func() // if not nil, called between the operations
+// lanes is arithmetic on registers of numbers, and functions made of it.
+type lanes struct{ arithmetic }
+
+// arithmetic is what an instruction set does with registers of numbers. Every
+// operation leaves its operands as they are.
+type arithmetic interface {
+	word(bits uint32) value // a constant bit pattern in every lane
+
+	add(a, b value) value
+	sub(a, b value) value
+	mul(a, b value) value
+	div(a, b value) value
+	max(a, b value) value // b if either is NaN
+	min(a, b value) value // b if either is NaN
+	sqrt(a value) value
+	abs(a value) value
+	neg(a value) value
+	round(a value) value      // to the nearest integer, ties to even
+	fma(a, b, c value) value  // a·b + c, rounded once
+	fnma(a, b, c value) value // c − a·b, rounded once
+	fms(a, b, c value) value  // a·b − c, rounded once
+
+	and(a, b value) value
+	or(a, b value) value
+
+	compare(c comparison, a, b value) value // the mask of the lanes where a is c b
+	pick(mask, a, b value) value            // a in the lanes of the mask and b in the others
+	only(mask, a value) value               // a in the lanes of the mask and zero in the others
+	both(a, b value) value                  // the lanes that are in both masks
+
+	scale2(q, n value) value            // q·2ⁿ for a whole n within ±252, rounded once where the result is denormal
+	swap(by int, a value) value         // lane i gets lane i xor by of each four
+	horner(x value, c ...float64) value // the polynomial c[0] + c[1]·x + …
 }
 
-// vector is a register for the result of an operation.
-func (l lanes) vector() reg.VecVirtual {
-	if l.pause != nil {
-		l.pause()
-	}
-	return l.set.vector()
-}
-
-// held are the constants that a kernel keeps in registers, since reading them in
-// each turn takes as long as the arithmetic: the first it uses, as many as there are
-// registers to spare.
-type held struct {
-	free  int
-	words []uint32
-	regs  []reg.VecVirtual
-}
-
-// load writes the instructions that fill the registers.
-func (h *held) load() {
-	for i, r := range h.regs {
-		VMOVUPS(constant(h.words[i]), r)
-	}
-}
-
-// word is a constant bit pattern in every lane.
-func (l lanes) word(bits uint32) value {
-	h := l.held
-	if h == nil {
-		return constant(bits)
-	}
-	if i := slices.Index(h.words, bits); i >= 0 {
-		return h.regs[i]
-	}
-	if h.free <= 0 {
-		return constant(bits)
-	}
-	h.free--
-	r := l.set.vector()
-	h.words, h.regs = append(h.words, bits), append(h.regs, r)
-	return r
-}
-
-var constants = map[uint32]Mem{}
-
-// constant is memory that holds a bit pattern in every lane.
-func constant(bits uint32) Mem {
-	m, ok := constants[bits]
-	if !ok {
-		m = GLOBL(fmt.Sprintf("const%08x", bits), RODATA|NOPTR)
-		for i := range step {
-			DATA(4*i, U32(bits))
-		}
-		constants[bits] = m
-	}
-	return m
-}
-
-// num is a constant number.
-func (l lanes) num(x float64) value { return l.word(math.Float32bits(float32(x))) }
-
-// reg is v in a register.
-func (l lanes) reg(v value) reg.VecVirtual {
-	if r, ok := v.(reg.VecVirtual); ok {
-		return r
-	}
-	r := l.vector()
-	VMOVUPS(v, r)
-	return r
-}
-
-// copy is a register of its own.
-func (l lanes) copy(v value) reg.VecVirtual {
-	r := l.vector()
-	VMOVUPS(v, r)
-	return r
-}
-
-func (l lanes) binary(op func(...Op), a, b value) value {
-	r := l.vector()
-	op(b, l.reg(a), r)
-	return r
-}
-
-func (l lanes) add(a, b value) value { return l.binary(VADDPS, a, b) }
-func (l lanes) sub(a, b value) value { return l.binary(VSUBPS, a, b) }
-func (l lanes) mul(a, b value) value { return l.binary(VMULPS, a, b) }
-func (l lanes) div(a, b value) value { return l.binary(VDIVPS, a, b) }
-
-// max and min return b if either is NaN.
-func (l lanes) max(a, b value) value { return l.binary(VMAXPS, a, b) }
-func (l lanes) min(a, b value) value { return l.binary(VMINPS, a, b) }
-
-func (l lanes) sqrt(a value) value {
-	r := l.vector()
-	VSQRTPS(a, r)
-	return r
-}
-
-// fma is a·b + c, rounded once.
-func (l lanes) fma(a, b, c value) value {
-	if _, constant := c.(Mem); constant {
-		r := l.copy(a)
-		VFMADD213PS(c, l.reg(b), r)
-		return r
-	}
-	r := l.copy(c)
-	VFMADD231PS(b, l.reg(a), r)
-	return r
-}
-
-// fnma is c − a·b, rounded once.
-func (l lanes) fnma(a, b, c value) value {
-	r := l.copy(c)
-	VFNMADD231PS(b, l.reg(a), r)
-	return r
-}
-
-// fms is a·b − c, rounded once.
-func (l lanes) fms(a, b, c value) value {
-	r := l.copy(c)
-	VFMSUB231PS(b, l.reg(a), r)
-	return r
-}
-
-// bits is a bitwise operation: the first for wide registers, the second for the
-// others.
-func (l lanes) bits(wide, narrow func(...Op), a, b value) value {
-	if l.wide {
-		return l.binary(wide, a, b)
-	}
-	return l.binary(narrow, a, b)
-}
-
-func (l lanes) and(a, b value) value { return l.bits(VPANDD, VANDPS, a, b) }
-func (l lanes) or(a, b value) value  { return l.bits(VPORD, VORPS, a, b) }
-func (l lanes) xor(a, b value) value { return l.bits(VPXORD, VXORPS, a, b) }
-
-func (l lanes) abs(a value) value { return l.and(a, l.word(0x7fffffff)) }
-func (l lanes) neg(a value) value { return l.xor(a, l.word(0x80000000)) }
-
-// round rounds to the nearest integer, ties to even.
-func (l lanes) round(a value) value {
-	r := l.vector()
-	if l.wide {
-		VRNDSCALEPS(Imm(8), a, r)
-	} else {
-		VROUNDPS(Imm(8), a, r)
-	}
-	return r
-}
-
-// A comparison: ordered ones are false for NaN.
+// A comparison: ordered ones are false for NaN. The numbers are AVX's.
 type comparison uint64
 
 const (
-	equal     comparison = 0
-	less      comparison = 17
-	unordered comparison = 3
-	atLeast   comparison = 29
-	notEqual  comparison = 4 // true for NaN
+	equal    comparison = 0
+	less     comparison = 17
+	atLeast  comparison = 29
+	notEqual comparison = 4 // true for NaN
 )
 
-// compare is the mask of the lanes where a is c b.
-func (l lanes) compare(c comparison, a, b value) reg.Register {
-	if l.wide {
-		k := K()
-		VCMPPS(Imm(uint64(c)), b, l.reg(a), k)
-		return k
-	}
-	m := YMM()
-	VCMPPS(Imm(uint64(c)), b, l.reg(a), m)
-	return m
-}
+// bitsOf is a number rounded to float32.
+func bitsOf(x float64) uint32 { return math.Float32bits(float32(x)) }
 
-// pick is a in the lanes of the mask and b in the others.
-func (l lanes) pick(mask reg.Register, a, b value) value {
-	if l.wide {
-		r := l.copy(b)
-		VMOVUPS(a, mask, r)
-		return r
-	}
-	r := l.vector()
-	VBLENDVPS(mask, a, l.reg(b), r)
-	return r
-}
-
-// only is a in the lanes of the mask and zero in the others.
-func (l lanes) only(mask reg.Register, a value) value {
-	r := l.vector()
-	if l.wide {
-		VMOVAPS_Z(l.reg(a), mask, r)
-	} else {
-		VANDPS(a, mask.(reg.VecVirtual), r)
-	}
-	return r
-}
-
-// scale2 is q·2ⁿ for a whole n within ±252, rounded once where the result is
-// denormal.
-func (l lanes) scale2(q, n value) value {
-	r := l.vector()
-	if l.wide {
-		VSCALEFPS(n, l.reg(q), r)
-		return r
-	}
-	whole, half, rest := YMM(), YMM(), YMM()
-	VCVTPS2DQ(n, whole)
-	VPSRAD(Imm(1), whole, half)
-	VPSUBD(half, whole, rest)
-	for _, e := range []reg.VecVirtual{half, rest} {
-		VPADDD(l.word(127), e, e)
-		VPSLLD(Imm(23), e, e)
-	}
-	VMULPS(half, l.reg(q), r)
-	VMULPS(rest, r, r)
-	return r
-}
-
-// swap exchanges the numbers of each four: lane i gets lane i xor by.
-func (l lanes) swap(by int, a value) value {
-	r := l.vector()
-	VSHUFPS(Imm([]uint64{0xe4, 0xb1, 0x4e, 0x1b}[by]), l.reg(a), l.reg(a), r)
-	return r
-}
-
-// horner is the polynomial c[0] + c[1]·x + …
-func (l lanes) horner(x value, c ...float64) value {
-	p := l.copy(l.num(c[len(c)-1]))
-	for i := len(c) - 2; i >= 0; i-- {
-		VFMADD213PS(l.num(c[i]), l.reg(x), p)
-	}
-	return p
-}
-
-// both is the lanes that are in both masks.
-func (l lanes) both(a, b reg.Register) reg.Register {
-	if l.wide {
-		k := K()
-		KANDW(a, b, k)
-		return k
-	}
-	m := YMM()
-	VANDPS(a, b, m)
-	return m
-}
+// num is a constant number.
+func (l lanes) num(x float64) value { return l.word(bitsOf(x)) }
