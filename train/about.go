@@ -77,10 +77,10 @@ func revision() string {
 // readAbout reads what is known about the run in a folder: nothing, for a run of
 // a program that did not write it.
 func readAbout(dir string) (a about, err error) {
-	a.Bigram = number(math.NaN())
+	a = noAbout()
 	path := filepath.Join(dir, aboutFile)
-	data, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
+	data, err := files.ReadVerified(path)
+	if errors.Is(err, os.ErrNotExist) {
 		return a, nil
 	}
 	if err != nil {
@@ -89,12 +89,15 @@ func readAbout(dir string) (a about, err error) {
 	return a, errors.Wrapf(json.Unmarshal(data, &a), "%s cannot be read (a run does without it: remove it to go on)", path)
 }
 
+// noAbout is what is known of a run about which nothing is noted.
+func noAbout() about { return about{Bigram: number(math.NaN())} }
+
 func (a about) save(dir string) error {
 	data, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
 		return errors.Wrap(err, "saving what is known about the run")
 	}
-	return files.WriteFile(filepath.Join(dir, aboutFile), func(w io.Writer) error {
+	return files.WriteSummed(filepath.Join(dir, aboutFile), func(w io.Writer) error {
 		_, err := w.Write(append(data, '\n'))
 		return err
 	})
@@ -103,7 +106,8 @@ func (a about) save(dir string) error {
 // noteStart tells the folder of the run that this process trains it now.
 func (r *session) noteStart(command string) (err error) {
 	if r.about, err = readAbout(r.dir); err != nil {
-		return err
+		r.warn("What was noted about the run's earlier starts is lost", err)
+		r.about = noAbout()
 	}
 	var lines []string
 	for line := range strings.Lines(strings.TrimPrefix(r.text.describe(), "text")) {

@@ -38,9 +38,11 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 			return err
 		}
 	}
-	if err := createRun(dir, s.settings, c); err != nil {
+	unlock, err := beginRun(dir, s.settings, c)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	return r.goOn(ctx, dir, c.hint(append([]string{"train"}, args...)...), s.tensorboard)
 }
 
@@ -56,7 +58,12 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	tok, err := runTokenizer(dir)
+	unlock, err := lockRun(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	tok, err := runTokenizer(dir, s.Model.VocabSize)
 	if err != nil {
 		return err
 	}
@@ -76,30 +83,30 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	return r.goOn(ctx, dir, c.hint(append([]string{"resume"}, args...)...), *events)
 }
 
-// runTokenizer returns the vocabulary of a run's last checkpoint, nil if there is
-// none yet: the same text gives the same again.
-func runTokenizer(dir string) (data.Tokenizer, error) {
+// runTokenizer returns the vocabulary of a run's last checkpoint that has one for a
+// model with so many tokens, nil if there is no checkpoint yet: the same text gives
+// the same again.
+func runTokenizer(dir string, vocab int) (data.Tokenizer, error) {
 	found, err := checkpoints(dir, lastKind)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
 	for _, cp := range found {
 		var tok data.Tokenizer
-		if tok, err = loadTokenizer(cp.dir); err == nil {
+		tok, err = loadTokenizer(cp.dir)
+		if err == nil && tok.Size() != vocab {
+			err = errors.Errorf("the vocabulary in %s has %d tokens, the run %d; they do not belong together", cp.dir, tok.Size(), vocab)
+		}
+		if err == nil {
 			return tok, nil
 		}
 	}
 	return nil, err
 }
 
-// goOn trains from where the run's folder is, as a command wants it, judges and
-// lets the model write. With a folder for events it writes them too.
+// goOn trains from where the run's folder is, which is locked, as a command wants
+// it, judges and lets the model write. With a folder for events it writes them too.
 func (r *session) goOn(ctx context.Context, dir, command, events string) error {
-	unlock, err := lockRun(dir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	r.dir = dir
 	if err := r.restore(); err != nil {
 		return err
@@ -111,7 +118,7 @@ func (r *session) goOn(ctx context.Context, dir, command, events string) error {
 		return err
 	}
 	r.announce()
-	err = r.train(ctx)
+	err := r.train(ctx)
 	if noted := r.noteEnd(); err == nil {
 		err = noted
 	}
@@ -128,8 +135,11 @@ func (r *session) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.report(ctx); err != nil || !finite(loss) {
-		return err
+	if err := r.report(ctx); err != nil {
+		r.warn("There is no report", err)
+	}
+	if !finite(loss) {
+		return nil
 	}
 	prompt := r.prompt()
 	fmt.Fprintf(r.c.out, "\nA sample:\n\n%s", prompt)

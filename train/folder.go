@@ -60,25 +60,47 @@ func claimFolder(parent, name string) (string, error) {
 	}
 }
 
-// createRun makes the folder of a new run and saves its settings. A folder that
-// holds anything already is left alone, unless it is what a run that was killed
-// while it made its first file left there.
-func createRun(dir string, s settings, c console) error {
-	entries, err := os.ReadDir(dir)
-	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return files.IsTemp(e.Name()) })
-	switch {
-	case err == nil && len(entries) > 0:
-		if _, err := os.Stat(filepath.Join(dir, runFile)); err == nil {
-			return errors.Errorf("%s belongs to another run; choose another folder with -out, or go on with that run: %s", dir, c.hint("resume", dir))
-		}
-		return errors.Errorf("%s is not empty; choose another folder with -out", dir)
-	case err != nil && !os.IsNotExist(err):
-		return errors.Wrapf(err, "making the run's folder")
+// beginRun makes the folder of a new run, takes its lock, and saves the settings.
+func beginRun(dir string, s settings, c console) (unlock func(), err error) {
+	// Looked at before anything is made in it, and again when it cannot change.
+	if err := vacant(dir, c); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return errors.Wrapf(err, "making the run's folder")
+		return nil, errors.Wrap(err, "making the run's folder")
 	}
-	return saveSettings(dir, s)
+	if unlock, err = lockRun(dir); err != nil {
+		return nil, err
+	}
+	if err = vacant(dir, c); err == nil {
+		err = saveSettings(dir, s)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// vacant reports whether a new run may have a folder, by an error that says why
+// not. One that holds anything already is left alone, unless it is what a run that
+// was killed while it made its first file left there.
+func vacant(dir string, c console) error {
+	entries, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return errors.Wrap(err, "making the run's folder")
+	}
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return files.IsTemp(e.Name()) || e.Name() == lockFile })
+	if len(entries) == 0 {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, runFile)); err == nil {
+		return errors.Errorf("%s belongs to another run; choose another folder with -out, or go on with that run: %s", dir, c.hint("resume", dir))
+	}
+	return errors.Errorf("%s is not empty; choose another folder with -out", dir)
 }
 
 func saveSettings(dir string, s settings) error {

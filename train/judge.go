@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
-	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -41,48 +39,6 @@ func (r *session) heldOut(ctx context.Context, maxBatches int) (nats float64, ta
 	return meanLoss(ctx, r.eval, windows, r.bounds)
 }
 
-// show draws the curves and lets the model write a little.
-func (r *session) show(ctx context.Context, rec record) error {
-	records, err := readLog(filepath.Join(r.dir, logFile))
-	if err != nil {
-		return err
-	}
-	// A run all of whose steps were skipped has no curve yet.
-	if finite(rec.Smoothed) {
-		if err := drawCurves(r.dir, records, baseline{name: "bigram", loss: r.bigram}); err != nil {
-			return err
-		}
-	}
-	if r.s.SampleChars == 0 || !finite(*rec.Val) {
-		return nil
-	}
-	prompt := r.prompt()
-	r.writer.Reset()
-	sample, err := complete(ctx, r.writer, r.text.tokenizer, r.sample(prompt, r.s.SampleChars), nil)
-	if err != nil {
-		return err
-	}
-	if r.events != nil {
-		if err := r.events.sample(rec.Step, prompt+sample); err != nil {
-			return err
-		}
-	}
-	return r.keepSample(rec.Step, prompt+sample)
-}
-
-// keepSample writes a sample to a file of its own, so that a run that is resumed
-// writes the same again.
-func (r *session) keepSample(step int, sample string) error {
-	dir := filepath.Join(r.dir, samplesDir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return errors.Wrap(err, "keeping a sample")
-	}
-	return files.WriteFile(filepath.Join(dir, fmt.Sprintf("step-%08d.txt", step)), func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, sample)
-		return err
-	})
-}
-
 // judge prints the loss of the best model on the whole held-out part, or of the
 // model at hand if there is no best, and returns it.
 func (r *session) judge(ctx context.Context) (loss float64, err error) {
@@ -92,8 +48,11 @@ func (r *session) judge(ctx context.Context) (loss float64, err error) {
 	}
 	which := "The model"
 	if len(found) > 0 {
-		which = fmt.Sprintf("The best model (step %s)", commas(found[0].step))
-		if err := r.model.LoadWeights(filepath.Join(found[0].dir, weightsName)); err != nil {
+		// After an error the weights are those at hand, as they were.
+		flaw := r.model.LoadWeights(filepath.Join(found[0].dir, weightsName))
+		if flaw == nil {
+			which = fmt.Sprintf("The best model (step %s)", commas(found[0].step))
+		} else if err := r.putAside(found[0], flaw); err != nil {
 			return 0, err
 		}
 	}

@@ -22,6 +22,7 @@ func (r *session) train(ctx context.Context) error {
 	if err := r.openLog(first); err != nil {
 		return err
 	}
+	r.showMissing(ctx, first)
 	r.watch = newWatcher(r.c.out, r.s.Steps, first)
 	var farewell string
 	defer func() {
@@ -73,8 +74,8 @@ func (r *session) step() (rec record, bad *xlstm.NonFiniteError, err error) {
 	return rec, bad, err
 }
 
-// after does what follows a step: evaluation, log, checkpoint. If the run is to
-// stop, it says why.
+// after does what follows a step: evaluation, log, checkpoint, and only then what
+// a run can do without. If the run is to stop, it says why.
 func (r *session) after(ctx context.Context, rec record, interrupted bool) (farewell string, err error) {
 	last := rec.Step == r.s.Steps
 	better := false
@@ -86,18 +87,7 @@ func (r *session) after(ctx context.Context, rec record, interrupted bool) (fare
 	if err := r.log.write(rec); err != nil {
 		return "", err
 	}
-	if r.events != nil {
-		if err := r.events.step(rec); err != nil {
-			return "", err
-		}
-	}
-	r.watch.step(rec)
-	if rec.Val != nil {
-		r.watch.eval(rec, better)
-		if err := r.show(ctx, rec); err != nil {
-			return "", err
-		}
-	}
+	r.past.add(rec)
 	impatient := rec.Val != nil && r.s.Patience > 0 && r.at.Waited >= r.s.Patience
 	if better || rec.Step%r.s.SaveEvery == 0 || last || interrupted || impatient {
 		if err := r.save(); err != nil {
@@ -109,6 +99,7 @@ func (r *session) after(ctx context.Context, rec record, interrupted bool) (fare
 			return "", err
 		}
 	}
+	r.tell(ctx, rec, better)
 	switch {
 	case last && interrupted:
 		farewell = fmt.Sprintf("All %s steps are done. Judge the model with: %s\n", commas(rec.Step), r.c.hint("evaluate", r.dir))

@@ -28,6 +28,9 @@ func reportCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
+	for _, flaw := range v.flaws {
+		fmt.Fprintln(c.err, flaw)
+	}
 	if *out == "" {
 		*out = filepath.Join(dir, reportFile)
 	}
@@ -73,6 +76,7 @@ type runView struct {
 	about    about
 	records  []record
 	samples  []sample // by ascending step
+	flaws    []string // sentences on what is damaged
 }
 
 // readRun reads the folder of a run, which may be going on.
@@ -84,13 +88,30 @@ func readRun(dir string) (v runView, err error) {
 		return v, err
 	}
 	if v.about, err = readAbout(dir); err != nil {
+		v.flaw("what was noted about the run's starts is left out: %v", err)
+		v.about = noAbout()
+	}
+	path := filepath.Join(dir, logFile)
+	var found logFlaws
+	if v.records, found, err = readLog(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return v, err
 	}
-	if v.records, err = readLog(filepath.Join(dir, logFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return v, err
+	if flaw := found.flaw(0); flaw != "" {
+		v.flaw("%s %s", path, flaw)
 	}
-	v.samples, err = readSamples(dir)
-	return v, err
+	var damaged int
+	if v.samples, damaged, err = readSamples(dir); err != nil {
+		v.flaw("the samples are left out: %v", err)
+	}
+	if damaged > 0 {
+		v.flaw("%s left out, for checksums tell of damage", were(damaged, "sample"))
+	}
+	return v, nil
+}
+
+// flaw notes something that the run's folder lacks, in a sentence.
+func (v *runView) flaw(format string, args ...any) {
+	v.flaws = append(v.flaws, fmt.Sprintf(format, args...))
 }
 
 // runName is what a run is called: its folder.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -43,9 +44,9 @@ func (v runView) notes() []string {
 		}
 	}
 	if skipped == 0 {
-		return nil
+		return v.flaws
 	}
-	return []string{fmt.Sprintf("%s skipped, nothing of which was applied; the first of them is step %s: %s.", were(skipped, "step"), commas(first.Step), first.Skipped)}
+	return append(slices.Clone(v.flaws), fmt.Sprintf("%s skipped, nothing of which was applied; the first of them is step %s: %s.", were(skipped, "step"), commas(first.Step), first.Skipped))
 }
 
 // were returns "1 thing was" or "n things were".

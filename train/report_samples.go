@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/report"
 	"github.com/pkg/errors"
 )
@@ -21,15 +22,20 @@ type sample struct {
 
 var sampleName = regexp.MustCompile(`^step-(\d+)\.txt$`)
 
-// readSamples returns the samples of a run by ascending step.
-func readSamples(dir string) (all []sample, err error) {
+// readSamples returns the samples of a run by ascending step, and how many are
+// left out because they are damaged.
+func readSamples(dir string) (all []sample, damaged int, err error) {
 	dir = filepath.Join(dir, samplesDir)
 	entries, err := os.ReadDir(dir)
 	if os.IsNotExist(err) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, errors.Wrap(err, "looking for samples")
+		return nil, 0, errors.Wrap(err, "looking for samples")
+	}
+	sums, err := files.ReadSums(dir)
+	if err != nil {
+		return nil, 0, err
 	}
 	for _, e := range entries {
 		m := sampleName.FindStringSubmatch(e.Name())
@@ -40,14 +46,19 @@ func readSamples(dir string) (all []sample, err error) {
 		if err != nil {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		path := filepath.Join(dir, e.Name())
+		text, err := os.ReadFile(path)
 		if err != nil {
-			return nil, errors.Wrap(err, "reading a sample")
+			return nil, 0, errors.Wrap(err, "reading a sample")
+		}
+		if sums.Check(path, text) != nil {
+			damaged++
+			continue
 		}
 		all = append(all, sample{step, readable(strings.TrimSuffix(string(text), "\n"))})
 	}
 	slices.SortStableFunc(all, func(a, b sample) int { return a.step - b.step })
-	return all, nil
+	return all, damaged, nil
 }
 
 // readable replaces what a page cannot show: bytes that are no UTF-8, and control

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 )
 
 // place makes a file with a text, and the folders around it.
@@ -41,9 +43,11 @@ func emptyRun(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	p.Model.VocabSize = 65
-	if err := createRun(dir, p.settings, console{}); err != nil {
+	unlock, err := beginRun(dir, p.settings, console{})
+	if err != nil {
 		t.Fatal(err)
 	}
+	unlock()
 	return dir
 }
 
@@ -153,19 +157,41 @@ func TestReportOfEmptyRun(t *testing.T) {
 }
 
 func TestReportOfWhatIsNoRun(t *testing.T) {
-	empty, broken := t.TempDir(), emptyRun(t, "run")
+	empty := t.TempDir()
+	_, _, err := runHere(context.Background(), "report", empty)
+	if err == nil || !strings.Contains(err.Error(), "is not the folder of a run") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("it says %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(empty, reportFile)); err == nil {
+		t.Error("there is a report all the same")
+	}
+}
+
+// TestReportLeavesOutWhatIsDamaged, and says so in the terminal and on the page.
+func TestReportLeavesOutWhatIsDamaged(t *testing.T) {
+	broken := emptyRun(t, "run")
 	place(t, "{", broken, aboutFile)
-	for _, c := range []struct{ dir, want string }{
-		{empty, "is not the folder of a run"},
-		{broken, "about.json cannot be read"},
-	} {
-		_, _, err := runHere(context.Background(), "report", c.dir)
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("it says %v, want %q", err, c.want)
+	place(t, "{}{\n", broken, logFile)
+	path := filepath.Join(broken, samplesDir, "step-00000001.txt")
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.WriteListed(path, []byte("the gate lets go\n")); err != nil {
+		t.Fatal(err)
+	}
+	place(t, "the gate lets gq\n", path)
+	_, errs, err := runHere(context.Background(), "report", broken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := read(t, broken, reportFile)
+	for _, want := range []string{"about.json cannot be read", "log.jsonl has 1 damaged line", "1 sample was left out"} {
+		if !strings.Contains(errs, want) || !strings.Contains(page, want) {
+			t.Errorf("it does not say %q but\n%s", want, errs)
 		}
-		if _, err := os.Stat(filepath.Join(c.dir, reportFile)); err == nil {
-			t.Error("there is a report all the same")
-		}
+	}
+	if strings.Contains(page, "lets gq") {
+		t.Error("the damaged sample is shown")
 	}
 }
 

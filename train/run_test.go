@@ -71,7 +71,7 @@ func mustRun(t *testing.T, args ...string) string {
 // losses returns what a run's log says of every step, without times.
 func losses(t *testing.T, dir string) []string {
 	t.Helper()
-	records, err := readLog(filepath.Join(dir, logFile))
+	records, _, err := readLog(filepath.Join(dir, logFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func child(args ...string) (*exec.Cmd, *bytes.Buffer) {
 func awaitSteps(t *testing.T, dir string, n int) {
 	t.Helper()
 	for range 2000 {
-		if records, err := readLog(filepath.Join(dir, logFile)); err == nil && len(records) >= n {
+		if records, _, err := readLog(filepath.Join(dir, logFile)); err == nil && len(records) >= n {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -281,7 +281,7 @@ func TestStepsThatAreNotFinite(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "first value that is not finite is of") || !strings.Contains(err.Error(), "nothing of the step applied") {
 		t.Fatalf("%v", err)
 	}
-	records, err := readLog(filepath.Join(stop, logFile))
+	records, _, err := readLog(filepath.Join(stop, logFile))
 	if err != nil || len(records) == 0 || records[len(records)-1].Skipped == "" {
 		t.Fatalf("the log does not end with the step: %v, %v", records, err)
 	}
@@ -292,7 +292,7 @@ func TestStepsThatAreNotFinite(t *testing.T) {
 
 	skip := filepath.Join(dir, "skip")
 	mustRun(t, small(text, skip, append(wreck, "-non-finite", "skip")...)...)
-	if records, err = readLog(filepath.Join(skip, logFile)); err != nil || len(records) != 12 {
+	if records, _, err = readLog(filepath.Join(skip, logFile)); err != nil || len(records) != 12 {
 		t.Errorf("%d steps, want 12: %v", len(records), err)
 	}
 }

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"math"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
@@ -89,45 +94,117 @@ func (n *number) UnmarshalJSON(data []byte) error {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// readLog returns the records of a log. A last line that a killed process left
-// unfinished is passed over; any other line that is no record is an error.
-func readLog(path string) ([]record, error) {
-	data, err := os.ReadFile(path)
+// sumKey is what a line of a log ends with: the CRC-32C, in hexadecimal digits, of
+// all that stands before it.
+const sumKey = `,"crc":"`
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// encodeLine returns a record as a line of the log with its checksum.
+func encodeLine(r record) ([]byte, error) {
+	data, err := json.Marshal(r)
 	if err != nil {
-		return nil, errors.Wrap(err, "reading the log")
+		return nil, errors.Wrapf(err, "encoding the record of step %d", r.Step)
 	}
-	var records []record
-	err = eachRecord(data, func(r record, _ []byte) { records = append(records, r) })
-	return records, errors.Wrapf(err, "reading the log %s", path)
+	data = data[:len(data)-1] // the closing brace
+	return fmt.Appendf(data, "%s%08x\"}\n", sumKey, crc32.Checksum(data, castagnoli)), nil
 }
 
-// eachRecord calls f with every record of a log and the bytes it was read from.
-func eachRecord(log []byte, f func(r record, raw []byte)) error {
-	for n := 1; len(log) > 0; n++ {
-		raw, rest, ended := bytes.Cut(log, []byte("\n"))
-		var r record
-		switch err := json.Unmarshal(raw, &r); {
-		case err == nil:
-			f(r, raw)
-		case ended:
-			return errors.Wrapf(err, "line %d is not a record", n)
+// decodeLine reads a line without its end. A line of earlier versions has no
+// checksum.
+func decodeLine(raw []byte) (r record, err error) {
+	if at := len(raw) - len(sumKey) - len(`01234567"}`); at >= 0 && bytes.HasPrefix(raw[at:], []byte(sumKey)) {
+		if fmt.Sprintf("%08x\"}", crc32.Checksum(raw[:at], castagnoli)) != string(raw[at+len(sumKey):]) {
+			return r, errors.New("the line is not what its checksum says was written")
 		}
-		log = rest
 	}
-	return nil
+	err = json.Unmarshal(raw, &r)
+	return r, err
+}
+
+// logFlaws are what is wrong with a log.
+type logFlaws struct {
+	damaged int // lines that are no records, or out of order
+	first   int // step of the first gap, 0 if there is none
+	missing int // steps in gaps
+	last    int // step of the last record
+}
+
+// flaw says what is wrong with the log of a run that has come to a step, empty if
+// nothing is.
+func (f logFlaws) flaw(after int) string {
+	missing, first := f.missing, f.first
+	if f.last < after {
+		missing += after - f.last
+		first = cmp.Or(first, f.last+1)
+	}
+	var parts []string
+	if f.damaged > 0 {
+		parts = append(parts, "has "+count(f.damaged, "damaged line"))
+	}
+	if missing > 0 {
+		parts = append(parts, fmt.Sprintf("lacks %s, the first of them %d", count(missing, "step"), first))
+	}
+	return strings.Join(parts, " and ")
+}
+
+// scanLog calls f with the records of a log, by ascending step, and the lines that
+// they were read from. Damaged lines are passed over and counted; a last line that
+// a killed process left unfinished is not even counted.
+func scanLog(path string, f func(r record, raw []byte) error) (found logFlaws, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return found, errors.Wrap(err, "reading the log")
+	}
+	defer file.Close()
+	for in := bufio.NewReaderSize(file, 1<<16); ; {
+		raw, err := in.ReadBytes('\n')
+		if err != nil && err != io.EOF {
+			return found, errors.Wrap(err, "reading the log")
+		}
+		torn := err == io.EOF
+		if len(raw) > 0 {
+			raw = bytes.TrimSuffix(raw, []byte("\n"))
+			r, bad := decodeLine(raw)
+			switch {
+			case bad == nil && r.Step > found.last:
+				found.note(r.Step)
+				if err := f(r, raw); err != nil {
+					return found, err
+				}
+			case !torn:
+				found.damaged++
+			}
+		}
+		if torn {
+			return found, nil
+		}
+	}
+}
+
+// note takes the next record's step down.
+func (f *logFlaws) note(step int) {
+	if gap := step - f.last - 1; gap > 0 {
+		f.missing += gap
+		f.first = cmp.Or(f.first, f.last+1)
+	}
+	f.last = step
+}
+
+// readLog returns the records of a log that scanLog finds.
+func readLog(path string) (records []record, found logFlaws, err error) {
+	found, err = scanLog(path, func(r record, _ []byte) error {
+		records = append(records, r)
+		return nil
+	})
+	return records, found, err
 }
 
 // runLog appends the records of a run to a file, one JSON object a line.
 type runLog struct{ file *os.File }
 
-// openLog opens the log of a run that goes on after the given step, 0 for one
-// that begins. What the log says about later steps is dropped first, and so is
-// an unfinished last line: the run writes those steps again, so that its log
-// becomes that of a run that was never stopped.
-func openLog(path string, after int) (*runLog, error) {
-	if err := cutLog(path, after); err != nil {
-		return nil, errors.Wrapf(err, "cutting the log after step %d", after)
-	}
+// openLog opens the log of a run to append to it.
+func openLog(path string) (*runLog, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
 		return nil, errors.Wrap(err, "opening the log")
@@ -135,40 +212,58 @@ func openLog(path string, after int) (*runLog, error) {
 	return &runLog{f}, nil
 }
 
-// cutLog drops the steps after the given one from a log, if there is one.
-func cutLog(path string, after int) error {
-	old, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var kept bytes.Buffer
-	err = eachRecord(old, func(r record, raw []byte) {
+// cutLog prepares the log of a run that goes on after the given step, 0 for one
+// that begins. What the log says about later steps is dropped, and so are damaged
+// lines and an unfinished last line: the run writes those steps again, so that its
+// log becomes that of a run that was never stopped. see gets every record that
+// stays, and what is returned tells of the flaws up to the step.
+func cutLog(path string, after int, see func(record)) (found logFlaws, err error) {
+	size := int64(0) // of what stays
+	all, err := scanLog(path, func(r record, raw []byte) error {
 		if r.Step <= after {
-			kept.Write(raw)
-			kept.WriteByte('\n')
+			found.note(r.Step)
+			size += int64(len(raw)) + 1
+			see(r)
 		}
+		return nil
 	})
-	if err != nil || bytes.Equal(kept.Bytes(), old) {
-		return errors.Wrap(err, path)
+	if errors.Is(err, os.ErrNotExist) {
+		return found, nil
 	}
-	return files.WriteFile(path, func(w io.Writer) error {
-		_, err := w.Write(kept.Bytes())
+	found.damaged = all.damaged
+	if err != nil {
+		return found, err
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Size() == size {
+		return found, errors.Wrap(err, "reading the log")
+	}
+	return found, errors.Wrapf(files.WriteFile(path, func(w io.Writer) error {
+		_, err := scanLog(path, func(r record, raw []byte) error {
+			if r.Step > after {
+				return nil
+			}
+			_, err := w.Write(append(raw, '\n'))
+			return err
+		})
 		return err
-	})
+	}), "cutting the log after step %d", after)
 }
 
 // write appends a record. It is one write to the operating system, so that a
 // process that dies later loses nothing.
 func (l *runLog) write(r record) error {
-	data, err := json.Marshal(r)
+	data, err := encodeLine(r)
 	if err != nil {
-		return errors.Wrapf(err, "encoding the record of step %d", r.Step)
+		return err
 	}
-	_, err = l.file.Write(append(data, '\n'))
+	_, err = l.file.Write(data)
 	return errors.Wrapf(err, "writing step %d to the log", r.Step)
+}
+
+// sync brings the log to the disk.
+func (l *runLog) sync() error {
+	return errors.Wrap(l.file.Sync(), "bringing the log to the disk")
 }
 
 func (l *runLog) close() error {
@@ -178,20 +273,11 @@ func (l *runLog) close() error {
 // smoother is an exponential moving average of the losses s̃ = 0.95 s̃ + 0.05 x
 // with the bias of its start at zero divided out, s = s̃ / (1 − 0.95ᵗ). It is
 // kept in the equivalent form s += w (x − s), w = 0.05 / (1 − 0.95ᵗ), which needs
-// no more than a record holds. A loss that is not finite leaves it as it is.
+// no more than a record holds: a run that goes on after a step begins with that
+// step and its average, and has the same averages to the bit. A loss that is not finite leaves it as it is.
 type smoother struct {
 	step  int
 	value float64 // NaN before the first finite loss
-}
-
-// newSmoother returns a smoother for a run that goes on after the given
-// records, the same to the bit as if it had seen all their losses.
-func newSmoother(records []record) *smoother {
-	if len(records) == 0 {
-		return &smoother{value: math.NaN()}
-	}
-	last := records[len(records)-1]
-	return &smoother{last.Step, last.Smoothed}
 }
 
 // add takes the next step's loss and returns the average.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
+	"hash/crc32"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,7 +15,7 @@ import (
 // someRecords are the first n records of a run with a held-out loss every third step.
 func someRecords(n int) []record {
 	records := make([]record, n)
-	smooth := newSmoother(nil)
+	smooth := &smoother{value: math.NaN()}
 	for i := range records {
 		step := i + 1
 		loss := 1 + 3/math.Sqrt(float64(step))
@@ -32,7 +35,10 @@ func someRecords(n int) []record {
 // writeLog appends records to a log that goes on after a step.
 func writeLog(t *testing.T, path string, after int, records []record) {
 	t.Helper()
-	log, err := openLog(path, after)
+	if _, err := cutLog(path, after, func(record) {}); err != nil {
+		t.Fatal(err)
+	}
+	log, err := openLog(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +65,7 @@ func TestLogRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log.jsonl")
 	want := someRecords(7)
 	writeLog(t, path, 0, want)
-	got, err := readLog(path)
+	got, _, err := readLog(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,13 +81,13 @@ func TestLogLine(t *testing.T) {
 		{Step: 1, Tokens: 64, Loss: 4.25, Smoothed: 4.25, GradNorm: 0.5, LR: 1e-4, Seconds: 0.5, TokensPerSecond: 128, Val: &val},
 		{Step: 2, Tokens: 128, Loss: math.NaN(), Smoothed: 4.25, GradNorm: math.Inf(1), LR: 1e-4, Seconds: 1, TokensPerSecond: 128, Skipped: "the loss is NaN"},
 	})
-	want := `{"step":1,"tokens":64,"loss":4.25,"smoothed":4.25,"grad_norm":0.5,"lr":0.0001,"seconds":0.5,"tokens_per_second":128,"val":2.5}
-{"step":2,"tokens":128,"loss":"NaN","smoothed":4.25,"grad_norm":"+Inf","lr":0.0001,"seconds":1,"tokens_per_second":128,"skipped":"the loss is NaN"}
+	want := `{"step":1,"tokens":64,"loss":4.25,"smoothed":4.25,"grad_norm":0.5,"lr":0.0001,"seconds":0.5,"tokens_per_second":128,"val":2.5,"crc":"5d7e75a9"}
+{"step":2,"tokens":128,"loss":"NaN","smoothed":4.25,"grad_norm":"+Inf","lr":0.0001,"seconds":1,"tokens_per_second":128,"skipped":"the loss is NaN","crc":"0cfe05c7"}
 `
 	if got := readText(t, path); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	records, err := readLog(path)
+	records, _, err := readLog(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,42 +119,99 @@ func TestResumedLogEqualsUnbroken(t *testing.T) {
 	}
 }
 
-func TestReadLogPassesOverOnlyATornLastLine(t *testing.T) {
+// withSums ends the lines of a log with their checksums.
+func withSums(lines ...string) (log string) {
+	for _, l := range lines {
+		l = strings.TrimSuffix(l, "}")
+		log += fmt.Sprintf("%s,\"crc\":\"%08x\"}\n", l, crc32.Checksum([]byte(l), castagnoli))
+	}
+	return log
+}
+
+func TestReadLogPassesOverWhatIsDamagedAndCountsIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log.jsonl")
 	for _, test := range []struct {
 		text string
-		want int // records, or -1 for an error
+		want int // records
+		flaw string
 	}{
-		{"", 0},
-		{`{"step":1}` + "\n", 1},
-		{`{"step":1}` + "\n" + `{"step":2}`, 2},
-		{`{"step":1}` + "\n" + `{"step":2,"lo`, 1},
-		{`{"step":1}` + "\n\x00\x00\x00", 1},
-		{`{"step":1,"lo` + "\n" + `{"step":2}` + "\n", -1},
-		{`{"step":1,"loss":"big"}` + "\n", -1},
+		{"", 0, ""},
+		{`{"step":1}` + "\n", 1, ""},
+		{`{"step":1}` + "\n" + `{"step":2}`, 2, ""},
+		{`{"step":1}` + "\n" + `{"step":2,"lo`, 1, ""},
+		{`{"step":1}` + "\n\x00\x00\x00", 1, ""},
+		{withSums(`{"step":1}`, `{"step":2}`), 2, ""},
+		{`{"step":1}` + "\n" + `{"step":2,"lo` + "\n" + `{"step":3}` + "\n", 2, "has 1 damaged line and lacks 1 step, the first of them 2"},
+		{`{"step":1,"loss":"big"}` + "\n", 0, "has 1 damaged line"},
+		{`{"step":2}` + "\n" + `{"step":1}` + "\n", 1, "has 1 damaged line and lacks 1 step, the first of them 1"},
+		{`{"step":1}` + "\n" + `{"step":5}` + "\n", 2, "lacks 3 steps, the first of them 2"},
+		{strings.Replace(withSums(`{"step":1,"loss":4}`), "4", "5", 1), 0, "has 1 damaged line"},
 	} {
 		if err := os.WriteFile(path, []byte(test.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		records, err := readLog(path)
-		if test.want < 0 {
-			if err == nil || !strings.Contains(err.Error(), "line 1") {
-				t.Errorf("%q: the error is %v", test.text, err)
-			}
-			if _, err := openLog(path, 1); err == nil {
-				t.Errorf("%q: opened", test.text)
-			}
-			continue
+		records, found, err := readLog(path)
+		if err != nil || len(records) != test.want || found.flaw(0) != test.flaw {
+			t.Errorf("%q: %d records, %q, error %v; want %d, %q", test.text, len(records), found.flaw(0), err, test.want, test.flaw)
 		}
-		if err != nil || len(records) != test.want {
-			t.Errorf("%q: %d records, error %v; want %d", test.text, len(records), err, test.want)
+	}
+}
+
+// TestEveryFlippedBitOfALogIsNoticedOrHarmless: no record is another.
+func TestEveryFlippedBitOfALogIsNoticedOrHarmless(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log.jsonl")
+	want := someRecords(3)
+	writeLog(t, path, 0, want)
+	whole := []byte(readText(t, path))
+	for bit := range 8 * len(whole) {
+		damaged := append([]byte(nil), whole...)
+		damaged[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, damaged, 0o644); err != nil {
+			t.Fatal(err)
 		}
+		records, found, err := readLog(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			if r.Step < 1 || r.Step > 3 || !reflect.DeepEqual(r, want[r.Step-1]) {
+				t.Fatalf("bit %d: read %+v", bit, r)
+			}
+		}
+		if len(records) < 3 && found.flaw(3) == "" {
+			t.Fatalf("bit %d: %d records without a word", bit, len(records))
+		}
+	}
+}
+
+// TestCutLogDropsDamagedLines and tells of the steps that are lost.
+func TestCutLogDropsDamagedLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log.jsonl")
+	writeLog(t, path, 0, someRecords(9))
+	lines := strings.SplitAfter(readText(t, path), "\n")
+	lines[3] = "{" + lines[3]
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var steps []int
+	found, err := cutLog(path, 6, func(r record) { steps = append(steps, r.Step) })
+	if err != nil || found.flaw(6) != "has 1 damaged line and lacks 1 step, the first of them 4" || !slices.Equal(steps, []int{1, 2, 3, 5, 6}) {
+		t.Errorf("%q, %v, %v", found.flaw(6), steps, err)
+	}
+	if got, want := readText(t, path), strings.Join(slices.Concat(lines[:3], lines[4:6]), ""); got != want {
+		t.Errorf("the log is\n%s\nwant\n%s", got, want)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := cutLog(path, 6, nil); err != nil || found.flaw(6) != "lacks 6 steps, the first of them 1" {
+		t.Errorf("without a log: %q, %v", found.flaw(6), err)
 	}
 }
 
 // TestSmootherHasItsBiasDividedOut compares with the definition.
 func TestSmootherHasItsBiasDividedOut(t *testing.T) {
-	s := newSmoother(nil)
+	s := &smoother{value: math.NaN()}
 	sum := 0.0
 	for i := range 300 {
 		loss := 2 + math.Sin(float64(i))
@@ -165,11 +228,14 @@ func TestSmootherGoesOnFromTheLog(t *testing.T) {
 	all := someRecords(20)
 	for cut := range all {
 		writeLog(t, path, 0, all[:cut])
-		records, err := readLog(path)
+		records, _, err := readLog(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newSmoother(records)
+		s := &smoother{value: math.NaN()}
+		if cut > 0 {
+			s = &smoother{cut, records[cut-1].Smoothed}
+		}
 		for _, r := range all[cut:] {
 			if got := s.add(r.Loss); got != r.Smoothed {
 				t.Fatalf("cut after %d: step %d is %v, want %v", cut, r.Step, got, r.Smoothed)
@@ -179,7 +245,7 @@ func TestSmootherGoesOnFromTheLog(t *testing.T) {
 }
 
 func TestSmootherLeavesOutWhatIsNotFinite(t *testing.T) {
-	s := newSmoother(nil)
+	s := &smoother{value: math.NaN()}
 	if got := s.add(math.NaN()); !math.IsNaN(got) {
 		t.Errorf("without a finite loss: %v", got)
 	}

@@ -100,9 +100,11 @@ func TestSettingsComeFromPresetFileAndFlagsInThisOrder(t *testing.T) {
 	}
 	run := filepath.Join(t.TempDir(), "run")
 	s.Model.VocabSize = 7
-	if err := createRun(run, s.settings, console{}); err != nil {
+	unlock, err := beginRun(run, s.settings, console{})
+	if err != nil {
 		t.Fatal(err)
 	}
+	unlock()
 	again, err := openRun(run)
 	if err != nil || blockNames(again.Model.SLSTMAt) != "0,2" || again.LR != 0.25 || again.Model.VocabSize != 7 {
 		t.Errorf("%+v, %v", again, err)
@@ -113,7 +115,7 @@ func TestEarlyStopAndBestModel(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	// A learning rate that wrecks the model: held-out loss rises at once.
 	out := mustRun(t, small(sampleText(t), dir, "-lr", "3", "-min-lr", "3", "-warmup", "0", "-steps", "200", "-eval-every", "2", "-patience", "3", "-non-finite", "skip")...)
-	records, err := readLog(filepath.Join(dir, logFile))
+	records, _, err := readLog(filepath.Join(dir, logFile))
 	if err != nil {
 		t.Fatal(err)
 	}

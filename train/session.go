@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -25,6 +26,7 @@ type session struct {
 	at      position
 	log     *runLog
 	smooth  *smoother
+	past    *history
 	watch   *watcher
 	about   about
 	events  *eventLog // nil without TensorBoard
@@ -36,7 +38,8 @@ type position struct {
 	Seconds  float64 `json:"seconds"`
 	Best     float64 `json:"best"` // lowest held-out loss, 0 before the first
 	BestStep int     `json:"best_step"`
-	Waited   int     `json:"waited"` // evaluations since the best
+	Waited   int     `json:"waited"`             // evaluations since the best
+	Smoothed *number `json:"smoothed,omitempty"` // average of the losses, nil in checkpoints that leave it to the log
 }
 
 // newSession builds everything a run needs, at its beginning, but its folder.
@@ -109,13 +112,26 @@ func (r *session) announce() {
 	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the held-out part.\n\n", r.bigram, r.text.bitsPerByte(r.bigram, min(r.text.val.Len(), headTokens)-1))
 }
 
-// openLog opens the log after the given step and takes the average up again.
+// openLog opens the log after the given step, says what it lacks, and takes the
+// average and the curves up again.
 func (r *session) openLog(after int) (err error) {
 	path := filepath.Join(r.dir, logFile)
-	if r.log, err = openLog(path, after); err != nil {
+	r.past = new(history)
+	last := math.NaN()
+	found, err := cutLog(path, after, func(rec record) {
+		r.past.add(rec)
+		last = rec.Smoothed
+	})
+	if err != nil {
 		return err
 	}
-	records, err := readLog(path)
-	r.smooth = newSmoother(records)
+	if flaw := found.flaw(after); flaw != "" {
+		fmt.Fprintf(r.c.err, "%s %s; the run goes on without them.\n", path, flaw)
+	}
+	if r.at.Smoothed != nil {
+		last = float64(*r.at.Smoothed)
+	}
+	r.smooth = &smoother{after, last}
+	r.log, err = openLog(path)
 	return err
 }

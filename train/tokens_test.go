@@ -84,7 +84,7 @@ func TestBitsPerByteAreToldEverywhere(t *testing.T) {
 	if out := mustRun(t, "evaluate", dir); !strings.Contains(out, "bits per byte") {
 		t.Errorf("an evaluation does not tell them:\n%s", out)
 	}
-	records, err := readLog(filepath.Join(dir, logFile))
+	records, _, err := readLog(filepath.Join(dir, logFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,26 +65,41 @@ func changeSum(path string, sum []byte) error {
 	})
 }
 
-// AppendSum notes the checksum of a file that is about to be written beside the
-// list, by a line at the list's end, which counts before earlier ones. Unlike the
-// list that WriteSummed keeps, it may be of any length. A list whose last line
-// was cut off by the end of a process is mended.
-func AppendSum(path string, content []byte) error {
+// WriteListed is WriteSummed for folders with more files than a list should be
+// rewritten for: the checksum is a line at the list's end, which counts before
+// earlier ones, and is there before the file. A program that dies in between leaves
+// a file that is taken for damaged if it had another content before.
+func WriteListed(path string, content []byte) error {
+	if err := appendSum(path, content); err != nil {
+		return errors.Wrapf(err, "noting the checksum of %s", path)
+	}
+	return writeFile(path, io.Discard, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// appendSum adds a line to a list. A last line that was cut off by the end of a
+// process is replaced.
+func appendSum(path string, content []byte) error {
 	dir, name := filepath.Split(filepath.Clean(path))
 	f, err := os.OpenFile(filepath.Join(dir, SumsFile), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
-		return errors.Wrapf(err, "noting the checksum of %s", path)
+		return err
 	}
 	defer f.Close()
 	end, err := lastLineEnd(f)
-	if err == nil {
-		err = f.Truncate(end)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		sum := sha256.Sum256(content)
-		_, err = f.WriteAt([]byte(hex.EncodeToString(sum[:])+"  "+name+"\n"), end)
+	if err := f.Truncate(end); err != nil {
+		return err
 	}
-	return errors.Wrapf(err, "noting the checksum of %s", path)
+	sum := sha256.Sum256(content)
+	if _, err := f.WriteAt([]byte(hex.EncodeToString(sum[:])+"  "+name+"\n"), end); err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // lastLineEnd returns how many bytes of a file are whole lines, of which none is

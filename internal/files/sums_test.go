@@ -136,32 +136,30 @@ func TestChecksumsAreThoseOfSha256sum(t *testing.T) {
 	}
 }
 
-func TestAppendedChecksumsCountLastAndMendATornLine(t *testing.T) {
+func TestListedChecksumsCountLastAndMendATornLine(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a")
-	for _, content := range []string{"first", "second"} {
-		if err := AppendSum(path, []byte(content)); err != nil {
+	write := func(content string) {
+		t.Helper()
+		if err := WriteListed(path, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
-		mustWrite(t, path, content)
 		if err := Verify(path); err != nil {
 			t.Error(err)
 		}
+		checkFolder(t, dir, content, "a", SumsFile)
 	}
+	write("first")
+	write("second")
 	f, err := os.OpenFile(filepath.Join(dir, SumsFile), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.WriteString("0123")
 	f.Close()
-	if err := AppendSum(path, []byte("third")); err != nil {
-		t.Fatal(err)
-	}
+	write("third")
+	mustWrite(t, path, "fourth")
 	wantError(t, Verify(path), path, "damaged")
-	mustWrite(t, path, "third")
-	if err := Verify(path); err != nil {
-		t.Error(err)
-	}
 }
 
 func BenchmarkWrite(b *testing.B) {
