@@ -15,14 +15,14 @@ import (
 // at its end.
 func (r *session) train(ctx context.Context) error {
 	first := r.trainer.Steps()
-	if first >= r.s.Steps {
-		fmt.Fprintf(r.c.out, "All %s steps are done.\n", commas(r.s.Steps))
-		return nil
-	}
 	if err := r.openLog(first); err != nil {
 		return err
 	}
 	r.showMissing(ctx, first)
+	if first >= r.s.Steps {
+		fmt.Fprintf(r.c.out, "All %s steps are done.\n", commas(r.s.Steps))
+		return nil
+	}
 	r.watch = newWatcher(r.c.out, r.s.Steps, first)
 	var farewell string
 	defer func() {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,8 +87,8 @@ func losses(t *testing.T, dir string) []string {
 	return out
 }
 
-// sameRun reports the first difference between two runs: the steps, and every
-// byte of the final weights.
+// sameRun reports the first difference between two runs: the steps, every byte of
+// the final weights, and the samples.
 func sameRun(t *testing.T, what, got, want string) {
 	t.Helper()
 	a, b := losses(t, got), losses(t, want)
@@ -116,6 +117,13 @@ func sameRun(t *testing.T, what, got, want string) {
 		if err != nil || !bytes.Equal(x, y) {
 			t.Fatalf("%s: the weights of %s differ: %v", what, kind, err)
 		}
+	}
+	texts, damaged, err := readSamples(got)
+	if err != nil || damaged > 0 {
+		t.Fatalf("%s: %d samples are damaged: %v", what, damaged, err)
+	}
+	if others, _, err := readSamples(want); err != nil || !slices.Equal(texts, others) {
+		t.Fatalf("%s: the samples are %v, want %v: %v", what, texts, others, err)
 	}
 }
 
