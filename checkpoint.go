@@ -1,7 +1,8 @@
 package xlstm
 
 import (
-	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"path/filepath"
+
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/pkg/errors"
 )
@@ -22,11 +23,15 @@ func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig
 // Load reads a model: one that Save has put into a folder, or one of the official
 // implementations. path is
 //
-//   - a folder with config.json and model.safetensors, or in its stead
+//   - a folder with config.json and the weights: model.safetensors,
 //     model.safetensors.index.json and the files that it names, as Hugging Face's
-//     transformers write them, or any one file of safetensors;
-//   - or a file of safetensors with config.json beside it.
+//     transformers write them, model_0.safetensors and so on, as the official code
+//     of xLSTM-7B's architecture reads them, pytorch_model.bin, or any one file of
+//     safetensors or of torch.save;
+//   - or a file of weights with config.json beside it.
 //
+// A file of torch.save (.pt, .pth, .bin) is read without running what is in it; see
+// package internal/pytorch. config.yaml may stand for config.json; see ReadConfig.
 // The configuration is of any form that ParseConfig reads. The weights are
 // a state_dict, in F32, F16, BF16 or F64; sLSTM cells in the vanilla or the CUDA
 // layout, which their kernels' shapes tell apart (see WithLayout). Every parameter
@@ -49,13 +54,9 @@ func Load(path string, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := files.ReadVerified(config)
+	raw, cfg, err := readConfig(config)
 	if err != nil {
-		return nil, errors.Wrapf(err, "xlstm: loading a model, which is a folder with %s and %s", configFile, weightsFile)
-	}
-	cfg, err := ParseConfig(raw)
-	if err != nil {
-		return nil, errors.Wrapf(err, "xlstm: %s", config)
+		return nil, err
 	}
 	st, err := openStored(weights)
 	if err != nil {
@@ -70,7 +71,7 @@ func Load(path string, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, errors.Wrapf(err, "xlstm: %s", weights)
 	}
-	m.source = newSource(raw, st, a)
+	m.source = newSource(filepath.Base(config), raw, st, a)
 	m.source.warnings = warnings
 	return m, nil
 }

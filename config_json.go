@@ -35,7 +35,8 @@ func (b *BlockList) UnmarshalJSON(data []byte) error {
 // ParseConfig reads a configuration in the official JSON form: xLSTMLMModelConfig
 // of the paper's architecture, xLSTMLargeConfig of xLSTM-7B's, or the xLSTMConfig
 // of Hugging Face's transformers. Its fields say which. Fields that are missing
-// have the official defaults, and a block that is missing or null is not there.
+// have the official defaults; a block that is missing or null, and a feedforward
+// that is null, are not there.
 // Fields that mean something on a GPU alone or to transformers alone, and those
 // whose names begin with an underscore, are passed over. Any other unknown field
 // is an error in the official forms; in Hugging Face's form, to which anyone may
@@ -119,10 +120,10 @@ func (c *MLSTMLayerConfig) UnmarshalJSON(data []byte) error {
 }
 
 // UnmarshalJSON reads a block's configuration over the defaults; a feedforward
-// that is missing or null is not there.
+// that is null is not there.
 func (c *SLSTMBlockConfig) UnmarshalJSON(data []byte) error {
 	type plain SLSTMBlockConfig
-	*c = SLSTMBlockConfig{SLSTM: defaultSLSTM()}
+	*c = SLSTMBlockConfig{SLSTM: defaultSLSTM(), FeedForward: defaultFeedForward()}
 	return decode("slstm_block", data, (*plain)(c))
 }
 

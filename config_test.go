@@ -8,14 +8,16 @@ import (
 )
 
 func TestConfigDefaultsAreOfficial(t *testing.T) {
-	got, err := ParseConfig([]byte(`{"vocab_size": 7, "mlstm_block": {}, "slstm_block": {"feedforward": {}}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
 	want := DefaultConfig()
 	want.VocabSize = 7
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+	for _, slstm := range []string{`{}`, `{"feedforward": {}}`, `{"slstm": {}}`} {
+		got, err := ParseConfig([]byte(`{"vocab_size": 7, "mlstm_block": {}, "slstm_block": ` + slstm + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got  %+v\nwant %+v", slstm, got, want)
+		}
 	}
 	if l := want.mlstm(); l.InnerDim != 256 || l.ConvKernel != 4 || l.QKVBlock != 4 || l.NumHeads != 4 {
 		t.Errorf("mLSTM defaults: %+v", l)
@@ -48,7 +50,7 @@ func TestConfigRoundTripsThroughJSON(t *testing.T) {
 }
 
 func TestConfigWithoutMLSTMBlockIsAllSLSTM(t *testing.T) {
-	cfg, err := ParseConfig([]byte(`{"vocab_size": 7, "num_blocks": 2, "slstm_block": {}}`))
+	cfg, err := ParseConfig([]byte(`{"vocab_size": 7, "num_blocks": 2, "slstm_block": {"feedforward": null}}`))
 	if err != nil {
 		t.Fatal(err)
 	}

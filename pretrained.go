@@ -70,7 +70,7 @@ func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
 			return err
 		}
 	}
-	return writeBytes(filepath.Join(dir, configFile), s.config)
+	return writeBytes(filepath.Join(dir, s.configName), s.config)
 }
 
 func writeBytes(path string, data []byte) error {
@@ -82,10 +82,11 @@ func writeBytes(path string, data []byte) error {
 
 // storage is all that a saved model consists of.
 type storage struct {
-	config    []byte
-	files     []storageFile
-	index     []byte // nil if there is one file alone
-	indexName string
+	configName string
+	config     []byte
+	files      []storageFile
+	index      []byte // nil if there is one file alone
+	indexName  string
 }
 
 type storageFile struct {
@@ -122,7 +123,7 @@ func (m *Model) storage(cfg SaveConfig) (storage, error) {
 	for _, p := range m.savedParams() {
 		tensors = append(tensors, encodedTensor{m.inLayout(p, cfg.Layout), cfg.Encoding})
 	}
-	s := storage{config: config, files: shards(tensors, cfg.MaxShardSize)}
+	s := storage{configName: configFile, config: config, files: shards(tensors, cfg.MaxShardSize)}
 	if len(s.files) > 1 {
 		s.indexName = indexFile
 		s.index, err = indexOf(s.files, nil)
@@ -220,11 +221,13 @@ func marshalIndented(v any) ([]byte, error) {
 
 // source is how the model that was loaded is stored.
 type source struct {
-	config    []byte
-	files     []sourceFile
-	indexName string          // empty if there is one file alone
-	index     json.RawMessage // its metadata
-	warnings  []string        // of loading
+	pickled    bool // in files that can only be read
+	configName string
+	config     []byte
+	files      []sourceFile
+	indexName  string          // empty if there is one file alone
+	index      json.RawMessage // its metadata
+	warnings   []string        // of loading
 }
 
 type sourceFile struct {
@@ -239,8 +242,8 @@ type sourceTensor struct {
 	layout      Layout
 }
 
-func newSource(config []byte, st *checkpoint, a assignment) *source {
-	s := &source{config: config}
+func newSource(configName string, config []byte, st *checkpoint, a assignment) *source {
+	s := &source{configName: configName, config: config}
 	pairs := make(map[string]pair)
 	for _, p := range a.pairs {
 		pairs[p.from.name] = p
@@ -249,6 +252,7 @@ func newSource(config []byte, st *checkpoint, a assignment) *source {
 		s.indexName, s.index = filepath.Base(st.path), st.index.Metadata
 	}
 	for _, f := range st.files {
+		s.pickled = s.pickled || f.pickled
 		sf := sourceFile{name: f.name, metadata: f.metadata}
 		for _, e := range f.entries {
 			t := sourceTensor{name: e.name, param: pairs[e.name].param, as: e.encoding, layout: Vanilla}
@@ -267,7 +271,10 @@ func (m *Model) asLoaded() (storage, error) {
 	if m.source == nil {
 		return storage{}, errors.New("AsLoaded is for a model that was loaded; this one was made")
 	}
-	s := storage{config: m.source.config, indexName: m.source.indexName}
+	if m.source.pickled {
+		return storage{}, errors.New("AsLoaded is for a model that was loaded from safetensors; this one was loaded from a pickle of PyTorch, which is not written")
+	}
+	s := storage{configName: m.source.configName, config: m.source.config, indexName: m.source.indexName}
 	for _, f := range m.source.files {
 		sf := storageFile{name: f.name, metadata: f.metadata}
 		for _, t := range f.tensors {

@@ -337,10 +337,10 @@ func TestIndexIsNotTakenAtItsWord(t *testing.T) {
 		{"where the index says", func(_ string, places map[string]string) { places["lm_head.bias"] = one }},
 		{"but the index says", func(_ string, places map[string]string) { places[headName] = one }},
 		{"no such file", func(dir string, _ map[string]string) { os.Remove(filepath.Join(dir, two)) }},
-		{"not a safetensors file beside it", into("../x.safetensors")},
-		{"not a safetensors file beside it", into("/x.safetensors")},
-		{"not a safetensors file beside it", into(`a\x.safetensors`)},
-		{"not a safetensors file beside it", into(configFile)},
+		{"not a safetensors file or a pickle beside it", into("../x.safetensors")},
+		{"not a safetensors file or a pickle beside it", into("/x.safetensors")},
+		{"not a safetensors file or a pickle beside it", into(`a\x.safetensors`)},
+		{"not a safetensors file or a pickle beside it", into(configFile)},
 		{"no weight_map", func(_ string, places map[string]string) { clear(places) }},
 	} {
 		dir := huggingFaceFolder(t, F32)

@@ -25,7 +25,9 @@ transformers = xlstm = None
 try:
     import xlstm
     from xlstm.xlstm_lm_model import xLSTMLMModel, xLSTMLMModelConfig
+    from xlstm.xlstm_large.from_pretrained import load_from_pretrained
     from xlstm.xlstm_large.model import xLSTMLarge, xLSTMLargeConfig
+    import yaml
 except ImportError:
     import transformers
 
@@ -152,14 +154,51 @@ def write_paper(root):
         write_io(folder, model, paper_logits)
 
 
+EXPERIMENT = """\
+# As the official experiments have it: the model beside what it is trained on.
+training:
+  lr: 1.e-3
+  batch_size: 8
+model:
+  embedding_dim: 16
+  num_blocks: 2
+  context_length: ${dataset.kwargs.context_length}
+  vocab_size: ${dataset.kwargs.vocab_size}
+  slstm_at: [1]
+  mlstm_block:
+    mlstm: {num_heads: 2, round_proj_up_to_multiple_of: 16}
+  slstm_block:
+    slstm: {num_heads: 2, backend: vanilla}
+dataset:
+  name: form_language
+  kwargs: {context_length: 16, vocab_size: 11}
+"""
+
+
+def write_experiment(root):
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_container(OmegaConf.create(EXPERIMENT).model, resolve=True)
+    model = shake(xLSTMLMModel(strict(xLSTMLMModelConfig, config)), 6)
+    folder = root / "xlstm_experiment"
+    folder.mkdir(parents=True)
+    torch.save({"module." + name: p.half() for name, p in model.state_dict().items()}, folder / "last.pt")
+    (folder / "config.yaml").write_text(EXPERIMENT)
+    model.load_state_dict({name: p.half() for name, p in model.state_dict().items()})
+    write_io(folder, model, paper_logits)
+
+
 def write_large(root):
+    """As load_from_pretrained of the official code takes it: config.yaml and numbered files."""
     config = xLSTMLargeConfig(vocab_size=11, embedding_dim=16, num_blocks=1, num_heads=2, ffn_round_up_to_multiple_of=16, **ON_A_CPU)
     model = shake(xLSTMLarge(config), 5)
     folder = root / "xlstm_large"
     folder.mkdir(parents=True)
-    torch.save(model.state_dict(), folder / "model.pt")
-    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-    write_io(folder, model, large_logits)
+    tensors = list(model.state_dict().items())
+    for n in range(2):
+        save_file(dict(tensors[n::2]), folder / f"model_{n}.safetensors", metadata={"format": "pt"})
+    (folder / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(config)))
+    write_io(folder, load_from_pretrained(folder), large_logits)
 
 
 def read_official(folder):
@@ -212,6 +251,7 @@ def main():
         write_hugging_face(root)
     if xlstm:
         write_paper(root)
+        write_experiment(root)
         write_large(root)
 
 
