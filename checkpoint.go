@@ -54,7 +54,7 @@ func Load(path string, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, cfg, err := readConfig(config)
+	raw, cfg, err := readConfig(config, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -16,17 +16,22 @@ import (
 // ParseConfig reads, or the config.yaml of the official code, which is the same
 // in YAML, and in its experiments under the key model, with references to values
 // elsewhere in the file, such as ${dataset.kwargs.vocab_size}.
-func ReadConfig(path string) (Config, error) {
+func ReadConfig(path string) (Config, error) { return ReadConfigFor(path, 0) }
+
+// ReadConfigFor is ReadConfig for a configuration that may leave its vocabulary to
+// the data that it is for: vocab replaces a vocab_size that is missing, null or
+// below 1, the official default.
+func ReadConfigFor(path string, vocab int) (Config, error) {
 	config := path
 	if name := filepath.Base(path); !isYAML(name) && (!strings.HasSuffix(name, ".json") || strings.HasSuffix(name, indexEnding)) {
 		config = configOf(path)
 	}
-	_, cfg, err := readConfig(config)
+	_, cfg, err := readConfig(config, vocab)
 	return cfg, err
 }
 
 // readConfig reads a file with a configuration; raw is the file as it is.
-func readConfig(path string) (raw []byte, cfg Config, err error) {
+func readConfig(path string, vocab int) (raw []byte, cfg Config, err error) {
 	if raw, err = files.ReadVerified(path); err != nil {
 		return nil, cfg, errors.Wrapf(err, "xlstm: a model is a folder with %s and %s, or a file of weights with %s beside it", configFile, weightsFile, configFile)
 	}
@@ -35,9 +40,20 @@ func readConfig(path string) (raw []byte, cfg Config, err error) {
 		asJSON, err = jsonOfYAML(raw)
 	}
 	if err == nil {
-		cfg, err = ParseConfig(asJSON)
+		cfg, err = parseConfig(asJSON, missingVocab(asJSON, vocab))
 	}
 	return raw, cfg, errors.Wrapf(err, "xlstm: %s", path)
+}
+
+// missingVocab returns vocab if a configuration has no vocab_size, and else 0.
+func missingVocab(config []byte, vocab int) int {
+	var file struct {
+		VocabSize int `json:"vocab_size"`
+	}
+	if json.Unmarshal(config, &file) != nil || file.VocabSize >= 1 {
+		return 0 // parsing says what is wrong
+	}
+	return vocab
 }
 
 func isYAML(path string) bool {

@@ -196,7 +196,7 @@ func TestDamagedRunsSayWhatIsWrong(t *testing.T) {
 
 func best(t *testing.T, run string) string {
 	t.Helper()
-	dir, err := modelFolder(run)
+	dir, err := modelPath(run)
 	if err != nil {
 		t.Fatal(err)
 	}

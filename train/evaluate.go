@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -28,7 +26,7 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	model, tok, err := loadModel(dir)
+	model, tok, err := loadModel(dir, c.err)
 	if err != nil {
 		return err
 	}
@@ -67,12 +65,12 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	return nil
 }
 
-// runOf returns the settings of a run, and empty ones for a model's folder.
-func runOf(dir string) (settings, error) {
-	if _, err := os.Stat(filepath.Join(dir, runFile)); os.IsNotExist(err) {
+// runOf returns the settings of a run, and empty ones for a model without one.
+func runOf(path string) (settings, error) {
+	if !isRun(path) {
 		return settings{}, nil
 	}
-	return openRun(dir)
+	return openRun(path)
 }
 
 // textToMeasure returns the tokens of the texts, or of the run's held-out part,

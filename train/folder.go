@@ -19,14 +19,15 @@ import (
 
 // The files of a run's folder, beside its checkpoints.
 const (
-	runFile       = "run.json"
-	logFile       = "log.jsonl"
-	aboutFile     = "about.json"
-	reportFile    = "report.html"
-	lockFile      = ".lock"
-	samplesDir    = "samples"
-	tokenizerFile = "tokenizer.json"
-	weightsName   = "model.safetensors"
+	runFile         = "run.json"
+	logFile         = "log.jsonl"
+	aboutFile       = "about.json"
+	reportFile      = "report.html"
+	lockFile        = ".lock"
+	samplesDir      = "samples"
+	tokenizerFile   = "tokenizer.json"
+	tokenizerConfig = "tokenizer_config.json"
+	weightsName     = "model.safetensors"
 )
 
 // The kinds of checkpoint: the position of a run, and the model that was best on
@@ -179,7 +180,14 @@ func writeCheckpoint(run, kind string, step, keep int, write func(tmp string) er
 	return nil
 }
 
+// saveTokenizer writes a vocabulary, and what Hugging Face's libraries have to know
+// beside it if it is one of theirs.
 func saveTokenizer(dir string, tok data.Tokenizer) error {
+	if data.HasTokenizerConfig(tok) {
+		if err := files.WriteSummed(filepath.Join(dir, tokenizerConfig), func(w io.Writer) error { return data.SaveTokenizerConfig(w, tok) }); err != nil {
+			return err
+		}
+	}
 	return files.WriteSummed(filepath.Join(dir, tokenizerFile), func(w io.Writer) error { return data.SaveTokenizer(w, tok) })
 }
 
@@ -193,10 +201,11 @@ func loadTokenizer(dir string) (data.Tokenizer, error) {
 	return tok, errors.Wrapf(err, "reading %s", path)
 }
 
-// loadModel loads a model and its vocabulary from the folder of a run, its best
-// model or else its last, or from the folder of a model.
-func loadModel(dir string) (*xlstm.Model, data.Tokenizer, error) {
-	from, err := modelFolder(dir)
+// loadModel loads a model and its vocabulary: from the folder of a run, its best
+// model or else its last, or from what xlstm.Load takes, the folder of a model or a
+// file of weights, with the vocabulary beside the weights. Warnings go to out.
+func loadModel(path string, out io.Writer) (*xlstm.Model, data.Tokenizer, error) {
+	from, err := modelPath(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,14 +213,37 @@ func loadModel(dir string) (*xlstm.Model, data.Tokenizer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	tok, err := loadTokenizer(from)
+	warn(out, model.Warnings())
+	dir := from
+	if isFile(from) {
+		dir = filepath.Dir(from)
+	}
+	tok, err := loadTokenizer(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !fits(tok, model.Config().VocabSize) {
-		return nil, nil, errors.Errorf("%s: the vocabulary has %s, the model %s; they do not belong together", from, count(tok.Size(), "token"), commas(model.Config().VocabSize))
+		return nil, nil, errors.Errorf("%s: the vocabulary has %d tokens, the model %d; they do not belong together", from, tok.Size(), model.Config().VocabSize)
 	}
 	return model, tok, nil
+}
+
+// warn prints warnings, a line each.
+func warn(out io.Writer, warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintln(out, "Note:", w)
+	}
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// isRun reports whether a path is the folder of a run.
+func isRun(path string) bool {
+	_, err := os.Stat(filepath.Join(path, runFile))
+	return !isFile(path) && !os.IsNotExist(err)
 }
 
 // fits says whether a vocabulary can be that of a model. Models with a vocabulary
@@ -221,8 +253,9 @@ func fits(tok data.Tokenizer, size int) bool {
 	return tok.Size() == size || subwords && tok.Size() < size
 }
 
-func modelFolder(dir string) (string, error) {
-	if _, err := os.Stat(filepath.Join(dir, runFile)); os.IsNotExist(err) {
+// modelPath returns where the model is that a path stands for.
+func modelPath(dir string) (string, error) {
+	if !isRun(dir) {
 		return dir, nil
 	}
 	for _, kind := range []string{bestKind, lastKind} {

@@ -18,7 +18,7 @@ import (
 // inspectCommand shows what a model costs: of a run, of a model's folder, or of
 // the settings that flags give.
 func inspectCommand(_ context.Context, args []string, c console) error {
-	f := newFlags("inspect", "Show a model's size, memory and cost: of a run, of a model's folder, or of the settings given.", c,
+	f := newFlags("inspect", "Show a model's size, memory and cost: of a run, of a model's folder or file of weights, or of the settings given.", c,
 		"inspect runs/small", "inspect -preset medium", "inspect -model config.json -vocab 50304 -batch 1 -length 4096")
 	var model modelSource
 	model.register(f)

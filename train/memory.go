@@ -34,7 +34,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	model, tok, err := loadModel(dir)
+	model, tok, err := loadModel(dir, c.err)
 	if err != nil {
 		return err
 	}

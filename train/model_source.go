@@ -2,11 +2,10 @@ package main
 
 import (
 	"io/fs"
-	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
-	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -37,13 +36,14 @@ func (m *modelSource) load(f *flags, path string) (settings, error) {
 	if path != "" && (m.from.config != "" || m.from.model != "") {
 		return settings{}, errors.Errorf("%s takes a folder or -config or -model, not both; leave %s out", f.Name(), path)
 	}
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+	if isConfig(path) {
 		m.from.model, path = path, ""
 	}
 	s, err := settingsAt(path, m.from)
 	if err != nil {
 		return s, err
 	}
+	warn(f.c.err, s.Model.Warnings())
 	cfg := &s.Model
 	for _, set := range m.given {
 		if err := set(cfg); err != nil {
@@ -59,22 +59,25 @@ func (m *modelSource) load(f *flags, path string) (settings, error) {
 	return s, nil
 }
 
-// settingsAt returns the settings of the run or of the model in a folder, or
-// without one those that the flags name.
-func settingsAt(folder string, from source) (s settings, err error) {
-	if folder == "" {
+// isConfig reports whether a path is by its name a file with a configuration, and
+// not a folder or a file of weights.
+func isConfig(path string) bool {
+	ext := filepath.Ext(path)
+	return ext == ".yaml" || ext == ".yml" || ext == ".json" && !strings.HasSuffix(path, ".index.json")
+}
+
+// settingsAt returns the settings of the run or of the model at a path, or without
+// one those that the flags name.
+func settingsAt(path string, from source) (s settings, err error) {
+	if path == "" {
 		return from.load()
 	}
-	if _, err := os.Stat(filepath.Join(folder, runFile)); err == nil {
-		return openRun(folder)
+	if isRun(path) {
+		return openRun(path)
 	}
-	data, err := files.ReadVerified(filepath.Join(folder, "config.json"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return s, errors.Wrap(err, "reading the model's configuration")
+	s.Model, err = xlstm.ReadConfig(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", path, runFile)
 	}
-	if err != nil {
-		return s, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", folder, runFile)
-	}
-	s.Model, err = xlstm.ParseConfig(data)
-	return s, errors.Wrapf(err, "%s", folder)
+	return s, err
 }

@@ -72,7 +72,7 @@ func (s *sampling) register(f *flags, in io.Reader) {
 
 // sampleCommand lets a model write.
 func sampleCommand(ctx context.Context, args []string, c console) error {
-	f := newFlags("sample", "Let a model write: the best of a run, or the model of a folder.", c,
+	f := newFlags("sample", "Let a model write: the best of a run, or the model of a folder or of a file of weights.", c,
 		`sample runs/small -prompt "func main"`, "sample runs/small -n 3 -temperature 0.9 -stop \"}\\n\"", "sample runs/small -prompt - < beginning.txt",
 		"sample runs/small -prompts questions.txt -json", "sample runs/small -read book.txt -save-state book.state", `sample runs/small -state book.state -prompt "The end"`)
 	var s sampling
@@ -87,7 +87,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if err := s.readPrompts(); err != nil {
 		return err
 	}
-	model, tok, err := loadModel(dir)
+	model, tok, err := loadModel(dir, c.err)
 	if err != nil {
 		return err
 	}

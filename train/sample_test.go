@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func (c *chunks) Write(p []byte) (int, error) {
 func TestCompletionStreamsExactlyWhatItReturns(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(sampleText(t), dir, "-steps", "4")...)
-	model, tok, err := loadModel(dir)
+	model, tok, err := loadModel(dir, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

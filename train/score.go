@@ -38,7 +38,7 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 	if (text == "") == (len(files) == 0) {
 		return errors.New("score takes a text: give either -text or -data")
 	}
-	model, tok, err := loadModel(dir)
+	model, tok, err := loadModel(dir, c.err)
 	if err != nil {
 		return err
 	}

@@ -116,7 +116,7 @@ func (s *source) register(f *flag.FlagSet) {
 	}
 	f.StringVar(&s.preset, "preset", "small", "a `NAME` of settings to begin from: "+strings.Join(names, ", "))
 	f.StringVar(&s.config, "config", "", "read all settings from a JSON file, such as a run's run.json; flags still count")
-	f.StringVar(&s.model, "model", "", "read the model's configuration from a JSON file with the official field names")
+	f.StringVar(&s.model, "model", "", "read the model's configuration from a file with the official field names: config.json, config.yaml, or those beside a model")
 }
 
 // load returns the settings that flags then change.
@@ -132,16 +132,9 @@ func (s source) load() (settings, error) {
 		}
 	}
 	if s.model != "" {
-		data, err := os.ReadFile(s.model)
-		if err != nil {
+		// The text that it is trained on says how large its vocabulary is.
+		if set.Model, err = xlstm.ReadConfigFor(s.model, 1); err != nil {
 			return set, errors.Wrap(err, "reading -model")
-		}
-		var file struct {
-			VocabSize int `json:"vocab_size"`
-		}
-		_ = json.Unmarshal(data, &file) // ParseConfigFor says what is wrong
-		if set.Model, err = xlstm.ParseConfigFor(data, max(1, file.VocabSize)); err != nil {
-			return set, errors.Wrapf(err, "-model %s", s.model)
 		}
 	}
 	return set, nil
