@@ -1,9 +1,10 @@
 // Package vec is arithmetic on vectors: sums, exponentials and activations, and
 // what one row of a layer needs of them in one pass. In float32, on an amd64
-// processor with AVX2 and FMA or with AVX-512, it is assembly; in float64, with the
-// build tag purego and elsewhere it is plain Go, computed in float64.
+// processor with AVX2 and FMA or with AVX-512 and on every arm64 processor, it is
+// assembly; in float64, with the build tag purego and elsewhere it is plain Go,
+// computed in float64.
 //
-// The two instruction sets give the same results to the bit. Against the exact
+// The three instruction sets give the same results to the bit. Against the exact
 // function of their float32 argument the errors in units in the last place are at
 // most:
 //
