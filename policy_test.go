@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/device":      {"internal/ops"},
 	"internal/device/cpu":  {"internal/device", "internal/kernels", "internal/ops"},
 	"internal/plan":        {"internal/device", "internal/ops"},
+	"internal/opstest":     {"internal/device", "internal/ops"},
 	"nodes":                {"internal/device", "internal/device/cpu", "internal/ops", "internal/plan"},
 	"layers":               {"nodes"},
 	".":                    {"layers", "nodes", "optim", "data", "internal/files", "internal/pytorch"},

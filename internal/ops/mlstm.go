@@ -38,16 +38,16 @@ func (m MLSTM) operands() []Arg {
 	rows := m.B * m.T
 	in := []Arg{floats("q", rows, m.NH*m.DQK), floats("k", rows, m.NH*m.DQK), floats("v", rows, m.NH*m.DHV),
 		floats("i", rows, m.NH), floats("f", rows, m.NH)}
-	return when(m.State, in, m.memory()...)
+	return when(m.State, in, m.memory("")...)
 }
 
-func (m MLSTM) memory() []Arg {
-	return []Arg{floats("C", m.B, m.NH, m.DQK, m.DHV), floats("n", m.B, m.NH, m.DQK), floats("m", m.B, m.NH)}
+func (m MLSTM) memory(which string) []Arg {
+	return []Arg{floats(which+"C", m.B, m.NH, m.DQK, m.DHV), floats(which+"n", m.B, m.NH, m.DQK), floats(which+"m", m.B, m.NH)}
 }
 
 func (m MLSTM) Inputs() []Arg { return when(m.Resets, m.operands(), ints("resets", m.B*m.T)) }
 func (m MLSTM) Outputs() []Arg {
-	return append([]Arg{floats("h", m.B*m.T, m.NH*m.DHV)}, m.memory()...)
+	return append([]Arg{floats("h", m.B*m.T, m.NH*m.DHV)}, m.memory("next ")...)
 }
 
 // MulAdds is the sum over the chunks. For a chunk of L steps and a head with keys

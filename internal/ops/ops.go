@@ -22,9 +22,9 @@
 //
 // The derivative of Norm is NormGrad, and so on. It reads the operands of the
 // forward operation that it needs, then the gradients of the results, and writes
-// the gradients of the float inputs in their order. A result that is used
-// nowhere has no gradient, which counts as zero; the field Has says which are
-// there.
+// the gradients of the float inputs in their order. They go by the same names: dx
+// is the gradient of x. A result that is used nowhere has no gradient, which
+// counts as zero; the field Has says which are there.
 //
 // # Notation
 //

@@ -1,0 +1,127 @@
+// Package opstest has an example of every operation, to test devices with: run
+// it on one device and on another, and compare.
+package opstest
+
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
+
+// Example is an operation and its derivative, nil for none.
+type Example struct{ Op, Grad ops.Op }
+
+// Examples returns at least one example for every operation that is no view, and
+// for each optional operand one with it and one without.
+func Examples() []Example {
+	var all []Example
+	for _, group := range [][]Example{elementwise(), products(), moves(), convs(), mlstms(), slstms()} {
+		all = append(all, group...)
+	}
+	return all
+}
+
+func elementwise() (all []Example) {
+	s := ops.Shape{5, 7}
+	for _, fn := range []ops.Activation{ops.GELU, ops.ReLU, ops.ReLUSquared, ops.SiLU, ops.SELU, ops.Sigmoid, ops.LogSigmoid, ops.Tanh} {
+		all = append(all, Example{ops.Activate{Fn: fn, Shape: s}, ops.ActivateGrad{Fn: fn, Shape: s}}, Example{ops.Gated{Fn: fn, Shape: s}, ops.GatedGrad{Fn: fn, Shape: s}})
+	}
+	for _, norm := range []ops.Norm{
+		{N: 5, Width: 8, Groups: 1, Eps: 1e-5, Centered: true, Residual: true, Weight: true},
+		{N: 5, Width: 12, Groups: 3, Eps: 1e-5, Centered: true},
+		{N: 5, Width: 9, Groups: 1, Eps: 1e-6, Weight: true},
+	} {
+		all = append(all, Example{norm, ops.NormGrad{Norm: norm}})
+	}
+	for _, withN := range []bool{false, true} {
+		all = append(all, Example{ops.Stabilize{WithN: withN, Shape: s}, ops.StabilizeGrad{WithN: withN, Shape: s}})
+	}
+	return append(all,
+		Example{ops.SoftCap{Cap: 1.5, Shape: s}, ops.SoftCapGrad{Cap: 1.5, Shape: s}},
+		Example{ops.SkipGate{N: 5, D: 7}, ops.SkipGateGrad{N: 5, D: 7}},
+		Example{ops.Add{Shape: s}, nil},
+		Example{ops.Mul{Shape: s}, nil},
+		Example{ops.ForkGrad{N: 3, Shape: s}, nil},
+		Example{ops.Maximum{Shape: s}, ops.MaximumGrad{Shape: s}},
+		Example{ops.ExpGate{Shape: s}, nil},
+		Example{ops.AddBias{N: 5, D: 7, Lo: 3, Size: 12}, ops.AddBiasGrad{N: 5, D: 7, Lo: 3, Size: 12}},
+		Example{ops.Dropout{ID: 3, Rate: 0.4, Shape: s}, ops.DropoutGrad{ID: 3, Rate: 0.4, Shape: s}},
+		Example{ops.CrossEntropy{N: 5, V: 7}, ops.CrossEntropyGrad{N: 5, V: 7}},
+	)
+}
+
+func products() (all []Example) {
+	for _, l := range []ops.LinearGrad{
+		{Linear: ops.Linear{Rows: 5, In: 7, Outs: []int{6}, Bias: true}, Has: []bool{true}},
+		{Linear: ops.Linear{Rows: 33, In: 16, Outs: []int{8, 4, 20}}, Has: []bool{true, true, true}},
+		{Linear: ops.Linear{Rows: 5, In: 7, Outs: []int{6, 3, 2}, Bias: true}, Has: []bool{false, true, false}},
+	} {
+		all = append(all, Example{l.Linear, l})
+	}
+	for _, h := range []ops.Headwise{
+		{N: 5, Heads: 3, In: 4, Out: 4, Stride: 4},
+		{N: 1, Heads: 3, In: 4, Out: 4, Stride: 4, Bias: true},
+		{N: 5, Heads: 2, In: 13, Out: 13, Row: 26, Stride: 52},
+		{N: 5, Heads: 2, In: 3, Out: 5, Stride: 5, Bias: true},
+	} {
+		all = append(all, Example{h, ops.HeadwiseGrad{Headwise: h}})
+	}
+	gates := ops.MLSTMGates{N: 5, NH: 2, Widths: [3]int{8, 8, 6}}
+	return append(all,
+		Example{gates, ops.MLSTMGatesGrad{MLSTMGates: gates, Has: [2]bool{true, true}}},
+		Example{gates, ops.MLSTMGatesGrad{MLSTMGates: gates, Has: [2]bool{false, true}}},
+		Example{ops.Embedding{N: 5, V: 7, D: 6}, ops.EmbeddingGrad{N: 5, V: 7, D: 6}},
+		Example{ops.HeadOuter{N: 5, Heads: 2, A: 3, B: 4}, nil},
+		Example{ops.HeadLeft{N: 5, Heads: 2, A: 3, B: 4}, nil},
+		Example{ops.HeadRight{N: 5, Heads: 2, A: 3, B: 4}, nil},
+	)
+}
+
+func moves() []Example {
+	s := ops.Shape{3, 4}
+	return []Example{
+		{ops.TimeStep{B: 2, T: 5, D: 3, Step: 4}, ops.TimeStepGrad{B: 2, T: 5, D: 3, Step: 4}},
+		{ops.StackTime{B: 2, T: 5, D: 3}, nil},
+		{ops.Stack{N: 3, Shape: s}, nil},
+		{ops.Pick{N: 3, K: 1, Shape: s}, ops.PickGrad{N: 3, K: 1, Shape: s}},
+		{ops.Reshape{From: s, To: ops.Shape{2, 6}}, nil},
+	}
+}
+
+func convs() (all []Example) {
+	for _, c := range []ops.ConvGrad{
+		{Conv: ops.Conv{B: 2, T: 70, D: 6, K: 4, SiLU: true}, Has: [2]bool{true, false}},
+		{Conv: ops.Conv{B: 2, T: 1, D: 6, K: 4, SiLU: true, Window: true}, Has: [2]bool{true, true}},
+		{Conv: ops.Conv{B: 2, T: 7, D: 5, K: 3, Window: true, Resets: true}, Has: [2]bool{true, true}},
+		{Conv: ops.Conv{B: 2, T: 7, D: 5, K: 4, SiLU: true}, Has: [2]bool{false, true}},
+	} {
+		all = append(all, Example{c.Conv, c})
+	}
+	return all
+}
+
+func mlstms() (all []Example) {
+	cell := func(t, dqk, dhv int, form ops.Form, chunk int, state, resets bool, has ...bool) {
+		m := ops.MLSTM{B: 2, T: t, NH: 2, DQK: dqk, DHV: dhv, Form: form, Chunk: chunk, ScaleQ: 1, ScaleK: 1 / math.Sqrt(float64(dqk)), Eps: 1e-6, State: state, Resets: resets}
+		all = append(all, Example{m, ops.MLSTMGrad{MLSTM: m, Has: [4]bool(has)}})
+	}
+	cell(70, 8, 8, ops.Chunkwise, 64, false, false, true, false, false, false)
+	cell(1, 8, 12, ops.Chunkwise, 64, true, false, true, true, true, true)
+	cell(11, 5, 3, ops.Chunkwise, 4, true, true, true, true, false, true)
+	cell(9, 5, 3, ops.Parallel, 0, false, false, false, true, true, true)
+	cell(9, 5, 3, ops.Parallel, 0, false, true, true, false, false, false)
+	cell(9, 5, 3, ops.Recurrent, 0, true, false, true, true, true, false)
+	cell(9, 5, 3, ops.Recurrent, 0, false, true, true, false, false, false)
+	return all
+}
+
+func slstms() (all []Example) {
+	for _, s := range []ops.SLSTMGrad{
+		{SLSTM: ops.SLSTM{B: 2, T: 9, NH: 2, DH: 6, Clip: math.Inf(1)}, Has: [2]bool{true, false}},
+		{SLSTM: ops.SLSTM{B: 9, T: 3, NH: 1, DH: 16, Clip: 0.1, State: true}, Has: [2]bool{true, true}},
+		{SLSTM: ops.SLSTM{B: 2, T: 7, NH: 3, DH: 5, Clip: 0, State: true, Resets: true}, Has: [2]bool{false, true}},
+	} {
+		all = append(all, Example{s.SLSTM, s})
+	}
+	return all
+}

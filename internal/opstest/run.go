@@ -1,0 +1,149 @@
+package opstest
+
+import (
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
+)
+
+// Run runs an example on a device with inputs drawn from a seed, and returns what
+// the operation and its derivative have written, by the names of the operands.
+// Whatever they have left out is NaN. The inputs of the derivative are those of
+// the operation, its results on this device, and gradients from the same seed.
+func (e Example) Run(d device.Device, dt ops.Dtype, seed uint64) (map[string][]float64, error) {
+	r := &runner{device: d, dtype: dt, seed: seed, values: make(map[string]device.Buffer), results: make(map[string][]float64)}
+	if err := r.run(e.Op); err != nil || e.Grad == nil {
+		return r.results, err
+	}
+	return r.results, r.run(e.Grad)
+}
+
+type runner struct {
+	device  device.Device
+	dtype   ops.Dtype
+	seed    uint64
+	values  map[string]device.Buffer
+	results map[string][]float64
+}
+
+func (r *runner) run(op ops.Op) error {
+	var in, out []device.Buffer
+	for _, arg := range op.Inputs() {
+		if r.values[arg.Name] == nil {
+			b, err := r.upload(r.draw(op, arg))
+			if err != nil {
+				return err
+			}
+			r.values[arg.Name] = b
+		}
+		in = append(in, r.values[arg.Name])
+	}
+	for _, arg := range op.Outputs() {
+		b, err := r.upload(r.floats(arg.Shape.Size(), math.NaN))
+		if err != nil {
+			return err
+		}
+		out = append(out, b)
+	}
+	var workspace device.Buffer
+	if n := r.device.Workspace(op, r.dtype); n > 0 {
+		var err error
+		if workspace, err = r.upload(r.floats(n, math.NaN)); err != nil {
+			return err
+		}
+	}
+	launch, err := r.device.Bind(op, out, in, workspace)
+	if err != nil {
+		return err
+	}
+	if err := launch(); err != nil {
+		return errors.Wrapf(err, "running %s", op.Name())
+	}
+	return r.download(op, out)
+}
+
+func (r *runner) download(op ops.Op, out []device.Buffer) error {
+	if err := r.device.Sync(); err != nil {
+		return err
+	}
+	for k, arg := range op.Outputs() {
+		r.values[arg.Name] = out[k]
+		data := r.floats(arg.Shape.Size(), math.NaN)
+		if err := r.device.Download(data, out[k]); err != nil {
+			return err
+		}
+		r.results[arg.Name] = float64s(data)
+	}
+	return nil
+}
+
+func (r *runner) upload(data any) (device.Buffer, error) {
+	dt, n := r.dtype, 0
+	switch x := data.(type) {
+	case []float32:
+		n = len(x)
+	case []float64:
+		n = len(x)
+	case []int:
+		dt, n = ops.Int, len(x)
+	}
+	b, err := r.device.Alloc(dt, n)
+	if err != nil {
+		return nil, err
+	}
+	return b, r.device.Upload(b, data)
+}
+
+// draw returns values for an operand: the same for the same name and seed, and the
+// same numbers in both element types.
+func (r *runner) draw(op ops.Op, arg ops.Arg) any {
+	h := fnv.New64a()
+	h.Write([]byte(arg.Name))
+	rng := rand.New(rand.NewPCG(r.seed, h.Sum64()))
+	if !arg.Int {
+		return r.floats(arg.Shape.Size(), func() float64 { return float64(float32(rng.NormFloat64())) })
+	}
+	x := make([]int, arg.Shape.Size())
+	for i := range x {
+		switch op := op.(type) {
+		case ops.Embedding:
+			x[i] = rng.IntN(op.V)
+		case ops.CrossEntropy:
+			x[i] = rng.IntN(op.V+1) - 1 // −1 is ops.Ignored
+		default:
+			x[i] = rng.IntN(5) / 4 // a few resets, and any dropout key
+		}
+	}
+	return x
+}
+
+// floats returns n numbers of the element type.
+func (r *runner) floats(n int, next func() float64) any {
+	if r.dtype == ops.Float64 {
+		x := make([]float64, n)
+		for i := range x {
+			x[i] = next()
+		}
+		return x
+	}
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(next())
+	}
+	return x
+}
+
+func float64s(data any) []float64 {
+	if x, ok := data.([]float64); ok {
+		return x
+	}
+	var all []float64
+	for _, x := range data.([]float32) {
+		all = append(all, float64(x))
+	}
+	return all
+}

@@ -1,0 +1,147 @@
+package plan
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
+
+var shape = ops.Shape{3, 5}
+
+// particular is a device that wants aligned buffers and workspaces, and fills the
+// workspaces with rubbish.
+type particular struct {
+	cpu.Device
+	workspaces *int
+}
+
+func (particular) Alignment() int                  { return 64 }
+func (particular) Workspace(ops.Op, ops.Dtype) int { return 7 }
+
+func (d particular) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffer) (device.Launch, error) {
+	launch, err := d.Device.Bind(op, out, in, nil)
+	return func() error {
+		*d.workspaces++
+		for i := range cpu.Elements(workspace).([]float32) {
+			cpu.Elements(workspace).([]float32)[i] = float32(math.NaN())
+		}
+		return launch()
+	}, err
+}
+
+// chain is x doubled six times, of which the second is kept, and its values.
+func chain(t *testing.T) (p *Plan, x ID, ys []ID) {
+	t.Helper()
+	p = &Plan{}
+	x = p.Input(ops.Float32, shape)
+	y := x
+	for range 6 {
+		out, err := p.Add(ops.Add{Shape: shape}, ops.Float32, y, y)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y = out[0]
+		ys = append(ys, y)
+	}
+	p.Keep(ys[1], ys[5])
+	return p, x, ys
+}
+
+func elements(b device.Buffer) []float32 { return cpu.Elements(b).([]float32) }
+
+func numbers() []float32 {
+	x := make([]float32, shape.Size())
+	for i := range x {
+		x[i] = float32(i)
+	}
+	return x
+}
+
+func TestProgramsRun(t *testing.T) {
+	workspaces := 0
+	for name, d := range map[string]device.Device{"cpu": cpu.Device{}, "particular": particular{workspaces: &workspaces}} {
+		p, x, ys := chain(t)
+		l := p.LayOut(d)
+		in, err := cpu.Of(numbers())
+		if err != nil {
+			t.Fatal(err)
+		}
+		program, err := l.Bind(map[ID]device.Buffer{x: in})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := program.Run(); err != nil {
+				t.Fatal(err)
+			}
+			for k, times := range map[int]float32{1: 4, 5: 64} {
+				for i, v := range elements(program.Buffers[ys[k]]) {
+					if v != times*float32(i) {
+						t.Fatalf("%s: element %d of value %d is %v", name, i, k, v)
+					}
+				}
+			}
+		}
+		unit := max(1, d.Alignment()/4)
+		for _, at := range append(slices.Clone(l.Offset), l.Workspace...) {
+			if at > 0 && at%unit != 0 {
+				t.Errorf("%s: something begins at element %d", name, at)
+			}
+		}
+	}
+	if workspaces != 12 {
+		t.Errorf("%d workspaces were used, want 12", workspaces)
+	}
+}
+
+func TestBytesAreOfWhatIsSharedAndKept(t *testing.T) {
+	p, _, ys := chain(t)
+	if shared, kept := p.LayOut(cpu.Device{}).Bytes(); shared != 2*15*4 || kept != 2*15*4 {
+		t.Errorf("%d bytes shared and %d kept, want two arrays each", shared, kept)
+	}
+	if shared, kept := p.LayOut(cpu.Device{}, ys[5]).Bytes(); shared != 2*15*4 || kept != 15*4 {
+		t.Errorf("%d bytes shared and %d kept where one array is given", shared, kept)
+	}
+}
+
+// TestResultsLieWhereTheyAreGiven writes the end of a chain over its beginning.
+func TestResultsLieWhereTheyAreGiven(t *testing.T) {
+	p, x, ys := chain(t)
+	in, err := cpu.Of(numbers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := p.LayOut(cpu.Device{}, ys[5]).Bind(map[ID]device.Buffer{x: in, ys[5]: in})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := program.Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := elements(in); got[3] != 3*64*64 {
+		t.Errorf("%v after two runs", got)
+	}
+}
+
+func TestPlansReportWhatDoesNotFit(t *testing.T) {
+	p, x, _ := chain(t)
+	for want, op := range map[string]ops.Op{
+		"with 1 inputs": ops.Mul{Shape: shape},
+		"no operation":  ops.Fork{N: 2, Shape: shape},
+		"reads x":       ops.Activate{Fn: ops.Tanh, Shape: ops.Shape{4}},
+	} {
+		if _, err := p.Add(op, ops.Float32, x); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v where %q was expected", err, want)
+		}
+	}
+	if _, err := p.LayOut(cpu.Device{}).Bind(nil); err == nil || !strings.Contains(err.Error(), "no buffer") {
+		t.Errorf("an input without a buffer: %v", err)
+	}
+}
