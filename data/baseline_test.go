@@ -1,9 +1,11 @@
 package data
 
 import (
+	"iter"
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 )
 
@@ -44,6 +46,63 @@ func TestBigramLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 		near(t, "loss", got, -math.Log(test.want)/float64(len(test.val)-1))
+	}
+}
+
+// TestBigramLossOnWindows: on all windows of a text it is the loss of the text, on
+// some of them that of what they hold.
+func TestBigramLossOnWindows(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 0))
+	text := make([]int, 500)
+	for i := range text {
+		text[i] = min(r.IntN(9), r.IntN(9), 1+i/100) // its end is harder
+	}
+	train, val := text[:300], text[200:]
+	want, err := BigramLoss(train, val, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := NewWindows(val, 3, 4, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, n, err := BigramLossOn(train, all.All(), 9)
+	if err != nil || n != len(val)-1 {
+		t.Fatalf("%d targets, %v", n, err)
+	}
+	near(t, "loss of the text", got, want)
+	some, err := NewWindows(val, 1, 4, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, n, err = BigramLossOn(train, some.All(), 9)
+	if err != nil || n != 8 {
+		t.Fatalf("%d targets, %v", n, err)
+	}
+	sum := 0.0
+	for _, window := range [][]int{val[:5], val[37*4:][:5]} { // the first and the middle one of 75
+		loss, err := BigramLoss(train, window, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += loss / 2
+	}
+	near(t, "loss of two windows", got, sum)
+}
+
+func TestBigramLossOnErrors(t *testing.T) {
+	batch := func(in, target int) iter.Seq[Batch] {
+		return slices.Values([]Batch{{Inputs: []int{in}, Targets: []int{target}, B: 1, T: 1}})
+	}
+	for want, run := range map[string]func() (float64, int, error){
+		"input 0 has id 2":                   func() (float64, int, error) { return BigramLossOn([]int{0, 1}, batch(2, 0), 2) },
+		"target 0 has id 3":                  func() (float64, int, error) { return BigramLossOn([]int{0, 1}, batch(0, 3), 2) },
+		"no batch has a target that counts":  func() (float64, int, error) { return BigramLossOn([]int{0, 1}, batch(0, Ignore), 2) },
+		"0 tokens to train on":               func() (float64, int, error) { return BigramLossOn(nil, batch(0, 1), 2) },
+		"a vocabulary of 0 ids: it must hav": func() (float64, int, error) { return BigramLossOn([]int{0}, batch(0, 1), 0) },
+	} {
+		_, _, err := run()
+		failsWith(t, err, "bigram loss", want)
 	}
 }
 

@@ -3,6 +3,7 @@ package data
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 )
@@ -271,6 +272,50 @@ func TestWindowsMaxBatches(t *testing.T) {
 		}
 		equal(t, fmt.Sprint("maximum ", maxBatches), [2]int{batches, targets}, want)
 		equal(t, fmt.Sprint("announced for maximum ", maxBatches), [2]int{w.Batches(), w.Targets()}, want)
+	}
+}
+
+// TestSampledWindowsAreSpreadOverTheText: no window is there twice, the distances
+// between them differ by at most one window, and they reach the text's last part.
+func TestSampledWindowsAreSpreadOverTheText(t *testing.T) {
+	for _, n := range []int{30, 500, 501, 997, 4001} {
+		for _, shape := range [][2]int{{1, 4}, {3, 4}, {8, 5}} {
+			b, length := shape[0], shape[1]
+			for maxBatches := 1; ; maxBatches++ {
+				w, err := NewWindows(count(n), b, length, maxBatches)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if w.Batches() == w.Whole() {
+					break
+				}
+				checkSpread(t, w, n, b*maxBatches, length)
+			}
+		}
+	}
+}
+
+func checkSpread(t *testing.T, w *Windows, n, rows, length int) {
+	t.Helper()
+	var starts []int
+	for batch := range w.All() {
+		for i, in := range batch.Inputs {
+			if batch.Targets[i] != in+1 {
+				t.Fatalf("%d after %d", batch.Targets[i], in)
+			}
+			if i%length == 0 {
+				starts = append(starts, in)
+			}
+		}
+	}
+	if len(starts) != rows || starts[0] != 0 {
+		t.Fatalf("%d rows from %d, want %d from 0", len(starts), starts[0], rows)
+	}
+	apart := float64((n-2+length)/length) / float64(rows) // in windows
+	for i, start := range append(starts[1:], (n-2+length)/length*length) {
+		if d := float64(start-starts[i]) / float64(length); math.Abs(d-apart) >= 1 {
+			t.Fatalf("%d tokens, %d windows of %d: %v windows from one to the next, want about %v", n, rows, length, d, apart)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"iter"
 	"math"
 
 	"github.com/pkg/errors"
@@ -36,6 +37,35 @@ func BigramLoss(train, val []int, vocab int) (float64, error) {
 		sum -= math.Log(m.prob(val[i], w))
 	}
 	return sum / float64(len(val)-1), nil
+}
+
+// BigramLossOn is [BigramLoss] on the targets of batches that are not [Ignore],
+// each guessed from its input: on what a model is judged on. It returns the mean
+// loss and the number of targets, and an error also when there are none.
+func BigramLossOn(train []int, batches iter.Seq[Batch], vocab int) (nats float64, targets int, err error) {
+	if err := checkTraining(train, vocab); err != nil {
+		return 0, 0, errors.Wrap(err, "bigram loss")
+	}
+	m := countBigrams(train, vocab)
+	for b := range batches {
+		if err := checkIDs("input", b.Inputs, vocab); err != nil {
+			return 0, 0, errors.Wrap(err, "bigram loss")
+		}
+		for i, w := range b.Targets {
+			if w == Ignore {
+				continue
+			}
+			if err := checkIDs("target", b.Targets[i:i+1], vocab); err != nil {
+				return 0, 0, errors.Wrap(err, "bigram loss")
+			}
+			nats -= math.Log(m.prob(b.Inputs[i], w))
+			targets++
+		}
+	}
+	if targets == 0 {
+		return 0, 0, errors.New("bigram loss: no batch has a target that counts")
+	}
+	return nats / float64(targets), targets, nil
 }
 
 // pair is a token and the one after it. The limit on the vocabulary lets both

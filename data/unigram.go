@@ -36,23 +36,31 @@ func UnigramLoss(train, val []int, vocab int) (float64, error) {
 
 // checkBaseline returns an error when the arguments of a baseline are bad.
 func checkBaseline(train, val []int, vocab int) error {
-	if vocab < 1 || vocab > maxVocab {
-		return errors.Errorf("a vocabulary of %d ids: it must have 1 to %d", vocab, maxVocab)
-	}
 	if len(train) < 1 || len(val) < 2 {
 		return errors.Errorf("%d tokens to train on and %d to validate on: at least 1 and 2 are needed", len(train), len(val))
 	}
-	if err := checkIDs("training", train, vocab); err != nil {
+	if err := checkTraining(train, vocab); err != nil {
 		return err
 	}
-	return checkIDs("validation", val, vocab)
+	return checkIDs("validation token", val, vocab)
+}
+
+// checkTraining returns an error when there is nothing to count or no room for it.
+func checkTraining(train []int, vocab int) error {
+	if vocab < 1 || vocab > maxVocab {
+		return errors.Errorf("a vocabulary of %d ids: it must have 1 to %d", vocab, maxVocab)
+	}
+	if len(train) < 1 {
+		return errors.New("0 tokens to train on: at least 1 is needed")
+	}
+	return checkIDs("training token", train, vocab)
 }
 
 // checkIDs returns an error when an id is outside the vocabulary.
 func checkIDs(name string, ids []int, vocab int) error {
 	for i, id := range ids {
 		if id < 0 || id >= vocab {
-			return errors.Errorf("%s token %d has id %d, outside the vocabulary of %d: encode the text with the tokenizer the size is from", name, i, id, vocab)
+			return errors.Errorf("%s %d has id %d, outside the vocabulary of %d: encode the text with the tokenizer the size is from", name, i, id, vocab)
 		}
 	}
 	return nil
