@@ -1,7 +1,6 @@
 package data
 
 import (
-	"math"
 	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
@@ -84,17 +83,6 @@ func (l *Lengths) Of(ids []int) (bytes, chars float64) {
 		}
 	}
 	return bytes, chars
-}
-
-// OfTargets returns how much text the n tokens after the first stand for, which
-// are what a model predicts.
-func (l *Lengths) OfTargets(tokens Tokens, n int) (bytes, chars int) {
-	var b, c float64
-	eachBlock(part(tokens, 0, n+1), 1, func(ids []int) {
-		db, dc := l.Of(ids)
-		b, c = b+db, c+dc
-	})
-	return int(math.Round(b)), int(math.Round(c))
 }
 
 // WithoutToken returns the ids of a vocabulary of the given size that stand for

@@ -18,10 +18,11 @@ import (
 // about is what a run's folder tells of the run besides its settings and its
 // log: about.json.
 type about struct {
-	Text   string     `json:"text"`   // what the text is, in words
-	Bigram number     `json:"bigram"` // the held-out loss of a bigram model
-	Starts []start    `json:"starts"` // the beginning, and every time it was resumed
-	Judged *judgement `json:"judged,omitempty"`
+	Text    string     `json:"text"`     // what the text is, in words
+	Bigram  number     `json:"bigram"`   // the held-out loss of a bigram model
+	HeldOut share      `json:"held_out"` // of which that and the losses along the way are
+	Starts  []start    `json:"starts"`   // the beginning, and every time it was resumed
+	Judged  *judgement `json:"judged,omitempty"`
 }
 
 // start is a process that trained the run.
@@ -114,7 +115,7 @@ func (r *session) noteStart(command string) (err error) {
 		lines = append(lines, strings.TrimSpace(line))
 	}
 	r.about.Text = strings.Join(lines, "; ")
-	r.about.Bigram, r.about.Judged = number(r.bigram), nil
+	r.about.Bigram, r.about.HeldOut, r.about.Judged = number(r.bigram.nats), shareOf(r.held), nil
 	r.about.Starts = append(r.about.Starts, newStart(command, r.trainer.Steps()))
 	return r.about.save(r.dir)
 }

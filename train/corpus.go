@@ -168,12 +168,6 @@ func (t *corpus) describe() string {
 	return b.String()
 }
 
-// bitsPerByte converts a loss on the n held-out tokens after the first.
-func (t *corpus) bitsPerByte(nats float64, n int) float64 {
-	bytes, _ := t.lengths.OfTargets(t.val, n)
-	return data.BitsPerByte(nats*float64(n), bytes)
-}
-
 // excluded returns the ids that a model must not write: it may have more than
 // there are tokens.
 func excluded(tok data.Tokenizer, model *xlstm.Model) []int {

@@ -28,9 +28,9 @@ type baseline struct {
 }
 
 // drawCurves draws how the losses fell, to loss.svg and loss.png in a folder.
-// The same records give the same files.
-func drawCurves(dir string, records []record, baselines ...baseline) error {
-	c, err := newChart(records, baselines)
+// The held-out ones are of the given share. The same records give the same files.
+func drawCurves(dir string, records []record, heldOut share, baselines ...baseline) error {
+	c, err := newChart(records, heldOut, baselines)
 	if err != nil {
 		return errors.Wrap(err, "drawing the loss curves")
 	}
@@ -44,11 +44,12 @@ func drawCurves(dir string, records []record, baselines ...baseline) error {
 type chart struct {
 	loss, smoothed, held plotter.XYs
 	best                 int // index of the lowest point of held
+	share                share
 	baselines            []baseline
 }
 
-func newChart(records []record, baselines []baseline) (*chart, error) {
-	c := &chart{}
+func newChart(records []record, heldOut share, baselines []baseline) (*chart, error) {
+	c := &chart{share: heldOut}
 	for _, r := range records {
 		c.loss = appendFinite(c.loss, r.Step, r.Loss)
 		c.smoothed = appendFinite(c.smoothed, r.Step, r.Smoothed)
@@ -139,7 +140,7 @@ func (c *chart) curves() []curve {
 	all := []curve{
 		{"training", c.loss, draw.LineStyle{Color: paleBlue, Width: 0.8}, dots(c.loss, paleBlue, 2.2)},
 		{"training, smoothed", c.smoothed, draw.LineStyle{Color: blue, Width: 1.8}, draw.GlyphStyle{}},
-		{"held out", c.held, draw.LineStyle{Color: vermilion, Width: 1.4}, dots(c.held, vermilion, 2.4)},
+		{c.share.name("held out"), c.held, draw.LineStyle{Color: vermilion, Width: 1.4}, dots(c.held, vermilion, 2.4)},
 	}
 	return slices.DeleteFunc(all, func(c curve) bool {
 		return len(c.points) == 0 || len(c.points) == 1 && c.dot.Shape == nil // nothing to be seen

@@ -21,7 +21,7 @@ import (
 func drawn(t *testing.T, records []record, baselines ...baseline) (svg, image []byte) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := drawCurves(dir, records, baselines...); err != nil {
+	if err := drawCurves(dir, records, share{}, baselines...); err != nil {
 		t.Fatal(err)
 	}
 	svg, err := os.ReadFile(filepath.Join(dir, "loss.svg"))
@@ -98,7 +98,7 @@ func TestCurvesOfShortAndBrokenRuns(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	if err := drawCurves(dir, []record{{Step: 1, Loss: math.NaN()}}); err == nil {
+	if err := drawCurves(dir, []record{{Step: 1, Loss: math.NaN()}}, share{}); err == nil {
 		t.Error("drew a run without a finite loss")
 	}
 }
@@ -154,7 +154,7 @@ func TestLimits(t *testing.T) {
 		{nil, 1, 2.5},
 		{[]baseline{{"bigram", 3}, {"oracle", 0.5}}, 0.5, 3},
 	} {
-		c, err := newChart(records, test.baselines)
+		c, err := newChart(records, share{}, test.baselines)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestLabelsDoNotCoverEachOther(t *testing.T) {
-	c, err := newChart(someRecords(30), []baseline{{"a", 2.001}, {"b", 3}, {"c", 2.002}, {"d", 2}})
+	c, err := newChart(someRecords(30), share{}, []baseline{{"a", 2.001}, {"b", 3}, {"c", 2.002}, {"d", 2}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,12 +53,12 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer p.Close()
-	loss, n, err := meanLoss(ctx, p, windows, bounds)
+	m, err := measure(ctx, p, windows, bounds, lengths)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s: ", count(n, "token"))
-	printQuality(c.out, loss, n, lengths, tokens)
+	fmt.Fprintf(c.out, "%s: ", count(m.targets, "token"))
+	m.print(c.out)
 	if u := unknown(tok, tokens); u > 0 {
 		fmt.Fprintf(c.out, "%s of the characters are unknown to the model and count as one.\n", percent(u))
 	}

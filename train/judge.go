@@ -3,22 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"math"
 	"path/filepath"
 
-	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
-	"github.com/pkg/errors"
 )
 
 // evaluate measures the held-out loss.
 func (r *session) evaluate(rec *record) (better bool, err error) {
-	loss, n, err := r.heldOut(context.Background(), r.s.EvalBatches)
+	m, err := r.measure(context.Background(), r.held)
 	if err != nil {
 		return false, err
 	}
-	bits := r.text.bitsPerByte(loss, n)
+	loss, bits := m.nats, m.bitsPerByte()
 	rec.Val, rec.ValBits = &loss, &bits
 	better = finite(loss) && (r.at.BestStep == 0 || loss < r.at.Best)
 	if better {
@@ -29,14 +25,9 @@ func (r *session) evaluate(rec *record) (better bool, err error) {
 	return better, nil
 }
 
-// heldOut returns the mean loss over the held-out part, or over its first
-// batches.
-func (r *session) heldOut(ctx context.Context, maxBatches int) (nats float64, targets int, err error) {
-	windows, err := data.WindowsOf(r.text.val, r.s.Batch, r.s.Length, maxBatches)
-	if err != nil {
-		return 0, 0, err
-	}
-	return meanLoss(ctx, r.eval, windows, r.bounds)
+// measure measures the model at hand on windows of the held-out part.
+func (r *session) measure(ctx context.Context, windows *data.Windows) (measured, error) {
+	return measure(ctx, r.eval, windows, r.bounds, r.text.lengths)
 }
 
 // judge prints the loss of the best model on the whole held-out part, or of the
@@ -56,38 +47,16 @@ func (r *session) judge(ctx context.Context) (loss float64, err error) {
 			return 0, err
 		}
 	}
-	loss, n, err := r.heldOut(ctx, 0)
+	all, err := data.WindowsOf(r.text.val, r.s.Batch, r.s.Length, 0)
 	if err != nil {
 		return 0, err
 	}
-	r.about.Judged = &judgement{number(loss), n}
-	fmt.Fprintf(r.c.out, "\n%s on all %s held-out tokens:\n", which, commas(n))
-	printQuality(r.c.out, loss, n, r.text.lengths, r.text.val)
-	return loss, nil
-}
-
-// meanLoss is Program.MeanLoss, which an interrupt ends with an error.
-func meanLoss(ctx context.Context, p *xlstm.Program, windows *data.Windows, bounds boundaries) (nats float64, targets int, err error) {
-	nats, targets, err = p.MeanLoss(func(yield func(data.Batch) bool) {
-		for b := range windows.All() {
-			if ctx.Err() != nil || !yield(bounds.mark(b)) {
-				return
-			}
-		}
-	})
-	if ctx.Err() != nil {
-		return 0, 0, errors.New("interrupted while measuring")
+	m, err := r.measure(ctx, all)
+	if err != nil {
+		return 0, err
 	}
-	return nats, targets, err
-}
-
-// printQuality prints a loss on the n tokens after the first in all its units.
-func printQuality(out io.Writer, nats float64, n int, lengths *data.Lengths, tokens data.Tokens) {
-	total := nats * float64(n)
-	bytes, chars := lengths.OfTargets(tokens, n)
-	fmt.Fprintf(out, "loss %.4f nats per token, perplexity %.3f, %.4f bits per character, %.4f bits per byte\n",
-		nats, data.Perplexity(nats), data.BitsPerChar(total, chars), data.BitsPerByte(total, bytes))
-	if math.IsNaN(nats) {
-		fmt.Fprintln(out, "The model has diverged; try a lower learning rate.")
-	}
+	r.about.Judged = &judgement{number(m.nats), m.targets}
+	fmt.Fprintf(r.c.out, "\n%s on all %s held-out tokens:\n", which, commas(m.targets))
+	m.print(r.c.out)
+	return m.nats, nil
 }

@@ -63,7 +63,7 @@ func (v runView) figures(cost xlstm.Cost) (all []report.Figure) {
 		all = append(all, report.Figure{Name: name, Value: value, About: about})
 	}
 	if best := v.best(); best.Val != nil {
-		add("best held-out loss", fmt.Sprintf("%.4f", *best.Val), fmt.Sprintf("at step %s; perplexity %.3f", commas(best.Step), data.Perplexity(*best.Val)))
+		add(v.about.HeldOut.name("best held-out loss"), fmt.Sprintf("%.4f", *best.Val), fmt.Sprintf("at step %s; perplexity %.3f", commas(best.Step), data.Perplexity(*best.Val)))
 	}
 	if j := v.about.Judged; j != nil && finite(float64(j.Loss)) {
 		add("loss on all held out", fmt.Sprintf("%.4f", float64(j.Loss)), commas(j.Tokens)+" tokens")
@@ -99,7 +99,7 @@ func (v runView) charts() []report.Chart {
 		Curves: []report.Curve{
 			v.curve("training", report.Noise, func(r record) float64 { return r.Loss }),
 			v.curve("training, smoothed", report.Main, func(r record) float64 { return r.Smoothed }),
-			v.curve("held out", report.Other, func(r record) float64 {
+			v.curve(v.about.HeldOut.name("held out"), report.Other, func(r record) float64 {
 				if r.Val == nil {
 					return math.NaN()
 				}

@@ -22,7 +22,8 @@ type session struct {
 	writer  *xlstm.Generator
 	batches data.Batcher
 	bounds  boundaries
-	bigram  float64
+	held    *data.Windows // of the held-out part, that evaluations measure
+	bigram  measured      // there
 	at      position
 	log     *runLog
 	smooth  *smoother
@@ -45,28 +46,28 @@ type position struct {
 // newSession builds everything a run needs, at its beginning, but its folder.
 func newSession(s settings, txt *corpus, c console) (*session, error) {
 	r := &session{s: s, c: c, text: txt}
-	var err error
+	if err := r.build(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *session) build() (err error) {
+	if err := r.openText(); err != nil { // first: a text that does not do costs no compiling
+		return err
+	}
+	if r.model, err = xlstm.New(r.s.Model, xlstm.WithSeed(r.s.Seed)); err != nil {
+		return err
+	}
+	return r.compile()
+}
+
+// openText prepares what the model trains on and is measured on.
+func (r *session) openText() (err error) {
+	s, txt := r.s, r.text
 	if r.bounds, err = boundariesOf(s, txt.tokenizer); err != nil {
-		return nil, err
-	}
-	if r.model, err = xlstm.New(s.Model, xlstm.WithSeed(s.Seed)); err != nil {
-		return nil, err
-	}
-	solver, err := optim.NewAdamW(optim.AdamWConfig{
-		LR:    optim.WarmupCosine(s.LR, s.MinLR, s.Warmup, s.Steps),
-		Beta1: 0.9, Beta2: s.Beta2, WeightDecay: s.WeightDecay, Decays: optim.OfficialDecay(s.Model.WeightDecayOnEmbedding), ClipNorm: s.Clip,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed}); err != nil {
-		return nil, err
-	}
-	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch, Steps: s.Length, Loss: true, WithResets: s.Reset}); err != nil {
-		return nil, err
-	}
-	if r.writer, err = r.model.NewGenerator(); err != nil {
-		return nil, err
+		return err
 	}
 	if s.Carry {
 		r.batches, err = data.StreamsOf(txt.train, s.Batch, s.Length)
@@ -74,16 +75,46 @@ func newSession(s settings, txt *corpus, c console) (*session, error) {
 		r.batches, err = data.RandomWindowsOf(txt.train, s.Batch, s.Length, s.Seed)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r.bigram, err = data.BigramLoss(data.Head(txt.train, headTokens), data.Head(txt.val, headTokens), txt.tokenizer.Size())
-	return r, err
+	if r.held, err = data.WindowsOf(txt.val, s.Batch, s.Length, s.EvalBatches); err != nil {
+		return err
+	}
+	r.bigram, err = measureBigram(data.Head(txt.train, headTokens), r.held, txt.lengths, txt.tokenizer.Size())
+	return err
 }
 
+// compile makes the trainer and the other programs of the model.
+func (r *session) compile() error {
+	s := r.s
+	solver, err := optim.NewAdamW(optim.AdamWConfig{
+		LR:    optim.WarmupCosine(s.LR, s.MinLR, s.Warmup, s.Steps),
+		Beta1: 0.9, Beta2: s.Beta2, WeightDecay: s.WeightDecay, Decays: optim.OfficialDecay(s.Model.WeightDecayOnEmbedding), ClipNorm: s.Clip,
+	})
+	if err != nil {
+		return err
+	}
+	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed}); err != nil {
+		return err
+	}
+	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch, Steps: s.Length, Loss: true, WithResets: s.Reset}); err != nil {
+		return err
+	}
+	r.writer, err = r.model.NewGenerator()
+	return err
+}
+
+// close closes what has been opened.
 func (r *session) close() {
-	r.trainer.Close()
-	r.eval.Close()
-	r.writer.Close()
+	if r.trainer != nil {
+		r.trainer.Close()
+	}
+	if r.eval != nil {
+		r.eval.Close()
+	}
+	if r.writer != nil {
+		r.writer.Close()
+	}
 	if r.log != nil {
 		r.log.close()
 	}
@@ -109,7 +140,12 @@ func (r *session) announce() {
 	if done := r.trainer.Steps(); done > 0 {
 		fmt.Fprintf(out, "resume  after step %s\n", commas(done))
 	}
-	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the held-out part.\n\n", r.bigram, r.text.bitsPerByte(r.bigram, min(r.text.val.Len(), headTokens)-1))
+	sample := ""
+	if !shareOf(r.held).whole() {
+		sample = ", evenly spread"
+	}
+	fmt.Fprintf(out, "held    out: the loss on %s%s, every %s\n", shareOf(r.held), sample, count(s.EvalEvery, "step"))
+	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the same held-out batches.\n\n", r.bigram.nats, r.bigram.bitsPerByte())
 }
 
 // openLog opens the log after the given step, says what it lacks, and takes the

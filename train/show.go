@@ -45,7 +45,7 @@ func (r *session) endEvents(err error) {
 func (r *session) show(ctx context.Context, rec record) {
 	// A run all of whose steps were skipped has no curve yet.
 	if finite(rec.Smoothed) {
-		if err := drawCurves(r.dir, r.past.records(), baseline{name: "bigram", loss: r.bigram}); err != nil {
+		if err := drawCurves(r.dir, r.past.records(), r.about.HeldOut, baseline{name: "bigram", loss: r.bigram.nats}); err != nil {
 			r.warn("The curves are not drawn", err)
 		}
 	}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestHeldOutLossIsOfTheWholeText: the text's end is harder than the rest, which an
+// evaluation of a few batches must see, and the bigram model beside it too.
+func TestHeldOutLossIsOfTheWholeText(t *testing.T) {
+	text, err := os.ReadFile(sampleText(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "text.txt")
+	hard := strings.ToUpper(string(text[:400])) // what the model never saw
+	if err := os.WriteFile(path, append(text, hard...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run := func(batches string) (v runView, dir, out string) {
+		dir = filepath.Join(t.TempDir(), "run")
+		out = mustRun(t, small(path, dir, "-val", "0.125", "-steps", "5", "-eval-batches", batches, "-sample-tokens", "0", "-dropout", "0")...)
+		if v, err = readRun(dir); err != nil {
+			t.Fatal(err)
+		}
+		return v, dir, out
+	}
+	all, _, out := run("0")
+	some, dir, sampled := run("6")
+	if want := (share{25, 25}); all.about.HeldOut != want || !strings.Contains(out, "the loss on all of 25 batches, every 5 steps") {
+		t.Errorf("measured on %+v:\n%s", all.about.HeldOut, out)
+	}
+	if want := (share{6, 25}); some.about.HeldOut != want || !strings.Contains(sampled, "the loss on 6 of 25 batches, evenly spread, every 5 steps") {
+		t.Errorf("measured on %+v:\n%s", some.about.HeldOut, sampled)
+	}
+	near := func(what string, got, want float64) {
+		if math.Abs(got-want) > 0.15*want {
+			t.Errorf("%s is %.3f on a sample and %.3f on the whole", what, got, want)
+		}
+	}
+	near("the loss", *some.best().Val, *all.best().Val)
+	near("the bigram model's loss", float64(some.about.Bigram), float64(all.about.Bigram))
+	if d := *all.best().Val - float64(all.about.Judged.Loss); math.Abs(d) > 1e-9 {
+		t.Errorf("the loss on all batches is %v away from the final one", d)
+	}
+	for _, file := range []string{"loss.svg", reportFile} {
+		if text := read(t, dir, file); !strings.Contains(text, "held out (6 of 25 batches)") {
+			t.Errorf("%s does not say what the loss was measured on", file)
+		}
+	}
+}
+
+// TestFailedSessionClosesWhatItOpened: at every point at which building one can
+// fail, close finds what there is.
+func TestFailedSessionClosesWhatItOpened(t *testing.T) {
+	text := sampleText(t)
+	p, _, err := parseTrain(small(text, "")[1:], console{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	txt, err := loadText(context.Background(), p.settings, nil, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Model.VocabSize = txt.tokenizer.Size()
+	for name, spoil := range map[string]func(s *settings){
+		"the streams are too short": func(s *settings) { s.Carry, s.Batch = true, 5000 },
+		"the solver refuses":        func(s *settings) { s.Beta2 = 2 },
+		"the model is none":         func(s *settings) { s.Model.NumBlocks = -1 },
+		"accumulates nothing":       func(s *settings) { s.Accumulate = -1 },
+	} {
+		s := p.settings
+		spoil(&s)
+		if r, err := newSession(s, txt, console{}); err == nil || r != nil {
+			t.Errorf("%s: session %v, error %v", name, r != nil, err)
+		}
+	}
+}
