@@ -14,12 +14,11 @@ import (
 func (p *Program) MeanLoss(batches iter.Seq[data.Batch]) (nats float64, targets int, err error) {
 	var sum float64
 	for b := range batches {
+		in := Input{Tokens: b.Inputs, Targets: b.Targets}
 		if p.cfg.WithResets {
-			if err := p.SetResets(b.Starts); err != nil {
-				return 0, 0, err
-			}
+			in.Starts = b.Starts
 		}
-		if err := p.Run(b.Inputs, b.Targets, nil); err != nil {
+		if err := p.Run(in); err != nil {
 			return 0, 0, err
 		}
 		loss, err := p.Loss()

@@ -28,7 +28,7 @@ func countdown() (*xlstm.Model, data.Tokenizer) {
 	solver, err := optim.NewAdamW(optim.AdamWConfig{LR: optim.Constant(1e-2)})
 	check(err)
 	for range 60 {
-		check(train.Run(ids[:steps], ids[1:], nil))
+		check(train.Run(xlstm.Input{Tokens: ids[:steps], Targets: ids[1:]}))
 		check(solver.Step(train.ValueGrads()))
 	}
 	return model, tok

@@ -31,7 +31,7 @@ func Example() {
 	check(err)
 	tune := []int{0, 1, 2, 1, 0, 1, 2, 1, 0}
 	for range 50 {
-		check(train.Run(tune[:8], tune[1:], nil))
+		check(train.Run(xlstm.Input{Tokens: tune[:8], Targets: tune[1:]}))
 		check(solver.Step(train.ValueGrads()))
 	}
 	writer, err := model.NewGenerator()
@@ -56,7 +56,7 @@ func ExampleModel_Fwd() {
 	const batch, steps = 2, 5
 	g := gorgonia.NewGraph()
 	ids := gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(batch*steps), gorgonia.WithName("ids"))
-	out, err := model.Fwd(g, batch, ids, xlstm.FwdConfig{})
+	out, err := model.Fwd(g, xlstm.GraphInput{Batch: batch, Tokens: ids}, xlstm.FwdConfig{})
 	check(err)
 	loss := gorgonia.Must(gorgonia.Mean(gorgonia.Must(gorgonia.Square(out.Logits))))
 	_, err = gorgonia.Grad(loss, out.Model()...)
@@ -82,9 +82,9 @@ func ExampleProgram_Run_state() {
 
 	state, err := model.NewState(1)
 	check(err)
-	check(reader.Run([]int{1, 2, 3}, nil, state))
-	check(reader.Run([]int{4, 5, 6}, nil, state.Clone()))
-	check(reader.Run([]int{7, 8, 9}, nil, state.Clone()))
+	check(reader.Run(xlstm.Input{Tokens: []int{1, 2, 3}, State: state}))
+	check(reader.Run(xlstm.Input{Tokens: []int{4, 5, 6}, State: state.Clone()}))
+	check(reader.Run(xlstm.Input{Tokens: []int{7, 8, 9}, State: state.Clone()}))
 	for _, part := range state.Tensors() {
 		fmt.Println(part.Name, part.Value.Shape())
 	}

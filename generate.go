@@ -90,7 +90,7 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 		if err != nil {
 			return err
 		}
-		if err := p.Run(tokens[done:done+n], nil, g.state); err != nil {
+		if err := p.Run(Input{Tokens: tokens[done : done+n], State: g.state}); err != nil {
 			return err
 		}
 		for i := range n {

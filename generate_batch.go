@@ -150,7 +150,7 @@ func (b *BatchGenerator) Step(tokens []int) error {
 		}
 	}
 	ids = append(ids, make([]int, len(b.texts)-len(ids))...)
-	if err := b.program.Run(ids, nil, b.rows); err != nil {
+	if err := b.program.Run(Input{Tokens: ids, State: b.rows}); err != nil {
 		return err
 	}
 	for row, i := range texts {

@@ -136,7 +136,12 @@ func compileProgram(t testing.TB, m *Model, cfg ProgramConfig) *Program {
 
 func runProgram(t testing.TB, p *Program, inputs, targets []int, state *State) {
 	t.Helper()
-	if err := p.Run(inputs, targets, state); err != nil {
+	runInput(t, p, Input{Tokens: inputs, Targets: targets, State: state})
+}
+
+func runInput(t testing.TB, p *Program, in Input) {
+	t.Helper()
+	if err := p.Run(in); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -116,8 +116,7 @@ func compareMemory(t *testing.T, m *Model, cfg ProgramConfig) {
 		}
 		var results [2]map[string][]float64
 		for i, p := range programs {
-			p.SetDropout(1, run)
-			runProgram(t, p, ids, ids, states[i])
+			runInput(t, p, Input{Tokens: ids, Targets: ids, State: states[i], Dropout: DropoutKey{1, run}})
 			results[i] = everything(t, p, states[i])
 		}
 		for name, want := range results[0] {

@@ -20,14 +20,12 @@ type ProgramConfig struct {
 	// new state back. Gradients do not flow into the state: backpropagation
 	// through time is truncated at the beginning of the run.
 	Carry bool
-	// WithResets lets documents begin within the sequences; see SetResets.
+	// WithResets lets documents begin within the sequences; see Input.Starts.
 	WithResets bool
 	// KeepValues gives the value of every node memory of its own, to look at it in
 	// Graph after a run. Else values share memory, and only what the methods of
 	// Program return is there after a run.
 	KeepValues bool
-	// FwdConfig's State is made by Carry and its Resets by WithResets; both must be
-	// nil.
 	FwdConfig
 }
 
@@ -55,12 +53,6 @@ type Program struct {
 func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	if cfg.Batch < 1 || cfg.Steps < 1 {
 		return nil, errors.Errorf("xlstm: a program for %d sequences of %d tokens; both must be at least 1", cfg.Batch, cfg.Steps)
-	}
-	if cfg.State != nil {
-		return nil, errors.New("xlstm: a program makes its own state; set Carry instead of State")
-	}
-	if cfg.Resets != nil {
-		return nil, errors.New("xlstm: a program makes its own resets; set WithResets instead of Resets")
 	}
 	return m.compile(cfg, nil)
 }
@@ -139,16 +131,16 @@ func (p *Program) makeInputs() (err error) {
 func (p *Program) build() (err error) {
 	n := p.cfg.Batch * p.cfg.Steps
 	p.ids = idsInput(p.graph, "ids", n)
-	fwd := p.cfg.FwdConfig
+	in := GraphInput{Batch: p.cfg.Batch, Tokens: p.ids}
 	if p.cfg.Carry {
 		p.beginNodes = p.model.stateInputs(p.graph, p.cfg.Batch)
-		fwd.State = p.beginNodes
+		in.State = p.beginNodes
 	}
 	if p.cfg.WithResets {
 		p.resets = idsInput(p.graph, "resets", n)
-		fwd.Resets = p.resets
+		in.Resets = p.resets
 	}
-	if p.out, err = p.model.Fwd(p.graph, p.cfg.Batch, p.ids, fwd); err != nil {
+	if p.out, err = p.model.Fwd(p.graph, in, p.cfg.FwdConfig); err != nil {
 		return err
 	}
 	if !p.cfg.Loss && !p.cfg.Grad {
@@ -175,37 +167,19 @@ func (p *Program) plan() (err error) {
 	return err
 }
 
-// Run runs the program. inputs and, where the program computes a loss, targets
-// are B·T token ids, batch-major; a target of nodes.Ignored does not count. With
-// Carry the run begins from state, which may be nil for the start of a text, and
-// the state after the last token is written to it.
-func (p *Program) Run(inputs, targets []int, state *State) error {
-	if err := let(p.ids, p.idsBuf, inputs); err != nil {
+// Run runs the program. Of an input that is refused nothing is computed.
+func (p *Program) Run(in Input) error {
+	if err := p.read(in); err != nil {
 		return err
 	}
-	if p.targets != nil {
-		if err := let(p.targets, p.tgtBuf, targets); err != nil {
-			return err
-		}
-	}
-	if p.resets != nil {
-		if err := gorgonia.Let(p.resets, p.resetBuf); err != nil {
-			return err
-		}
-	}
-	if p.out.DropoutKey != nil {
-		if err := gorgonia.Let(p.out.DropoutKey, p.keyBuf); err != nil {
-			return err
-		}
-	}
-	if err := p.beginFrom(state); err != nil {
+	if err := p.beginFrom(in.State); err != nil {
 		return err
 	}
 	if err := p.run(); err != nil {
 		return err
 	}
-	if p.cfg.Carry && state != nil {
-		return state.load(p.out.State)
+	if p.cfg.Carry && in.State != nil {
+		return in.State.load(p.out.State)
 	}
 	return nil
 }
@@ -227,44 +201,6 @@ func (p *Program) beginFrom(state *State) error {
 		return nil
 	}
 	return p.begin.Set(state)
-}
-
-func let(n *gorgonia.Node, buf *tensor.Dense, ids []int) error {
-	to := buf.Data().([]int)
-	if len(ids) != len(to) {
-		return errors.Errorf("xlstm: %s holds %d token ids, the program was compiled for %d", n.Name(), len(ids), len(to))
-	}
-	copy(to, ids)
-	return gorgonia.Let(n, buf)
-}
-
-// SetDropout sets what dropout draws from in the next runs: a seed and the number
-// of the step. The same two numbers drop the same elements.
-func (p *Program) SetDropout(seed, step int) {
-	key := p.keyBuf.Data().([]int)
-	key[0], key[1] = seed, step
-}
-
-// SetResets sets where documents begin in the next runs: at the positions of the
-// inputs, B·T of them, batch-major, that are true. Nothing that comes before such
-// a position, neither tokens nor a carried state, has a part in what comes from it
-// on, and no gradient flows back over it. nil is for none. The program must have
-// been compiled with WithResets.
-func (p *Program) SetResets(starts []bool) error {
-	if p.resets == nil {
-		return errors.New("xlstm: resets were given to a program that was compiled without WithResets")
-	}
-	to := p.resetBuf.Data().([]int)
-	if starts != nil && len(starts) != len(to) {
-		return errors.Errorf("xlstm: resets for %d positions, the program was compiled for %d", len(starts), len(to))
-	}
-	clear(to)
-	for i, start := range starts {
-		if start {
-			to[i] = 1
-		}
-	}
-	return nil
 }
 
 // Loss returns the loss of the last run: the mean cross entropy in nats over the

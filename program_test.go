@@ -102,19 +102,15 @@ func equalsTape(t *testing.T, m *Model, c ProgramConfig) {
 		if run == 3 {
 			state, tapeState = nil, nil // from the start
 		}
-		in, want := randomTokens(uint64(run), c.Batch*c.Steps, 11), randomTokens(7, c.Batch*c.Steps, 11)
-		for _, p := range []*Program{p, tape} {
-			p.SetDropout(3, run)
-			if c.WithResets {
-				starts := make([]bool, c.Batch*c.Steps)
-				starts[run], starts[c.Steps+1] = true, true
-				if err := p.SetResets(starts); err != nil {
-					t.Fatal(err)
-				}
-			}
+		in := Input{Tokens: randomTokens(uint64(run), c.Batch*c.Steps, 11), Targets: randomTokens(7, c.Batch*c.Steps, 11), Dropout: DropoutKey{3, run}}
+		if c.WithResets {
+			in.Starts = make([]bool, c.Batch*c.Steps)
+			in.Starts[run], in.Starts[c.Steps+1] = true, true
 		}
-		runProgram(t, p, in, want, state)
-		runProgram(t, tape, in, want, tapeState)
+		in.State = state
+		runInput(t, p, in)
+		in.State = tapeState
+		runInput(t, tape, in)
 		wantSameOutputs(t, p, tape)
 		if state != nil {
 			wantSameStates(t, "after a run", state, tapeState)
@@ -177,7 +173,7 @@ func TestStateIsGivenBackAfterAnError(t *testing.T) {
 	p := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 2, Carry: true, Loss: true})
 	state := randomState(t, m, 1)
 	before := state.Clone()
-	if err := p.Run([]int{1, 2}, []int{1, 11}, state); err == nil {
+	if err := p.Run(Input{Tokens: []int{1, 2}, Targets: []int{1, 11}, State: state}); err == nil {
 		t.Fatal("a target outside the vocabulary is accepted")
 	}
 	wantSameStates(t, "after the error", state, before)

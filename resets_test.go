@@ -39,13 +39,8 @@ type resetRun struct {
 // runResets runs a program from a copy of state; starts may be nil.
 func runResets(t *testing.T, p *Program, starts []bool, inputs, targets []int, state *State) resetRun {
 	t.Helper()
-	if p.resets != nil {
-		if err := p.SetResets(starts); err != nil {
-			t.Fatal(err)
-		}
-	}
 	r := resetRun{state: state.Clone()}
-	runProgram(t, p, inputs, targets, r.state)
+	runInput(t, p, Input{Tokens: inputs, Targets: targets, Starts: starts, State: r.state})
 	logits, err := p.Logits()
 	if err != nil {
 		t.Fatal(err)
@@ -227,10 +222,11 @@ func TestResetGradientsAreExact(t *testing.T) {
 
 func TestResetErrorsSayWhatIsWrong(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float64)
-	if err := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 2}).SetResets(nil); err == nil || !strings.Contains(err.Error(), "WithResets") {
+	in := Input{Tokens: []int{1, 2}, Starts: make([]bool, 3)}
+	if err := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 2}).Run(in); err == nil || !strings.Contains(err.Error(), "WithResets") {
 		t.Errorf("resets for a program without: %v", err)
 	}
-	if err := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 2, WithResets: true}).SetResets(make([]bool, 3)); err == nil || !strings.Contains(err.Error(), "3 positions") {
+	if err := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 2, WithResets: true}).Run(in); err == nil || !strings.Contains(err.Error(), "3 positions") {
 		t.Errorf("resets of another length: %v", err)
 	}
 	if _, err := m.Compile(ProgramConfig{Batch: 1, Steps: 2, WithResets: true, FwdConfig: FwdConfig{Symbolic: true}}); err == nil || !strings.Contains(err.Error(), "symbolic") {

@@ -79,7 +79,7 @@ func (m *Model) trace(tokens []int, cfg TraceConfig, piece int) (*Trace, error) 
 		// The last piece is filled up: what comes later changes nothing before.
 		ids := make([]int, piece)
 		n := copy(ids, tokens[from:])
-		if err := p.Run(ids, nil, state); err != nil {
+		if err := p.Run(Input{Tokens: ids, State: state}); err != nil {
 			return nil, err
 		}
 		if err := tr.read(from, n); err != nil {

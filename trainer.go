@@ -162,13 +162,14 @@ func (t *Trainer) pass(i int, b data.Batch) (float64, data.Batch, error) {
 	if t.state != nil && b.Fresh {
 		t.state.Reset()
 	}
-	if t.cfg.WithResets {
-		if err := t.program.SetResets(b.Starts); err != nil {
-			return 0, b, err
-		}
+	in := Input{
+		Tokens: b.Inputs, Targets: b.Targets, State: t.state,
+		Dropout: DropoutKey{Seed: int(t.cfg.Seed), Step: t.step*t.cfg.Accumulate + i},
 	}
-	t.program.SetDropout(int(t.cfg.Seed), t.step*t.cfg.Accumulate+i)
-	if err := t.program.Run(b.Inputs, b.Targets, t.state); err != nil {
+	if t.cfg.WithResets {
+		in.Starts = b.Starts
+	}
+	if err := t.program.Run(in); err != nil {
 		return 0, b, err
 	}
 	loss, err := t.program.Loss()

@@ -12,7 +12,7 @@
 //	cfg.VocabSize, cfg.NumBlocks, cfg.SLSTMAt = 65, 4, xlstm.Blocks(1)
 //	m, err := xlstm.New(cfg)
 //	p, err := m.Compile(xlstm.ProgramConfig{Batch: 16, Steps: 256, Grad: true})
-//	err = p.Run(inputs, targets, nil)
+//	err = p.Run(xlstm.Input{Tokens: inputs, Targets: targets})
 //	err = solver.Step(p.ValueGrads())
 //
 // # State
@@ -97,7 +97,7 @@ func newModel(cfg Config, store *layers.Store) (*Model, error) {
 	m := &Model{cfg: cfg, store: store}
 	// Building any graph makes all parameters.
 	g := gorgonia.NewGraph()
-	_, err := m.Fwd(g, 1, idsInput(g, "ids", 1), FwdConfig{})
+	_, err := m.Fwd(g, GraphInput{Batch: 1, Tokens: idsInput(g, "ids", 1)}, FwdConfig{})
 	return m, err
 }
 
@@ -126,8 +126,12 @@ func idsInput(g *gorgonia.ExprGraph, name string, n int) *gorgonia.Node {
 	return gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(n), gorgonia.WithName(name))
 }
 
-// FwdConfig says how a model is built into a graph.
-type FwdConfig struct {
+// GraphInput is what a model in a graph reads.
+type GraphInput struct {
+	// Batch is the number of sequences, B.
+	Batch int
+	// Tokens are token ids, one vector of B·T integers, batch-major.
+	Tokens *gorgonia.Node
 	// State has an entry for every block, the state to begin from; nil for the
 	// start of a text.
 	State []*layers.State
@@ -135,6 +139,10 @@ type FwdConfig struct {
 	// begins: it is computed as if it were alone, whatever comes before it in its
 	// sequence.
 	Resets *gorgonia.Node
+}
+
+// FwdConfig says how a model is built into a graph.
+type FwdConfig struct {
 	// Training switches dropout on.
 	Training bool
 	// Form and Chunk say how the mLSTM cells are computed; see nodes.MLSTMConfig.
@@ -161,17 +169,16 @@ type Output struct {
 // Model.Params: what gorgonia.Grad and solvers take.
 func (o *Output) Model() gorgonia.Nodes { return o.learnables }
 
-// Fwd builds the model into graph g, for batch sequences whose token ids are
-// given as one vector of B·T integers, batch-major.
-func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd FwdConfig) (*Output, error) {
-	s := layers.NewScope(g, m.store, batch)
+// Fwd builds the model into graph g, to which the nodes of in belong.
+func (m *Model) Fwd(g *gorgonia.ExprGraph, in GraphInput, fwd FwdConfig) (*Output, error) {
+	s := layers.NewScope(g, m.store, in.Batch)
 	out := &Output{}
 	if fwd.Training && m.cfg.Dropout > 0 {
 		out.DropoutKey = s.Training()
 	}
-	s.ResetAt(fwd.Resets)
-	if fwd.State != nil && len(fwd.State) != m.cfg.NumBlocks {
-		return nil, errors.Errorf("xlstm: a state of %d blocks for a model of %d", len(fwd.State), m.cfg.NumBlocks)
+	s.ResetAt(in.Resets)
+	if in.State != nil && len(in.State) != m.cfg.NumBlocks {
+		return nil, errors.Errorf("xlstm: a state of %d blocks for a model of %d", len(in.State), m.cfg.NumBlocks)
 	}
 	names := m.cfg.names()
 	embedding, err := layers.NewEmbedding(s.Sub(names.embedding), m.cfg.VocabSize, m.cfg.EmbeddingDim, layers.Small(m.cfg.EmbeddingDim))
@@ -186,7 +193,7 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 		}
 		embedding.Weight, tied = readers[0], readers[1]
 	}
-	x, err := embedding.Fwd(ids)
+	x, err := embedding.Fwd(in.Tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +202,7 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 			return nil, err
 		}
 	}
-	if x, err = m.stack(s.Sub(names.stack), x, fwd, out); err != nil {
+	if x, err = m.stack(s.Sub(names.stack), x, in.State, fwd, out); err != nil {
 		return nil, err
 	}
 	out.Logits, err = m.head(s.Sub("lm_head"), x, tied)
@@ -204,15 +211,15 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, batch int, ids *gorgonia.Node, fwd Fw
 }
 
 // stack builds the blocks and the norm behind them.
-func (m *Model) stack(s layers.Scope, x *gorgonia.Node, fwd FwdConfig, out *Output) (*gorgonia.Node, error) {
+func (m *Model) stack(s layers.Scope, x *gorgonia.Node, begin []*layers.State, fwd FwdConfig, out *Output) (*gorgonia.Node, error) {
 	for i := range m.cfg.NumBlocks {
 		block, err := m.block(s.Sub(fmt.Sprintf("blocks.%d", i)), i, fwd)
 		if err != nil {
 			return nil, err
 		}
 		var state, next *layers.State
-		if fwd.State != nil {
-			state = fwd.State[i]
+		if begin != nil {
+			state = begin[i]
 		}
 		if x, next, err = block.Fwd(x, state); err != nil {
 			return nil, err

@@ -250,8 +250,7 @@ func trainSteps(t *testing.T, cfg Config, steps int, carry bool) []float64 {
 	tokens := randomTokens(2, 4*25, cfg.VocabSize)
 	var losses []float64
 	for step := range steps {
-		p.SetDropout(1, step)
-		runProgram(t, p, columns(tokens, 25, 0, 24), columns(tokens, 25, 1, 24), state)
+		runInput(t, p, Input{Tokens: columns(tokens, 25, 0, 24), Targets: columns(tokens, 25, 1, 24), State: state, Dropout: DropoutKey{1, step}})
 		loss, err := p.Loss()
 		if err != nil {
 			t.Fatal(err)
@@ -320,17 +319,17 @@ func TestProgramErrorsSayWhatIsWrong(t *testing.T) {
 	}
 	state, _ := m.NewState(1)
 	for want, err := range map[string]error{
-		"compiled for 3":         p.Run([]int{1, 2}, []int{1, 2, 3}, nil),
-		"outside the vocabulary": p.Run([]int{1, 2, 99}, []int{1, 2, 3}, nil),
-		"target 11":              p.Run([]int{1, 2, 3}, []int{1, 2, 11}, nil),
-		"without Carry":          p.Run([]int{1, 2, 3}, []int{1, 2, 3}, state),
+		"compiled for 3":         p.Run(Input{Tokens: []int{1, 2}, Targets: []int{1, 2, 3}}),
+		"outside the vocabulary": p.Run(Input{Tokens: []int{1, 2, 99}, Targets: []int{1, 2, 3}}),
+		"target 11":              p.Run(Input{Tokens: []int{1, 2, 3}, Targets: []int{1, 2, 11}}),
+		"without Carry":          p.Run(Input{Tokens: []int{1, 2, 3}, Targets: []int{1, 2, 3}, State: state}),
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
 	}
 	carry := compileProgram(t, m, ProgramConfig{Batch: 2, Steps: 3, Carry: true})
-	if err := carry.Run(make([]int, 6), nil, state); err == nil {
+	if err := carry.Run(Input{Tokens: make([]int, 6), State: state}); err == nil {
 		t.Error("a state of another batch is accepted")
 	}
 }
@@ -341,7 +340,7 @@ func TestModelInAGraphOfOnesOwn(t *testing.T) {
 	g := gorgonia.NewGraph()
 	ids := gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(6), gorgonia.WithName("tokens"),
 		gorgonia.WithValue(tensor.New(tensor.WithShape(6), tensor.WithBacking([]int{1, 2, 3, 4, 5, 6}))))
-	out, err := m.Fwd(g, 2, ids, FwdConfig{})
+	out, err := m.Fwd(g, GraphInput{Batch: 2, Tokens: ids}, FwdConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

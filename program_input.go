@@ -1,0 +1,95 @@
+package xlstm
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Input is what a run of a Program reads. What the program was compiled for has B
+// sequences of T tokens; all slices are batch-major.
+type Input struct {
+	// Tokens are B·T token ids.
+	Tokens []int
+	// Targets are B·T token ids, of which nodes.Ignored does not count; they are
+	// needed where the program computes a loss, and read nowhere else.
+	Targets []int
+	// Starts are the positions of Tokens, B·T of them, at which documents begin:
+	// nothing that comes before such a position, neither tokens nor a carried
+	// state, has a part in what comes from it on, and no gradient flows back over
+	// it. nil is for none. The program must have been compiled with WithResets.
+	Starts []bool
+	// State is what the run begins from and what the state after the last token is
+	// written to; nil for the start of a text. The program must have been compiled
+	// with Carry.
+	State *State
+	// Dropout is what dropout draws from.
+	Dropout DropoutKey
+}
+
+// DropoutKey is what dropout draws from: the same key drops the same elements.
+type DropoutKey struct{ Seed, Step int }
+
+// read checks an input and writes it to the graph's own.
+func (p *Program) read(in Input) error {
+	vocab := p.model.cfg.VocabSize
+	if err := letIDs(p.ids, p.idsBuf, in.Tokens, 0, vocab); err != nil {
+		return err
+	}
+	if p.targets != nil {
+		if err := letIDs(p.targets, p.tgtBuf, in.Targets, nodes.Ignored, vocab); err != nil {
+			return err
+		}
+	}
+	if err := p.readStarts(in.Starts); err != nil || p.out.DropoutKey == nil {
+		return err
+	}
+	key := p.keyBuf.Data().([]int)
+	key[0], key[1] = in.Dropout.Seed, in.Dropout.Step
+	return gorgonia.Let(p.out.DropoutKey, p.keyBuf)
+}
+
+// letIDs binds ids, each from least up to but not including vocab.
+func letIDs(n *gorgonia.Node, buf *tensor.Dense, ids []int, least, vocab int) error {
+	to := buf.Data().([]int)
+	if len(ids) != len(to) {
+		return errors.Errorf("xlstm: %s holds %d token ids, the program was compiled for %d", n.Name(), len(ids), len(to))
+	}
+	for i, id := range ids {
+		if id < least || id >= vocab {
+			return errors.Errorf("xlstm: %s %d at position %d is outside the vocabulary of %d", singular(n), id, i, vocab)
+		}
+	}
+	copy(to, ids)
+	return gorgonia.Let(n, buf)
+}
+
+// singular names an element of the input n.
+func singular(n *gorgonia.Node) string {
+	if n.Name() == "targets" {
+		return "target"
+	}
+	return "token"
+}
+
+// readStarts binds the resets to where documents begin.
+func (p *Program) readStarts(starts []bool) error {
+	switch {
+	case p.resets == nil && starts != nil:
+		return errors.New("xlstm: starts were given to a program that was compiled without WithResets")
+	case p.resets == nil:
+		return nil
+	}
+	to := p.resetBuf.Data().([]int)
+	if starts != nil && len(starts) != len(to) {
+		return errors.Errorf("xlstm: starts for %d positions, the program was compiled for %d", len(starts), len(to))
+	}
+	clear(to)
+	for i, start := range starts {
+		if start {
+			to[i] = 1
+		}
+	}
+	return gorgonia.Let(p.resets, p.resetBuf)
+}
