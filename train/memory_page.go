@@ -9,6 +9,8 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -23,15 +25,16 @@ var memoryTemplate = template.Must(template.New("memory").Parse(memoryHTML))
 // memoryPage is what the page is made of. Its arrays are in base64,
 // little-endian: a page of numbers as text would be several times as large.
 type memoryPage struct {
-	About     string       `json:"about"`
-	Deviation string       `json:"deviation"`
-	Tokens    []string     `json:"tokens"`
-	Surprise  string       `json:"surprise"` // float32
-	From      int          `json:"from"`
-	To        int          `json:"to"`
-	Blocks    []pageBlock  `json:"blocks"`
-	MLSTM     []pageSeries `json:"mlstm"`
-	SLSTM     []pageSeries `json:"slstm"`
+	About     string         `json:"about"`
+	Deviation string         `json:"deviation"`
+	Tokens    []string       `json:"tokens"`   // as they are shown, "" for one that ends within a character
+	Partial   map[int]string `json:"partial"`  // the bytes of those
+	Surprise  string         `json:"surprise"` // float32
+	From      int            `json:"from"`
+	To        int            `json:"to"`
+	Blocks    []pageBlock    `json:"blocks"`
+	MLSTM     []pageSeries   `json:"mlstm"`
+	SLSTM     []pageSeries   `json:"slstm"`
 }
 
 // pageSeries is a quantity over time of every head of a kind of block.
@@ -99,9 +102,11 @@ func writeMemoryPage(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace 
 		About: fmt.Sprintf("%s of width %d, %s parameters, %s", count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, commas(model.NumParams()), count(len(trace.Tokens), "token")),
 		From:  trace.From, To: trace.To, Surprise: base64Floats(trace.Surprise), MLSTM: mlstmSeries, SLSTM: slstmSeries,
 	}
-	for _, t := range trace.Tokens {
-		p.Tokens = append(p.Tokens, tok.Decode([]int{t}))
+	pieces := make([]string, len(trace.Tokens))
+	for i, t := range trace.Tokens {
+		pieces[i] = tok.Decode([]int{t})
 	}
+	p.Tokens, p.Partial = shownTokens(pieces)
 	var worst float64
 	for b, block := range trace.Blocks {
 		worst = math.Max(worst, block.Deviation)
@@ -109,6 +114,38 @@ func writeMemoryPage(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace 
 	}
 	p.Deviation = strconv.FormatFloat(worst, 'g', 2, 64)
 	return errors.Wrap(memoryTemplate.Execute(w, p), "writing the page")
+}
+
+// shownTokens returns what a page shows of tokens. A character that several tokens
+// make together stands at the one that completes it; the others show nothing, and
+// partial has their bytes as \xe5. Bytes that are no UTF-8 are shown in this way
+// where they are.
+func shownTokens(pieces []string) (shown []string, partial map[int]string) {
+	shown, partial = make([]string, len(pieces)), make(map[int]string)
+	text := strings.Join(pieces, "")
+	token, end := -1, 0 // the token that holds the byte before end, and where it ends
+	for at := 0; at < len(text); {
+		r, n := utf8.DecodeRuneInString(text[at:])
+		for ; end < at+n; end += len(pieces[token]) {
+			token++
+		}
+		if r == utf8.RuneError && n == 1 {
+			shown[token] += fmt.Sprintf(`\x%02x`, text[at])
+		} else {
+			shown[token] += text[at : at+n]
+		}
+		at += n
+	}
+	for i, s := range shown {
+		if s != "" {
+			continue
+		}
+		partial[i] = ""
+		for _, b := range []byte(pieces[i]) {
+			partial[i] += fmt.Sprintf(`\x%02x`, b)
+		}
+	}
+	return shown, partial
 }
 
 func newPageBlock(kind string, block xlstm.BlockTrace) pageBlock {

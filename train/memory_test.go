@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -185,6 +186,32 @@ func TestFormerFlagsOfMemory(t *testing.T) {
 		}
 		if notice := errs.String(); (notice == "") != (test.notice == "") || !strings.Contains(notice, test.notice) {
 			t.Errorf("%s %s: the notice is %q, want %q", test.flag, test.value, notice, test.notice)
+		}
+	}
+}
+
+// TestTokensOnThePageAreReadable in any script: a character stands at the token
+// that completes it, and what is no UTF-8 is shown as bytes.
+func TestTokensOnThePageAreReadable(t *testing.T) {
+	for _, test := range []struct {
+		pieces, shown []string
+		partial       map[int]string
+	}{
+		{[]string{"the ", "gate"}, []string{"the ", "gate"}, map[int]string{}},
+		{[]string{"\xe4", "\xb8", "\xad", "a"}, []string{"", "", "中", "a"}, map[int]string{0: `\xe4`, 1: `\xb8`}},
+		{[]string{"a\xe4\xb8", "\xad\xe5", "\x9b\xbd!"}, []string{"a", "中", "国!"}, map[int]string{}},
+		{[]string{"\xe4", "b", "\xff"}, []string{`\xe4`, "b", `\xff`}, map[int]string{}},
+		{[]string{"", "a", "\xe4\xb8"}, []string{"", "a", `\xe4\xb8`}, map[int]string{0: ""}},
+		{[]string{"\uFFFD", "\x00"}, []string{"\uFFFD", "\x00"}, map[int]string{}},
+	} {
+		shown, partial := shownTokens(test.pieces)
+		if !slices.Equal(shown, test.shown) || len(partial) != len(test.partial) {
+			t.Errorf("%q is shown as %q, %q", test.pieces, shown, partial)
+		}
+		for i, want := range test.partial {
+			if partial[i] != want {
+				t.Errorf("%q: token %d is %q, want %q", test.pieces, i, partial[i], want)
+			}
 		}
 	}
 }
