@@ -84,6 +84,18 @@ type mark struct {
 	Label string
 }
 
+// Edge is the class of a label at an end of the axis below a chart, which would
+// stand out of the card if it were centred.
+func (m mark) Edge() string {
+	switch {
+	case m.At < 7:
+		return "first"
+	case m.At > 93:
+		return "last"
+	}
+	return ""
+}
+
 // draw lays a chart out. It has no curves if none has a finite number.
 func (c Chart) draw() drawing {
 	d := drawing{Title: c.Title, About: c.About, Wide: c.Wide, Log: c.Log}

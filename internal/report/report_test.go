@@ -191,3 +191,26 @@ func TestShareOfSomethingIsNotZero(t *testing.T) {
 		}
 	}
 }
+
+// TestLabelsAtTheEndsOfAnAxis stand within the card: they are not centred.
+func TestLabelsAtTheEndsOfAnAxis(t *testing.T) {
+	page := written(t, Run{Charts: []Chart{{Title: "loss", Curves: []Curve{{Name: "a", Kind: Main, Steps: []int{0, 500, 1000}, Y: []float64{1, 2, 3}}}}}})
+	for _, want := range []string{`<span class="first" style="left:0%">0</span>`, `<span style="left:60%">600</span>`, `<span class="last" style="left:100%">1,000</span>`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page is without %s", want)
+		}
+	}
+}
+
+// TestGraphFollowsDarkMode: its colours are turned round, and its white background
+// is left out.
+func TestGraphFollowsDarkMode(t *testing.T) {
+	page := written(t, full("graph"))
+	for _, want := range []string{
+		"@media screen and (prefers-color-scheme: dark) {\n  .graph svg { filter: invert(", ".graph svg > path:first-child { fill: none; }",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the style is without %q", want)
+		}
+	}
+}

@@ -98,6 +98,7 @@
       const s = add(c.x, "span");
       s.textContent = label(x);
       s.style.left = percent(c.right(x));
+      s.className = c.right(x) < .07 ? "first" : c.right(x) > .93 ? "last" : ""; // as Edge in chart.go
     }
     c.reset.hidden = span[0] === whole[0] && span[1] === whole[1];
     c.figure.classList.toggle("zoomed", !c.reset.hidden);
