@@ -118,3 +118,73 @@ func TestSmallGraphs(t *testing.T) {
 		parse(t, marshal(t, g, dot.Elide(), dot.Depth(1)))
 	}
 }
+
+// foreign are graphs of Gorgonia's own operations, each up to a loss and what it is
+// differentiated by.
+func foreign() map[string]func(g *gorgonia.ExprGraph) (loss *gorgonia.Node, by gorgonia.Nodes) {
+	matrix := func(g *gorgonia.ExprGraph, name string, shape ...int) *gorgonia.Node {
+		return gorgonia.NewMatrix(g, tensor.Float32, gorgonia.WithShape(shape...), gorgonia.WithName(name), gorgonia.WithInit(gorgonia.GlorotU(1)))
+	}
+	must := gorgonia.Must
+	mean := func(x *gorgonia.Node) *gorgonia.Node { return must(gorgonia.Mean(x)) }
+	unary := func(f func(*gorgonia.Node) (*gorgonia.Node, error)) func(g *gorgonia.ExprGraph) (*gorgonia.Node, gorgonia.Nodes) {
+		return func(g *gorgonia.ExprGraph) (*gorgonia.Node, gorgonia.Nodes) {
+			x, w := matrix(g, "x", 2, 3), matrix(g, "w", 3, 4)
+			return mean(must(f(must(gorgonia.Mul(x, w))))), gorgonia.Nodes{w}
+		}
+	}
+	binary := func(f func(a, b *gorgonia.Node) (*gorgonia.Node, error)) func(g *gorgonia.ExprGraph) (*gorgonia.Node, gorgonia.Nodes) {
+		return func(g *gorgonia.ExprGraph) (*gorgonia.Node, gorgonia.Nodes) {
+			x, w, y := matrix(g, "x", 2, 3), matrix(g, "w", 3, 4), matrix(g, "y", 2, 4)
+			return mean(must(f(must(gorgonia.Mul(x, w)), y))), gorgonia.Nodes{w}
+		}
+	}
+	return map[string]func(g *gorgonia.ExprGraph) (*gorgonia.Node, gorgonia.Nodes){
+		"tanh": unary(gorgonia.Tanh), "sigmoid": unary(gorgonia.Sigmoid), "exp": unary(gorgonia.Exp), "log": unary(gorgonia.Log), "square": unary(gorgonia.Square),
+		"sqrt": unary(gorgonia.Sqrt), "rectify": unary(gorgonia.Rectify), "abs": unary(gorgonia.Abs), "softplus": unary(gorgonia.Softplus), "inverse": unary(gorgonia.Inverse),
+		"softmax":  unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return gorgonia.SoftMax(x) }),
+		"hadamard": binary(gorgonia.HadamardProd), "quotient": binary(gorgonia.HadamardDiv), "difference": binary(gorgonia.Sub), "sum": binary(gorgonia.Add), "power": binary(gorgonia.Pow),
+		"logistic regression": func(g *gorgonia.ExprGraph) (*gorgonia.Node, gorgonia.Nodes) {
+			x, y := matrix(g, "x", 8, 3), gorgonia.NewVector(g, tensor.Float32, gorgonia.WithShape(8), gorgonia.WithName("y"))
+			w := gorgonia.NewVector(g, tensor.Float32, gorgonia.WithShape(3), gorgonia.WithName("w"), gorgonia.WithInit(gorgonia.Zeroes()))
+			p := must(gorgonia.Sigmoid(must(gorgonia.Mul(x, w))))
+			one := gorgonia.NewConstant(float32(1))
+			a := must(gorgonia.HadamardProd(must(gorgonia.Neg(y)), must(gorgonia.Log(p))))
+			b := must(gorgonia.HadamardProd(must(gorgonia.Sub(one, y)), must(gorgonia.Log(must(gorgonia.Sub(one, p))))))
+			return mean(must(gorgonia.Sub(a, b))), gorgonia.Nodes{w}
+		},
+		"a slice, twice": func(g *gorgonia.ExprGraph) (*gorgonia.Node, gorgonia.Nodes) {
+			w := matrix(g, "w", 4, 4)
+			a, b := must(gorgonia.Slice(w, gorgonia.S(0))), must(gorgonia.Slice(w, gorgonia.S(1)))
+			return must(gorgonia.Sum(must(gorgonia.Square(must(gorgonia.Sub(a, b)))))), gorgonia.Nodes{w}
+		},
+	}
+}
+
+// TestForeignGradientsAreTold from the forward pass: what gorgonia.Grad adds, all of
+// it and nothing else, whether anybody reads it or not.
+func TestForeignGradientsAreTold(t *testing.T) {
+	for name, build := range foreign() {
+		for _, named := range []bool{false, true} {
+			g := gorgonia.NewGraph()
+			loss, by := build(g)
+			if named {
+				gorgonia.WithName("loss")(loss)
+			}
+			before := len(g.AllNodes())
+			if _, err := gorgonia.Grad(loss, by...); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			added := len(g.AllNodes())
+			gorgonia.Must(gorgonia.Neg(loss)) // somebody goes on with the graph
+			before, added = before+1, added+1
+			if d := parse(t, marshal(t, g)); len(d.nodes) != added {
+				t.Errorf("%s: of %d nodes %d are drawn", name, added, len(d.nodes))
+			}
+			forward := parse(t, marshal(t, g, dot.ForwardOnly()))
+			if len(forward.nodes) != before {
+				t.Errorf("%s: the forward pass has %d nodes, %d are drawn: %q", name, before, len(forward.nodes), forward.labels())
+			}
+		}
+	}
+}

@@ -4,8 +4,9 @@ import "gorgonia.org/gorgonia"
 
 // markBackward finds the nodes that gorgonia.Grad added. What has a gradient is
 // forward, and what has a name without depending on a gradient, and what these are
-// computed of. Of the rest, backward is what depends on a gradient, and what
-// nobody reads but the backward pass.
+// computed of. Of the rest, backward is what depends on a gradient, what nobody
+// reads but the backward pass, and what Grad left over: nodes without a name that
+// were added between the first gradient and the last.
 func markBackward(vs []*vertex, index map[*gorgonia.Node]int) {
 	depends := make([]bool, len(vs)) // on a gradient
 	for i, v := range vs {
@@ -30,8 +31,16 @@ func markBackward(vs []*vertex, index map[*gorgonia.Node]int) {
 			mark(i)
 		}
 	}
+	first, last := len(vs), -1
 	for i, v := range vs {
 		v.backward = depends[i] && !forward[i]
+		if v.backward || v.kind == constant && derivative(v, index) {
+			first, last = min(first, i), i
+		}
+	}
+	for i := first; i <= last; i++ {
+		v := vs[i]
+		v.backward = v.backward || !forward[i] && v.name == "" && (v.kind == operation || v.kind == constant)
 	}
 	for i := len(vs) - 1; i >= 0; i-- {
 		v := vs[i]

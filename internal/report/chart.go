@@ -184,7 +184,8 @@ func (c *drawnCurve) trace(right, down func(float64) float64) {
 	c.Path, c.Spot = line.String(), spots.String()
 }
 
-func tenth(x float64) float64 { return math.Round(10*x) / 10 }
+// tenth rounds to one decimal, and to 0 rather than -0.
+func tenth(x float64) float64 { return math.Round(10*x)/10 + 0 }
 
 func short(x float64) string { return strconv.FormatFloat(tenth(x), 'f', -1, 64) }
 

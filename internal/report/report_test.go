@@ -197,7 +197,7 @@ func TestLabelsAtTheEndsOfAnAxis(t *testing.T) {
 	page := written(t, Run{Charts: []Chart{{Title: "loss", Curves: []Curve{{Name: "a", Kind: Main, Steps: []int{0, 500, 1000}, Y: []float64{1, 2, 3}}}}}})
 	for _, want := range []string{`<span class="first" style="left:0%">0</span>`, `<span style="left:60%">600</span>`, `<span class="last" style="left:100%">1,000</span>`} {
 		if !strings.Contains(page, want) {
-			t.Errorf("the page is without %s", want)
+			t.Errorf("the page is without %s, in %v", want, regexp.MustCompile(`<div class="x".*`).FindString(page))
 		}
 	}
 }
