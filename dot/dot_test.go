@@ -227,3 +227,36 @@ func TestMistakesAreExplained(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenedBackwardPassIsReadable: what differentiates a layer bears its name, and
+// reads of the forward pass come from there alone.
+func TestOpenedBackwardPassIsReadable(t *testing.T) {
+	_, p := program(t, xlstm.ProgramConfig{Batch: 1, Steps: 4, Grad: true}, nil)
+	opts := []dot.Option{dot.Depth(2), dot.Open("blocks.0"), dot.Parameters(p.Model()...)}
+	opened := parse(t, marshal(t, p.Graph(), append(opts, dot.Elide())...))
+	for _, layer := range []string{"proj_up", "q_proj", "k_proj", "v_proj", "conv1d", "outnorm", "proj_down", "xlstm_norm"} {
+		from, _ := opened.labelled(t, layer)
+		to, _ := opened.labelled(t, "∂ "+layer)
+		if e, ok := opened.joined(from, to); !ok || !strings.Contains(e.attrs, "dashed") {
+			t.Errorf("∂ %s does not read %s", layer, layer)
+		}
+		reads := 0
+		for _, e := range opened.edges {
+			if e.to == to && strings.Contains(e.attrs, "dashed") {
+				reads++
+			}
+		}
+		if reads != 1 {
+			t.Errorf("∂ %s reads %d parts of the forward pass", layer, reads)
+		}
+	}
+	dashed := func(d *drawing) (n int) {
+		for _, e := range d.edges {
+			n += strings.Count(e.attrs, "constraint=false")
+		}
+		return n
+	}
+	if all := dashed(parse(t, marshal(t, p.Graph(), opts...))); dashed(opened) >= all {
+		t.Errorf("%d of %d edges into the backward pass are shown", dashed(opened), all)
+	}
+}

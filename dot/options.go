@@ -41,7 +41,9 @@ func ForwardOnly() Option { return func(o *options) { o.forwardOnly = true } }
 
 // Elide leaves out what computes nothing: constants that are scalars, which their
 // readers then show, reshaping, and operations that say so by a method
-// Trivial() bool, such as the views of package nodes. Edges lead through them.
+// Trivial() bool, such as the views of package nodes. Edges lead through them. Of
+// what the backward pass reads of the forward pass it shows what comes from the
+// part that is differentiated.
 func Elide() Option { return func(o *options) { o.elide = true } }
 
 // Parameters says which inputs are parameters. Without it, those are that hold a

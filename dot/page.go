@@ -44,6 +44,9 @@ func newPage(vs []*vertex, o *options) (*page, error) {
 	}
 	of := p.makeItems()
 	p.connect(of)
+	if o.elide {
+		p.elideReads()
+	}
 	if o.only != "" {
 		p.cutOut()
 	}
@@ -139,6 +142,31 @@ func (p *page) makeItems() []*item {
 type source struct {
 	vertex      int
 	label, home string
+}
+
+// part is the part of the graph that an item is of: the box that is folded, or the
+// one that it is in.
+func (t *item) part() string {
+	if t.fold != "" {
+		return t.fold
+	}
+	return t.box
+}
+
+// elideReads leaves out, of the edges from the forward pass to a node of the
+// backward pass, those from other parts than the one that it differentiates, if
+// there are any from there: what else it reads can be seen from that part, and a
+// hundred edges across a page hide the rest.
+func (p *page) elideReads() {
+	crosses := func(e *edge) bool { return e.to.backward && !e.from.backward }
+	own := func(e *edge) bool { return within(e.from.part(), e.to.part()) }
+	served := make(map[*item]bool)
+	for _, e := range p.edges {
+		if crosses(e) && own(e) {
+			served[e.to] = true
+		}
+	}
+	p.edges = slices.DeleteFunc(p.edges, func(e *edge) bool { return crosses(e) && served[e.to] && !own(e) })
 }
 
 // sources returns what a vertex stands for: itself, or if it is hidden what it

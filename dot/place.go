@@ -93,8 +93,9 @@ func commonHome(vs []*vertex, of []int, counts func(*vertex) bool) string {
 }
 
 // placeBackward places the nodes of the backward pass with the operations that
-// they differentiate: what reads the gradient of an operation's result belongs to
-// that operation.
+// they differentiate: what reads a parameter, or is the gradient of one, belongs
+// where the parameter is, and what reads the gradient of an operation's result
+// belongs to that operation.
 func placeBackward(vs []*vertex) {
 	index := make(map[*gorgonia.Node]int, len(vs))
 	for i, v := range vs {
@@ -114,7 +115,12 @@ func placeBackward(vs []*vertex) {
 		if !v.backward || v.kind != operation {
 			continue
 		}
-		var inputs, results, seeds []int
+		var params, inputs, results, seeds []int
+		for _, k := range append(differentiated(v), v.in...) {
+			if vs[k].kind == parameter {
+				params = append(params, k)
+			}
+		}
 		for _, k := range v.in {
 			switch u := vs[k]; {
 			case u.backward && u.kind == operation:
@@ -123,7 +129,7 @@ func placeBackward(vs []*vertex) {
 				seeds = append(seeds, differentiated(u)...)
 			}
 		}
-		for _, of := range [][]int{results, seeds, differentiated(v), inputs} {
+		for _, of := range [][]int{params, results, seeds, differentiated(v), inputs} {
 			if len(of) > 0 {
 				v.home, placed[i] = commonHome(vs, of, all), true
 				break
