@@ -31,26 +31,35 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/pkg/errors"
 )
 
 func main() {
 	setGarbage()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal asks the program to finish, a second one ends it.
-	context.AfterFunc(ctx, stop)
+	ctx := untilSignalled()
 	err := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr, name: programName()})
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, complaint(err))
-		os.Exit(1)
 	}
+	os.Exit(exitCode(ctx, err))
+}
+
+// exitCode returns what the program's result is for the shell: 0, 1 for an error,
+// or that of the signal which asked it to finish.
+func exitCode(ctx context.Context, err error) int {
+	var by interruption
+	switch {
+	case errors.As(context.Cause(ctx), &by):
+		return by.exitCode()
+	case err != nil && !errors.Is(err, flag.ErrHelp):
+		return 1
+	}
+	return 0
 }
 
 // setGarbage lets the collector run when garbage has grown to a fifth of what
