@@ -3,6 +3,7 @@ package xlstm
 import (
 	"fmt"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -54,7 +55,9 @@ type PartCost struct {
 	// of the forward pass over a single token, in generation. Counted are the
 	// matrix products and the convolutions. What is done element by element
 	// (norms, activations, exponential gates, dropout, sums) is not: it grows with
-	// the width, they with its square.
+	// the width, they with its square. A cell that works on chunks is counted with
+	// the products as they are done, of whole chunks, half of which the causal mask
+	// then discards.
 	Forward, Backward, Decode float64
 }
 
@@ -241,7 +244,7 @@ func (c Config) costParts(opts CostOptions) []PartCost {
 func (k *costing) head() {
 	d, v := k.EmbeddingDim, k.VocabSize
 	k.part("head", -1)
-	k.product(v, d)
+	k.count(linear(k.Steps, d, v))
 	if !k.TieWeights {
 		k.tensor("lm_head.weight", v, d)
 	}
@@ -273,33 +276,10 @@ func (k *costing) mlstmBlock(i int) {
 	k.linear("xlstm.proj_down", inner, d, l.Bias)
 }
 
-// mlstmCell counts the chunkwise form. For a chunk of L steps and a head with
-// keys of width D and values of width E the kernel multiplies whole L×L matrices,
-// half of which the causal mask then discards:
-//
-//	forward   Q·Kᵀ and A·V                          L²·(D+E)
-//	          Q·C and Kᵀ·V into the new C           2·L·D·E
-//	backward  Q·Kᵀ again, δA, δQ, δK, δV            L²·(3·D+2·E)
-//	          K·δC, V·δCᵀ, Qᵀ·G, G·Cᵀ               4·L·D·E
-//	          Kᵀ·V again, except in the last chunk  L·D·E
-//
-// Where the chunks are whole and D and E equal, that is 2·D² + 2·L·D a token
-// forward, and for a token alone 2·D² + 2·D.
 func (k *costing) mlstmCell(nh, dqk, dhv int) {
-	var forward, backward float64
-	d, e := float64(dqk), float64(dhv)
-	for t := 0; t < k.Steps; t += k.Chunk {
-		l := float64(min(k.Chunk, k.Steps-t))
-		forward += l*l*(d+e) + 2*l*d*e
-		backward += l*l*(3*d+2*e) + 4*l*d*e
-		if t+k.Chunk < k.Steps {
-			backward += l * d * e
-		}
-	}
-	p := k.last()
-	p.Forward = float64(nh) * forward / float64(k.Steps)
-	p.Backward = float64(nh) * backward / float64(k.Steps)
-	p.State += elements(nh, dqk*dhv+dqk+1)
+	cell := ops.MLSTM{B: 1, T: k.Steps, NH: nh, DQK: dqk, DHV: dhv, Chunk: k.Chunk}
+	k.count(cell, ops.MLSTMGrad{MLSTM: cell})
+	k.last().State += elements(nh, dqk*dhv+dqk+1)
 }
 
 func (k *costing) slstmBlock(i int) {
@@ -325,14 +305,13 @@ func (k *costing) slstmBlock(i int) {
 	}
 }
 
-// slstmCell counts the scan: in every step 4·NH·DH² multiply-adds for the
-// recurrence, and twice that back.
 func (k *costing) slstmCell(nh, dh int) {
 	const gates, states = 4, 4
 	d := nh * dh
 	k.tensor("xlstm.slstm_cell._recurrent_kernel_", nh, gates*dh, dh)
 	k.tensor("xlstm.slstm_cell._bias_", gates*d)
-	k.product(nh, gates*dh, dh)
+	cell := ops.SLSTM{B: 1, T: k.Steps, NH: nh, DH: dh}
+	k.count(cell, ops.SLSTMGrad{SLSTM: cell})
 	k.last().State += elements(states, d)
 }
 
@@ -366,12 +345,17 @@ func (k *costing) tensor(name string, shape ...int) {
 	p.Params += elements(shape...)
 }
 
-// product counts a product with a weight. On the way back there are two for one:
-// for the input's gradient and for the weight's.
-func (k *costing) product(shape ...int) {
-	n := float64(elements(shape...))
-	k.last().Forward += n
-	k.last().Backward += 2 * n
+// count counts an operation of the forward pass over one sequence, and its
+// derivative.
+func (k *costing) count(op, grad ops.Op) {
+	k.last().Forward += float64(op.MulAdds()) / float64(k.Steps)
+	k.last().Backward += float64(grad.MulAdds()) / float64(k.Steps)
+}
+
+// linear is a linear map of so many rows, and its derivative.
+func linear(rows, in, out int) (op, grad ops.Op) {
+	l := ops.Linear{Rows: rows, In: in, Outs: []int{out}}
+	return l, ops.LinearGrad{Linear: l, Has: []bool{true}}
 }
 
 func (k *costing) linear(name string, in, out int, bias bool) {
@@ -379,7 +363,7 @@ func (k *costing) linear(name string, in, out int, bias bool) {
 	if bias {
 		k.tensor(name+".bias", out)
 	}
-	k.product(out, in)
+	k.count(linear(k.Steps, in, out))
 }
 
 // headwise counts one square map for each head.
@@ -388,16 +372,15 @@ func (k *costing) headwise(name string, heads, width int, bias bool) {
 	if bias {
 		k.tensor(name+".bias", heads*width)
 	}
-	k.product(heads, width, width)
+	maps := ops.Headwise{N: k.Steps, Heads: heads, In: width, Out: width, Stride: width}
+	k.count(maps, ops.HeadwiseGrad{Headwise: maps})
 }
 
-// conv counts the depthwise convolution. On the way back its sums before the
-// activation are computed once more.
 func (k *costing) conv(width, kernel int) {
 	k.tensor("xlstm.conv1d.conv.weight", width, 1, kernel)
 	k.tensor("xlstm.conv1d.conv.bias", width)
-	k.product(width, kernel)
-	k.last().Backward += float64(elements(width, kernel))
+	conv := ops.Conv{B: 1, T: k.Steps, D: width, K: kernel}
+	k.count(conv, ops.ConvGrad{Conv: conv})
 	k.last().State += elements(kernel, width)
 }
 

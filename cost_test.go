@@ -208,6 +208,29 @@ func TestCellProducts(t *testing.T) {
 	}
 }
 
+// TestCostCountsTheProductsOfTheGraph adds up what the operations of a training
+// graph multiply.
+func TestCostCountsTheProductsOfTheGraph(t *testing.T) {
+	withModels(t, 30, func(t *testing.T, r *rand.Rand, m *Model) {
+		batch, steps, chunk := 1+r.IntN(3), 1+r.IntN(80), pick(r, 0, 16)
+		p, err := m.design(ProgramConfig{Batch: batch, Steps: steps, Grad: true, FwdConfig: FwdConfig{Training: true, Chunk: chunk}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum int64
+		for _, n := range p.graph.AllNodes() {
+			if o, ok := n.Op().(interface{ MulAdds() int64 }); ok {
+				sum += o.MulAdds()
+			}
+		}
+		cost := costOf(t, m.Config(), CostOptions{Batch: batch, Steps: steps, Chunk: chunk})
+		want := cost.TrainingFLOPs() / 2 * float64(batch*steps)
+		if math.Abs(float64(sum)/want-1) > 1e-12 {
+			t.Errorf("%d multiply-adds in the graph, %v expected", sum, want)
+		}
+	})
+}
+
 // cellOf returns the part of the first cell.
 func cellOf(t *testing.T, c Cost) PartCost {
 	t.Helper()

@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"internal/opstest":     {"internal/device", "internal/ops"},
 	"nodes":                {"internal/device", "internal/device/cpu", "internal/ops", "internal/plan"},
 	"layers":               {"nodes"},
-	".":                    {"layers", "nodes", "optim", "data", "internal/files", "internal/pytorch"},
+	".":                    {"internal/ops", "layers", "nodes", "optim", "data", "internal/files", "internal/pytorch"},
 	"internal/workloads":   {".", "nodes", "optim", "data", "blas", "internal/kernels"},
 	"dot":                  {},
 	"dot/render":           {"internal/graphviz"},

@@ -173,6 +173,10 @@ func (o *op) String() string       { return o.op.Name() }
 // package dot.
 func (o *op) Trivial() bool { return o.op.Kind() != ops.Compute }
 
+// MulAdds is the number of multiply-adds in the operation's matrix products and
+// convolutions, for what adds up the arithmetic of a graph.
+func (o *op) MulAdds() int64 { return o.op.MulAdds() }
+
 func (o *op) WriteHash(h hash.Hash) { io.WriteString(h, o.key) }
 
 func (o *op) Hashcode() uint32 {
