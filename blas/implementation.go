@@ -28,52 +28,58 @@ func (bl BLAS) Kernels() string {
 	return bl.single.name
 }
 
-// Sgemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) is m×k and op(B) k×n.
-func (bl BLAS) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	if bl.single == nil {
-		if bl.serial {
-			gonumSerial(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-		} else {
-			bl.Implementation.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-		}
+// kernelsOf returns bl's kernels for elements of type T, nil for none.
+func kernelsOf[T Float](bl BLAS) *kernels[T] {
+	if ks, ok := any(bl.single).(*kernels[T]); ok {
+		return ks
+	}
+	return any(bl.double).(*kernels[T])
+}
+
+// Gemm is Sgemm or Dgemm, by the type of the elements: it computes
+// C = alpha·op(A)·op(B) + beta·C, where op(A) is m×k and op(B) k×n.
+func Gemm[T Float](bl BLAS, tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+	ks := kernelsOf[T](bl)
+	switch {
+	case ks == nil && bl.serial:
+		gonumSerial(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	case ks == nil:
+		gonumGemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	default:
+		p := product[T]{kernels: ks, m: m, n: n, k: k, alpha: alpha, beta: beta, c: c, ldc: ldc}
+		p.a.data, p.a.row, p.a.col = a, lda, 1
+		p.b.data, p.b.row, p.b.col = b, ldb, 1
+		p.gemm(tA, tB, bl.serial)
+	}
+}
+
+// Gemv is Sgemv or Dgemv, by the type of the elements: it computes
+// y = alpha·op(A)·x + beta·y, where A, not op(A), is m×n.
+func Gemv[T Float](bl BLAS, tA blas.Transpose, m, n int, alpha T, a []T, lda int, x []T, incX int, beta T, y []T, incY int) {
+	ks := kernelsOf[T](bl)
+	if ks == nil || !canGemv(tA, incX, incY) {
+		gonumGemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
 	}
-	p := product[float32]{kernels: bl.single, m: m, n: n, k: k, alpha: alpha, beta: beta, c: c, ldc: ldc}
-	p.a.data, p.a.row, p.a.col = a, lda, 1
-	p.b.data, p.b.row, p.b.col = b, ldb, 1
-	p.gemm(tA, tB, bl.serial)
+	gemv(ks, tA, m, n, alpha, a, lda, x, incX, beta, y, incY, bl.serial)
+}
+
+// Sgemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) is m×k and op(B) k×n.
+func (bl BLAS) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
+	Gemm(bl, tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 }
 
 // Dgemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) is m×k and op(B) k×n.
 func (bl BLAS) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
-	if bl.double == nil {
-		if bl.serial {
-			gonumSerial(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-		} else {
-			bl.Implementation.Dgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-		}
-		return
-	}
-	p := product[float64]{kernels: bl.double, m: m, n: n, k: k, alpha: alpha, beta: beta, c: c, ldc: ldc}
-	p.a.data, p.a.row, p.a.col = a, lda, 1
-	p.b.data, p.b.row, p.b.col = b, ldb, 1
-	p.gemm(tA, tB, bl.serial)
+	Gemm(bl, tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 }
 
 // Sgemv computes y = alpha·op(A)·x + beta·y, where A, not op(A), is m×n.
 func (bl BLAS) Sgemv(tA blas.Transpose, m, n int, alpha float32, a []float32, lda int, x []float32, incX int, beta float32, y []float32, incY int) {
-	if bl.single == nil || !canGemv(tA, incX, incY) {
-		bl.Implementation.Sgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
-		return
-	}
-	gemv(bl.single, tA, m, n, alpha, a, lda, x, incX, beta, y, incY, bl.serial)
+	Gemv(bl, tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
 }
 
 // Dgemv computes y = alpha·op(A)·x + beta·y, where A, not op(A), is m×n.
 func (bl BLAS) Dgemv(tA blas.Transpose, m, n int, alpha float64, a []float64, lda int, x []float64, incX int, beta float64, y []float64, incY int) {
-	if bl.double == nil || !canGemv(tA, incX, incY) {
-		bl.Implementation.Dgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
-		return
-	}
-	gemv(bl.double, tA, m, n, alpha, a, lda, x, incX, beta, y, incY, bl.serial)
+	Gemv(bl, tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
 }

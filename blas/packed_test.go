@@ -20,13 +20,6 @@ func packedGemm[T Float](impl BLAS) gemmFunc[T] {
 	}
 }
 
-func kernelsOf[T Float](impl BLAS) *kernels[T] {
-	if ks, ok := any(impl.single).(*kernels[T]); ok {
-		return ks
-	}
-	return any(impl.double).(*kernels[T])
-}
-
 func TestPacked(t *testing.T) {
 	for name, impl := range sets() {
 		t.Run(name+"/float32", func(t *testing.T) { testGemm(t, packedGemm[float32](impl)) })

@@ -46,3 +46,14 @@ func gonumGemm[T Float](tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda 
 		impl.Dgemm(tA, tB, m, n, k, float64(alpha), a, lda, any(b).([]float64), ldb, float64(beta), any(c).([]float64), ldc)
 	}
 }
+
+// gonumGemv is gonum's Sgemv or Dgemv.
+func gonumGemv[T Float](tA blas.Transpose, m, n int, alpha T, a []T, lda int, x []T, incX int, beta T, y []T, incY int) {
+	var impl gonum.Implementation
+	switch a := any(a).(type) {
+	case []float32:
+		impl.Sgemv(tA, m, n, float32(alpha), a, lda, any(x).([]float32), incX, float32(beta), any(y).([]float32), incY)
+	case []float64:
+		impl.Dgemv(tA, m, n, float64(alpha), a, lda, any(x).([]float64), incX, float64(beta), any(y).([]float64), incY)
+	}
+}

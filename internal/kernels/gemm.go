@@ -30,12 +30,7 @@ func gemm[F Float](engine blas.BLAS, transA, transB bool, m, n, k int, alpha F, 
 	if m == 0 || n == 0 {
 		return
 	}
-	switch a := any(a).(type) {
-	case []float32:
-		engine.Sgemm(trans(transA), trans(transB), m, n, k, float32(alpha), a, lda, any(b).([]float32), ldb, float32(beta), any(c).([]float32), ldc)
-	case []float64:
-		engine.Dgemm(trans(transA), trans(transB), m, n, k, float64(alpha), a, lda, any(b).([]float64), ldb, float64(beta), any(c).([]float64), ldc)
-	}
+	blas.Gemm(engine, trans(transA), trans(transB), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 }
 
 func trans(t bool) gblas.Transpose {

@@ -1,6 +1,9 @@
 package kernels
 
-import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+import (
+	"github.com/gorgonia-xlstm/xlstm/blas"
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+)
 
 // matrix is a matrix with the rows ld apart.
 type matrix[F Float] struct {
@@ -35,12 +38,7 @@ func multiply[F Float](transA, transB bool, m, n, k int, alpha F, a, b matrix[F]
 
 // apply computes y = alpha·op(A)·x + beta·y for an m×n A.
 func apply[F Float](transA bool, m, n int, alpha F, a matrix[F], x []F, beta F, y []F) {
-	switch data := any(a.data).(type) {
-	case []float32:
-		serial.Sgemv(trans(transA), m, n, float32(alpha), data, a.ld, any(x).([]float32), 1, float32(beta), any(y).([]float32), 1)
-	case []float64:
-		serial.Dgemv(trans(transA), m, n, float64(alpha), data, a.ld, any(x).([]float64), 1, float64(beta), any(y).([]float64), 1)
-	}
+	blas.Gemv(serial, trans(transA), m, n, alpha, a.data, a.ld, x, 1, beta, y, 1)
 }
 
 // addOuter computes C += x·yᵀ for an m×n C.
