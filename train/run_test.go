@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 )
 
 // asMain makes the test binary the program itself, for tests that kill it.
@@ -207,11 +209,11 @@ func TestResumedRunEqualsUnbrokenOne(t *testing.T) {
 }
 
 // killAndResume kills the run at random moments, writing of checkpoints included,
-// until it gets to its end.
-func killAndResume(t *testing.T, text, dir, unbroken string, more []string) {
+// until it gets to its end, and returns how many times.
+func killAndResume(t *testing.T, text, dir, unbroken string, more []string) (kills int) {
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	args := small(text, dir, append([]string{"-save-every", "1"}, more...)...)
-	for kills := 0; ; kills++ {
+	for ; ; kills++ {
 		cmd, out := child(args...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -235,6 +237,40 @@ func killAndResume(t *testing.T, text, dir, unbroken string, more []string) {
 		}
 	}
 	sameRun(t, "killed and resumed", dir, unbroken)
+	noLeftovers(t, dir)
+	return kills
+}
+
+// noLeftovers sees that nothing of a killed process stays in a run's folder.
+func noLeftovers(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && (files.IsTemp(d.Name()) || strings.HasPrefix(d.Name(), "damaged-")) {
+			t.Errorf("%s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKilledRunsEqualTheUnbrokenOne runs the same run again and again until it was
+// killed XLSTM_KILLS times in all; see docs/training.md.
+func TestKilledRunsEqualTheUnbrokenOne(t *testing.T) {
+	wanted := fromEnvironment(t, "XLSTM_KILLS", 3)
+	text, dir := sampleText(t), t.TempDir()
+	unbroken := filepath.Join(dir, "unbroken")
+	mustRun(t, small(text, unbroken, "-carry")...)
+	kills, runs := 0, 0
+	for ; kills < wanted; runs++ {
+		killed := filepath.Join(dir, "killed")
+		kills += killAndResume(t, text, killed, unbroken, []string{"-carry"})
+		if err := os.RemoveAll(killed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d runs, killed %d times, equal the unbroken one", runs, kills)
 }
 
 // TestRunBeginsWhereOneWasKilledAtOnce: before its first file was in place.
