@@ -10,7 +10,6 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
@@ -52,6 +51,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // writes the cache; progress, if not nil, is then called with the bytes of text
 // that were encoded so far. A cache is told by the tokenizer and by the paths,
 // sizes and times of the files.
+//
+// One process at a time writes in dir, others wait until ctx is done. Before it
+// does, it removes what killed processes have left there, and caches that nothing
+// has opened for thirty days.
 func CacheTokens(ctx context.Context, dir string, tok Tokenizer, f *Files, progress func(bytes int64)) (*Cache, error) {
 	key, err := cacheKey(tok, f)
 	if err != nil {
@@ -61,8 +64,14 @@ func CacheTokens(ctx context.Context, dir string, tok Tokenizer, f *Files, progr
 	if c, err := openCache(path, key, tok.Size()); err == nil {
 		return c, nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, errors.Wrap(err, "making a folder for tokens")
+	unlock, err := takeCacheFolder(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	// The process that was waited for may have written the very same.
+	if c, err := openCache(path, key, tok.Size()); err == nil {
+		return c, nil
 	}
 	if err := writeCache(ctx, path, key, tok, f, progress); err != nil {
 		return nil, err
@@ -94,6 +103,7 @@ func openCache(path string, key [sha256.Size]byte, vocab int) (*Cache, error) {
 		unmap()
 		return nil, errors.Wrapf(err, "the tokens in %s", path)
 	}
+	markUsed(path)
 	return c, nil
 }
 

@@ -186,8 +186,8 @@ func TestAnInterruptLeavesNoCache(t *testing.T) {
 	if _, err := CacheTokens(ctx, dir, Bytes{}, files, func(int64) { cancel() }); err == nil {
 		t.Fatal("an interrupt is no error")
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
-		t.Errorf("it left %v: %v", entries, err)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("it left %v, want the lock alone: %v", entries, err)
 	}
 }
 
@@ -207,4 +207,66 @@ func TestFindRefusesWhatLoadRefuses(t *testing.T) {
 	if _, err := Find(dir); err == nil {
 		t.Error("a folder without text is taken")
 	}
+}
+
+// TestCacheFolderIsCleaned: of what killed processes have left and of caches that
+// nothing has opened for long, and of nothing else.
+func TestCacheFolderIsCleaned(t *testing.T) {
+	from, dir := texts(t), t.TempDir()
+	old := time.Now().Add(-staleAfter - time.Hour)
+	for _, name := range []string{".tokens-0123456789abcdef.bin.tmp-0123456789abcdef", "tokens-0123456789abcdef.bin", "tokens-1111111111111111.bin", "tokens-mine.bin"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if name[7] != '1' {
+			if err := os.Chtimes(path, old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c, _ := cached(t, dir, Bytes{}, from)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	want := []string{".lock", "tokens-1111111111111111.bin", "tokens-mine.bin", filepath.Base(c.Path)}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the folder holds %q, want %q", got, want)
+	}
+	// Opening one keeps it.
+	if err := os.Chtimes(c.Path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if _, made := cached(t, dir, Bytes{}, from); made {
+		t.Error("it was made anew")
+	}
+	if info, err := os.Stat(c.Path); err != nil || info.ModTime().Before(time.Now().Add(-time.Hour)) {
+		t.Errorf("it counts as unused: %v", err)
+	}
+}
+
+// TestOneProcessWritesACache: another waits, until it is interrupted.
+func TestOneProcessWritesACache(t *testing.T) {
+	from, dir := texts(t), t.TempDir()
+	unlock, err := takeCacheFolder(context.Background(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := Find(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := CacheTokens(ctx, dir, Bytes{}, found, nil); err == nil {
+		t.Error("it did not wait")
+	}
+	unlock()
+	cached(t, dir, Bytes{}, from)
 }
