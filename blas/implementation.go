@@ -19,8 +19,8 @@ func Implementation() BLAS {
 	return BLAS{single: bestSingle(), double: bestDouble()}
 }
 
-// Kernels returns what computes products of float32 matrices: AVX-512, AVX2, or
-// portable Go.
+// Kernels returns what computes products of float32 matrices: AVX-512, AVX2, NEON
+// or portable Go.
 func (bl BLAS) Kernels() string {
 	if bl.single == nil {
 		return "portable Go"

@@ -9,6 +9,7 @@ func bestSingle() *kernels[float32] { return &singleNEON }
 func bestDouble() *kernels[float64] { return &doubleNEON }
 
 var singleNEON = kernels[float32]{
+	name:  "NEON",
 	width: 16,
 	heights: []height[float32]{
 		{6, sgemmNEONFull6, sgemmNEONWide6, sgemmNEONNarrow6},
@@ -27,6 +28,7 @@ var singleNEON = kernels[float32]{
 }
 
 var doubleNEON = kernels[float64]{
+	name:  "NEON",
 	width: 8,
 	heights: []height[float64]{
 		{6, dgemmNEONFull6, dgemmNEONWide6, dgemmNEONNarrow6},
