@@ -92,7 +92,7 @@ func (st *checkpoint) untie(cfg Config, o options) (Config, []string, error) {
 		return cfg, nil, err
 	}
 	cfg.TieWeights = false
-	return cfg, []string{problems[0] + "; it is used as it is, as transformers does from 5.0 on"}, nil
+	return cfg, []string{problems[0] + "; it is used as it is, as transformers from 5.0 on does, where 4.x puts the embedding in its place"}, nil
 }
 
 // load makes a model of the tensors. Names and shapes are checked first, so that a

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/layers"
@@ -338,6 +342,7 @@ func TestInterchangeWithTheRealPrograms(t *testing.T) {
 	}
 	ours := t.TempDir()
 	writeOurs(t, ours)
+	writeTokens(t, filepath.Join(ours, "tokens"))
 	for python := range strings.SplitSeq(interpreters, ":") {
 		run := func(what, dir string) {
 			out, err := exec.Command(python, filepath.Join(interchangeRoot, "interchange.py"), what, dir).CombinedOutput()
@@ -415,6 +420,44 @@ func writeOurs(t *testing.T, root string) {
 		edit(&cfg)
 		write(name, smallModel(t, cfg, tensor.Float32), SaveConfig{})
 	}
+}
+
+// writeTokens saves a tokenizer beside a model, as the training program does, and
+// how it encodes pieces of a text, at every place, and characters of all kinds.
+func writeTokens(t *testing.T, dir string) {
+	text := string(must(os.ReadFile(filepath.Join(goldenRoot, "README.md"))))
+	tok := must(bpe.Train(t.Context(), slices.Values([]string{text}), bpe.TrainConfig{VocabSize: 600, SpecialTokens: []string{bpe.EndOfText}, Pattern: bpe.Llama3}))
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	// For this kind of model transformers guesses a class where it is not told.
+	if err := smallHuggingFace(t, func(c *Config) { c.VocabSize = 600 }).Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	for name, save := range map[string]func(io.Writer, data.Tokenizer) error{"tokenizer.json": data.SaveTokenizer, "tokenizer_config.json": data.SaveTokenizerConfig} {
+		if err := files.WriteFile(filepath.Join(dir, name), func(w io.Writer) error { return save(w, tok) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type encoded struct {
+		Text string `json:"text"`
+		IDs  []int  `json:"ids"`
+	}
+	r, runes := rand.New(rand.NewPCG(1, 2)), []rune(text)
+	odd := []rune(" \t\n\r\u00a0'sLLre0129.,!?-éÉß日本語한🙂\u0301\u200b<|>")
+	var cases []encoded
+	for range 2600 {
+		at := r.IntN(len(runes) - 40)
+		piece := runes[at : at+r.IntN(40)]
+		if r.IntN(2) == 0 {
+			piece = nil
+			for range r.IntN(20) {
+				piece = append(piece, odd[r.IntN(len(odd))])
+			}
+		}
+		cases = append(cases, encoded{string(piece), append([]int{}, tok.Encode(string(piece))...)})
+	}
+	overwrite(t, filepath.Join(dir, "tokens.json"), must(json.Marshal(cases)))
 }
 
 // writeIO writes token ids and logits as interchange.py reads them.
