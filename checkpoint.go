@@ -46,8 +46,8 @@ func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig
 //
 // The model computes in the type that WithDtype sets, float32 if it is not given,
 // whatever the encoding in the file: the numbers are converted, and those of F64
-// rounded. Each tensor is read from the file into its place in the model: besides
-// the model, loading takes no memory to speak of.
+// rounded. Each tensor is read from the file into its place in the model: loading
+// takes hardly more memory than the model itself.
 func Load(path string, opts ...Option) (*Model, error) {
 	o := newOptions(opts)
 	config, weights, err := locate(path)
