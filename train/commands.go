@@ -19,11 +19,12 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	txt, err := loadText(ctx, s.settings, nil, c.out)
+	txt, err := loadFitting(ctx, s.fit, nil, c.out)
 	if err != nil {
 		return err
 	}
 	defer txt.close()
+	s.fit.report(c.out)
 	if s.verbose {
 		txt.listLeft(c.out)
 	}

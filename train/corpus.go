@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -35,15 +36,22 @@ type corpus struct {
 // loadText reads the texts of a run. Without a tokenizer, one is made of the part
 // to train on. What takes long is told to out.
 func loadText(ctx context.Context, s settings, tok data.Tokenizer, out io.Writer) (*corpus, error) {
-	if s.Cache != "" {
-		return loadCached(ctx, s, tok, out)
+	return loadFitting(ctx, fixed(s), tok, out)
+}
+
+// loadFitting is loadText with settings that are fitted to the text.
+func loadFitting(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Writer) (*corpus, error) {
+	if f.s.Cache != "" {
+		return loadCached(ctx, f, tok, out)
 	}
-	docs, err := loadDocuments(ctx, s)
+	docs, err := loadDocuments(ctx, *f.s)
 	if err != nil {
 		return nil, err
 	}
 	if tok == nil {
-		if tok, err = newTokenizer(ctx, s, trainingPart(docs, s.Val), out); err != nil {
+		text := docs.Text()
+		f.vocabulary(len(text), utf8.RuneCountInString(text))
+		if tok, err = newTokenizer(ctx, *f.s, trainingPart(text, f.s.Val), out); err != nil {
 			return nil, err
 		}
 	}
@@ -53,28 +61,29 @@ func loadText(ctx context.Context, s settings, tok data.Tokenizer, out io.Writer
 		return nil, err
 	}
 	t := &corpus{source: docs.Source, left: docs.Skipped, size: size, tokenizer: tok}
-	return t, t.divide(s, ids)
+	return t, t.divide(f, ids)
 }
 
-// loadCached is loadText for texts that may be larger than memory.
-func loadCached(ctx context.Context, s settings, tok data.Tokenizer, out io.Writer) (*corpus, error) {
-	texts, err := data.Find(s.Data...)
+// loadCached is loadFitting for texts that may be larger than memory.
+func loadCached(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Writer) (*corpus, error) {
+	texts, err := data.Find(f.s.Data...)
 	if err != nil {
 		return nil, err
 	}
 	if tok == nil {
-		if tok, err = tokenizerOfFiles(ctx, s, texts, out); err != nil {
+		f.vocabulary(int(texts.Bytes), int(texts.Bytes)) // to count characters is to read it all
+		if tok, err = tokenizerOfFiles(ctx, *f.s, texts, out); err != nil {
 			return nil, err
 		}
 	}
 	bar := newProgress(out, "tokenising, in bytes", texts.Bytes)
-	cache, err := data.CacheTokens(ctx, s.Cache, tok, texts, bar.set)
+	cache, err := data.CacheTokens(ctx, f.s.Cache, tok, texts, bar.set)
 	bar.done()
 	if err != nil {
 		return nil, err
 	}
 	t := &corpus{source: texts.Source, left: texts.Skipped, size: cache.Size, tokenizer: tok, cache: cache}
-	if err := t.divide(s, cache); err != nil {
+	if err := t.divide(f, cache); err != nil {
 		cache.Close()
 		return nil, err
 	}
@@ -82,9 +91,12 @@ func loadCached(ctx context.Context, s settings, tok data.Tokenizer, out io.Writ
 }
 
 // divide cuts the tokens of the text in two.
-func (t *corpus) divide(s settings, tokens data.Tokens) (err error) {
+func (t *corpus) divide(f *fitter, tokens data.Tokens) (err error) {
+	if err := f.shape(tokens.Len()); err != nil {
+		return err
+	}
 	t.lengths = data.NewLengths(t.tokenizer, tokens, t.size.Bytes)
-	t.train, t.val, err = data.SplitTokens(tokens, s.Val, s.Length+1)
+	t.train, t.val, err = data.SplitTokens(tokens, f.s.Val, f.s.Length+1)
 	return err
 }
 

@@ -178,11 +178,13 @@ type parsed struct {
 	preset      string
 	tensorboard string // a folder for event files, or empty
 	verbose     bool   // list the files that are left out
+	fit         *fitter
 }
 
 // parseTrain reads the command line of the train command; out is empty if no
 // folder was given.
-func parseTrain(args []string, c console) (p parsed, out string, err error) {
+func parseTrain(args []string, c console) (p *parsed, out string, err error) {
+	p = new(parsed)
 	// The first pass finds out what the flags are defaults to.
 	var from source
 	first := newFlags("train", "", console{out: io.Discard, err: io.Discard})
@@ -211,7 +213,9 @@ func parseTrain(args []string, c console) (p parsed, out string, err error) {
 	if f.NArg() > 0 {
 		return p, "", errors.Errorf("%q is not a flag; a text is given with -data: %s", f.Arg(0), c.hint("-data", f.Arg(0)))
 	}
+	p.fit = fitterOf(&p.settings, f.FlagSet, from.config != "")
 	p.derive(f.FlagSet)
+	p.fit.warmup()
 	if err := p.makeAbsolute(); err != nil {
 		return p, "", err
 	}
@@ -244,9 +248,6 @@ func (s *settings) derive(f *flag.FlagSet) {
 	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
 	if given["lr"] && !given["min-lr"] {
 		s.MinLR = s.LR / 10
-	}
-	if given["steps"] && !given["warmup"] {
-		s.Warmup = min(s.Warmup, s.Steps/10)
 	}
 	s.Model.ContextLength = s.Length
 }

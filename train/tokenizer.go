@@ -77,8 +77,7 @@ func learnSubwords(ctx context.Context, vocab int, text iter.Seq[string], out io
 
 // trainingPart returns the text without the characters at its end that are held
 // out.
-func trainingPart(docs *data.Corpus, val float64) iter.Seq[string] {
-	whole := docs.Text()
+func trainingPart(whole string, val float64) iter.Seq[string] {
 	at := len(whole)
 	for range int(val * float64(utf8.RuneCountInString(whole))) {
 		_, size := utf8.DecodeLastRuneInString(whole[:at])

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/pkg/errors"
+)
+
+// fitter fits the settings that the command line leaves open to those that it
+// gives, and to a short text. What it changes it tells.
+type fitter struct {
+	s     *settings
+	given func(name string) bool // whether a flag's value must stay
+	said  []string
+}
+
+// fixed leaves settings as they are.
+func fixed(s settings) *fitter {
+	return &fitter{s: &s, given: func(string) bool { return true }}
+}
+
+// fitterOf takes the flags that were given, and all settings of a file, as they
+// are.
+func fitterOf(s *settings, f *flag.FlagSet, fromFile bool) *fitter {
+	given := make(map[string]bool)
+	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
+	return &fitter{s: s, given: func(name string) bool { return fromFile || given[name] }}
+}
+
+func (f *fitter) say(format string, args ...any) {
+	f.said = append(f.said, fmt.Sprintf(format, args...))
+}
+
+// report prints in one line what was changed.
+func (f *fitter) report(out io.Writer) {
+	if len(f.said) > 0 {
+		fmt.Fprintf(out, "fitted  %s\n", strings.Join(f.said, "; "))
+	}
+}
+
+// warmup is at most a tenth of the steps.
+func (f *fitter) warmup() {
+	if tenth := f.s.Steps / 10; f.s.Warmup > tenth && !f.given("warmup") {
+		f.say("-warmup %d, a tenth of -steps %d, instead of %d", tenth, f.s.Steps, f.s.Warmup)
+		f.s.Warmup = tenth
+	}
+}
+
+// mostHeld is the largest part of a short text that is held out by itself.
+const mostHeld = 0.2
+
+// vocabulary fits what a vocabulary is made with to a text of so many bytes and
+// characters.
+func (f *fitter) vocabulary(bytes, chars int) {
+	s := f.s
+	if rare := max(1, chars/10_000); s.Tokens == tokensChars && s.Rare > rare && !f.given("rare") {
+		f.say("-rare %d, instead of %d, to a text of %s", rare, s.Rare, count(chars, "character"))
+		s.Rare = rare
+	}
+	tokens := chars
+	switch s.Tokens {
+	case tokensBytes:
+		tokens = bytes
+	case tokensChars:
+	default:
+		tokens = bytes / 3 // a guess
+	}
+	val := s.Val
+	for val < mostHeld && held(val, tokens) < s.Length+1 && !f.given("val") {
+		val = min(2*val, mostHeld)
+	}
+	if val != s.Val {
+		f.say("-val %g, instead of %g, to a text of %s", val, s.Val, count(chars, "character"))
+		s.Val = val
+	}
+}
+
+// held is the number of tokens that are held out, as data.Split takes them.
+func held(val float64, tokens int) int { return int(math.Round(val * float64(tokens))) }
+
+// shape fits the batches to a text of so many tokens, or says what would.
+func (f *fitter) shape(tokens int) error {
+	s := f.s
+	room := longest(s.Val, tokens)
+	if length := niceLength(room); s.Length > room && room > 0 && !f.given("length") {
+		f.say("-length %d, instead of %d, to a text of %s", length, s.Length, count(tokens, "token"))
+		s.Length, s.Model.ContextLength = length, length
+	}
+	if s.Length > room {
+		return f.tooShort(tokens, room)
+	}
+	rows := (tokens - held(s.Val, tokens)) / (s.Length + 1) // that streams can have
+	if !s.Carry || s.Batch <= rows {
+		return nil
+	}
+	if f.given("batch") {
+		return errors.Errorf("the text has %s to train on, too few for -carry with %d streams of -length %d: -batch %d would do", count(tokens-held(s.Val, tokens), "token"), s.Batch, s.Length, rows)
+	}
+	f.say("-batch %d, instead of %d, to a text of %s", rows, s.Batch, count(tokens, "token"))
+	s.Batch = rows
+	return nil
+}
+
+// longest returns the longest sequence that both parts of a text have room for.
+func longest(val float64, tokens int) int {
+	held := held(val, tokens)
+	return min(held, tokens-held) - 1
+}
+
+// niceLength rounds a length down to eights, but for short ones.
+func niceLength(room int) int {
+	if room < 16 {
+		return room
+	}
+	return room / 8 * 8
+}
+
+// tooShort says which flags would let a text do in which there is no room for the
+// length.
+func (f *fitter) tooShort(tokens, room int) error {
+	s := f.s
+	if tokens < 4 {
+		return errors.Errorf("the text has %s; it takes at least 4, two to train on and two to hold out", count(tokens, "token"))
+	}
+	var does []string
+	if room > 0 {
+		does = append(does, fmt.Sprintf("-length %d", niceLength(room)))
+	}
+	val := max(mostHeld, math.Ceil(200/float64(tokens))/100) // two tokens
+	if other := longest(val, tokens); other > max(room, 0) {
+		does = append(does, fmt.Sprintf("-val %g with -length %d", val, min(s.Length, niceLength(other))))
+	}
+	return errors.Errorf("the text has %s, of which -val %g holds out %s; sequences of -length %d need %s in each part: use more text, or %s",
+		commas(tokens)+" tokens", s.Val, commas(held(s.Val, tokens)), s.Length, commas(s.Length+1), strings.Join(does, ", or "))
+}
