@@ -27,4 +27,10 @@
 // the gradient: the same function, to look at and to check the other against.
 // It makes some forty nodes a step, so it is for short sequences, and its mLSTM
 // for stabilisers above −700: below, exp(−m) is infinite to Gorgonia.
+//
+// # Machines
+//
+// gorgonia.Grad and a gorgonia.NewTapeMachine train a graph of layers. A
+// LispMachine only runs it forward: it cannot differentiate the operations of
+// package nodes, of which symbolic cells consist as well, and says so.
 package layers

@@ -1,6 +1,9 @@
 package nodes
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -18,10 +21,28 @@ func wantShape(opName, name string, n *gorgonia.Node, want ...int) error {
 		ok = want[i] < 0 || got[i] == want[i]
 	}
 	if !ok {
-		return errors.Errorf("nodes: %s: %s has shape %v, want %v (−1: any)", opName, name, got, tensor.Shape(want))
+		return errors.Errorf("nodes: %s: %s has shape %v, want %v (−1: any)%s", opName, name, got, tensor.Shape(want), rowsHint(name, got, want))
 	}
 	return nil
 }
+
+// rowsHint says what to do with an input that would fit if its first two axes, of
+// sequences and of steps, were one.
+func rowsHint(name string, got tensor.Shape, want []int) string {
+	if len(got) != len(want)+1 || len(got) < 2 || isParameter(name) {
+		return ""
+	}
+	rows := append(tensor.Shape{got[0] * got[1]}, got[2:]...)
+	for i := range want {
+		if want[i] >= 0 && want[i] != rows[i] {
+			return ""
+		}
+	}
+	return fmt.Sprintf("; rows are B·T, step t of sequence b being row b·T+t: gorgonia.Reshape it to %v", rows)
+}
+
+// isParameter tells weights, whose axes have other meanings.
+func isParameter(name string) bool { return slices.Contains([]string{"w", "wi", "wf", "r"}, name) }
 
 // wantRows reports a number of rows that is no multiple of the batch.
 func wantRows(opName string, x *gorgonia.Node, batch int) error {
@@ -57,8 +78,11 @@ func wantInts(opName, name string, n *gorgonia.Node) error {
 
 // wantHeads reports a matrix whose width the heads do not divide.
 func wantHeads(opName string, x *gorgonia.Node, heads int) error {
-	if x == nil || len(x.Shape()) != 2 {
+	if x == nil {
 		return errors.Errorf("nodes: %s needs a matrix", opName)
+	}
+	if err := wantShape(opName, "input", x, -1, -1); err != nil {
+		return err
 	}
 	if width := x.Shape()[1]; heads < 1 || width%heads != 0 {
 		return errors.Errorf("nodes: %s: width %d is not a multiple of %d heads", opName, width, heads)

@@ -23,7 +23,9 @@ import (
 //
 // It is one pass over the nodes. The error lists everything that it found. One
 // trap it cannot see: a second gorgonia.Grad on a graph, for another loss, returns
-// the first one's gradients for what both losses depend on.
+// the first one's gradients for what both losses depend on. And which machine will
+// run the graph it does not know: a LispMachine that is to differentiate it fails
+// with an error of its own.
 func Check(g *gorgonia.ExprGraph) error {
 	var faults []string
 	for _, n := range g.ByName("") {

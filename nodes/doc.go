@@ -39,6 +39,8 @@
 //
 // # Machines
 //
-// gorgonia.NewTapeMachine runs any graph. What runs forward alone, a graph of this
+// gorgonia.NewTapeMachine runs any graph. A LispMachine runs graphs forward, with
+// gorgonia.ExecuteFwdOnly; it cannot differentiate these operations, and says so:
+// gradients come from gorgonia.Grad. What runs forward alone, a graph of this
 // package's operations without gradients, a Sequence runs faster.
 package nodes

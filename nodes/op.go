@@ -187,6 +187,12 @@ func (o *op) Hashcode() uint32 {
 
 func (o *op) DiffWRT(int) []bool { return o.wrt }
 
+// DoDiff is how a LispMachine differentiates. Without it the machine would pass
+// over the operation and leave gradients of zero.
+func (o *op) DoDiff(gorgonia.ExecutionContext, gorgonia.Nodes, *gorgonia.Node) error {
+	return errors.Errorf("nodes: a LispMachine cannot differentiate %s: call gorgonia.Grad and run the graph on a gorgonia.NewTapeMachine, or run it forward alone, with gorgonia.ExecuteFwdOnly", o.op.Name())
+}
+
 func (o *op) SymDiff(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	if o.diff == nil {
 		return nil, errors.Errorf("nodes: %s has no derivative", o.op.Name())

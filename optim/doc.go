@@ -25,8 +25,9 @@
 //
 // # Gradients
 //
-// With gorgonia.BindDualValues (or a LispMachine) each run adds to the gradients, so a step zeroes them in
-// place, also when it refuses a non-finite one, which would otherwise poison every later step. Without that
+// With gorgonia.BindDualValues (or a LispMachine, which differentiates Gorgonia's own operations alone, not those
+// of package nodes) each run adds to the gradients, so a step zeroes them in place, also when it refuses a
+// non-finite one, which would otherwise poison every later step. Without that
 // option the gradient of a node is the value of its derivative node, which the next run computes anew. Such a
 // value belongs to the graph and is left alone: it can be a constant, even the constant 1 that all graphs of
 // the process share. Gradients are never scaled in place, since two parameters may have the same one.
