@@ -73,6 +73,10 @@ func Load(path string, opts ...Option) (*Model, error) {
 	}
 	m.source = newSource(filepath.Base(config), raw, st, a)
 	m.source.warnings = warnings
+	m.generationEnds, err = readGenerationEnds(filepath.Dir(config))
+	if err != nil {
+		return nil, err
+	}
 	return m, nil
 }
 

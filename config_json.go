@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -50,7 +51,7 @@ func ParseConfigFor(data []byte, vocab int) (Config, error) { return parseConfig
 func parseConfig(data []byte, vocab int) (Config, error) {
 	cfg := DefaultConfig()
 	cfg.MLSTMBlock, cfg.SLSTMBlock = nil, nil
-	if err := json.Unmarshal(data, &cfg); err != nil {
+	if err := json.Unmarshal(files.WithoutMark(data), &cfg); err != nil {
 		return Config{}, errors.Wrap(err, "reading the model configuration")
 	}
 	if cfg.MLSTMBlock == nil && cfg.Large == nil {

@@ -35,9 +35,9 @@ func readConfig(path string, vocab int) (raw []byte, cfg Config, err error) {
 	if raw, err = files.ReadVerified(path); err != nil {
 		return nil, cfg, errors.Wrapf(err, "xlstm: a model is a folder with %s and %s, or a file of weights with %s beside it", configFile, weightsFile, configFile)
 	}
-	asJSON := raw
+	asJSON := files.WithoutMark(raw)
 	if isYAML(path) {
-		asJSON, err = jsonOfYAML(raw)
+		asJSON, err = jsonOfYAML(asJSON)
 	}
 	if err == nil {
 		cfg, err = parseConfig(asJSON, missingVocab(asJSON, vocab))

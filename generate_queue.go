@@ -85,7 +85,7 @@ func (q *queue) begin(i int) error {
 	if err := q.b.Begin(i, r.After); err != nil {
 		return err
 	}
-	w, err := newWriting(q.tok, r)
+	w, err := q.b.model.newWriting(q.tok, r, q.b.Tokens(i) == 0)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,8 @@ import (
 
 // Request asks for the continuation of a text.
 type Request struct {
-	// Prompt is what the text begins with, or goes on with.
+	// Prompt is what the text begins with, or goes on with. At the start of a text
+	// it is read behind what begins one by Model.Marks, and may then be empty.
 	Prompt string
 	// After is a generator that has read what comes before the prompt; nil for
 	// the start of a text. It is left as it is.
@@ -19,15 +20,18 @@ type Request struct {
 	Sampler SamplerConfig
 	// MaxTokens is how many tokens are written at most.
 	MaxTokens int
-	// Stop are strings that end the text when they appear, and StopTokens tokens,
-	// such as the end of text. Neither is part of what is returned.
+	// Stop are strings that end the text when they appear, and StopTokens tokens.
+	// Neither is part of what is returned. Nil StopTokens are what ends a text by
+	// Model.Marks; give an empty slice for none.
 	Stop       []string
 	StopTokens []int
 }
 
 // Completion is the continuation of a text.
 type Completion struct {
-	// Text is what was written, without the stop string or token.
+	// Text is what was written, without the stop string or token. When the text ends
+	// in the middle of a character, because it has as many tokens as it may have,
+	// Text ends before that character.
 	Text string
 	// Tokens are all tokens that were drawn, those of a stop included.
 	Tokens []int
@@ -54,7 +58,7 @@ func (g *Generator) Complete(ctx context.Context, tok data.Tokenizer, r Request,
 	if r.After != nil {
 		return Completion{}, errors.New("xlstm: a generator goes on with its own text; a request to it cannot be for the text after another")
 	}
-	w, err := newWriting(tok, r)
+	w, err := g.model.newWriting(tok, r, g.count == 0)
 	if err != nil {
 		return Completion{}, err
 	}
@@ -85,13 +89,24 @@ type writing struct {
 	done    Completion
 }
 
-// newWriting prepares the answer to a request.
-func newWriting(tok data.Tokenizer, r Request) (*writing, error) {
+// newWriting prepares the answer to a request, at the start of a text or later.
+func (m *Model) newWriting(tok data.Tokenizer, r Request, start bool) (*writing, error) {
 	s, err := NewSampler(r.Sampler)
 	if err != nil {
 		return nil, err
 	}
-	w := &writing{tok: tok, request: r, prompt: tok.Encode(r.Prompt), sampler: s}
+	prompt, err := data.TryEncode(tok, r.Prompt)
+	if err != nil {
+		return nil, errors.Wrap(err, "xlstm: the prompt")
+	}
+	marks := m.Marks(tok)
+	if start {
+		prompt = data.Begin(marks.Begin, prompt)
+	}
+	if r.StopTokens == nil {
+		r.StopTokens = marks.Ends
+	}
+	w := &writing{tok: tok, request: r, prompt: prompt, sampler: s}
 	s.Observe(w.prompt...)
 	return w, nil
 }
@@ -126,8 +141,9 @@ func (w *writing) take(token int) error {
 	return w.tell(certain)
 }
 
-// finish tells what is left.
-func (w *writing) finish() error { return w.tell(len(w.rest)) }
+// finish tells what is left, but the beginning of a character that has no end: a
+// text that ends by its length can stop there.
+func (w *writing) finish() error { return w.tell(len(w.rest) - unfinished(w.rest)) }
 
 // tell makes the first n bytes of the rest part of the completion.
 func (w *writing) tell(n int) error {

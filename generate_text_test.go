@@ -14,6 +14,9 @@ import (
 // TestStopsAcrossTokens: tokens are bytes, so that stop strings and characters
 // lie across them. What is shown is whole characters.
 func TestStopsAcrossTokens(t *testing.T) {
+	cfg := smallConfig()
+	cfg.VocabSize = 256
+	m := smallModel(t, cfg, tensor.Float32)
 	for name, c := range map[string]struct {
 		tokens  string
 		request Request
@@ -23,7 +26,14 @@ func TestStopsAcrossTokens(t *testing.T) {
 	}{
 		"no stop":                    {"ab", Request{}, "ab", []string{"a", "b"}, EndLength},
 		"characters of many bytes":   {"é€x", Request{}, "é€x", []string{"é", "€", "x"}, EndLength},
-		"half a character":           {"a\xe2\x82", Request{}, "a\xe2\x82", []string{"a", "\xe2\x82"}, EndLength},
+		"half a character":           {"a\xe2\x82", Request{}, "a", []string{"a"}, EndLength},
+		"half of the first":          {"\xf0\x9f\x92", Request{}, "", nil, EndLength},
+		"half a character, stopped":  {"a\xe2\x82\x00", Request{StopTokens: []int{0}}, "a", []string{"a"}, EndStop},
+		"half a character within":    {"a\xe2b", Request{}, "a\xe2b", []string{"a", "\xe2b"}, EndLength},
+		"half before a stop":         {"a\xe2END", Request{Stop: []string{"END"}}, "a\xe2", []string{"a", "\xe2"}, EndStop},
+		"bytes of no character":      {"a\x82\xff", Request{}, "a\x82\xff", []string{"a", "\x82", "\xff"}, EndLength},
+		"the end of a text":          {"ab\x1ec", Request{}, "ab", []string{"a", "b"}, EndStop},
+		"no end of a text":           {"ab\x1ec", Request{StopTokens: []int{}}, "ab\x1ec", []string{"a", "b", "\x1e", "c"}, EndLength},
 		"a stop over three tokens":   {"abENDcd", Request{Stop: []string{"END"}}, "ab", []string{"a", "b"}, EndStop},
 		"a stop of many bytes":       {"a€b", Request{Stop: []string{"€"}}, "a", []string{"a"}, EndStop},
 		"the beginning of a stop":    {"aENd", Request{Stop: []string{"END"}}, "aENd", []string{"a", "ENd"}, EndLength},
@@ -36,7 +46,7 @@ func TestStopsAcrossTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.request.MaxTokens = len(c.tokens)
-			w, err := newWriting(data.Bytes{}, c.request)
+			w, err := m.newWriting(data.Bytes{}, c.request, true)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,7 +20,7 @@ type SamplerConfig struct {
 	TopP float64
 	// RepetitionPenalty makes tokens that the text has already less likely:
 	// their logits are divided by it if positive, multiplied if negative (Keskar
-	// et al., 2019). 0 and 1 change nothing.
+	// et al., 2019). It is between 0.001 and 1000; 0 and 1 change nothing.
 	RepetitionPenalty float64
 	// Exclude are ids that are never drawn, such as the rows that a model has
 	// beyond the tokens of its vocabulary.
@@ -40,19 +40,23 @@ type Sampler struct {
 	barred  int       // how many of the logits at hand are excluded
 }
 
+// minPenalty is the smallest repetition penalty, and one over it the largest:
+// beyond them logits could overflow.
+const minPenalty = 1e-3
+
 // NewSampler returns a sampler; the error names the setting that makes no sense.
 func NewSampler(cfg SamplerConfig) (*Sampler, error) {
 	switch {
-	case cfg.Temperature < 0 || math.IsNaN(cfg.Temperature):
-		return nil, errors.Errorf("xlstm: a sampling temperature of %v; it must be at least 0", cfg.Temperature)
+	case !(cfg.Temperature >= 0 && cfg.Temperature <= math.MaxFloat64):
+		return nil, errors.Errorf("xlstm: a sampling temperature of %v; it must be at least 0 and finite", cfg.Temperature)
 	case slices.ContainsFunc(cfg.Exclude, func(t int) bool { return t < 0 }):
 		return nil, errors.Errorf("xlstm: excluding the token %d from sampling; ids are at least 0", slices.Min(cfg.Exclude))
 	case cfg.TopK < 0:
 		return nil, errors.Errorf("xlstm: sampling from the top %d tokens; it must be positive, or 0 for all", cfg.TopK)
 	case cfg.TopP < 0 || cfg.TopP > 1 || math.IsNaN(cfg.TopP):
 		return nil, errors.Errorf("xlstm: sampling from a probability of %v; it must be between 0 and 1", cfg.TopP)
-	case cfg.RepetitionPenalty < 0 || math.IsNaN(cfg.RepetitionPenalty):
-		return nil, errors.Errorf("xlstm: a repetition penalty of %v; it must be positive, or 0 for none", cfg.RepetitionPenalty)
+	case cfg.RepetitionPenalty != 0 && !(cfg.RepetitionPenalty >= minPenalty && cfg.RepetitionPenalty <= 1/minPenalty):
+		return nil, errors.Errorf("xlstm: a repetition penalty of %v; it must be between %v and %v, or 0 for none", cfg.RepetitionPenalty, minPenalty, 1/minPenalty)
 	}
 	cfg.Exclude = slices.Compact(slices.Sorted(slices.Values(cfg.Exclude)))
 	return &Sampler{cfg: cfg, seen: make(map[int]bool), rng: rand.New(rand.NewPCG(cfg.Seed, 0x5a3b1e))}, nil

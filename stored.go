@@ -244,7 +244,7 @@ func readIndex(path string) (*shardIndex, error) {
 		return nil, errors.Wrap(err, "xlstm: reading an index of tensors")
 	}
 	var index shardIndex
-	if err := json.Unmarshal(raw, &index); err != nil {
+	if err := json.Unmarshal(files.WithoutMark(raw), &index); err != nil {
 		return nil, errors.Wrapf(err, "xlstm: %s is not an index of tensors", path)
 	}
 	if len(index.WeightMap) == 0 {

@@ -41,11 +41,22 @@ import (
 )
 
 // Model is a language model: a configuration and its parameters. All graphs that
-// are built of it share the parameters; they must not run at the same time.
+// are built of it share the parameters.
+//
+// What only reads the parameters may run at the same time, in any number of
+// goroutines: generators, batch generators, programs without gradients, Trace,
+// Save, and making and closing these. Each generator and program is for one
+// goroutine at a time; a request gets one of its own. What writes parameters needs
+// the model for itself: a trainer's or solver's step, LoadWeights, and writing to
+// the tensors of Params. A program with gradients only reads them, until a solver
+// takes its step.
 type Model struct {
 	cfg    Config
 	store  *layers.Store
 	source *source // how it is stored if it was loaded, else nil
+	// generationEnds end a text, by the file beside the model that it was loaded
+	// from.
+	generationEnds []int
 }
 
 // Option is an option of New and Load.

@@ -54,6 +54,16 @@ func (b Batch) MarkStarts(between int) Batch {
 	return b
 }
 
+// MarkStartsAt is MarkStarts for documents that begin with a token, which also
+// stands between them: the positions of that token.
+func (b Batch) MarkStartsAt(first int) Batch {
+	b.Starts = make([]bool, len(b.Inputs))
+	for i, id := range b.Inputs {
+		b.Starts[i] = id == first
+	}
+	return b
+}
+
 // Counted returns the number of targets that are not Ignore: the weight of the
 // batch's mean loss in the mean over several batches.
 func (b Batch) Counted() int {

@@ -39,7 +39,7 @@ type footer struct {
 	Magic                   [8]byte
 }
 
-var cacheMagic = [8]byte{'t', 'o', 'k', 'e', 'n', 's', '0', '1'}
+var cacheMagic = [8]byte{'t', 'o', 'k', 'e', 'n', 's', '0', '2'}
 
 var footerSize = binary.Size(footer{})
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"runtime"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
@@ -21,22 +22,6 @@ type Piece struct {
 
 // Size is how much text there is, document ends included.
 type Size struct{ Bytes, Chars, Documents int }
-
-// DocumentEnd returns the tokens that stand between two documents: the special
-// token of package bpe that ends a text, or [Separator] where there is none.
-func DocumentEnd(tok Tokenizer) []int {
-	if tok, ok := tok.(*bpe.Tokenizer); ok {
-		for _, id := range tok.Special() {
-			if text, _ := tok.Token(id); endsText[text] {
-				return []int{id}
-			}
-		}
-	}
-	return tok.Encode(Separator)
-}
-
-// endsText are the names that well-known vocabularies have for the end of a text.
-var endsText = map[string]bool{bpe.EndOfText: true, "<|end_of_text|>": true, "</s>": true}
 
 // Pieces returns the documents of a corpus, long ones in pieces that tok encodes
 // as it does the whole.
@@ -74,11 +59,15 @@ func cutPlace(tok Tokenizer, text string) int {
 }
 
 // Encode encodes documents with all processors and calls emit with the ids of
-// piece after piece, in order, and with those of [DocumentEnd] between two
-// documents. The tokenizer must bear use by several goroutines at once, as those
+// piece after piece, in order, with those of [Beginning] before each document and
+// of [DocumentEnd] between two; where both are the same, once. The tokenizer must bear use by several goroutines at once, as those
 // of this package and of bpe do. Encode returns the first error of the pieces, of
 // emit and of ctx. It holds a few pieces for every processor in memory.
 func Encode(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error], emit func(ids []int) error) (Size, error) {
+	return encode(ctx, tok, pieces, marksOf(tok), emit)
+}
+
+func encode(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error], m marks, emit func(ids []int) error) (Size, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	workers := runtime.GOMAXPROCS(0)
@@ -86,7 +75,8 @@ func Encode(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error], 
 	for range workers {
 		go func() {
 			for e := range work {
-				e.ids <- tok.Encode(e.Text)
+				ids, err := TryEncode(tok, e.Text)
+				e.ids <- encoded{ids, err}
 			}
 		}()
 	}
@@ -94,20 +84,56 @@ func Encode(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error], 
 		defer close(order)
 		defer close(work)
 		for p, err := range pieces {
-			e := &encoding{Piece: p, err: err, ids: make(chan []int, 1)}
+			e := &encoding{Piece: p, err: err, ids: make(chan encoded, 1)}
 			if !send(ctx, order, e) || err != nil || !send(ctx, work, e) {
 				return
 			}
 		}
 	}()
-	return collect(ctx, order, DocumentEnd(tok), emit)
+	return collect(ctx, order, m, emit)
 }
 
 // encoding is a piece and, as soon as they are there, its ids.
 type encoding struct {
 	Piece
 	err error
-	ids chan []int
+	ids chan encoded
+}
+
+// encoded are the ids of a piece, or why there are none.
+type encoded struct {
+	ids []int
+	err error
+}
+
+// marks are what stands before and between documents.
+type marks struct {
+	begin, between []int
+	further        bool // the first document goes on with a text
+}
+
+func marksOf(tok Tokenizer) marks {
+	m := marks{begin: Beginning(tok), between: DocumentEnd(tok)}
+	if !slices.Equal(m.begin, m.between) {
+		m.between = slices.Concat(m.between, m.begin)
+	}
+	return m
+}
+
+// before returns what stands before a document with these ids, the first of all
+// or another.
+func (m marks) before(ids []int, first bool) []int {
+	all := m.between
+	switch {
+	case first && m.further:
+		return nil
+	case first:
+		all = m.begin
+	}
+	if begins(ids, m.begin) { // written out
+		return all[:len(all)-len(m.begin)]
+	}
+	return all
 }
 
 func send(ctx context.Context, to chan<- *encoding, e *encoding) bool {
@@ -120,27 +146,33 @@ func send(ctx context.Context, to chan<- *encoding, e *encoding) bool {
 }
 
 // collect hands the ids on in the order of the pieces.
-func collect(ctx context.Context, order <-chan *encoding, end []int, emit func(ids []int) error) (size Size, err error) {
+func collect(ctx context.Context, order <-chan *encoding, m marks, emit func(ids []int) error) (size Size, err error) {
 	for e := range order {
 		if e.err != nil {
 			return size, e.err
 		}
-		if e.First && size.Documents > 0 {
-			if err := emit(end); err != nil {
-				return size, err
-			}
-			size.Bytes, size.Chars = size.Bytes+len(Separator), size.Chars+len(Separator)
-		}
-		if e.First {
-			size.Documents++
-		}
+		var piece encoded
 		select {
-		case ids := <-e.ids:
-			if err := emit(ids); err != nil {
-				return size, err
-			}
+		case piece = <-e.ids:
 		case <-ctx.Done():
 			return size, ctx.Err()
+		}
+		if piece.err != nil {
+			return size, piece.err
+		}
+		if e.First {
+			if size.Documents > 0 {
+				size.Bytes, size.Chars = size.Bytes+len(Separator), size.Chars+len(Separator)
+			}
+			if before := m.before(piece.ids, size.Documents == 0); len(before) > 0 {
+				if err := emit(before); err != nil {
+					return size, err
+				}
+			}
+			size.Documents++
+		}
+		if err := emit(piece.ids); err != nil {
+			return size, err
 		}
 		size.Bytes, size.Chars = size.Bytes+len(e.Text), size.Chars+utf8.RuneCountInString(e.Text)
 	}
@@ -149,8 +181,20 @@ func collect(ctx context.Context, order <-chan *encoding, end []int, emit func(i
 
 // EncodeIDs is [Encode] into memory.
 func EncodeIDs(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error]) (IDs, Size, error) {
+	return encodeIDs(ctx, tok, pieces, marksOf(tok))
+}
+
+// EncodeFurther is [EncodeIDs] for documents of which the first goes on with a
+// text, so that nothing stands before it.
+func EncodeFurther(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error]) (IDs, Size, error) {
+	m := marksOf(tok)
+	m.further = true
+	return encodeIDs(ctx, tok, pieces, m)
+}
+
+func encodeIDs(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error], m marks) (IDs, Size, error) {
 	var all IDs
-	size, err := Encode(ctx, tok, pieces, func(ids []int) error {
+	size, err := encode(ctx, tok, pieces, m, func(ids []int) error {
 		all = append(all, ids...)
 		return nil
 	})

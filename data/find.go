@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -36,14 +37,14 @@ func Find(patterns ...string) (*Files, error) {
 	}
 	f := &Files{Source: strings.Join(patterns, " ")}
 	for _, file := range found {
-		flaw, info, err := examine(file.path)
+		flaw, size, info, err := examine(file.path)
 		if err != nil {
 			return nil, errors.Wrap(err, "read data")
 		}
 		f.stamp = append(f.stamp, fmt.Sprintf("%q %d %d", file.path, info.Size(), info.ModTime().UnixNano()))
 		switch {
 		case flaw == "":
-			f.paths, f.Bytes = append(f.paths, file.path), f.Bytes+info.Size()
+			f.paths, f.Bytes = append(f.paths, file.path), f.Bytes+size
 		case file.named:
 			return nil, errors.Errorf("%s %s: name files of UTF-8 text only", file.path, flaw)
 		default:
@@ -62,39 +63,48 @@ func reason(flaw string) string {
 	return short
 }
 
-// examine reads a file block by block and says what keeps it from being text.
-func examine(path string) (flaw string, info fs.FileInfo, err error) {
+// examine reads a file block by block and says what keeps it from being text, or
+// how many bytes of text there are.
+func examine(path string) (flaw string, size int64, info fs.FileInfo, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", nil, err
+		return "", 0, nil, err
 	}
 	defer f.Close()
 	if info, err = f.Stat(); err != nil {
-		return "", nil, err
+		return "", 0, nil, err
 	}
-	if info.Size() == 0 {
-		return "is empty", info, nil
-	}
-	block, kept, at := make([]byte, pieceBytes), 0, 0
+	flaw, size, err = examineText(f)
+	return flaw, size, info, err
+}
+
+func examineText(f io.Reader) (flaw string, size int64, err error) {
+	block, kept, at, mark := make([]byte, pieceBytes), 0, 0, 0
 	for {
 		n, err := io.ReadFull(f, block[kept:])
 		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 		if err != nil && !last {
-			return "", nil, err
+			return "", 0, err
 		}
 		text := block[:kept+n]
+		if at == 0 {
+			mark = len(text) - len(files.WithoutMark(text))
+		}
 		whole := len(text)
 		if !last {
 			whole -= unfinished(text)
 		}
 		if i := bytes.IndexByte(text, 0); i >= 0 {
-			return fmt.Sprintf("is binary (it has a NUL at byte %d)", at+i), info, nil
+			return fmt.Sprintf("is binary (it has a NUL at byte %d)", at+i), 0, nil
 		}
 		if i := invalidUTF8(text[:whole]); i >= 0 {
-			return fmt.Sprintf("is not UTF-8 (at byte %d)", at+i), info, nil
+			return fmt.Sprintf("is not UTF-8 (at byte %d)", at+i), 0, nil
+		}
+		if last && at+len(text) == mark {
+			return "is empty", 0, nil
 		}
 		if last {
-			return "", info, nil
+			return "", int64(at + len(text) - mark), nil
 		}
 		at, kept = at+whole, copy(block, text[whole:])
 	}
@@ -151,6 +161,9 @@ func eachPiece(path string, tok Tokenizer, yield func(Piece, error) bool) (goOn 
 				return false, err
 			}
 			text = text[:at+n]
+			if first && at == 0 {
+				text = files.WithoutMark(text)
+			}
 		}
 		for len(text) > 0 {
 			n := cutPlace(tok, string(text))

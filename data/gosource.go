@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -115,7 +116,7 @@ func readGo(fsys fs.FS, names []string, limit int) (*Corpus, error) {
 		if err != nil {
 			return nil, errors.Wrap(err, "read Go source")
 		}
-		source := string(content)
+		source := string(files.WithoutMark(content))
 		if why := unfit(source); why != "" {
 			c.Skipped = append(c.Skipped, Skipped{name, why})
 			continue

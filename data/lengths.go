@@ -1,6 +1,7 @@
 package data
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
@@ -8,7 +9,8 @@ import (
 
 // Lengths tells how much text the ids of a tokenizer stand for: the units in
 // which losses of different tokenizers can be compared. A special token, such as
-// the end of a text, counts as one character of one byte, as [Separator] does.
+// the end of a text, counts as one character of one byte, as [Separator] does; one
+// that only begins a text counts as nothing.
 // The unknown character of [Chars] counts as one character of as many bytes as
 // such characters of the text have on average.
 type Lengths struct{ bytes, chars []float64 }
@@ -23,8 +25,10 @@ func NewLengths(tok Tokenizer, tokens Tokens, textBytes int) *Lengths {
 			special[id] = true
 		}
 	}
+	begin, end := Beginning(tok), DocumentEnd(tok)
 	for id := range l.bytes {
 		switch text := tokenText(tok, id); {
+		case slices.Contains(begin, id) && !slices.Contains(end, id):
 		case special[id]:
 			l.bytes[id], l.chars[id] = 1, 1
 		default:

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -24,6 +26,8 @@ import (
 // documents are in the order of the arguments and sorted by path within each; a
 // file that is found twice is read once.
 //
+// A byte order mark at the beginning of a file is no part of its text.
+//
 // A file that is named must be UTF-8 text. Files found in folders and by
 // patterns that are empty, binary (they have a NUL byte) or not UTF-8 are left
 // out and listed in [Corpus.Skipped].
@@ -36,13 +40,13 @@ func Load(maxBytes int, patterns ...string) (*Corpus, error) {
 	if len(patterns) == 0 {
 		return nil, errors.New("no data to load: name a file, a folder or a pattern")
 	}
-	files, err := findFiles(patterns)
+	found, err := findFiles(patterns)
 	if err != nil {
 		return nil, err
 	}
 	c := &Corpus{Source: strings.Join(patterns, " ")}
 	room := textLimit(maxBytes)
-	for _, f := range files {
+	for _, f := range found {
 		text, flaw, err := readText(f.path, room)
 		if err != nil {
 			return nil, err
@@ -198,6 +202,9 @@ func hidden(name string) bool { return strings.HasPrefix(name, ".") }
 // that a binary file is passed over and not taken for too much text.
 const probeBytes = 8192
 
+// markRoom is what is read beyond the room: a byte order mark, and one byte more.
+const markRoom = len(files.ByteOrderMark) + 1
+
 // readText reads a file, but of one longer than room bytes only enough to show
 // that it is longer. The flaw, if there is one, says what keeps the file from
 // being text.
@@ -207,10 +214,11 @@ func readText(path string, room int) (text, flaw string, err error) {
 		return "", "", errors.Wrap(err, "read data")
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, int64(max(room+1, probeBytes))))
+	content, err := io.ReadAll(io.LimitReader(f, int64(min(max(room, probeBytes), math.MaxInt-markRoom)+markRoom)))
 	if err != nil {
 		return "", "", errors.Wrap(err, "read data")
 	}
+	content = files.WithoutMark(content)
 	if len(content) == 0 {
 		return "", "is empty", nil
 	}

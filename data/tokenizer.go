@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -84,6 +85,7 @@ func LoadTokenizer(r io.Reader) (Tokenizer, error) {
 	if len(text) > maxTokenizerBytes {
 		return nil, errors.Errorf("read tokenizer: more than %d bytes: this is not a saved tokenizer", maxTokenizerBytes)
 	}
+	text = files.WithoutMark(text)
 	var saved savedTokenizer
 	if err := json.Unmarshal(text, &saved); err != nil {
 		return nil, errors.Wrap(err, "read tokenizer: not a saved tokenizer")

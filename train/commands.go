@@ -29,6 +29,7 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 		txt.listLeft(c.out)
 	}
 	s.Model.VocabSize = txt.tokenizer.Size()
+	s.Model.Large = ownTokens(s.settings, txt.tokenizer)
 	r, err := newSession(s.settings, txt, c)
 	if err != nil {
 		return err

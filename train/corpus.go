@@ -55,6 +55,11 @@ func loadFitting(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Writ
 			return nil, err
 		}
 	}
+	if isVocabularyFile(s.Tokens) {
+		if tok, err = withBeginning(tok, s.Model); err != nil {
+			return nil, err
+		}
+	}
 	// A text that fits into memory takes no time that would be worth an interrupt.
 	ids, size, err := data.EncodeIDs(context.WithoutCancel(ctx), tok, docs.Pieces(tok))
 	if err != nil {
@@ -73,6 +78,11 @@ func loadCached(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Write
 	if tok == nil {
 		f.vocabulary(int(texts.Bytes), int(texts.Bytes)) // to count characters is to read it all
 		if tok, err = tokenizerOfFiles(ctx, *f.s, texts, out); err != nil {
+			return nil, err
+		}
+	}
+	if isVocabularyFile(s.Tokens) {
+		if tok, err = withBeginning(tok, s.Model); err != nil {
 			return nil, err
 		}
 	}

@@ -222,6 +222,9 @@ func loadModel(path string, out io.Writer) (*xlstm.Model, data.Tokenizer, error)
 	if err != nil {
 		return nil, nil, err
 	}
+	if tok, err = withBeginning(tok, model.Config()); err != nil {
+		return nil, nil, err
+	}
 	if !fits(tok, model.Config().VocabSize) {
 		return nil, nil, errors.Errorf("%s: the vocabulary has %d tokens, the model %d; they do not belong together", from, tok.Size(), model.Config().VocabSize)
 	}

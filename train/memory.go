@@ -38,7 +38,11 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	tokens := tok.Encode(text)
+	tokens, err := data.TryEncode(tok, text)
+	if err != nil {
+		return err
+	}
+	tokens = data.Begin(data.Beginning(tok), tokens)
 	if err := checkMemory(len(tokens), *from, *window, *asJSON); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -62,7 +63,7 @@ func (s *sampling) register(f *flags, in io.Reader) {
 		s.request.Stop = append(s.request.Stop, escapes.Replace(v))
 		return nil
 	})
-	f.Func("stop-token", "end at this token, a text or a number; may be given more than once (default <|endoftext|>, if the vocabulary has it)", func(v string) error {
+	f.Func("stop-token", "end at this token, a text or a number; may be given more than once (default: what ends a text by the vocabulary and the model's configuration)", func(v string) error {
 		s.stopTokens = append(s.stopTokens, v)
 		return nil
 	})
@@ -84,6 +85,9 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if s.request.MaxTokens < 0 || s.n < 1 || s.batch < 1 {
 		return errors.Errorf("-max-tokens is %d, -n %d and -batch %d; they must be at least 0, 1 and 1", s.request.MaxTokens, s.n, s.batch)
 	}
+	if err := checkSampler(s.request.Sampler); err != nil {
+		return err
+	}
 	if err := s.readPrompts(); err != nil {
 		return err
 	}
@@ -91,7 +95,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	if s.request.StopTokens, err = stopTokens(tok, s.stopTokens); err != nil {
+	if s.request.StopTokens, err = stopTokens(model, tok, s.stopTokens); err != nil {
 		return err
 	}
 	s.request.Sampler.Exclude = excluded(tok, model)
@@ -103,7 +107,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer g.Close()
-	if err := s.begin.read(g, tok); err != nil {
+	if err := s.begin.read(ctx, g, tok); err != nil {
 		return err
 	}
 	if s.begin.save != "" && len(s.prompts) == 0 {
@@ -122,7 +126,7 @@ func (s *sampling) readPrompts() error {
 	if err != nil {
 		return errors.Wrap(err, "reading prompts")
 	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(string(files.WithoutMark(text))) {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
 			s.prompts = append(s.prompts, escapes.Replace(line))
 		}
@@ -141,7 +145,7 @@ func givenText(name, text string, in io.Reader) (string, error) {
 		if err != nil {
 			return "", errors.Wrapf(err, "reading the text of -%s from standard input", name)
 		}
-		text, where = string(all), " on standard input"
+		text, where = string(files.WithoutMark(all)), " on standard input"
 	}
 	if text == "" {
 		return "", errors.Errorf("the text of -%s is empty; give at least one character%s", name, where)
@@ -149,18 +153,31 @@ func givenText(name, text string, in io.Reader) (string, error) {
 	return text, nil
 }
 
-// endOfText is what many vocabularies call the token between two texts.
-const endOfText = "<|endoftext|>"
-
-// stopTokens returns the ids of tokens that are given by text or number, and
-// without any that of the end of text, if there is one.
-func stopTokens(tok data.Tokenizer, given []string) (ids []int, err error) {
-	named, _ := tok.(interface{ ID(text string) (int, bool) })
-	if len(given) == 0 && named != nil {
-		if id, ok := named.ID(endOfText); ok {
-			ids = append(ids, id)
+// checkSampler names the flag whose value makes no sense.
+func checkSampler(c xlstm.SamplerConfig) error {
+	for _, one := range []struct {
+		flag string
+		only xlstm.SamplerConfig
+	}{
+		{"temperature", xlstm.SamplerConfig{Temperature: c.Temperature}},
+		{"top-k", xlstm.SamplerConfig{TopK: c.TopK}},
+		{"top-p", xlstm.SamplerConfig{TopP: c.TopP}},
+		{"penalty", xlstm.SamplerConfig{RepetitionPenalty: c.RepetitionPenalty}},
+	} {
+		if _, err := xlstm.NewSampler(one.only); err != nil {
+			return errors.Errorf("-%s: %s", one.flag, strings.TrimPrefix(err.Error(), "xlstm: "))
 		}
 	}
+	return nil
+}
+
+// stopTokens returns the ids of tokens that are given by text or number, and
+// without any those that end a text.
+func stopTokens(model *xlstm.Model, tok data.Tokenizer, given []string) (ids []int, err error) {
+	if len(given) == 0 {
+		return model.Marks(tok).Ends, nil
+	}
+	named, _ := tok.(interface{ ID(text string) (int, bool) })
 	for _, text := range given {
 		if id, err := strconv.Atoi(text); err == nil && id >= 0 && id < tok.Size() {
 			ids = append(ids, id)

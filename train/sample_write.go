@@ -28,7 +28,7 @@ func (b *beginning) register(f *flags) {
 
 // read lets a generator read what comes before the prompts, and keeps the state
 // if that is asked for.
-func (b *beginning) read(g *xlstm.Generator, tok data.Tokenizer) error {
+func (b *beginning) read(ctx context.Context, g *xlstm.Generator, tok data.Tokenizer) error {
 	if b.state != "" {
 		if err := g.LoadState(b.state); err != nil {
 			return err
@@ -39,7 +39,14 @@ func (b *beginning) read(g *xlstm.Generator, tok data.Tokenizer) error {
 		if err != nil {
 			return err
 		}
-		if err := g.Read(tok.Encode(docs.Text())...); err != nil {
+		ids, _, err := data.EncodeFurther(ctx, tok, docs.Pieces(tok))
+		if err != nil {
+			return err
+		}
+		if g.Tokens() == 0 {
+			ids = data.Begin(data.Beginning(tok), ids)
+		}
+		if err := g.Read(ids...); err != nil {
 			return err
 		}
 	}
@@ -52,12 +59,13 @@ func (b *beginning) read(g *xlstm.Generator, tok data.Tokenizer) error {
 	return g.SaveState(b.save)
 }
 
-// requests asks for n samples of every prompt, after what g has read.
-func (s *sampling) requests(g *xlstm.Generator) (all []xlstm.Request) {
+// requests asks for n samples of every prompt, after what g has read. Without a
+// prompt a text begins as the vocabulary has it, or with a line's end.
+func (s *sampling) requests(g *xlstm.Generator, tok data.Tokenizer) (all []xlstm.Request) {
 	prompts := s.prompts
 	if len(prompts) == 0 {
 		prompts = []string{"\n"}
-		if g.Tokens() > 0 {
+		if g.Tokens() > 0 || len(data.Beginning(tok)) > 0 {
 			prompts[0] = ""
 		}
 	}
@@ -77,7 +85,7 @@ func (s *sampling) requests(g *xlstm.Generator) (all []xlstm.Request) {
 // write writes all texts, in the order of the prompts. A single one is shown as it
 // is written.
 func (s *sampling) write(ctx context.Context, model *xlstm.Model, g *xlstm.Generator, tok data.Tokenizer, out io.Writer) error {
-	requests := s.requests(g)
+	requests := s.requests(g, tok)
 	if len(requests) == 1 && !s.asJSON {
 		r := requests[0]
 		r.After = nil // g goes on itself

@@ -89,12 +89,18 @@ func TestEndOfTextEndsATextByDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	end, _ := tok.ID(bpe.EndOfText)
+	cfg := xlstm.DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = 300, 16, 1
+	model, err := xlstm.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		tok   data.Tokenizer
 		given []string
 		want  []int
-	}{{tok, nil, []int{end}}, {tok, []string{"t", "3"}, []int{tok.Encode("t")[0], 3}}, {data.Bytes{}, nil, nil}, {data.Bytes{}, []string{`\n`, "a"}, []int{10, 97}}} {
-		got, err := stopTokens(c.tok, c.given)
+	}{{tok, nil, []int{end}}, {tok, []string{"t", "3"}, []int{tok.Encode("t")[0], 3}}, {data.Bytes{}, nil, []int{0x1e}}, {data.Bytes{}, []string{`\n`, "a"}, []int{10, 97}}} {
+		got, err := stopTokens(model, c.tok, c.given)
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%T %q: %v, %v, want %v", c.tok, c.given, got, err, c.want)
 		}

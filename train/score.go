@@ -42,12 +42,11 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
+	docs := &data.Corpus{Documents: []data.Document{{Text: text}}}
 	if len(files) > 0 {
-		docs, err := data.Load(data.DefaultMaxBytes, files...)
-		if err != nil {
+		if docs, err = data.Load(data.DefaultMaxBytes, files...); err != nil {
 			return err
 		}
-		text = docs.Text()
 	}
 	g, err := model.NewGenerator()
 	if err != nil {
@@ -60,7 +59,7 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 		}
 	}
 	s := scoring{tok: tok, out: c.out, asJSON: *asJSON}
-	return s.score(ctx, g, text)
+	return s.score(ctx, g, docs)
 }
 
 // scoring prints tokens and sums them up.
@@ -88,15 +87,25 @@ type scoredText struct {
 	BitsPerByte float64 `json:"bits_per_byte"`
 }
 
-// score prints the tokens of a text, which a generator reads.
-func (s *scoring) score(ctx context.Context, g *xlstm.Generator, text string) error {
-	ids := s.tok.Encode(text)
-	predicted := len(text)
-	if g.Tokens() == 0 {
-		predicted -= firstBytes(s.tok, text, ids)
+// score prints the tokens of documents, which a generator reads, and before them
+// those that begin a text, if it is at the start of one.
+func (s *scoring) score(ctx context.Context, g *xlstm.Generator, docs *data.Corpus) error {
+	ids, size, err := data.EncodeFurther(ctx, s.tok, docs.Pieces(s.tok))
+	if err != nil {
+		return err
 	}
 	if !s.asJSON {
 		fmt.Fprintf(s.out, "%8s %10s  %s\n", "token", "nats", "text")
+	}
+	predicted := size.Bytes
+	if g.Tokens() == 0 {
+		whole := data.Begin(data.Beginning(s.tok), ids)
+		if err := s.begin(g, whole[:len(whole)-len(ids)]); err != nil {
+			return err
+		}
+		if len(whole) == len(ids) {
+			predicted -= firstBytes(s.tok, docs.Documents[0].Text, ids)
+		}
 	}
 	for at := 0; at < len(ids); at += scorePiece {
 		if ctx.Err() != nil {
@@ -117,6 +126,16 @@ func (s *scoring) score(ctx context.Context, g *xlstm.Generator, text string) er
 		return errors.New("the text is one token, and nothing comes before it that could predict it; give a longer one")
 	}
 	return s.total(predicted)
+}
+
+// begin prints the tokens that begin a text, which nothing predicts.
+func (s *scoring) begin(g *xlstm.Generator, ids []int) error {
+	for _, id := range ids {
+		if err := s.token(id, math.NaN()); err != nil {
+			return err
+		}
+	}
+	return g.Read(ids...)
 }
 
 func (s *scoring) token(id int, logProb float64) (err error) {

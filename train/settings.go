@@ -146,6 +146,7 @@ func readSettings(path string, over settings) (settings, error) {
 	if err != nil {
 		return over, errors.Wrap(err, "reading the settings")
 	}
+	data = files.WithoutMark(data)
 	// A block that the file's model does not have must not stay from the preset.
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(data, &fields) == nil && fields["model"] != nil {
@@ -294,12 +295,13 @@ func (s settings) check() error {
 		{s.Patience >= 0, "patience", s.Patience, "at least 0"},
 		{s.SaveEvery > 0, "save-every", s.SaveEvery, "at least 1"},
 		{s.SampleChars >= 0, "sample-tokens", s.SampleChars, "at least 0"},
-		{s.Temperature >= 0, "temperature", s.Temperature, "at least 0"},
-		{s.TopP >= 0 && s.TopP <= 1, "top-p", s.TopP, "between 0 and 1"},
 	} {
 		if !c.ok {
 			return errors.Errorf("-%s is %v; it must be %s", c.name, c.value, c.want)
 		}
+	}
+	if err := checkSampler(xlstm.SamplerConfig{Temperature: s.Temperature, TopP: s.TopP}); err != nil {
+		return err
 	}
 	cfg := s.Model
 	cfg.VocabSize = max(1, cfg.VocabSize)

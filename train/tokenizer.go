@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 	"github.com/pkg/errors"
@@ -48,6 +49,39 @@ func newTokenizer(ctx context.Context, s settings, text iter.Seq[string], out io
 	defer f.Close()
 	tok, err := data.LoadTokenizer(f)
 	return tok, errors.Wrapf(err, "reading %s", s.Tokens)
+}
+
+// withBeginning returns a vocabulary that puts before a text what the model's
+// configuration wants there. Saved with a run, it does so wherever the run is read.
+func withBeginning(tok data.Tokenizer, cfg xlstm.Config) (data.Tokenizer, error) {
+	subwords, ok := tok.(*bpe.Tokenizer)
+	if !ok || len(data.Beginning(tok)) > 0 {
+		return tok, nil
+	}
+	cfg.VocabSize = tok.Size()
+	id, ok := cfg.ForcedBOS()
+	if !ok {
+		return tok, nil
+	}
+	begun, err := subwords.BeginWith(id)
+	if err != nil {
+		return nil, errors.Wrap(err, "the bos_token_id of the model's configuration")
+	}
+	return begun, nil
+}
+
+// ownTokens returns the part of a configuration that names special tokens, with
+// those of a vocabulary that was made of the text: what a file says is of another.
+func ownTokens(s settings, tok data.Tokenizer) *xlstm.LargeConfig {
+	if s.Model.Large == nil || s.Model.Large.HuggingFace == nil || isVocabularyFile(s.Tokens) {
+		return s.Model.Large
+	}
+	large := *s.Model.Large
+	large.HuggingFace = new(xlstm.HuggingFaceConfig)
+	if end, ok := data.TextEnd(tok); ok {
+		large.HuggingFace.EOSTokenIDs = []int{end}
+	}
+	return &large
 }
 
 // learnSubwords learns a byte-level vocabulary. Ends of documents, also those that

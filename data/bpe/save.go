@@ -63,7 +63,12 @@ func plainEncoder(w io.Writer) *json.Encoder {
 
 // Save writes the tokenizer as a tokenizer.json, which [Load] and Hugging Face's
 // library read. The same tokenizer gives the same bytes.
-func (t *Tokenizer) Save(w io.Writer) error {
+func (t *Tokenizer) Save(w io.Writer) error { return t.save(w, t.parts.PostProcessor) }
+
+// save is Save with another post-processor.
+func (t *Tokenizer) save(w io.Writer, postProcessor json.RawMessage) error {
+	parts := t.parts
+	parts.PostProcessor = postProcessor
 	vocab := append(savedVocab(nil), t.names...)
 	for _, a := range t.added {
 		if !a.inVocab {
@@ -78,7 +83,7 @@ func (t *Tokenizer) Save(w io.Writer) error {
 		Version:     "1.0",
 		fileLengths: t.lengths,
 		Added:       append([]addedToken{}, t.added...), // [] and not null if there is none
-		fileParts:   t.parts,
+		fileParts:   parts,
 		Model:       savedModel{Type: "BPE", modelSettings: t.settings, Vocab: vocab, Merges: merges},
 	}
 	return errors.Wrap(plainEncoder(w).Encode(file), "write tokenizer.json")

@@ -1,6 +1,7 @@
 package bpe
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 
@@ -108,4 +109,36 @@ func (t *Tokenizer) surround(what string, before, after []int) error {
 	t.before = append(before, t.before...)
 	t.after = append(t.after, after...)
 	return nil
+}
+
+// BeginWith returns a tokenizer that also puts a token before a text, if this one
+// does not begin texts with it already. Save writes that too.
+func (t *Tokenizer) BeginWith(id int) (*Tokenizer, error) {
+	if len(t.before) > 0 && t.before[0] == id {
+		return t, nil
+	}
+	token, ok := t.Token(id)
+	if !ok {
+		return nil, errors.Errorf("texts cannot begin with the token %d: the vocabulary has %d", id, t.Size())
+	}
+	// The template has a name for the token, which may be any text.
+	sign := map[string]any{"SpecialToken": map[string]any{"id": token, "type_id": 0}}
+	text := func(id string, typ int) any {
+		return map[string]any{"Sequence": map[string]any{"id": id, "type_id": typ}}
+	}
+	template, err := json.Marshal(map[string]any{
+		"type": "TemplateProcessing", "single": []any{sign, text("A", 0)}, "pair": []any{sign, text("A", 0), text("B", 1)},
+		"special_tokens": map[string]any{token: map[string]any{"id": token, "ids": []int{id}, "tokens": []string{token}}},
+	})
+	if err == nil && !isNull(t.parts.PostProcessor) {
+		template, err = json.Marshal(map[string]any{"type": "Sequence", "processors": []json.RawMessage{t.parts.PostProcessor, template}})
+	}
+	if err != nil {
+		return nil, errors.Wrap(err, "making a template")
+	}
+	var file bytes.Buffer
+	if err := t.save(&file, template); err != nil {
+		return nil, err
+	}
+	return Load(&file)
 }

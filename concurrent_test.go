@@ -1,0 +1,94 @@
+package xlstm
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"gorgonia.org/tensor"
+)
+
+// TestReadersOfOneModelRunAtTheSameTime: generators, for one text and for several,
+// programs, traces and what only looks at the model, with the results of each
+// alone. Under the race detector it also shows that they share nothing that they
+// write.
+func TestReadersOfOneModelRunAtTheSameTime(t *testing.T) {
+	paper, large := smallConfig(), DefaultLargeConfig()
+	paper.VocabSize = 256
+	large.VocabSize, large.EmbeddingDim, large.NumBlocks, large.Large.NumHeads = 256, 16, 2, 2
+	for name, cfg := range map[string]Config{"the paper's": paper, "xLSTM-7B's": large} {
+		t.Run(name, func(t *testing.T) {
+			m := smallModel(t, cfg, tensor.Float32)
+			var want []string
+			for _, read := range readers {
+				got, err := read(t, m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, got)
+			}
+			var wait sync.WaitGroup
+			for range 2 {
+				for i, read := range readers {
+					wait.Go(func() {
+						if got, err := read(t, m); err != nil || got != want[i] {
+							t.Errorf("reader %d: %.200q, %v; alone %.200q", i, got, err, want[i])
+						}
+					})
+				}
+			}
+			wait.Wait()
+		})
+	}
+}
+
+// readers are calls that may run at the same time, each of which makes what it
+// needs and says what came of it.
+var readers = []func(t *testing.T, m *Model) (string, error){
+	func(t *testing.T, m *Model) (string, error) {
+		g, err := m.NewGenerator()
+		if err != nil {
+			return "", err
+		}
+		defer g.Close()
+		c, err := g.Complete(t.Context(), data.Bytes{}, Request{Prompt: "a prompt of some length", MaxTokens: 20, Sampler: SamplerConfig{Temperature: 1, Seed: 1}}, nil)
+		return fmt.Sprint(c), err
+	},
+	func(t *testing.T, m *Model) (string, error) {
+		b, err := m.NewBatchGenerator(3)
+		if err != nil {
+			return "", err
+		}
+		defer b.Close()
+		all, err := b.Complete(t.Context(), data.Bytes{}, someRequests(nil)[:4], nil)
+		return fmt.Sprint(all), err
+	},
+	func(t *testing.T, m *Model) (string, error) {
+		p, err := m.Compile(ProgramConfig{Batch: 2, Steps: 8, Loss: true})
+		if err != nil {
+			return "", err
+		}
+		defer p.Close()
+		if err := p.Run(Input{Tokens: randomTokens(1, 16, 256), Targets: randomTokens(2, 16, 256)}); err != nil {
+			return "", err
+		}
+		loss, err := p.Loss()
+		return fmt.Sprint(loss), err
+	},
+	func(t *testing.T, m *Model) (string, error) {
+		trace, err := m.Trace(randomTokens(3, 20, 256), TraceConfig{To: 5})
+		return fmt.Sprintf("%+v", trace), err
+	},
+	func(t *testing.T, m *Model) (string, error) {
+		dir := t.TempDir()
+		if err := m.Save(dir); err != nil {
+			return "", err
+		}
+		back, err := Load(dir)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprint(m.NumParams(), back.NumParams(), len(m.Params()), m.Marks(data.Bytes{})), nil
+	},
+}

@@ -1,0 +1,83 @@
+package xlstm
+
+import (
+	"encoding/json"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/pkg/errors"
+)
+
+// Marks are the tokens that begin and end a text.
+type Marks struct {
+	// Begin stands before a text, once.
+	Begin []int
+	// Ends each end a text, ascending.
+	Ends []int
+}
+
+// Marks returns what begins and ends a text of the model in a vocabulary.
+//
+// A text begins with what the vocabulary's template puts before it, or else, if
+// the configuration has ForceBOSTokenInsert, with BOSTokenID. It ends with any of
+// the configuration's EOSTokenIDs, with those of the generation_config.json of a
+// model that was loaded, and with the vocabulary's own (see data.TextEnd). Ids that
+// the model does not have are left out. Those of the configuration are of a
+// vocabulary of subwords: with characters or bytes they mean nothing.
+func (m *Model) Marks(tok data.Tokenizer) Marks {
+	marks := Marks{Begin: data.Beginning(tok)}
+	var ends []int
+	if data.IsSubwords(tok) {
+		if id, ok := m.cfg.ForcedBOS(); ok && len(marks.Begin) == 0 {
+			marks.Begin = []int{id}
+		}
+		ends = slices.Clone(m.generationEnds)
+		if m.cfg.Large != nil && m.cfg.Large.HuggingFace != nil {
+			ends = append(ends, m.cfg.Large.HuggingFace.EOSTokenIDs...)
+		}
+	}
+	if end, ok := data.TextEnd(tok); ok {
+		ends = append(ends, end)
+	}
+	slices.Sort(ends)
+	marks.Ends = slices.DeleteFunc(slices.Compact(ends), func(id int) bool { return id < 0 || id >= m.cfg.VocabSize })
+	return marks
+}
+
+// ForcedBOS returns the token that a configuration in Hugging Face's form wants
+// before every text, and reports whether there is one.
+func (c Config) ForcedBOS() (id int, ok bool) {
+	if c.Large == nil || c.Large.HuggingFace == nil {
+		return 0, false
+	}
+	hf := c.Large.HuggingFace
+	if !hf.ForceBOSTokenInsert || hf.BOSTokenID == nil || *hf.BOSTokenID < 0 || *hf.BOSTokenID >= c.VocabSize {
+		return 0, false
+	}
+	return *hf.BOSTokenID, true
+}
+
+const generationFile = "generation_config.json"
+
+// readGenerationEnds returns the eos_token_id of a generation_config.json in a
+// folder, a number or a list; none if there is no such file.
+func readGenerationEnds(dir string) ([]int, error) {
+	path := filepath.Join(dir, generationFile)
+	raw, err := files.ReadVerified(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, errors.Wrap(err, "xlstm: loading a model")
+	}
+	var file struct {
+		EOSTokenID tokenIDs `json:"eos_token_id"`
+	}
+	if err := json.Unmarshal(files.WithoutMark(raw), &file); err != nil {
+		return nil, errors.Wrapf(err, "xlstm: %s", path)
+	}
+	return file.EOSTokenID, nil
+}
