@@ -91,12 +91,19 @@ func readRun(dir string) (v runView, err error) {
 		v.flaw("what was noted about the run's starts is left out: %v", err)
 		v.about = noAbout()
 	}
-	path := filepath.Join(dir, logFile)
+	saved, err := checkpoints(dir, lastKind) // before the log, which is ahead of them
+	if err != nil {
+		return v, err
+	}
+	path, reached := filepath.Join(dir, logFile), 0
+	if len(saved) > 0 {
+		reached = saved[0].step
+	}
 	var found logFlaws
 	if v.records, found, err = readLog(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return v, err
 	}
-	if flaw := found.flaw(0); flaw != "" {
+	if flaw := found.flaw(reached); flaw != "" {
 		v.flaw("%s %s", path, flaw)
 	}
 	var damaged int
