@@ -35,3 +35,13 @@ func TestSerialStaysHere(t *testing.T) {
 		}
 	}
 }
+
+// TestKernelsHaveNames: every set that this machine can run says what it is.
+func TestKernelsHaveNames(t *testing.T) {
+	if bl := Implementation(); bl.Kernels() == "" || bl.single != nil && bl.Kernels() == "portable Go" {
+		t.Errorf("the kernels are called %q", bl.Kernels())
+	}
+	if got := (BLAS{}).Kernels(); got != "portable Go" {
+		t.Errorf("gonum's implementation is called %q", got)
+	}
+}

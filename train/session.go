@@ -144,7 +144,7 @@ func (r *session) announce() {
 	if !shareOf(r.held).whole() {
 		sample = ", evenly spread"
 	}
-	fmt.Fprintf(out, "held    out: the loss on %s%s, every %s\n", shareOf(r.held), sample, count(s.EvalEvery, "step"))
+	fmt.Fprintf(out, "judge   on %s%s, held out, every %s\n", shareOf(r.held), sample, count(s.EvalEvery, "step"))
 	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the same held-out batches.\n\n", r.bigram.nats, r.bigram.bitsPerByte())
 }
 
