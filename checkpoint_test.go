@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -380,16 +381,19 @@ func TestFolderErrorsNameTheFile(t *testing.T) {
 	wantError(t, err, filepath.Join(dir, weightsFile))
 }
 
+// huge is 2⁴⁰, or 2²⁰ where an int has 32 bits.
+const huge = 1 << (strconv.IntSize * 5 / 8)
+
 // TestConfigIsNotTakenAtItsWord: a configuration of any size takes no memory
 // that the weights do not account for.
 func TestConfigIsNotTakenAtItsWord(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	for name, edit := range map[string]func(*Config){
-		"vocabulary": func(c *Config) { c.VocabSize = 1 << 40 },
-		"width":      func(c *Config) { c.EmbeddingDim = 1 << 40 },
+		"vocabulary": func(c *Config) { c.VocabSize = huge },
+		"width":      func(c *Config) { c.EmbeddingDim = huge },
 		"blocks":     func(c *Config) { c.NumBlocks = 1 << 14 },
 		"projection": func(c *Config) { c.MLSTMBlock.MLSTM.ProjFactor = 1e12 },
-		"rounding":   func(c *Config) { c.SLSTMBlock.FeedForward.RoundProjUpToMultipleOf = 1 << 50 },
+		"rounding":   func(c *Config) { c.SLSTMBlock.FeedForward.RoundProjUpToMultipleOf = huge << 10 },
 		"window":     func(c *Config) { c.MLSTMBlock.MLSTM.Conv1dKernelSize = math.MaxInt },
 	} {
 		dir := saved(t, m)

@@ -108,7 +108,7 @@ func shortRun(t *testing.T) outcome {
 	o := outcome{Family: family()}
 	digest := sha256.New()
 	for range 8 {
-		check(train.Run(tokens(batch*steps), tokens(batch*steps), nil))
+		check(train.Run(xlstm.Input{Tokens: tokens(batch * steps), Targets: tokens(batch * steps)}))
 		loss, err := train.Loss()
 		check(err)
 		o.Losses = append(o.Losses, loss)

@@ -124,7 +124,7 @@ func TestLoadRefuses(t *testing.T) {
 		{file{"model.vocab": vocab(func(v map[string]any) { delete(v, "Ġ") })}, "no token for the byte 0x20 ('Ġ' in the file)"},
 		{file{"model.vocab": vocab(func(v map[string]any) { v["ab"] = 64 })}, `tokens "a" and "ab" both have the id 64`},
 		{file{"model.vocab": vocab(func(v map[string]any) { v["ab"] = 600 })}, `token "ab" has the id 600 in a vocabulary of 257`},
-		{file{"model.vocab": vocab(func(v map[string]any) { v["ab"] = 4294967295 })}, "the id 4294967295"},
+		{file{"model.vocab": vocab(func(v map[string]any) { v["ab"] = int64(4294967295) })}, "the id 4294967295"},
 		{file{"model.vocab": vocab(func(v map[string]any) { v["ab"] = -1 })}, "number -1"},
 		{file{"model.vocab": vocab(func(v map[string]any) { v[""] = 256 })}, "token 256 is the empty text"},
 		{file{"model.vocab": nil}, "no token for the byte 0x00"},
