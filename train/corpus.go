@@ -55,8 +55,8 @@ func loadFitting(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Writ
 			return nil, err
 		}
 	}
-	if isVocabularyFile(s.Tokens) {
-		if tok, err = withBeginning(tok, s.Model); err != nil {
+	if isVocabularyFile(f.s.Tokens) {
+		if tok, err = withBeginning(tok, f.s.Model); err != nil {
 			return nil, err
 		}
 	}
@@ -81,8 +81,8 @@ func loadCached(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Write
 			return nil, err
 		}
 	}
-	if isVocabularyFile(s.Tokens) {
-		if tok, err = withBeginning(tok, s.Model); err != nil {
+	if isVocabularyFile(f.s.Tokens) {
+		if tok, err = withBeginning(tok, f.s.Model); err != nil {
 			return nil, err
 		}
 	}
