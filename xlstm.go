@@ -1,6 +1,6 @@
 // Package xlstm is xLSTM (Beck et al., 2024) as a Gorgonia model: language models
 // of sLSTM and mLSTM blocks, or of xLSTM-7B's blocks, whose layers are graph
-// nodes, trained by the tape machine.
+// nodes. A compiled program runs them, forward and backward.
 //
 // A Model is a configuration and its parameters. Fwd builds it into a graph of
 // one's own; Compile makes a Program of it, a graph compiled for one shape that

@@ -27,20 +27,21 @@
 //
 // # Buffers
 //
-// An operation owns the memory of its results and uses it again in every run:
-// values read from a node are valid until the next run, and two machines on one
-// graph write to the same memory. As with any Gorgonia node, a value that an
-// element-wise operation of Gorgonia's consumes last may be overwritten by it;
-// use gorgonia.Read to keep such a value.
+// The memory of results is used again in every run: values read from a node are
+// valid until the next run, and two tape machines on one graph write to the same
+// memory. As with any Gorgonia node, a value that an element-wise operation of
+// Gorgonia's consumes last may be overwritten by it; use gorgonia.Read to keep
+// such a value.
 //
 // ShareMemory plans the memory of a whole graph: results are then written over
-// those that nobody reads any more. Fork gives a node to several readers without
+// those that nothing reads any more. Fork gives a node to several readers without
 // the copies and sums that Gorgonia would make of their gradients.
 //
 // # Machines
 //
-// gorgonia.NewTapeMachine runs any graph. A LispMachine runs graphs forward, with
+// gorgonia.NewTapeMachine runs any graph. A graph of this package's operations
+// alone, with the gradients that gorgonia.Grad adds to it or without, runs faster
+// on a Sequence, to the same bits. A LispMachine runs graphs forward, with
 // gorgonia.ExecuteFwdOnly; it cannot differentiate these operations, and says so:
-// gradients come from gorgonia.Grad. What runs forward alone, a graph of this
-// package's operations without gradients, a Sequence runs faster.
+// gradients come from gorgonia.Grad.
 package nodes
