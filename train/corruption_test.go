@@ -43,7 +43,7 @@ const (
 // TestDamageToAnyFileOfARun damages every file of a run in turn and sees that
 // resuming the run and reading it gives an error, the result of what is whole with
 // a sentence that says so, or the same as ever. XLSTM_DAMAGES is the number of
-// times per file; docs/training.md has the table of 200.
+// times per file; docs/safety.md has the table of 200.
 func TestDamageToAnyFileOfARun(t *testing.T) {
 	times := fromEnvironment(t, "XLSTM_DAMAGES", 2)
 	stopped, _ := stoppedRun(t)

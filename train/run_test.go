@@ -256,7 +256,7 @@ func noLeftovers(t *testing.T, dir string) {
 }
 
 // TestKilledRunsEqualTheUnbrokenOne runs the same run again and again until it was
-// killed XLSTM_KILLS times in all; see docs/training.md.
+// killed XLSTM_KILLS times in all; see docs/safety.md.
 func TestKilledRunsEqualTheUnbrokenOne(t *testing.T) {
 	wanted := fromEnvironment(t, "XLSTM_KILLS", 3)
 	text, dir := sampleText(t), t.TempDir()

@@ -16,7 +16,7 @@ import (
 
 // TestLongRunStaysSmall takes the steps of a long run with a small model, which is
 // evaluated, saved and drawn all the time, and watches its memory and its folder.
-// XLSTM_STEPS is how many; docs/training.md has the curve of 100 000.
+// XLSTM_STEPS is how many; docs/safety.md has the curve of 100 000.
 func TestLongRunStaysSmall(t *testing.T) {
 	steps := fromEnvironment(t, "XLSTM_STEPS", 400)
 	text, dir := sampleText(t), filepath.Join(t.TempDir(), "run")
