@@ -25,6 +25,12 @@ type Device interface {
 	// length; Download is the other way. Download waits for all launches before it.
 	Upload(dst Buffer, src any) error
 	Download(dst any, src Buffer) error
+	// Copy copies src to dst, of the same type and length, and Zero clears dst, both
+	// in the order of the launches.
+	Copy(dst, src Buffer) error
+	Zero(dst Buffer) error
+	// Free gives memory back that Alloc returned.
+	Free(b Buffer) error
 	// Workspace is the number of elements, of the float type of the operands, that
 	// an operation needs while it runs, besides its operands.
 	Workspace(op ops.Op, dt ops.Dtype) int
@@ -39,6 +45,28 @@ type Device interface {
 	// Sync waits for all launches.
 	Sync() error
 	Close() error
+}
+
+// Recorder is a Device that runs many launches at one command.
+type Recorder interface {
+	// Record makes one launch of many, which must not be called while it does.
+	Record(launches []Launch) (Launch, error)
+}
+
+// Record makes one launch of many: of a Recorder at one command, else one after
+// the other.
+func Record(d Device, launches []Launch) (Launch, error) {
+	if r, ok := d.(Recorder); ok {
+		return r.Record(launches)
+	}
+	return func() error {
+		for _, l := range launches {
+			if err := l(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
 }
 
 // Launch runs an operation that was bound. On a device that works by itself it

@@ -15,7 +15,7 @@ type Example struct{ Op, Grad ops.Op }
 // for each optional operand one with it and one without.
 func Examples() []Example {
 	var all []Example
-	for _, group := range [][]Example{elementwise(), products(), moves(), convs(), mlstms(), slstms()} {
+	for _, group := range [][]Example{elementwise(), products(), moves(), convs(), mlstms(), slstms(), optimisers()} {
 		all = append(all, group...)
 	}
 	return all
@@ -113,6 +113,21 @@ func mlstms() (all []Example) {
 	cell(9, 5, 3, ops.Recurrent, 0, true, false, true, true, true, false)
 	cell(9, 5, 3, ops.Recurrent, 0, false, true, true, false, false, false)
 	return all
+}
+
+func optimisers() []Example {
+	many := make([]int, 60) // more than some devices take at a time
+	for k := range many {
+		many[k] = 1 + k
+	}
+	sizes, decay := []int{7, 40000, 1}, []float64{0.1, 0, 0.3}
+	return []Example{
+		{ops.ClipNorm{Sizes: sizes}, nil},
+		{ops.AdamStep{Sizes: sizes, Decay: decay, Decoupled: true}, nil},
+		{ops.AdamStep{Sizes: sizes, Decay: decay}, nil},
+		{ops.AdamStep{Sizes: many, Decay: make([]float64, len(many)), Decoupled: true}, nil},
+		{ops.MoveMean{Sizes: sizes}, nil},
+	}
 }
 
 func slstms() (all []Example) {

@@ -105,7 +105,11 @@ func (r *runner) draw(op ops.Op, arg ops.Arg) any {
 	h.Write([]byte(arg.Name))
 	rng := rand.New(rand.NewPCG(r.seed, h.Sum64()))
 	if !arg.Int {
-		return r.floats(arg.Shape.Size(), func() float64 { return float64(float32(rng.NormFloat64())) })
+		i, next := -1, func() float64 { return float64(float32(rng.NormFloat64())) }
+		return r.floats(arg.Shape.Size(), func() float64 {
+			i++
+			return shaped(op, arg, i, next())
+		})
 	}
 	x := make([]int, arg.Shape.Size())
 	for i := range x {
@@ -117,6 +121,23 @@ func (r *runner) draw(op ops.Op, arg ops.Arg) any {
 		default:
 			x[i] = rng.IntN(5) / 4 // a few resets, and any dropout key
 		}
+	}
+	return x
+}
+
+// shaped makes of a normal number one that element i of an operand may be: the
+// recurrent weights of an sLSTM must not let rounding errors grow from step to step,
+// and its normaliser n is positive.
+func shaped(op ops.Op, arg ops.Arg, i int, x float64) float64 {
+	if _, step := op.(ops.AdamStep); step && arg.Name[0] != 'g' && arg.Name[0] != 'w' {
+		return float64(float32(0.05 + 0.9*math.Abs(math.Tanh(x)))) // β, the factor of clipping, second moments
+	}
+	cell, ok := op.(ops.SLSTM)
+	switch {
+	case ok && arg.Name == "r":
+		return float64(float32(x * 0.5 / math.Sqrt(float64(cell.DH))))
+	case ok && arg.Name == "state" && i*4/arg.Shape.Size() == 2:
+		return math.Abs(x) + 0.5
 	}
 	return x
 }

@@ -12,6 +12,7 @@ type Program struct {
 	Buffers  []device.Buffer // of each value; nil for an input that no operation reads
 	Launches []device.Launch // one for each step
 	plan     *Plan
+	arenas   map[ops.Dtype]device.Buffer
 }
 
 // Bind allocates the arenas and binds all operations. given has the buffers of
@@ -22,6 +23,7 @@ func (l *Layout) Bind(given map[ID]device.Buffer) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.arenas = arenas
 	for id, v := range l.Plan.Values {
 		if at := l.Offset[id]; at >= 0 {
 			p.Buffers[id] = arenas[v.Dtype].Slice(at, v.Shape.Size())
@@ -93,6 +95,18 @@ func (p *Program) Run() error {
 func (p *Program) Step(i int) error {
 	if err := p.Launches[i](); err != nil {
 		return errors.Wrapf(err, "running %s", p.plan.Steps[i].Op.Name())
+	}
+	return nil
+}
+
+// Close gives the arenas back.
+func (p *Program) Close() error {
+	for _, dt := range []ops.Dtype{ops.Float32, ops.Float64} {
+		if a := p.arenas[dt]; a != nil {
+			if err := p.Device.Free(a); err != nil {
+				return errors.Wrap(err, "plan: closing a program")
+			}
+		}
 	}
 	return nil
 }

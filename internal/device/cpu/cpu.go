@@ -45,6 +45,25 @@ func (Device) Download(dst any, src device.Buffer) error {
 	return transfer(to, src)
 }
 
+// Copy copies src to dst.
+func (Device) Copy(dst, src device.Buffer) error { return transfer(dst, src) }
+
+// Zero clears dst.
+func (Device) Zero(dst device.Buffer) error {
+	switch x := Elements(dst).(type) {
+	case []float32:
+		clear(x)
+	case []float64:
+		clear(x)
+	case []int:
+		clear(x)
+	}
+	return nil
+}
+
+// Free does nothing: memory that nothing refers to is collected.
+func (Device) Free(device.Buffer) error { return nil }
+
 func transfer(dst, src device.Buffer) error {
 	if dst.Dtype() != src.Dtype() || dst.Len() != src.Len() {
 		return errors.Errorf("cpu: %d elements of %v for %d of %v", src.Len(), src.Dtype(), dst.Len(), dst.Dtype())
@@ -88,7 +107,7 @@ func (Device) Bind(op ops.Op, out, in []device.Buffer, _ device.Buffer) (device.
 // bind returns nil for an operation that is not there.
 func bind[F kernels.Float](op ops.Op, a *operands) device.Launch {
 	for _, family := range []func(ops.Op, *operands) device.Launch{
-		bindProduct[F], bindElementwise[F], bindGate[F], bindCell[F], bindMove[F],
+		bindProduct[F], bindElementwise[F], bindGate[F], bindCell[F], bindMove[F], bindOptimiser[F],
 	} {
 		if launch := family(op, a); launch != nil {
 			return launch

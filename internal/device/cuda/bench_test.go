@@ -1,0 +1,104 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
+
+// BenchmarkCells times the cells at the sizes of docs/gpu.md, each as a graph, in
+// every precision.
+func BenchmarkCells(b *testing.B) {
+	for _, p := range []Precision{Float32, TF32, BF16} {
+		d, err := Open(0, p)
+		if err != nil {
+			b.Skip(err)
+		}
+		for _, s := range []struct{ b, t, nh, dqk, dhv int }{{16, 256, 4, 64, 64}, {16, 256, 4, 192, 192}, {8, 2048, 4, 128, 256}, {8, 8192, 8, 256, 512}} {
+			op := ops.MLSTM{B: s.b, T: s.t, NH: s.nh, DQK: s.dqk, DHV: s.dhv, Chunk: 64, ScaleQ: 1, ScaleK: 1 / math.Sqrt(float64(s.dqk)), Eps: 1e-6}
+			bench(b, d, p, op)
+			bench(b, d, p, ops.MLSTMGrad{MLSTM: op, Has: [4]bool{true}})
+		}
+		for _, dh := range []int{32, 96, 256} {
+			op := ops.SLSTM{B: 16, T: 256, NH: 4, DH: dh, Clip: math.Inf(1)}
+			bench(b, d, p, op)
+			bench(b, d, p, ops.SLSTMGrad{SLSTM: op, Has: [2]bool{true}})
+		}
+		if err := d.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// bench runs an operation on random numbers.
+func bench(b *testing.B, d *Device, p Precision, op ops.Op) {
+	b.Run(fmt.Sprintf("%v/%s%v", p, op.Name(), sizes(op)), func(b *testing.B) {
+		check := func(err error) {
+			if err != nil {
+				b.Helper()
+				b.Fatal(err)
+			}
+		}
+		var all []device.Buffer
+		alloc := func(args []ops.Arg) (bs []device.Buffer) {
+			for _, a := range args {
+				n := a.Shape.Size()
+				buf, err := d.Alloc(ops.Float32, n)
+				check(err)
+				x := make([]float32, n)
+				for i := range x {
+					x[i] = 0.5 * (rand.Float32() - 0.5)
+				}
+				check(d.Upload(buf, x))
+				bs = append(bs, buf)
+			}
+			all = append(all, bs...)
+			return bs
+		}
+		in, out := alloc(op.Inputs()), alloc(op.Outputs())
+		var work device.Buffer
+		if n := d.Workspace(op, ops.Float32); n > 0 {
+			var err error
+			work, err = d.Alloc(ops.Float32, n)
+			check(err)
+			all = append(all, work)
+		}
+		launch, err := d.Bind(op, out, in, work)
+		check(err)
+		step, err := d.Record([]device.Launch{launch})
+		check(err)
+		for range 3 {
+			check(step())
+		}
+		check(d.Sync())
+		b.ResetTimer()
+		for range b.N {
+			check(step())
+		}
+		check(d.Sync())
+		b.StopTimer()
+		for _, x := range all {
+			check(d.Free(x))
+		}
+	})
+}
+
+func sizes(op ops.Op) string {
+	switch op := op.(type) {
+	case ops.MLSTM:
+		return fmt.Sprintf(" %dx%d heads x%d, qk %d, v %d", op.B, op.NH, op.T, op.DQK, op.DHV)
+	case ops.MLSTMGrad:
+		return sizes(op.MLSTM)
+	case ops.SLSTM:
+		return fmt.Sprintf(" %dx%d, %d heads of %d", op.B, op.T, op.NH, op.DH)
+	case ops.SLSTMGrad:
+		return sizes(op.SLSTM)
+	}
+	return ""
+}

@@ -1,0 +1,280 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
+)
+
+// binder prepares one operation: it collects what has to be enqueued, and counts
+// the workspace. The same code runs twice, to learn how much workspace there must
+// be, without buffers, and to bind.
+type binder struct {
+	d       *Device
+	dt      ops.Dtype // of the floats
+	in, out []buffer  // nil while counting
+	work    buffer
+	used    int // bytes of the workspace
+	calls   []func() error
+	err     error
+}
+
+// counting reports whether the workspace is counted and nothing is bound.
+func (b *binder) counting() bool { return b.out == nil }
+
+// read returns the address of the next input, write that of the next output.
+func (b *binder) read() address  { return b.next(&b.in) }
+func (b *binder) write() address { return b.next(&b.out) }
+
+func (b *binder) next(list *[]buffer) address {
+	if len(*list) == 0 {
+		if !b.counting() && b.err == nil {
+			b.err = errors.New("the kernels take more operands than there are")
+		}
+		return 0
+	}
+	at := (*list)[0].at
+	*list = (*list)[1:]
+	return at
+}
+
+// readIf and writeIf are 0 for an operand that is not there.
+func (b *binder) readIf(has bool) address {
+	if has {
+		return b.read()
+	}
+	return 0
+}
+
+func (b *binder) writeIf(has bool) address {
+	if has {
+		return b.write()
+	}
+	return 0
+}
+
+// readSome returns the addresses of those inputs that are there, 0 for the others.
+func (b *binder) readSome(has []bool) []address {
+	at := make([]address, len(has))
+	for k := range has {
+		at[k] = b.readIf(has[k])
+	}
+	return at
+}
+
+func (b *binder) readMany(n int) []address {
+	at := make([]address, n)
+	for k := range at {
+		at[k] = b.read()
+	}
+	return at
+}
+
+func (b *binder) writeMany(n int) []address {
+	at := make([]address, n)
+	for k := range at {
+		at[k] = b.write()
+	}
+	return at
+}
+
+// size is the number of bytes of a float.
+func (b *binder) size() int { return b.dt.Size() }
+
+// float and double return n floats, or float64, of the workspace.
+func (b *binder) float(n int) address  { return b.take(n * b.size()) }
+func (b *binder) double(n int) address { return b.take(n * 8) }
+
+func (b *binder) take(n int) address {
+	const line = 256
+	at := b.work.at + address(b.used)
+	b.used += (n + line - 1) / line * line
+	return at
+}
+
+// scalar is x as an argument of type T.
+func (b *binder) scalar(x float64) any {
+	if b.dt == ops.Float64 {
+		return x
+	}
+	return float32(x)
+}
+
+// kernel enqueues a kernel of a module.
+func (b *binder) kernel(module, name string, g grid, args ...any) {
+	if b.counting() || b.err != nil {
+		return
+	}
+	f, err := b.d.function(module+"."+suffix(b.dt), name)
+	if err != nil {
+		b.err = err
+		return
+	}
+	c, err := b.d.newCall(f, g, args...)
+	if err != nil {
+		b.err = err
+		return
+	}
+	b.calls = append(b.calls, c.enqueue)
+}
+
+func suffix(dt ops.Dtype) string {
+	if dt == ops.Float64 {
+		return "f64"
+	}
+	return "f32"
+}
+
+// each enqueues a kernel of module elementwise or another over n elements, which is
+// the last argument of neither.
+func (b *binder) each(module, name string, n int, args ...any) {
+	b.kernel(module, name, b.d.spread(n), args...)
+}
+
+// zero enqueues the clearing of n floats.
+func (b *binder) zero(at address, n int) {
+	if b.counting() || n == 0 {
+		return
+	}
+	d, bytes := b.d, n*b.size()
+	b.calls = append(b.calls, func() error { return d.clearMemory(at, bytes) })
+}
+
+// copy enqueues the copying of n floats.
+func (b *binder) copy(dst, src address, n int) {
+	if b.counting() || n == 0 || dst == src {
+		return
+	}
+	d, bytes := b.d, n*b.size()
+	b.calls = append(b.calls, func() error { return d.copyMemory(dst, src, bytes) })
+}
+
+// multiply enqueues a product, with the element types and the computation of the
+// device's precision.
+func (b *binder) multiply(p product) {
+	if b.counting() || p.m == 0 || p.n == 0 {
+		return
+	}
+	p.in, p.out, p.compute = typeF32, typeF32, computeF32
+	switch {
+	case b.dt == ops.Float64:
+		p.in, p.out, p.compute = typeF64, typeF64, computeF64
+	case b.d.precision == TF32:
+		p.compute = computeTF32
+	case b.d.precision == BF16:
+		p.compute = computeBF16
+	}
+	if p.alpha == 0 {
+		p.alpha = 1
+	}
+	p.batch = max(p.batch, 1)
+	b.calls = append(b.calls, b.d.blas.newProduct(p).enqueue)
+}
+
+// spread is a grid for n elements, each of which a thread takes.
+func (d *Device) spread(n int) grid {
+	const threads = 256
+	return grid{x: max(1, min((n+threads-1)/threads, 16*int(d.processors))), threads: threads}
+}
+
+// family binds the operations of one kind; it reports whether op is one of them.
+type family func(b *binder, op ops.Op) bool
+
+// bind prepares op with b.
+func (b *binder) bind(op ops.Op) error {
+	for _, f := range []family{bindLinear, bindElementwise, bindRows, bindTime, bindMLSTM, bindSLSTM, bindOptimiser} {
+		if f(b, op) {
+			return errors.Wrapf(b.err, "cuda: %s", op.Name())
+		}
+	}
+	return errors.Wrapf(device.ErrUnsupported, "cuda: %s", op.Name())
+}
+
+// Workspace returns how many floats of type dt the operation needs besides its
+// operands.
+func (d *Device) Workspace(op ops.Op, dt ops.Dtype) int {
+	b := &binder{d: d, dt: dt}
+	if b.bind(op) != nil {
+		return 0 // Bind reports it
+	}
+	return (b.used + dt.Size() - 1) / dt.Size()
+}
+
+// Bind prepares op. The error is device.ErrUnsupported for the operations of
+// symbolic cells.
+func (d *Device) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffer) (device.Launch, error) {
+	if err := device.Check(op, out, in); err != nil {
+		return nil, errors.Wrap(err, "cuda")
+	}
+	b := &binder{d: d, dt: out[0].Dtype()}
+	var err error
+	if b.in, err = buffersOf(in...); err != nil {
+		return nil, err
+	}
+	if b.out, err = buffersOf(out...); err != nil {
+		return nil, err
+	}
+	if workspace != nil {
+		work, err := buffersOf(workspace)
+		if err != nil {
+			return nil, err
+		}
+		b.work = work[0]
+	}
+	if err := d.thread.do(func() error { return b.bind(op) }); err != nil {
+		return nil, err
+	}
+	if len(b.in)+len(b.out) > 0 {
+		return nil, errors.Errorf("cuda: the kernels of %s leave out %d operands", op.Name(), len(b.in)+len(b.out))
+	}
+	if need, have := b.used, b.work.n*b.work.dt.Size(); need > have {
+		return nil, errors.Errorf("cuda: %s needs a workspace of %d bytes and got %d", op.Name(), need, have)
+	}
+	return d.launch(b.calls), nil
+}
+
+// launch returns what enqueues the calls.
+func (d *Device) launch(calls []func() error) device.Launch {
+	all := func() error {
+		for _, c := range calls {
+			if err := c(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return func() error { return d.enqueued(all) }
+}
+
+// enqueued calls f on the device's thread.
+func (d *Device) enqueued(f func() error) error {
+	if d.onThread {
+		return f()
+	}
+	return d.thread.do(f)
+}
+
+// Record makes one launch of many: a CUDA graph, which the card runs at one
+// command.
+func (d *Device) Record(launches []device.Launch) (device.Launch, error) {
+	var g *graph
+	err := d.thread.do(func() (err error) {
+		d.onThread = true
+		defer func() { d.onThread = false }()
+		g, err = d.capture(func() error {
+			for _, l := range launches {
+				if err := l(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, errors.Wrap(err, "cuda: recording a step")
+	}
+	return d.launch([]func() error{g.enqueue}), nil
+}

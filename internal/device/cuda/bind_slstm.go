@@ -1,0 +1,141 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import "github.com/gorgonia-xlstm/xlstm/internal/ops"
+
+// The structs SLSTM and SLSTMBack of the kernels, whose clip is of the element
+// type; here they are told apart by it.
+type (
+	slstmArgs[F any] struct {
+		b, t, nh, dh, rows            int64
+		clip                          F
+		resets                        address
+		x                             [4]address
+		r, bias, state, y, next, tape address
+	}
+	slstmBackArgs[F any] struct {
+		b, t, nh, dh, rows                 int64
+		clip                               F
+		resets                             address
+		r, state, y, next, tape, dy, dnext address
+		dx                                 [4]address
+		dstate                             address
+	}
+)
+
+// bindSLSTM binds the sLSTM cell.
+func bindSLSTM(b *binder, op ops.Op) bool {
+	switch op := op.(type) {
+	case ops.SLSTM:
+		if b.dt == ops.Float64 {
+			bindSLSTMForward[float64](b, op)
+		} else {
+			bindSLSTMForward[float32](b, op)
+		}
+	case ops.SLSTMGrad:
+		if b.dt == ops.Float64 {
+			bindSLSTMBackward[float64](b, op)
+		} else {
+			bindSLSTMBackward[float32](b, op)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// slstmRows is how many sequences a block takes: more share what is read of R, fewer
+// leave more blocks. ROWS in slstm.cu bounds it.
+func (b *binder) slstmRows(op ops.SLSTM) int {
+	rows := 1
+	for rows < 4 && op.NH*(op.B/(2*rows)) >= int(b.d.processors) {
+		rows *= 2
+	}
+	return rows
+}
+
+// slstmGrid is the grid for blocks of rows sequences with `floats` floats of shared
+// memory for each.
+func (b *binder) slstmGrid(op ops.SLSTM, rows, threads, floats int) grid {
+	return grid{x: op.NH, y: (op.B + rows - 1) / rows, threads: min(512, (threads+31)/32*32), shared: rows * floats * b.size()}
+}
+
+func bindSLSTMForward[F float32 | float64](b *binder, op ops.SLSTM) {
+	if b.registers(op) {
+		b.scan(op)
+		return
+	}
+	rows := b.slstmRows(op)
+	s := slstmArgs[F]{b: int64(op.B), t: int64(op.T), nh: int64(op.NH), dh: int64(op.DH), rows: int64(rows), clip: F(op.Clip)}
+	s.x = [4]address(b.readMany(4))
+	r := b.read()
+	s.bias, s.state = b.read(), b.readIf(op.State)
+	s.resets = b.readIf(op.Resets)
+	s.y, s.next, s.tape = b.write(), b.write(), b.write()
+	s.r = b.float(4 * op.NH * op.DH * op.DH)
+	b.each("slstm", "slstm_transpose", 4*op.NH*op.DH*op.DH, r, s.r, int64(op.NH), int64(4*op.DH), int64(op.DH))
+	b.kernel("slstm", "slstm", b.slstmGrid(op, rows, 4*op.DH, 5*op.DH), byValue(s))
+}
+
+func bindSLSTMBackward[F float32 | float64](b *binder, op ops.SLSTMGrad) {
+	g := b.readSLSTMGrad(op)
+	if b.registers(op.SLSTM) {
+		b.scanBack(op, g)
+	} else {
+		rows := b.slstmRows(op.SLSTM)
+		s := slstmBackArgs[F]{
+			b: int64(op.B), t: int64(op.T), nh: int64(op.NH), dh: int64(op.DH), rows: int64(rows), clip: F(op.Clip), resets: g.resets,
+			r: g.r, state: g.state, y: g.y, next: g.next, tape: g.tape, dy: g.dy, dnext: g.dnext, dx: g.dx, dstate: g.dstate,
+		}
+		b.kernel("slstm", "slstm_backward", b.slstmGrid(op.SLSTM, rows, op.DH, 4*op.DH), byValue(s))
+		for k, dx := range g.dx {
+			b.columnSums(dx, b.at(g.dbias, k*op.NH*op.DH), op.B*op.T, op.NH*op.DH)
+		}
+	}
+	b.slstmWeightGrad(op.SLSTM, g)
+}
+
+// slstmGrads are the operands of the backward scan.
+type slstmGrads struct {
+	r, y, next, tape, state, dy, dnext, resets address
+	dx                                         [4]address
+	dr, dbias, dstate                          address
+}
+
+func (b *binder) readSLSTMGrad(op ops.SLSTMGrad) (g slstmGrads) {
+	g.r, g.y, g.next, g.tape = b.read(), b.read(), b.read(), b.read()
+	g.state = b.readIf(op.State)
+	up := b.readSome(op.Has[:])
+	g.dy, g.dnext = up[0], up[1]
+	g.resets = b.readIf(op.Resets)
+	for k := range g.dx {
+		g.dx[k] = b.write()
+	}
+	g.dr, g.dbias = b.write(), b.write()
+	if op.State {
+		g.dstate = b.write()
+	} else {
+		g.dstate = b.float(4 * op.B * op.NH * op.DH)
+	}
+	return g
+}
+
+// slstmWeightGrad computes dR from the gradients of the pre-activations and the
+// output that each step saw.
+func (b *binder) slstmWeightGrad(op ops.SLSTM, g slstmGrads) {
+	const tile = 32
+	s := struct {
+		b, t, nh, dh     int64
+		resets, state, y address
+		dx               [4]address
+	}{int64(op.B), int64(op.T), int64(op.NH), int64(op.DH), g.resets, g.state, g.y, g.dx}
+	tiles, size := (op.DH+tile-1)/tile, 4*op.NH*op.DH*op.DH
+	// As many stretches as give every processor a few blocks, none shorter than a tile.
+	parts := max(1, min((op.B*op.T+tile-1)/tile, 4*int(b.d.processors)/(tiles*tiles*4*op.NH)))
+	length := (op.B*op.T + parts - 1) / parts
+	parts = (op.B*op.T + length - 1) / length
+	part := b.float(parts * size)
+	b.kernel("slstm", "slstm_weight_grad", grid{x: tiles * tiles, y: 4 * op.NH, z: parts, threads: 16, rows: 16}, byValue(s), part, int64(length))
+	b.sumParts(part, g.dr, parts, size)
+}

@@ -1,0 +1,61 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import "github.com/gorgonia-xlstm/xlstm/internal/ops"
+
+// convArgs is the struct Conv of the kernels.
+type convArgs struct {
+	b, t, d, k int64
+	silu       int32
+	resets     address
+}
+
+// bindTime binds the convolution over time.
+func bindTime(b *binder, op ops.Op) bool {
+	switch op := op.(type) {
+	case ops.Conv:
+		b.conv(op)
+	case ops.ConvGrad:
+		b.convGrad(op)
+	default:
+		return false
+	}
+	return true
+}
+
+func newConvArgs(op ops.Conv, resets address) structure {
+	return byValue(convArgs{int64(op.B), int64(op.T), int64(op.D), int64(op.K), flag(op.SiLU), resets})
+}
+
+func (b *binder) conv(op ops.Conv) {
+	x, w, bias, window := b.read(), b.read(), b.read(), b.readIf(op.Window)
+	s := newConvArgs(op, b.readIf(op.Resets))
+	y, next := b.write(), b.write()
+	b.each("conv", "conv", op.B*op.T*op.D, s, x, w, bias, window, y)
+	b.each("conv", "conv_window", op.B*op.D, s, x, window, next)
+}
+
+func (b *binder) convGrad(op ops.ConvGrad) {
+	x, w, bias, window := b.read(), b.read(), b.read(), b.readIf(op.Window)
+	up := b.readSome(op.Has[:])
+	s := newConvArgs(op.Conv, b.readIf(op.Resets))
+	dx, dw, dbias, dwindow := b.write(), b.write(), b.write(), b.writeIf(op.Window)
+	n := op.B * op.T * op.D
+	dpre := b.float(n)
+	if op.Has[0] {
+		b.each("conv", "conv_pre_grad", n, s, x, w, bias, window, up[0], dpre)
+	} else {
+		b.zero(dpre, n)
+	}
+	rows := op.B * op.T
+	if op.Window {
+		n += op.B * op.K * op.D
+	}
+	b.each("conv", "conv_grad", n, s, w, dpre, up[1], dx, dwindow)
+	parts, length := stretches(rows)
+	part, shape := b.float(parts*(op.K+1)*op.D), columns(op.D, op.K+1)
+	shape.z = parts
+	b.kernel("conv", "conv_weight_grad", shape, s, x, window, dpre, part, int64(length))
+	b.each("conv", "conv_weight_sums", (op.K+1)*op.D, part, dw, dbias, int64(parts), int64(op.D), int64(op.K))
+}

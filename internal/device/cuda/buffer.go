@@ -1,0 +1,127 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
+)
+
+// buffer is a stretch of a card's memory.
+type buffer struct {
+	at address
+	dt ops.Dtype
+	n  int
+}
+
+func (b buffer) Dtype() ops.Dtype { return b.dt }
+func (b buffer) Len() int         { return b.n }
+
+func (b buffer) Slice(from, n int) device.Buffer {
+	return buffer{b.at + address(from*b.dt.Size()), b.dt, n}
+}
+
+// Alloc returns memory for n elements. The error is a *MemoryError where the card
+// has not as much left.
+func (d *Device) Alloc(dt ops.Dtype, n int) (device.Buffer, error) {
+	b := buffer{dt: dt, n: n}
+	err := d.thread.do(func() (err error) {
+		b.at, err = d.allocate(max(1, n) * dt.Size())
+		return err
+	})
+	return b, errors.Wrapf(err, "cuda: memory for %d numbers", n)
+}
+
+// Free gives the memory of a buffer back, which Alloc returned.
+func (d *Device) Free(b device.Buffer) error {
+	mine, err := buffersOf(b)
+	if err != nil {
+		return err
+	}
+	return errors.Wrap(d.thread.do(func() error { return d.release(mine[0].at) }), "cuda: giving memory back")
+}
+
+// buffersOf returns the buffers as those of this package.
+func buffersOf(bs ...device.Buffer) ([]buffer, error) {
+	mine := make([]buffer, len(bs))
+	for i, b := range bs {
+		var ok bool
+		if mine[i], ok = b.(buffer); !ok {
+			return nil, errors.Errorf("cuda: a buffer of another device, %T", b)
+		}
+	}
+	return mine, nil
+}
+
+// hostBytes returns the memory of a slice as Upload and Download take it.
+func hostBytes(x any) (data []byte, dt ops.Dtype, err error) {
+	switch x := x.(type) {
+	case []float32:
+		return bytesOf(x), ops.Float32, nil
+	case []float64:
+		return bytesOf(x), ops.Float64, nil
+	case []int:
+		return bytesOf(x), ops.Int, nil
+	}
+	return nil, 0, errors.Errorf("cuda: %T is no slice of float32, float64 or int", x)
+}
+
+// transfer checks that host memory and a buffer fit each other.
+func transfer(x any, b device.Buffer) ([]byte, address, error) {
+	data, dt, err := hostBytes(x)
+	if err != nil {
+		return nil, 0, err
+	}
+	mine, err := buffersOf(b)
+	if err != nil {
+		return nil, 0, err
+	}
+	if dt != b.Dtype() || len(data) != b.Len()*dt.Size() {
+		return nil, 0, errors.Errorf("cuda: %d bytes of %v for %d elements of %v", len(data), dt, b.Len(), b.Dtype())
+	}
+	return data, mine[0].at, nil
+}
+
+// Upload copies src to dst, in the order of the launches.
+func (d *Device) Upload(dst device.Buffer, src any) error {
+	data, at, err := transfer(src, dst)
+	if err != nil {
+		return err
+	}
+	return errors.Wrap(d.thread.do(func() error { return d.upload(at, data) }), "cuda: copying to the card")
+}
+
+// Download copies src to dst when all launches before it are done.
+func (d *Device) Download(dst any, src device.Buffer) error {
+	data, at, err := transfer(dst, src)
+	if err != nil {
+		return err
+	}
+	return errors.Wrap(d.thread.do(func() error { return d.download(data, at) }), "cuda: copying from the card")
+}
+
+// Copy copies src to dst, in the order of the launches.
+func (d *Device) Copy(dst, src device.Buffer) error {
+	mine, err := buffersOf(dst, src)
+	if err != nil {
+		return err
+	}
+	if src.Dtype() != dst.Dtype() || src.Len() != dst.Len() {
+		return errors.Errorf("cuda: %d elements of %v for %d of %v", src.Len(), src.Dtype(), dst.Len(), dst.Dtype())
+	}
+	return d.enqueued(func() error { return d.copyMemory(mine[0].at, mine[1].at, dst.Len()*dst.Dtype().Size()) })
+}
+
+// Zero clears dst, in the order of the launches.
+func (d *Device) Zero(dst device.Buffer) error {
+	mine, err := buffersOf(dst)
+	if err != nil {
+		return err
+	}
+	return d.enqueued(func() error { return d.clearMemory(mine[0].at, dst.Len()*dst.Dtype().Size()) })
+}
+
+// Alignment is that of the memory that the driver gives out, which cuBLAS's fastest
+// kernels want.
+func (d *Device) Alignment() int { return 256 }

@@ -1,0 +1,142 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"unsafe"
+
+	"github.com/pkg/errors"
+)
+
+// cublas holds the functions of cuBLAS that this package calls, and a handle.
+type cublas struct {
+	lib, lt library
+	handle  uintptr
+
+	Create       uintptr `sym:"cublasCreate_v2"`
+	Destroy      uintptr `sym:"cublasDestroy_v2"`
+	SetStream    uintptr `sym:"cublasSetStream_v2"`
+	SetWorkspace uintptr `sym:"cublasSetWorkspace_v2"`
+	GemmEx       uintptr `sym:"cublasGemmEx"`
+	GemmStrided  uintptr `sym:"cublasGemmStridedBatchedEx"`
+	GemmBatched  uintptr `sym:"cublasGemmBatchedEx"`
+}
+
+// Numbers of cuBLAS's headers: element types, types of computation, and the
+// algorithm that cuBLAS chooses itself.
+const (
+	typeF32, typeF64, typeBF16          = 0, 1, 14
+	computeF32, computeF64, computeTF32 = 68, 70, 77
+	computeBF16                         = 75          // float32 in memory, rounded on the way to the tensor cores
+	gemmDefault                         = ^uintptr(0) // −1
+)
+
+// blasWorkspace is memory for cuBLAS, given to it so that it allocates none while a
+// graph is captured and computes the same bits in every run.
+const blasWorkspace = 32 << 20
+
+// openCublas loads cuBLAS, which needs a context that is current.
+func openCublas() (*cublas, error) {
+	dirs := toolkitDirs("cublas")
+	// libcublas looks for libcublasLt in the loader's path alone, but takes it where
+	// it is loaded already.
+	lt, err := openLibrary(dirs, "libcublasLt.so.13", "libcublasLt.so.12")
+	if err != nil {
+		return nil, errors.Wrap(err, "cuBLAS 12 or 13 is needed, of NVIDIA's toolkit or of the Python package nvidia-cublas")
+	}
+	lib, err := openLibrary(dirs, "libcublas.so.13", "libcublas.so.12")
+	if err != nil {
+		return nil, errors.Wrap(err, "cuBLAS 12 or 13 is needed, of NVIDIA's toolkit or of the Python package nvidia-cublas")
+	}
+	c := &cublas{lib: lib, lt: lt}
+	if err := lib.bind(c); err != nil {
+		return nil, err
+	}
+	return c, c.check("cublasCreate", call(c.Create, uintptr(unsafe.Pointer(&c.handle))))
+}
+
+func (c *cublas) check(function string, r int32) error {
+	if r == 0 {
+		return nil
+	}
+	return errors.Errorf("%s returned status %d", function, r)
+}
+
+// use lets cuBLAS enqueue on the stream, with the workspace.
+func (c *cublas) use(stream uintptr, workspace address) error {
+	if err := c.check("cublasSetStream", call(c.SetStream, c.handle, stream)); err != nil {
+		return err
+	}
+	return c.check("cublasSetWorkspace", call(c.SetWorkspace, c.handle, uintptr(workspace), blasWorkspace))
+}
+
+func (c *cublas) close() error { return c.check("cublasDestroy", call(c.Destroy, c.handle)) }
+
+// operand is a row-major matrix in the card's memory, or one of several.
+type operand struct {
+	at     address // of its first element, or of a list of addresses
+	ld     int     // elements between rows
+	trans  bool    // it is read transposed
+	stride int     // elements between one matrix and the next
+}
+
+// product is C = alpha·op(A)·op(B) + beta·C for m×k op(A) and k×n op(B), batch
+// times. With lists, the operands' addresses are lists of batch addresses.
+type product struct {
+	m, n, k     int
+	a, b, c     operand
+	alpha, beta float64
+	batch       int
+	lists       bool
+	in, out     int // element types
+	compute     int
+}
+
+// productCall is a product with its factors in memory that stays where it is.
+type productCall struct {
+	product
+	blas        *cublas
+	alpha, beta unsafe.Pointer
+	f32         [2]float32
+	f64         [2]float64
+}
+
+func (c *cublas) newProduct(p product) *productCall {
+	q := &productCall{product: p, blas: c}
+	q.f32 = [2]float32{float32(p.alpha), float32(p.beta)}
+	q.f64 = [2]float64{p.alpha, p.beta}
+	q.alpha, q.beta = unsafe.Pointer(&q.f32[0]), unsafe.Pointer(&q.f32[1])
+	if p.compute == computeF64 {
+		q.alpha, q.beta = unsafe.Pointer(&q.f64[0]), unsafe.Pointer(&q.f64[1])
+	}
+	return q
+}
+
+func transposed(t bool) uintptr {
+	if t {
+		return 1
+	}
+	return 0
+}
+
+// enqueue sends the product to the stream. cuBLAS has matrices by columns: a
+// row-major C = A·B is Cᵀ = Bᵀ·Aᵀ there, so the operands change places.
+func (q *productCall) enqueue() error {
+	ta, tb := transposed(q.a.trans), transposed(q.b.trans)
+	m, n, k, batch := uintptr(q.m), uintptr(q.n), uintptr(q.k), uintptr(q.batch)
+	in, out := uintptr(q.in), uintptr(q.out)
+	var r int32
+	switch {
+	case q.lists:
+		r = call(q.blas.GemmBatched, q.blas.handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld),
+			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), batch, uintptr(q.compute), gemmDefault)
+	case q.batch > 1:
+		r = call(q.blas.GemmStrided, q.blas.handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld), uintptr(q.b.stride),
+			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.a.stride), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), uintptr(q.c.stride),
+			batch, uintptr(q.compute), gemmDefault)
+	default:
+		r = call(q.blas.GemmEx, q.blas.handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld),
+			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), uintptr(q.compute), gemmDefault)
+	}
+	return errors.Wrapf(q.blas.check("cuBLAS", r), "cuda: a product of %d x %d x %d", q.m, q.n, q.k)
+}

@@ -1,0 +1,48 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"unsafe"
+
+	"github.com/pkg/errors"
+)
+
+// graph is a sequence of launches that the card runs at one command.
+type graph struct {
+	d    *Device
+	exec uintptr
+}
+
+// Modes of capturing and of instantiating.
+const captureThreadLocal = 1
+
+// capture records what f enqueues on the device's stream, without running it.
+func (d *Device) capture(f func() error) (*graph, error) {
+	if err := d.drv.check("cuStreamBeginCapture", call(d.drv.StreamBeginCapture, d.stream, captureThreadLocal)); err != nil {
+		return nil, err
+	}
+	failed := f()
+	var recorded uintptr
+	ended := d.drv.check("cuStreamEndCapture", call(d.drv.StreamEndCapture, d.stream, uintptr(unsafe.Pointer(&recorded))))
+	if failed != nil {
+		return nil, failed
+	}
+	if ended != nil {
+		return nil, ended
+	}
+	defer call(d.drv.GraphDestroy, recorded)
+	g := &graph{d: d}
+	r := call(d.drv.GraphInstantiate, uintptr(unsafe.Pointer(&g.exec)), recorded, 0)
+	if err := d.drv.check("cuGraphInstantiate", r); err != nil {
+		return nil, err
+	}
+	return g, d.drv.check("cuGraphUpload", call(d.drv.GraphUpload, g.exec, d.stream))
+}
+
+// enqueue lets the card run the graph.
+func (g *graph) enqueue() error {
+	return errors.Wrap(g.d.drv.check("cuGraphLaunch", call(g.d.drv.GraphLaunch, g.exec, g.d.stream)), "cuda: running a step")
+}
+
+func (g *graph) close() { call(g.d.drv.GraphExecDestroy, g.exec) }

@@ -1,0 +1,109 @@
+// What the kernels have in common. Every file is compiled twice, with float and with
+// double as ELEMENT; sums run in a fixed order, so that the same inputs give the
+// same bits.
+#pragma once
+
+typedef ELEMENT T;
+
+typedef long long i64;
+typedef unsigned long long u64;
+
+#define KERNEL extern "C" __global__ void
+
+// Loops over n elements with all threads of a one-dimensional grid.
+#define EACH(i, n) \
+    for (i64 i = blockIdx.x * (i64)blockDim.x + threadIdx.x; i < (n); i += (i64)gridDim.x * blockDim.x)
+
+__device__ inline T infinity() { return (T)__int_as_float(0x7f800000); }
+
+// The sum over the lanes of a warp, in all of them.
+template <typename X> __device__ inline X warpSum(X x) {
+    for (int o = 16; o; o >>= 1) x += __shfl_xor_sync(~0u, x, o);
+    return x;
+}
+
+template <typename X> __device__ inline X warpMax(X x) {
+    for (int o = 16; o; o >>= 1) {
+        X y = __shfl_xor_sync(~0u, x, o);
+        x = y > x ? y : x;
+    }
+    return x;
+}
+
+// The sum over the threads x of a block, whose number is a multiple of 32, for
+// each thread y, in all of them. room holds 32 elements for each y.
+template <typename X> __device__ inline X lanesSum(X x, X *room) {
+    x = warpSum(x);
+    int warps = blockDim.x >> 5;
+    if (warps == 1) return x;
+    room += threadIdx.y * 32;
+    __syncthreads(); // room may still be read from the sum before
+    if ((threadIdx.x & 31) == 0) room[threadIdx.x >> 5] = x;
+    __syncthreads();
+    x = 0;
+    for (int w = 0; w < warps; w++) x += room[w];
+    return x;
+}
+
+template <typename X> __device__ inline X lanesMax(X x, X *room) {
+    x = warpMax(x);
+    int warps = blockDim.x >> 5;
+    if (warps == 1) return x;
+    room += threadIdx.y * 32;
+    __syncthreads();
+    if ((threadIdx.x & 31) == 0) room[threadIdx.x >> 5] = x;
+    __syncthreads();
+    for (int w = 0; w < warps; w++) x = room[w] > x ? room[w] : x;
+    return x;
+}
+
+// The activations, numbered as in internal/vec.
+enum { SIGMOID, LOG_SIGMOID, TANH, SILU, GELU, RELU, RELU_SQUARED, SELU };
+
+#define SELU_ALPHA ((T)1.6732632423543772848170429916717)
+#define SELU_SCALE ((T)1.0507009873554804934193349852946)
+#define SQRT_HALF ((T)0.70710678118654752440)
+#define INV_SQRT_2PI ((T)0.39894228040143267794)
+
+__device__ inline T sigmoid(T x) { return 1 / (1 + exp(-x)); }
+__device__ inline T logSigmoid(T x) { return min(x, (T)0) - log1p(exp(-abs(x))); }
+
+// A factor that stays finite where the other factor is zero.
+__device__ inline T fromBelow(T x) { return max((T)-1000, x); }
+
+__device__ inline T activate(int a, T x) {
+    switch (a) {
+    case SIGMOID: return sigmoid(x);
+    case LOG_SIGMOID: return logSigmoid(x);
+    case TANH: return tanh(x);
+    case SILU: return fromBelow(x) * sigmoid(x);
+    case GELU: return fromBelow(x) * (T)0.5 * erfc(-x * SQRT_HALF);
+    case RELU: return x < 0 ? 0 : x;
+    case RELU_SQUARED: return x < 0 ? 0 : x * x;
+    }
+    return x > 0 ? SELU_SCALE * x : SELU_SCALE * SELU_ALPHA * expm1(x);
+}
+
+// The derivative of an activation at x.
+__device__ inline T slope(int a, T x) {
+    T s;
+    switch (a) {
+    case SIGMOID: return sigmoid(x) * sigmoid(-x);
+    case LOG_SIGMOID: return sigmoid(-x);
+    case TANH:
+        s = tanh(x);
+        return 1 - s * s;
+    case SILU:
+        x = min(fromBelow(x), (T)1000);
+        return sigmoid(x) * (1 + x * sigmoid(-x));
+    case GELU:
+        x = min(fromBelow(x), (T)1000);
+        return (T)0.5 * erfc(-x * SQRT_HALF) + x * exp(-x * x / 2) * INV_SQRT_2PI;
+    case RELU: return x > 0 ? 1 : x <= 0 ? 0 : x;
+    case RELU_SQUARED: return x <= 0 ? 0 : 2 * x;
+    }
+    return x > 0 ? SELU_SCALE : SELU_SCALE * SELU_ALPHA * exp(x);
+}
+
+// A row of a Resets array: whether a document begins at step t of sequence b.
+__device__ inline bool begins(const i64 *resets, i64 steps, i64 b, i64 t) { return resets && resets[b * steps + t]; }

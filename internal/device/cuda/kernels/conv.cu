@@ -1,0 +1,104 @@
+// The causal convolution over time, a filter of k taps a channel, with SiLU where
+// silu is set. x, y [b·t,d]; w [d,k], the oldest step first; window [b,k,d], the
+// steps before the batch, or null.
+#include "common.cuh"
+
+struct Conv {
+    i64 b, t, d, k;
+    int silu;
+    const i64 *resets;
+};
+
+// Whether a document begins after step `from` and not after step `last`, so that
+// last does not see from.
+__device__ inline bool hidden(const Conv &s, i64 b, i64 from, i64 last) {
+    if (!s.resets) return false;
+    for (i64 u = max(from + 1, 0ll); u <= min(last, s.t - 1); u++)
+        if (begins(s.resets, s.t, b, u)) return true;
+    return false;
+}
+
+__device__ inline T at(const Conv &s, const T *x, const T *window, i64 b, i64 t, i64 c) {
+    if (t >= 0) return x[(b * s.t + t) * s.d + c];
+    return window ? window[(b * s.k + s.k + t) * s.d + c] : (T)0;
+}
+
+__device__ inline T sumOfTaps(const Conv &s, const T *x, const T *w, const T *bias, const T *window, i64 b, i64 t, i64 c) {
+    T sum = bias ? bias[c] : (T)0;
+    for (i64 j = 0; j < s.k; j++) {
+        i64 from = t - (s.k - 1) + j;
+        if (!hidden(s, b, from, t)) sum += w[c * s.k + j] * at(s, x, window, b, from, c);
+    }
+    return sum;
+}
+
+KERNEL conv(Conv s, const T *x, const T *w, const T *bias, const T *window, T *y) {
+    EACH(i, s.b * s.t * s.d) {
+        i64 c = i % s.d, t = i / s.d % s.t, b = i / s.d / s.t;
+        T sum = sumOfTaps(s, x, w, bias, window, b, t, c);
+        y[i] = s.silu ? activate(SILU, sum) : sum;
+    }
+}
+
+// The last k steps. next may be the memory of window: a thread takes one channel
+// from the oldest step to the newest.
+KERNEL conv_window(Conv s, const T *x, const T *window, T *next) {
+    EACH(i, s.b * s.d) {
+        i64 c = i % s.d, b = i / s.d;
+        for (i64 k = 0; k < s.k; k++) {
+            i64 from = s.t - s.k + k;
+            next[(b * s.k + k) * s.d + c] = hidden(s, b, from, s.t - 1) ? (T)0 : at(s, x, window, b, from, c);
+        }
+    }
+}
+
+// The gradient of the sums before SiLU.
+KERNEL conv_pre_grad(Conv s, const T *x, const T *w, const T *bias, const T *window, const T *dy, T *dpre) {
+    EACH(i, s.b * s.t * s.d) {
+        i64 c = i % s.d, t = i / s.d % s.t, b = i / s.d / s.t;
+        dpre[i] = s.silu ? dy[i] * slope(SILU, sumOfTaps(s, x, w, bias, window, b, t, c)) : dy[i];
+    }
+}
+
+// dx and, unless null, the gradient of the window, from dpre and, unless null, the
+// gradient of the new window.
+KERNEL conv_grad(Conv s, const T *w, const T *dpre, const T *dnext, T *dx, T *dwindow) {
+    i64 first = dwindow ? -s.k : 0, steps = s.t - first;
+    EACH(i, s.b * steps * s.d) {
+        i64 c = i % s.d, t = i / s.d % steps + first, b = i / s.d / steps;
+        T sum = 0;
+        for (i64 j = 0; j < s.k; j++) {
+            i64 to = t + j; // whose tap k−1−j is step t
+            if (to >= 0 && to < s.t && !hidden(s, b, t, to)) sum += w[c * s.k + s.k - 1 - j] * dpre[(b * s.t + to) * s.d + c];
+        }
+        i64 k = t - (s.t - s.k); // of the new window
+        if (dnext && k >= 0 && !hidden(s, b, t, s.t - 1)) sum += dnext[(b * s.k + k) * s.d + c];
+        if (t >= 0) dx[(b * s.t + t) * s.d + c] = sum;
+        else dwindow[(b * s.k + s.k + t) * s.d + c] = sum;
+    }
+}
+
+// The parts of dw and dbias over stretches of rows: part [stretches,k+1,d], the
+// bias last. Grid: channels by blockDim.x, taps and bias, stretches.
+KERNEL conv_weight_grad(Conv s, const T *x, const T *window, const T *dpre, T *part, i64 stretch) {
+    i64 c = blockIdx.x * (i64)blockDim.x + threadIdx.x, j = blockIdx.y, r0 = blockIdx.z * stretch;
+    if (c >= s.d) return;
+    T sum = 0;
+    for (i64 r = r0; r < min(s.b * s.t, r0 + stretch); r++) {
+        i64 b = r / s.t, t = r % s.t, from = t - (s.k - 1) + j;
+        if (j == s.k) sum += dpre[r * s.d + c];
+        else if (!hidden(s, b, from, t)) sum += dpre[r * s.d + c] * at(s, x, window, b, from, c);
+    }
+    part[(blockIdx.z * (s.k + 1) + j) * s.d + c] = sum;
+}
+
+// dw [d,k] and, unless null, dbias [d] from the sums [k+1,d] of the parts.
+KERNEL conv_weight_sums(const T *part, T *dw, T *dbias, i64 parts, i64 d, i64 k) {
+    EACH(i, (k + 1) * d) {
+        T sum = 0;
+        for (i64 p = 0; p < parts; p++) sum += part[p * (k + 1) * d + i];
+        i64 c = i % d, j = i / d;
+        if (j < k) dw[c * k + j] = sum;
+        else if (dbias) dbias[c] = sum;
+    }
+}

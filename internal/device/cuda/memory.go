@@ -1,0 +1,118 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"unsafe"
+
+	"github.com/pkg/errors"
+)
+
+// address is a place in the memory of a card.
+type address uintptr
+
+// allocate returns n bytes of the card's memory, on its thread.
+func (d *Device) allocate(n int) (address, error) {
+	var p uintptr
+	r := call(d.drv.MemAlloc, uintptr(unsafe.Pointer(&p)), uintptr(n))
+	if r == outOfMemory {
+		free, total, err := d.memory()
+		if err != nil {
+			return 0, err
+		}
+		return 0, &MemoryError{Device: d.name, Need: int64(n), Free: free, Total: total}
+	}
+	return address(p), d.drv.check("cuMemAlloc", r)
+}
+
+// memory returns the free and the total memory of the card, in bytes.
+func (d *Device) memory() (free, total int64, err error) {
+	var f, t uintptr
+	err = d.drv.check("cuMemGetInfo", call(d.drv.MemGetInfo, uintptr(unsafe.Pointer(&f)), uintptr(unsafe.Pointer(&t))))
+	return int64(f), int64(t), err
+}
+
+func (d *Device) release(p address) error {
+	return d.drv.check("cuMemFree", call(d.drv.MemFree, uintptr(p)))
+}
+
+// staging is page-locked memory of the host, which a card reads and writes many
+// times as fast as other memory.
+type staging struct {
+	p unsafe.Pointer
+	n int
+}
+
+// stagingBytes is the size of the pieces in which larger copies are made.
+const stagingBytes = 4 << 20
+
+func (d *Device) newStaging() (staging, error) {
+	s := staging{n: stagingBytes}
+	r := call(d.drv.MemAllocHost, uintptr(unsafe.Pointer(&s.p)), uintptr(s.n))
+	return s, d.drv.check("cuMemAllocHost", r)
+}
+
+func (s staging) bytes() []byte { return unsafe.Slice((*byte)(s.p), s.n) }
+
+// upload copies host memory to the card through the staging memory and waits.
+func (d *Device) upload(dst address, src []byte) error {
+	for len(src) > 0 {
+		n := copy(d.staging.bytes(), src)
+		r := call(d.drv.MemcpyHtoDAsync, uintptr(dst), uintptr(d.staging.p), uintptr(n), d.stream)
+		if err := d.drv.check("cuMemcpyHtoDAsync", r); err != nil {
+			return err
+		}
+		if err := d.synchronize(); err != nil {
+			return err
+		}
+		src, dst = src[n:], dst+address(n)
+	}
+	return nil
+}
+
+// download copies the card's memory to the host, after all that was enqueued.
+func (d *Device) download(dst []byte, src address) error {
+	for len(dst) > 0 {
+		n := min(len(dst), d.staging.n)
+		r := call(d.drv.MemcpyDtoHAsync, uintptr(d.staging.p), uintptr(src), uintptr(n), d.stream)
+		if err := d.drv.check("cuMemcpyDtoHAsync", r); err != nil {
+			return err
+		}
+		if err := d.synchronize(); err != nil {
+			return err
+		}
+		copy(dst, d.staging.bytes()[:n])
+		dst, src = dst[n:], src+address(n)
+	}
+	return nil
+}
+
+// copyMemory and clearMemory enqueue work on n bytes.
+func (d *Device) copyMemory(dst, src address, n int) error {
+	return d.drv.check("cuMemcpyDtoDAsync", call(d.drv.MemcpyDtoDAsync, uintptr(dst), uintptr(src), uintptr(n), d.stream))
+}
+
+func (d *Device) clearMemory(dst address, n int) error {
+	return d.drv.check("cuMemsetD8Async", call(d.drv.MemsetD8Async, uintptr(dst), 0, uintptr(n), d.stream))
+}
+
+// bytesOf returns the memory of a slice of fixed-size elements.
+func bytesOf[E any](s []E) []byte {
+	if len(s) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), len(s)*int(unsafe.Sizeof(s[0])))
+}
+
+// MemoryError reports that a card has less memory than was asked for. Numbers are
+// bytes.
+type MemoryError struct {
+	Device            string
+	Need, Free, Total int64
+}
+
+func (e *MemoryError) Error() string {
+	const gib = 1 << 30
+	return errors.Errorf("%s has %.1f GiB of its %.1f GiB free, and %.1f GiB more are needed",
+		e.Device, float64(e.Free)/gib, float64(e.Total)/gib, float64(e.Need)/gib).Error()
+}

@@ -1,0 +1,138 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"bytes"
+	"runtime"
+	"unsafe"
+
+	"github.com/pkg/errors"
+)
+
+// function is a kernel of a loaded module.
+type function struct {
+	handle uintptr
+	name   string
+}
+
+// function returns a kernel of the module name, which is loaded, compiled by the
+// driver for the card, when one of its kernels is asked for first.
+func (d *Device) function(module, kernel string) (function, error) {
+	handle, ok := d.modules[module]
+	if !ok {
+		ptx, err := readPTX(module)
+		if err != nil {
+			return function{}, err
+		}
+		if handle, err = d.loadModule(ptx); err != nil {
+			return function{}, errors.Wrapf(err, "cuda: compiling the kernels of %s for %s", module, d.name)
+		}
+		d.modules[module] = handle
+	}
+	f := function{name: kernel}
+	name := append([]byte(kernel), 0)
+	r := call(d.drv.ModuleGetFunction, uintptr(unsafe.Pointer(&f.handle)), handle, uintptr(unsafe.Pointer(&name[0])))
+	return f, errors.Wrapf(d.drv.check("cuModuleGetFunction", r), "cuda: kernel %s of %s", kernel, module)
+}
+
+// Options of cuModuleLoadDataEx.
+const (
+	jitErrorLogBuffer     = 5
+	jitErrorLogBufferSize = 6
+)
+
+func (d *Device) loadModule(ptx []byte) (uintptr, error) {
+	image := append(bytes.Clone(ptx), 0)
+	log := make([]byte, 4096)
+	options := []int32{jitErrorLogBuffer, jitErrorLogBufferSize}
+	var pin runtime.Pinner // values hold the address of log as a number
+	defer pin.Unpin()
+	pin.Pin(&log[0])
+	values := []uintptr{uintptr(unsafe.Pointer(&log[0])), uintptr(len(log))}
+	var module uintptr
+	r := call(d.drv.ModuleLoadDataEx, uintptr(unsafe.Pointer(&module)), uintptr(unsafe.Pointer(&image[0])),
+		uintptr(len(options)), uintptr(unsafe.Pointer(&options[0])), uintptr(unsafe.Pointer(&values[0])))
+	if err := d.drv.check("cuModuleLoadDataEx", r); err != nil {
+		return 0, errors.Errorf("%v: %s", err, bytes.TrimRight(log, "\x00\n"))
+	}
+	return module, nil
+}
+
+// maxDynamicShared is CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES.
+const maxDynamicShared = 8
+
+// allowShared lets a kernel be launched with n bytes of dynamic shared memory,
+// which is needed beyond 48 KiB.
+func (d *Device) allowShared(f function, n int) error {
+	r := call(d.drv.FuncSetAttribute, f.handle, maxDynamicShared, uintptr(n))
+	return errors.Wrapf(d.drv.check("cuFuncSetAttribute", r), "cuda: %d bytes of shared memory for %s", n, f.name)
+}
+
+// grid is the shape of a launch: blocks, threads in a block, and bytes of dynamic
+// shared memory.
+type grid struct {
+	x, y, z int // blocks
+	threads int // of a block, along x
+	rows    int // along y, 0 for one
+	shared  int
+}
+
+// kernelCall is a kernel with its grid and its arguments, ready to be enqueued
+// any number of times.
+type kernelCall struct {
+	d     *Device
+	f     function
+	g     grid
+	words []uint64         // an argument each
+	args  []unsafe.Pointer // to words
+}
+
+// structure is a struct that a kernel takes by value; see byValue.
+type structure struct{ p unsafe.Pointer }
+
+// byValue returns s as an argument of a kernel, whose struct must have the same
+// fields.
+func byValue[S any](s S) structure { return structure{unsafe.Pointer(&s)} }
+
+// newCall prepares a call. An argument is an address, an int32, int64 or uint64, a
+// float32 or float64, or a structure, as the kernel declares it.
+func (d *Device) newCall(f function, g grid, args ...any) (*kernelCall, error) {
+	c := &kernelCall{d: d, f: f, g: g, words: make([]uint64, len(args)), args: make([]unsafe.Pointer, len(args)+1)}
+	for i, a := range args {
+		p := unsafe.Pointer(&c.words[i])
+		switch a := a.(type) {
+		case address:
+			*(*address)(p) = a
+		case int32:
+			*(*int32)(p) = a
+		case int64:
+			*(*int64)(p) = a
+		case uint64:
+			*(*uint64)(p) = a
+		case float32:
+			*(*float32)(p) = a
+		case float64:
+			*(*float64)(p) = a
+		case structure:
+			p = a.p
+		default:
+			return nil, errors.Errorf("cuda: argument %d of kernel %s is a %T", i, f.name, a)
+		}
+		c.args[i] = p
+	}
+	if g.shared > 48<<10 {
+		if err := d.allowShared(f, g.shared); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// enqueue sends the call to the device's stream. The driver copies the arguments.
+func (c *kernelCall) enqueue() error {
+	d := c.d
+	r := call(d.drv.LaunchKernel, c.f.handle, uintptr(c.g.x), uintptr(max(c.g.y, 1)), uintptr(max(c.g.z, 1)),
+		uintptr(c.g.threads), uintptr(max(c.g.rows, 1)), 1, uintptr(c.g.shared), d.stream, uintptr(unsafe.Pointer(&c.args[0])), 0)
+	return errors.Wrapf(d.drv.check("cuLaunchKernel", r), "cuda: launching %s", c.f.name)
+}

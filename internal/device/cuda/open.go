@@ -1,0 +1,162 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"bytes"
+	"unsafe"
+
+	"github.com/pkg/errors"
+)
+
+// Device is a card with its context, one stream, and cuBLAS.
+type Device struct {
+	drv    *driver
+	blas   *cublas
+	thread *thread
+
+	name                  string
+	ordinal, major, minor int32
+	processors, sharedMax int32
+	context, stream       uintptr
+	staging               staging
+	blasMemory            address
+	modules               map[string]uintptr
+	precision             Precision
+	onThread              bool // launches are called on the thread, while a graph is recorded
+}
+
+// Precision says how products of matrices are computed. Sums, states, norms, gates
+// and the weights that are trained are float32 in all of them.
+type Precision int
+
+const (
+	Float32 Precision = iota // IEEE single precision
+	TF32                     // operands are rounded to 10 bits of mantissa
+	BF16                     // operands are rounded to 7 bits
+)
+
+// minMajor is the compute capability that the embedded PTX needs: Ampere.
+const minMajor = 8
+
+// Open opens card number ordinal. The error says what is missing: the driver, a
+// card, cuBLAS.
+func Open(ordinal int, precision Precision) (*Device, error) {
+	d := &Device{thread: newThread(), modules: make(map[string]uintptr), precision: precision}
+	if err := d.thread.do(func() error { return d.open(ordinal) }); err != nil {
+		d.thread.do(d.close)
+		d.thread.close()
+		return nil, errors.Wrapf(err, "cuda: opening card %d", ordinal)
+	}
+	return d, nil
+}
+
+func (d *Device) open(ordinal int) (err error) {
+	if d.drv, err = openDriver(); err != nil {
+		return err
+	}
+	if err := d.identify(ordinal); err != nil {
+		return err
+	}
+	drv := d.drv
+	if err := drv.check("cuDevicePrimaryCtxRetain", call(drv.PrimaryCtxRetain, uintptr(unsafe.Pointer(&d.context)), uintptr(d.ordinal))); err != nil {
+		return err
+	}
+	if err := drv.check("cuCtxSetCurrent", call(drv.CtxSetCurrent, d.context)); err != nil {
+		return err
+	}
+	const nonBlocking = 1
+	if err := drv.check("cuStreamCreate", call(drv.StreamCreate, uintptr(unsafe.Pointer(&d.stream)), nonBlocking)); err != nil {
+		return err
+	}
+	if d.staging, err = d.newStaging(); err != nil {
+		return err
+	}
+	if d.blas, err = openCublas(); err != nil {
+		return err
+	}
+	if d.blasMemory, err = d.allocate(blasWorkspace); err != nil {
+		return err
+	}
+	return d.blas.use(d.stream, d.blasMemory)
+}
+
+// Attributes of cuDeviceGetAttribute.
+const (
+	attrProcessors = 16
+	attrMajor      = 75
+	attrMinor      = 76
+	attrSharedMax  = 97 // of a block that asks for it
+)
+
+// identify finds the card and reads what it is.
+func (d *Device) identify(ordinal int) error {
+	var count int32
+	if err := d.drv.check("cuDeviceGetCount", call(d.drv.DeviceGetCount, uintptr(unsafe.Pointer(&count)))); err != nil {
+		return err
+	}
+	if ordinal < 0 || ordinal >= int(count) {
+		return errors.Errorf("this machine has %d cards, numbered from 0", count)
+	}
+	if err := d.drv.check("cuDeviceGet", call(d.drv.DeviceGet, uintptr(unsafe.Pointer(&d.ordinal)), uintptr(ordinal))); err != nil {
+		return err
+	}
+	name := make([]byte, 128)
+	if err := d.drv.check("cuDeviceGetName", call(d.drv.DeviceGetName, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)), uintptr(d.ordinal))); err != nil {
+		return err
+	}
+	d.name = string(name[:max(0, bytes.IndexByte(name, 0))])
+	for attribute, value := range map[uintptr]*int32{
+		attrProcessors: &d.processors, attrMajor: &d.major, attrMinor: &d.minor, attrSharedMax: &d.sharedMax,
+	} {
+		r := call(d.drv.DeviceGetAttribute, uintptr(unsafe.Pointer(value)), attribute, uintptr(d.ordinal))
+		if err := d.drv.check("cuDeviceGetAttribute", r); err != nil {
+			return err
+		}
+	}
+	if d.major < minMajor {
+		return errors.Errorf("%s has compute capability %d.%d; 8.0 or later is needed", d.name, d.major, d.minor)
+	}
+	return nil
+}
+
+// Name returns the card's name.
+func (d *Device) Name() string { return d.name }
+
+func (d *Device) synchronize() error {
+	return d.drv.check("cuStreamSynchronize", call(d.drv.StreamSynchronize, d.stream))
+}
+
+// Sync waits until all that was enqueued is done, and returns the first error of
+// it.
+func (d *Device) Sync() error { return d.thread.do(d.synchronize) }
+
+// Close gives the card's memory back. The device and its buffers are of no use
+// after that.
+func (d *Device) Close() error {
+	err := d.thread.do(d.close)
+	d.thread.close()
+	return errors.Wrap(err, "cuda: closing "+d.name)
+}
+
+// close undoes open as far as it went. The context's memory, modules and stream
+// end with it.
+func (d *Device) close() error {
+	var err error
+	if d.blas != nil {
+		err = d.blas.close()
+	}
+	if d.stream != 0 {
+		call(d.drv.StreamDestroy, d.stream)
+	}
+	if d.staging.p != nil {
+		call(d.drv.MemFreeHost, uintptr(d.staging.p))
+	}
+	if d.context != 0 {
+		call(d.drv.PrimaryCtxRelease, uintptr(d.ordinal))
+	}
+	return err
+}
+
+// String is the name of a precision as the flag -precision takes it.
+func (p Precision) String() string { return [...]string{"float32", "tf32", "bf16"}[p] }

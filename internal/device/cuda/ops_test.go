@@ -1,0 +1,183 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"math"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/gorgonia-xlstm/xlstm/internal/opstest"
+	"github.com/pkg/errors"
+)
+
+// opened returns card 0, and skips the test where there is none.
+func opened(t *testing.T, p Precision) *Device {
+	t.Helper()
+	d, err := Open(0, p)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+var shape = ops.Shape{37, 29}
+
+func elementwiseCases() (cases []opstest.Example) {
+	for _, fn := range []ops.Activation{ops.GELU, ops.ReLU, ops.ReLUSquared, ops.SiLU, ops.SELU, ops.Sigmoid, ops.LogSigmoid, ops.Tanh} {
+		cases = append(cases, opstest.Example{Op: ops.Activate{Fn: fn, Shape: shape}, Grad: ops.ActivateGrad{Fn: fn, Shape: shape}},
+			opstest.Example{Op: ops.Gated{Fn: fn, Shape: shape}, Grad: ops.GatedGrad{Fn: fn, Shape: shape}})
+	}
+	for _, op := range []ops.Op{
+		ops.SoftCap{Cap: 15, Shape: shape}, ops.SoftCapGrad{Cap: 15, Shape: shape}, ops.Add{Shape: shape}, ops.Mul{Shape: shape},
+		ops.ForkGrad{N: 2, Shape: shape}, ops.ForkGrad{N: 5, Shape: shape},
+		ops.SkipGate{N: 300, D: 70}, ops.SkipGateGrad{N: 300, D: 70},
+		ops.Dropout{ID: 3, Rate: 0.3, Shape: shape}, ops.DropoutGrad{ID: 1 << 40, Rate: 0.1, Shape: shape},
+		ops.Stack{N: 3, Shape: shape}, ops.Pick{N: 4, K: 2, Shape: shape}, ops.PickGrad{N: 4, K: 3, Shape: shape}, ops.Reshape{From: ops.Shape{4, 6}, To: ops.Shape{24}},
+	} {
+		cases = append(cases, opstest.Example{Op: op})
+	}
+	return cases
+}
+
+func rowCases() (cases []opstest.Example) {
+	for _, n := range []ops.Norm{
+		{N: 5, Width: 24, Groups: 1, Eps: 1e-5, Centered: true, Residual: true, Weight: true},
+		{N: 300, Width: 96, Groups: 4, Eps: 1e-5, Centered: true, Weight: true},
+		{N: 33, Width: 2500, Groups: 1, Eps: 1e-6, Weight: true},
+		{N: 7, Width: 40, Groups: 5, Eps: 1e-6},
+	} {
+		cases = append(cases, opstest.Example{Op: n, Grad: ops.NormGrad{Norm: n}})
+	}
+	for _, v := range []int{3, 97, 5000} {
+		cases = append(cases, opstest.Example{Op: ops.CrossEntropy{N: 50, V: v}, Grad: ops.CrossEntropyGrad{N: 50, V: v}})
+	}
+	return cases
+}
+
+func linearCases() (cases []opstest.Example) {
+	for _, l := range []ops.LinearGrad{
+		{Linear: ops.Linear{Rows: 1, In: 7, Outs: []int{5}}, Has: []bool{true}},
+		{Linear: ops.Linear{Rows: 300, In: 64, Outs: []int{32, 48}, Bias: true}, Has: []bool{true, true}},
+		{Linear: ops.Linear{Rows: 70, In: 33, Outs: []int{8, 9, 10}, Bias: true}, Has: []bool{false, true, false}},
+		{Linear: ops.Linear{Rows: 3, In: 4, Outs: []int{8, 9}}, Has: []bool{false, false}},
+	} {
+		cases = append(cases, opstest.Example{Op: l.Linear, Grad: l})
+	}
+	for _, h := range []ops.Headwise{
+		{N: 300, Heads: 8, In: 4, Out: 4, Stride: 4}, {N: 65, Heads: 3, In: 32, Out: 24, Stride: 24, Bias: true},
+		{N: 20, Heads: 2, In: 16, Out: 16, Row: 32, Stride: 64}, {N: 20, Heads: 2, In: 5, Out: 5, Row: 10, Stride: 20, Bias: true},
+	} {
+		cases = append(cases, opstest.Example{Op: h, Grad: ops.HeadwiseGrad{Headwise: h}})
+	}
+	for _, g := range []ops.MLSTMGatesGrad{
+		{MLSTMGates: ops.MLSTMGates{N: 130, NH: 4, Widths: [3]int{32, 32, 48}}, Has: [2]bool{true, true}},
+		{MLSTMGates: ops.MLSTMGates{N: 3, NH: 9, Widths: [3]int{5, 6, 7}}, Has: [2]bool{false, true}},
+	} {
+		cases = append(cases, opstest.Example{Op: g.MLSTMGates, Grad: g})
+	}
+	cases = append(cases, opstest.Example{Op: ops.Embedding{N: 700, V: 11, D: 200}, Grad: ops.EmbeddingGrad{N: 700, V: 11, D: 200}})
+	return cases
+}
+
+func convCases() (cases []opstest.Example) {
+	for _, c := range []ops.Conv{
+		{B: 3, T: 17, D: 40, K: 4, SiLU: true, Window: true}, {B: 1, T: 1, D: 8, K: 4, SiLU: true, Window: true}, {B: 2, T: 100, D: 33, K: 3, SiLU: true, Resets: true},
+		{B: 2, T: 3, D: 5, K: 6, Window: true, Resets: true}, {B: 2, T: 5, D: 5, K: 1, SiLU: true},
+	} {
+		for _, has := range [][2]bool{{true, true}, {true, false}, {false, true}} {
+			cases = append(cases, opstest.Example{Op: c, Grad: ops.ConvGrad{Conv: c, Has: has}})
+		}
+	}
+	return cases
+}
+
+func cellCases() (cases []opstest.Example) {
+	for _, state := range []bool{false, true} {
+		for _, resets := range []bool{false, true} {
+			for _, size := range []struct{ b, t, dqk, dhv int }{{2, 1, 8, 16}, {2, 7, 8, 16}, {1, 64, 16, 16}, {2, 130, 24, 40}, {1, 200, 33, 65}, {3, 256, 64, 64}} {
+				m := ops.MLSTM{B: size.b, T: size.t, NH: 2, DQK: size.dqk, DHV: size.dhv, Chunk: 64, ScaleQ: 1, ScaleK: 1 / math.Sqrt(float64(size.dqk)),
+					Eps: 1e-6, State: state, Resets: resets}
+				cases = append(cases, opstest.Example{Op: m, Grad: ops.MLSTMGrad{MLSTM: m, Has: [4]bool{true, state, state, state}}})
+			}
+			for _, size := range []struct{ b, t, nh, dh int }{{2, 1, 2, 8}, {5, 9, 2, 12}, {9, 40, 3, 32}, {3, 60, 2, 64}, {70, 20, 2, 64}, {150, 5, 2, 32}, {40, 9, 4, 32}, {5, 30, 2, 96}, {67, 30, 2, 96}, {2, 30, 1, 300}} {
+				s := ops.SLSTM{B: size.b, T: size.t, NH: size.nh, DH: size.dh, Clip: math.Inf(1), State: state, Resets: resets}
+				cases = append(cases, opstest.Example{Op: s, Grad: ops.SLSTMGrad{SLSTM: s, Has: [2]bool{true, state}}})
+			}
+		}
+	}
+	noH := ops.MLSTM{B: 2, T: 70, NH: 2, DQK: 8, DHV: 8, Chunk: 64, ScaleQ: 1, ScaleK: 1, Eps: 1e-6, State: true}
+	clipped := ops.SLSTM{B: 3, T: 20, NH: 2, DH: 16, Clip: 0.1}
+	return append(cases, opstest.Example{Op: noH, Grad: ops.MLSTMGrad{MLSTM: noH, Has: [4]bool{false, true, true, true}}}, opstest.Example{Op: clipped, Grad: ops.SLSTMGrad{SLSTM: clipped, Has: [2]bool{true, false}}})
+}
+
+// TestOperations compares every operation with the CPU's float64, results and
+// workspace poisoned before.
+func TestOperations(t *testing.T) {
+	d := opened(t, Float32)
+	for _, group := range []struct {
+		name   string
+		cases  []opstest.Example
+		single float64 // what float32 may be off by, relative to the norm
+	}{
+		{"examples", opstest.Examples(), 1e-5}, {"elementwise", elementwiseCases(), 2e-6}, {"rows", rowCases(), 1e-5},
+		{"linear", linearCases(), 5e-6}, {"conv", convCases(), 5e-6}, {"cells", cellCases(), 3e-5},
+	} {
+		t.Run(group.name, func(t *testing.T) {
+			for _, c := range group.cases {
+				compare(t, d, c, group.single)
+			}
+		})
+	}
+}
+
+func compare(t *testing.T, d *Device, c opstest.Example, single float64) {
+	t.Helper()
+	want, err := c.Run(cpu.Device{}, ops.Float64, 1)
+	if err != nil {
+		t.Fatalf("%s: %v", ops.Key(c.Op), err)
+	}
+	for dt, within := range map[ops.Dtype]float64{ops.Float64: 1e-11, ops.Float32: single} {
+		got, err := c.Run(d, dt, 1)
+		if errors.Is(err, device.ErrUnsupported) {
+			continue // symbolic cells are the CPU's alone
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", ops.Key(c.Op), err)
+		}
+		for name := range want {
+			if name == "tape" { // in the device's own order
+				continue
+			}
+			if off := apart(got[name], want[name]); !(off <= within) {
+				t.Errorf("%s: in %v %s is %.2g away", ops.Key(c.Op), dt, name, off)
+			}
+		}
+	}
+}
+
+// apart is how far numbers are from those that are wanted, relative to their norm,
+// or to the smallest that rounding errors leave of numbers around 1.
+func apart(got, want []float64) float64 {
+	var diff, norm float64
+	for i, w := range want {
+		diff += (got[i] - w) * (got[i] - w)
+		norm += w * w
+	}
+	return math.Sqrt(diff / max(norm, 1e-4*float64(len(want))))
+}
+
+// TestSymbolicOperationsAreUnsupported: their error has the cause that says so.
+func TestSymbolicOperationsAreUnsupported(t *testing.T) {
+	d := opened(t, Float32)
+	if _, err := (opstest.Example{Op: ops.Stabilize{Shape: shape}}).Run(d, ops.Float32, 1); !errors.Is(err, device.ErrUnsupported) {
+		t.Errorf("a stabiliser on %s: %v", d.Name(), err)
+	}
+}
