@@ -77,7 +77,7 @@ func Load(path string, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m, nil
+	return m, m.settle(o.device)
 }
 
 // untie gives a configuration of Hugging Face's form a head of its own if the
@@ -166,5 +166,8 @@ func (m *Model) LoadWeights(path string, opts ...Option) error {
 	if err == nil {
 		err = listed("the file has changed while it was read", problems)
 	}
-	return errors.Wrapf(err, "xlstm: %s", path)
+	if err != nil {
+		return errors.Wrapf(err, "xlstm: %s", path)
+	}
+	return m.Push()
 }

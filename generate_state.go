@@ -32,6 +32,9 @@ func (g *Generator) SaveState(path string) error {
 	if err != nil {
 		return err
 	}
+	if err := g.state.Fetch(); err != nil {
+		return err
+	}
 	tensors := append(g.state.Tensors(), layers.Param{Name: stateLogits, Value: tensor.New(tensor.WithShape(len(g.logits)), tensor.WithBacking(g.logits))})
 	for _, t := range tensors {
 		if !finite(t.Value) {
@@ -93,7 +96,7 @@ func (m *Model) readState(f *tensorFile) (*Generator, error) {
 	if len(missing) > 0 {
 		return nil, errors.Errorf("it lacks %d tensors of a state of this model", len(missing))
 	}
-	return &Generator{state: state, logits: logits.Float64s(), count: count}, nil
+	return &Generator{state: state, logits: logits.Float64s(), count: count}, state.Push()
 }
 
 func readInto(t *tensor.Dense, r io.Reader, from Encoding) error {

@@ -17,8 +17,11 @@ import (
 // the parameters change. A program that carries a state and has no gradients
 // repeats it from the state that the run has left.
 func (p *Program) FirstNonFinite() string {
-	if p.ids.Value() == nil {
-		return "" // there was no run
+	if !p.hasRun() {
+		return ""
+	}
+	if p.remote != nil {
+		return p.remote.firstNonFinite()
 	}
 	sorted, err := gorgonia.Sort(p.graph)
 	if err != nil {
@@ -32,7 +35,7 @@ func (p *Program) FirstNonFinite() string {
 	if p.memory != nil {
 		p.memory.Watch(look)
 		defer p.memory.Watch(nil)
-		if err := p.run(); err != nil {
+		if err := p.run(nil); err != nil {
 			return ""
 		}
 	}

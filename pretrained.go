@@ -45,6 +45,9 @@ type SaveConfig struct {
 // index are to be written beside a model.safetensors, which would be read in
 // their stead.
 func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
+	if err := m.Fetch(); err != nil {
+		return err
+	}
 	s, err := m.storage(cfg)
 	if err != nil {
 		return errors.Wrapf(err, "xlstm: saving the model in %s", dir)

@@ -36,6 +36,7 @@ type Program struct {
 	graph      *gorgonia.ExprGraph
 	memory     *nodes.Memory // nil with KeepValues
 	machine    gorgonia.VM
+	remote     *remote // instead of memory and machine, on a device
 	out        *Output
 	ids        *gorgonia.Node
 	targets    *gorgonia.Node
@@ -67,6 +68,9 @@ func (m *Model) compile(cfg ProgramConfig, state *State) (*Program, error) {
 	p.begin = state
 	if err := p.makeInputs(); err != nil {
 		return nil, err
+	}
+	if m.home != nil {
+		return p, p.newRemote()
 	}
 	p.machine, err = p.newMachine()
 	return p, err
@@ -125,6 +129,9 @@ func (p *Program) makeInputs() (err error) {
 			return err
 		}
 	}
+	if p.begin.residence != nil {
+		return nil // newRemote does it
+	}
 	return p.begin.bind(p.beginNodes)
 }
 
@@ -156,6 +163,9 @@ func (p *Program) build() (err error) {
 
 // plan checks the graph and lets its nodes share memory.
 func (p *Program) plan() (err error) {
+	if p.model.home != nil {
+		return p.checkDevice()
+	}
 	if p.cfg.KeepValues {
 		return nodes.Check(p.graph)
 	}
@@ -168,24 +178,42 @@ func (p *Program) plan() (err error) {
 }
 
 // Run runs the program. Of an input that is refused nothing is computed.
-func (p *Program) Run(in Input) error {
+func (p *Program) Run(in Input) error { return p.runBy(in, nil) }
+
+// runBy is Run where step enqueues the run on the model's device, nil for the
+// program's own way.
+func (p *Program) runBy(in Input, step func() error) error {
 	if err := p.read(in); err != nil {
 		return err
 	}
 	if err := p.beginFrom(in.State); err != nil {
 		return err
 	}
-	if err := p.run(); err != nil {
+	if err := p.run(step); err != nil {
 		return err
 	}
 	if p.cfg.Carry && in.State != nil {
-		return in.State.load(p.out.State)
+		return in.State.load(p)
+	}
+	return nil
+}
+
+// checkDevice reports what only the CPU does.
+func (p *Program) checkDevice() error {
+	if p.cfg.KeepValues || p.cfg.Symbolic {
+		return errors.Errorf("xlstm: symbolic cells, and programs that keep all values, run on the CPU alone, not on %s", p.model.home.device.Name())
 	}
 	return nil
 }
 
 // run computes the graph from what its inputs hold.
-func (p *Program) run() error {
+func (p *Program) run(step func() error) error {
+	if p.remote != nil {
+		if step == nil {
+			step = p.remote.Run
+		}
+		return p.runRemote(step)
+	}
 	p.machine.Reset()
 	return errors.Wrap(p.machine.RunAll(), "xlstm: running the graph")
 }
@@ -206,10 +234,21 @@ func (p *Program) beginFrom(state *State) error {
 // Loss returns the loss of the last run: the mean cross entropy in nats over the
 // targets that count.
 func (p *Program) Loss() (float64, error) {
-	if p.loss == nil || p.loss.Value() == nil {
+	if p.loss == nil || !p.hasRun() {
 		return 0, errors.New("xlstm: the program has no loss: compile it with Loss or Grad, and run it")
 	}
-	switch v := p.loss.Value().Data().(type) {
+	loss := p.loss.Value()
+	if p.remote != nil {
+		var err error
+		if loss, err = p.remote.fetch(p.loss); err != nil {
+			return 0, err
+		}
+	}
+	switch v := loss.Data().(type) {
+	case []float32:
+		return float64(v[0]), nil
+	case []float64:
+		return v[0], nil
 	case float32:
 		return float64(v), nil
 	case float64:
@@ -222,19 +261,39 @@ func (p *Program) Loss() (float64, error) {
 // Logits returns the logits of the last run, (B·T, V). They are valid until the
 // next run.
 func (p *Program) Logits() (*tensor.Dense, error) {
-	t, ok := p.out.Logits.Value().(*tensor.Dense)
-	if !ok {
+	if !p.hasRun() {
 		return nil, errors.New("xlstm: the program has not been run")
 	}
-	return t, nil
+	if p.remote != nil {
+		return p.remote.fetch(p.out.Logits)
+	}
+	return p.out.Logits.Value().(*tensor.Dense), nil
+}
+
+// hasRun reports whether there was a run whose results can be read.
+func (p *Program) hasRun() bool {
+	if p.remote != nil {
+		return p.remote.ran
+	}
+	return p.out.Logits.Value() != nil
 }
 
 // Model returns the parameters' nodes in this program's graph, in the order of
-// Model.Params. After a run with Grad, Grad of each gives its gradient.
+// Model.Params. After a run with Grad, Grad of each gives its gradient; on a
+// device after FetchGrads.
 func (p *Program) Model() gorgonia.Nodes { return p.out.Model() }
 
 // ValueGrads returns what a gorgonia.Solver takes.
 func (p *Program) ValueGrads() []gorgonia.ValueGrad { return gorgonia.NodesToValueGrads(p.Model()) }
+
+// FetchGrads copies the gradients of the last run from the model's device, so that
+// Grad of the parameters' nodes returns them. Without a device it does nothing.
+func (p *Program) FetchGrads() error {
+	if p.remote == nil {
+		return nil
+	}
+	return p.fetchGrads()
+}
 
 // Graph returns the graph, to look at or to draw. See KeepValues for its values.
 func (p *Program) Graph() *gorgonia.ExprGraph { return p.graph }
@@ -243,4 +302,9 @@ func (p *Program) Graph() *gorgonia.ExprGraph { return p.graph }
 func (p *Program) States() []*layers.State { return p.out.State }
 
 // Close releases the machine.
-func (p *Program) Close() error { return p.machine.Close() }
+func (p *Program) Close() error {
+	if p.remote != nil {
+		return p.remote.close()
+	}
+	return p.machine.Close()
+}

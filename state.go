@@ -16,6 +16,7 @@ import (
 type State struct {
 	batch   int
 	tensors []layers.Param
+	*residence
 }
 
 // NewState returns the state at the start, for batch texts.
@@ -28,7 +29,7 @@ func (m *Model) NewState(batch int) (*State, error) {
 		t := tensor.New(tensor.Of(m.Dtype()), tensor.WithShape(s.Shape...))
 		st.tensors = append(st.tensors, layers.Param{Name: s.Name, Value: t})
 	}
-	return st, nil
+	return st, st.settle(m.Device())
 }
 
 // stateShapes returns the parts of a state for batch texts.
@@ -71,7 +72,8 @@ func (s *State) Batch() int { return s.batch }
 // 1/√DH, "block_i.mlstm_n" (B, NH, DH) and "block_i.mlstm_m" (B, NH); for an
 // sLSTM block "block_i.slstm" (4, B, D), the slices y, c, n, m. A block of the
 // xLSTM-7B architecture has "block_i.mlstm_c" (B, NH, DQK, DHV) with keys as they
-// are, "block_i.mlstm_n" and "block_i.mlstm_m". The tensors are the state's own.
+// are, "block_i.mlstm_n" and "block_i.mlstm_m". The tensors are the state's own; of
+// a model on a device they are as Fetch left them.
 func (s *State) Tensors() []layers.Param { return append([]layers.Param(nil), s.tensors...) }
 
 // Reset makes it the state at the start.
@@ -79,6 +81,7 @@ func (s *State) Reset() {
 	for _, t := range s.tensors {
 		t.Value.Zero()
 	}
+	s.zero()
 }
 
 // Clone returns a copy that shares nothing with s.
@@ -87,6 +90,7 @@ func (s *State) Clone() *State {
 	for _, t := range s.tensors {
 		c.tensors = append(c.tensors, layers.Param{Name: t.Name, Value: t.Value.Clone().(*tensor.Dense)})
 	}
+	c.settleAs(s)
 	return c
 }
 
@@ -131,10 +135,13 @@ func (s *State) bind(states []*layers.State) error {
 	return nil
 }
 
-// load copies the values that the nodes of a graph hold after a run.
-func (s *State) load(states []*layers.State) error {
+// load copies the state behind the last token of a program's run.
+func (s *State) load(p *Program) error {
+	if s.residence != nil {
+		return s.loadRemote(p)
+	}
 	k := 0
-	for _, st := range states {
+	for _, st := range p.out.State {
 		for _, n := range st.Nodes() {
 			if err := copyFrom(s.tensors[k], n.Value()); err != nil {
 				return err
@@ -149,6 +156,9 @@ func (s *State) load(states []*layers.State) error {
 func (s *State) Set(other *State) error {
 	if other.batch != s.batch || len(other.tensors) != len(s.tensors) {
 		return errors.Errorf("xlstm: a state for %d texts and %d parts does not fit one for %d and %d", other.batch, len(other.tensors), s.batch, len(s.tensors))
+	}
+	if s.residence != nil || other.residence != nil {
+		return s.copyRemote(other)
 	}
 	for i, t := range s.tensors {
 		if err := copyFrom(t, other.tensors[i].Value); err != nil {
@@ -165,6 +175,11 @@ func (s *State) SetText(i int, from *State, j int) error {
 	}
 	if len(from.tensors) != len(s.tensors) {
 		return errors.Errorf("xlstm: a state of %d parts does not fit one of %d", len(from.tensors), len(s.tensors))
+	}
+	for _, st := range []*State{s, from} {
+		if err := st.Fetch(); err != nil {
+			return err
+		}
 	}
 	for k, t := range s.tensors {
 		other := from.tensors[k].Value
@@ -183,7 +198,7 @@ func (s *State) SetText(i int, from *State, j int) error {
 			return errors.Errorf("xlstm: the state's %s, %v of %v, does not fit %v of %v", t.Name, t.Value.Dtype(), t.Value.Shape(), other.Dtype(), other.Shape())
 		}
 	}
-	return nil
+	return s.Push()
 }
 
 // slices returns how many slices of all texts part k has: an sLSTM's state is

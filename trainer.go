@@ -52,6 +52,7 @@ type Trainer struct {
 	state   *State      // carried, nil without Carry
 	before  *State      // the carried state before the step at hand
 	means   []*meanGrad // nil for one batch a step
+	remote  *remoteTrainer
 }
 
 // NewTrainer compiles the model for training with the solver.
@@ -73,6 +74,13 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 			return nil, err
 		}
 		t.before = t.state.Clone()
+	}
+	if m.home != nil {
+		if err := t.newRemoteTrainer(); err != nil {
+			t.Close()
+			return nil, err
+		}
+		return t, nil
 	}
 	if cfg.Accumulate > 1 {
 		for _, n := range p.Model() {
@@ -147,7 +155,7 @@ func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
 	if r.Targets == 0 {
 		return r, nil
 	}
-	err := t.solver.Step(t.valueGrads())
+	err := t.update()
 	var bad *optim.NonFiniteError
 	if errors.As(err, &bad) {
 		r.GradNorm = bad.Norm
@@ -169,7 +177,11 @@ func (t *Trainer) pass(i int, b data.Batch) (float64, data.Batch, error) {
 	if t.cfg.WithResets {
 		in.Starts = b.Starts
 	}
-	if err := t.program.Run(in); err != nil {
+	step, err := t.launch(b.Counted())
+	if err != nil {
+		return 0, b, err
+	}
+	if err := t.program.runBy(in, step); err != nil {
 		return 0, b, err
 	}
 	loss, err := t.program.Loss()
@@ -190,7 +202,18 @@ func (t *Trainer) accumulate(r *StepReport, loss float64, counted int) error {
 			return err
 		}
 	}
+	if t.remote != nil {
+		return t.remote.add(share)
+	}
 	return nil
+}
+
+// update lets the solver step.
+func (t *Trainer) update() error {
+	if t.remote != nil {
+		return t.stepRemote()
+	}
+	return t.solver.Step(t.valueGrads())
 }
 
 func (t *Trainer) valueGrads() []gorgonia.ValueGrad {
@@ -219,7 +242,12 @@ func (t *Trainer) refuse(e *NonFiniteError) error {
 func (t *Trainer) Steps() int { return t.step }
 
 // Close releases the compiled graph.
-func (t *Trainer) Close() error { return t.program.Close() }
+func (t *Trainer) Close() error {
+	if err := t.remote.close(); err != nil {
+		return err
+	}
+	return t.program.Close()
+}
 
 // meanGrad is a parameter whose gradient is a mean over several batches.
 type meanGrad struct {

@@ -34,6 +34,9 @@ const (
 // in the data, goes along in extra. Numbers that are not finite are an error: no
 // training can go on from them.
 func (t *Trainer) Save(dir string, extra map[string]string) error {
+	if err := t.fetch(); err != nil {
+		return err
+	}
 	if err := t.model.Save(dir); err != nil {
 		return err
 	}
@@ -96,6 +99,9 @@ func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	}
 	if err := t.solver.SetState(solver); err != nil {
 		return nil, errors.Wrapf(err, "restoring the solver from %s", path)
+	}
+	if err := t.push(); err != nil {
+		return nil, err
 	}
 	t.step = step
 	extra = make(map[string]string)

@@ -53,6 +53,7 @@ import (
 type Model struct {
 	cfg    Config
 	store  *layers.Store
+	home   *home   // on a device, else nil
 	source *source // how it is stored if it was loaded, else nil
 	// generationEnds end a text, by the file beside the model that it was loaded
 	// from.
@@ -66,6 +67,7 @@ type options struct {
 	dtype  tensor.Dtype
 	seed   uint64
 	layout Layout
+	device Device
 }
 
 // WithSeed sets the seed of the initialisation; the default is 1. A model that is
@@ -100,7 +102,11 @@ func New(cfg Config, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newModel(cfg, store)
+	m, err := newModel(cfg, store)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.settle(o.device)
 }
 
 // newModel makes the parameters of a model in the store.

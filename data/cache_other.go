@@ -2,10 +2,10 @@
 
 package data
 
-import "github.com/gorgonia-xlstm/xlstm/internal/files"
+import "os"
 
 // mapFile reads a file, for want of a way to map it.
 func mapFile(path string) (content []byte, unmap func() error, err error) {
-	content, err = files.Read(path, files.AnySize)
+	content, err = os.ReadFile(path)
 	return content, func() error { return nil }, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -121,7 +122,7 @@ func (s *sampling) readPrompts() error {
 	if s.promptFile == "" {
 		return nil
 	}
-	text, err := files.Read(s.promptFile, data.DefaultMaxBytes)
+	text, err := os.ReadFile(s.promptFile)
 	if err != nil {
 		return errors.Wrap(err, "reading prompts")
 	}
@@ -140,7 +141,7 @@ func (s *sampling) readPrompts() error {
 func givenText(name, text string, in io.Reader) (string, error) {
 	where := ""
 	if text == "-" {
-		all, err := files.ReadAll(in, data.DefaultMaxBytes)
+		all, err := io.ReadAll(in)
 		if err != nil {
 			return "", errors.Wrapf(err, "reading the text of -%s from standard input", name)
 		}

@@ -17,7 +17,6 @@ import (
 	"os"
 
 	"github.com/gorgonia-xlstm/xlstm/dot/render"
-	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -28,9 +27,6 @@ func main() {
 	}
 }
 
-// maxGraph is the length of the longest graph that is read, in bytes.
-const maxGraph = 64 << 20
-
 // scale is that of PNG: two dots for one, for today's screens.
 const scale = 2
 
@@ -38,7 +34,7 @@ func draw(args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 1 || args[0] != "svg" && args[0] != "png" {
 		return errors.New("say svg or png, and give the graph on standard input: draw svg < graph.dot > graph.svg")
 	}
-	graph, err := files.ReadAll(in, maxGraph)
+	graph, err := io.ReadAll(in)
 	if err != nil {
 		return errors.Wrap(err, "reading the graph from standard input")
 	}

@@ -1,0 +1,120 @@
+package xlstm
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
+)
+
+// Device is a processor with memory of its own on which models train and generate.
+// It must be closed after use, when the models on it are of no use any more.
+type Device = nodes.Device
+
+// Precision says how a GPU computes products of matrices. Sums, states, norms,
+// gates and the weights that are trained are of the model's own type in all of
+// them.
+type Precision string
+
+const (
+	// PrecisionFloat32 computes products as the CPU does, in IEEE single precision:
+	// the default, since results then agree with the CPU's to rounding.
+	PrecisionFloat32 Precision = "float32"
+	// PrecisionTF32 rounds the operands of products to 10 bits of mantissa,
+	// PrecisionBF16 to 7: both use the matrix units, which are several times as fast.
+	PrecisionTF32 Precision = "tf32"
+	PrecisionBF16 Precision = "bf16"
+)
+
+// OpenDevice opens a device by its name: "cuda" or "cuda:N" for NVIDIA's card
+// number N, from 0. Programs have it if they were built with -tags nvidia, for
+// Linux. "cpu" is no device: models are there without one. precision "" is
+// PrecisionFloat32.
+func OpenDevice(name string, precision Precision) (Device, error) {
+	kind, number, numbered := strings.Cut(name, ":")
+	ordinal, err := strconv.Atoi(number)
+	if kind != "cuda" || numbered && (err != nil || ordinal < 0) {
+		return nil, errors.Errorf(`xlstm: there is no device %q; it is "cuda" or "cuda:" and the number of a card`, name)
+	}
+	switch precision {
+	case "":
+		precision = PrecisionFloat32
+	case PrecisionFloat32, PrecisionTF32, PrecisionBF16:
+	default:
+		return nil, errors.Errorf("xlstm: there is no precision %q; it is %s, %s or %s", precision, PrecisionFloat32, PrecisionTF32, PrecisionBF16)
+	}
+	return openCUDA(ordinal, precision)
+}
+
+// WithDevice puts the model on a device: programs that are compiled of it run
+// there, and so do its trainers and generators. The tensors that Params returns
+// remain on the host; see Model.Fetch and Model.Push.
+func WithDevice(d Device) Option { return func(o *options) { o.device = d } }
+
+// home is where the parameters of a model on a device are.
+type home struct {
+	device Device
+	params map[string]nodes.Buffer
+}
+
+// settle gives the model's parameters their places on a device and copies them.
+func (m *Model) settle(d Device) error {
+	if d == nil {
+		return nil
+	}
+	m.home = &home{device: d, params: make(map[string]nodes.Buffer)}
+	for _, p := range m.Params() {
+		b, err := d.Alloc(dtypeOf(p.Value.Dtype()), p.Value.Size())
+		if err != nil {
+			return errors.Wrapf(err, "xlstm: memory for %s on %s", p.Name, d.Name())
+		}
+		m.home.params[p.Name] = b
+	}
+	return m.Push()
+}
+
+// Device returns the device that the model is on, nil for the CPU.
+func (m *Model) Device() Device {
+	if m.home == nil {
+		return nil
+	}
+	return m.home.device
+}
+
+// Fetch copies the parameters from the model's device to the tensors that Params
+// returns. Saving does it. Without a device it does nothing.
+func (m *Model) Fetch() error {
+	return m.eachParam(func(d Device, host any, b nodes.Buffer) error { return d.Download(host, b) })
+}
+
+// Push copies the parameters from the tensors that Params returns to the model's
+// device: after they were written to. Without a device it does nothing.
+func (m *Model) Push() error {
+	return m.eachParam(func(d Device, host any, b nodes.Buffer) error { return d.Upload(b, host) })
+}
+
+func (m *Model) eachParam(f func(d Device, host any, b nodes.Buffer) error) error {
+	if m.home == nil {
+		return nil
+	}
+	for _, p := range m.Params() {
+		if err := f(m.home.device, p.Value.Data(), m.home.params[p.Name]); err != nil {
+			return errors.Wrapf(err, "xlstm: copying %s", p.Name)
+		}
+	}
+	return nil
+}
+
+// dtypeOf is a float type as operations call it.
+func dtypeOf(dt tensor.Dtype) ops.Dtype {
+	switch dt {
+	case tensor.Float32:
+		return ops.Float32
+	case tensor.Float64:
+		return ops.Float64
+	}
+	return ops.Int
+}

@@ -1,0 +1,9 @@
+//go:build !nvidia || !linux || !(amd64 || arm64)
+
+package xlstm
+
+import "github.com/pkg/errors"
+
+func openCUDA(int, Precision) (Device, error) {
+	return nil, errors.New("xlstm: this program was built without GPUs; build it with -tags nvidia for linux/amd64 or linux/arm64")
+}

@@ -1,0 +1,295 @@
+package xlstm
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
+	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/optim"
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
+)
+
+// testDevice is what XLSTM_DEVICE names, on which the golden models and those of
+// this file then are; nil for models without a device. With a card:
+//
+//	XLSTM_DEVICE=cuda go test -tags nvidia -run 'Golden|Device' .
+var testDevice Device
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv("XLSTM_DEVICE"); name != "" {
+		var err error
+		if testDevice, err = OpenDevice(name, PrecisionFloat32); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// partsOf returns the parts of a state, wherever its model is.
+func partsOf(t *testing.T, s *State) []layers.Param {
+	t.Helper()
+	if err := s.Fetch(); err != nil {
+		t.Fatal(err)
+	}
+	return s.Tensors()
+}
+
+// otherDevice is a device to hold against models without one: that of the tests, or
+// the CPU treated as one, whose memory happens to be the host's.
+func otherDevice() Device {
+	if testDevice != nil {
+		return testDevice
+	}
+	return cpu.Device{}
+}
+
+// deviceModel returns two models with the same parameters, one on a device.
+func deviceModel(t *testing.T, cfg Config, dt tensor.Dtype) (host, there *Model) {
+	t.Helper()
+	make := func(opts ...Option) *Model {
+		m, err := New(cfg, append(opts, WithDtype(dt), WithSeed(5))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	return make(), make(WithDevice(otherDevice()))
+}
+
+func smallLargeConfig() Config {
+	cfg := DefaultLargeConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = 11, 32, 2
+	cfg.Large.NumHeads = 2
+	return cfg
+}
+
+// deviceCases are ways to train.
+var deviceCases = map[string]struct {
+	cfg     func(*Config)
+	trainer TrainerConfig
+}{
+	"plain":      {func(*Config) {}, TrainerConfig{}},
+	"carried":    {func(*Config) {}, TrainerConfig{Carry: true}},
+	"resets":     {func(*Config) {}, TrainerConfig{Carry: true, WithResets: true}},
+	"accumulate": {func(*Config) {}, TrainerConfig{Accumulate: 3}},
+	"dropout":    {func(c *Config) { c.Dropout, c.AddEmbeddingDropout = 0.2, true }, TrainerConfig{Seed: 7}},
+	"tied, bias": {func(c *Config) { c.TieWeights, c.Bias = true, true }, TrainerConfig{}},
+	"sLSTM":      {func(c *Config) { c.SLSTMAt = AllBlocks() }, TrainerConfig{Carry: true}},
+}
+
+// deviceBatches are batches of 3 sequences of 70 tokens, of which some targets do not
+// count.
+func deviceBatches(vocab int) func() data.Batch {
+	n := uint64(0)
+	return func() data.Batch {
+		n++
+		b := data.Batch{Inputs: randomTokens(n, 3*70, vocab), Targets: randomTokens(n+100, 3*70, vocab), Starts: make([]bool, 3*70), Fresh: n%4 == 0}
+		for i := range b.Targets {
+			if (uint64(i)+n)%7 == 0 {
+				b.Targets[i] = -1
+			}
+			b.Starts[i] = (uint64(i)+n)%31 == 0
+		}
+		return b
+	}
+}
+
+func newDeviceTrainer(t *testing.T, m *Model, cfg TrainerConfig, solver Solver) *Trainer {
+	t.Helper()
+	cfg.Batch, cfg.Steps = 3, 70
+	tr, err := m.NewTrainer(solver, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tr.Close() })
+	return tr
+}
+
+func adamW(t *testing.T) Solver {
+	t.Helper()
+	s, err := optim.NewAdamW(optim.AdamWConfig{LR: optim.Constant(3e-3), WeightDecay: 0.1, Decays: optim.OfficialDecay(false), ClipNorm: 0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func steps(t *testing.T, tr *Trainer, next func() data.Batch, n int) (reports []StepReport) {
+	t.Helper()
+	for range n {
+		r, err := tr.Step(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reports = append(reports, r)
+	}
+	return reports
+}
+
+func wantSteps(t *testing.T, what string, got, want []StepReport, within float64) {
+	t.Helper()
+	for i, w := range want {
+		g := got[i]
+		if math.Abs(g.Loss-w.Loss) > within*w.Loss || math.Abs(g.GradNorm-w.GradNorm) > 1e3*within*w.GradNorm || g.LR != w.LR || g.Targets != w.Targets {
+			t.Fatalf("%s, step %d: %+v, the CPU has %+v", what, i+1, g, w)
+		}
+	}
+}
+
+// TestDeviceTrainsLikeTheCPU holds training on a device against training without
+// one, step by step.
+func TestDeviceTrainsLikeTheCPU(t *testing.T) {
+	for name, c := range deviceCases {
+		cfg := smallConfig()
+		c.cfg(&cfg)
+		for _, arch := range []string{"v1", "large"} {
+			if arch == "large" {
+				if cfg.Dropout > 0 || cfg.Bias || name == "sLSTM" {
+					continue
+				}
+				cfg = smallLargeConfig()
+			}
+			host, there := deviceModel(t, cfg, tensor.Float64)
+			want := steps(t, newDeviceTrainer(t, host, c.trainer, adamW(t)), deviceBatches(cfg.VocabSize), 8)
+			got := steps(t, newDeviceTrainer(t, there, c.trainer, adamW(t)), deviceBatches(cfg.VocabSize), 8)
+			wantSteps(t, arch+", "+name, got, want, 1e-9)
+		}
+	}
+}
+
+// TestDeviceStepsWithOtherSolvers: a solver that has no side for devices steps on
+// the host.
+func TestDeviceStepsWithOtherSolvers(t *testing.T) {
+	cfg := smallConfig()
+	host, there := deviceModel(t, cfg, tensor.Float64)
+	sgd := func() Solver {
+		s, err := optim.NewSGD(optim.SGDConfig{LR: optim.Constant(1e-2), Momentum: 0.9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	want := steps(t, newDeviceTrainer(t, host, TrainerConfig{}, sgd()), deviceBatches(cfg.VocabSize), 5)
+	got := steps(t, newDeviceTrainer(t, there, TrainerConfig{}, sgd()), deviceBatches(cfg.VocabSize), 5)
+	wantSteps(t, "SGD", got, want, 1e-9)
+}
+
+// TestDeviceTrainingMoves: a training begun without a device goes on with
+// one and ends without.
+func TestDeviceTrainingMoves(t *testing.T) {
+	cfg := smallConfig()
+	tc := TrainerConfig{Carry: true}
+	host, _ := deviceModel(t, cfg, tensor.Float64)
+	want := steps(t, newDeviceTrainer(t, host, tc, adamW(t)), deviceBatches(cfg.VocabSize), 9)
+
+	next := deviceBatches(cfg.VocabSize)
+	dir := t.TempDir()
+	var got []StepReport
+	for leg := range 3 {
+		m, there := deviceModel(t, cfg, tensor.Float64)
+		if leg == 1 {
+			m = there
+		}
+		tr := newDeviceTrainer(t, m, tc, adamW(t))
+		if leg > 0 {
+			if _, err := tr.Restore(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got = append(got, steps(t, tr, next, 3)...)
+		dir = filepath.Join(t.TempDir())
+		if err := tr.Save(dir, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantSteps(t, "moved", got, want, 1e-9)
+}
+
+// TestDeviceTwiceIsTheSame: the same training gives the same bits.
+func TestDeviceTwiceIsTheSame(t *testing.T) {
+	var runs [2][]StepReport
+	for i := range runs {
+		_, m := deviceModel(t, smallConfig(), tensor.Float32)
+		runs[i] = steps(t, newDeviceTrainer(t, m, TrainerConfig{}, adamW(t)), deviceBatches(11), 6)
+	}
+	wantSteps(t, "again", runs[1], runs[0], 0)
+}
+
+// TestDeviceRefusesNonFiniteSteps: nothing of such a step is applied, and its error
+// says where it went wrong.
+func TestDeviceRefusesNonFiniteSteps(t *testing.T) {
+	_, m := deviceModel(t, smallConfig(), tensor.Float32)
+	tr := newDeviceTrainer(t, m, TrainerConfig{Carry: true}, adamW(t))
+	next := deviceBatches(11)
+	steps(t, tr, next, 2)
+	if err := m.Fetch(); err != nil {
+		t.Fatal(err)
+	}
+	w, _ := m.Param("lm_head.weight")
+	kept := w.Float32s()[5]
+	w.Float32s()[5] = float32(math.Inf(1))
+	pushModel(t, m)
+	var bad *NonFiniteError
+	if _, err := tr.Step(next); !errors.As(err, &bad) || bad.Node == "" {
+		t.Fatalf("a step with an infinite weight: %v", err)
+	}
+	w.Float32s()[5] = kept
+	pushModel(t, m)
+	if r := steps(t, tr, next, 1)[0]; math.IsNaN(r.Loss) || r.Loss > 10 {
+		t.Errorf("after the step that was refused: %+v", r)
+	}
+}
+
+// TestDeviceGeneratesLikeTheCPU reads a prompt and writes on, with texts of a batch
+// and a state that is saved and loaded.
+func TestDeviceGeneratesLikeTheCPU(t *testing.T) {
+	for _, cfg := range []Config{smallConfig(), smallLargeConfig()} {
+		host, there := deviceModel(t, cfg, tensor.Float64)
+		path := filepath.Join(t.TempDir(), "state.safetensors")
+		var logits [2][]float64
+		for i, m := range []*Model{host, there} {
+			g, err := m.NewGenerator()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := m.NewBatchGenerator(2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			check(g.Read(randomTokens(9, 150, cfg.VocabSize)...))
+			check(g.SaveState(path))
+			check(g.Read(1, 2))
+			check(g.LoadState(path))
+			check(b.Begin(1, g))
+			check(b.Read(0, 3, 1, 4))
+			for k := range 5 {
+				check(g.Read(k))
+				check(b.Step([]int{k, k + 1}))
+			}
+			for _, f := range []func() ([]float64, error){g.Logits, func() ([]float64, error) { return b.Logits(0) }, func() ([]float64, error) { return b.Logits(1) }} {
+				l, err := f()
+				check(err)
+				logits[i] = append(logits[i], l...)
+			}
+			check(g.Close())
+			check(b.Close())
+		}
+		if d := golden.Apart(logits[1], logits[0], 0); d > 1e-9 {
+			t.Errorf("logits are %.3g away", d)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package nodes
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/plan"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+)
+
+// Device is a processor with memory of its own, such as a GPU. Package xlstm opens
+// devices; see its OpenDevice.
+type Device = device.Device
+
+// Buffer is memory of a Device.
+type Buffer = device.Buffer
+
+// Remote runs a graph whose operations are all of this package, gradients
+// included, on a device. Nodes get no values: what they have computed is in
+// buffers of the device, written over by later results unless it is kept.
+type Remote struct {
+	plan    *planned
+	program *plan.Program
+	step    device.Launch
+}
+
+// NewRemote prepares graph g for a device. memory has the buffers of all inputs
+// that are read, and of results that are to be written to a given place, which may
+// be that of an input: of the old state, where the node is the new one that a
+// recurrent cell returns, and nothing but that cell reads the old one. Kept are the
+// nodes of keep, the gradients of inputs and single numbers.
+//
+// It is an error if a node of g is an operation of Gorgonia's own that a Sequence
+// cannot run, or of a kind that the device lacks.
+func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer, keep ...*gorgonia.Node) (*Remote, error) {
+	if err := Check(g); err != nil {
+		return nil, err
+	}
+	p, err := newPlanned(g)
+	if err != nil {
+		return nil, err
+	}
+	if n := p.foreign; n != nil {
+		return nil, errors.Errorf("nodes: %s cannot run %v, an operation of another package", d.Name(), n)
+	}
+	p.keep(keep...)
+	given, results, err := p.givenOn(d, memory)
+	if err != nil {
+		return nil, err
+	}
+	r := &Remote{plan: p}
+	if r.program, err = p.LayOut(d, results...).Bind(given); err != nil {
+		return nil, errors.Wrapf(err, "nodes: preparing a graph for %s", d.Name())
+	}
+	r.step, err = device.Record(d, r.program.Launches)
+	return r, err
+}
+
+// givenOn returns the buffers of all inputs that are read, those of constants
+// among them, and of the results in memory.
+func (p *planned) givenOn(d Device, memory map[*gorgonia.Node]Buffer) (given map[plan.ID]Buffer, results []plan.ID, err error) {
+	given = make(map[plan.ID]Buffer)
+	for n, b := range memory {
+		id := p.values[n][0]
+		if given[id] = b; !p.Values[id].Input {
+			results = append(results, id)
+		}
+	}
+	for _, step := range p.Steps {
+		for _, id := range step.In {
+			n := p.inputs[id]
+			if n == nil || given[id] != nil {
+				continue
+			}
+			if n.Op() == nil {
+				return nil, nil, errors.Errorf("nodes: no memory of %s is given for the input %s", d.Name(), n.Name())
+			}
+			if given[id], err = upload(d, n.Value()); err != nil {
+				return nil, nil, errors.Wrapf(err, "nodes: copying the constant %v to %s", n, d.Name())
+			}
+		}
+	}
+	return given, results, nil
+}
+
+// upload returns a copy of a value in the memory of d.
+func upload(d Device, v gorgonia.Value) (Buffer, error) {
+	x := elements(v)
+	b, err := d.Alloc(dtypeOf(v.Dtype()), v.Shape().TotalSize())
+	if err != nil {
+		return nil, err
+	}
+	return b, d.Upload(b, x)
+}
+
+// Run enqueues a run of the whole graph.
+func (r *Remote) Run() error { return errors.Wrap(r.step(), "nodes") }
+
+// Then returns what enqueues a run of the whole graph and then the launches.
+func (r *Remote) Then(more ...func() error) (func() error, error) {
+	launches := append([]device.Launch(nil), r.program.Launches...)
+	for _, l := range more {
+		launches = append(launches, l)
+	}
+	return device.Record(r.program.Device, launches)
+}
+
+// Buffer returns where the value of a node is after a run, nil for what has none.
+func (r *Remote) Buffer(n *gorgonia.Node) Buffer {
+	if ids := r.plan.values[n]; len(ids) == 1 {
+		return r.program.Buffers[ids[0]]
+	}
+	return nil
+}
+
+// EachStep runs the graph one operation after the other and shows f the results of
+// each: to look at values that a whole run writes over.
+func (r *Remote) EachStep(f func(n *gorgonia.Node, results []Buffer) error) error {
+	for k, n := range r.plan.steps {
+		if err := r.program.Step(k); err != nil {
+			return errors.Wrap(err, "nodes")
+		}
+		var results []Buffer
+		for _, id := range r.plan.Steps[k].Out {
+			results = append(results, r.program.Buffers[id])
+		}
+		if err := f(n, results); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close gives back the memory of the graph's results.
+func (r *Remote) Close() error { return r.program.Close() }

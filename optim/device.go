@@ -1,0 +1,242 @@
+package optim
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
+)
+
+// DeviceParam is a parameter in the memory of a device, and its gradient there.
+type DeviceParam struct {
+	Name        string
+	Shape       tensor.Shape
+	Value, Grad device.Buffer
+}
+
+// OnDevice is a solver at work on parameters in the memory of a device. The solver
+// itself holds the moments as of the last Fetch. A step is: Begin, the launches of
+// Launches, which may be part of a larger list, and End.
+type OnDevice struct {
+	core    *core
+	device  device.Device
+	params  []DeviceParam
+	moments [2][]device.Buffer // by parameter
+
+	numbers, most, norm device.Buffer
+	launches            []device.Launch
+	rate                float64 // of the step that has begun
+}
+
+// numberCount is the length of the input numbers of ops.AdamStep.
+const numberCount = 6
+
+// OnDevice prepares the solver for parameters on a device, with the moments that it
+// has. Their types must be float32 or float64, all the same, and the model must not
+// be stepped by Step any more.
+func (a *Adam) OnDevice(d device.Device, params []DeviceParam) (*OnDevice, error) {
+	return a.onDevice(d, params)
+}
+
+// OnDevice prepares the solver for parameters on a device; see Adam.OnDevice.
+func (a *AdamW) OnDevice(d device.Device, params []DeviceParam) (*OnDevice, error) {
+	return a.onDevice(d, params)
+}
+
+func (c *core) onDevice(d device.Device, params []DeviceParam) (*OnDevice, error) {
+	rule, adam := c.rule.(adamRule)
+	if !adam || len(params) == 0 {
+		return nil, errors.Errorf("optim: %d parameters of this solver on %s", len(params), d.Name())
+	}
+	o := &OnDevice{core: c, device: d, params: params}
+	if err := o.allocate(); err != nil {
+		return nil, errors.Wrapf(err, "optim: memory on %s", d.Name())
+	}
+	return o, errors.Wrapf(o.bind(rule), "optim: preparing a step on %s", d.Name())
+}
+
+func (o *OnDevice) dtype() ops.Dtype { return o.params[0].Value.Dtype() }
+
+func (o *OnDevice) allocate() (err error) {
+	for _, b := range []struct {
+		to *device.Buffer
+		n  int
+	}{{&o.numbers, numberCount}, {&o.most, 1}, {&o.norm, 2}} {
+		if *b.to, err = o.device.Alloc(o.dtype(), b.n); err != nil {
+			return err
+		}
+	}
+	if err := o.upload(o.most, o.core.clip); err != nil {
+		return err
+	}
+	for k := range o.moments {
+		for _, p := range o.params {
+			m, err := o.device.Alloc(o.dtype(), p.Value.Len())
+			if err != nil {
+				return err
+			}
+			o.moments[k] = append(o.moments[k], m)
+		}
+	}
+	return o.Push()
+}
+
+// bind prepares the operations of a step.
+func (o *OnDevice) bind(rule adamRule) error {
+	var sizes []int
+	var decay []float64
+	var values, grads []device.Buffer
+	for _, p := range o.params {
+		sizes = append(sizes, p.Value.Len())
+		values, grads = append(values, p.Value), append(grads, p.Grad)
+		if c := o.core; c.decay != 0 && c.decays(p.Name) {
+			decay = append(decay, c.decay)
+		} else {
+			decay = append(decay, 0)
+		}
+	}
+	clip := ops.ClipNorm{Sizes: sizes}
+	if err := o.add(clip, []device.Buffer{o.norm}, append([]device.Buffer{o.most}, grads...)); err != nil {
+		return err
+	}
+	step := ops.AdamStep{Sizes: sizes, Decay: decay, Decoupled: rule.decoupled}
+	all := append(append(values, o.moments[0]...), o.moments[1]...)
+	return o.add(step, all, append(append([]device.Buffer{o.numbers, o.norm}, grads...), all...))
+}
+
+func (o *OnDevice) add(op ops.Op, out, in []device.Buffer) (err error) {
+	var workspace device.Buffer
+	if n := o.device.Workspace(op, o.dtype()); n > 0 {
+		if workspace, err = o.device.Alloc(o.dtype(), n); err != nil {
+			return err
+		}
+	}
+	l, err := o.device.Bind(op, out, in, workspace)
+	o.launches = append(o.launches, l)
+	return err
+}
+
+// upload writes numbers to a buffer.
+func (o *OnDevice) upload(b device.Buffer, xs ...float64) error {
+	if o.dtype() == ops.Float64 {
+		return o.device.Upload(b, xs)
+	}
+	singles := make([]float32, len(xs))
+	for i, x := range xs {
+		singles[i] = float32(x)
+	}
+	return o.device.Upload(b, singles)
+}
+
+// Begin writes the numbers of the next step.
+func (o *OnDevice) Begin() (err error) {
+	c := o.core
+	if o.rate, err = c.lr.at(c.step + 1); err != nil {
+		return errors.Wrap(err, "optim: starting a step")
+	}
+	k := c.rule.(adamRule).factors(amounts{step: c.step + 1, rate: o.rate})
+	return errors.Wrap(o.upload(o.numbers, o.rate, k.Rate, k.Unbias, k.Beta1, k.Beta2, k.Eps), "optim: starting a step")
+}
+
+// Launches are the operations of a step: the norm, and the update, which changes
+// nothing where the norm is not finite.
+func (o *OnDevice) Launches() []device.Launch { return o.launches }
+
+// End waits for the step. Its error is a *NonFiniteError where the norm was not
+// finite: the step was then not done.
+func (o *OnDevice) End() error {
+	norm, err := o.download(o.norm)
+	if err != nil {
+		return errors.Wrap(err, "optim: ending a step")
+	}
+	c := o.core
+	if !finite(norm[0]) {
+		name, err := o.firstNonFinite()
+		if err != nil {
+			return errors.Wrap(err, "optim: looking for a gradient that is not finite")
+		}
+		return &NonFiniteError{Step: c.step + 1, Norm: norm[0], Param: name}
+	}
+	c.step, c.norm = c.step+1, norm[0]
+	return nil
+}
+
+// firstNonFinite returns the name of the first parameter with such a gradient.
+func (o *OnDevice) firstNonFinite() (string, error) {
+	for _, p := range o.params {
+		g, err := o.download(p.Grad)
+		if err != nil {
+			return "", err
+		}
+		for _, x := range g {
+			if !finite(x) {
+				return p.Name, nil
+			}
+		}
+	}
+	return "", nil
+}
+
+func (o *OnDevice) download(b device.Buffer) ([]float64, error) {
+	x := make([]float64, b.Len())
+	if b.Dtype() == ops.Float64 {
+		return x, o.device.Download(x, b)
+	}
+	singles := make([]float32, b.Len())
+	if err := o.device.Download(singles, b); err != nil {
+		return nil, err
+	}
+	for i, v := range singles {
+		x[i] = float64(v)
+	}
+	return x, nil
+}
+
+// Fetch copies the moments from the device to the solver.
+func (o *OnDevice) Fetch() error {
+	return o.eachMoment(func(host any, b device.Buffer) error { return o.device.Download(host, b) })
+}
+
+// Push copies the moments from the solver to the device: after SetState.
+func (o *OnDevice) Push() error {
+	return o.eachMoment(func(host any, b device.Buffer) error { return o.device.Upload(b, host) })
+}
+
+// eachMoment calls f with every moment of the solver, made where there was none,
+// and its place on the device.
+func (o *OnDevice) eachMoment(f func(host any, b device.Buffer) error) error {
+	for i, p := range o.params {
+		state := o.core.moments[p.Name]
+		if state == nil {
+			dt := tensor.Float32
+			if o.dtype() == ops.Float64 {
+				dt = tensor.Float64
+			}
+			for range o.moments {
+				state = append(state, tensor.New(tensor.Of(dt), tensor.WithShape(p.Shape...)))
+			}
+			o.core.moments[p.Name] = state
+		}
+		for k, buffers := range o.moments {
+			if state[k].Size() != buffers[i].Len() {
+				return errors.Errorf("optim: the moments kept for %q have %d elements, the parameter %d", p.Name, state[k].Size(), buffers[i].Len())
+			}
+			if err := f(state[k].Data(), buffers[i]); err != nil {
+				return errors.Wrapf(err, "optim: moments of %q", p.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// Close gives the memory of the moments back.
+func (o *OnDevice) Close() error {
+	for _, buffers := range o.moments {
+		for _, b := range buffers {
+			if err := o.device.Free(b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package xlstm
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// remote is a program on a device.
+type remote struct {
+	*nodes.Remote
+	device Device
+	inputs []remoteInput
+	values map[*gorgonia.Node]*tensor.Dense // what was fetched, by node
+	ran    bool
+}
+
+// remoteInput is an input that is copied to the device before every run.
+type remoteInput struct {
+	from *tensor.Dense
+	to   nodes.Buffer
+}
+
+// newRemote prepares the program's graph for the device of its model.
+func (p *Program) newRemote() error {
+	r := &remote{device: p.model.home.device, values: make(map[*gorgonia.Node]*tensor.Dense)}
+	memory := make(map[*gorgonia.Node]nodes.Buffer)
+	for _, n := range p.out.Model() {
+		memory[n] = p.model.home.params[n.Name()]
+	}
+	for _, in := range []struct {
+		node *gorgonia.Node
+		buf  *tensor.Dense
+	}{{p.ids, p.idsBuf}, {p.targets, p.tgtBuf}, {p.resets, p.resetBuf}, {p.out.DropoutKey, p.keyBuf}} {
+		if in.node == nil {
+			continue
+		}
+		b, err := r.device.Alloc(ops.Int, in.buf.Size())
+		if err != nil {
+			return err
+		}
+		memory[in.node] = b
+		r.inputs = append(r.inputs, remoteInput{in.buf, b})
+	}
+	keep := gorgonia.Nodes{p.out.Logits}
+	k := 0
+	for i, st := range p.beginNodes {
+		ends := p.out.State[i].Nodes()
+		for j, n := range st.Nodes() {
+			memory[n] = p.begin.buffers[k]
+			if !p.cfg.Grad {
+				memory[ends[j]] = p.begin.buffers[k]
+			}
+			k++
+		}
+	}
+	for _, st := range p.out.State {
+		keep = append(keep, st.Nodes()...)
+	}
+	var err error
+	if r.Remote, err = nodes.NewRemote(r.device, p.graph, memory, keep...); err != nil {
+		return errors.Wrap(err, "xlstm")
+	}
+	p.remote = r
+	return nil
+}
+
+// upload copies what the next run reads.
+func (r *remote) upload() error {
+	for _, in := range r.inputs {
+		if err := r.device.Upload(in.to, in.from.Data()); err != nil {
+			return errors.Wrap(err, "xlstm: copying the input of a run")
+		}
+	}
+	return nil
+}
+
+// runRemote copies the inputs to the device and enqueues a run there, by step.
+func (p *Program) runRemote(step func() error) error {
+	if p.begin != nil && p.begin.failed != nil {
+		return p.begin.failed
+	}
+	if err := p.remote.upload(); err != nil {
+		return err
+	}
+	p.remote.ran = true
+	return errors.Wrap(step(), "xlstm: running the graph")
+}
+
+// fetch returns the value of a node in the last run.
+func (r *remote) fetch(n *gorgonia.Node) (*tensor.Dense, error) {
+	t := r.values[n]
+	if t == nil {
+		shape := n.Shape()
+		if len(shape) == 0 {
+			shape = tensor.Shape{1}
+		}
+		t = tensor.New(tensor.Of(n.Dtype()), tensor.WithShape(shape...))
+		r.values[n] = t
+	}
+	return t, errors.Wrapf(r.device.Download(t.Data(), r.Buffer(n)), "xlstm: fetching %v", n)
+}
+
+// fetchGrads binds the gradients of the last run to their nodes, so that Grad of
+// the parameters' nodes returns them.
+func (p *Program) fetchGrads() error {
+	for _, n := range p.out.Model() {
+		g := n.Deriv()
+		if g == nil {
+			continue
+		}
+		v, err := p.remote.fetch(g)
+		if err != nil {
+			return err
+		}
+		if err := gorgonia.UnsafeLet(g, v); err != nil {
+			return errors.Wrapf(err, "xlstm: the gradient of %s", n.Name())
+		}
+	}
+	return nil
+}
+
+// firstNonFinite is FirstNonFinite on a device: the run is repeated operation by
+// operation.
+func (r *remote) firstNonFinite() string {
+	name := ""
+	err := r.EachStep(func(n *gorgonia.Node, results []nodes.Buffer) error {
+		for _, b := range results {
+			if name != "" {
+				return nil
+			}
+			t := tensor.New(tensor.Of(n.Dtype()), tensor.WithShape(b.Len()))
+			if err := r.device.Download(t.Data(), b); err != nil {
+				return err
+			}
+			if !finite(t) {
+				name = nameOf(n)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// close gives the memory of the program back.
+func (r *remote) close() error {
+	for _, in := range r.inputs {
+		if err := r.device.Free(in.to); err != nil {
+			return err
+		}
+	}
+	return r.Close()
+}

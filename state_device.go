@@ -1,0 +1,119 @@
+package xlstm
+
+import (
+	"runtime"
+
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+)
+
+// residence is where a state of a model on a device is.
+type residence struct {
+	device  Device
+	buffers []nodes.Buffer // of each part
+	failed  error          // of a method that returns none; the next run reports it
+}
+
+// settle gives the state its place on a device, nil for none, and copies it.
+func (s *State) settle(d Device) error {
+	if d == nil {
+		return nil
+	}
+	s.residence = &residence{device: d}
+	for _, t := range s.tensors {
+		b, err := d.Alloc(dtypeOf(t.Value.Dtype()), t.Value.Size())
+		if err != nil {
+			return errors.Wrapf(err, "xlstm: memory for the state's %s on %s", t.Name, d.Name())
+		}
+		s.buffers = append(s.buffers, b)
+		runtime.AddCleanup(s, func(b nodes.Buffer) { d.Free(b) }, b)
+	}
+	return s.Push()
+}
+
+// settleAs makes s, a copy of the tensors of other, a copy on its device too.
+func (s *State) settleAs(other *State) {
+	if other.residence == nil {
+		return
+	}
+	err := other.failed
+	if err == nil {
+		err = s.settle(other.device)
+	}
+	if err == nil {
+		err = s.copyRemote(other)
+	}
+	s.failed = err
+}
+
+// Fetch copies the state from its model's device to the tensors that Tensors
+// returns. Without a device it does nothing.
+func (s *State) Fetch() error {
+	return s.eachPart(func(d Device, host any, b nodes.Buffer) error { return d.Download(host, b) })
+}
+
+// Push copies the state from the tensors that Tensors returns to its model's
+// device: after they were written to. Without a device it does nothing.
+func (s *State) Push() error {
+	return s.eachPart(func(d Device, host any, b nodes.Buffer) error { return d.Upload(b, host) })
+}
+
+func (s *State) eachPart(f func(d Device, host any, b nodes.Buffer) error) error {
+	if s.residence == nil {
+		return nil
+	}
+	for k, t := range s.tensors {
+		if err := f(s.device, t.Value.Data(), s.buffers[k]); err != nil {
+			return errors.Wrapf(err, "xlstm: copying the state's %s", t.Name)
+		}
+	}
+	return nil
+}
+
+// zero clears the state on its device.
+func (s *State) zero() {
+	if s.residence == nil {
+		return
+	}
+	for _, b := range s.buffers {
+		if err := s.device.Zero(b); err != nil {
+			s.failed = errors.Wrap(err, "xlstm: clearing a state")
+		}
+	}
+}
+
+// copyRemote is Set where one of the two is on a device; the other then must be on
+// the same.
+func (s *State) copyRemote(other *State) error {
+	if s.residence == nil || other.residence == nil || s.device != other.device {
+		return errors.New("xlstm: a state on one device cannot become a state on another; let both be of the same model")
+	}
+	if other.failed != nil {
+		return other.failed
+	}
+	for k, b := range s.buffers {
+		if s == other {
+			break
+		}
+		if err := s.device.Copy(b, other.buffers[k]); err != nil {
+			return errors.Wrapf(err, "xlstm: copying the state's %s", s.tensors[k].Name)
+		}
+	}
+	return s.failed
+}
+
+// loadRemote copies the state behind the last token of a program's run.
+func (s *State) loadRemote(p *Program) error {
+	k := 0
+	for _, st := range p.out.State {
+		for _, n := range st.Nodes() {
+			if from := p.remote.Buffer(n); from != s.buffers[k] {
+				if err := s.device.Copy(s.buffers[k], from); err != nil {
+					return errors.Wrapf(err, "xlstm: copying the state's %s", s.tensors[k].Name)
+				}
+			}
+			k++
+		}
+	}
+	return s.failed
+}
