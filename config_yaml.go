@@ -32,7 +32,7 @@ func ReadConfigFor(path string, vocab int) (Config, error) {
 
 // readConfig reads a file with a configuration; raw is the file as it is.
 func readConfig(path string, vocab int) (raw []byte, cfg Config, err error) {
-	if raw, err = files.ReadVerified(path); err != nil {
+	if raw, err = files.ReadVerified(path, files.MaxSettings); err != nil {
 		return nil, cfg, errors.Wrapf(err, "xlstm: a model is a folder with %s and %s, or a file of weights with %s beside it", configFile, weightsFile, configFile)
 	}
 	asJSON := files.WithoutMark(raw)

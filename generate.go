@@ -2,6 +2,7 @@ package xlstm
 
 import (
 	"math"
+	"slices"
 
 	"github.com/pkg/errors"
 )
@@ -34,25 +35,61 @@ func (g *Generator) Read(tokens ...int) error { return g.read(tokens, nil) }
 
 // LogProbs continues the text with tokens and returns the logarithm of each
 // one's probability after those before it. At the start of a text nothing
-// predicts the first token, and its entry is NaN.
+// predicts the first token, and its entry is NaN. No other entry ever is: where
+// the model's numbers are not finite, the error names the first token without a
+// probability, only the entries before it are returned, and nothing behind it was
+// read.
 func (g *Generator) LogProbs(tokens ...int) ([]float64, error) {
-	probs := make([]float64, 0, len(tokens))
 	if err := g.model.checkTokens(tokens); err != nil {
 		return nil, err
 	}
-	first := math.NaN()
-	if g.count > 0 && len(tokens) > 0 {
-		first = logProb(g.logits, tokens[0])
+	if len(tokens) < 2 {
+		return g.logProbs(tokens)
 	}
-	err := g.read(tokens, func(i int, logits []float64) {
-		if len(probs) == 0 {
-			probs = append(probs, first)
+	count, state, logits := g.count, g.state.Clone(), slices.Clone(g.logits)
+	probs, err := g.logProbs(tokens)
+	if err == nil || probs == nil {
+		return probs, err
+	}
+	// In a chunk, NaN also gets to the tokens before the one that it comes from.
+	g.count = count
+	copy(g.logits, logits)
+	if err := g.state.Set(state); err != nil {
+		return nil, err
+	}
+	probs = probs[:0]
+	for i := range tokens {
+		p, err := g.logProbs(tokens[i : i+1])
+		if err != nil {
+			return probs, err
 		}
+		probs = append(probs, p...)
+	}
+	return probs, nil
+}
+
+// logProbs is LogProbs whose error may name a token too early, behind which all
+// were read.
+func (g *Generator) logProbs(tokens []int) ([]float64, error) {
+	start, probs := g.count, make([]float64, 0, len(tokens))
+	if len(tokens) > 0 && start > 0 {
+		probs = append(probs, logProb(g.logits, tokens[0]))
+	} else if len(tokens) > 0 {
+		probs = append(probs, math.NaN())
+	}
+	if err := g.read(tokens, func(i int, logits []float64) {
 		if i+1 < len(tokens) {
 			probs = append(probs, logProb(logits, tokens[i+1]))
 		}
-	})
-	return probs, err
+	}); err != nil {
+		return nil, err
+	}
+	for i, p := range probs {
+		if !isFinite(p) && start+i > 0 {
+			return probs[:i], errors.Errorf("xlstm: the logarithm of the probability of token %d, number %d of the text counted from 0, is %v: the model's weights, or what it computes from them, are not finite", tokens[i], start+i, p)
+		}
+	}
+	return probs, nil
 }
 
 // checkTokens sees that tokens are of the model's vocabulary.

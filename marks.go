@@ -66,7 +66,7 @@ const generationFile = "generation_config.json"
 // folder, a number or a list; none if there is no such file.
 func readGenerationEnds(dir string) ([]int, error) {
 	path := filepath.Join(dir, generationFile)
-	raw, err := files.ReadVerified(path)
+	raw, err := files.ReadVerified(path, files.MaxSettings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

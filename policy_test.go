@@ -2,6 +2,7 @@ package xlstm
 
 import (
 	"bufio"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -44,7 +45,7 @@ var mayImport = map[string][]string{
 	"internal/workloads":   {".", "nodes", "optim", "data", "blas", "internal/kernels"},
 	"dot":                  {},
 	"dot/render":           {"internal/graphviz"},
-	"dot/draw":             {"dot/render"},
+	"dot/draw":             {"dot/render", "internal/files"},
 	"train":                {".", "blas", "data", "data/bpe", "optim", "dot", "dot/render", "layers", "internal/files", "internal/report", "internal/tensorboard", "internal/workloads"},
 }
 
@@ -71,6 +72,24 @@ var nobodyImports = []string{"github.com/goccy/go-graphviz"}
 // pointing one way, and sees that every package has a doc comment.
 func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 	documented := map[string]bool{}
+	eachSource(t, parser.ParseComments|parser.ImportsOnly, func(file string, parsed *ast.File) {
+		dir := path.Dir(file)
+		documented[dir] = documented[dir] || parsed.Doc != nil
+		for _, spec := range parsed.Imports {
+			checkImport(t, file, dir, strings.Trim(spec.Path.Value, `"`))
+		}
+	})
+	for dir, ok := range documented {
+		if !ok {
+			t.Errorf("package %s has no doc comment", dir)
+		}
+	}
+}
+
+// eachSource calls f with every Go file of the module that is not a test, by its
+// path with slashes.
+func eachSource(t *testing.T, mode parser.Mode, f func(file string, parsed *ast.File)) {
+	t.Helper()
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), "_") {
 			return filepath.SkipDir // a module of its own
@@ -78,24 +97,14 @@ func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
 			return err
 		}
-		dir := filepath.ToSlash(filepath.Dir(file))
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.ImportsOnly)
-		if err != nil {
-			return err
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, mode)
+		if err == nil {
+			f(filepath.ToSlash(file), parsed)
 		}
-		documented[dir] = documented[dir] || parsed.Doc != nil
-		for _, spec := range parsed.Imports {
-			checkImport(t, file, dir, strings.Trim(spec.Path.Value, `"`))
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for dir, ok := range documented {
-		if !ok {
-			t.Errorf("package %s has no doc comment", dir)
-		}
 	}
 }
 
@@ -115,6 +124,28 @@ func checkImport(t *testing.T, file, dir, imported string) {
 			t.Errorf("%s imports %s, which %s may not", file, imported, dir)
 		}
 	}
+}
+
+// mayOpen are the files, and internal/files itself, that read without its checks:
+// what the system itself offers, and data of tests.
+var mayOpen = []string{"internal/files", "internal/golden", "train/bench_machine.go"}
+
+// TestFilesAreReadWithChecks: only regular files, of a size that fits what they
+// are, as package internal/files sees to it.
+func TestFilesAreReadWithChecks(t *testing.T) {
+	eachSource(t, parser.SkipObjectResolution, func(file string, parsed *ast.File) {
+		if slices.Contains(mayOpen, file) || slices.Contains(mayOpen, path.Dir(file)) {
+			return
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := s.X.(*ast.Ident); ok && x.Name == "os" && (s.Sel.Name == "Open" || s.Sel.Name == "ReadFile") {
+					t.Errorf("%s calls os.%s; use internal/files", file, s.Sel.Name)
+				}
+			}
+			return true
+		})
+	})
 }
 
 // TestReadmeExampleIsTheTestedOne: the code that the README shows is the code

@@ -62,9 +62,10 @@ func locate(path string) (config, weights string, err error) {
 	return config, filepath.Join(path, weightsFile), nil
 }
 
+// isFile reports whether there is something at a path that is no folder.
 func isFile(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
+	return err == nil && !info.IsDir()
 }
 
 // configOf returns the path of the configuration of the model at path.
@@ -239,7 +240,7 @@ func numbered(path string) []string {
 
 // readIndex reads an index. All its files must be beside it.
 func readIndex(path string) (*shardIndex, error) {
-	raw, err := files.ReadVerified(path)
+	raw, err := files.ReadVerified(path, files.MaxList)
 	if err != nil {
 		return nil, errors.Wrap(err, "xlstm: reading an index of tensors")
 	}

@@ -144,22 +144,15 @@ func ReadTensors(path string) ([]layers.Param, map[string]string, error) {
 // openFile opens a file to read tensors from and returns its size. A file whose
 // checksum is listed beside it must have that checksum.
 func openFile(path string) (*os.File, int64, error) {
-	f, err := os.Open(path)
+	f, size, err := files.Open(path, files.AnySize)
 	if err != nil {
 		return nil, 0, errors.Wrap(err, "xlstm: reading tensors")
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.Errorf("%s is not a file", path)
-	}
-	if err == nil {
-		err = files.Verify(path)
-	}
-	if err != nil {
+	if err := files.Verify(path); err != nil {
 		f.Close()
 		return nil, 0, errors.Wrap(err, "xlstm: reading tensors")
 	}
-	return f, info.Size(), nil
+	return f, size, nil
 }
 
 // readTensors reads a safetensors file of size bytes.

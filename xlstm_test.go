@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,6 +138,43 @@ func TestLogProbsOfGeneratorEqualWholeForward(t *testing.T) {
 			if g.Tokens() != n {
 				t.Errorf("%d tokens read, want %d", g.Tokens(), n)
 			}
+		}
+	}
+}
+
+// TestLogProbsNameTheFirstTokenWithoutOne: what is computed as NaN is an error and
+// not taken for "nothing predicts it", wherever in a text and in a call it is.
+func TestLogProbsNameTheFirstTokenWithoutOne(t *testing.T) {
+	const poison = 7
+	m := smallModel(t, smallConfig(), tensor.Float32)
+	embedding, _ := m.Param("token_embedding.weight")
+	row := embedding.Float32s()[poison*16:][:16]
+	for i := range row {
+		row[i] = 3e38
+	}
+	row[0] = -3e38
+	for name, c := range map[string]struct {
+		read, tokens []int
+		want         int // entries
+		sentence     string
+	}{
+		"within a call":         {nil, []int{1, 2, 3, poison, 4, 5}, 4, "token 4, number 4 of the text counted from 0, is NaN"},
+		"in a later chunk":      {nil, append(slices.Repeat([]int{1}, 70), poison, 5), 71, "token 5, number 71 of the text counted from 0"},
+		"at a call's beginning": {[]int{1, poison}, []int{5, 4}, 0, "token 5, number 2 of the text counted from 0"},
+	} {
+		g, err := m.NewGenerator()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Read(c.read...); err != nil {
+			t.Fatal(err)
+		}
+		probs, err := g.LogProbs(c.tokens...)
+		if err == nil || !strings.Contains(err.Error(), c.sentence) || len(probs) != c.want {
+			t.Errorf("%s: %d entries, %v; want %d and %q", name, len(probs), err, c.want, c.sentence)
+		}
+		if err := g.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

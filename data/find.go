@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -66,7 +65,7 @@ func reason(flaw string) string {
 // examine reads a file block by block and says what keeps it from being text, or
 // how many bytes of text there are.
 func examine(path string) (flaw string, size int64, info fs.FileInfo, err error) {
-	f, err := os.Open(path)
+	f, _, err := files.Open(path, files.AnySize)
 	if err != nil {
 		return "", 0, nil, err
 	}
@@ -142,7 +141,7 @@ func (f *Files) Pieces(tok Tokenizer) iter.Seq2[Piece, error] {
 
 // eachPiece yields the pieces of a file.
 func eachPiece(path string, tok Tokenizer, yield func(Piece, error) bool) (goOn bool, err error) {
-	f, err := os.Open(path)
+	f, _, err := files.Open(path, files.AnySize)
 	if err != nil {
 		return false, err
 	}

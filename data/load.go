@@ -133,7 +133,7 @@ func expand(pattern string) (paths []string, named bool, err error) {
 	return paths, named, nil
 }
 
-// glob returns the files that a pattern matches and those in the folders that
+// glob returns the regular files that a pattern matches and those in the folders that
 // it matches. Like a shell, it matches a leading dot with a dot only.
 func glob(pattern string) ([]string, error) {
 	matches, err := filepath.Glob(pattern)
@@ -152,8 +152,10 @@ func glob(pattern string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !info.IsDir() {
+		if info.Mode().IsRegular() {
 			paths = append(paths, clean(m))
+		}
+		if !info.IsDir() {
 			continue
 		}
 		inside, err := walk(m)
@@ -209,7 +211,7 @@ const markRoom = len(files.ByteOrderMark) + 1
 // that it is longer. The flaw, if there is one, says what keeps the file from
 // being text.
 func readText(path string, room int) (text, flaw string, err error) {
-	f, err := os.Open(path)
+	f, _, err := files.Open(path, files.AnySize)
 	if err != nil {
 		return "", "", errors.Wrap(err, "read data")
 	}

@@ -80,7 +80,7 @@ func revision() string {
 func readAbout(dir string) (a about, err error) {
 	a = noAbout()
 	path := filepath.Join(dir, aboutFile)
-	data, err := files.ReadVerified(path)
+	data, err := files.ReadVerified(path, files.MaxSettings)
 	if errors.Is(err, os.ErrNotExist) {
 		return a, nil
 	}

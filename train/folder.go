@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
@@ -193,7 +194,7 @@ func saveTokenizer(dir string, tok data.Tokenizer) error {
 
 func loadTokenizer(dir string) (data.Tokenizer, error) {
 	path := filepath.Join(dir, tokenizerFile)
-	content, err := files.ReadVerified(path)
+	content, err := files.ReadVerified(path, bpe.MaxBytes)
 	if err != nil {
 		return nil, errors.Wrap(err, "opening the vocabulary")
 	}
@@ -238,9 +239,10 @@ func warn(out io.Writer, warnings []string) {
 	}
 }
 
+// isFile reports whether there is something at a path that is no folder.
 func isFile(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
+	return err == nil && !info.IsDir()
 }
 
 // isRun reports whether a path is the folder of a run.

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 )
 
 // console is where a command reads and prints, and what the program is called
@@ -82,7 +84,7 @@ func goRun(info *debug.BuildInfo, dir string) string {
 // empty ones if it is in none.
 func moduleAround(dir string) (root, module string) {
 	for root = dir; ; root = filepath.Dir(root) {
-		text, err := os.ReadFile(filepath.Join(root, "go.mod"))
+		text, err := files.Read(filepath.Join(root, "go.mod"), files.MaxSettings)
 		if err == nil {
 			for line := range strings.Lines(string(text)) {
 				if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "module" {

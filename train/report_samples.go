@@ -47,7 +47,7 @@ func readSamples(dir string) (all []sample, damaged int, err error) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		text, err := os.ReadFile(path)
+		text, err := files.Read(path, maxSample)
 		if err != nil {
 			return nil, 0, errors.Wrap(err, "reading a sample")
 		}
@@ -71,6 +71,9 @@ func readable(text string) string {
 		return r
 	}, strings.ToValidUTF8(text, "\uFFFD"))
 }
+
+// maxSample is the size of the longest sample that is read, in bytes.
+const maxSample = 64 << 20
 
 // maxSamples is how many samples a report shows.
 const maxSamples = 30

@@ -148,17 +148,25 @@ func (f logFlaws) flaw(after int) string {
 	return strings.Join(parts, " and ")
 }
 
+// maxLine is the length of a line of a log that is read, in bytes; a longer one is
+// damaged.
+const maxLine = 1 << 16
+
 // scanLog calls f with the records of a log, by ascending step, and the lines that
-// they were read from. Damaged lines are passed over and counted; a last line that
+// they were read from, which are f's until it returns. Damaged lines are passed over and counted; a last line that
 // a killed process left unfinished is not even counted.
 func scanLog(path string, f func(r record, raw []byte) error) (found logFlaws, err error) {
-	file, err := os.Open(path)
+	file, _, err := files.Open(path, files.AnySize)
 	if err != nil {
 		return found, errors.Wrap(err, "reading the log")
 	}
 	defer file.Close()
-	for in := bufio.NewReaderSize(file, 1<<16); ; {
-		raw, err := in.ReadBytes('\n')
+	for in := bufio.NewReaderSize(file, maxLine); ; {
+		raw, err := in.ReadSlice('\n')
+		long := err == bufio.ErrBufferFull
+		for err == bufio.ErrBufferFull {
+			_, err = in.ReadSlice('\n')
+		}
 		if err != nil && err != io.EOF {
 			return found, errors.Wrap(err, "reading the log")
 		}
@@ -167,7 +175,7 @@ func scanLog(path string, f func(r record, raw []byte) error) (found logFlaws, e
 			raw = bytes.TrimSuffix(raw, []byte("\n"))
 			r, bad := decodeLine(raw)
 			switch {
-			case bad == nil && r.Step > found.last:
+			case bad == nil && !long && r.Step > found.last:
 				found.note(r.Step)
 				if err := f(r, raw); err != nil {
 					return found, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -122,7 +121,7 @@ func (s *sampling) readPrompts() error {
 	if s.promptFile == "" {
 		return nil
 	}
-	text, err := os.ReadFile(s.promptFile)
+	text, err := files.Read(s.promptFile, data.DefaultMaxBytes)
 	if err != nil {
 		return errors.Wrap(err, "reading prompts")
 	}
@@ -141,7 +140,7 @@ func (s *sampling) readPrompts() error {
 func givenText(name, text string, in io.Reader) (string, error) {
 	where := ""
 	if text == "-" {
-		all, err := io.ReadAll(in)
+		all, err := files.ReadAll(in, data.DefaultMaxBytes)
 		if err != nil {
 			return "", errors.Wrapf(err, "reading the text of -%s from standard input", name)
 		}

@@ -164,6 +164,39 @@ func TestScoreAddsUp(t *testing.T) {
 	}
 }
 
+// TestScoreOfAModelThatDivergesIsNoNumber: finite weights whose results are not,
+// from one character on.
+func TestScoreOfAModelThatDivergesIsNoNumber(t *testing.T) {
+	dir := t.TempDir()
+	cfg := xlstm.DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim = 256, 16
+	model, err := xlstm.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	embedding, _ := model.Param("token_embedding.weight")
+	row := embedding.Float32s()['x'*16:][:16]
+	for i := range row {
+		row[i] = 3e38 * float32(1-2*(i%2))
+	}
+	if err := model.Save(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := saveTokenizer(dir, data.Bytes{}); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, "score", dir, "-text", "the gate")
+	for _, format := range [][]string{nil, {"-json"}} {
+		out, _, err := runHere(t.Context(), append([]string{"score", dir, "-text", "the fox ends"}, format...)...)
+		if err == nil || !strings.Contains(err.Error(), `at " "`) || !strings.Contains(err.Error(), "number 7 of the text") {
+			t.Errorf("%q: the error is %v", format, err)
+		}
+		if strings.Contains(out, "bits per byte") || strings.Contains(out, "bits_per_byte") || !strings.Contains(out, `"x"`) || strings.Contains(out, `"d"`) {
+			t.Errorf("%q: what is printed is\n%s", format, out)
+		}
+	}
+}
+
 // TestFolderWithSubwords: a model as others give it away, with a tokenizer.json of
 // subwords and a vocabulary that is rounded up.
 func TestFolderWithSubwords(t *testing.T) {

@@ -113,13 +113,13 @@ func (s *scoring) score(ctx context.Context, g *xlstm.Generator, docs *data.Corp
 		}
 		piece := ids[at:min(len(ids), at+scorePiece)]
 		probs, err := g.LogProbs(piece...)
-		if err != nil {
-			return err
-		}
-		for i, id := range piece {
-			if err := s.token(id, probs[i]); err != nil {
+		for i, p := range probs {
+			if err := s.token(piece[i], p); err != nil {
 				return err
 			}
+		}
+		if err != nil {
+			return errors.Wrapf(err, "at %q", s.tok.Decode(piece[len(probs):len(probs)+1]))
 		}
 	}
 	if s.tokens == 0 {

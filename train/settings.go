@@ -142,7 +142,7 @@ func (s source) load() (settings, error) {
 
 // readSettings reads a file of settings over those given.
 func readSettings(path string, over settings) (settings, error) {
-	data, err := files.ReadVerified(path)
+	data, err := files.ReadVerified(path, files.MaxSettings)
 	if err != nil {
 		return over, errors.Wrap(err, "reading the settings")
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"iter"
-	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -12,6 +11,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -42,7 +42,7 @@ func newTokenizer(ctx context.Context, s settings, text iter.Seq[string], out io
 	case tokensBPE:
 		return learnSubwords(ctx, s.Vocab, text, out)
 	}
-	f, err := os.Open(s.Tokens)
+	f, _, err := files.Open(s.Tokens, bpe.MaxBytes)
 	if err != nil {
 		return nil, errors.Wrap(err, "opening the vocabulary that -tokens names")
 	}

@@ -17,6 +17,7 @@ import (
 	"os"
 
 	"github.com/gorgonia-xlstm/xlstm/dot/render"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
 
@@ -27,6 +28,9 @@ func main() {
 	}
 }
 
+// maxGraph is the length of the longest graph that is read, in bytes.
+const maxGraph = 64 << 20
+
 // scale is that of PNG: two dots for one, for today's screens.
 const scale = 2
 
@@ -34,7 +38,7 @@ func draw(args []string, in io.Reader, out io.Writer) error {
 	if len(args) != 1 || args[0] != "svg" && args[0] != "png" {
 		return errors.New("say svg or png, and give the graph on standard input: draw svg < graph.dot > graph.svg")
 	}
-	graph, err := io.ReadAll(in)
+	graph, err := files.ReadAll(in, maxGraph)
 	if err != nil {
 		return errors.Wrap(err, "reading the graph from standard input")
 	}

@@ -124,7 +124,7 @@ type Sums map[string]string
 func ReadSums(dir string) (Sums, error) {
 	path := filepath.Join(dir, SumsFile)
 	sums := make(Sums)
-	content, err := os.ReadFile(path)
+	content, err := Read(path, MaxList)
 	if errors.Is(err, fs.ErrNotExist) {
 		return sums, nil
 	}
@@ -152,7 +152,7 @@ func Verify(path string) error {
 	if !listed {
 		return nil
 	}
-	f, err := os.Open(path)
+	f, _, err := Open(path, AnySize)
 	if err != nil {
 		return errors.Wrap(err, "comparing a file with its checksum")
 	}
@@ -164,10 +164,9 @@ func Verify(path string) error {
 	return compare(path, sum.Sum(nil), want)
 }
 
-// ReadVerified is os.ReadFile for a file that is compared with its checksum as by
-// Verify.
-func ReadVerified(path string) ([]byte, error) {
-	content, err := os.ReadFile(path)
+// ReadVerified is Read for a file that is compared with its checksum as by Verify.
+func ReadVerified(path string, most int64) ([]byte, error) {
+	content, err := Read(path, most)
 	if err != nil {
 		return nil, err
 	}

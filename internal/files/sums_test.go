@@ -26,7 +26,7 @@ func summed(t *testing.T, names ...string) (dir string) {
 func TestEveryFlippedBitIsNoticed(t *testing.T) {
 	dir := summed(t, "a")
 	path := filepath.Join(dir, "a")
-	whole, err := ReadVerified(path)
+	whole, err := ReadVerified(path, 100)
 	if err != nil || string(whole) != "the text of a\n" || Verify(path) != nil {
 		t.Fatalf("%q, %v, %v", whole, err, Verify(path))
 	}
@@ -35,7 +35,7 @@ func TestEveryFlippedBitIsNoticed(t *testing.T) {
 		damaged[bit/8] ^= 1 << (bit % 8)
 		mustWrite(t, path, string(damaged))
 		wantError(t, Verify(path), path, "damaged", SumsFile)
-		_, err := ReadVerified(path)
+		_, err := ReadVerified(path, 100)
 		wantError(t, err, path, "damaged", SumsFile)
 		_, err = VerifyDir(dir)
 		wantError(t, err, path, "damaged", SumsFile)
@@ -54,7 +54,7 @@ func TestDamageToTheChecksumsIsNoticedOrHarmless(t *testing.T) {
 		damaged := append([]byte(nil), whole...)
 		damaged[bit/8] ^= 1 << (bit % 8)
 		mustWrite(t, path, string(damaged))
-		if content, err := ReadVerified(filepath.Join(dir, "a")); err != nil {
+		if content, err := ReadVerified(filepath.Join(dir, "a"), 100); err != nil {
 			noticed++
 		} else if string(content) != "the text of a\n" {
 			t.Fatalf("bit %d: read %q", bit, content)
@@ -80,7 +80,7 @@ func TestFilesWithoutAChecksumAreTakenAsTheyAre(t *testing.T) {
 	if err := WriteSummed(filepath.Join(dir, "b"), text("ours")); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := ReadVerified(path); err != nil || string(content) != "foreign" {
+	if content, err := ReadVerified(path, 100); err != nil || string(content) != "foreign" {
 		t.Errorf("%q, %v", content, err)
 	}
 	if all, err := VerifyDir(dir); all || err != nil {
@@ -104,7 +104,7 @@ func TestWriteSummedThatFailsLeavesTheOldFileUnlisted(t *testing.T) {
 	path := filepath.Join(dir, "a")
 	err := WriteSummed(path, func(io.Writer) error { return errors.New("the cable is out") })
 	wantError(t, err, "the cable is out")
-	if content, err := ReadVerified(path); err != nil || string(content) != "the text of a\n" {
+	if content, err := ReadVerified(path, 100); err != nil || string(content) != "the text of a\n" {
 		t.Errorf("%q, %v", content, err)
 	}
 	if all, err := VerifyDir(dir); all || err != nil {
