@@ -31,10 +31,10 @@ func TestHeldOutLossIsOfTheWholeText(t *testing.T) {
 	}
 	all, _, out := run("0")
 	some, dir, sampled := run("6")
-	if want := (share{25, 25}); all.about.HeldOut != want || !strings.Contains(out, "the loss on all of 25 batches, every 5 steps") {
+	if want := (share{25, 25}); all.about.HeldOut != want || !strings.Contains(out, "judge   on all of 25 batches, held out, every 5 steps") {
 		t.Errorf("measured on %+v:\n%s", all.about.HeldOut, out)
 	}
-	if want := (share{6, 25}); some.about.HeldOut != want || !strings.Contains(sampled, "the loss on 6 of 25 batches, evenly spread, every 5 steps") {
+	if want := (share{6, 25}); some.about.HeldOut != want || !strings.Contains(sampled, "judge   on 6 of 25 batches, evenly spread, held out, every 5 steps") {
 		t.Errorf("measured on %+v:\n%s", some.about.HeldOut, sampled)
 	}
 	near := func(what string, got, want float64) {
