@@ -5,13 +5,13 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm"
-	"github.com/gorgonia-xlstm/xlstm/internal/workloads"
+	"github.com/gorgonia-xlstm/xlstm/internal/bench"
 )
 
 // BenchmarkTraining times training steps, optimiser included. C64 needs many
 // gigabytes of memory.
 func BenchmarkTraining(b *testing.B) {
-	for _, m := range workloads.Models() {
+	for _, m := range bench.Models() {
 		b.Run(m.Name, func(b *testing.B) {
 			if testing.Short() && m.Length > 4096 {
 				b.Skip("a step takes many seconds")
@@ -23,21 +23,21 @@ func BenchmarkTraining(b *testing.B) {
 
 // BenchmarkGenerate times single tokens, drawn and read.
 func BenchmarkGenerate(b *testing.B) {
-	for _, m := range workloads.Writers() {
+	for _, m := range bench.Writers() {
 		b.Run(m.Name, func(b *testing.B) { benchmark(b, m.Generation()) })
 	}
 }
 
 // BenchmarkGenerateBatch times single tokens of several texts at once.
 func BenchmarkGenerateBatch(b *testing.B) {
-	for _, m := range workloads.Writers() {
+	for _, m := range bench.Writers() {
 		for _, n := range []int{1, 2, 4, 8, 16, 32} {
 			b.Run(fmt.Sprintf("%s/%d", m.Name, n), func(b *testing.B) { generateBatch(b, m, n) })
 		}
 	}
 }
 
-func generateBatch(b *testing.B, w workloads.Model, n int) {
+func generateBatch(b *testing.B, w bench.Model, n int) {
 	model, err := xlstm.New(w.Config())
 	if err != nil {
 		b.Fatal(err)
@@ -57,7 +57,7 @@ func generateBatch(b *testing.B, w workloads.Model, n int) {
 }
 
 // benchmark times a workload after a step to warm up, which makes all buffers.
-func benchmark(b *testing.B, w workloads.Workload) {
+func benchmark(b *testing.B, w bench.Workload) {
 	task, err := w.Prepare()
 	if err != nil {
 		b.Fatal(err)

@@ -42,11 +42,12 @@ var mayImport = map[string][]string{
 	"nodes":                {"internal/device", "internal/device/cpu", "internal/ops", "internal/plan"},
 	"layers":               {"nodes"},
 	".":                    {"internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "internal/files", "internal/pytorch"},
-	"internal/workloads":   {".", "nodes", "optim", "data", "blas", "internal/kernels"},
+	"internal/machine":     {},
+	"internal/bench":       {".", "nodes", "optim", "data", "blas", "internal/kernels", "internal/machine"},
 	"dot":                  {},
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},
-	"train":                {".", "blas", "data", "data/bpe", "optim", "dot", "dot/render", "layers", "internal/files", "internal/report", "internal/tensorboard", "internal/workloads"},
+	"train":                {".", "blas", "data", "data/bpe", "optim", "dot", "dot/render", "layers", "internal/files", "internal/report", "internal/tensorboard", "internal/bench", "internal/machine"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.
@@ -128,7 +129,7 @@ func checkImport(t *testing.T, file, dir, imported string) {
 
 // mayOpen are the files, and internal/files itself, that read without its checks:
 // what the system itself offers, and data of tests.
-var mayOpen = []string{"internal/files", "internal/golden", "train/bench_machine.go"}
+var mayOpen = []string{"internal/files", "internal/golden", "internal/machine"}
 
 // TestFilesAreReadWithChecks: only regular files, of a size that fits what they
 // are, as package internal/files sees to it.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/machine"
 	"github.com/pkg/errors"
 )
 
@@ -48,7 +49,7 @@ type judgement struct {
 func newStart(command string, afterStep int) start {
 	return start{
 		Time: time.Now().UTC().Truncate(time.Second), AfterStep: afterStep, Command: command,
-		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: cpuName(),
+		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: machine.CPUName(),
 		Threads: runtime.GOMAXPROCS(0), Revision: revision(),
 	}
 }
@@ -122,6 +123,6 @@ func (r *session) noteStart(command string) (err error) {
 
 // noteEnd tells the folder of the run that this process has come to its end.
 func (r *session) noteEnd() error {
-	r.about.Starts[len(r.about.Starts)-1].PeakMemory = peakMemory()
+	r.about.Starts[len(r.about.Starts)-1].PeakMemory = machine.PeakMemory()
 	return r.about.save(r.dir)
 }

@@ -6,9 +6,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/gorgonia-xlstm/xlstm/internal/workloads"
+	"github.com/gorgonia-xlstm/xlstm/internal/bench"
 )
 
 // TestBenchPrintsALineForEachMeasurement measures in processes of their own,
@@ -16,9 +15,9 @@ import (
 func TestBenchPrintsALineForEachMeasurement(t *testing.T) {
 	t.Setenv(asMain, "1")
 	out := mustRun(t, "bench", "-seconds", "0.05", "generate-A", "-threads", "1", "gemm/256", "generate-A")
-	var lines []measurement
+	var lines []bench.Measurement
 	for line := range strings.Lines(out) {
-		var m measurement
+		var m bench.Measurement
 		read := json.NewDecoder(strings.NewReader(line))
 		read.DisallowUnknownFields()
 		if err := read.Decode(&m); err != nil {
@@ -30,7 +29,7 @@ func TestBenchPrintsALineForEachMeasurement(t *testing.T) {
 		t.Fatalf("measured %+v", lines)
 	}
 	for _, m := range lines {
-		if m.Threads != 1 || m.Steps < fewestSteps || m.WarmUp < 1 || m.Go == "" || m.System == "" {
+		if m.Threads != 1 || m.Steps < bench.FewestSteps || m.WarmUp < 1 || m.Go == "" || m.System == "" {
 			t.Errorf("%+v", m)
 		}
 		if q := m.StepMSQuartiles; m.StepMS <= 0 || q == nil || q[0] > m.StepMS || m.StepMS > q[1] {
@@ -70,40 +69,17 @@ func TestBenchReportsBadInput(t *testing.T) {
 // fails after the others.
 func TestBenchNamesWhatFailed(t *testing.T) {
 	t.Setenv(asMain, "1")
-	b := bench{console: console{out: new(bytes.Buffer), err: new(bytes.Buffer)}, seconds: -1}
-	chosen, err := choose([]string{"gemm/64"})
+	var out, said bytes.Buffer
+	b := bench.Bench{Seconds: -1, Child: benchChild(-1, 0)}
+	chosen, err := bench.Choose([]string{"gemm/64"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = b.all(context.Background(), chosen)
+	err = measureAll(context.Background(), b, chosen, console{out: &out, err: &said})
 	if err == nil || !strings.Contains(err.Error(), "1 of 1 measurements failed: gemm/64") {
 		t.Error(err)
 	}
-	if said := b.err.(*bytes.Buffer).String(); !strings.Contains(said, "gemm/64: -seconds is -1") {
+	if said := said.String(); !strings.Contains(said, "gemm/64: -seconds is -1") {
 		t.Errorf("it says %q", said)
-	}
-}
-
-// TestBenchLeavesOutWhatDoesNotFit into memory, before it takes a step.
-func TestBenchLeavesOutWhatDoesNotFit(t *testing.T) {
-	if _, known := freeMemory(); !known {
-		t.Skip("this system does not say how much memory is free")
-	}
-	huge := workloads.Workload{Name: "huge", Prepare: func() (*workloads.Task, error) {
-		return &workloads.Task{Bytes: 1 << 60, Close: func() error { return nil }}, nil
-	}}
-	err := bench{seconds: 1}.here(context.Background(), huge)
-	if err == nil || !strings.Contains(err.Error(), "huge needs 1.15e+09 GB of memory") {
-		t.Error(err)
-	}
-}
-
-// TestQuantiles of a few known times.
-func TestQuantiles(t *testing.T) {
-	timed := timings{times: []time.Duration{1 * time.Second, 2 * time.Second, 4 * time.Second, 10 * time.Second}}
-	for q, want := range map[float64]float64{0: 1, 0.25: 1.75, 0.5: 3, 1: 10} {
-		if got := timed.quantile(q); got != want {
-			t.Errorf("quantile %v is %v, want %v", q, got, want)
-		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/gorgonia-xlstm/xlstm/blas"
+	"github.com/gorgonia-xlstm/xlstm/internal/machine"
 	"github.com/pkg/errors"
 )
 
@@ -29,7 +30,7 @@ func versionCommand(_ context.Context, args []string, c console) error {
 		fmt.Fprintf(c.out, "source      %s\n", source)
 	}
 	fmt.Fprintf(c.out, "go          %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	if name := cpuName(); name != "" {
+	if name := machine.CPUName(); name != "" {
 		fmt.Fprintf(c.out, "processor   %s, %s\n", name, count(runtime.GOMAXPROCS(0), "thread"))
 	}
 	_, err = fmt.Fprintf(c.out, "kernels     %s\n", blas.Implementation().Kernels())

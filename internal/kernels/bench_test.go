@@ -16,7 +16,7 @@ type benchModel struct {
 	vocabulary         int
 }
 
-// benchModels are A and B of internal/workloads.
+// benchModels are A and B of internal/bench.
 var benchModels = []benchModel{
 	{name: "A", width: 128, up: 192, heads: 4, batch: 16, time: 256, vocabulary: 65},
 	{name: "B", width: 384, up: 512, heads: 4, batch: 16, time: 256, vocabulary: 65},

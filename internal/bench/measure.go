@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -8,16 +8,16 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gorgonia-xlstm/xlstm/internal/workloads"
+	"github.com/gorgonia-xlstm/xlstm/internal/machine"
 )
 
-// fewestSteps is the least number of steps that are timed, however long they
+// FewestSteps is the least number of steps that are timed, however long they
 // take: the median of fewer says nothing.
-const fewestSteps = 3
+const FewestSteps = 3
 
-// measurement is a line of the bench command's output. Rates and times are
+// Measurement is what was measured of a workload. Rates and times are
 // medians over the timed steps; quartiles are the first and the third.
-type measurement struct {
+type Measurement struct {
 	Name             string      `json:"name"`
 	Batch            int         `json:"batch,omitempty"`
 	Length           int         `json:"length,omitempty"`
@@ -42,28 +42,28 @@ type measurement struct {
 	CPU             string   `json:"cpu,omitempty"`
 }
 
-// describe begins the measurement of a workload with what is known of it, of the
+// describe begins the Measurement of a workload with what is known of it, of the
 // machine and of the process so far.
-func describe(w workloads.Workload) measurement {
-	return measurement{
-		Name: w.Name, Batch: w.Batch, Length: w.Length, PeakRSSMB: rounded(peakMemory() / 1e6),
-		Threads: runtime.GOMAXPROCS(0), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: cpuName(),
+func describe(w Workload) Measurement {
+	return Measurement{
+		Name: w.Name, Batch: w.Batch, Length: w.Length, PeakRSSMB: rounded(machine.PeakMemory() / 1e6),
+		Threads: runtime.GOMAXPROCS(0), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: machine.CPUName(),
 	}
 }
 
 // measure times the steps of a task.
-func (b bench) measure(ctx context.Context, w workloads.Workload, task *workloads.Task) (measurement, error) {
+func (b Bench) measure(ctx context.Context, w Workload, task *Task) (Measurement, error) {
 	if w.OneThread {
 		runtime.GOMAXPROCS(1)
 	}
-	before, known := readLoad()
-	timed, err := timeSteps(ctx, b.seconds, stopwatch(task.Step))
+	before, known := machine.ReadLoad()
+	timed, err := timeSteps(ctx, b.Seconds, stopwatch(task.Step))
 	if err != nil {
-		return measurement{}, err
+		return Measurement{}, err
 	}
 	m := describe(w)
 	if known {
-		m.OtherCores = before.others()
+		m.OtherCores = before.Others()
 	}
 	m.Steps, m.WarmUp = len(timed.times), timed.warmUp
 	low, median, high := timed.quantile(0.25), timed.quantile(0.5), timed.quantile(0.75)
@@ -72,7 +72,7 @@ func (b bench) measure(ctx context.Context, w workloads.Workload, task *workload
 		m.TokPerS, m.TokPerSQuartiles = rounded(n/median), &[2]float64{rounded(n / high), rounded(n / low)}
 	}
 	rate := task.FLOPs / median / 1e9
-	peak, err := gemmPeak(ctx, b.seconds/20)
+	peak, err := gemmPeak(ctx, b.Seconds/20)
 	m.GFLOPS, m.GemmGFLOPS, m.ShareOfGemmPeak = rounded(rate), rounded(peak), rounded(rate/peak)
 	return m, err
 }
@@ -80,7 +80,7 @@ func (b bench) measure(ctx context.Context, w workloads.Workload, task *workload
 // gemmPeak returns the best rate of products of matrices, in GFLOP/s: of the
 // sizes that are measured too, on as many cores as this process may use.
 func gemmPeak(ctx context.Context, seconds float64) (best float64, err error) {
-	products := workloads.Products()
+	products := Products()
 	for _, w := range products {
 		task, err := w.Prepare()
 		if err != nil {
@@ -122,7 +122,7 @@ func timeSteps(ctx context.Context, seconds float64, step func() (time.Duration,
 		t.warmUp++
 	}
 	began = time.Now()
-	for len(t.times) < fewestSteps || time.Since(began).Seconds() < seconds {
+	for len(t.times) < FewestSteps || time.Since(began).Seconds() < seconds {
 		took, err := step()
 		if err == nil {
 			err = ctx.Err()
@@ -146,7 +146,7 @@ func (t timings) quantile(q float64) float64 {
 	return (1-between)*t.times[low].Seconds() + between*t.times[high].Seconds()
 }
 
-// rounded keeps four digits, which is more than a measurement has.
+// rounded keeps four digits, which is more than a Measurement has.
 func rounded(x float64) float64 {
 	y, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 4, 64), 64)
 	return y

@@ -1,4 +1,6 @@
-package main
+// Package machine reads what Linux says about the machine and this process, under
+// /proc. Elsewhere there is nothing to read, and what asks goes without.
+package machine
 
 import (
 	"bytes"
@@ -8,9 +10,6 @@ import (
 	"strings"
 	"time"
 )
-
-// What Linux says about the machine and this process, under /proc. Elsewhere
-// there is nothing to read, and a measurement goes without.
 
 // procLine returns the fields of the first line of a file that begins with a
 // key, without the key; nil if there is none.
@@ -37,43 +36,44 @@ func kilobytes(file, key string) (int64, bool) {
 	return n << 10, err == nil
 }
 
-// peakMemory returns the most memory that this process has held, in bytes; 0 if
+// PeakMemory returns the most memory that this process has held, in bytes; 0 if
 // it is not known.
-func peakMemory() float64 {
+func PeakMemory() float64 {
 	n, _ := kilobytes("/proc/self/status", "VmHWM:")
 	return float64(n)
 }
 
-// freeMemory returns the bytes of memory that processes can still have.
-func freeMemory() (int64, bool) { return kilobytes("/proc/meminfo", "MemAvailable:") }
+// FreeMemory returns the bytes of memory that processes can still have, and whether
+// the system tells it.
+func FreeMemory() (int64, bool) { return kilobytes("/proc/meminfo", "MemAvailable:") }
 
-// cpuName returns the name of the processor, empty if it is not known.
-func cpuName() string {
+// CPUName returns the name of the processor, empty if it is not known.
+func CPUName() string {
 	return strings.TrimPrefix(strings.Join(procLine("/proc/cpuinfo", "model name"), " "), ": ")
 }
 
-// load is how busy the machine's cores have been since it was started, in
+// Load is how busy the machine's cores have been since it was started, in
 // seconds.
-type load struct {
+type Load struct {
 	at        time.Time
 	all, ours float64
 }
 
-// readLoad returns the load up to now.
-func readLoad() (load, bool) {
+// ReadLoad returns the load up to now, and whether the system tells it.
+func ReadLoad() (Load, bool) {
 	const perSecond = 100 // what Linux counts in
 	machine := procLine("/proc/stat", "cpu ")
 	own, err := os.ReadFile("/proc/self/stat")
 	// The name of the program, in parentheses, may hold anything.
 	process := strings.Fields(string(own[bytes.LastIndexByte(own, ')')+1:]))
 	if err != nil || len(machine) < 8 || len(process) < 15 {
-		return load{}, false
+		return Load{}, false
 	}
 	// All but idle and iowait: user, nice, system, irq, softirq, steal.
 	all := total(machine[:3]) + total(machine[5:8])
 	// This process and the children it has waited for, in user and system mode.
 	ours := total(process[11:15])
-	return load{at: time.Now(), all: all / perSecond, ours: ours / perSecond}, true
+	return Load{at: time.Now(), all: all / perSecond, ours: ours / perSecond}, true
 }
 
 func total(counts []string) (sum float64) {
@@ -84,9 +84,10 @@ func total(counts []string) (sum float64) {
 	return sum
 }
 
-// others returns how many cores others kept busy since.
-func (l load) others() *float64 {
-	now, known := readLoad()
+// Others returns how many cores other processes have kept busy since l was read, to
+// a hundredth; nil where that is not known.
+func (l Load) Others() *float64 {
+	now, known := ReadLoad()
 	if !known {
 		return nil
 	}

@@ -1,10 +1,11 @@
-// Package workloads holds what is measured, in one place for the bench command of
-// the training program and for Go's benchmarks: models with the shapes they are
-// trained in, generation, the mLSTM cell alone, and products of matrices.
+// Package bench measures training, generation and their parts: models with the
+// shapes they are trained in, generation, the mLSTM cell alone, and products of
+// matrices. The bench command of the training program and Go's benchmarks measure
+// the same workloads, which are defined here.
 //
 // All numbers are float32, all draws are seeded, all models have 4 heads and a
 // vocabulary of 65.
-package workloads
+package bench
 
 import (
 	"fmt"

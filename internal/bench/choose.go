@@ -1,0 +1,61 @@
+package bench
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pkg/errors"
+)
+
+// StartName is the measurement of how long the first training step takes from
+// the start of the process.
+const StartName = "start"
+
+// Names returns the names that can be asked for.
+func Names() []string {
+	var names []string
+	for _, g := range Groups() {
+		names = append(names, g.Name)
+	}
+	return append(names, StartName)
+}
+
+// Choose returns the workloads of the names given, or all, each once. A name is
+// that of a group or of a workload.
+func Choose(names []string) ([]Workload, error) {
+	if len(names) == 0 {
+		names = Names()
+	}
+	var chosen []Workload
+	for _, name := range names {
+		found := named(name)
+		if len(found) == 0 {
+			return nil, errors.Errorf("there is no %q to measure; there are %s", name, strings.Join(Names(), ", "))
+		}
+		for _, w := range found {
+			if !slices.ContainsFunc(chosen, func(x Workload) bool { return x.Name == w.Name }) {
+				chosen = append(chosen, w)
+			}
+		}
+	}
+	return chosen, nil
+}
+
+func named(name string) []Workload {
+	if name == StartName {
+		w := Models()[0].Training()
+		w.Name = StartName
+		return []Workload{w}
+	}
+	for _, g := range Groups() {
+		if g.Name == name {
+			return g.Workloads
+		}
+		for _, w := range g.Workloads {
+			if w.Name == name {
+				return []Workload{w}
+			}
+		}
+	}
+	return nil
+}
