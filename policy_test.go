@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"internal/graphviz":    {},
 	"internal/files":       {},
 	"internal/pytorch":     {},
-	"internal/report":      {},
+	"internal/report":      {"internal/numbers"},
 	"internal/tensorboard": {},
 	"data":                 {"data/bpe", "internal/files"},
 	"data/bpe":             {},
@@ -43,11 +43,12 @@ var mayImport = map[string][]string{
 	"layers":               {"nodes"},
 	".":                    {"internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "internal/files", "internal/pytorch"},
 	"internal/machine":     {},
+	"internal/numbers":     {},
 	"internal/bench":       {".", "nodes", "optim", "data", "blas", "internal/kernels", "internal/machine"},
 	"dot":                  {},
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},
-	"train":                {".", "blas", "data", "data/bpe", "optim", "dot", "dot/render", "layers", "internal/files", "internal/report", "internal/tensorboard", "internal/bench", "internal/machine"},
+	"train":                {".", "blas", "data", "data/bpe", "optim", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/tensorboard"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

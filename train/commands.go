@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -75,7 +76,7 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	}
 	defer txt.close()
 	if txt.tokenizer.Size() != s.Model.VocabSize {
-		return errors.Errorf("the text gives a vocabulary of %s, the run in %s has %s; it was begun with another text", commas(txt.tokenizer.Size()), dir, commas(s.Model.VocabSize))
+		return errors.Errorf("the text gives a vocabulary of %s, the run in %s has %s; it was begun with another text", numbers.Commas(txt.tokenizer.Size()), dir, numbers.Commas(s.Model.VocabSize))
 	}
 	r, err := newSession(s, txt, c)
 	if err != nil {
@@ -140,7 +141,7 @@ func (r *session) finish(ctx context.Context) error {
 	if err := r.report(ctx); err != nil {
 		r.warn("There is no report", err)
 	}
-	if !finite(loss) {
+	if !numbers.Finite(loss) {
 		return nil
 	}
 	prompt := r.prompt()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -131,7 +132,7 @@ func loadDocuments(ctx context.Context, s settings) (*data.Corpus, error) {
 func explainRead(err error) error {
 	if large := (*data.TooLargeError)(nil); errors.As(err, &large) {
 		return errors.Errorf("the text is larger than the %s that are kept in memory (%s goes beyond): name fewer files, or give a folder for its tokens with -cache, which takes a text of any size",
-			human(float64(large.Limit), "B"), large.Path)
+			numbers.Human(float64(large.Limit), "B"), large.Path)
 	}
 	return errors.Wrap(err, "reading the text")
 }
@@ -160,7 +161,7 @@ func reasons(left []data.Skipped) string {
 	}
 	var list []string
 	for _, reason := range slices.Sorted(maps.Keys(counts)) {
-		list = append(list, commas(counts[reason])+" "+reason)
+		list = append(list, numbers.Commas(counts[reason])+" "+reason)
 	}
 	return strings.Join(list, ", ")
 }
@@ -175,17 +176,17 @@ func (t *corpus) listLeft(out io.Writer) {
 // describe tells of the text in two lines or three.
 func (t *corpus) describe() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "text    %s: %s, %s", t.source, count(t.size.Documents, "document"), count(t.size.Chars, "character"))
+	fmt.Fprintf(&b, "text    %s: %s, %s", t.source, numbers.Count(t.size.Documents, "document"), numbers.Count(t.size.Chars, "character"))
 	if len(t.left) > 0 {
-		fmt.Fprintf(&b, "; %s left out (%s)", count(len(t.left), "file"), reasons(t.left))
+		fmt.Fprintf(&b, "; %s left out (%s)", numbers.Count(len(t.left), "file"), reasons(t.left))
 	}
 	fmt.Fprintf(&b, "\n        %s to train on, %s held out, vocabulary %s, %.2f bytes per token\n",
-		count(t.train.Len(), "token"), commas(t.val.Len()), commas(t.tokenizer.Size()), float64(t.size.Bytes)/float64(t.train.Len()+t.val.Len()))
+		numbers.Count(t.train.Len(), "token"), numbers.Commas(t.val.Len()), numbers.Commas(t.tokenizer.Size()), float64(t.size.Bytes)/float64(t.train.Len()+t.val.Len()))
 	if t.cache != nil {
 		fmt.Fprintf(&b, "        the tokens are in %s\n", t.cache.Path)
 	}
 	if u := unknown(t.tokenizer, t.train); u >= 0.001 {
-		fmt.Fprintf(&b, "        %s of the characters are too rare for the vocabulary and count as one; see -rare and -tokens bytes\n", percent(u))
+		fmt.Fprintf(&b, "        %s of the characters are too rare for the vocabulary and count as one; see -rare and -tokens bytes\n", numbers.Percent(u))
 	}
 	return b.String()
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -66,7 +67,7 @@ func newChart(records []record, heldOut share, baselines []baseline) (*chart, er
 		}
 	}
 	for _, b := range baselines {
-		if finite(b.loss) {
+		if numbers.Finite(b.loss) {
 			c.baselines = append(c.baselines, b)
 		}
 	}
@@ -74,7 +75,7 @@ func newChart(records []record, heldOut share, baselines []baseline) (*chart, er
 }
 
 func appendFinite(points plotter.XYs, step int, loss float64) plotter.XYs {
-	if !finite(loss) {
+	if !numbers.Finite(loss) {
 		return points
 	}
 	return append(points, plotter.XY{X: float64(step), Y: loss})
@@ -366,7 +367,7 @@ func (t ticks) Ticks(low, high float64) []plot.Tick {
 	for i := math.Ceil(low / step); i*step <= high; i++ {
 		label := strconv.FormatFloat(i*step, 'f', digits, 64)
 		if digits == 0 {
-			label = commas(int64(math.Round(i * step)))
+			label = numbers.Commas(int64(math.Round(i * step)))
 		}
 		marks = append(marks, plot.Tick{Value: i * step, Label: label})
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -57,10 +58,10 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s: ", count(m.targets, "token"))
+	fmt.Fprintf(c.out, "%s: ", numbers.Count(m.targets, "token"))
 	m.print(c.out)
 	if u := unknown(tok, tokens); u > 0 {
-		fmt.Fprintf(c.out, "%s of the characters are unknown to the model and count as one.\n", percent(u))
+		fmt.Fprintf(c.out, "%s of the characters are unknown to the model and count as one.\n", numbers.Percent(u))
 	}
 	return nil
 }

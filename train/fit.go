@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -58,7 +59,7 @@ const mostHeld = 0.2
 func (f *fitter) vocabulary(bytes, chars int) {
 	s := f.s
 	if rare := max(1, chars/10_000); s.Tokens == tokensChars && s.Rare > rare && !f.given("rare") {
-		f.say("-rare %d, instead of %d, to a text of %s", rare, s.Rare, count(chars, "character"))
+		f.say("-rare %d, instead of %d, to a text of %s", rare, s.Rare, numbers.Count(chars, "character"))
 		s.Rare = rare
 	}
 	tokens := chars
@@ -74,7 +75,7 @@ func (f *fitter) vocabulary(bytes, chars int) {
 		val = min(2*val, mostHeld)
 	}
 	if val != s.Val {
-		f.say("-val %g, instead of %g, to a text of %s", val, s.Val, count(chars, "character"))
+		f.say("-val %g, instead of %g, to a text of %s", val, s.Val, numbers.Count(chars, "character"))
 		s.Val = val
 	}
 }
@@ -87,7 +88,7 @@ func (f *fitter) shape(tokens int) error {
 	s := f.s
 	room := longest(s.Val, tokens)
 	if length := niceLength(room); s.Length > room && room > 0 && !f.given("length") {
-		f.say("-length %d, instead of %d, to a text of %s", length, s.Length, count(tokens, "token"))
+		f.say("-length %d, instead of %d, to a text of %s", length, s.Length, numbers.Count(tokens, "token"))
 		s.Length, s.Model.ContextLength = length, length
 	}
 	if s.Length > room {
@@ -98,9 +99,9 @@ func (f *fitter) shape(tokens int) error {
 		return nil
 	}
 	if f.given("batch") {
-		return errors.Errorf("the text has %s to train on, too few for -carry with %d streams of -length %d: -batch %d would do", count(tokens-held(s.Val, tokens), "token"), s.Batch, s.Length, rows)
+		return errors.Errorf("the text has %s to train on, too few for -carry with %d streams of -length %d: -batch %d would do", numbers.Count(tokens-held(s.Val, tokens), "token"), s.Batch, s.Length, rows)
 	}
-	f.say("-batch %d, instead of %d, to a text of %s", rows, s.Batch, count(tokens, "token"))
+	f.say("-batch %d, instead of %d, to a text of %s", rows, s.Batch, numbers.Count(tokens, "token"))
 	s.Batch = rows
 	return nil
 }
@@ -124,7 +125,7 @@ func niceLength(room int) int {
 func (f *fitter) tooShort(tokens, room int) error {
 	s := f.s
 	if tokens < 4 {
-		return errors.Errorf("the text has %s; it takes at least 4, two to train on and two to hold out", count(tokens, "token"))
+		return errors.Errorf("the text has %s; it takes at least 4, two to train on and two to hold out", numbers.Count(tokens, "token"))
 	}
 	var does []string
 	if room > 0 {
@@ -135,5 +136,5 @@ func (f *fitter) tooShort(tokens, room int) error {
 		does = append(does, fmt.Sprintf("-val %g with -length %d", val, min(s.Length, niceLength(other))))
 	}
 	return errors.Errorf("the text has %s, of which -val %g holds out %s; sequences of -length %d need %s in each part: use more text, or %s",
-		commas(tokens)+" tokens", s.Val, commas(held(s.Val, tokens)), s.Length, commas(s.Length+1), strings.Join(does, ", or "))
+		numbers.Commas(tokens)+" tokens", s.Val, numbers.Commas(held(s.Val, tokens)), s.Length, numbers.Commas(s.Length+1), strings.Join(does, ", or "))
 }

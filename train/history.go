@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 )
 
 // maxPast is how many steps, and how many evaluations, a run keeps in memory for
@@ -49,7 +51,7 @@ func (h *history) add(r record) {
 		return
 	}
 	h.evals.add(r)
-	if finite(*r.Val) && (h.best == nil || *r.Val < *h.best.Val) {
+	if numbers.Finite(*r.Val) && (h.best == nil || *r.Val < *h.best.Val) {
 		h.best = &r
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -45,7 +46,7 @@ func printInspect(out io.Writer, cfg xlstm.Config, batch, length int) error {
 	}
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "An xLSTM of %s for a vocabulary of %s: %s parameters.\n\n",
-		count(cfg.NumBlocks, "block")+" of width "+strconv.Itoa(cfg.EmbeddingDim), commas(cfg.VocabSize), commas(cost.Total().Params))
+		numbers.Count(cfg.NumBlocks, "block")+" of width "+strconv.Itoa(cfg.EmbeddingDim), numbers.Commas(cfg.VocabSize), numbers.Commas(cost.Total().Params))
 	width, terminal := columns(out)
 	if !terminal {
 		width = math.MaxInt
@@ -73,7 +74,7 @@ func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost, width int
 		fmt.Fprintln(page, strings.TrimRight(text, " "))
 	}
 	row := func(name string, p xlstm.PartCost, shapes string) {
-		line(name, commas(p.Params), percent(float64(p.Params)/float64(total.Params)), commas(int64(p.Forward+0.5)), shapes)
+		line(name, numbers.Commas(p.Params), numbers.Percent(float64(p.Params)/float64(total.Params)), numbers.Commas(int64(p.Forward+0.5)), shapes)
 	}
 	line("part", "parameters", "share", "multiply-adds", "shapes")
 	done := map[bool]bool{}
@@ -145,7 +146,9 @@ func shapes(p xlstm.PartCost) string {
 }
 
 func printMemory(page *bytes.Buffer, cost xlstm.Cost) {
-	row := func(name string, bytes int64) { fmt.Fprintf(page, "  %-24s %15s\n", name, human(float64(bytes), "B")) }
+	row := func(name string, bytes int64) {
+		fmt.Fprintf(page, "  %-24s %15s\n", name, numbers.Human(float64(bytes), "B"))
+	}
 	m := cost.TrainingMemory()
 	fmt.Fprintf(page, "\nMemory to train on %d × %d tokens, in float32:\n", cost.Batch, cost.Steps)
 	row("parameters", m.Params)
@@ -157,65 +160,19 @@ func printMemory(page *bytes.Buffer, cost xlstm.Cost) {
 	row("parameters", m.Params)
 	row("graphs", cost.Generation)
 	row("total", m.Params+cost.Generation)
-	fmt.Fprintf(page, "\nThe state of a text, however long, is %s bytes (%s).\n", commas(cost.StateBytes()), human(float64(cost.StateBytes()), "B"))
+	fmt.Fprintf(page, "\nThe state of a text, however long, is %s bytes (%s).\n", numbers.Commas(cost.StateBytes()), numbers.Human(float64(cost.StateBytes()), "B"))
 }
 
 func printArithmetic(page *bytes.Buffer, cost xlstm.Cost) {
-	row := func(name string, flops float64) { fmt.Fprintf(page, "  %-24s %15s\n", name, human(flops, "FLOP")) }
+	row := func(name string, flops float64) {
+		fmt.Fprintf(page, "  %-24s %15s\n", name, numbers.Human(flops, "FLOP"))
+	}
 	fmt.Fprint(page, "\nArithmetic per token:\n")
 	row("training", cost.TrainingFLOPs())
 	row("evaluation", cost.EvaluationFLOPs())
 	row("generation", cost.DecodeFLOPs())
 	tokens := cost.Batch * cost.Steps
-	fmt.Fprintf(page, "\nA training step of %s tokens is %s.\n", commas(tokens), human(cost.TrainingFLOPs()*float64(tokens), "FLOP"))
-}
-
-// count returns "1 thing" or "n things".
-func count(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return commas(n) + " " + thing
-}
-
-// percent returns a share of a whole. What is there is not 0 %, and what is missing
-// a little is not all.
-func percent(share float64) string {
-	switch {
-	case share > 0 && share < 0.0005:
-		return "< 0.1 %"
-	case share < 1 && share >= 0.9995:
-		return "> 99.9 %"
-	}
-	return fmt.Sprintf("%.1f %%", 100*share)
-}
-
-// commas returns a number that is not negative, with a comma between every three
-// digits.
-func commas[N int | int64](n N) string {
-	s := strconv.FormatInt(int64(n), 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// human returns x with three digits and a decimal prefix, such as 3.41 GB.
-func human(x float64, unit string) string {
-	prefixes := []string{"", "k", "M", "G", "T", "P", "E"}
-	k := 0
-	for x >= 999.5 && k < len(prefixes)-1 {
-		x /= 1000
-		k++
-	}
-	decimals := 2
-	switch {
-	case k == 0 || x >= 99.95:
-		decimals = 0
-	case x >= 9.995:
-		decimals = 1
-	}
-	return strconv.FormatFloat(x, 'f', decimals, 64) + " " + prefixes[k] + unit
+	fmt.Fprintf(page, "\nA training step of %s tokens is %s.\n", numbers.Commas(tokens), numbers.Human(cost.TrainingFLOPs()*float64(tokens), "FLOP"))
 }
 
 // ranges writes ascending block indices in short, such as 0, 1, 3–5.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 )
 
 // evaluate measures the held-out loss.
@@ -16,7 +17,7 @@ func (r *session) evaluate(rec *record) (better bool, err error) {
 	}
 	loss, bits := m.nats, m.bitsPerByte()
 	rec.Val, rec.ValBits = &loss, &bits
-	better = finite(loss) && (r.at.BestStep == 0 || loss < r.at.Best)
+	better = numbers.Finite(loss) && (r.at.BestStep == 0 || loss < r.at.Best)
 	if better {
 		r.at.Best, r.at.BestStep, r.at.Waited = loss, rec.Step, 0
 	} else {
@@ -42,7 +43,7 @@ func (r *session) judge(ctx context.Context) (loss float64, err error) {
 		// After an error the weights are those at hand, as they were.
 		flaw := r.model.LoadWeights(filepath.Join(found[0].dir, weightsName))
 		if flaw == nil {
-			which = fmt.Sprintf("The best model (step %s)", commas(found[0].step))
+			which = fmt.Sprintf("The best model (step %s)", numbers.Commas(found[0].step))
 		} else if err := r.putAside(found[0], flaw); err != nil {
 			return 0, err
 		}
@@ -56,7 +57,7 @@ func (r *session) judge(ctx context.Context) (loss float64, err error) {
 		return 0, err
 	}
 	r.about.Judged = &judgement{number(m.nats), m.targets}
-	fmt.Fprintf(r.c.out, "\n%s on all %s held-out tokens:\n", which, commas(m.targets))
+	fmt.Fprintf(r.c.out, "\n%s on all %s held-out tokens:\n", which, numbers.Commas(m.targets))
 	m.print(r.c.out)
 	return m.nats, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -20,7 +21,7 @@ func (r *session) train(ctx context.Context) error {
 	}
 	r.showMissing(ctx, first)
 	if first >= r.s.Steps {
-		fmt.Fprintf(r.c.out, "All %s steps are done.\n", commas(r.s.Steps))
+		fmt.Fprintf(r.c.out, "All %s steps are done.\n", numbers.Commas(r.s.Steps))
 		return nil
 	}
 	r.watch = newWatcher(r.c.out, r.s.Steps, first)
@@ -102,12 +103,12 @@ func (r *session) after(ctx context.Context, rec record, interrupted bool) (fare
 	r.tell(ctx, rec, better)
 	switch {
 	case last && interrupted:
-		farewell = fmt.Sprintf("All %s steps are done. Judge the model with: %s\n", commas(rec.Step), r.c.hint("evaluate", r.dir))
+		farewell = fmt.Sprintf("All %s steps are done. Judge the model with: %s\n", numbers.Commas(rec.Step), r.c.hint("evaluate", r.dir))
 	case last:
 	case interrupted:
-		farewell = fmt.Sprintf("Stopped after step %s of %s. Go on with: %s\n", commas(rec.Step), commas(r.s.Steps), r.c.hint("resume", r.dir))
+		farewell = fmt.Sprintf("Stopped after step %s of %s. Go on with: %s\n", numbers.Commas(rec.Step), numbers.Commas(r.s.Steps), r.c.hint("resume", r.dir))
 	case impatient:
-		farewell = fmt.Sprintf("Stopped after step %s: no better held-out loss in %s.\n", commas(rec.Step), count(r.at.Waited, "evaluation"))
+		farewell = fmt.Sprintf("Stopped after step %s: no better held-out loss in %s.\n", numbers.Commas(rec.Step), numbers.Count(r.at.Waited, "evaluation"))
 	}
 	return farewell, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -78,14 +79,14 @@ func shareOf(w *data.Windows) share { return share{w.Batches(), w.Whole()} }
 func (s share) whole() bool { return s.Batches == s.Of }
 
 func (s share) String() string {
-	of := commas(s.Of) + " batches"
+	of := numbers.Commas(s.Of) + " batches"
 	if s.Of == 1 {
 		of = "1 batch"
 	}
 	if s.whole() {
 		return "all of " + of
 	}
-	return fmt.Sprintf("%s of %s", commas(s.Batches), of)
+	return fmt.Sprintf("%s of %s", numbers.Commas(s.Batches), of)
 }
 
 // name is what a curve or a figure of such losses is called: as given, with the

@@ -10,6 +10,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -47,7 +48,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 		return err
 	}
 	if u := unknown(tok, data.IDs(tokens)); u > 0 {
-		fmt.Fprintf(c.err, "%s of the text's characters are unknown to the model\n", percent(u))
+		fmt.Fprintf(c.err, "%s of the text's characters are unknown to the model\n", numbers.Percent(u))
 	}
 	trace, err := model.Trace(tokens, xlstm.TraceConfig{From: *from, To: min(*from+*window, len(tokens))})
 	if err != nil {
@@ -63,7 +64,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err := files.WriteFile(path, write); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "%s, %s of them with retrieval matrices: %s\n", count(len(tokens), "token"), commas(trace.To-trace.From), path)
+	_, err = fmt.Fprintf(c.out, "%s, %s of them with retrieval matrices: %s\n", numbers.Count(len(tokens), "token"), numbers.Commas(trace.To-trace.From), path)
 	return err
 }
 
@@ -115,10 +116,10 @@ func (m *memoryText) read() (string, error) {
 
 func checkMemory(tokens, from, window int, asJSON bool) error {
 	if from < 0 || window < 0 || from >= tokens {
-		return errors.Errorf("a window of -window %d tokens from -from %d on does not begin within a text of %s", window, from, commas(tokens))
+		return errors.Errorf("a window of -window %d tokens from -from %d on does not begin within a text of %s", window, from, numbers.Commas(tokens))
 	}
 	if tokens > maxPageTokens && !asJSON {
-		return errors.Errorf("a page shows at most %s tokens, the text has %s; give less text, or -json for the arrays", commas(maxPageTokens), commas(tokens))
+		return errors.Errorf("a page shows at most %s tokens, the text has %s; give less text, or -json for the arrays", numbers.Commas(maxPageTokens), numbers.Commas(tokens))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -99,7 +100,7 @@ var slstmSeries = []pageSeries{
 func writeMemoryPage(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace *xlstm.Trace) error {
 	cfg := model.Config()
 	p := memoryPage{
-		About: fmt.Sprintf("%s of width %d, %s parameters, %s", count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, commas(model.NumParams()), count(len(trace.Tokens), "token")),
+		About: fmt.Sprintf("%s of width %d, %s parameters, %s", numbers.Count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, numbers.Commas(model.NumParams()), numbers.Count(len(trace.Tokens), "token")),
 		From:  trace.From, To: trace.To, Surprise: base64Floats(trace.Surprise), MLSTM: mlstmSeries, SLSTM: slstmSeries,
 	}
 	pieces := make([]string, len(trace.Tokens))

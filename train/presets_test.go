@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 )
 
 // TestPresetsSayHowLargeTheyAre: what about says of the size is so.
@@ -21,7 +22,7 @@ func TestPresetsSayHowLargeTheyAre(t *testing.T) {
 			t.Fatal(p.name, err)
 		}
 		n := cost.Total().Params
-		for _, want := range []string{fmt.Sprintf("width %d,", p.width), fmt.Sprintf("%d blocks,", p.blocks), commas(n) + " parameters"} {
+		for _, want := range []string{fmt.Sprintf("width %d,", p.width), fmt.Sprintf("%d blocks,", p.blocks), numbers.Commas(n) + " parameters"} {
 			if !strings.Contains(p.about, want) {
 				t.Errorf("%s is about %q, want %q in it", p.name, p.about, want)
 			}

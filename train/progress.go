@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 )
 
 // progress shows how far something has come that has to be done before a run: a
@@ -29,7 +31,7 @@ func (p *progress) set(at int64) {
 	}
 	spent := time.Since(p.began)
 	left := time.Duration(float64(spent) * max(0, float64(p.total)/float64(at)-1))
-	state := []part{{text: "of " + commas(p.total), rank: 1}, {text: span(left) + " left"}}
+	state := []part{{text: "of " + numbers.Commas(p.total), rank: 1}, {text: numbers.Span(left) + " left"}}
 	fmt.Fprint(p.out, clearLine, bar(float64(at)/float64(p.total), p.what, state, width-1))
 	p.shown = time.Now()
 }
@@ -40,6 +42,6 @@ func (p *progress) done() {
 		fmt.Fprint(p.out, clearLine)
 	}
 	if p.at > 0 {
-		fmt.Fprintf(p.out, "%s: %s of %s in %s\n", p.what, commas(p.at), commas(p.total), span(time.Since(p.began)))
+		fmt.Fprintf(p.out, "%s: %s of %s in %s\n", p.what, numbers.Commas(p.at), numbers.Commas(p.total), numbers.Span(time.Since(p.began)))
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/report"
 	"github.com/pkg/errors"
 )
@@ -111,7 +112,7 @@ func readRun(dir string) (v runView, err error) {
 		v.flaw("the samples are left out: %v", err)
 	}
 	if damaged > 0 {
-		v.flaw("%s left out, for checksums tell of damage", were(damaged, "sample"))
+		v.flaw("%s left out, for checksums tell of damage", numbers.Were(damaged, "sample"))
 	}
 	return v, nil
 }

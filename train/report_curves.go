@@ -8,6 +8,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/report"
 )
 
@@ -22,7 +23,7 @@ func (v runView) last() record {
 }
 
 func (v runView) state() string {
-	done, all := commas(v.last().Step), commas(v.settings.Steps)
+	done, all := numbers.Commas(v.last().Step), numbers.Commas(v.settings.Steps)
 	switch {
 	case v.about.Judged != nil:
 		return fmt.Sprintf("Finished: %s of %s steps.", done, all)
@@ -46,15 +47,7 @@ func (v runView) notes() []string {
 	if skipped == 0 {
 		return v.flaws
 	}
-	return append(slices.Clone(v.flaws), fmt.Sprintf("%s skipped, nothing of which was applied; the first of them is step %s: %s.", were(skipped, "step"), commas(first.Step), first.Skipped))
-}
-
-// were returns "1 thing was" or "n things were".
-func were(n int, thing string) string {
-	if n == 1 {
-		return count(n, thing) + " was"
-	}
-	return count(n, thing) + " were"
+	return append(slices.Clone(v.flaws), fmt.Sprintf("%s skipped, nothing of which was applied; the first of them is step %s: %s.", numbers.Were(skipped, "step"), numbers.Commas(first.Step), first.Skipped))
 }
 
 // figures are the numbers at the top.
@@ -63,17 +56,17 @@ func (v runView) figures(cost xlstm.Cost) (all []report.Figure) {
 		all = append(all, report.Figure{Name: name, Value: value, About: about})
 	}
 	if best := v.best(); best.Val != nil {
-		add(v.about.HeldOut.name("best held-out loss"), fmt.Sprintf("%.4f", *best.Val), fmt.Sprintf("at step %s; perplexity %.3f", commas(best.Step), data.Perplexity(*best.Val)))
+		add(v.about.HeldOut.name("best held-out loss"), fmt.Sprintf("%.4f", *best.Val), fmt.Sprintf("at step %s; perplexity %.3f", numbers.Commas(best.Step), data.Perplexity(*best.Val)))
 	}
-	if j := v.about.Judged; j != nil && finite(float64(j.Loss)) {
-		add("loss on all held out", fmt.Sprintf("%.4f", float64(j.Loss)), commas(j.Tokens)+" tokens")
+	if j := v.about.Judged; j != nil && numbers.Finite(float64(j.Loss)) {
+		add("loss on all held out", fmt.Sprintf("%.4f", float64(j.Loss)), numbers.Commas(j.Tokens)+" tokens")
 	}
 	if last := v.last(); last.Step > 0 {
 		add("training loss", fmt.Sprintf("%.4f", last.Smoothed), "smoothed, at the end")
-		add("trained on", commas(last.Tokens), "tokens, in "+span(time.Duration(last.Seconds*float64(time.Second))))
-		add("speed", commas(int64(float64(last.Tokens)/last.Seconds)), "tokens a second")
+		add("trained on", numbers.Commas(last.Tokens), "tokens, in "+numbers.Span(time.Duration(last.Seconds*float64(time.Second))))
+		add("speed", numbers.Commas(int64(float64(last.Tokens)/last.Seconds)), "tokens a second")
 	}
-	add("model", commas(cost.Total().Params), fmt.Sprintf("parameters in %s of width %d", count(v.settings.Model.NumBlocks, "block"), v.settings.Model.EmbeddingDim))
+	add("model", numbers.Commas(cost.Total().Params), fmt.Sprintf("parameters in %s of width %d", numbers.Count(v.settings.Model.NumBlocks, "block"), v.settings.Model.EmbeddingDim))
 	return all
 }
 
@@ -81,7 +74,7 @@ func (v runView) figures(cost xlstm.Cost) (all []report.Figure) {
 // none.
 func (v runView) best() (best record) {
 	for _, r := range v.records {
-		if r.Val != nil && finite(*r.Val) && (best.Val == nil || *r.Val < *best.Val) {
+		if r.Val != nil && numbers.Finite(*r.Val) && (best.Val == nil || *r.Val < *best.Val) {
 			best = r
 		}
 	}
@@ -148,7 +141,7 @@ func means(y []float64, window int) (all []float64) {
 	sums, counts := make([]float64, len(y)+1), make([]int, len(y)+1) // of those before
 	for i, v := range y {
 		sums[i+1], counts[i+1] = sums[i], counts[i]
-		if finite(v) {
+		if numbers.Finite(v) {
 			sums[i+1] += v
 			counts[i+1]++
 		}

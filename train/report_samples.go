@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/report"
 	"github.com/pkg/errors"
 )
@@ -90,7 +91,7 @@ func (v runView) samplePages() (all []report.Sample) {
 	n := min(len(v.samples), maxSamples)
 	for i := range n {
 		s := v.samples[len(v.samples)-1-i*len(v.samples)/n]
-		title := "After step " + commas(s.step)
+		title := "After step " + numbers.Commas(s.step)
 		if loss, measured := held[s.step]; measured {
 			title += fmt.Sprintf(", held-out loss %.4f", loss)
 		}

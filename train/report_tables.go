@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/report"
 	"github.com/pkg/errors"
 )
@@ -45,7 +46,7 @@ func (v runView) memoryNote() string {
 		peak = max(peak, s.PeakMemory)
 	}
 	if peak > 0 {
-		note += fmt.Sprintf(" Measured: the process that trained, with its text, evaluations and samples, held %s at most.", human(peak, "B"))
+		note += fmt.Sprintf(" Measured: the process that trained, with its text, evaluations and samples, held %s at most.", numbers.Human(peak, "B"))
 	}
 	return note
 }
@@ -56,7 +57,7 @@ func (v runView) startTables() (all []report.Table) {
 		when := s.Time.UTC().Format("2 January 2006, 15:04:05 UTC")
 		title := "Begun on " + when
 		if s.AfterStep > 0 {
-			title = fmt.Sprintf("Resumed after step %s on %s", commas(s.AfterStep), when)
+			title = fmt.Sprintf("Resumed after step %s on %s", numbers.Commas(s.AfterStep), when)
 		}
 		t := report.Table{Title: title}
 		for _, r := range []report.Row{
@@ -68,7 +69,7 @@ func (v runView) startTables() (all []report.Table) {
 			}
 		}
 		if s.PeakMemory > 0 {
-			t.Rows = append(t.Rows, report.Row{Name: "most memory", Value: human(s.PeakMemory, "B")})
+			t.Rows = append(t.Rows, report.Row{Name: "most memory", Value: numbers.Human(s.PeakMemory, "B")})
 		}
 		all = append(all, t)
 	}
@@ -103,7 +104,7 @@ func addRows(t *report.Table, name string, value json.RawMessage) error {
 	}
 	text := string(value)
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 && name != "seed" {
-		text = commas(n)
+		text = numbers.Commas(n)
 	}
 	if value[0] == '"' {
 		if err := json.Unmarshal(value, &text); err != nil {

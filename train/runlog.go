@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -80,7 +81,7 @@ func (r *record) UnmarshalJSON(data []byte) error {
 type number float64
 
 func (n number) MarshalJSON() ([]byte, error) {
-	if !finite(float64(n)) {
+	if !numbers.Finite(float64(n)) {
 		return json.Marshal(strconv.FormatFloat(float64(n), 'g', -1, 64))
 	}
 	return json.Marshal(float64(n))
@@ -91,8 +92,6 @@ func (n *number) UnmarshalJSON(data []byte) error {
 	*n = number(f)
 	return err
 }
-
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // sumKey is what a line of a log ends with: the CRC-32C, in hexadecimal digits, of
 // all that stands before it.
@@ -140,10 +139,10 @@ func (f logFlaws) flaw(after int) string {
 	}
 	var parts []string
 	if f.damaged > 0 {
-		parts = append(parts, "has "+count(f.damaged, "damaged line"))
+		parts = append(parts, "has "+numbers.Count(f.damaged, "damaged line"))
 	}
 	if missing > 0 {
-		parts = append(parts, fmt.Sprintf("lacks %s, the first of them %d", count(missing, "step"), first))
+		parts = append(parts, fmt.Sprintf("lacks %s, the first of them %d", numbers.Count(missing, "step"), first))
 	}
 	return strings.Join(parts, " and ")
 }
@@ -293,8 +292,8 @@ func (s *smoother) add(loss float64) float64 {
 	const decay = 0.95
 	s.step++
 	switch {
-	case !finite(loss):
-	case !finite(s.value):
+	case !numbers.Finite(loss):
+	case !numbers.Finite(s.value):
 		s.value = loss
 	default:
 		s.value += (1 - decay) / (1 - math.Pow(decay, float64(s.step))) * (loss - s.value)

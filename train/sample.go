@@ -10,6 +10,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -99,7 +100,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	}
 	s.request.Sampler.Exclude = excluded(tok, model)
 	if u := unknown(tok, data.IDs(tok.Encode(strings.Join(s.prompts, "")))); u > 0 {
-		fmt.Fprintf(c.err, "%s of the prompt's characters are unknown to the model\n", percent(u))
+		fmt.Fprintf(c.err, "%s of the prompt's characters are unknown to the model\n", numbers.Percent(u))
 	}
 	g, err := model.NewGenerator()
 	if err != nil {
@@ -110,7 +111,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	if s.begin.save != "" && len(s.prompts) == 0 {
-		fmt.Fprintf(c.err, "%s read; the state is in %s\n", count(g.Tokens(), "token"), s.begin.save)
+		fmt.Fprintf(c.err, "%s read; the state is in %s\n", numbers.Count(g.Tokens(), "token"), s.begin.save)
 		return nil
 	}
 	return s.write(ctx, model, g, tok, c.out)

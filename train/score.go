@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -164,7 +165,7 @@ func (s *scoring) total(bytes int) error {
 	if s.asJSON {
 		return printJSON(s.out, t)
 	}
-	_, err := fmt.Fprintf(s.out, "%s: %.4f nats, %.4f nats of loss per token, %.4f bits per byte\n", count(t.Tokens, "token"), t.LogProb, t.Nats, t.BitsPerByte)
+	_, err := fmt.Fprintf(s.out, "%s: %.4f nats, %.4f nats of loss per token, %.4f bits per byte\n", numbers.Count(t.Tokens, "token"), t.LogProb, t.Nats, t.BitsPerByte)
 	return err
 }
 

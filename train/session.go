@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 )
 
@@ -127,7 +128,7 @@ func (r *session) close() {
 func (r *session) announce() {
 	cfg, s, out := r.model.Config(), r.s, r.c.out
 	fmt.Fprintf(out, "run     %s (all settings in %s)\n%s", r.dir, runFile, r.text.describe())
-	fmt.Fprintf(out, "model   %s of width %s (sLSTM: %s), dropout %g, %s\n", count(cfg.NumBlocks, "block"), commas(cfg.EmbeddingDim), blockNames(cfg.SLSTMAt), cfg.Dropout, count(r.model.NumParams(), "parameter"))
+	fmt.Fprintf(out, "model   %s of width %s (sLSTM: %s), dropout %g, %s\n", numbers.Count(cfg.NumBlocks, "block"), numbers.Commas(cfg.EmbeddingDim), blockNames(cfg.SLSTMAt), cfg.Dropout, numbers.Count(r.model.NumParams(), "parameter"))
 	order := "random windows"
 	if s.Carry {
 		order = "streams with carried state"
@@ -135,16 +136,16 @@ func (r *session) announce() {
 	if s.Reset {
 		order += ", reset at documents"
 	}
-	fmt.Fprintf(out, "train   %s of %d × %d × %s tokens, %s, seed %d\n", count(s.Steps, "step"), s.Accumulate, s.Batch, commas(s.Length), order, s.Seed)
-	fmt.Fprintf(out, "        AdamW: rate %g after %s, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, count(s.Warmup, "step"), s.MinLR, s.Beta2, s.WeightDecay, s.Clip)
+	fmt.Fprintf(out, "train   %s of %d × %d × %s tokens, %s, seed %d\n", numbers.Count(s.Steps, "step"), s.Accumulate, s.Batch, numbers.Commas(s.Length), order, s.Seed)
+	fmt.Fprintf(out, "        AdamW: rate %g after %s, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, numbers.Count(s.Warmup, "step"), s.MinLR, s.Beta2, s.WeightDecay, s.Clip)
 	if done := r.trainer.Steps(); done > 0 {
-		fmt.Fprintf(out, "resume  after step %s\n", commas(done))
+		fmt.Fprintf(out, "resume  after step %s\n", numbers.Commas(done))
 	}
 	sample := ""
 	if !shareOf(r.held).whole() {
 		sample = ", evenly spread"
 	}
-	fmt.Fprintf(out, "judge   on %s%s, held out, every %s\n", shareOf(r.held), sample, count(s.EvalEvery, "step"))
+	fmt.Fprintf(out, "judge   on %s%s, held out, every %s\n", shareOf(r.held), sample, numbers.Count(s.EvalEvery, "step"))
 	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the same held-out batches.\n\n", r.bigram.nats, r.bigram.bitsPerByte())
 }
 

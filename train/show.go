@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -44,12 +45,12 @@ func (r *session) endEvents(err error) {
 // show draws the curves and lets the model write a little.
 func (r *session) show(ctx context.Context, rec record) {
 	// A run all of whose steps were skipped has no curve yet.
-	if finite(rec.Smoothed) {
+	if numbers.Finite(rec.Smoothed) {
 		if err := drawCurves(r.dir, r.past.records(), r.about.HeldOut, baseline{name: "bigram", loss: r.bigram.nats}); err != nil {
 			r.warn("The curves are not drawn", err)
 		}
 	}
-	if r.s.SampleChars == 0 || !finite(*rec.Val) {
+	if r.s.SampleChars == 0 || !numbers.Finite(*rec.Val) {
 		return
 	}
 	if err := r.writeSample(ctx, rec.Step); err != nil {

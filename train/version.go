@@ -8,6 +8,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/blas"
 	"github.com/gorgonia-xlstm/xlstm/internal/machine"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -31,7 +32,7 @@ func versionCommand(_ context.Context, args []string, c console) error {
 	}
 	fmt.Fprintf(c.out, "go          %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	if name := machine.CPUName(); name != "" {
-		fmt.Fprintf(c.out, "processor   %s, %s\n", name, count(runtime.GOMAXPROCS(0), "thread"))
+		fmt.Fprintf(c.out, "processor   %s, %s\n", name, numbers.Count(runtime.GOMAXPROCS(0), "thread"))
 	}
 	_, err = fmt.Fprintf(c.out, "kernels     %s\n", blas.Implementation().Kernels())
 	return err

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 )
 
 // watcher shows a person how a run goes on: a table with a line for every
@@ -121,7 +123,7 @@ func (w *watcher) cells(r record) []part {
 		{title: "bits/byte", width: 9, text: optional(r.ValBits), rank: 3},
 		{title: "grad norm", width: 9, text: fmt.Sprintf("%.3f", r.GradNorm), rank: 5},
 		{title: "tokens/s", width: 9, text: fmt.Sprintf("%.0f", r.TokensPerSecond), rank: 4},
-		{title: "time", width: 8, text: span(time.Duration(r.Seconds * float64(time.Second))), rank: 6},
+		{title: "time", width: 8, text: numbers.Span(time.Duration(r.Seconds * float64(time.Second))), rank: 6},
 		{title: "left", width: 8, text: w.left(), rank: 1},
 	}
 }
@@ -154,16 +156,7 @@ func (w *watcher) left() string {
 		return ""
 	}
 	perStep := float64(w.now().Sub(w.began)) / float64(done)
-	return span(time.Duration(perStep * float64(w.total-w.last.Step)))
-}
-
-// span prints a duration to the second, or to the minute from an hour on.
-func span(d time.Duration) string {
-	d = d.Round(time.Second)
-	if d < time.Hour {
-		return d.String()
-	}
-	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	return numbers.Span(time.Duration(perStep * float64(w.total-w.last.Step)))
 }
 
 // draw draws the bar as it is after the last step, over the one before.

@@ -185,20 +185,6 @@ func TestTableFollowsTheTerminal(t *testing.T) {
 	}
 }
 
-func TestSpan(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		400 * time.Millisecond:           "0s",
-		92 * time.Second:                 "1m32s",
-		time.Hour - time.Millisecond:     "1h00m",
-		27*time.Hour + 605*time.Second:   "27h10m",
-		2*time.Hour + 59*time.Second + 1: "2h00m",
-	} {
-		if got := span(d); got != want {
-			t.Errorf("%v is %q, want %q", d, got, want)
-		}
-	}
-}
-
 // TestBarOfWhatIsToBeDone fits any width, and is full at the end.
 func TestBarOfWhatIsToBeDone(t *testing.T) {
 	state := func() []part { return []part{{text: "of 11,170,080", rank: 1}, {text: "3s left"}} }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 )
 
 // tick is a round number on an axis.
@@ -44,7 +46,7 @@ func label(x, step float64) string {
 	case digits > 4:
 		return strconv.FormatFloat(x, 'e', max(0, digits+int(math.Floor(math.Log10(math.Abs(x))))), 64)
 	case digits == 0:
-		return commas(int64(math.Round(x)))
+		return numbers.Commas(int64(math.Round(x)))
 	}
 	return strconv.FormatFloat(x, 'f', digits, 64)
 }
@@ -55,54 +57,27 @@ func short6(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
 // thousand on.
 func number(x float64) string {
 	if math.Abs(x) >= 1000 && math.Abs(x) < 1e15 {
-		return commas(int64(math.Round(x)))
+		return numbers.Commas(int64(math.Round(x)))
 	}
 	return strconv.FormatFloat(x, 'g', 4, 64)
 }
 
-// commas returns n with a comma between every three digits.
-func commas(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	first := 3
-	if n < 0 {
-		first = 4
-	}
-	for i := len(s); i > first; i -= 3 {
-		s = s[:i-3] + "," + s[i-3:]
-	}
-	return s
-}
+// human writes a number of bytes.
+func human(bytes int64) string { return numbers.Human(float64(bytes), "B") }
 
-// human returns a number of bytes with three digits.
-func human(bytes int64) string {
-	x, unit := float64(bytes), 0
-	units := []string{"B", "kB", "MB", "GB", "TB", "PB", "EB"}
-	for x >= 999.5 && unit < len(units)-1 {
-		x /= 1000
-		unit++
-	}
-	return strconv.FormatFloat(x, 'g', 3, 64) + " " + units[unit]
-}
-
-// percent returns the share of part in whole.
-func percent(part, whole int64) float64 {
+// fraction returns the share of part in whole, 0 of nothing.
+func fraction(part, whole int64) float64 {
 	if whole == 0 {
 		return 0
 	}
-	return tenth(100 * float64(part) / float64(whole))
+	return float64(part) / float64(whole)
 }
 
-// share writes the share of part in whole. What is there is not 0 %.
-func share(part, whole int64) string {
-	x := percent(part, whole)
-	switch {
-	case x == 0 && part > 0:
-		return "< 0.1 %"
-	case x == 100 && part < whole:
-		return "> 99.9 %"
-	}
-	return strconv.FormatFloat(x, 'g', -1, 64) + " %"
-}
+// width returns the share of part in whole in percent, to a decimal.
+func width(part, whole int64) float64 { return tenth(100 * fraction(part, whole)) }
+
+// share writes the share of part in whole.
+func share(part, whole int64) string { return numbers.Percent(fraction(part, whole)) }
 
 // pieces cuts a name behind its dots and underscores, where a line may break.
 func pieces(name string) (all []string) {

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -65,7 +66,7 @@ var (
 )
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"commas": commas, "human": human, "percent": percent, "share": share, "pieces": pieces,
+	"commas": numbers.Commas[int64], "human": human, "width": width, "share": share, "pieces": pieces,
 }).Parse(pageText))
 
 // view is a run as the page's template takes it.
