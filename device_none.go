@@ -5,5 +5,5 @@ package xlstm
 import "github.com/pkg/errors"
 
 func openCUDA(int, Precision) (Device, error) {
-	return nil, errors.New("xlstm: this program was built without GPUs; build it with -tags nvidia for linux/amd64 or linux/arm64")
+	return nil, errors.New("xlstm: this program was built without GPUs; for device cuda build it with -tags nvidia for linux/amd64 or linux/arm64")
 }

@@ -31,7 +31,12 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	}
 	s.Model.VocabSize = txt.tokenizer.Size()
 	s.Model.Large = ownTokens(s.settings, txt.tokenizer)
-	r, err := newSession(s.settings, txt, c)
+	device, closeDevice, err := s.on.open()
+	if err != nil {
+		return err
+	}
+	defer closeDevice()
+	r, err := newSession(s.settings, txt, device, c)
 	if err != nil {
 		return err
 	}
@@ -53,6 +58,8 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 func resumeCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("resume", "Go on with a run that was stopped, as if it had never stopped.", c, "resume runs/small")
 	events := f.String("tensorboard", "", tensorboardUsage)
+	var on onDevice
+	on.register(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
@@ -78,7 +85,12 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	if txt.tokenizer.Size() != s.Model.VocabSize {
 		return errors.Errorf("the text gives a vocabulary of %s, the run in %s has %s; it was begun with another text", numbers.Commas(txt.tokenizer.Size()), dir, numbers.Commas(s.Model.VocabSize))
 	}
-	r, err := newSession(s, txt, c)
+	device, closeDevice, err := on.open()
+	if err != nil {
+		return err
+	}
+	defer closeDevice()
+	r, err := newSession(s, txt, device, c)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,18 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	})
 	batch := f.Int("batch", 0, "sequences at once (default: the run's, or 8)")
 	length := f.Int("length", 0, "tokens in a sequence, each of which begins without memory (default: the run's, or 256)")
+	var on onDevice
+	on.register(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
 	}
-	model, tok, err := loadModel(dir, c.err)
+	device, closeDevice, err := on.open()
+	if err != nil {
+		return err
+	}
+	defer closeDevice()
+	model, tok, err := loadModel(dir, c.err, xlstm.WithDevice(device))
 	if err != nil {
 		return err
 	}

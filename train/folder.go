@@ -205,12 +205,12 @@ func loadTokenizer(dir string) (data.Tokenizer, error) {
 // loadModel loads a model and its vocabulary: from the folder of a run, its best
 // model or else its last, or from what xlstm.Load takes, the folder of a model or a
 // file of weights, with the vocabulary beside the weights. Warnings go to out.
-func loadModel(path string, out io.Writer) (*xlstm.Model, data.Tokenizer, error) {
+func loadModel(path string, out io.Writer, opts ...xlstm.Option) (*xlstm.Model, data.Tokenizer, error) {
 	from, err := modelPath(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	model, err := xlstm.Load(from)
+	model, err := xlstm.Load(from, opts...)
 	if err != nil {
 		return nil, nil, err
 	}

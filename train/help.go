@@ -32,6 +32,7 @@ func subjects() []subject {
 		{"Graph", []string{"depth", "open", "only", "forward", "symbolic", "all"}},
 		{"Memory", []string{"from", "window"}},
 		{"Measuring", []string{"seconds", "threads", "child"}},
+		{"Device", []string{"device", "precision"}},
 		{"Output", []string{"out", "o", "json", "tensorboard"}},
 	}
 }

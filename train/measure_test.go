@@ -75,7 +75,7 @@ func TestFailedSessionClosesWhatItOpened(t *testing.T) {
 	} {
 		s := p.settings
 		spoil(&s)
-		if r, err := newSession(s, txt, console{}); err == nil || r != nil {
+		if r, err := newSession(s, txt, nil, console{}); err == nil || r != nil {
 			t.Errorf("%s: session %v, error %v", name, r != nil, err)
 		}
 	}

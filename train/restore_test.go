@@ -40,7 +40,7 @@ func killedRun(t *testing.T, finished, dir string, last int) {
 		t.Fatal(err)
 	}
 	defer txt.close()
-	r, err := newSession(s, txt, c)
+	r, err := newSession(s, txt, nil, c)
 	if err != nil {
 		t.Fatal(err)
 	}

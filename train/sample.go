@@ -78,6 +78,8 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		"sample runs/small -prompts questions.txt -json", "sample runs/small -read book.txt -save-state book.state", `sample runs/small -state book.state -prompt "The end"`)
 	var s sampling
 	s.register(f, c.in)
+	var on onDevice
+	on.register(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
@@ -91,7 +93,12 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if err := s.readPrompts(); err != nil {
 		return err
 	}
-	model, tok, err := loadModel(dir, c.err)
+	device, closeDevice, err := on.open()
+	if err != nil {
+		return err
+	}
+	defer closeDevice()
+	model, tok, err := loadModel(dir, c.err, xlstm.WithDevice(device))
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,8 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 	})
 	state := f.String("state", "", "the text goes on from this state, which sample -save-state wrote")
 	asJSON := f.Bool("json", false, "print a line of JSON for every token, and one for the text")
+	var on onDevice
+	on.register(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
@@ -39,7 +41,12 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 	if (text == "") == (len(files) == 0) {
 		return errors.New("score takes a text: give either -text or -data")
 	}
-	model, tok, err := loadModel(dir, c.err)
+	device, closeDevice, err := on.open()
+	if err != nil {
+		return err
+	}
+	defer closeDevice()
+	model, tok, err := loadModel(dir, c.err, xlstm.WithDevice(device))
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ type session struct {
 	s       settings
 	c       console
 	text    *corpus
+	device  xlstm.Device // nil for the CPU
 	model   *xlstm.Model
 	trainer *xlstm.Trainer
 	eval    *xlstm.Program
@@ -45,8 +46,9 @@ type position struct {
 }
 
 // newSession builds everything a run needs, at its beginning, but its folder.
-func newSession(s settings, txt *corpus, c console) (*session, error) {
-	r := &session{s: s, c: c, text: txt}
+// Its model is on device, nil for the CPU.
+func newSession(s settings, txt *corpus, device xlstm.Device, c console) (*session, error) {
+	r := &session{s: s, c: c, text: txt, device: device}
 	if err := r.build(); err != nil {
 		r.close()
 		return nil, err
@@ -58,7 +60,7 @@ func (r *session) build() (err error) {
 	if err := r.openText(); err != nil { // first: a text that does not do costs no compiling
 		return err
 	}
-	if r.model, err = xlstm.New(r.s.Model, xlstm.WithSeed(r.s.Seed)); err != nil {
+	if r.model, err = xlstm.New(r.s.Model, xlstm.WithSeed(r.s.Seed), xlstm.WithDevice(r.device)); err != nil {
 		return err
 	}
 	return r.compile()

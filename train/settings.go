@@ -179,6 +179,7 @@ type parsed struct {
 	preset      string
 	tensorboard string // a folder for event files, or empty
 	verbose     bool   // list the files that are left out
+	on          onDevice
 	fit         *fitter
 }
 
@@ -194,6 +195,7 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	scratch.register(first)
 	newModelFlags().register(first.FlagSet, new(xlstm.Config))
 	first.String("out", "", "")
+	new(onDevice).register(first)
 	first.String("tensorboard", "", "")
 	first.Bool("v", false, "")
 	_ = first.Parse(args) // its errors come again, with the help
@@ -208,6 +210,7 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
 	f.StringVar(&p.tensorboard, "tensorboard", "", tensorboardUsage)
 	f.BoolVar(&p.verbose, "v", false, "list the files that are left out, and why")
+	p.on.register(f)
 	if err := f.Parse(args); err != nil {
 		return p, "", err
 	}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/pkg/errors"
+)
+
+// onDevice is where a command's models run. No run and no model remembers it.
+type onDevice struct{ name, precision string }
+
+// register adds the flags -device and -precision.
+func (d *onDevice) register(f *flags) {
+	f.StringVar(&d.name, "device", "cpu", "where the model runs: cpu, cuda, or cuda:N for card number N")
+	f.StringVar(&d.precision, "precision", "", "how a card computes products: float32, tf32 or bf16 (default float32)")
+}
+
+// open returns the device, nil for the CPU, and what closes it.
+func (d onDevice) open() (xlstm.Device, func(), error) {
+	if d.name == "cpu" {
+		if d.precision != "" {
+			return nil, nil, errors.New("-precision is for cards; the CPU computes in float32: give -device cuda too, or leave -precision out")
+		}
+		return nil, func() {}, nil
+	}
+	dev, err := xlstm.OpenDevice(d.name, xlstm.Precision(d.precision))
+	if err != nil {
+		return nil, nil, err
+	}
+	return dev, func() { dev.Close() }, nil
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestDeviceFlags: mistakes get one sentence, and a program without GPUs says how to
+// build one that has them.
+func TestDeviceFlags(t *testing.T) {
+	for _, c := range []struct {
+		on   onDevice
+		says string
+	}{
+		{onDevice{"cpu", "bf16"}, "-device cuda"},
+		{onDevice{"cuda:x", ""}, "number of a card"},
+		{onDevice{"gpu", ""}, `no device "gpu"`},
+		{onDevice{"cuda", "fp8"}, `no precision "fp8"`},
+		{onDevice{"cuda:99", ""}, "cuda"}, // no such card, no driver, or a build without GPUs
+	} {
+		if _, _, err := c.on.open(); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%+v: %v, want %q", c.on, err, c.says)
+		}
+	}
+	if d, free, err := (onDevice{name: "cpu"}).open(); d != nil || err != nil {
+		t.Errorf("the CPU: %v, %v", d, err)
+	} else {
+		free()
+	}
+}
