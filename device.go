@@ -23,10 +23,9 @@ const (
 	// PrecisionFloat32 computes products as the CPU does, in IEEE single precision:
 	// the default, since results then agree with the CPU's to rounding.
 	PrecisionFloat32 Precision = "float32"
-	// PrecisionTF32 rounds the operands of products to 10 bits of mantissa,
-	// PrecisionBF16 to 7: both use the matrix units, which are several times as fast.
+	// PrecisionTF32 rounds the operands of products to 10 bits of mantissa, for the
+	// matrix units, which are several times as fast.
 	PrecisionTF32 Precision = "tf32"
-	PrecisionBF16 Precision = "bf16"
 )
 
 // OpenDevice opens a device by its name: "cuda" or "cuda:N" for NVIDIA's card
@@ -42,9 +41,9 @@ func OpenDevice(name string, precision Precision) (Device, error) {
 	switch precision {
 	case "":
 		precision = PrecisionFloat32
-	case PrecisionFloat32, PrecisionTF32, PrecisionBF16:
+	case PrecisionFloat32, PrecisionTF32:
 	default:
-		return nil, errors.Errorf("xlstm: there is no precision %q; it is %s, %s or %s", precision, PrecisionFloat32, PrecisionTF32, PrecisionBF16)
+		return nil, errors.Errorf("xlstm: there is no precision %q; it is %s or %s", precision, PrecisionFloat32, PrecisionTF32)
 	}
 	return openCUDA(ordinal, precision)
 }

@@ -11,7 +11,7 @@ type onDevice struct{ name, precision string }
 // register adds the flags -device and -precision.
 func (d *onDevice) register(f *flags) {
 	f.StringVar(&d.name, "device", "cpu", "where the model runs: cpu, cuda, or cuda:N for card number N")
-	f.StringVar(&d.precision, "precision", "", "how a card computes products: float32, tf32 or bf16 (default float32)")
+	f.StringVar(&d.precision, "precision", "", "how a card computes products: float32 or tf32 (default float32)")
 }
 
 // open returns the device, nil for the CPU, and what closes it.

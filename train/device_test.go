@@ -12,7 +12,7 @@ func TestDeviceFlags(t *testing.T) {
 		on   onDevice
 		says string
 	}{
-		{onDevice{"cpu", "bf16"}, "-device cuda"},
+		{onDevice{"cpu", "tf32"}, "-device cuda"},
 		{onDevice{"cuda:x", ""}, "number of a card"},
 		{onDevice{"gpu", ""}, `no device "gpu"`},
 		{onDevice{"cuda", "fp8"}, `no precision "fp8"`},

@@ -15,7 +15,7 @@ import (
 // BenchmarkCells times the cells at the sizes of docs/gpu.md, each as a graph, in
 // every precision.
 func BenchmarkCells(b *testing.B) {
-	for _, p := range []Precision{Float32, TF32, BF16} {
+	for _, p := range []Precision{Float32, TF32} {
 		d, err := Open(0, p)
 		if err != nil {
 			b.Skip(err)

@@ -163,8 +163,6 @@ func (b *binder) multiply(p product) {
 		p.in, p.out, p.compute = typeF64, typeF64, computeF64
 	case b.d.precision == TF32:
 		p.compute = computeTF32
-	case b.d.precision == BF16:
-		p.compute = computeBF16
 	}
 	if p.alpha == 0 {
 		p.alpha = 1

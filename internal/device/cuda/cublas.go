@@ -25,9 +25,8 @@ type cublas struct {
 // Numbers of cuBLAS's headers: element types, types of computation, and the
 // algorithm that cuBLAS chooses itself.
 const (
-	typeF32, typeF64, typeBF16          = 0, 1, 14
+	typeF32, typeF64                    = 0, 1
 	computeF32, computeF64, computeTF32 = 68, 70, 77
-	computeBF16                         = 75          // float32 in memory, rounded on the way to the tensor cores
 	gemmDefault                         = ^uintptr(0) // −1
 )
 

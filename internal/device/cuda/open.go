@@ -33,7 +33,6 @@ type Precision int
 const (
 	Float32 Precision = iota // IEEE single precision
 	TF32                     // operands are rounded to 10 bits of mantissa
-	BF16                     // operands are rounded to 7 bits
 )
 
 // minMajor is the compute capability that the embedded PTX needs: Ampere.
@@ -159,4 +158,4 @@ func (d *Device) close() error {
 }
 
 // String is the name of a precision as the flag -precision takes it.
-func (p Precision) String() string { return [...]string{"float32", "tf32", "bf16"}[p] }
+func (p Precision) String() string { return [...]string{"float32", "tf32"}[p] }
