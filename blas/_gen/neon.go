@@ -132,10 +132,10 @@ func (k *neonKernel) clear(n int) {
 	}
 }
 
-// factors loads alpha and beta into two registers and jumps where beta is zero,
-// of either sign.
+// alpha loads alpha.
 func (k *neonKernel) alpha(to int) { k.Go("%s %s, F%d", k.move, k.Arg("alpha"), to) }
 
+// beta loads beta, and jumps where it is zero, of either sign.
 func (k *neonKernel) beta(to int, ifZero string) {
 	k.Go("%s %s, F%d", k.move, k.Arg("beta"), to)
 	k.Go("%s $(0.0), F%d", k.compare, to)

@@ -6,7 +6,7 @@ import (
 	neon "github.com/gorgonia-xlstm/xlstm/internal/_neon"
 )
 
-// neonDots is a kernel for scalar products while it is written.
+// neonDotWriter is a kernel for scalar products while it is written.
 type neonDotWriter struct {
 	*neonKernel
 	a, b []neon.Reg // rows

@@ -6,6 +6,7 @@ package neon
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/format"
@@ -22,8 +23,8 @@ type File struct {
 	err            error // the first
 }
 
-// NewFile returns an empty file for a package, which generator is named as the
-// origin of.
+// NewFile returns an empty file for a package. The generator's name goes into its
+// first line.
 func NewFile(pkg, generator string) *File { return &File{pkg: pkg, generator: generator} }
 
 // Write writes the assembly to one file and the declarations to another.
@@ -67,8 +68,8 @@ type Func struct {
 	labels int
 }
 
-// Func begins a function without a frame, with the signature that Go gives it
-// (without results' types spelled twice): "func(n int, x *float32) (s float32)".
+// Func begins a function without a frame, whose signature is written as in Go:
+// "func(n int, x *float32) (s float32)".
 func (f *File) Func(name, signature string) *Func {
 	fn := &Func{File: f, name: name, args: map[string]string{}}
 	size, err := fn.layout(signature)
@@ -89,7 +90,7 @@ func (fn *Func) layout(signature string) (int, error) {
 	}
 	typ, ok := expr.(*ast.FuncType)
 	if !ok {
-		return 0, fmt.Errorf("it is no function's")
+		return 0, errors.New("it is not a function's")
 	}
 	at := 0
 	place := func(list *ast.FieldList) {

@@ -29,7 +29,7 @@ var (
 	branch    = regexp.MustCompile(`^\t(B|B[A-Z]{2}|CBZ|CBNZ|TBZ|TBNZ)\b.*?(\w+)$`)
 	wordOf    = regexp.MustCompile(`^\tWORD \$0x([0-9a-f]{8}) // ((\w+) .*)$`)
 	ofGo      = regexp.MustCompile(`^\t([A-Z]\w*)\b ?(.*)$`)
-	toRegsFor = map[string]int{"FMOVS": 1, "FMOVD": 1, "FMOVQ": 1, "FLDPQ": 2, "FSTPQ": 2}
+	registers = map[string]int{"FMOVS": 1, "FMOVD": 1, "FMOVQ": 1, "FLDPQ": 2, "FSTPQ": 2} // that a move moves
 )
 
 // Loops returns the loops of an assembly file that have no other loop in them.
@@ -90,14 +90,14 @@ func count(lines []string) (c Counts, err error) {
 		if g == nil {
 			return c, fmt.Errorf("%q is no instruction", line)
 		}
-		registers, moves := toRegsFor[g[1]]
+		moved, moves := registers[g[1]]
 		switch {
 		case !moves:
 			c.Other++
 		case strings.HasPrefix(g[2], "F"), strings.HasPrefix(g[2], "(F"):
-			c.Stores += registers
+			c.Stores += moved
 		default:
-			c.Loads += registers
+			c.Loads += moved
 		}
 	}
 	return c, nil
