@@ -2,7 +2,8 @@
 
 package blas
 
-// Every arm64 processor has the instructions of these kernels.
+// Every arm64 processor has the instructions of these kernels, NEON's: there is
+// nothing to choose.
 
 func bestSingle() *kernels[float32] { return &singleNEON }
 
