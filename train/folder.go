@@ -174,7 +174,7 @@ func writeCheckpoint(run, kind string, step, keep int, write func(tmp string) er
 		return err
 	}
 	for _, old := range all[min(keep, len(all)):] {
-		if err := os.RemoveAll(old.dir); err != nil {
+		if err := files.RemoveDir(old.dir); err != nil {
 			return errors.Wrap(err, "removing an old checkpoint")
 		}
 	}

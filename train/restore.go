@@ -79,7 +79,7 @@ func (r *session) takeUp(from checkpoint, newer []checkpoint, flaws []error, los
 // it up again, and says so.
 func (r *session) putAside(cp checkpoint, flaw error) error {
 	aside := filepath.Join(r.dir, "damaged-"+filepath.Base(cp.dir))
-	if err := os.RemoveAll(aside); err != nil {
+	if err := files.RemoveDir(aside); err != nil {
 		return errors.Wrap(err, "putting a damaged checkpoint aside")
 	}
 	if err := os.Rename(cp.dir, aside); err != nil {

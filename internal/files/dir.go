@@ -85,3 +85,17 @@ func syncFile(path string) error {
 	defer f.Close()
 	return f.Sync()
 }
+
+// RemoveDir removes the folder dir and all that is in it. A process that is killed
+// meanwhile leaves either the whole folder or one that CleanTemp removes, never a
+// part of it under its name. It is no error if dir does not exist.
+func RemoveDir(dir string) error {
+	tmp := tempName(dir)
+	switch err := os.Rename(dir, tmp); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return errors.Wrapf(err, "removing folder %s", dir)
+	}
+	return errors.Wrapf(os.RemoveAll(tmp), "removing folder %s", dir)
+}
