@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -25,14 +26,6 @@ type assignment struct {
 	head  *storedTensor // that is stored although it is tied to the embedding
 }
 
-// The names of the embedding in the two forms of the xLSTM-7B architecture.
-var largeEmbeddings = []string{"embedding.weight", "backbone.embeddings.weight"}
-
-// headName is the head's weight, which tied weights have no parameter for.
-const headName = "lm_head.weight"
-
-func (c Config) embeddingName() string { return c.names().embedding + ".weight" }
-
 // assign finds each parameter of a model of this configuration among the tensors.
 // It looks at names and shapes alone, and lists all that does not fit.
 func assign(c Config, tensors []storedTensor, layout Layout) (a assignment, problems []string, err error) {
@@ -40,6 +33,10 @@ func assign(c Config, tensors []storedTensor, layout Layout) (a assignment, prob
 		return a, nil, errors.Errorf("it has %d tensors, too few for the %d blocks of the model's configuration", len(tensors), c.NumBlocks)
 	}
 	if err := c.Validate(); err != nil {
+		return a, nil, err
+	}
+	wanted, err := c.tensors()
+	if err != nil {
 		return a, nil, err
 	}
 	rest := make(map[string]storedTensor)
@@ -52,10 +49,11 @@ func assign(c Config, tensors []storedTensor, layout Layout) (a assignment, prob
 		return t, ok
 	}
 	cuda := make(map[string]bool) // by cell
-	for _, want := range c.tensors() {
+	plan := c.blueprint()
+	for _, want := range wanted {
 		t, ok := take(want.Name)
-		if !ok && c.Large != nil && want.Name == c.embeddingName() {
-			for _, name := range largeEmbeddings {
+		if want.Name == plan.embeddingName() {
+			for _, name := range plan.otherEmbeddings {
 				if !ok {
 					t, ok = take(name)
 				}
@@ -90,7 +88,7 @@ func assign(c Config, tensors []storedTensor, layout Layout) (a assignment, prob
 
 // fit says in what a tensor's shape is not the one that is wanted, and notes its
 // layout. The kernel of a cell comes before its bias, whose shape says nothing.
-func (p *pair) fit(c Config, want TensorShape, layout Layout, cuda map[string]bool) (problem string) {
+func (p *pair) fit(c Config, want layers.TensorShape, layout Layout, cuda map[string]bool) (problem string) {
 	shape := p.from.shape
 	differs := fmt.Sprintf("%s has shape %v and not %v", want.Name, tensor.Shape(shape), tensor.Shape(want.Shape))
 	cell, ordered := cellName(want.Name)
@@ -148,23 +146,16 @@ func notFinite(name string, dt tensor.Dtype) string {
 
 // checkHead compares a tied head with the embedding, if both are there.
 func (a assignment) checkHead(c Config) (problems []string, err error) {
-	i := slices.IndexFunc(a.pairs, func(p pair) bool { return p.param == c.embeddingName() })
+	plan := c.blueprint()
+	i := slices.IndexFunc(a.pairs, func(p pair) bool { return p.param == plan.embeddingName() })
 	if a.head == nil || i < 0 {
 		return nil, nil
 	}
 	same, err := a.head.equals(a.pairs[i].from)
 	if err == nil && !same {
-		problems = []string{fmt.Sprintf("%s differs from %s though %s is true", headName, c.embeddingName(), c.tieName())}
+		problems = []string{fmt.Sprintf("%s differs from %s though %s is true", headName, plan.embeddingName(), plan.tieField)}
 	}
 	return problems, err
-}
-
-// tieName is what the form of the configuration calls TieWeights.
-func (c Config) tieName() string {
-	if c.Large != nil {
-		return "tie_word_embeddings"
-	}
-	return "tie_weights"
 }
 
 // fill sets a model's parameters and lists those whose numbers it cannot hold.

@@ -84,7 +84,7 @@ func Load(path string, opts ...Option) (*Model, error) {
 // tensors have one that differs from the embedding: transformers from 5.0 on
 // computes with it, even though the configuration says that they are tied.
 func (st *checkpoint) untie(cfg Config, o options) (Config, []string, error) {
-	if !cfg.TieWeights || cfg.Large == nil {
+	if !cfg.TieWeights || cfg.huggingFace() == nil {
 		return cfg, nil, nil
 	}
 	a, _, err := assign(cfg, st.tensors, o.layout)
@@ -106,7 +106,7 @@ func (st *checkpoint) load(cfg Config, o options) (*Model, assignment, error) {
 	if err != nil {
 		return nil, a, err
 	}
-	store, err := layers.NewBareStore(o.dtype)
+	store, err := layers.NewStore(o.dtype, 0, layers.Zeroed())
 	if err != nil {
 		return nil, a, err
 	}

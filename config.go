@@ -164,7 +164,7 @@ func defaultFeedForward() *FeedForwardConfig {
 	}
 }
 
-// isSLSTM says whether block i is an sLSTM block.
+// isSLSTM reports whether slstm_at has block i.
 func (c Config) isSLSTM(i int) bool {
 	return c.SLSTMAt.All || slices.Contains(c.SLSTMAt.Indices, i)
 }

@@ -89,17 +89,10 @@ func (c Config) large() layers.LargeConfig {
 	d := float64(c.EmbeddingDim)
 	return layers.LargeConfig{
 		EmbeddingDim: c.EmbeddingDim, NumHeads: l.NumHeads,
-		QKDim: int(d * l.QKDimFactor), VDim: int(d * l.VDimFactor), UpDim: roundUp(d*l.FFNProjFactor, l.FFNRoundUpToMultipleOf),
+		QKDim: int(d * l.QKDimFactor), VDim: int(d * l.VDimFactor), UpDim: layers.RoundUp(d*l.FFNProjFactor, l.FFNRoundUpToMultipleOf),
 		Bias: l.UseBias, Fused: l.WeightMode == FusedWeights,
 		GateSoftCap: l.GateSoftCap, NormEps: l.NormEps, Eps: l.Eps, NumBlocks: c.NumBlocks,
 	}
-}
-
-// roundUp rounds x as the official implementation does: up, but if x is not
-// whole, only from the next whole number on.
-func roundUp(x float64, multiple int) int {
-	m := float64(multiple)
-	return int(math.Floor((x+m-1)/m) * m)
 }
 
 // checker is a check of one field, with what is allowed.
@@ -150,42 +143,8 @@ func (c Config) validateOnlyLarge(check checker) error {
 		check(!c.AddEmbeddingDropout, "add_embedding_dropout", c.AddEmbeddingDropout, "false for the xLSTM-7B architecture"),
 		check(!c.Bias, "bias", c.Bias, "false for the xLSTM-7B architecture, whose bias is use_bias"),
 		check(c.Dropout == 0, "dropout", c.Dropout, "0 for the xLSTM-7B architecture"),
-		check(!c.TieWeights || c.Large.HuggingFace != nil, "tie_weights", c.TieWeights, "false for the xLSTM-7B architecture, unless it is in Hugging Face's form"),
+		check(!c.TieWeights || c.huggingFace() != nil, "tie_weights", c.TieWeights, "false for the xLSTM-7B architecture, unless it is in Hugging Face's form"),
 	)
-}
-
-// modelNames are the official names of a model's parts outside the blocks.
-type modelNames struct{ embedding, stack, norm string }
-
-// names returns the names of the parts of a model of this configuration.
-func (c Config) names() modelNames {
-	switch {
-	case c.Large == nil:
-		return modelNames{"token_embedding", "xlstm_block_stack", "post_blocks_norm"}
-	case c.Large.HuggingFace == nil:
-		return modelNames{"embedding", "backbone", "out_norm"}
-	}
-	return modelNames{"backbone.embeddings", "backbone", "out_norm"}
-}
-
-// hasNorm says whether there is a norm between the blocks and the head.
-func (c Config) hasNorm() bool {
-	if c.Large != nil {
-		return c.Large.AddOutNorm
-	}
-	return c.AddPostBlocksNorm
-}
-
-// postNormBias reports whether the norm between the blocks and the head of the
-// xLSTM-7B architecture has a bias.
-func (c Config) postNormBias() bool { return c.Large.UseBias && c.Large.HuggingFace == nil }
-
-// postNorm makes the norm between the blocks and the head.
-func (c Config) postNorm(s layers.Scope) (*layers.Norm, error) {
-	if c.Large != nil {
-		return layers.NewRMSNorm(s, c.EmbeddingDim, c.Large.NormEps, c.postNormBias())
-	}
-	return layers.NewNorm(s, c.EmbeddingDim, 1, true)
 }
 
 // errBothForms says that a configuration cannot be of both architectures.

@@ -19,6 +19,26 @@ const (
 	huggingFaceForm                     // xLSTMConfig of transformers
 )
 
+// form returns the form of the configuration.
+func (c Config) form() architecture {
+	switch {
+	case c.Large == nil:
+		return paperForm
+	case c.Large.HuggingFace == nil:
+		return largeForm
+	}
+	return huggingFaceForm
+}
+
+// huggingFace returns what the configuration has of Hugging Face's form, nil if it
+// is of another.
+func (c Config) huggingFace() *HuggingFaceConfig {
+	if c.Large == nil {
+		return nil
+	}
+	return c.Large.HuggingFace
+}
+
 // The fields by which the architectures are told apart.
 var (
 	paperFields       = []string{"mlstm_block", "slstm_block", "slstm_at"}
@@ -227,12 +247,11 @@ func either(a string, x *int, b string, y *int, missing int) (int, error) {
 func (c Config) MarshalJSON() ([]byte, error) {
 	type plain Config
 	var form any = plain(c)
-	switch {
-	case c.Large == nil:
-	case c.Large.HuggingFace == nil:
+	switch c.form() {
+	case largeForm:
 		form = largeJSON{EmbeddingDim: c.EmbeddingDim, NumBlocks: c.NumBlocks, VocabSize: c.VocabSize, LargeConfig: *c.Large}
-	default:
-		hf := c.Large.HuggingFace
+	case huggingFaceForm:
+		hf := c.huggingFace()
 		form = huggingFaceJSON{
 			Architectures: []string{"xLSTMForCausalLM"}, ModelType: "xlstm",
 			VocabSize: c.VocabSize, HiddenSize: &c.EmbeddingDim, NumHiddenLayers: &c.NumBlocks, LargeConfig: *c.Large, TieWordEmbeddings: c.TieWeights,

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/layers"
 )
 
 // randomLargeConfig is a valid configuration of the xLSTM-7B architecture that is
@@ -104,7 +106,7 @@ func TestWidthsAreRoundedAsTheOfficialCodeDoes(t *testing.T) {
 		x    float64
 		want int
 	}{{64, 64}, {64.5, 64}, {65, 128}, {10922.8, 10944}, {1, 64}} {
-		if got := roundUp(c.x, 64); got != c.want {
+		if got := layers.RoundUp(c.x, 64); got != c.want {
 			t.Errorf("%v is rounded to %d, want %d", c.x, got, c.want)
 		}
 	}

@@ -1,9 +1,6 @@
 package xlstm
 
 import (
-	"fmt"
-
-	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -45,8 +42,10 @@ type PartCost struct {
 	Name string
 	// Block is the index of the block it belongs to, −1 for none.
 	Block int
+	// Kind is the kind of that block's cell, mLSTM or sLSTM.
+	Kind string
 	// Tensors are its parameters under the official names. A tied head has none.
-	Tensors []TensorShape
+	Tensors []layers.TensorShape
 	// Params is the number of their elements.
 	Params int64
 	// State is the number of elements of its recurrent state, for one sequence.
@@ -59,12 +58,6 @@ type PartCost struct {
 	// the products as they are done, of whole chunks, half of which the causal mask
 	// then discards.
 	Forward, Backward, Decode float64
-}
-
-// TensorShape is the name and the shape of a parameter.
-type TensorShape struct {
-	Name  string
-	Shape []int
 }
 
 // Memory is a number of bytes by use, for float32.
@@ -98,31 +91,72 @@ func (c Config) Cost(opts CostOptions) (Cost, error) {
 	if opts.Chunk == 0 {
 		opts.Chunk = nodes.DefaultChunk
 	}
-	cost := Cost{CostOptions: opts, Parts: c.costParts(opts)}
-	for k, p := range c.costParts(CostOptions{Batch: 1, Steps: 1, Chunk: 1}) {
-		cost.Parts[k].Decode = p.Forward
+	m, err := c.outline()
+	if err != nil {
+		return Cost{}, err
 	}
-	var err error
-	if cost.Activations, err = c.trainingBytes(opts); err != nil {
+	cost := Cost{CostOptions: opts, Parts: m.costParts(opts)}
+	if cost.Activations, err = m.trainingBytes(opts); err != nil {
 		return Cost{}, err
 	}
 	cost.Activations -= float32Size * cost.Total().Params // their gradients
-	cost.Generation, err = c.generationBytes()
+	cost.Generation, err = m.generationBytes(cost.StateBytes())
 	return cost, err
 }
 
+// outline returns a model of this configuration that has shapes and no values.
+func (c Config) outline() (*Model, error) {
+	store, err := layers.NewStore(tensor.Float32, 0, layers.ShapesOnly())
+	if err != nil {
+		return nil, err
+	}
+	return newModel(c, store)
+}
+
+// tensors returns the parameters of a model of this configuration under the
+// official names, without making any.
+func (c Config) tensors() ([]layers.TensorShape, error) {
+	m, err := c.outline()
+	if err != nil {
+		return nil, err
+	}
+	var shapes []layers.TensorShape
+	for _, p := range m.parts {
+		shapes = append(shapes, p.Params...)
+	}
+	return shapes, nil
+}
+
+// costParts returns what the model's parts cost.
+func (m *Model) costParts(opts CostOptions) (parts []PartCost) {
+	cells := layers.CellConfig{Chunk: opts.Chunk}
+	for _, p := range m.parts {
+		c := PartCost{Name: p.Name, Block: p.block, Tensors: p.Params}
+		if p.block >= 0 {
+			c.Kind = m.cfg.block(p.block).Kind()
+		}
+		for _, t := range p.Params {
+			c.Params += t.Size()
+		}
+		for _, s := range p.State {
+			c.State += s.Size()
+		}
+		forward, backward := p.MulAdds(opts.Steps, cells)
+		decode, _ := p.MulAdds(1, cells)
+		c.Forward, c.Backward, c.Decode = float64(forward)/float64(opts.Steps), float64(backward)/float64(opts.Steps), float64(decode)
+		parts = append(parts, c)
+	}
+	return parts
+}
+
 // trainingBytes returns the size of all results of a training step.
-func (c Config) trainingBytes(opts CostOptions) (int64, error) {
-	return c.programBytes(ProgramConfig{Batch: opts.Batch, Steps: opts.Steps, Grad: true, FwdConfig: FwdConfig{Training: true, Chunk: opts.Chunk}})
+func (m *Model) trainingBytes(opts CostOptions) (int64, error) {
+	return m.programBytes(ProgramConfig{Batch: opts.Batch, Steps: opts.Steps, Grad: true, FwdConfig: FwdConfig{Training: true, Chunk: opts.Chunk}})
 }
 
 // programBytes returns the size of all results of a program.
-func (c Config) programBytes(cfg ProgramConfig) (int64, error) {
-	store, err := layers.NewShapeStore(tensor.Float32)
-	if err != nil {
-		return 0, err
-	}
-	p, err := (&Model{cfg: c, store: store}).design(cfg)
+func (m *Model) programBytes(cfg ProgramConfig) (int64, error) {
+	p, err := m.design(cfg)
 	if err != nil {
 		return 0, err
 	}
@@ -130,15 +164,11 @@ func (c Config) programBytes(cfg ProgramConfig) (int64, error) {
 	return shared + kept, nil
 }
 
-// generationBytes returns Cost.Generation.
-func (c Config) generationBytes() (int64, error) {
-	var state int64
-	for _, s := range c.stateShapes(1) {
-		state += float32Size * elements(s.Shape...)
-	}
+// generationBytes returns Cost.Generation for a state of that size.
+func (m *Model) generationBytes(state int64) (int64, error) {
 	total := state
 	for _, n := range readSizes {
-		bytes, err := c.programBytes(ProgramConfig{Batch: 1, Steps: n, Carry: true})
+		bytes, err := m.programBytes(ProgramConfig{Batch: 1, Steps: n, Carry: true})
 		if err != nil {
 			return 0, err
 		}
@@ -200,192 +230,5 @@ func (c Cost) TrainingMemory() Memory {
 	return Memory{
 		Params: float32Size * t.Params, Gradients: float32Size * t.Params, Moments: moments * float32Size * t.Params,
 		Activations: c.Activations,
-	}
-}
-
-// costing collects the parts of a model.
-type costing struct {
-	Config
-	CostOptions
-	prefix string // of the parameters' names
-	parts  []PartCost
-}
-
-func (c Config) costParts(opts CostOptions) []PartCost {
-	k := &costing{Config: c, CostOptions: opts}
-	k.part("embedding", -1)
-	k.tensor(c.names().embedding+".weight", c.VocabSize, c.EmbeddingDim)
-	for i := range c.NumBlocks {
-		k.prefix = fmt.Sprintf("%s.blocks.%d.", c.names().stack, i)
-		switch {
-		case c.Large != nil:
-			k.largeBlock(i)
-		case c.isSLSTM(i):
-			k.slstmBlock(i)
-		default:
-			k.mlstmBlock(i)
-		}
-	}
-	k.prefix = c.names().stack + "."
-	if c.hasNorm() {
-		k.part("post norm", -1)
-		if c.Large != nil {
-			k.plainNorm(c.names().norm, c.EmbeddingDim, c.postNormBias())
-		} else {
-			k.norm(c.names().norm, c.EmbeddingDim, true)
-		}
-	}
-	k.prefix = ""
-	k.head()
-	return k.parts
-}
-
-// head counts the map to the logits.
-func (k *costing) head() {
-	d, v := k.EmbeddingDim, k.VocabSize
-	k.part("head", -1)
-	k.count(linear(k.Steps, d, v))
-	if !k.TieWeights {
-		k.tensor("lm_head.weight", v, d)
-	}
-}
-
-func (k *costing) mlstmBlock(i int) {
-	l := k.mlstm()
-	d, inner, nh := l.EmbeddingDim, l.InnerDim, l.NumHeads
-	k.part("norm", i)
-	k.norm("xlstm_norm", d, true)
-	k.part("up projection", i)
-	k.linear("xlstm.proj_up", d, 2*inner, l.Bias)
-	k.part("convolution", i)
-	k.conv(inner, l.ConvKernel)
-	k.part("q, k, v", i)
-	for _, name := range []string{"q", "k", "v"} {
-		k.headwise("xlstm."+name+"_proj", inner/l.QKVBlock, l.QKVBlock, l.Bias)
-	}
-	k.part("gates", i)
-	for _, name := range []string{"igate", "fgate"} {
-		k.linear("xlstm.mlstm_cell."+name, 3*inner, nh, true)
-	}
-	k.part("cell", i)
-	k.mlstmCell(nh, inner/nh, inner/nh)
-	k.part("skip and output gate", i)
-	k.norm("xlstm.mlstm_cell.outnorm", inner, true)
-	k.tensor("xlstm.learnable_skip", inner)
-	k.part("down projection", i)
-	k.linear("xlstm.proj_down", inner, d, l.Bias)
-}
-
-func (k *costing) mlstmCell(nh, dqk, dhv int) {
-	cell := ops.MLSTM{B: 1, T: k.Steps, NH: nh, DQK: dqk, DHV: dhv, Chunk: k.Chunk}
-	k.count(cell, ops.MLSTMGrad{MLSTM: cell})
-	k.last().State += elements(nh, dqk*dhv+dqk+1)
-}
-
-func (k *costing) slstmBlock(i int) {
-	l := k.slstm(i)
-	d, dh := l.EmbeddingDim, l.EmbeddingDim/l.NumHeads
-	k.part("norm", i)
-	k.norm("xlstm_norm", d, true)
-	if l.ConvKernel > 0 {
-		k.part("convolution", i)
-		k.conv(d, l.ConvKernel)
-	}
-	k.part("gates", i)
-	for _, name := range []string{"fgate", "igate", "zgate", "ogate"} {
-		k.headwise("xlstm."+name, l.NumHeads, dh, false)
-	}
-	k.part("cell", i)
-	k.slstmCell(l.NumHeads, dh)
-	k.part("head norm", i)
-	k.norm("xlstm.group_norm", d, l.NormWeight)
-	if ffn := k.feedForward(); ffn != nil {
-		k.part("feed-forward", i)
-		k.ffn(d, ffn.UpDim, ffn.Bias)
-	}
-}
-
-func (k *costing) slstmCell(nh, dh int) {
-	const gates, states = 4, 4
-	d := nh * dh
-	k.tensor("xlstm.slstm_cell._recurrent_kernel_", nh, gates*dh, dh)
-	k.tensor("xlstm.slstm_cell._bias_", gates*d)
-	cell := ops.SLSTM{B: 1, T: k.Steps, NH: nh, DH: dh}
-	k.count(cell, ops.SLSTMGrad{SLSTM: cell})
-	k.last().State += elements(states, d)
-}
-
-func (k *costing) ffn(d, up int, bias bool) {
-	k.norm("ffn_norm", d, true)
-	k.linear("ffn.proj_up", d, 2*up, bias)
-	k.linear("ffn.proj_down", up, d, bias)
-}
-
-// part begins a part. What is counted next counts for it.
-func (k *costing) part(name string, block int) *PartCost {
-	k.parts = append(k.parts, PartCost{Name: name, Block: block})
-	return k.last()
-}
-
-func (k *costing) last() *PartCost { return &k.parts[len(k.parts)-1] }
-
-// elements returns the number of elements of a shape.
-func elements(shape ...int) int64 {
-	n := int64(1)
-	for _, s := range shape {
-		n *= int64(s)
-	}
-	return n
-}
-
-// tensor counts a parameter.
-func (k *costing) tensor(name string, shape ...int) {
-	p := k.last()
-	p.Tensors = append(p.Tensors, TensorShape{Name: k.prefix + name, Shape: shape})
-	p.Params += elements(shape...)
-}
-
-// count counts an operation of the forward pass over one sequence, and its
-// derivative.
-func (k *costing) count(op, grad ops.Op) {
-	k.last().Forward += float64(op.MulAdds()) / float64(k.Steps)
-	k.last().Backward += float64(grad.MulAdds()) / float64(k.Steps)
-}
-
-// linear is a linear map of so many rows, and its derivative.
-func linear(rows, in, out int) (op, grad ops.Op) {
-	l := ops.Linear{Rows: rows, In: in, Outs: []int{out}}
-	return l, ops.LinearGrad{Linear: l, Has: []bool{true}}
-}
-
-func (k *costing) linear(name string, in, out int, bias bool) {
-	k.tensor(name+".weight", out, in)
-	if bias {
-		k.tensor(name+".bias", out)
-	}
-	k.count(linear(k.Steps, in, out))
-}
-
-// headwise counts one square map for each head.
-func (k *costing) headwise(name string, heads, width int, bias bool) {
-	k.tensor(name+".weight", heads, width, width)
-	if bias {
-		k.tensor(name+".bias", heads*width)
-	}
-	maps := ops.Headwise{N: k.Steps, Heads: heads, In: width, Out: width, Stride: width}
-	k.count(maps, ops.HeadwiseGrad{Headwise: maps})
-}
-
-func (k *costing) conv(width, kernel int) {
-	k.tensor("xlstm.conv1d.conv.weight", width, 1, kernel)
-	k.tensor("xlstm.conv1d.conv.bias", width)
-	conv := ops.Conv{B: 1, T: k.Steps, D: width, K: kernel}
-	k.count(conv, ops.ConvGrad{Conv: conv})
-	k.last().State += elements(kernel, width)
-}
-
-func (k *costing) norm(name string, width int, weight bool) {
-	if weight {
-		k.tensor(name+".weight", width)
 	}
 }

@@ -35,8 +35,8 @@ func (m *Model) Marks(tok data.Tokenizer) Marks {
 			marks.Begin = []int{id}
 		}
 		ends = slices.Clone(m.generationEnds)
-		if m.cfg.Large != nil && m.cfg.Large.HuggingFace != nil {
-			ends = append(ends, m.cfg.Large.HuggingFace.EOSTokenIDs...)
+		if hf := m.cfg.huggingFace(); hf != nil {
+			ends = append(ends, hf.EOSTokenIDs...)
 		}
 	}
 	if end, ok := data.TextEnd(tok); ok {
@@ -50,11 +50,8 @@ func (m *Model) Marks(tok data.Tokenizer) Marks {
 // ForcedBOS returns the token that a configuration in Hugging Face's form wants
 // before every text, and reports whether there is one.
 func (c Config) ForcedBOS() (id int, ok bool) {
-	if c.Large == nil || c.Large.HuggingFace == nil {
-		return 0, false
-	}
-	hf := c.Large.HuggingFace
-	if !hf.ForceBOSTokenInsert || hf.BOSTokenID == nil || *hf.BOSTokenID < 0 || *hf.BOSTokenID >= c.VocabSize {
+	hf := c.huggingFace()
+	if hf == nil || !hf.ForceBOSTokenInsert || hf.BOSTokenID == nil || *hf.BOSTokenID < 0 || *hf.BOSTokenID >= c.VocabSize {
 		return 0, false
 	}
 	return *hf.BOSTokenID, true

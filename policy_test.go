@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"internal/plan":        {"internal/device", "internal/ops"},
 	"internal/opstest":     {"internal/device", "internal/ops"},
 	"nodes":                {"internal/device", "internal/device/cpu", "internal/ops", "internal/plan"},
-	"layers":               {"nodes"},
+	"layers":               {"internal/ops", "nodes"},
 	".":                    {"internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "internal/files", "internal/pytorch"},
 	"internal/machine":     {},
 	"internal/numbers":     {},

@@ -151,7 +151,7 @@ func (c Config) inLayout(layout Layout) Config {
 func (m *Model) savedParams() []layers.Param {
 	params := m.Params()
 	if m.cfg.TieWeights {
-		embedding, _ := m.Param(m.cfg.embeddingName())
+		embedding, _ := m.Param(m.cfg.blueprint().embeddingName())
 		params = append(params, layers.Param{Name: headName, Value: embedding})
 	}
 	return params
@@ -283,7 +283,7 @@ func (m *Model) asLoaded() (storage, error) {
 		for _, t := range f.tensors {
 			param := t.param
 			if param == "" { // a tied head, which has none
-				param = m.cfg.embeddingName()
+				param = m.cfg.blueprint().embeddingName()
 			}
 			value, _ := m.Param(param)
 			p := m.inLayout(layers.Param{Name: param, Value: value}, t.layout)

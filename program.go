@@ -43,7 +43,7 @@ type Program struct {
 	resets     *gorgonia.Node // nil without WithResets
 	loss       *gorgonia.Node
 	begin      *State // what a run begins from, and the nodes that are bound to it
-	beginNodes []*layers.State
+	beginNodes layers.StackState
 	idsBuf     *tensor.Dense
 	tgtBuf     *tensor.Dense
 	keyBuf     *tensor.Dense
@@ -140,7 +140,9 @@ func (p *Program) build() (err error) {
 	p.ids = idsInput(p.graph, "ids", n)
 	in := GraphInput{Batch: p.cfg.Batch, Tokens: p.ids}
 	if p.cfg.Carry {
-		p.beginNodes = p.model.stateInputs(p.graph, p.cfg.Batch)
+		if p.beginNodes, err = p.model.stateInputs(p.graph, p.cfg.Batch); err != nil {
+			return err
+		}
 		in.State = p.beginNodes
 	}
 	if p.cfg.WithResets {
@@ -299,7 +301,7 @@ func (p *Program) FetchGrads() error {
 func (p *Program) Graph() *gorgonia.ExprGraph { return p.graph }
 
 // States returns the nodes of the state after the last step, block by block.
-func (p *Program) States() []*layers.State { return p.out.State }
+func (p *Program) States() layers.StackState { return p.out.State }
 
 // Close releases the machine.
 func (p *Program) Close() error {

@@ -1,9 +1,6 @@
 package xlstm
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
@@ -16,6 +13,7 @@ import (
 type State struct {
 	batch   int
 	tensors []layers.Param
+	parts   layers.StateParts // what each of the tensors is
 	*residence
 }
 
@@ -25,42 +23,14 @@ func (m *Model) NewState(batch int) (*State, error) {
 		return nil, errors.Errorf("xlstm: a state for %d texts; it takes at least 1", batch)
 	}
 	st := &State{batch: batch}
-	for _, s := range m.cfg.stateShapes(batch) {
-		t := tensor.New(tensor.Of(m.Dtype()), tensor.WithShape(s.Shape...))
-		st.tensors = append(st.tensors, layers.Param{Name: s.Name, Value: t})
+	for i, parts := range m.states {
+		for _, p := range parts {
+			t := tensor.New(tensor.Of(m.Dtype()), tensor.WithShape(p.ShapeFor(batch)...))
+			st.tensors = append(st.tensors, layers.Param{Name: stateName(i) + "." + p.Name, Value: t})
+			st.parts = append(st.parts, p)
+		}
 	}
 	return st, st.settle(m.Device())
-}
-
-// stateShapes returns the parts of a state for batch texts.
-func (c Config) stateShapes(batch int) (shapes []TensorShape) {
-	add := func(block int, name string, shape ...int) {
-		shapes = append(shapes, TensorShape{Name: fmt.Sprintf("block_%d.%s", block, name), Shape: shape})
-	}
-	for i := range c.NumBlocks {
-		if c.Large != nil {
-			l := c.large()
-			dqk, dhv := l.QKDim/l.NumHeads, l.VDim/l.NumHeads
-			add(i, "mlstm_c", batch, l.NumHeads, dqk, dhv)
-			add(i, "mlstm_n", batch, l.NumHeads, dqk)
-			add(i, "mlstm_m", batch, l.NumHeads)
-			continue
-		}
-		if c.isSLSTM(i) {
-			if k := c.SLSTMBlock.SLSTM.Conv1dKernelSize; k > 0 {
-				add(i, "conv", batch, k, c.EmbeddingDim)
-			}
-			add(i, "slstm", 4, batch, c.EmbeddingDim)
-			continue
-		}
-		l := c.mlstm()
-		dh := l.InnerDim / l.NumHeads
-		add(i, "conv", batch, l.ConvKernel, l.InnerDim)
-		add(i, "mlstm_c", batch, l.NumHeads, dh, dh)
-		add(i, "mlstm_n", batch, l.NumHeads, dh)
-		add(i, "mlstm_m", batch, l.NumHeads)
-	}
-	return shapes
 }
 
 // Batch returns the number of texts.
@@ -86,7 +56,7 @@ func (s *State) Reset() {
 
 // Clone returns a copy that shares nothing with s.
 func (s *State) Clone() *State {
-	c := &State{batch: s.batch}
+	c := &State{batch: s.batch, parts: s.parts}
 	for _, t := range s.tensors {
 		c.tensors = append(c.tensors, layers.Param{Name: t.Name, Value: t.Value.Clone().(*tensor.Dense)})
 	}
@@ -96,33 +66,21 @@ func (s *State) Clone() *State {
 
 // stateInputs adds an input node for every part of a state for batch texts and
 // returns them block by block.
-func (m *Model) stateInputs(g *gorgonia.ExprGraph, batch int) []*layers.State {
-	shapes := m.cfg.stateShapes(batch)
-	next := func() *gorgonia.Node {
-		s := shapes[0]
-		shapes = shapes[1:]
-		return gorgonia.NewTensor(g, m.Dtype(), len(s.Shape), gorgonia.WithShape(s.Shape...), gorgonia.WithName("state."+s.Name))
-	}
-	var states []*layers.State
-	for i := range m.cfg.NumBlocks {
-		st := &layers.State{}
-		if m.cfg.Large != nil {
-			st.C, st.N, st.M = next(), next(), next()
-		} else if m.cfg.isSLSTM(i) {
-			if m.cfg.SLSTMBlock.SLSTM.Conv1dKernelSize > 0 {
-				st.Conv = next()
-			}
-			st.SLSTM = next()
-		} else {
-			st.Conv, st.C, st.N, st.M = next(), next(), next(), next()
+func (m *Model) stateInputs(g *gorgonia.ExprGraph, batch int) (layers.StackState, error) {
+	s := layers.NewScope(g, m.store, batch).Sub("state")
+	var states layers.StackState
+	for i, parts := range m.states {
+		st, err := parts.NewState(s.Sub(stateName(i)))
+		if err != nil {
+			return nil, err
 		}
 		states = append(states, st)
 	}
-	return states
+	return states, nil
 }
 
 // bind binds the state's tensors to the nodes that stateInputs made.
-func (s *State) bind(states []*layers.State) error {
+func (s *State) bind(states layers.StackState) error {
 	k := 0
 	for _, st := range states {
 		for _, n := range st.Nodes() {
@@ -201,13 +159,14 @@ func (s *State) SetText(i int, from *State, j int) error {
 	return s.Push()
 }
 
-// slices returns how many slices of all texts part k has: an sLSTM's state is
-// (4, B, D), where the batch comes second.
+// slices returns how many slices of all texts part k has: as many as the axes
+// before the batch's make.
 func (s *State) slices(k int) int {
-	if strings.HasSuffix(s.tensors[k].Name, ".slstm") {
-		return s.tensors[k].Value.Shape()[0]
+	n := 1
+	for _, d := range s.parts[k].Shape[:s.parts[k].BatchAxis] {
+		n *= d
 	}
-	return 1
+	return n
 }
 
 // copyText copies text j of a part with slices × batch texts over text i of

@@ -123,18 +123,15 @@ type cellTracer interface {
 }
 
 func (tr *tracer) makeCells() error {
-	for b, state := range tr.program.States() {
-		var cell cellTracer
-		var err error
-		if tr.model.cfg.isSLSTM(b) {
-			cell, err = tr.newSLSTM(state)
-		} else {
-			cell, err = tr.newMLSTM(b, state)
+	for b, cell := range tr.program.out.Cells {
+		switch cell := cell.(type) {
+		case *layers.MLSTMCell:
+			tr.cells = append(tr.cells, tr.newMLSTM(b, cell))
+		case *layers.SLSTMCell:
+			tr.cells = append(tr.cells, tr.newSLSTM(cell))
+		default:
+			return errors.Errorf("xlstm: the cell of block %d is a %T, which cannot be traced", b, cell)
 		}
-		if err != nil {
-			return errors.Wrapf(err, "xlstm: the cell of block %d", b)
-		}
-		tr.cells = append(tr.cells, cell)
 	}
 	return nil
 }
@@ -163,31 +160,6 @@ func (tr *tracer) result() *Trace {
 		t.Blocks = append(t.Blocks, c.result())
 	}
 	return t
-}
-
-// cellNodes returns what the cell that computes state reads, its first n inputs
-// in their order, and its output: the one piece of its result that is no part of
-// the state. These are the numbers that the cell gets, whichever layer made them.
-func cellNodes(state *layers.State, of *gorgonia.Node, n int) (in gorgonia.Nodes, out *gorgonia.Node, err error) {
-	g := of.Graph()
-	children := g.From(of.ID())
-	if !children.Next() {
-		return nil, nil, errors.New("its state is not computed")
-	}
-	packed := children.Node().(*gorgonia.Node)
-	for it := g.From(packed.ID()); len(in) < n && it.Next(); {
-		in = append(in, it.Node().(*gorgonia.Node))
-	}
-	for it := g.To(packed.ID()); it.Next(); {
-		piece := it.Node().(*gorgonia.Node)
-		if !state.Nodes().Contains(piece) {
-			out = piece
-		}
-	}
-	if len(in) < n || out == nil {
-		return nil, nil, errors.Errorf("it has %d inputs of %d, or no output", len(in), n)
-	}
-	return in, out, nil
 }
 
 // numbers returns a node's elements.

@@ -4,8 +4,6 @@ import (
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/layers"
-	"github.com/gorgonia-xlstm/xlstm/nodes"
-	"gorgonia.org/gorgonia"
 )
 
 // MLSTMTrace is what the memory of one mLSTM head did, step by step (paper,
@@ -36,8 +34,7 @@ type MLSTMTrace struct {
 
 // mlstmTracer follows the cell of an mLSTM block.
 type mlstmTracer struct {
-	in    gorgonia.Nodes // q, k, v, i~, f~
-	out   *gorgonia.Node
+	cell  *layers.MLSTMCell
 	heads []mlstmHeadTracer
 }
 
@@ -52,21 +49,10 @@ type mlstmHeadTracer struct {
 	dev                 deviation
 }
 
-func (tr *tracer) newMLSTM(block int, state *layers.State) (*mlstmTracer, error) {
-	in, out, err := cellNodes(state, state.C, 5)
-	if err != nil {
-		return nil, err
-	}
-	shape := state.C.Shape()
-	head := mlstmHeadTracer{dqk: shape[2], dhv: shape[3], scaleQ: 1, scaleK: 1, eps: nodes.DefaultEps}
-	scale := 1 / math.Sqrt(float64(head.dqk))
-	if l := tr.model.cfg.Large; l != nil {
-		head.scaleQ, head.eps = scale, l.Eps
-	} else {
-		head.scaleK = scale
-	}
-	x := &mlstmTracer{in: in, out: out}
-	for h := range shape[1] {
+func (tr *tracer) newMLSTM(block int, cell *layers.MLSTMCell) *mlstmTracer {
+	head := mlstmHeadTracer{dqk: cell.DQK, dhv: cell.DHV, scaleQ: cell.ScaleQ, scaleK: cell.ScaleK, eps: cell.Eps}
+	x := &mlstmTracer{cell: cell}
+	for h := range cell.Heads {
 		head.trace = &MLSTMTrace{}
 		head.c, head.n = make([]float64, head.dqk*head.dhv), make([]float64, head.dqk)
 		head.window = nil
@@ -75,11 +61,11 @@ func (tr *tracer) newMLSTM(block int, state *layers.State) (*mlstmTracer, error)
 		}
 		x.heads = append(x.heads, head)
 	}
-	return x, nil
+	return x
 }
 
 func (x *mlstmTracer) read(from, n int) bool {
-	q, k, v, i, f, h := numbers(x.in[0]), numbers(x.in[1]), numbers(x.in[2]), numbers(x.in[3]), numbers(x.in[4]), numbers(x.out)
+	q, k, v, i, f, h := numbers(x.cell.Q), numbers(x.cell.K), numbers(x.cell.V), numbers(x.cell.I), numbers(x.cell.F), numbers(x.cell.H)
 	for s := range n {
 		for j := range x.heads {
 			head, row := &x.heads[j], s*len(x.heads)+j

@@ -38,8 +38,7 @@ func (s *Spread) add(cells []float64) {
 
 // slstmTracer follows the cell of an sLSTM block.
 type slstmTracer struct {
-	in      gorgonia.Nodes // i, f, z, o, the recurrent kernel, the bias
-	out     *gorgonia.Node
+	cell    *layers.SLSTMCell
 	dh      int
 	c, n, m []float64 // (D)
 	y       []float64 // (D), the model's own last output
@@ -47,27 +46,22 @@ type slstmTracer struct {
 	devs    []deviation
 }
 
-func (tr *tracer) newSLSTM(state *layers.State) (*slstmTracer, error) {
-	in, out, err := cellNodes(state, state.SLSTM, 6)
-	if err != nil {
-		return nil, err
-	}
-	r := in[4].Shape()
-	d := r[0] * r[2]
-	x := &slstmTracer{in: in, out: out, dh: r[2], devs: make([]deviation, r[0])}
+func (tr *tracer) newSLSTM(cell *layers.SLSTMCell) *slstmTracer {
+	d := cell.Heads * cell.DH
+	x := &slstmTracer{cell: cell, dh: cell.DH, devs: make([]deviation, cell.Heads)}
 	x.c, x.n, x.m, x.y = make([]float64, d), make([]float64, d), make([]float64, d), make([]float64, d)
-	for range r[0] {
+	for range cell.Heads {
 		x.heads = append(x.heads, &SLSTMTrace{})
 	}
-	return x, nil
+	return x
 }
 
 func (x *slstmTracer) read(_, n int) bool {
 	var gates [4][]float64
-	for k := range gates {
-		gates[k] = numbers(x.in[k])
+	for k, n := range []*gorgonia.Node{x.cell.I, x.cell.F, x.cell.Z, x.cell.O} {
+		gates[k] = numbers(n)
 	}
-	r, bias, y, d := numbers(x.in[4]), numbers(x.in[5]), numbers(x.out), len(x.y)
+	r, bias, y, d := numbers(x.cell.R), numbers(x.cell.Bias), numbers(x.cell.H), len(x.y)
 	for t := range n {
 		for h := range x.heads {
 			var pre [4][]float64

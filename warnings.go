@@ -9,10 +9,11 @@ import (
 // no error, a sentence each: which fields of Hugging Face's form are unknown and
 // were passed over. It is empty for most configurations.
 func (c Config) Warnings() []string {
-	if c.Large == nil || c.Large.HuggingFace == nil || len(c.Large.HuggingFace.Unknown) == 0 {
+	hf := c.huggingFace()
+	if hf == nil || len(hf.Unknown) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("the configuration has fields that are not known here and are passed over: %.300s; if the model depends on them, it computes something else", strings.Join(c.Large.HuggingFace.Unknown, ", "))}
+	return []string{fmt.Sprintf("the configuration has fields that are not known here and are passed over: %.300s; if the model depends on them, it computes something else", strings.Join(hf.Unknown, ", "))}
 }
 
 // Warnings returns what the caller of Load should know although it is no error, a

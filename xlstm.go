@@ -31,8 +31,6 @@
 package xlstm
 
 import (
-	"fmt"
-
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -53,8 +51,10 @@ import (
 type Model struct {
 	cfg    Config
 	store  *layers.Store
-	home   *home   // on a device, else nil
-	source *source // how it is stored if it was loaded, else nil
+	parts  []netPart
+	states []layers.StateParts // of every block
+	home   *home               // on a device, else nil
+	source *source             // how it is stored if it was loaded, else nil
 	// generationEnds end a text, by the file beside the model that it was loaded
 	// from.
 	generationEnds []int
@@ -111,11 +111,11 @@ func New(cfg Config, opts ...Option) (*Model, error) {
 
 // newModel makes the parameters of a model in the store.
 func newModel(cfg Config, store *layers.Store) (*Model, error) {
-	m := &Model{cfg: cfg, store: store}
-	// Building any graph makes all parameters.
-	g := gorgonia.NewGraph()
-	_, err := m.Fwd(g, GraphInput{Batch: 1, Tokens: idsInput(g, "ids", 1)}, FwdConfig{})
-	return m, err
+	n, err := newNet(layers.NewScope(gorgonia.NewGraph(), store, 1), cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Model{cfg: cfg, store: store, parts: n.parts, states: n.states()}, nil
 }
 
 // Config returns the model's configuration.
@@ -151,7 +151,7 @@ type GraphInput struct {
 	Tokens *gorgonia.Node
 	// State has an entry for every block, the state to begin from; nil for the
 	// start of a text.
-	State []*layers.State
+	State layers.StackState
 	// Resets (B·T integers, batch-major, nil for none) are not 0 where a document
 	// begins: it is computed as if it were alone, whatever comes before it in its
 	// sequence.
@@ -162,11 +162,10 @@ type GraphInput struct {
 type FwdConfig struct {
 	// Training switches dropout on.
 	Training bool
-	// Form and Chunk say how the mLSTM cells are computed; see nodes.MLSTMConfig.
-	Form  nodes.Form
-	Chunk int
-	// Symbolic builds the cells step by step out of primitives; see package
-	// layers.
+	// Form, Chunk and Symbolic say how the cells are computed; see
+	// layers.CellConfig.
+	Form     nodes.Form
+	Chunk    int
 	Symbolic bool
 }
 
@@ -175,10 +174,12 @@ type Output struct {
 	// Logits is (B·T, V), batch-major.
 	Logits *gorgonia.Node
 	// State has an entry for every block, the state after the last step.
-	State []*layers.State
+	State layers.StackState
 	// DropoutKey is the input that dropout draws from, nil without dropout; see
 	// nodes.DropoutKey.
 	DropoutKey *gorgonia.Node
+	// Cells has an entry for every block, its cell.
+	Cells      []layers.Cell
 	learnables gorgonia.Nodes
 }
 
@@ -189,107 +190,22 @@ func (o *Output) Model() gorgonia.Nodes { return o.learnables }
 // Fwd builds the model into graph g, to which the nodes of in belong.
 func (m *Model) Fwd(g *gorgonia.ExprGraph, in GraphInput, fwd FwdConfig) (*Output, error) {
 	s := layers.NewScope(g, m.store, in.Batch)
+	s.ComputeCells(layers.CellConfig{Form: fwd.Form, Chunk: fwd.Chunk, Symbolic: fwd.Symbolic})
 	out := &Output{}
 	if fwd.Training && m.cfg.Dropout > 0 {
 		out.DropoutKey = s.Training()
 	}
 	s.ResetAt(in.Resets)
-	if in.State != nil && len(in.State) != m.cfg.NumBlocks {
-		return nil, errors.Errorf("xlstm: a state of %d blocks for a model of %d", len(in.State), m.cfg.NumBlocks)
-	}
-	names := m.cfg.names()
-	embedding, err := layers.NewEmbedding(s.Sub(names.embedding), m.cfg.VocabSize, m.cfg.EmbeddingDim, layers.Small(m.cfg.EmbeddingDim))
+	n, err := newNet(s, m.cfg)
 	if err != nil {
 		return nil, err
 	}
-	tied := embedding.Weight
-	if m.cfg.TieWeights {
-		readers, err := nodes.Fork(embedding.Weight, 2)
-		if err != nil {
-			return nil, err
-		}
-		embedding.Weight, tied = readers[0], readers[1]
-	}
-	x, err := embedding.Fwd(in.Tokens)
-	if err != nil {
+	if out.Logits, out.State, err = n.fwd(in.Tokens, in.State); err != nil {
 		return nil, err
 	}
-	if m.cfg.AddEmbeddingDropout {
-		if x, err = s.Sub(names.embedding).Dropout(x, m.cfg.Dropout); err != nil {
-			return nil, err
-		}
+	for _, b := range n.stack.Blocks() {
+		out.Cells = append(out.Cells, b.Cell())
 	}
-	if x, err = m.stack(s.Sub(names.stack), x, in.State, fwd, out); err != nil {
-		return nil, err
-	}
-	out.Logits, err = m.head(s.Sub("lm_head"), x, tied)
 	out.learnables = s.Learnables()
-	return out, err
-}
-
-// stack builds the blocks and the norm behind them.
-func (m *Model) stack(s layers.Scope, x *gorgonia.Node, begin []*layers.State, fwd FwdConfig, out *Output) (*gorgonia.Node, error) {
-	for i := range m.cfg.NumBlocks {
-		block, err := m.block(s.Sub(fmt.Sprintf("blocks.%d", i)), i, fwd)
-		if err != nil {
-			return nil, err
-		}
-		var state, next *layers.State
-		if begin != nil {
-			state = begin[i]
-		}
-		if x, next, err = block.Fwd(x, state); err != nil {
-			return nil, err
-		}
-		out.State = append(out.State, next)
-	}
-	if !m.cfg.hasNorm() {
-		return x, nil
-	}
-	norm, err := m.cfg.postNorm(s.Sub(m.cfg.names().norm))
-	if err != nil {
-		return nil, err
-	}
-	return norm.Fwd(x)
-}
-
-func (m *Model) block(s layers.Scope, i int, fwd FwdConfig) (*layers.Block, error) {
-	if m.cfg.Large != nil {
-		cfg := m.cfg.large()
-		cfg.Form, cfg.Chunk, cfg.Symbolic = fwd.Form, fwd.Chunk, fwd.Symbolic
-		return layers.NewLargeBlock(s, cfg)
-	}
-	if m.cfg.isSLSTM(i) {
-		cfg := m.cfg.slstm(i)
-		cfg.Symbolic = fwd.Symbolic
-		return layers.NewSLSTMBlock(s, cfg, m.cfg.feedForward())
-	}
-	cfg := m.cfg.mlstm()
-	cfg.Form, cfg.Chunk, cfg.Symbolic = fwd.Form, fwd.Chunk, fwd.Symbolic
-	return layers.NewMLSTMBlock(s, cfg)
-}
-
-// head maps the residual stream to logits, with the embedding if weights are
-// tied, and bounds those of the xLSTM-7B architecture.
-func (m *Model) head(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Node, error) {
-	logits, err := m.project(s, x, embedding)
-	if err != nil || m.cfg.Large == nil {
-		return logits, err
-	}
-	return nodes.SoftCap(logits, m.cfg.Large.OutputLogitSoftCap)
-}
-
-func (m *Model) project(s layers.Scope, x, embedding *gorgonia.Node) (*gorgonia.Node, error) {
-	if m.cfg.TieWeights {
-		logits, err := nodes.Linear(x, embedding, nil)
-		if err == nil {
-			gorgonia.WithName("lm_head")(logits) // for whoever looks at the graph
-		}
-		return logits, err
-	}
-	l, err := layers.NewLinear(s, m.cfg.EmbeddingDim, m.cfg.VocabSize, false, layers.Small(m.cfg.EmbeddingDim))
-	if err != nil {
-		return nil, err
-	}
-	return l.Fwd(x)
+	return out, nil
 }

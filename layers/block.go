@@ -6,54 +6,61 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
+// BlockConfig describes a block of one kind: it is an MLSTMBlockConfig, an
+// SLSTMBlockConfig or a LargeConfig.
+type BlockConfig interface {
+	// Kind names the kind of the block's cell, mLSTM or sLSTM.
+	Kind() string
+	// NewBlock makes a block in a scope. All that there is to know of the block
+	// (parameters, state, arithmetic) follows from what is made: see
+	// Block.Description.
+	NewBlock(s Scope) (*Block, error)
+}
+
 // recurrent is a layer over time.
 type recurrent interface {
 	Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error)
+	NewState(s Scope) (*State, error)
+	Cell() Cell
 }
+
+// feedForward is a layer that maps row by row.
+type feedForward interface {
+	Fwd(x *gorgonia.Node) (*gorgonia.Node, error)
+}
+
+// Cell is a recurrent cell in a graph, of which it names the nodes: an *MLSTMCell
+// or an *SLSTMCell.
+type Cell interface{ isCell() }
 
 // Block is a residual block: x + layer(norm(x)), and with a feed-forward layer
 // then x + ffn(norm(x)).
 type Block struct {
-	s       Scope
-	norm    *Norm
-	layer   recurrent
-	ffnNorm *Norm
-	ffn     interface {
-		Fwd(x *gorgonia.Node) (*gorgonia.Node, error)
-	}
+	s           Scope
+	description Description
+	norm        *Norm
+	layer       recurrent
+	ffnNorm     *Norm
+	ffn         feedForward
 }
 
-// NewMLSTMBlock makes a block around an mLSTM layer.
-func NewMLSTMBlock(s Scope, cfg MLSTMConfig) (*Block, error) {
-	norm, err := NewNorm(s.Sub("xlstm_norm"), cfg.EmbeddingDim, 1, true)
-	if err != nil {
-		return nil, err
-	}
-	layer, err := NewMLSTM(s.Sub("xlstm"), cfg)
-	return &Block{s: s, norm: norm, layer: layer}, err
+// newBlock returns a block with its first norm, and the scope of its layers.
+func newBlock(s Scope, norm string, cfg NormConfig) (*Block, Scope, error) {
+	b := &Block{}
+	b.s = s.Describe(&b.description)
+	var err error
+	b.norm, err = NewNorm(b.s.Part("norm").Sub(norm), cfg)
+	return b, b.s, err
 }
 
-// NewSLSTMBlock makes a block around an sLSTM layer and, unless ffn is nil, a
-// feed-forward layer.
-func NewSLSTMBlock(s Scope, cfg SLSTMConfig, ffn *FeedForwardConfig) (*Block, error) {
-	norm, err := NewNorm(s.Sub("xlstm_norm"), cfg.EmbeddingDim, 1, true)
-	if err != nil {
-		return nil, err
-	}
-	layer, err := NewSLSTM(s.Sub("xlstm"), cfg)
-	if err != nil {
-		return nil, err
-	}
-	b := &Block{s: s, norm: norm, layer: layer}
-	if ffn == nil {
-		return b, nil
-	}
-	if b.ffnNorm, err = NewNorm(s.Sub("ffn_norm"), cfg.EmbeddingDim, 1, true); err != nil {
-		return nil, err
-	}
-	b.ffn, err = NewFeedForward(s.Sub("ffn"), *ffn)
-	return b, err
-}
+// Description returns what the block consists of.
+func (b *Block) Description() *Description { return &b.description }
+
+// NewState adds inputs for a state to begin from; see StateParts.NewState.
+func (b *Block) NewState(s Scope) (*State, error) { return b.layer.NewState(s) }
+
+// Cell returns the block's cell as Fwd built it.
+func (b *Block) Cell() Cell { return b.layer.Cell() }
 
 // Fwd maps x (B·T, EmbeddingDim) to the same shape and returns the state after
 // the last step; state may be nil for the start.

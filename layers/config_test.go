@@ -26,7 +26,7 @@ func TestBadMLSTMConfigsAreNamed(t *testing.T) {
 		c.change(&cfg)
 		_, err := NewMLSTM(scopeOf(t, tensor.Float32, 1), cfg)
 		wantError(t, err, append(c.names, "mLSTM")...)
-		_, err = NewMLSTMBlock(scopeOf(t, tensor.Float32, 1), cfg)
+		_, err = MLSTMBlockConfig{cfg}.NewBlock(scopeOf(t, tensor.Float32, 1))
 		wantError(t, err)
 	}
 }
@@ -48,7 +48,7 @@ func TestBadSLSTMConfigsAreNamed(t *testing.T) {
 		c.change(&cfg)
 		_, err := NewSLSTM(scopeOf(t, tensor.Float32, 1), cfg)
 		wantError(t, err, append(c.names, "sLSTM")...)
-		_, err = NewSLSTMBlock(scopeOf(t, tensor.Float32, 1), cfg, nil)
+		_, err = SLSTMBlockConfig{cfg, nil}.NewBlock(scopeOf(t, tensor.Float32, 1))
 		wantError(t, err)
 	}
 }
@@ -104,7 +104,8 @@ func TestWrongInputsOfLayersAreErrors(t *testing.T) {
 func TestIncompleteStateIsAnError(t *testing.T) {
 	for _, symbolic := range []bool{false, true} {
 		s := scopeOf(t, tensor.Float64, 1)
-		l, err := NewMLSTM(s, MLSTMConfig{EmbeddingDim: 6, InnerDim: 8, NumHeads: 2, ConvKernel: 4, QKVBlock: 4, Symbolic: symbolic})
+		s.ComputeCells(CellConfig{Symbolic: symbolic})
+		l, err := NewMLSTM(s, MLSTMConfig{EmbeddingDim: 6, InnerDim: 8, NumHeads: 2, ConvKernel: 4, QKVBlock: 4})
 		if err != nil {
 			t.Fatal(err)
 		}

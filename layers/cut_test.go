@@ -90,7 +90,7 @@ func TestStateCarriedBetweenGraphsContinuesTheSequence(t *testing.T) {
 			second.begin = stateOf(a, randomState(t, tr.mk, tr.store, 2, u.dim))
 			b := second.run(t)
 			y := dense(joinSteps(a["y"], b["y"], 2), tr.x.Shape()...)
-			if d := apart(elements(y), want["y"]); d > 1e-9 {
+			if d := apart(numbersIn(y), want["y"]); d > 1e-9 {
 				t.Errorf("cut at %d: y is %.3g away", cut, d)
 			}
 			for _, name := range []string{"new conv", "new C", "new n", "new m", "new slstm"} {

@@ -18,12 +18,21 @@
 //
 // # State
 //
-// Every recurrent layer takes its state and returns the new one; see State.
+// Every recurrent layer takes its state and returns the new one; see State. Its
+// NewState adds inputs of the right shapes to begin from, State.Reset empties them,
+// and State.Set continues where a run ended.
+//
+// # Blocks and stacks
+//
+// A BlockConfig describes a residual block of one kind, a StackConfig blocks one
+// after the other: features in, features out. What a block consists of, its
+// parameters, its state and its arithmetic, is recorded as its layers are made; see
+// Block.Description.
 //
 // # Fused and symbolic
 //
-// The cells run as fused operations. With Symbolic set they are built step by
-// step from the primitives of exponential gating instead, and Gorgonia derives
+// The cells run as fused operations. With CellConfig.Symbolic they are built step
+// by step from the primitives of exponential gating instead, and Gorgonia derives
 // the gradient: the same function, to look at and to check the other against.
 // It makes some forty nodes a step, so it is for short sequences, and its mLSTM
 // for stabilisers above −700: below, exp(−m) is infinite to Gorgonia.

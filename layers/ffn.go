@@ -17,6 +17,12 @@ type FeedForwardConfig struct {
 	NumBlocks           int // of the model, for the initialisation
 }
 
+// DefaultFeedForwardConfig returns the official defaults for a model of that width,
+// in which the layer's block is the only one: set NumBlocks in a larger one.
+func DefaultFeedForwardConfig(dim int) FeedForwardConfig {
+	return FeedForwardConfig{EmbeddingDim: dim, UpDim: wholeBlocks(1.3 * float64(dim)), Activation: "gelu", NumBlocks: 1}
+}
+
 // FeedForward is proj_down(act(g)⊙u) with [g, u] = proj_up(x), the second half of
 // an sLSTM block (paper, figure 10).
 type FeedForward struct {

@@ -20,8 +20,8 @@ type maker func(s Scope) (recurrent, error)
 // values are the values of a State by field, or whatever else has a name.
 type values map[string]*tensor.Dense
 
-// stateFields are the fields of a State by the names that the tests use.
-func stateFields(s *State) map[string]**gorgonia.Node {
+// fieldsOf are the fields of a State by the names that the tests use.
+func fieldsOf(s *State) map[string]**gorgonia.Node {
 	return map[string]**gorgonia.Node{"conv": &s.Conv, "C": &s.C, "n": &s.N, "m": &s.M, "slstm": &s.SLSTM}
 }
 
@@ -37,7 +37,7 @@ func random(name string, shape ...int) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(v))
 }
 
-func elements(v gorgonia.Value) []float64 {
+func numbersIn(v gorgonia.Value) []float64 {
 	if x, ok := v.Data().(float64); ok {
 		return []float64{x}
 	}
@@ -56,7 +56,7 @@ func newStore(t *testing.T, mk maker) *Store {
 		t.Fatal(err)
 	}
 	for _, p := range store.Params() {
-		noise := elements(random("noise of "+p.Name, p.Value.Shape()...))
+		noise := numbersIn(random("noise of "+p.Name, p.Value.Shape()...))
 		for i, v := range p.Value.Data().([]float64) {
 			p.Value.Data().([]float64)[i] = v + 0.3*noise[i]
 		}
@@ -77,7 +77,7 @@ func randomState(t *testing.T, mk maker, store *Store, batch, dim int) values {
 		t.Fatal(err)
 	}
 	st := values{}
-	for name, n := range stateFields(next) {
+	for name, n := range fieldsOf(next) {
 		if *n == nil {
 			continue
 		}
@@ -120,7 +120,7 @@ func (tr trial) run(t *testing.T) map[string][]float64 {
 	var begin *State
 	if tr.begin != nil {
 		begin = &State{}
-		for name, n := range stateFields(begin) {
+		for name, n := range fieldsOf(begin) {
 			if v := tr.begin[name]; v != nil {
 				*n = s.input("begin "+name, v.Shape()...)
 				bound[*n], wrt["d begin "+name] = v, *n
@@ -134,7 +134,7 @@ func (tr trial) run(t *testing.T) map[string][]float64 {
 	out := map[string]*gorgonia.Node{"y": y}
 	loss := tr.term(g, bound, "y", y)
 	for _, name := range []string{"conv", "C", "n", "m", "slstm"} {
-		if n := *stateFields(next)[name]; n != nil {
+		if n := *fieldsOf(next)[name]; n != nil {
 			out["new "+name] = n
 			if tr.stateInLoss {
 				loss = gorgonia.Must(gorgonia.Add(loss, tr.term(g, bound, "new "+name, n)))
@@ -211,14 +211,14 @@ func execute(t *testing.T, g *gorgonia.ExprGraph, bound map[*gorgonia.Node]*tens
 	}
 	got := make(map[string][]float64)
 	for name, v := range read {
-		got[name] = elements(*v)
+		got[name] = numbersIn(*v)
 	}
 	for name, n := range wrt {
 		d, err := n.Grad()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got[name] = elements(d)
+		got[name] = numbersIn(d)
 	}
 	return got
 }
@@ -254,11 +254,10 @@ func (u unit) symbolic() maker { return u.mk(true, nodes.Chunkwise, 0) }
 
 func mlstmUnit(name string, block bool, cfg MLSTMConfig) unit {
 	return unit{name: name, dim: cfg.EmbeddingDim, mlstm: true, mk: func(symbolic bool, form nodes.Form, chunk int) maker {
-		cfg := cfg
-		cfg.Symbolic, cfg.Form, cfg.Chunk = symbolic, form, chunk
 		return func(s Scope) (recurrent, error) {
+			s.ComputeCells(CellConfig{form, chunk, symbolic})
 			if block {
-				return NewMLSTMBlock(s, cfg)
+				return MLSTMBlockConfig{cfg}.NewBlock(s)
 			}
 			return NewMLSTM(s, cfg)
 		}
@@ -267,11 +266,10 @@ func mlstmUnit(name string, block bool, cfg MLSTMConfig) unit {
 
 func slstmUnit(name string, block bool, cfg SLSTMConfig, ffn *FeedForwardConfig) unit {
 	return unit{name: name, dim: cfg.EmbeddingDim, mk: func(symbolic bool, _ nodes.Form, _ int) maker {
-		cfg := cfg
-		cfg.Symbolic = symbolic
 		return func(s Scope) (recurrent, error) {
+			s.ComputeCells(CellConfig{Symbolic: symbolic})
 			if block {
-				return NewSLSTMBlock(s, cfg, ffn)
+				return SLSTMBlockConfig{cfg, ffn}.NewBlock(s)
 			}
 			return NewSLSTM(s, cfg)
 		}

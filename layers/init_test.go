@@ -18,7 +18,7 @@ func parameter(t *testing.T, mk maker, name string) []float64 {
 	if !ok {
 		t.Fatalf("no parameter %s", name)
 	}
-	return elements(p.Value)
+	return numbersIn(p.Value)
 }
 
 func wantValues(t *testing.T, name string, got []float64, want func(i int) float64) {

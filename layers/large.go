@@ -1,7 +1,7 @@
 package layers
 
 import (
-	"math/rand/v2"
+	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -21,30 +21,51 @@ type LargeConfig struct {
 	NormEps     float64
 	Eps         float64 // of the cell's normaliser
 	NumBlocks   int     // of the model, for the initialisation
-	// Form and Chunk say how the cell is computed; see nodes.MLSTMConfig.
-	Form     nodes.Form
-	Chunk    int
-	Symbolic bool // build the cell out of primitives, step by step
 }
 
-// NewLargeBlock makes a block of the xLSTM-7B architecture (xLSTM 7B,
+// DefaultLargeConfig returns the official defaults for a model of that width and
+// number of heads, in which the block is the only one: set NumBlocks in a larger
+// one.
+func DefaultLargeConfig(dim, heads int) LargeConfig {
+	return LargeConfig{
+		EmbeddingDim: dim, NumHeads: heads, QKDim: dim / 2, VDim: dim, UpDim: RoundUp(2.6667*float64(dim), 64),
+		GateSoftCap: 15, NormEps: 1e-6, Eps: 1e-6, NumBlocks: 1,
+	}
+}
+
+// RoundUp rounds the width of a feed-forward layer of the xLSTM-7B architecture as
+// the official implementation does: up, but if x is not whole, only from the next
+// whole number on.
+func RoundUp(x float64, multiple int) int {
+	m := float64(multiple)
+	return int(math.Floor((x+m-1)/m) * m)
+}
+
+// norm is the norm of the residual stream.
+func (cfg LargeConfig) norm() NormConfig {
+	return NormConfig{Dim: cfg.EmbeddingDim, RMS: true, Eps: cfg.NormEps, Weight: true, Bias: cfg.Bias}
+}
+
+// Kind returns mLSTM.
+func (cfg LargeConfig) Kind() string { return "mLSTM" }
+
+// NewBlock makes a block of the xLSTM-7B architecture (xLSTM 7B,
 // arXiv:2503.13427): x + mlstm_layer(norm_mlstm(x)), then x + ffn(norm_ffn(x)),
 // with RMS norms.
-func NewLargeBlock(s Scope, cfg LargeConfig) (*Block, error) {
-	norm, err := NewRMSNorm(s.Sub("norm_mlstm"), cfg.EmbeddingDim, cfg.NormEps, cfg.Bias)
+func (cfg LargeConfig) NewBlock(s Scope) (*Block, error) {
+	b, s, err := newBlock(s, "norm_mlstm", cfg.norm())
 	if err != nil {
 		return nil, err
 	}
-	layer, err := NewLargeMLSTM(s.Sub("mlstm_layer"), cfg)
-	if err != nil {
+	if b.layer, err = NewLargeMLSTM(s.Sub("mlstm_layer"), cfg); err != nil {
 		return nil, err
 	}
-	ffnNorm, err := NewRMSNorm(s.Sub("norm_ffn"), cfg.EmbeddingDim, cfg.NormEps, cfg.Bias)
-	if err != nil {
+	ffn := s.Part("feed-forward")
+	if b.ffnNorm, err = NewNorm(ffn.Sub("norm_ffn"), cfg.norm()); err != nil {
 		return nil, err
 	}
-	ffn, err := newSwiGLU(s.Sub("ffn"), cfg)
-	return &Block{s: s, norm: norm, layer: layer, ffnNorm: ffnNorm, ffn: ffn}, err
+	b.ffn, err = newSwiGLU(ffn.Sub("ffn"), cfg)
+	return b, err
 }
 
 // LargeMLSTM is the mLSTM layer of the xLSTM-7B architecture: projections of
@@ -52,6 +73,7 @@ func NewLargeBlock(s Scope, cfg LargeConfig) (*Block, error) {
 // with scaled queries, a layer norm per head, a sigmoid output gate and a
 // projection back.
 type LargeMLSTM struct {
+	mlstmLayer
 	s     Scope
 	cfg   LargeConfig
 	qkvo  *branches
@@ -71,12 +93,9 @@ func NewLargeMLSTM(s Scope, cfg LargeConfig) (*LargeMLSTM, error) {
 		return nil, errors.Errorf("layers: mLSTM: widths of %d and %d over an embedding of %d are not positive multiples of %d heads", cfg.QKDim, cfg.VDim, d, nh)
 	}
 	l := &LargeMLSTM{s: s, cfg: cfg}
-	var bias Init
-	if cfg.Bias {
-		bias = Constant(0)
-	}
+	bias := zeroIf(cfg.Bias)
 	var err error
-	if l.qkvo, err = newBranches(s, cfg.Fused, "qkv_opreact", d,
+	if l.qkvo, err = newBranches(s.Part("q, k, v and output gate"), cfg.Fused, "qkv_opreact", d,
 		branch{"q", cfg.QKDim, Small(d), bias},
 		branch{"k", cfg.QKDim, Small(d), bias},
 		branch{"v", cfg.VDim, Small(d), bias},
@@ -84,16 +103,17 @@ func NewLargeMLSTM(s Scope, cfg LargeConfig) (*LargeMLSTM, error) {
 	); err != nil {
 		return nil, err
 	}
-	if l.gates, err = newBranches(s, cfg.Fused, "ifgate_preact", d,
+	if l.gates, err = newBranches(s.Part("gates"), cfg.Fused, "ifgate_preact", d,
 		branch{"igate_preact", nh, Constant(0), Constant(-10)},
 		branch{"fgate_preact", nh, Constant(0), Linspace(3, 6)},
 	); err != nil {
 		return nil, err
 	}
-	if l.norm, err = newPlainNorm(s.Sub("multihead_norm"), nodes.NormConfig{Groups: nh, Eps: cfg.NormEps}, cfg.VDim, cfg.Bias); err != nil {
+	l.mlstmLayer = newMLSTMLayer(s.Part("cell"), nh, cfg.QKDim/nh, cfg.VDim/nh, true, cfg.Eps)
+	if l.norm, err = NewNorm(s.Part("head norm").Sub("multihead_norm"), NormConfig{Dim: cfg.VDim, Groups: nh, Eps: cfg.NormEps, Weight: true, Bias: cfg.Bias}); err != nil {
 		return nil, err
 	}
-	l.out, err = NewLinear(s.Sub("out_proj"), cfg.VDim, d, cfg.Bias, Wang(d, max(1, cfg.NumBlocks)))
+	l.out, err = NewLinear(s.Part("down projection").Sub("out_proj"), cfg.VDim, d, cfg.Bias, Wang(d, max(1, cfg.NumBlocks)))
 	return l, err
 }
 
@@ -101,7 +121,7 @@ func NewLargeMLSTM(s Scope, cfg LargeConfig) (*LargeMLSTM, error) {
 // the last step; state may be nil for the start. Its keys are as they are, not
 // scaled.
 func (l *LargeMLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
-	if err := state.onlyHas(false, true, false); err != nil {
+	if err := l.check(state); err != nil {
 		return nil, nil, err
 	}
 	xs, err := nodes.Fork(x, len(l.qkvo.maps)+len(l.gates.maps))
@@ -121,7 +141,7 @@ func (l *LargeMLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State
 			return nil, nil, err
 		}
 	}
-	h, next, err := l.cell(qkvo[0], qkvo[1], qkvo[2], gates[0], gates[1], state.mlstm())
+	h, next, err := l.run(l.s.Sub("mlstm_cell"), qkvo[0], qkvo[1], qkvo[2], gates[0], gates[1], state)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -136,27 +156,6 @@ func (l *LargeMLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State
 	return y, next, err
 }
 
-// cell runs the cell over the sequence.
-func (l *LargeMLSTM) cell(q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, *State, error) {
-	s := l.s.Sub("mlstm_cell")
-	cfg := nodes.MLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, Form: l.cfg.Form, Chunk: l.cfg.Chunk, ScaleQueries: true, Eps: l.cfg.Eps, Resets: l.s.resets}
-	run := nodes.MLSTM
-	if l.cfg.Symbolic {
-		run = func(cfg nodes.MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, nodes.MLSTMState, error) {
-			return symbolicMLSTM(s, cfg, q, k, v, i, f, state)
-		}
-	}
-	h, next, err := run(cfg, q, k, v, i, f, state)
-	if err != nil {
-		return nil, nil, err
-	}
-	s.label(h)
-	s.Sub("C").label(next.C)
-	s.Sub("n").label(next.N)
-	s.Sub("m").label(next.M)
-	return h, &State{C: next.C, N: next.N, M: next.M}, nil
-}
-
 // swiGLU is the feed-forward layer of the xLSTM-7B architecture,
 // proj_down(SiLU(proj_up_gate(x))⊙proj_up(x)), fused with one "proj_up_gate_z".
 type swiGLU struct {
@@ -166,11 +165,7 @@ type swiGLU struct {
 }
 
 func newSwiGLU(s Scope, cfg LargeConfig) (*swiGLU, error) {
-	d := cfg.EmbeddingDim
-	var bias Init
-	if cfg.Bias {
-		bias = Constant(0)
-	}
+	d, bias := cfg.EmbeddingDim, zeroIf(cfg.Bias)
 	up, err := newBranches(s, cfg.Fused, "proj_up_gate_z", d,
 		branch{"proj_up_gate", cfg.UpDim, Small(d), bias},
 		branch{"proj_up", cfg.UpDim, Small(d), bias})
@@ -197,113 +192,4 @@ func (l *swiGLU) Fwd(x *gorgonia.Node) (*gorgonia.Node, error) {
 	}
 	l.s.Sub("gate").label(h)
 	return l.down.Fwd(h)
-}
-
-// NewRMSNorm makes an RMS norm over the whole width (x·w/√(mean x² + eps)):
-// parameters "weight" (Width), a plain factor that begins at 1, and with a bias
-// "bias" (Width).
-func NewRMSNorm(s Scope, dim int, eps float64, bias bool) (*Norm, error) {
-	return newPlainNorm(s, nodes.NormConfig{RMS: true, Eps: eps}, dim, bias)
-}
-
-func newPlainNorm(s Scope, cfg nodes.NormConfig, dim int, bias bool) (*Norm, error) {
-	l := &Norm{s: s, cfg: cfg}
-	var err error
-	if l.Weight, err = s.Param("weight", Constant(1), dim); err != nil || !bias {
-		return l, err
-	}
-	l.Bias, err = s.Param("bias", Constant(0), dim)
-	return l, err
-}
-
-// branch is one of several linear maps of one input; without bias it has none.
-type branch struct {
-	name         string
-	width        int
-	weight, bias Init
-}
-
-// branches are linear maps of one input. Each has parameters of its own, or all
-// share one Linear that has them as blocks of rows.
-type branches struct {
-	s     Scope
-	list  []branch
-	maps  []*Linear // one if they are fused
-	fused bool
-}
-
-// newBranches makes linear maps from in columns, all of them with or all of them
-// without a bias. Fused, they are one parameter of the given name.
-func newBranches(s Scope, fused bool, name string, in int, list ...branch) (*branches, error) {
-	b := &branches{s: s, list: list, fused: fused}
-	params := list
-	if fused {
-		params = []branch{stack(name, in, list)}
-	}
-	for _, m := range params {
-		l := &Linear{s: s.Sub(m.name)}
-		var err error
-		if l.Weight, err = l.s.Param("weight", m.weight, m.width, in); err != nil {
-			return nil, err
-		}
-		if m.bias != nil {
-			if l.Bias, err = l.s.Param("bias", m.bias, m.width); err != nil {
-				return nil, err
-			}
-		}
-		b.maps = append(b.maps, l)
-	}
-	return b, nil
-}
-
-// stack returns one branch that has those of the list as blocks of rows.
-func stack(name string, in int, list []branch) branch {
-	all := branch{name: name}
-	var widths, sizes []int
-	var weights, biases []Init
-	for _, b := range list {
-		all.width += b.width
-		widths, sizes = append(widths, b.width), append(sizes, b.width*in)
-		weights, biases = append(weights, b.weight), append(biases, b.bias)
-	}
-	all.weight = inTurn(weights, sizes)
-	if list[0].bias != nil {
-		all.bias = inTurn(biases, widths)
-	}
-	return all
-}
-
-// inTurn initialises consecutive pieces of the given sizes, each its own way.
-func inTurn(inits []Init, sizes []int) Init {
-	return func(r *rand.Rand, values []float64) {
-		for k, init := range inits {
-			init(r, values[:sizes[k]])
-			values = values[sizes[k]:]
-		}
-	}
-}
-
-// Fwd maps x (N, In), which is given once for each of the maps, to one (N, width)
-// for each branch.
-func (b *branches) Fwd(xs []*gorgonia.Node) (gorgonia.Nodes, error) {
-	if b.fused {
-		var widths []int
-		for _, m := range b.list {
-			widths = append(widths, m.width)
-		}
-		ys, err := nodes.LinearSplit(xs[0], b.maps[0].Weight, b.maps[0].Bias, widths...)
-		for k, y := range ys {
-			b.s.Sub(b.list[k].name).label(y)
-		}
-		return ys, err
-	}
-	var ys gorgonia.Nodes
-	for k, m := range b.maps {
-		y, err := m.Fwd(xs[k])
-		if err != nil {
-			return nil, err
-		}
-		ys = append(ys, y)
-	}
-	return ys, nil
 }

@@ -10,11 +10,10 @@ import (
 func largeUnit(name string, block bool, cfg LargeConfig) unit {
 	cfg.GateSoftCap, cfg.NormEps, cfg.Eps = 15, 1e-6, 1e-6
 	return unit{name: name, dim: cfg.EmbeddingDim, mlstm: true, mk: func(symbolic bool, form nodes.Form, chunk int) maker {
-		cfg := cfg
-		cfg.Symbolic, cfg.Form, cfg.Chunk = symbolic, form, chunk
 		return func(s Scope) (recurrent, error) {
+			s.ComputeCells(CellConfig{form, chunk, symbolic})
 			if block {
-				return NewLargeBlock(s, cfg)
+				return cfg.NewBlock(s)
 			}
 			return NewLargeMLSTM(s, cfg)
 		}
@@ -37,7 +36,7 @@ func TestBadLargeConfigsAreNamed(t *testing.T) {
 		c.change(&cfg)
 		_, err := NewLargeMLSTM(scopeOf(t, tensor.Float32, 1), cfg)
 		wantError(t, err, append(c.names, "mLSTM")...)
-		_, err = NewLargeBlock(scopeOf(t, tensor.Float32, 1), cfg)
+		_, err = cfg.NewBlock(scopeOf(t, tensor.Float32, 1))
 		wantError(t, err)
 	}
 	for _, change := range []func(*LargeConfig){
@@ -46,7 +45,7 @@ func TestBadLargeConfigsAreNamed(t *testing.T) {
 		cfg := good
 		change(&cfg)
 		s := scopeOf(t, tensor.Float32, 1)
-		l, err := NewLargeBlock(s, cfg)
+		l, err := cfg.NewBlock(s)
 		if err == nil {
 			_, _, err = l.Fwd(s.input("x", 2, 6), nil)
 		}

@@ -1,6 +1,8 @@
 package layers
 
 import (
+	"math"
+
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
@@ -14,16 +16,38 @@ type MLSTMConfig struct {
 	Bias                             bool
 	Dropout                          float64
 	NumBlocks                        int // of the model, for the initialisation
-	// Form and Chunk say how the cell is computed; see nodes.MLSTMConfig.
-	Form     nodes.Form
-	Chunk    int
-	Symbolic bool // build the cell out of primitives, step by step
+}
+
+// DefaultMLSTMConfig returns the official defaults for a model of that width, in
+// which the layer is the only one: set NumBlocks in a larger one.
+func DefaultMLSTMConfig(dim int) MLSTMConfig {
+	return MLSTMConfig{EmbeddingDim: dim, InnerDim: wholeBlocks(2 * float64(dim)), NumHeads: 4, ConvKernel: 4, QKVBlock: 4, NumBlocks: 1}
+}
+
+// wholeBlocks rounds a width up to a multiple of 64, as the official defaults do.
+func wholeBlocks(width float64) int { return int(math.Ceil(width/64)) * 64 }
+
+// MLSTMBlockConfig describes a block around an mLSTM layer.
+type MLSTMBlockConfig struct{ MLSTM MLSTMConfig }
+
+// Kind returns mLSTM.
+func (cfg MLSTMBlockConfig) Kind() string { return "mLSTM" }
+
+// NewBlock makes the block: parameters "xlstm_norm" and "xlstm".
+func (cfg MLSTMBlockConfig) NewBlock(s Scope) (*Block, error) {
+	b, s, err := newBlock(s, "xlstm_norm", DefaultNormConfig(cfg.MLSTM.EmbeddingDim))
+	if err != nil {
+		return nil, err
+	}
+	b.layer, err = NewMLSTM(s.Sub("xlstm"), cfg.MLSTM)
+	return b, err
 }
 
 // MLSTM is the mLSTM layer of the paper (figure 11): up-projection, convolution,
 // block-diagonal q, k and v, the cell, a norm per head, the learnable skip, the
 // output gate and the down-projection.
 type MLSTM struct {
+	mlstmLayer
 	s        Scope
 	cfg      MLSTMConfig
 	up, down *Linear
@@ -48,58 +72,59 @@ func NewMLSTM(s Scope, cfg MLSTMConfig) (*MLSTM, error) {
 		return nil, errors.Errorf("layers: mLSTM: a convolution of %d steps; it needs at least 1", cfg.ConvKernel)
 	}
 	l := &MLSTM{s: s, cfg: cfg}
-	var err error
-	if l.up, err = NewLinear(s.Sub("proj_up"), d, 2*inner, cfg.Bias, Small(d)); err != nil {
-		return nil, err
+	return l, l.make()
+}
+
+// make makes the parameters, in the official order. The parts are named in the
+// order in which they run.
+func (l *MLSTM) make() (err error) {
+	s, cfg, d, inner := l.s, l.cfg, l.cfg.EmbeddingDim, l.cfg.InnerDim
+	up, conv, qkv, gates, cell := s.Part("up projection"), s.Part("convolution"), s.Part("q, k, v"), s.Part("gates"), s.Part("cell")
+	skip, down := s.Part("skip and output gate"), s.Part("down projection")
+	if l.up, err = NewLinear(up.Sub("proj_up"), d, 2*inner, cfg.Bias, Small(d)); err != nil {
+		return err
 	}
 	for _, p := range []struct {
 		name string
 		dst  **HeadwiseLinear
 	}{{"q_proj", &l.q}, {"k_proj", &l.k}, {"v_proj", &l.v}} {
-		if *p.dst, err = NewHeadwiseLinear(s.Sub(p.name), inner/cfg.QKVBlock, cfg.QKVBlock, cfg.QKVBlock, cfg.Bias, Small(d)); err != nil {
-			return nil, err
+		if *p.dst, err = NewHeadwiseLinear(qkv.Sub(p.name), inner/cfg.QKVBlock, cfg.QKVBlock, cfg.QKVBlock, cfg.Bias, Small(d)); err != nil {
+			return err
 		}
 	}
-	if l.conv, err = NewCausalConvSiLU(s.Sub("conv1d"), inner, cfg.ConvKernel); err != nil {
-		return nil, err
+	if l.conv, err = NewCausalConvSiLU(conv.Sub("conv1d"), inner, cfg.ConvKernel); err != nil {
+		return err
 	}
-	if err := l.makeCell(); err != nil {
-		return nil, err
+	if l.i, err = newLinear(gates.Sub("mlstm_cell.igate"), 3*inner, cfg.NumHeads, Constant(0), Normal(0.1)); err != nil {
+		return err
 	}
-	if l.Skip, err = s.Param("learnable_skip", Constant(1), inner); err != nil {
-		return nil, err
+	if l.f, err = newLinear(gates.Sub("mlstm_cell.fgate"), 3*inner, cfg.NumHeads, Constant(0), Linspace(3, 6)); err != nil {
+		return err
 	}
-	l.down, err = NewLinear(s.Sub("proj_down"), inner, d, cfg.Bias, Wang(d, max(1, cfg.NumBlocks)))
-	return l, err
+	l.mlstmLayer = newMLSTMLayer(cell, cfg.NumHeads, inner/cfg.NumHeads, inner/cfg.NumHeads, false, 0, l.conv.window)
+	if l.norm, err = NewNorm(skip.Sub("mlstm_cell.outnorm"), headNorm(inner, cfg.NumHeads)); err != nil {
+		return err
+	}
+	if l.Skip, err = skip.Param("learnable_skip", Constant(1), inner); err != nil {
+		return err
+	}
+	l.down, err = NewLinear(down.Sub("proj_down"), inner, d, cfg.Bias, Wang(d, max(1, cfg.NumBlocks)))
+	return err
 }
 
-func (l *MLSTM) makeCell() (err error) {
-	cell, inner, nh := l.s.Sub("mlstm_cell"), l.cfg.InnerDim, l.cfg.NumHeads
-	gate := func(s Scope, bias Init) (*Linear, error) {
-		w, err := s.Param("weight", Constant(0), nh, 3*inner)
-		if err != nil {
-			return nil, err
-		}
-		b, err := s.Param("bias", bias, nh)
-		return &Linear{s, w, b}, err
-	}
-	if l.i, err = gate(cell.Sub("igate"), Normal(0.1)); err != nil {
-		return err
-	}
-	if l.f, err = gate(cell.Sub("fgate"), Linspace(3, 6)); err != nil {
-		return err
-	}
-	l.norm, err = NewNorm(cell.Sub("outnorm"), inner, nh, true)
-	return err
+// headNorm is the norm behind a cell of the paper's architecture.
+func headNorm(dim, heads int) NormConfig {
+	cfg := DefaultNormConfig(dim)
+	cfg.Groups = heads
+	return cfg
 }
 
 // Fwd maps x (B·T, EmbeddingDim) to the same shape and returns the state after
 // the last step; state may be nil for the start.
 func (l *MLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
-	if err := state.onlyHas(true, true, false); err != nil {
+	if err := l.check(state); err != nil {
 		return nil, nil, err
 	}
-	next := &State{}
 	xm, z, err := l.up.split(x)
 	if err != nil {
 		return nil, nil, err
@@ -112,15 +137,15 @@ func (l *MLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, err
 	if err != nil {
 		return nil, nil, err
 	}
-	next.Conv = window
 	cs, err := nodes.Fork(c, 3)
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := l.cell(cs[0], cs[1], xms[1], state.mlstm(), next)
+	h, next, err := l.runCell(cs[0], cs[1], xms[1], state)
 	if err != nil {
 		return nil, nil, err
 	}
+	next.Conv = window
 	if h, err = l.norm.Fwd(h); err != nil {
 		return nil, nil, err
 	}
@@ -136,9 +161,9 @@ func (l *MLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, err
 	return y, next, err
 }
 
-// cell projects to q, k, v and the gates, runs the cell over the sequence and
-// sets the new state. v, which is made of xv, bypasses the convolution.
-func (l *MLSTM) cell(xq, xk, xv *gorgonia.Node, state *nodes.MLSTMState, next *State) (*gorgonia.Node, error) {
+// runCell projects to q, k, v and the gates and runs the cell over the sequence.
+// v, which is made of xv, bypasses the convolution.
+func (l *MLSTM) runCell(xq, xk, xv *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
 	var toGates, toCell [3]*gorgonia.Node // q, k and v
 	for k, p := range []struct {
 		proj *HeadwiseLinear
@@ -146,36 +171,19 @@ func (l *MLSTM) cell(xq, xk, xv *gorgonia.Node, state *nodes.MLSTMState, next *S
 	}{{l.q, xq}, {l.k, xk}, {l.v, xv}} {
 		y, err := p.proj.Fwd(p.x)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		ys, err := nodes.Fork(y, 2)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		toGates[k], toCell[k] = ys[0], ys[1]
 	}
 	i, f, err := nodes.MLSTMGates(toGates[0], toGates[1], toGates[2], l.i.Weight, l.i.Bias, l.f.Weight, l.f.Bias)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l.i.s.label(i)
 	l.f.s.label(f)
-	cell := l.s.Sub("mlstm_cell")
-	run := nodes.MLSTM
-	if l.cfg.Symbolic {
-		run = func(cfg nodes.MLSTMConfig, q, k, v, i, f *gorgonia.Node, state *nodes.MLSTMState) (*gorgonia.Node, nodes.MLSTMState, error) {
-			return symbolicMLSTM(cell, cfg, q, k, v, i, f, state)
-		}
-	}
-	cfg := nodes.MLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, Form: l.cfg.Form, Chunk: l.cfg.Chunk, Resets: l.s.resets}
-	h, st, err := run(cfg, toCell[0], toCell[1], toCell[2], i, f, state)
-	if err != nil {
-		return nil, err
-	}
-	cell.label(h)
-	cell.Sub("C").label(st.C)
-	cell.Sub("n").label(st.N)
-	cell.Sub("m").label(st.M)
-	next.C, next.N, next.M = st.C, st.N, st.M
-	return h, nil
+	return l.run(l.s.Sub("mlstm_cell"), toCell[0], toCell[1], toCell[2], i, f, state)
 }

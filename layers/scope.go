@@ -15,6 +15,8 @@ import (
 type Scope struct {
 	*build
 	prefix string
+	into   *Description // what layers add themselves to, nil for nothing
+	part   *Part        // of into
 }
 
 // build is what all scopes of one graph share.
@@ -24,6 +26,7 @@ type build struct {
 	batch   int
 	dropout *gorgonia.Node
 	resets  *gorgonia.Node
+	cells   CellConfig
 	params  map[string]*gorgonia.Node
 	order   gorgonia.Nodes
 }
@@ -47,8 +50,25 @@ func (s Scope) Training() *gorgonia.Node {
 // alone. It applies to layers used after it.
 func (s Scope) ResetAt(resets *gorgonia.Node) { s.build.resets = resets }
 
+// CellConfig says how the cells of a graph are computed. They are the same
+// functions however it is done.
+type CellConfig struct {
+	// Form and Chunk are for mLSTM cells; see nodes.MLSTMConfig.
+	Form  nodes.Form
+	Chunk int
+	// Symbolic builds cells step by step out of primitives.
+	Symbolic bool
+}
+
+// ComputeCells says how the cells of this graph are computed. It applies to layers
+// made after it.
+func (s Scope) ComputeCells(cfg CellConfig) { s.build.cells = cfg }
+
 // Sub returns the scope of that name within s.
-func (s Scope) Sub(name string) Scope { return Scope{s.build, s.path(name)} }
+func (s Scope) Sub(name string) Scope {
+	s.prefix = s.path(name)
+	return s
+}
 
 func (s Scope) path(name string) string {
 	if s.prefix == "" {
@@ -71,8 +91,8 @@ func (s Scope) Dtype() tensor.Dtype { return s.store.dtype }
 func (s Scope) Learnables() gorgonia.Nodes { return append(gorgonia.Nodes(nil), s.order...) }
 
 // Param returns the node of a parameter, bound to the store's tensor if it has
-// values. It is an
-// error to ask for one name twice in one graph: hand the node on instead.
+// values. It is an error to ask for one name twice in one graph: hand the node on
+// instead.
 func (s Scope) Param(name string, init Init, shape ...int) (*gorgonia.Node, error) {
 	path := s.path(name)
 	if s.params[path] != nil {
@@ -93,6 +113,7 @@ func (s Scope) Param(name string, init Init, shape ...int) (*gorgonia.Node, erro
 	}
 	s.params[path] = n
 	s.order = append(s.order, n)
+	s.describe(func(p *Part) { p.Params = append(p.Params, TensorShape{Name: path, Shape: shape}) })
 	return n, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
@@ -32,8 +33,56 @@ type SLSTMConfig struct {
 	Block, NumBlocks int // where the layer stands in the model, for the initialisation
 	GradientClip     float64
 	CutGradient      bool
-	Symbolic         bool // build the cell out of primitives, step by step
 }
+
+// DefaultSLSTMConfig returns the official defaults for a model of that width, in
+// which the layer is the only one: set Block and NumBlocks in a larger one.
+func DefaultSLSTMConfig(dim int) SLSTMConfig {
+	return SLSTMConfig{
+		EmbeddingDim: dim, NumHeads: 4, ConvKernel: 4, NormWeight: true,
+		BiasInit: PowerlawBlockdependent, RecurrentInit: ZerosInit, NumBlocks: 1,
+	}
+}
+
+// SLSTMBlockConfig describes a block around an sLSTM layer and, unless it is nil, a
+// feed-forward layer.
+type SLSTMBlockConfig struct {
+	SLSTM       SLSTMConfig
+	FeedForward *FeedForwardConfig
+}
+
+// Kind returns sLSTM.
+func (cfg SLSTMBlockConfig) Kind() string { return "sLSTM" }
+
+// NewBlock makes the block: parameters "xlstm_norm" and "xlstm", and with a
+// feed-forward layer "ffn_norm" and "ffn".
+func (cfg SLSTMBlockConfig) NewBlock(s Scope) (*Block, error) {
+	dim := cfg.SLSTM.EmbeddingDim
+	b, s, err := newBlock(s, "xlstm_norm", DefaultNormConfig(dim))
+	if err != nil {
+		return nil, err
+	}
+	if b.layer, err = NewSLSTM(s.Sub("xlstm"), cfg.SLSTM); err != nil || cfg.FeedForward == nil {
+		return b, err
+	}
+	ffn := s.Part("feed-forward")
+	if b.ffnNorm, err = NewNorm(ffn.Sub("ffn_norm"), DefaultNormConfig(dim)); err != nil {
+		return nil, err
+	}
+	b.ffn, err = NewFeedForward(ffn.Sub("ffn"), *cfg.FeedForward)
+	return b, err
+}
+
+// SLSTMCell is an sLSTM cell in a graph (paper, section 2.2). R is (Heads, 4·DH,
+// DH) and Bias (4·D), both gate by gate: i, f, z, o.
+type SLSTMCell struct {
+	Heads, DH  int            // the number of heads and their width
+	I, F, Z, O *gorgonia.Node // (B·T, D), what the gates get of the input
+	R, Bias    *gorgonia.Node
+	H          *gorgonia.Node // (B·T, D), the output
+}
+
+func (*SLSTMCell) isCell() {}
 
 // SLSTM is the sLSTM layer of the paper (figure 10): convolution, gates, the cell
 // with its recurrence in each head, and a norm per head.
@@ -41,6 +90,8 @@ type SLSTMConfig struct {
 // The tensors' names are the official ones, among them a swap that checkpoints
 // depend on: "fgate" feeds the input gate and "igate" the forget gate.
 type SLSTM struct {
+	StateParts
+	cell       SLSTMCell
 	s          Scope
 	cfg        SLSTMConfig
 	conv       *CausalConvSiLU
@@ -58,33 +109,45 @@ func NewSLSTM(s Scope, cfg SLSTMConfig) (*SLSTM, error) {
 	if cfg.ConvKernel < 0 {
 		return nil, errors.Errorf("layers: sLSTM: a convolution of %d steps; 0 means none", cfg.ConvKernel)
 	}
-	if cfg.Symbolic && (cfg.GradientClip > 0 || cfg.CutGradient) {
+	if s.cells.Symbolic && (cfg.GradientClip > 0 || cfg.CutGradient) {
 		return nil, errors.New("layers: sLSTM: the symbolic cell cannot bound the gradient of its recurrence; build the fused one, or without GradientClip and CutGradient")
 	}
 	l := &SLSTM{s: s, cfg: cfg}
-	var err error
+	return l, l.make()
+}
+
+// Cell returns the layer's cell as Fwd built it, an *SLSTMCell.
+func (l *SLSTM) Cell() Cell { return &l.cell }
+
+// make makes the parameters, in the official order.
+func (l *SLSTM) make() (err error) {
+	s, cfg, d, nh := l.s, l.cfg, l.cfg.EmbeddingDim, l.cfg.NumHeads
 	if cfg.ConvKernel > 0 {
-		if l.conv, err = NewCausalConvSiLU(s.Sub("conv1d"), d, cfg.ConvKernel); err != nil {
-			return nil, err
+		if l.conv, err = NewCausalConvSiLU(s.Part("convolution").Sub("conv1d"), d, cfg.ConvKernel); err != nil {
+			return err
 		}
+		l.StateParts = StateParts{l.conv.window}
 	}
+	gates := s.Part("gates")
 	for _, gate := range []struct {
 		name string
 		dst  **HeadwiseLinear
 	}{{"fgate", &l.i}, {"igate", &l.f}, {"zgate", &l.z}, {"ogate", &l.o}} {
-		if *gate.dst, err = NewHeadwiseLinear(s.Sub(gate.name), nh, d/nh, d/nh, false, Small(d)); err != nil {
-			return nil, err
+		if *gate.dst, err = NewHeadwiseLinear(gates.Sub(gate.name), nh, d/nh, d/nh, false, Small(d)); err != nil {
+			return err
 		}
 	}
-	if err := l.makeCell(); err != nil {
-		return nil, err
+	if err := l.makeCell(s.Part("cell").Sub("slstm_cell")); err != nil {
+		return err
 	}
-	l.norm, err = NewNorm(s.Sub("group_norm"), d, nh, cfg.NormWeight)
-	return l, err
+	norm := headNorm(d, nh)
+	norm.Weight = cfg.NormWeight
+	l.norm, err = NewNorm(s.Part("head norm").Sub("group_norm"), norm)
+	return err
 }
 
-func (l *SLSTM) makeCell() error {
-	d, nh := l.cfg.EmbeddingDim, l.cfg.NumHeads
+func (l *SLSTM) makeCell(s Scope) error {
+	d, nh, dh := l.cfg.EmbeddingDim, l.cfg.NumHeads, l.cfg.EmbeddingDim/l.cfg.NumHeads
 	kernel := Constant(0)
 	switch l.cfg.RecurrentInit {
 	case "", ZerosInit:
@@ -97,12 +160,21 @@ func (l *SLSTM) makeCell() error {
 	if err != nil {
 		return err
 	}
-	cell := l.s.Sub("slstm_cell")
-	if l.R, err = cell.Param("_recurrent_kernel_", kernel, nh, 4*d/nh, d/nh); err != nil {
+	if l.R, err = s.Param("_recurrent_kernel_", kernel, nh, 4*dh, dh); err != nil {
 		return err
 	}
-	l.Bias, err = cell.Param("_bias_", bias, 4*d)
-	return err
+	if l.Bias, err = s.Param("_bias_", bias, 4*d); err != nil {
+		return err
+	}
+	l.cell = SLSTMCell{Heads: nh, DH: dh, R: l.R, Bias: l.Bias}
+	memory := StatePart{Name: slstmPart, Shape: []int{4, d}, BatchAxis: 1}
+	l.StateParts = append(l.StateParts, memory)
+	s.remembers(memory)
+	s.computes(func(steps int, _ CellConfig) (op, grad ops.Op) {
+		c := ops.SLSTM{B: 1, T: steps, NH: nh, DH: dh}
+		return c, ops.SLSTMGrad{SLSTM: c}
+	})
+	return nil
 }
 
 // biasInit returns the initialisation of the bias, stored gate by gate (i, f, z,
@@ -147,8 +219,7 @@ func biasInit(cfg SLSTMConfig) (Init, error) {
 // Fwd maps x (B·T, D) to the same shape and returns the state after the last
 // step; state may be nil for the start.
 func (l *SLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
-	err := state.onlyHas(l.conv != nil, false, true)
-	if err != nil {
+	if err := l.check(state); err != nil {
 		return nil, nil, err
 	}
 	next := &State{}
@@ -162,7 +233,7 @@ func (l *SLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, err
 			return nil, nil, err
 		}
 	}
-	y, err := l.cell(g, state.slstm(), next)
+	y, err := l.runCell(g, state.slstm(), next)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -191,16 +262,17 @@ func (l *SLSTM) gateInputs(x *gorgonia.Node, state, next *State) ([]*gorgonia.No
 	return append(cs, xs[1:]...), err
 }
 
-// cell runs the cell over the sequence and sets the new state.
-func (l *SLSTM) cell(g [4]*gorgonia.Node, state *gorgonia.Node, next *State) (y *gorgonia.Node, err error) {
-	cell := l.s.Sub("slstm_cell")
-	if l.cfg.Symbolic {
-		y, next.SLSTM, err = symbolicSLSTM(cell, l.cfg, g, l.R, l.Bias, state)
+// runCell runs the cell over the sequence and sets the new state.
+func (l *SLSTM) runCell(g [4]*gorgonia.Node, state *gorgonia.Node, next *State) (y *gorgonia.Node, err error) {
+	s := l.s.Sub("slstm_cell")
+	if s.cells.Symbolic {
+		y, next.SLSTM, err = symbolicSLSTM(s, l.cfg, g, l.R, l.Bias, state)
 	} else {
-		cfg := nodes.SLSTMConfig{Batch: l.s.batch, NumHeads: l.cfg.NumHeads, GradientClip: l.cfg.GradientClip, CutGradient: l.cfg.CutGradient, Resets: l.s.resets}
+		cfg := nodes.SLSTMConfig{Batch: s.batch, NumHeads: l.cfg.NumHeads, GradientClip: l.cfg.GradientClip, CutGradient: l.cfg.CutGradient, Resets: s.resets}
 		y, next.SLSTM, err = nodes.SLSTM(cfg, g[0], g[1], g[2], g[3], l.R, l.Bias, state)
 	}
-	cell.label(y)
-	cell.Sub("state").label(next.SLSTM)
+	s.label(y)
+	s.Sub("state").label(next.SLSTM)
+	l.cell.I, l.cell.F, l.cell.Z, l.cell.O, l.cell.H = g[0], g[1], g[2], g[3], y
 	return y, err
 }

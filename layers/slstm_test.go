@@ -13,9 +13,9 @@ func TestTheTensorCalledFgateFeedsTheInputGate(t *testing.T) {
 		if !ok {
 			t.Fatalf("no parameter %s", name)
 		}
-		return elements(p.Value)
+		return numbersIn(p.Value)
 	}
-	w, bias, x := of("fgate.weight"), of("slstm_cell._bias_"), elements(tr.x)
+	w, bias, x := of("fgate.weight"), of("slstm_cell._bias_"), numbersIn(tr.x)
 	want := make([]float64, 3)
 	for o := range want {
 		want[o] = bias[o]

@@ -20,32 +20,34 @@ type Param struct {
 //
 // Graphs that share a store must not run at the same time.
 type Store struct {
-	dtype  tensor.Dtype
-	seed   uint64
-	params []Param
-	byName map[string]int
-	shapes bool // no values are made
-	bare   bool // parameters are not initialised
+	dtype              tensor.Dtype
+	seed               uint64
+	params             []Param
+	byName             map[string]int
+	zeroed, shapesOnly bool
 }
 
+// StoreOption is an option of NewStore.
+type StoreOption func(*Store)
+
+// Zeroed makes parameters that are all zero, to be set at once: it takes neither
+// the time nor the memory of drawing numbers.
+func Zeroed() StoreOption { return func(s *Store) { s.zeroed = true } }
+
+// ShapesOnly makes no parameters. Graphs that are built with the store can be
+// looked at, however large the parameters would be, but not run.
+func ShapesOnly() StoreOption { return func(s *Store) { s.shapesOnly = true } }
+
 // NewStore returns an empty store for parameters of dtype tensor.Float32 or
-// tensor.Float64.
-func NewStore(dtype tensor.Dtype, seed uint64) (*Store, error) {
+// tensor.Float64, which are initialised from the seed.
+func NewStore(dtype tensor.Dtype, seed uint64, opts ...StoreOption) (*Store, error) {
 	if dtype != tensor.Float32 && dtype != tensor.Float64 {
 		return nil, errors.Errorf("layers: parameters are float32 or float64, not %v", dtype)
 	}
-	return &Store{dtype: dtype, seed: seed, byName: make(map[string]int)}, nil
-}
-
-// NewShapeStore returns a store that holds no parameters. The layers of a graph
-// that is built with it have shapes and no values: one can look at it, however
-// large the parameters would be, but not run it.
-func NewShapeStore(dtype tensor.Dtype) (*Store, error) {
-	s, err := NewStore(dtype, 0)
-	if err != nil {
-		return nil, err
+	s := &Store{dtype: dtype, seed: seed, byName: make(map[string]int)}
+	for _, opt := range opts {
+		opt(s)
 	}
-	s.shapes = true
 	return s, nil
 }
 
@@ -86,11 +88,11 @@ func (s *Store) param(name string, init Init, shape []int) (*tensor.Dense, error
 			return nil, errors.Errorf("layers: parameter %s cannot have shape %v", name, tensor.Shape(shape))
 		}
 	}
-	if s.shapes {
+	if s.shapesOnly {
 		return nil, nil
 	}
 	t := tensor.New(tensor.Of(s.dtype), tensor.WithShape(shape...))
-	if !s.bare {
+	if !s.zeroed {
 		s.initialise(name, init, t)
 	}
 	s.byName[name] = len(s.params)

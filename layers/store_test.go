@@ -24,7 +24,7 @@ func param(t *testing.T, s Scope, name string, init Init, shape ...int) []float6
 	if err != nil {
 		t.Fatal(err)
 	}
-	return elements(n.Value())
+	return numbersIn(n.Value())
 }
 
 // wantError reports an error that is missing or does not name the things at
@@ -164,7 +164,7 @@ func TestDropoutOfALayerNeedsTraining(t *testing.T) {
 // TestShapeStoreHoldsNothing: parameters far too large to be made have a node and
 // no value.
 func TestShapeStoreHoldsNothing(t *testing.T) {
-	store, err := NewShapeStore(tensor.Float32)
+	store, err := NewStore(tensor.Float32, 0, ShapesOnly())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestShapeStoreHoldsNothing(t *testing.T) {
 	if _, err := s.Param("bias", Normal(1), 0); err == nil {
 		t.Error("no error for a parameter without elements")
 	}
-	if _, err := NewShapeStore(tensor.Int); err == nil {
+	if _, err := NewStore(tensor.Int, 0, ShapesOnly()); err == nil {
 		t.Error("no error for parameters that are integers")
 	}
 }

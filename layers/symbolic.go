@@ -2,7 +2,6 @@ package layers
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -144,13 +143,8 @@ type mlstmUnroll struct {
 }
 
 func newMLSTMUnroll(s Scope, cfg nodes.MLSTMConfig, q, v *gorgonia.Node) *mlstmUnroll {
-	w := &mlstmUnroll{s: s, cfg: cfg, dqk: q.Shape()[1] / cfg.NumHeads, dhv: v.Shape()[1] / cfg.NumHeads, scaleQ: 1, scaleK: 1}
-	scale := 1 / math.Sqrt(float64(w.dqk))
-	if cfg.ScaleQueries {
-		w.scaleQ = scale
-	} else {
-		w.scaleK = scale
-	}
+	w := &mlstmUnroll{s: s, cfg: cfg, dqk: q.Shape()[1] / cfg.NumHeads, dhv: v.Shape()[1] / cfg.NumHeads}
+	w.scaleQ, w.scaleK = mlstmScales(cfg, w.dqk)
 	if w.cfg.Eps == 0 {
 		w.cfg.Eps = nodes.DefaultEps
 	}

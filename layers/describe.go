@@ -1,0 +1,124 @@
+package layers
+
+import (
+	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
+
+// TensorShape is the name and the shape of a tensor.
+type TensorShape struct {
+	Name  string
+	Shape []int
+}
+
+// Size returns the number of elements.
+func (t TensorShape) Size() int64 { return elements(t.Shape) }
+
+// elements returns the number of elements of a shape.
+func elements(shape []int) int64 {
+	n := int64(1)
+	for _, s := range shape {
+		n *= int64(s)
+	}
+	return n
+}
+
+// StatePart is a tensor of a recurrent layer's state.
+type StatePart struct {
+	// Name is conv, mlstm_c, mlstm_n, mlstm_m or slstm, for the fields of State in
+	// their order.
+	Name string
+	// Shape is the shape for one sequence, without an axis for the batch.
+	Shape []int
+	// BatchAxis is the place of the batch among the axes.
+	BatchAxis int
+}
+
+// Size returns the number of elements for one sequence.
+func (p StatePart) Size() int64 { return elements(p.Shape) }
+
+// ShapeFor returns the shape for a batch of sequences.
+func (p StatePart) ShapeFor(batch int) []int {
+	return slices.Insert(slices.Clone(p.Shape), p.BatchAxis, batch)
+}
+
+// Part is a part of a layer: its parameters, what it remembers, and what it
+// computes. Layers describe themselves when they are made, in the scope that
+// Describe returns.
+type Part struct {
+	// Name says what it is, such as "up projection".
+	Name string
+	// Params are its parameters under their full names.
+	Params []TensorShape
+	// State is what it carries from step to step.
+	State    []StatePart
+	products []product
+}
+
+// product is an operation of the forward pass over steps of one sequence, and its
+// derivative. Products of matrices and convolutions count.
+type product func(steps int, cells CellConfig) (op, grad ops.Op)
+
+// MulAdds returns the multiply-adds of the matrix products and convolutions over
+// one sequence of so many steps, in the forward and in the backward pass. What is
+// done element by element is not counted.
+func (p *Part) MulAdds(steps int, cells CellConfig) (forward, backward int64) {
+	for _, f := range p.products {
+		op, grad := f(steps, cells)
+		forward += op.MulAdds()
+		backward += grad.MulAdds()
+	}
+	return forward, backward
+}
+
+// Description is what layers consist of, part by part, in the order in which the
+// parts run.
+type Description struct{ Parts []*Part }
+
+// State returns the states of all parts.
+func (d *Description) State() (all StateParts) {
+	for _, p := range d.Parts {
+		all = append(all, p.State...)
+	}
+	return all
+}
+
+// Describe returns a scope like s whose layers, when they are made, add to d what
+// they consist of.
+func (s Scope) Describe(d *Description) Scope {
+	s.into, s.part = d, nil
+	return s
+}
+
+// Part returns a scope like s whose layers make a part of that name in the
+// description. Without Describe it returns s.
+func (s Scope) Part(name string) Scope {
+	if s.into != nil {
+		s.part = &Part{Name: name}
+		s.into.Parts = append(s.into.Parts, s.part)
+	}
+	return s
+}
+
+// describe calls f with the part that the scope's layers belong to, if they are
+// described.
+func (s Scope) describe(f func(p *Part)) {
+	if s.into == nil {
+		return
+	}
+	if s.part == nil {
+		s = s.Part("")
+	}
+	f(s.part)
+}
+
+// remembers describes parts of the state.
+func (s Scope) remembers(parts ...StatePart) {
+	s.describe(func(p *Part) { p.State = append(p.State, parts...) })
+}
+
+// computes describes an operation.
+func (s Scope) computes(f product) {
+	s.describe(func(p *Part) { p.products = append(p.products, f) })
+}

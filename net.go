@@ -1,0 +1,163 @@
+package xlstm
+
+import (
+	"fmt"
+
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"gorgonia.org/gorgonia"
+)
+
+// blueprint is what follows from a configuration alone: the official names and
+// the layers of a model.
+type blueprint struct {
+	embedding string
+	// otherEmbeddings are further names that weights may have the embedding under.
+	otherEmbeddings []string
+	stackName       string
+	stack           layers.StackConfig
+	// logitCap bounds the logits, 0 for no bound.
+	logitCap float64
+	// tieField is the name of TieWeights in the configuration's JSON.
+	tieField string
+}
+
+// headName is the head's weight, which tied weights have no parameter for.
+const headName = "lm_head.weight"
+
+func (b blueprint) embeddingName() string { return b.embedding + ".weight" }
+
+// blueprint returns the blueprint of a valid configuration. This is the one place
+// that tells the architectures apart.
+func (c Config) blueprint() blueprint {
+	b := blueprint{tieField: "tie_weights"}
+	for i := range c.NumBlocks {
+		b.stack.Blocks = append(b.stack.Blocks, c.block(i))
+	}
+	switch c.form() {
+	case paperForm:
+		b.embedding, b.stackName = "token_embedding", "xlstm_block_stack"
+		if c.AddPostBlocksNorm {
+			norm := layers.DefaultNormConfig(c.EmbeddingDim)
+			b.stack.PostNorm, b.stack.PostNormName = &norm, "post_blocks_norm"
+		}
+		return b
+	case largeForm:
+		b.embedding = "embedding"
+	case huggingFaceForm:
+		b.embedding, b.tieField = "backbone.embeddings", "tie_word_embeddings"
+	}
+	l := c.Large
+	b.stackName, b.logitCap = "backbone", l.OutputLogitSoftCap
+	b.otherEmbeddings = []string{"embedding.weight", "backbone.embeddings.weight"}
+	if l.AddOutNorm {
+		norm := layers.NormConfig{Dim: c.EmbeddingDim, RMS: true, Eps: l.NormEps, Weight: true, Bias: l.UseBias && l.HuggingFace == nil}
+		b.stack.PostNorm, b.stack.PostNormName = &norm, "out_norm"
+	}
+	return b
+}
+
+// block returns the description of block i.
+func (c Config) block(i int) layers.BlockConfig {
+	switch {
+	case c.Large != nil:
+		return c.large()
+	case c.isSLSTM(i):
+		return layers.SLSTMBlockConfig{SLSTM: c.slstm(i), FeedForward: c.feedForward()}
+	}
+	return layers.MLSTMBlockConfig{MLSTM: c.mlstm()}
+}
+
+// net is the layers of a model in a graph.
+type net struct {
+	cfg       Config
+	blueprint blueprint
+	scope     layers.Scope
+	embedding *layers.Embedding
+	stack     *layers.Stack
+	head      *layers.Linear
+	parts     []netPart
+}
+
+// netPart is a part of a model.
+type netPart struct {
+	block int // −1 for none
+	*layers.Part
+}
+
+// newNet makes a model's layers, and with them its parameters, in their order.
+func newNet(s layers.Scope, cfg Config) (*net, error) {
+	n := &net{cfg: cfg, blueprint: cfg.blueprint(), scope: s}
+	var outside layers.Description
+	s = s.Describe(&outside)
+	var err error
+	if n.embedding, err = layers.NewEmbedding(s.Part("embedding").Sub(n.blueprint.embedding), cfg.VocabSize, cfg.EmbeddingDim, layers.Small(cfg.EmbeddingDim)); err != nil {
+		return nil, err
+	}
+	n.describe(-1, &outside)
+	tied := n.embedding.Weight
+	if cfg.TieWeights {
+		readers, err := nodes.Fork(tied, 2)
+		if err != nil {
+			return nil, err
+		}
+		n.embedding.Weight, tied = readers[0], readers[1]
+	}
+	if n.stack, err = layers.NewStack(s.Sub(n.blueprint.stackName), n.blueprint.stack); err != nil {
+		return nil, err
+	}
+	for i, b := range n.stack.Blocks() {
+		n.describe(i, b.Description())
+	}
+	n.describe(-1, n.stack.PostNorm())
+	var last layers.Description
+	head := s.Describe(&last).Part("head").Sub("lm_head")
+	if cfg.TieWeights {
+		n.head = layers.TiedLinear(head, tied)
+	} else if n.head, err = layers.NewLinear(head, cfg.EmbeddingDim, cfg.VocabSize, false, layers.Small(cfg.EmbeddingDim)); err != nil {
+		return nil, err
+	}
+	n.describe(-1, &last)
+	return n, nil
+}
+
+// describe adds what a part of the model consists of.
+func (n *net) describe(block int, d *layers.Description) {
+	for _, p := range d.Parts {
+		n.parts = append(n.parts, netPart{block, p})
+	}
+}
+
+// states returns the parts of the state of every block.
+func (n *net) states() (all []layers.StateParts) {
+	for _, b := range n.stack.Blocks() {
+		all = append(all, b.Description().State())
+	}
+	return all
+}
+
+// fwd maps tokens to logits and returns the states after the last step.
+func (n *net) fwd(tokens *gorgonia.Node, begin layers.StackState) (*gorgonia.Node, layers.StackState, error) {
+	x, err := n.embedding.Fwd(tokens)
+	if err != nil {
+		return nil, nil, err
+	}
+	if n.cfg.AddEmbeddingDropout {
+		if x, err = n.scope.Sub(n.blueprint.embedding).Dropout(x, n.cfg.Dropout); err != nil {
+			return nil, nil, err
+		}
+	}
+	x, ends, err := n.stack.Fwd(x, begin)
+	if err != nil {
+		return nil, nil, err
+	}
+	logits, err := n.head.Fwd(x)
+	if err != nil || n.blueprint.logitCap == 0 {
+		return logits, ends, err
+	}
+	logits, err = nodes.SoftCap(logits, n.blueprint.logitCap)
+	return logits, ends, err
+}
+
+// stateName is the name of the state of a block.
+func stateName(block int) string { return fmt.Sprintf("block_%d", block) }
