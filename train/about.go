@@ -111,11 +111,7 @@ func (r *session) noteStart(command string) (err error) {
 		r.warn("What was noted about the run's earlier starts is lost", err)
 		r.about = noAbout()
 	}
-	var lines []string
-	for line := range strings.Lines(strings.TrimPrefix(r.text.describe(), "text")) {
-		lines = append(lines, strings.TrimSpace(line))
-	}
-	r.about.Text = strings.Join(lines, "; ")
+	r.about.Text = strings.Join(r.text.describe(), "; ")
 	r.about.Bigram, r.about.HeldOut, r.about.Judged = number(r.bigram.nats), shareOf(r.held), nil
 	r.about.Starts = append(r.about.Starts, newStart(command, r.trainer.Steps()))
 	return r.about.save(r.dir)

@@ -4,14 +4,14 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
-	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
-// finalChars is the length of the sample at the end of a run.
+// finalChars is the length of the sample at the end of a run, in tokens.
 const finalChars = 600
 
 // trainCommand begins a run. Its folder is made when everything else is ready.
@@ -20,23 +20,25 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	txt, err := loadFitting(ctx, s.fit, nil, c.out)
+	txt, err := loadFitting(ctx, s.fit, nil, c.progress)
 	if err != nil {
 		return err
 	}
 	defer txt.close()
-	s.fit.report(c.out)
-	if s.verbose {
-		txt.listLeft(c.out)
+	if changes := s.fit.changes(); len(changes) > 0 {
+		fmt.Fprintf(c.out, "fitted  %s\n", strings.Join(changes, "; "))
 	}
-	s.Model.VocabSize = txt.tokenizer.Size()
-	s.Model.Large = ownTokens(s.settings, txt.tokenizer)
+	if s.verbose {
+		listLeft(c.out, txt)
+	}
+	txt.fitModel(&s.settings)
 	device, closeDevice, err := s.on.open()
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
-	r, err := newSession(s.settings, txt, device, c)
+	shown := &display{c: c}
+	r, err := newSession(s.settings, txt, device, shown)
 	if err != nil {
 		return err
 	}
@@ -46,12 +48,15 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 			return err
 		}
 	}
-	unlock, err := beginRun(dir, s.settings, c)
+	unlock, err := beginRun(dir, s.settings)
 	if err != nil {
-		return err
+		return explainTaken(err, c)
 	}
 	defer unlock()
-	return r.goOn(ctx, dir, c.hint(append([]string{"train"}, args...)...), s.tensorboard)
+	if err := r.open(dir, c.hint(append([]string{"train"}, args...)...), s.tensorboard); err != nil {
+		return err
+	}
+	return goOn(ctx, r, txt, shown)
 }
 
 // resumeCommand goes on with a run.
@@ -73,112 +78,103 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer unlock()
-	tok, err := runTokenizer(dir, s.Model.VocabSize)
-	if err != nil {
-		return err
-	}
-	txt, err := loadText(ctx, s, tok, c.out)
+	txt, err := loadTextOf(ctx, dir, s, c.progress)
 	if err != nil {
 		return err
 	}
 	defer txt.close()
-	if txt.tokenizer.Size() != s.Model.VocabSize {
-		return errors.Errorf("the text gives a vocabulary of %s, the run in %s has %s; it was begun with another text", numbers.Commas(txt.tokenizer.Size()), dir, numbers.Commas(s.Model.VocabSize))
-	}
 	device, closeDevice, err := on.open()
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
-	r, err := newSession(s, txt, device, c)
+	shown := &display{c: c}
+	r, err := newSession(s, txt, device, shown)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	return r.goOn(ctx, dir, c.hint(append([]string{"resume"}, args...)...), *events)
+	if err := r.open(dir, c.hint(append([]string{"resume"}, args...)...), *events); err != nil {
+		return err
+	}
+	return goOn(ctx, r, txt, shown)
 }
 
-// runTokenizer returns the vocabulary of a run's last checkpoint that has one for a
-// model with so many tokens, nil if there is no checkpoint yet: the same text gives
-// the same again.
-func runTokenizer(dir string, vocab int) (data.Tokenizer, error) {
-	found, err := checkpoints(dir, lastKind)
-	if err != nil || len(found) == 0 {
-		return nil, err
+// explainTaken says what to do about a folder that a new run may not have.
+func explainTaken(err error, c console) error {
+	var taken *takenError
+	switch {
+	case !errors.As(err, &taken):
+		return err
+	case taken.IsRun:
+		return errors.Errorf("%v; choose another folder with -out, or go on with that run: %s", taken, c.hint("resume", taken.Dir))
 	}
-	for _, cp := range found {
-		var tok data.Tokenizer
-		tok, err = loadTokenizer(cp.dir)
-		if err == nil && tok.Size() != vocab {
-			err = errors.Errorf("the vocabulary in %s has %d tokens, the run %d; they do not belong together", cp.dir, tok.Size(), vocab)
-		}
-		if err == nil {
-			return tok, nil
-		}
-	}
-	return nil, err
+	return errors.Errorf("%v; choose another folder with -out", taken)
 }
 
-// goOn trains from where the run's folder is, which is locked, as a command wants
-// it, judges and lets the model write. With a folder for events it writes them too.
-func (r *session) goOn(ctx context.Context, dir, command, events string) error {
-	r.dir = dir
-	if err := r.restore(); err != nil {
-		return err
+// goOn trains, judges and lets the model write.
+func goOn(ctx context.Context, r *session, txt *corpus, shown *display) error {
+	announce(shown.c.out, r, txt)
+	why, err := r.train(ctx)
+	shown.end()
+	if bad := (*xlstm.NonFiniteError)(nil); errors.As(err, &bad) {
+		return errors.Wrap(err, "stopped, with nothing of the step applied (resume goes on with the next batch; -non-finite skip does so by itself, a lower -lr may do without)")
 	}
-	if err := r.noteStart(command); err != nil {
-		return err
-	}
-	if err := r.openEvents(events); err != nil {
-		return err
-	}
-	r.announce()
-	err := r.train(ctx)
-	if noted := r.noteEnd(); err == nil {
-		err = noted
-	}
-	if err != nil || ctx.Err() != nil {
-		return err
-	}
-	return r.finish(ctx)
-}
-
-// finish judges a run that has come to its end, lets the model write and writes
-// the report.
-func (r *session) finish(ctx context.Context) error {
-	loss, err := r.judge(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.report(ctx); err != nil {
-		r.warn("There is no report", err)
+	fmt.Fprint(shown.c.out, farewell(r, why, shown.c))
+	if ctx.Err() != nil {
+		return nil
 	}
-	if !numbers.Finite(loss) {
+	return finish(ctx, r, shown)
+}
+
+// farewell says why a run has come to its end, if there is anything to say.
+func farewell(r *session, why ending, c console) string {
+	done, all := numbers.Commas(r.steps()), numbers.Commas(r.settings().Steps)
+	switch why {
+	case finishedBefore:
+		return fmt.Sprintf("All %s steps are done.\n", all)
+	case interruptedAtLast:
+		return fmt.Sprintf("All %s steps are done. Judge the model with: %s\n", done, c.hint("evaluate", r.folder()))
+	case interrupted:
+		return fmt.Sprintf("Stopped after step %s of %s. Go on with: %s\n", done, all, c.hint("resume", r.folder()))
+	case impatient:
+		return fmt.Sprintf("Stopped after step %s: no better held-out loss in %s.\n", done, numbers.Count(r.waited(), "evaluation"))
+	}
+	return ""
+}
+
+// finish judges a run that has come to its end, writes the report and lets the
+// model write.
+func finish(ctx context.Context, r *session, shown *display) error {
+	out, page := shown.c.out, filepath.Join(r.folder(), reportFile)
+	judged, err := r.judge(ctx)
+	if err != nil {
+		return err
+	}
+	which := "The model"
+	if judged.bestStep > 0 {
+		which = fmt.Sprintf("The best model (step %s)", numbers.Commas(judged.bestStep))
+	}
+	fmt.Fprintf(out, "\n%s on all %s held-out tokens:\n", which, numbers.Commas(judged.targets))
+	printMeasured(out, judged.measured)
+	v, err := r.view()
+	if err == nil {
+		err = writeReport(ctx, v, page, shown.c)
+	}
+	if err != nil {
+		fmt.Fprintf(shown.c.err, "There is no report: %v\n", err)
+	}
+	if !numbers.Finite(judged.nats) {
 		return nil
 	}
 	prompt := r.prompt()
-	fmt.Fprintf(r.c.out, "\nA sample:\n\n%s", prompt)
-	r.writer.Reset()
-	if _, err := complete(ctx, r.writer, r.text.tokenizer, r.sample(prompt, finalChars), r.c.out); err != nil {
+	fmt.Fprintf(out, "\nA sample:\n\n%s", prompt)
+	if _, err := r.writeOn(ctx, prompt, finalChars, out); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.c.out, "\n\nMore: %s\nCurve: %s\nReport: %s\n", r.c.hint("sample", r.dir), filepath.Join(r.dir, "loss.svg"), filepath.Join(r.dir, reportFile))
+	fmt.Fprintf(out, "\n\nMore: %s\nCurve: %s\nReport: %s\n", shown.c.hint("sample", r.folder()), filepath.Join(r.folder(), "loss.svg"), page)
 	return nil
-}
-
-// sample asks for a sample of a run.
-func (r *session) sample(prompt string, tokens int) xlstm.Request {
-	return xlstm.Request{
-		Prompt: prompt, MaxTokens: tokens, Sampler: xlstm.SamplerConfig{
-			Temperature: r.s.Temperature, TopP: r.s.TopP, Exclude: excluded(r.text.tokenizer, r.model), Seed: r.s.Seed,
-		},
-	}
-}
-
-// prompt is what samples begin with.
-func (r *session) prompt() string {
-	if r.s.Prompt != "" {
-		return r.s.Prompt
-	}
-	return r.text.someLine()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -35,15 +34,15 @@ type corpus struct {
 }
 
 // loadText reads the texts of a run. Without a tokenizer, one is made of the part
-// to train on. What takes long is told to out.
-func loadText(ctx context.Context, s settings, tok data.Tokenizer, out io.Writer) (*corpus, error) {
-	return loadFitting(ctx, fixed(s), tok, out)
+// to train on. What takes long is shown by progress.
+func loadText(ctx context.Context, s settings, tok data.Tokenizer, progress Progress) (*corpus, error) {
+	return loadFitting(ctx, fixed(s), tok, progress)
 }
 
 // loadFitting is loadText with settings that are fitted to the text.
-func loadFitting(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Writer) (*corpus, error) {
+func loadFitting(ctx context.Context, f *fitter, tok data.Tokenizer, progress Progress) (*corpus, error) {
 	if f.s.Cache != "" {
-		return loadCached(ctx, f, tok, out)
+		return loadCached(ctx, f, tok, progress)
 	}
 	docs, err := loadDocuments(ctx, *f.s)
 	if err != nil {
@@ -52,7 +51,7 @@ func loadFitting(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Writ
 	if tok == nil {
 		text := docs.Text()
 		f.vocabulary(len(text), utf8.RuneCountInString(text))
-		if tok, err = newTokenizer(ctx, *f.s, trainingPart(text, f.s.Val), out); err != nil {
+		if tok, err = newTokenizer(ctx, *f.s, trainingPart(text, f.s.Val), progress); err != nil {
 			return nil, err
 		}
 	}
@@ -71,14 +70,14 @@ func loadFitting(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Writ
 }
 
 // loadCached is loadFitting for texts that may be larger than memory.
-func loadCached(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Writer) (*corpus, error) {
+func loadCached(ctx context.Context, f *fitter, tok data.Tokenizer, progress Progress) (*corpus, error) {
 	texts, err := data.Find(f.s.Data...)
 	if err != nil {
 		return nil, err
 	}
 	if tok == nil {
 		f.vocabulary(int(texts.Bytes), int(texts.Bytes)) // to count characters is to read it all
-		if tok, err = tokenizerOfFiles(ctx, *f.s, texts, out); err != nil {
+		if tok, err = tokenizerOfFiles(ctx, *f.s, texts, progress); err != nil {
 			return nil, err
 		}
 	}
@@ -87,9 +86,9 @@ func loadCached(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Write
 			return nil, err
 		}
 	}
-	bar := newProgress(out, "tokenising, in bytes", texts.Bytes)
-	cache, err := data.CacheTokens(ctx, f.s.Cache, tok, texts, bar.set)
-	bar.done()
+	set, done := progress.begin("tokenising, in bytes", texts.Bytes)
+	cache, err := data.CacheTokens(ctx, f.s.Cache, tok, texts, set)
+	done()
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +98,45 @@ func loadCached(ctx context.Context, f *fitter, tok data.Tokenizer, out io.Write
 		return nil, err
 	}
 	return t, nil
+}
+
+// loadTextOf reads the text of the run in a folder, with the vocabulary of its last
+// checkpoint.
+func loadTextOf(ctx context.Context, dir string, s settings, progress Progress) (*corpus, error) {
+	tok, err := runTokenizer(dir, s.Model.VocabSize)
+	if err != nil {
+		return nil, err
+	}
+	t, err := loadText(ctx, s, tok, progress)
+	if err != nil {
+		return nil, err
+	}
+	if t.tokenizer.Size() != s.Model.VocabSize {
+		t.close()
+		return nil, errors.Errorf("the text gives a vocabulary of %s, the run in %s has %s; it was begun with another text", numbers.Commas(t.tokenizer.Size()), dir, numbers.Commas(s.Model.VocabSize))
+	}
+	return t, nil
+}
+
+// runTokenizer returns the vocabulary of a run's last checkpoint that has one for a
+// model with so many tokens, nil if there is no checkpoint yet: the same text gives
+// the same again.
+func runTokenizer(dir string, vocab int) (data.Tokenizer, error) {
+	found, err := checkpoints(dir, lastKind)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	for _, cp := range found {
+		var tok data.Tokenizer
+		tok, err = loadTokenizer(cp.dir)
+		if err == nil && tok.Size() != vocab {
+			err = errors.Errorf("the vocabulary in %s has %d tokens, the run %d; they do not belong together", cp.dir, tok.Size(), vocab)
+		}
+		if err == nil {
+			return tok, nil
+		}
+	}
+	return nil, err
 }
 
 // divide cuts the tokens of the text in two.
@@ -166,29 +204,33 @@ func reasons(left []data.Skipped) string {
 	return strings.Join(list, ", ")
 }
 
-// listLeft prints the files that were left out.
-func (t *corpus) listLeft(out io.Writer) {
-	for _, f := range t.left {
-		fmt.Fprintf(out, "left out: %s (%s)\n", f.Name, f.Reason)
-	}
-}
-
-// describe tells of the text in two lines or three.
-func (t *corpus) describe() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "text    %s: %s, %s", t.source, numbers.Count(t.size.Documents, "document"), numbers.Count(t.size.Chars, "character"))
+// describe tells of the text in two lines or more.
+func (t *corpus) describe() []string {
+	text := fmt.Sprintf("%s: %s, %s", t.source, numbers.Count(t.size.Documents, "document"), numbers.Count(t.size.Chars, "character"))
 	if len(t.left) > 0 {
-		fmt.Fprintf(&b, "; %s left out (%s)", numbers.Count(len(t.left), "file"), reasons(t.left))
+		text += fmt.Sprintf("; %s left out (%s)", numbers.Count(len(t.left), "file"), reasons(t.left))
 	}
-	fmt.Fprintf(&b, "\n        %s to train on, %s held out, vocabulary %s, %.2f bytes per token\n",
-		numbers.Count(t.train.Len(), "token"), numbers.Commas(t.val.Len()), numbers.Commas(t.tokenizer.Size()), float64(t.size.Bytes)/float64(t.train.Len()+t.val.Len()))
+	lines := []string{text, fmt.Sprintf("%s to train on, %s held out, vocabulary %s, %.2f bytes per token",
+		numbers.Count(t.train.Len(), "token"), numbers.Commas(t.val.Len()), numbers.Commas(t.tokenizer.Size()), float64(t.size.Bytes)/float64(t.train.Len()+t.val.Len()))}
 	if t.cache != nil {
-		fmt.Fprintf(&b, "        the tokens are in %s\n", t.cache.Path)
+		lines = append(lines, "the tokens are in "+t.cache.Path)
 	}
 	if u := unknown(t.tokenizer, t.train); u >= 0.001 {
-		fmt.Fprintf(&b, "        %s of the characters are too rare for the vocabulary and count as one; see -rare and -tokens bytes\n", numbers.Percent(u))
+		lines = append(lines, numbers.Percent(u)+" of the characters are too rare for the vocabulary and count as one; see -rare and -tokens bytes")
 	}
-	return b.String()
+	return lines
+}
+
+// leftOut returns the files that were left out, and why.
+func (t *corpus) leftOut() []data.Skipped { return t.left }
+
+// heldOut returns the part that is held out, and how long its tokens are.
+func (t *corpus) heldOut() (data.Tokens, *data.Lengths) { return t.val, t.lengths }
+
+// fitModel gives a model's configuration the vocabulary of the text.
+func (t *corpus) fitModel(s *settings) {
+	s.Model.VocabSize = t.tokenizer.Size()
+	s.Model.Large = ownTokens(*s, t.tokenizer)
 }
 
 // excluded returns the ids that a model must not write: it may have more than

@@ -149,7 +149,7 @@ func expectations(t *testing.T, stopped string) expected {
 	if want.view, err = readRun(stopped); err != nil || len(want.view.flaws) > 0 {
 		t.Fatal(err, want.view.flaws)
 	}
-	model, _, err := loadModel(stopped, io.Discard)
+	model, _, err := openModel(stopped, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func (want expected) read(t *testing.T, dir, what string) outcome {
 	case !reflect.DeepEqual(view, want.view):
 		t.Errorf("%s: a report would show %d steps and %d samples, or others, want %d and %d", what, len(view.records), len(view.samples), len(want.view.records), len(want.view.samples))
 	}
-	switch model, _, err := loadModel(dir, io.Discard); {
+	switch model, _, err := openModel(dir, io.Discard); {
 	case err != nil:
 		result = refused
 	case bitsOf(model) != want.weights:

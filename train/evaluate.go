@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -34,7 +33,7 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer closeDevice()
-	model, tok, err := loadModel(dir, c.err, xlstm.WithDevice(device))
+	model, tok, err := openModel(dir, c.err, xlstm.WithDevice(device))
 	if err != nil {
 		return err
 	}
@@ -43,7 +42,7 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	*batch, *length = cmp.Or(*batch, run.Batch, 8), cmp.Or(*length, run.Length, 256)
-	tokens, lengths, free, err := textToMeasure(ctx, dir, run, texts, tok, c.out)
+	tokens, lengths, free, err := textToMeasure(ctx, dir, run, texts, tok, c.progress)
 	if err != nil {
 		return err
 	}
@@ -66,7 +65,7 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	fmt.Fprintf(c.out, "%s: ", numbers.Count(m.targets, "token"))
-	m.print(c.out)
+	printMeasured(c.out, m)
 	if u := unknown(tok, tokens); u > 0 {
 		fmt.Fprintf(c.out, "%s of the characters are unknown to the model and count as one.\n", numbers.Percent(u))
 	}
@@ -83,7 +82,7 @@ func runOf(path string) (settings, error) {
 
 // textToMeasure returns the tokens of the texts, or of the run's held-out part,
 // how much text they stand for, and what to call after use.
-func textToMeasure(ctx context.Context, dir string, run settings, texts []string, tok data.Tokenizer, out io.Writer) (tokens data.Tokens, lengths *data.Lengths, free func() error, err error) {
+func textToMeasure(ctx context.Context, dir string, run settings, texts []string, tok data.Tokenizer, progress Progress) (tokens data.Tokens, lengths *data.Lengths, free func() error, err error) {
 	if len(texts) > 0 {
 		docs, err := data.Load(data.DefaultMaxBytes, texts...)
 		if err != nil {
@@ -95,9 +94,10 @@ func textToMeasure(ctx context.Context, dir string, run settings, texts []string
 	if run.Batch == 0 {
 		return nil, nil, nil, errors.Errorf("%s is a model without a run; say with -data what to measure it on", dir)
 	}
-	txt, err := loadText(ctx, run, tok, out)
+	txt, err := loadText(ctx, run, tok, progress)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return txt.val, txt.lengths, txt.close, nil
+	tokens, lengths = txt.heldOut()
+	return tokens, lengths, txt.close, nil
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"flag"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 
@@ -19,29 +17,20 @@ type fitter struct {
 	said  []string
 }
 
+// newFitter fits settings, all but those whose values must stay.
+func newFitter(s *settings, given func(name string) bool) *fitter { return &fitter{s: s, given: given} }
+
 // fixed leaves settings as they are.
 func fixed(s settings) *fitter {
-	return &fitter{s: &s, given: func(string) bool { return true }}
-}
-
-// fitterOf takes the flags that were given, and all settings of a file, as they
-// are.
-func fitterOf(s *settings, f *flag.FlagSet, fromFile bool) *fitter {
-	given := make(map[string]bool)
-	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
-	return &fitter{s: s, given: func(name string) bool { return fromFile || given[name] }}
+	return newFitter(&s, func(string) bool { return true })
 }
 
 func (f *fitter) say(format string, args ...any) {
 	f.said = append(f.said, fmt.Sprintf(format, args...))
 }
 
-// report prints in one line what was changed.
-func (f *fitter) report(out io.Writer) {
-	if len(f.said) > 0 {
-		fmt.Fprintf(out, "fitted  %s\n", strings.Join(f.said, "; "))
-	}
-}
+// changes says what was changed.
+func (f *fitter) changes() []string { return f.said }
 
 // warmup is at most a tenth of the steps.
 func (f *fitter) warmup() {

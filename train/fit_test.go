@@ -75,7 +75,7 @@ func TestTextsTooShortForWhatWasGiven(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = loadFitting(context.Background(), p.fit, nil, os.Stderr)
+		_, err = loadFitting(context.Background(), p.fit, nil, nil)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: error %v, want %q", test.args[2:], err, test.want)
 		}
@@ -85,7 +85,7 @@ func TestTextsTooShortForWhatWasGiven(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		txt, err := loadFitting(context.Background(), p.fit, nil, os.Stderr)
+		txt, err := loadFitting(context.Background(), p.fit, nil, nil)
 		if err != nil {
 			t.Errorf("%v: %v", args, err)
 			continue

@@ -63,9 +63,9 @@ func claimFolder(parent, name string) (string, error) {
 }
 
 // beginRun makes the folder of a new run, takes its lock, and saves the settings.
-func beginRun(dir string, s settings, c console) (unlock func(), err error) {
+func beginRun(dir string, s settings) (unlock func(), err error) {
 	// Looked at before anything is made in it, and again when it cannot change.
-	if err := vacant(dir, c); err != nil {
+	if err := vacant(dir); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -74,7 +74,7 @@ func beginRun(dir string, s settings, c console) (unlock func(), err error) {
 	if unlock, err = lockRun(dir); err != nil {
 		return nil, err
 	}
-	if err = vacant(dir, c); err == nil {
+	if err = vacant(dir); err == nil {
 		err = saveSettings(dir, s)
 	}
 	if err != nil {
@@ -84,10 +84,24 @@ func beginRun(dir string, s settings, c console) (unlock func(), err error) {
 	return unlock, nil
 }
 
+// takenError is the error of a folder that a new run may not have: it belongs to
+// another run, or holds other things.
+type takenError struct {
+	Dir   string
+	IsRun bool
+}
+
+func (e *takenError) Error() string {
+	if e.IsRun {
+		return e.Dir + " belongs to another run"
+	}
+	return e.Dir + " is not empty"
+}
+
 // vacant reports whether a new run may have a folder, by an error that says why
 // not. One that holds anything already is left alone, unless it is what a run that
 // was killed while it made its first file left there.
-func vacant(dir string, c console) error {
+func vacant(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if os.IsNotExist(err) {
 		return nil
@@ -99,10 +113,8 @@ func vacant(dir string, c console) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(dir, runFile)); err == nil {
-		return errors.Errorf("%s belongs to another run; choose another folder with -out, or go on with that run: %s", dir, c.hint("resume", dir))
-	}
-	return errors.Errorf("%s is not empty; choose another folder with -out", dir)
+	_, err = os.Stat(filepath.Join(dir, runFile))
+	return &takenError{Dir: dir, IsRun: err == nil}
 }
 
 func saveSettings(dir string, s settings) error {
@@ -204,8 +216,8 @@ func loadTokenizer(dir string) (data.Tokenizer, error) {
 
 // loadModel loads a model and its vocabulary: from the folder of a run, its best
 // model or else its last, or from what xlstm.Load takes, the folder of a model or a
-// file of weights, with the vocabulary beside the weights. Warnings go to out.
-func loadModel(path string, out io.Writer, opts ...xlstm.Option) (*xlstm.Model, data.Tokenizer, error) {
+// file of weights, with the vocabulary beside the weights.
+func loadModel(path string, opts ...xlstm.Option) (*xlstm.Model, data.Tokenizer, error) {
 	from, err := modelPath(path)
 	if err != nil {
 		return nil, nil, err
@@ -214,7 +226,6 @@ func loadModel(path string, out io.Writer, opts ...xlstm.Option) (*xlstm.Model, 
 	if err != nil {
 		return nil, nil, err
 	}
-	warn(out, model.Warnings())
 	dir := from
 	if isFile(from) {
 		dir = filepath.Dir(from)
@@ -230,13 +241,6 @@ func loadModel(path string, out io.Writer, opts ...xlstm.Option) (*xlstm.Model, 
 		return nil, nil, errors.Errorf("%s: the vocabulary has %d tokens, the model %d; they do not belong together", from, tok.Size(), model.Config().VocabSize)
 	}
 	return model, tok, nil
-}
-
-// warn prints warnings, a line each.
-func warn(out io.Writer, warnings []string) {
-	for _, w := range warnings {
-		fmt.Fprintln(out, "Note:", w)
-	}
 }
 
 // isFile reports whether there is something at a path that is no folder.

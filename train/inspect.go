@@ -89,7 +89,7 @@ func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost, width int
 		}
 		done[slstm] = true
 		blocks := alike(cfg, p.Block)
-		row(kind(slstm)+" blocks", sum(cost, blocks, ""), "in "+ranges(blocks))
+		row(blockKind(cfg, p.Block)+" blocks", sum(cost, blocks, ""), "in "+ranges(blocks))
 		for _, q := range cost.Parts {
 			if q.Block == p.Block {
 				row("  "+q.Name, sum(cost, blocks, q.Name), shapes(q))
@@ -98,17 +98,6 @@ func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost, width int
 	}
 	row("total", total, "")
 	fmt.Fprintln(page, "\nParameters and multiply-adds of blocks are summed up, shapes are those of one.\nMultiply-adds are those of a forward pass, per token.")
-}
-
-func isSLSTM(cfg xlstm.Config, block int) bool {
-	return cfg.SLSTMAt.All || slices.Contains(cfg.SLSTMAt.Indices, block)
-}
-
-func kind(slstm bool) string {
-	if slstm {
-		return "sLSTM"
-	}
-	return "mLSTM"
 }
 
 // alike returns the blocks of the same kind as the given one.

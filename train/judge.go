@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -31,33 +30,36 @@ func (r *session) measure(ctx context.Context, windows *data.Windows) (measured,
 	return measure(ctx, r.eval, windows, r.bounds, r.text.lengths)
 }
 
-// judge prints the loss of the best model on the whole held-out part, or of the
-// model at hand if there is no best, and returns it.
-func (r *session) judge(ctx context.Context) (loss float64, err error) {
+// verdict is the loss on the whole held-out part of a run's best model, or of
+// the model at hand if there is no best.
+type verdict struct {
+	measured
+	bestStep int // of the best model, 0 without one
+}
+
+// judge measures the best model on the whole held-out part, or the model at hand if
+// there is no best.
+func (r *session) judge(ctx context.Context) (v verdict, err error) {
 	found, err := checkpoints(r.dir, bestKind)
 	if err != nil {
-		return 0, err
+		return v, err
 	}
-	which := "The model"
 	if len(found) > 0 {
 		// After an error the weights are those at hand, as they were.
 		flaw := r.model.LoadWeights(filepath.Join(found[0].dir, weightsName))
 		if flaw == nil {
-			which = fmt.Sprintf("The best model (step %s)", numbers.Commas(found[0].step))
+			v.bestStep = found[0].step
 		} else if err := r.putAside(found[0], flaw); err != nil {
-			return 0, err
+			return v, err
 		}
 	}
 	all, err := data.WindowsOf(r.text.val, r.s.Batch, r.s.Length, 0)
 	if err != nil {
-		return 0, err
+		return v, err
 	}
-	m, err := r.measure(ctx, all)
-	if err != nil {
-		return 0, err
+	if v.measured, err = r.measure(ctx, all); err != nil {
+		return v, err
 	}
-	r.about.Judged = &judgement{number(m.nats), m.targets}
-	fmt.Fprintf(r.c.out, "\n%s on all %s held-out tokens:\n", which, numbers.Commas(m.targets))
-	m.print(r.c.out)
-	return m.nats, nil
+	r.about.Judged = &judgement{number(v.nats), v.targets}
+	return v, nil
 }

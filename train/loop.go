@@ -2,57 +2,67 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
-	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
+// ending says why the steps of a run have come to an end.
+type ending int
+
+// The reasons: the last step was taken now or had been before, the context was
+// done (perhaps in the very last step), or patience was at its end.
+const (
+	finished ending = iota + 1
+	finishedBefore
+	interrupted
+	interruptedAtLast
+	impatient
+)
+
 // train runs the steps that are left, until the context is done or patience is
-// at its end.
-func (r *session) train(ctx context.Context) error {
+// at its end. A step that is not finite ends it with its *xlstm.NonFiniteError,
+// if the settings do not skip such steps; nothing of the step is applied.
+func (r *session) train(ctx context.Context) (why ending, err error) {
+	why, err = r.takeSteps(ctx)
+	if noted := r.noteEnd(); err == nil {
+		err = noted
+	}
+	return why, err
+}
+
+func (r *session) takeSteps(ctx context.Context) (why ending, err error) {
 	first := r.trainer.Steps()
 	if err := r.openLog(first); err != nil {
-		return err
+		return 0, err
 	}
 	r.showMissing(ctx, first)
 	if first >= r.s.Steps {
-		fmt.Fprintf(r.c.out, "All %s steps are done.\n", numbers.Commas(r.s.Steps))
-		return nil
+		return finishedBefore, nil
 	}
-	r.watch = newWatcher(r.c.out, r.s.Steps, first)
-	var farewell string
-	defer func() {
-		r.watch.done()
-		fmt.Fprint(r.c.out, farewell)
-	}()
+	r.listen.Begin(r.s.Steps, first)
 	before := r.at.Seconds
-	for r.trainer.Steps() < r.s.Steps {
+	for why == 0 {
 		start := time.Now()
 		rec, bad, err := r.step()
 		if err != nil {
-			return err
+			return 0, err
 		}
 		r.at.Seconds += time.Since(start).Seconds()
 		rec.Seconds = r.at.Seconds
 		rec.TokensPerSecond = float64((rec.Step-first)*r.s.Accumulate*r.s.Batch*r.s.Length) / (r.at.Seconds - before)
 		fatal := bad != nil && r.s.NonFinite == "stop"
-		if farewell, err = r.after(ctx, rec, ctx.Err() != nil || fatal); err != nil {
-			return err
+		if why, err = r.after(ctx, rec, ctx.Err() != nil || fatal); err != nil {
+			return 0, err
 		}
 		if fatal {
-			farewell = ""
-			return errors.Wrapf(bad, "stopped, with nothing of the step applied (resume goes on with the next batch; -non-finite skip does so by itself, a lower -lr may do without)")
-		}
-		if farewell != "" {
-			return nil
+			return 0, bad
 		}
 	}
-	return nil
+	return why, nil
 }
 
 // step takes one training step. bad is not nil if it was not finite, and so not
@@ -76,39 +86,40 @@ func (r *session) step() (rec record, bad *xlstm.NonFiniteError, err error) {
 }
 
 // after does what follows a step: evaluation, log, checkpoint, and only then what
-// a run can do without. If the run is to stop, it says why.
-func (r *session) after(ctx context.Context, rec record, interrupted bool) (farewell string, err error) {
+// a run can do without. If the run ends with it, why is not 0.
+func (r *session) after(ctx context.Context, rec record, stop bool) (why ending, err error) {
 	last := rec.Step == r.s.Steps
 	better := false
 	if rec.Step%r.s.EvalEvery == 0 || last {
 		if better, err = r.evaluate(&rec); err != nil {
-			return "", err
+			return 0, err
 		}
 	}
 	if err := r.log.write(rec); err != nil {
-		return "", err
+		return 0, err
 	}
 	r.past.add(rec)
-	impatient := rec.Val != nil && r.s.Patience > 0 && r.at.Waited >= r.s.Patience
-	if better || rec.Step%r.s.SaveEvery == 0 || last || interrupted || impatient {
+	waited := rec.Val != nil && r.s.Patience > 0 && r.at.Waited >= r.s.Patience
+	if better || rec.Step%r.s.SaveEvery == 0 || last || stop || waited {
 		if err := r.save(); err != nil {
-			return "", err
+			return 0, err
 		}
 	}
 	if better {
 		if err := r.saveBest(); err != nil {
-			return "", err
+			return 0, err
 		}
 	}
 	r.tell(ctx, rec, better)
 	switch {
-	case last && interrupted:
-		farewell = fmt.Sprintf("All %s steps are done. Judge the model with: %s\n", numbers.Commas(rec.Step), r.c.hint("evaluate", r.dir))
+	case last && stop:
+		return interruptedAtLast, nil
 	case last:
-	case interrupted:
-		farewell = fmt.Sprintf("Stopped after step %s of %s. Go on with: %s\n", numbers.Commas(rec.Step), numbers.Commas(r.s.Steps), r.c.hint("resume", r.dir))
-	case impatient:
-		farewell = fmt.Sprintf("Stopped after step %s: no better held-out loss in %s.\n", numbers.Commas(rec.Step), numbers.Count(r.at.Waited, "evaluation"))
+		return finished, nil
+	case stop:
+		return interrupted, nil
+	case waited:
+		return impatient, nil
 	}
-	return farewell, nil
+	return 0, nil
 }

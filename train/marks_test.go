@@ -59,7 +59,7 @@ func TestTextsBeginTheSameEverywhere(t *testing.T) {
 		t.Errorf("the second document begins %v", held)
 	}
 
-	model, _, err := loadModel(dir, io.Discard)
+	model, _, err := openModel(dir, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestForcedBeginningIsSavedWithARun(t *testing.T) {
 	// With a vocabulary that is made of the text, ids of another mean nothing.
 	own := filepath.Join(t.TempDir(), "own")
 	mustRun(t, args(own, "-tokens", "bpe", "-vocab", "264")...)
-	model, ownTok, err := loadModel(own, io.Discard)
+	model, ownTok, err := openModel(own, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

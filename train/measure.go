@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -56,15 +55,6 @@ func amount(windows *data.Windows, lengths *data.Lengths) measured {
 
 func (m measured) total() float64       { return m.nats * float64(m.targets) }
 func (m measured) bitsPerByte() float64 { return data.BitsPerByte(m.total(), m.bytes) }
-
-// print prints the loss in all its units.
-func (m measured) print(out io.Writer) {
-	fmt.Fprintf(out, "loss %.4f nats per token, perplexity %.3f, %.4f bits per character, %.4f bits per byte\n",
-		m.nats, data.Perplexity(m.nats), data.BitsPerChar(m.total(), m.chars), m.bitsPerByte())
-	if math.IsNaN(m.nats) {
-		fmt.Fprintln(out, "The model has diverged; try a lower learning rate.")
-	}
-}
 
 // share is how many of the batches of a text are measured.
 type share struct {

@@ -62,7 +62,7 @@ func TestFailedSessionClosesWhatItOpened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	txt, err := loadText(context.Background(), p.settings, nil, os.Stderr)
+	txt, err := loadText(context.Background(), p.settings, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestFailedSessionClosesWhatItOpened(t *testing.T) {
 	} {
 		s := p.settings
 		spoil(&s)
-		if r, err := newSession(s, txt, nil, console{}); err == nil || r != nil {
+		if r, err := newSession(s, txt, nil, nil); err == nil || r != nil {
 			t.Errorf("%s: session %v, error %v", name, r != nil, err)
 		}
 	}

@@ -35,7 +35,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	model, tok, err := loadModel(dir, c.err)
+	model, tok, err := openModel(dir, c.err)
 	if err != nil {
 		return err
 	}

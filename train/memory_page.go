@@ -111,7 +111,7 @@ func writeMemoryPage(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace 
 	var worst float64
 	for b, block := range trace.Blocks {
 		worst = math.Max(worst, block.Deviation)
-		p.Blocks = append(p.Blocks, newPageBlock(kind(isSLSTM(cfg, b)), block))
+		p.Blocks = append(p.Blocks, newPageBlock(blockKind(cfg, b), block))
 	}
 	p.Deviation = strconv.FormatFloat(worst, 'g', 2, 64)
 	return errors.Wrap(memoryTemplate.Execute(w, p), "writing the page")

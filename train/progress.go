@@ -18,6 +18,13 @@ type progress struct {
 	began, shown time.Time
 }
 
+// progress shows on the console's output how far something has come. It is a run's
+// Progress.
+func (c console) progress(what string, total int64) (set func(at int64), done func()) {
+	p := newProgress(c.out, what, total)
+	return p.set, p.done
+}
+
 func newProgress(out io.Writer, what string, total int64) *progress {
 	return &progress{out: out, what: what, total: total, began: time.Now()}
 }

@@ -3,15 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-
-	"github.com/gorgonia-xlstm/xlstm"
-	"github.com/gorgonia-xlstm/xlstm/internal/files"
-	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
-	"github.com/gorgonia-xlstm/xlstm/internal/report"
-	"github.com/pkg/errors"
 )
 
 // reportCommand writes what there is to see of a run, going on or finished, as
@@ -35,11 +27,7 @@ func reportCommand(ctx context.Context, args []string, c console) error {
 	if *out == "" {
 		*out = filepath.Join(dir, reportFile)
 	}
-	graph, err := v.graph(ctx)
-	if err != nil { // the rest is worth having all the same
-		fmt.Fprintf(c.err, "the report goes without the model's graph: %v\n", err)
-	}
-	if err := v.writeReport(*out, graph); err != nil {
+	if err := writeReport(ctx, v, *out, c); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "Report: %s\n", *out)
@@ -54,105 +42,21 @@ func reportCommand(ctx context.Context, args []string, c console) error {
 	return nil
 }
 
-// report writes the report of a run that has come to its end.
-func (r *session) report(ctx context.Context) error {
-	if err := r.noteEnd(); err != nil {
-		return err
-	}
-	v, err := readRun(r.dir)
-	if err != nil {
-		return err
-	}
-	graph, err := v.graph(ctx)
+// writeReport writes the report of a run to a file.
+func writeReport(ctx context.Context, v runView, path string, c console) error {
+	graph, err := foldedGraph(ctx, v.settings)
 	if err != nil { // the rest is worth having all the same
-		fmt.Fprintf(r.c.err, "the report goes without the model's graph: %v\n", err)
+		fmt.Fprintf(c.err, "the report goes without the model's graph: %v\n", err)
 	}
-	return v.writeReport(filepath.Join(r.dir, reportFile), graph)
+	return v.writeReport(path, graph)
 }
 
-// runView is all that a run's folder says of the run, but the weights.
-type runView struct {
-	name     string
-	settings settings
-	about    about
-	records  []record
-	samples  []sample // by ascending step
-	flaws    []string // sentences on what is damaged
-}
-
-// readRun reads the folder of a run, which may be going on.
-func readRun(dir string) (v runView, err error) {
-	if v.name, err = runName(dir); err != nil {
-		return v, err
-	}
-	if v.settings, err = openRun(dir); err != nil {
-		return v, err
-	}
-	if v.about, err = readAbout(dir); err != nil {
-		v.flaw("what was noted about the run's starts is left out: %v", err)
-		v.about = noAbout()
-	}
-	saved, err := checkpoints(dir, lastKind) // before the log, which is ahead of them
-	if err != nil {
-		return v, err
-	}
-	path, reached := filepath.Join(dir, logFile), 0
-	if len(saved) > 0 {
-		reached = saved[0].step
-	}
-	var found logFlaws
-	if v.records, found, err = readLog(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return v, err
-	}
-	if flaw := found.flaw(reached); flaw != "" {
-		v.flaw("%s %s", path, flaw)
-	}
-	var damaged int
-	if v.samples, damaged, err = readSamples(dir); err != nil {
-		v.flaw("the samples are left out: %v", err)
-	}
-	if damaged > 0 {
-		v.flaw("%s left out, for checksums tell of damage", numbers.Were(damaged, "sample"))
-	}
-	return v, nil
-}
-
-// flaw notes something that the run's folder lacks, in a sentence.
-func (v *runView) flaw(format string, args ...any) {
-	v.flaws = append(v.flaws, fmt.Sprintf(format, args...))
-}
-
-// runName is what a run is called: its folder.
-func runName(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	return filepath.Base(abs), errors.Wrapf(err, "finding %s", dir)
-}
-
-// graph draws the model, folded to its blocks, as an SVG image.
-func (v runView) graph(ctx context.Context) ([]byte, error) {
-	folded := graphFlags{batch: 1, length: v.settings.Length, depth: 2, forward: true}
-	data, err := folded.marshal(v.settings.Model)
+// foldedGraph draws the model of a run, folded to its blocks, as an SVG image.
+func foldedGraph(ctx context.Context, s settings) ([]byte, error) {
+	folded := graphFlags{batch: 1, length: s.Length, depth: 2, forward: true}
+	data, err := folded.marshal(s.Model)
 	if err != nil {
 		return nil, err
 	}
 	return picture(ctx, data, "svg")
-}
-
-// writeReport writes the run as an HTML file, with an SVG image of the model's
-// graph if there is one.
-func (v runView) writeReport(path string, graph []byte) error {
-	cost, err := v.settings.Model.Cost(xlstm.CostOptions{Batch: v.settings.Batch, Steps: v.settings.Length})
-	if err != nil {
-		return err
-	}
-	page := report.Run{
-		Name: v.name, State: v.state(), About: v.about.Text, Notes: v.notes(),
-		Figures: v.figures(cost), Charts: v.charts(), Samples: v.samplePages(),
-		Parts: partsOf(v.settings.Model, cost), Memory: memoryOf(cost), MemoryNote: v.memoryNote(),
-		Starts: v.startTables(), Graph: graph,
-	}
-	if page.Settings, err = settingTables(v.settings); err != nil {
-		return err
-	}
-	return files.WriteFile(path, func(w io.Writer) error { return report.Write(w, page) })
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -24,7 +25,7 @@ func partsOf(cfg xlstm.Config, cost xlstm.Cost) (all []report.Part) {
 		case p.Block != block:
 			block = p.Block
 			whole := cost.OfBlock(block)
-			all = append(all, report.Part{Name: fmt.Sprintf("block %d, %s", block, kind(isSLSTM(cfg, block))), Params: whole.Params, Work: int64(whole.Forward + 0.5)})
+			all = append(all, report.Part{Name: fmt.Sprintf("block %d, %s", block, blockKind(cfg, block)), Params: whole.Params, Work: int64(whole.Forward + 0.5)})
 		}
 	}
 	return all
@@ -138,4 +139,16 @@ func eachField(object []byte, f func(name string, value json.RawMessage) error) 
 		}
 	}
 	return nil
+}
+
+// blockKind names the kind of a block: mLSTM or sLSTM.
+func blockKind(cfg xlstm.Config, block int) string {
+	if isSLSTM(cfg, block) {
+		return "sLSTM"
+	}
+	return "mLSTM"
+}
+
+func isSLSTM(cfg xlstm.Config, block int) bool {
+	return cfg.SLSTMAt.All || slices.Contains(cfg.SLSTMAt.Indices, block)
 }

@@ -43,7 +43,7 @@ func emptyRun(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	p.Model.VocabSize = 65
-	unlock, err := beginRun(dir, p.settings, console{})
+	unlock, err := beginRun(dir, p.settings)
 	if err != nil {
 		t.Fatal(err)
 	}

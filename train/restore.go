@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -69,7 +68,7 @@ func (r *session) takeUp(from checkpoint, newer []checkpoint, flaws []error, los
 			return err
 		}
 	case lost[r.at.BestStep]:
-		fmt.Fprintf(r.c.err, "The next evaluation counts as the best so far, for the model of step %d is lost.\n", r.at.BestStep)
+		r.notice("The next evaluation counts as the best so far, for the model of step %d is lost.", r.at.BestStep)
 		r.at.Best, r.at.BestStep = 0, 0
 	}
 	return nil
@@ -85,7 +84,7 @@ func (r *session) putAside(cp checkpoint, flaw error) error {
 	if err := os.Rename(cp.dir, aside); err != nil {
 		return errors.Wrap(err, "putting a damaged checkpoint aside")
 	}
-	fmt.Fprintf(r.c.err, "%s cannot be used and is now %s: %v\n", cp.dir, aside, flaw)
+	r.notice("%s cannot be used and is now %s: %v", cp.dir, aside, flaw)
 	return nil
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -34,38 +36,48 @@ func killedRun(t *testing.T, finished, dir string, last int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := console{out: new(strings.Builder), err: os.Stderr}
-	txt, err := loadText(context.Background(), s, nil, c.out)
+	txt, err := loadText(context.Background(), s, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer txt.close()
-	r, err := newSession(s, txt, nil, c)
+	r, err := newSession(s, txt, nil, killer{console: console{out: io.Discard, err: os.Stderr}, after: last})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.close()
-	unlock, err := beginRun(dir, s, c)
+	unlock, err := beginRun(dir, s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unlock()
-	r.dir = dir
-	if err := r.noteStart("test"); err != nil {
+	if err := r.open(dir, "test", ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.openLog(0); err != nil {
-		t.Fatal(err)
-	}
-	r.watch = newWatcher(c.out, s.Steps, 0)
-	for range last {
-		rec, _, err := r.step()
-		if err != nil {
-			t.Fatal(err)
+	defer func() {
+		if was := recover(); was != killed(last) {
+			panic(was)
 		}
-		if _, err := r.after(context.Background(), rec, false); err != nil {
-			t.Fatal(err)
-		}
+	}()
+	_, err = r.train(context.Background())
+	t.Fatalf("the run has come to its end: %v", err)
+}
+
+// killer shows nothing of a run but its notices, and panics when it hears of a step:
+// what is written by then is what a process killed there would leave.
+type killer struct {
+	console
+	after int
+}
+
+type killed int
+
+func (k killer) Notice(sentence string) { fmt.Fprintln(k.err, sentence) }
+func (killer) Begin(int, int)           {}
+func (killer) Evaluation(record, bool)  {}
+func (k killer) Step(r record) {
+	if r.Step == k.after {
+		panic(killed(r.Step))
 	}
 }
 

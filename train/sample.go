@@ -14,19 +14,6 @@ import (
 	"github.com/pkg/errors"
 )
 
-// complete lets a generator write what is asked for. What it writes goes to out,
-// if not nil, as soon as it is certain, and is returned.
-func complete(ctx context.Context, g *xlstm.Generator, tok data.Tokenizer, r xlstm.Request, out io.Writer) (string, error) {
-	c, err := g.Complete(ctx, tok, r, func(text string) error {
-		if out == nil {
-			return nil
-		}
-		_, err := io.WriteString(out, text)
-		return err
-	})
-	return c.Text, err
-}
-
 // sampling are the settings of the sample command.
 type sampling struct {
 	request    xlstm.Request // what all texts have in common
@@ -98,7 +85,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer closeDevice()
-	model, tok, err := loadModel(dir, c.err, xlstm.WithDevice(device))
+	model, tok, err := openModel(dir, c.err, xlstm.WithDevice(device))
 	if err != nil {
 		return err
 	}
@@ -158,24 +145,6 @@ func givenText(name, text string, in io.Reader) (string, error) {
 		return "", errors.Errorf("the text of -%s is empty; give at least one character%s", name, where)
 	}
 	return text, nil
-}
-
-// checkSampler names the flag whose value makes no sense.
-func checkSampler(c xlstm.SamplerConfig) error {
-	for _, one := range []struct {
-		flag string
-		only xlstm.SamplerConfig
-	}{
-		{"temperature", xlstm.SamplerConfig{Temperature: c.Temperature}},
-		{"top-k", xlstm.SamplerConfig{TopK: c.TopK}},
-		{"top-p", xlstm.SamplerConfig{TopP: c.TopP}},
-		{"penalty", xlstm.SamplerConfig{RepetitionPenalty: c.RepetitionPenalty}},
-	} {
-		if _, err := xlstm.NewSampler(one.only); err != nil {
-			return errors.Errorf("-%s: %s", one.flag, strings.TrimPrefix(err.Error(), "xlstm: "))
-		}
-	}
-	return nil
 }
 
 // stopTokens returns the ids of tokens that are given by text or number, and

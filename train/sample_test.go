@@ -24,7 +24,7 @@ func (c *chunks) Write(p []byte) (int, error) {
 func TestCompletionStreamsExactlyWhatItReturns(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(sampleText(t), dir, "-steps", "4")...)
-	model, tok, err := loadModel(dir, io.Discard)
+	model, tok, err := openModel(dir, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestSettingsComeFromPresetFileAndFlagsInThisOrder(t *testing.T) {
 	}
 	run := filepath.Join(t.TempDir(), "run")
 	s.Model.VocabSize = 7
-	unlock, err := beginRun(run, s.settings, console{})
+	unlock, err := beginRun(run, s.settings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func TestStopsOnTheCommandLine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(sampleText(t), dir, "-steps", "4")...)
 	whole := mustRun(t, "sample", dir, "-prompt", "the", "-max-tokens", "40", "-temperature", "1")
-	_, tok, err := loadModel(dir, io.Discard)
+	_, tok, err := openModel(dir, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

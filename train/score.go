@@ -46,7 +46,7 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer closeDevice()
-	model, tok, err := loadModel(dir, c.err, xlstm.WithDevice(device))
+	model, tok, err := openModel(dir, c.err, xlstm.WithDevice(device))
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
-	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 )
 
@@ -15,7 +14,7 @@ import (
 type session struct {
 	dir     string
 	s       settings
-	c       console
+	listen  Listener
 	text    *corpus
 	device  xlstm.Device // nil for the CPU
 	model   *xlstm.Model
@@ -30,7 +29,6 @@ type session struct {
 	log     *runLog
 	smooth  *smoother
 	past    *history
-	watch   *watcher
 	about   about
 	events  *eventLog // nil without TensorBoard
 }
@@ -45,10 +43,11 @@ type position struct {
 	Smoothed *number `json:"smoothed,omitempty"` // average of the losses, nil in checkpoints that leave it to the log
 }
 
-// newSession builds everything a run needs, at its beginning, but its folder.
-// Its model is on device, nil for the CPU.
-func newSession(s settings, txt *corpus, device xlstm.Device, c console) (*session, error) {
-	r := &session{s: s, c: c, text: txt, device: device}
+// newSession builds everything that a run needs, at its beginning, but its folder.
+// Its model is on device, nil for the CPU; listen is told what happens. The session
+// is to be closed.
+func newSession(s settings, txt *corpus, device xlstm.Device, listen Listener) (*session, error) {
+	r := &session{s: s, listen: listen, text: txt, device: device}
 	if err := r.build(); err != nil {
 		r.close()
 		return nil, err
@@ -126,31 +125,6 @@ func (r *session) close() {
 	}
 }
 
-// announce prints what is in force.
-func (r *session) announce() {
-	cfg, s, out := r.model.Config(), r.s, r.c.out
-	fmt.Fprintf(out, "run     %s (all settings in %s)\n%s", r.dir, runFile, r.text.describe())
-	fmt.Fprintf(out, "model   %s of width %s (sLSTM: %s), dropout %g, %s\n", numbers.Count(cfg.NumBlocks, "block"), numbers.Commas(cfg.EmbeddingDim), blockNames(cfg.SLSTMAt), cfg.Dropout, numbers.Count(r.model.NumParams(), "parameter"))
-	order := "random windows"
-	if s.Carry {
-		order = "streams with carried state"
-	}
-	if s.Reset {
-		order += ", reset at documents"
-	}
-	fmt.Fprintf(out, "train   %s of %d × %d × %s tokens, %s, seed %d\n", numbers.Count(s.Steps, "step"), s.Accumulate, s.Batch, numbers.Commas(s.Length), order, s.Seed)
-	fmt.Fprintf(out, "        AdamW: rate %g after %s, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, numbers.Count(s.Warmup, "step"), s.MinLR, s.Beta2, s.WeightDecay, s.Clip)
-	if done := r.trainer.Steps(); done > 0 {
-		fmt.Fprintf(out, "resume  after step %s\n", numbers.Commas(done))
-	}
-	sample := ""
-	if !shareOf(r.held).whole() {
-		sample = ", evenly spread"
-	}
-	fmt.Fprintf(out, "judge   on %s%s, held out, every %s\n", shareOf(r.held), sample, numbers.Count(s.EvalEvery, "step"))
-	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the same held-out batches.\n\n", r.bigram.nats, r.bigram.bitsPerByte())
-}
-
 // openLog opens the log after the given step, says what it lacks, and takes the
 // average and the curves up again.
 func (r *session) openLog(after int) (err error) {
@@ -165,7 +139,7 @@ func (r *session) openLog(after int) (err error) {
 		return err
 	}
 	if flaw := found.flaw(after); flaw != "" {
-		fmt.Fprintf(r.c.err, "%s %s; the run goes on without them.\n", path, flaw)
+		r.notice("%s %s; the run goes on without them.", path, flaw)
 	}
 	if r.at.Smoothed != nil {
 		last = float64(*r.at.Smoothed)
@@ -174,3 +148,46 @@ func (r *session) openLog(after int) (err error) {
 	r.log, err = openLog(path)
 	return err
 }
+
+// notice tells of something in a sentence.
+func (r *session) notice(format string, args ...any) {
+	r.listen.Notice(fmt.Sprintf(format, args...))
+}
+
+// warn tells of something that a run does without.
+func (r *session) warn(what string, err error) { r.notice("%s: %v", what, err) }
+
+// open takes the run's folder up, which is locked: it goes on from the newest
+// checkpoint there, and notes that it was started with a command. With a parent
+// folder for events it writes the run for TensorBoard too.
+func (r *session) open(dir, command, events string) error {
+	r.dir = dir
+	if err := r.restore(); err != nil {
+		return err
+	}
+	if err := r.noteStart(command); err != nil {
+		return err
+	}
+	return r.openEvents(events)
+}
+
+// folder returns the run's folder.
+func (r *session) folder() string { return r.dir }
+
+// steps returns how many steps have been taken.
+func (r *session) steps() int { return r.trainer.Steps() }
+
+// params returns the number of the model's parameters.
+func (r *session) params() int { return r.model.NumParams() }
+
+// heldOut returns how much of the held-out part evaluations measure.
+func (r *session) heldOut() share { return shareOf(r.held) }
+
+// bigramLoss returns what a bigram model makes of what evaluations measure.
+func (r *session) bigramLoss() measured { return r.bigram }
+
+// settings returns the settings in force.
+func (r *session) settings() settings { return r.s }
+
+// waited returns how many evaluations there were since the best.
+func (r *session) waited() int { return r.at.Waited }

@@ -3,12 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
@@ -65,81 +61,6 @@ func settingsOf(p preset) settings {
 	}
 }
 
-// register adds the flags for everything but the model, with the values at hand
-// as defaults.
-func (s *settings) register(f *flags) {
-	data := s.Data
-	f.Func("data", dataUsage+" (default: the Go standard library's source)", func(v string) error {
-		data = append(data, v)
-		s.Data = data
-		return nil
-	})
-	f.IntVar(&s.MaxBytes, "max-bytes", s.MaxBytes, "read at most this much of the default text")
-	f.Float64Var(&s.Val, "val", s.Val, "share of the text that is held out, at its end")
-	f.StringVar(&s.Cache, "cache", s.Cache, "a folder for the tokens of -data, which may then be larger than memory: they are made once and read from there")
-	f.StringVar(&s.Tokens, "tokens", s.Tokens, "what a token is: chars, bytes, bpe (subwords, learned from the text), or the path of a tokenizer.json")
-	f.IntVar(&s.Vocab, "vocab", s.Vocab, "size of the vocabulary that -tokens bpe learns")
-	f.IntVar(&s.Rare, "rare", s.Rare, "characters seen less often than this become one unknown character")
-	f.IntVar(&s.Batch, "batch", s.Batch, "sequences in a batch")
-	f.IntVar(&s.Length, "length", s.Length, "tokens in a sequence")
-	f.IntVar(&s.Steps, "steps", s.Steps, "training steps")
-	f.IntVar(&s.Accumulate, "accumulate", s.Accumulate, "batches whose gradients are averaged for one step")
-	f.BoolVar(&s.Carry, "carry", s.Carry, "train on contiguous streams with carried state instead of random windows")
-	f.BoolVar(&s.Reset, "reset-documents", s.Reset, "reset the state where a document begins, also within a sequence")
-	f.Float64Var(&s.LR, "lr", s.LR, "peak learning rate of AdamW")
-	f.Float64Var(&s.MinLR, "min-lr", s.MinLR, "learning rate at the end of the cosine")
-	f.IntVar(&s.Warmup, "warmup", s.Warmup, "steps of linear warm-up; a cosine follows")
-	f.Float64Var(&s.Beta2, "beta2", s.Beta2, "decay of AdamW's second moment")
-	f.Float64Var(&s.WeightDecay, "weight-decay", s.WeightDecay, "weight decay")
-	f.Float64Var(&s.Clip, "clip", s.Clip, "bound on the gradient's norm; 0 for none")
-	f.StringVar(&s.NonFinite, "non-finite", s.NonFinite, "what to do with a step whose loss or gradient is not finite: stop or skip")
-	f.Uint64Var(&s.Seed, "seed", s.Seed, "seed of everything random")
-	f.IntVar(&s.EvalEvery, "eval-every", s.EvalEvery, "steps between evaluations on the held-out part")
-	f.IntVar(&s.EvalBatches, "eval-batches", s.EvalBatches, "batches of such an evaluation; 0 for the whole held-out part")
-	f.IntVar(&s.Patience, "patience", s.Patience, "stop after this many evaluations without a new best; 0 for never")
-	f.IntVar(&s.SaveEvery, "save-every", s.SaveEvery, "steps between checkpoints")
-	f.StringVar(&s.Prompt, "prompt", s.Prompt, "what samples begin with (default: a line of the held-out part)")
-	f.IntVar(&s.SampleChars, "sample-tokens", s.SampleChars, "tokens in a sample along the way; 0 for none")
-	f.renamed("sample-chars", "sample-tokens")
-	f.Float64Var(&s.Temperature, "temperature", s.Temperature, "sampling temperature; 0 takes the likeliest token")
-	f.Float64Var(&s.TopP, "top-p", s.TopP, "sample from the likeliest tokens that have this probability together")
-}
-
-// source says where settings come from before flags: a preset, a file of
-// settings, a file with a model's configuration.
-type source struct{ preset, config, model string }
-
-func (s *source) register(f *flag.FlagSet) {
-	var names []string
-	for _, p := range presets() {
-		names = append(names, p.name)
-	}
-	f.StringVar(&s.preset, "preset", "small", "a `NAME` of settings to begin from: "+strings.Join(names, ", "))
-	f.StringVar(&s.config, "config", "", "read all settings from a JSON file, such as a run's run.json; flags still count")
-	f.StringVar(&s.model, "model", "", "read the model's configuration from a file with the official field names: config.json, config.yaml, or those beside a model")
-}
-
-// load returns the settings that flags then change.
-func (s source) load() (settings, error) {
-	p, err := presetNamed(s.preset)
-	if err != nil {
-		return settings{}, err
-	}
-	set := settingsOf(p)
-	if s.config != "" {
-		if set, err = readSettings(s.config, set); err != nil {
-			return set, err
-		}
-	}
-	if s.model != "" {
-		// The text that it is trained on says how large its vocabulary is.
-		if set.Model, err = xlstm.ReadConfigFor(s.model, 1); err != nil {
-			return set, errors.Wrap(err, "reading -model")
-		}
-	}
-	return set, nil
-}
-
 // readSettings reads a file of settings over those given.
 func readSettings(path string, over settings) (settings, error) {
 	data, err := files.ReadVerified(path, files.MaxSettings)
@@ -163,69 +84,6 @@ func readSettings(path string, over settings) (settings, error) {
 	return over, nil
 }
 
-// aboutTrain describes the train command and its presets.
-func aboutTrain() string {
-	var b strings.Builder
-	b.WriteString("Train a model. Presets, with the numbers of parameters for a vocabulary of 65 characters:\n\n")
-	for _, p := range presets() {
-		fmt.Fprintf(&b, "  %-7s %s\n", p.name, p.about)
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// parsed is what the command line of the train command says.
-type parsed struct {
-	settings
-	preset      string
-	tensorboard string // a folder for event files, or empty
-	verbose     bool   // list the files that are left out
-	on          onDevice
-	fit         *fitter
-}
-
-// parseTrain reads the command line of the train command; out is empty if no
-// folder was given.
-func parseTrain(args []string, c console) (p *parsed, out string, err error) {
-	p = new(parsed)
-	// The first pass finds out what the flags are defaults to.
-	var from source
-	first := newFlags("train", "", console{out: io.Discard, err: io.Discard})
-	from.register(first.FlagSet)
-	var scratch settings
-	scratch.register(first)
-	newModelFlags().register(first.FlagSet, new(xlstm.Config))
-	first.String("out", "", "")
-	new(onDevice).register(first)
-	first.String("tensorboard", "", "")
-	first.Bool("v", false, "")
-	_ = first.Parse(args) // its errors come again, with the help
-	p.preset = from.preset
-	if p.settings, err = from.load(); err != nil {
-		return p, "", err
-	}
-	f := newFlags("train", aboutTrain(), c, "train", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-config runs/small/run.json -lr 2e-3 -out runs/again")
-	from.register(f.FlagSet)
-	p.register(f)
-	newModelFlags().register(f.FlagSet, &p.Model)
-	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
-	f.StringVar(&p.tensorboard, "tensorboard", "", tensorboardUsage)
-	f.BoolVar(&p.verbose, "v", false, "list the files that are left out, and why")
-	p.on.register(f)
-	if err := f.Parse(args); err != nil {
-		return p, "", err
-	}
-	if f.NArg() > 0 {
-		return p, "", errors.Errorf("%q is not a flag; a text is given with -data: %s", f.Arg(0), c.hint("-data", f.Arg(0)))
-	}
-	p.fit = fitterOf(&p.settings, f.FlagSet, from.config != "")
-	p.derive(f.FlagSet)
-	p.fit.warmup()
-	if err := p.makeAbsolute(); err != nil {
-		return p, "", err
-	}
-	return p, out, p.check()
-}
-
 // makeAbsolute makes the paths absolute: a run may be resumed from another folder.
 func (s *settings) makeAbsolute() (err error) {
 	if s.Data, err = absolute(s.Data...); err != nil {
@@ -244,16 +102,6 @@ func (s *settings) makeAbsolute() (err error) {
 	}
 	s.Tokens, err = filepath.Abs(s.Tokens)
 	return errors.Wrap(err, "finding the vocabulary")
-}
-
-// derive fits what was not given to what was.
-func (s *settings) derive(f *flag.FlagSet) {
-	given := make(map[string]bool)
-	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
-	if given["lr"] && !given["min-lr"] {
-		s.MinLR = s.LR / 10
-	}
-	s.Model.ContextLength = s.Length
 }
 
 // absolute makes paths absolute.

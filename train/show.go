@@ -14,10 +14,10 @@ import (
 // What a run shows of itself. None of it is needed to go on: where it cannot be
 // written, say on a full disk, a run warns and goes on.
 
-// tell shows a step: in the terminal, to TensorBoard and, after an evaluation, as
+// tell shows a step: to the listener, to TensorBoard and, after an evaluation, as
 // curves and a sample.
 func (r *session) tell(ctx context.Context, rec record, better bool) {
-	r.watch.step(rec)
+	r.listen.Step(rec)
 	if r.events != nil {
 		if err := r.events.step(rec); err != nil {
 			r.endEvents(err)
@@ -26,13 +26,8 @@ func (r *session) tell(ctx context.Context, rec record, better bool) {
 	if rec.Val == nil {
 		return
 	}
-	r.watch.eval(rec, better)
+	r.listen.Evaluation(rec, better)
 	r.show(ctx, rec)
-}
-
-// warn tells of something that a run does without.
-func (r *session) warn(what string, err error) {
-	fmt.Fprintf(r.c.err, "%s: %v\n", what, err)
 }
 
 // endEvents gives TensorBoard up after an error.
@@ -78,8 +73,7 @@ func (r *session) samplePath(step int) string {
 // that is resumed writes the same again. An interrupt leaves it to that run.
 func (r *session) writeSample(ctx context.Context, step int) error {
 	prompt := r.prompt()
-	r.writer.Reset()
-	sample, err := complete(ctx, r.writer, r.text.tokenizer, r.sample(prompt, r.s.SampleChars), nil)
+	sample, err := r.writeOn(ctx, prompt, r.s.SampleChars, nil)
 	if err != nil || ctx.Err() != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -33,14 +32,14 @@ func isVocabularyFile(tokens string) bool {
 
 // newTokenizer makes the vocabulary from the text to train on, which comes in
 // pieces, or reads it from a file.
-func newTokenizer(ctx context.Context, s settings, text iter.Seq[string], out io.Writer) (data.Tokenizer, error) {
+func newTokenizer(ctx context.Context, s settings, text iter.Seq[string], progress Progress) (data.Tokenizer, error) {
 	switch s.Tokens {
 	case tokensBytes:
 		return data.Bytes{}, nil
 	case tokensChars:
 		return data.CharsOf(text, s.Rare)
 	case tokensBPE:
-		return learnSubwords(ctx, s.Vocab, text, out)
+		return learnSubwords(ctx, s.Vocab, text, progress)
 	}
 	f, _, err := files.Open(s.Tokens, bpe.MaxBytes)
 	if err != nil {
@@ -86,9 +85,9 @@ func ownTokens(s settings, tok data.Tokenizer) *xlstm.LargeConfig {
 
 // learnSubwords learns a byte-level vocabulary. Ends of documents, also those that
 // are written out in the text, are no part of words.
-func learnSubwords(ctx context.Context, vocab int, text iter.Seq[string], out io.Writer) (data.Tokenizer, error) {
-	bar := newProgress(out, "learning subwords", int64(vocab))
-	defer bar.done()
+func learnSubwords(ctx context.Context, vocab int, text iter.Seq[string], progress Progress) (data.Tokenizer, error) {
+	set, done := progress.begin("learning subwords", int64(vocab))
+	defer done()
 	documents := func(yield func(string) bool) {
 		for piece := range text {
 			for doc := range strings.SplitSeq(strings.ReplaceAll(piece, bpe.EndOfText, data.Separator), data.Separator) {
@@ -101,7 +100,7 @@ func learnSubwords(ctx context.Context, vocab int, text iter.Seq[string], out io
 	tok, err := bpe.Train(ctx, documents, bpe.TrainConfig{
 		// Of the patterns this one makes the fewest tokens of source code.
 		VocabSize: vocab, SpecialTokens: []string{bpe.EndOfText}, Pattern: bpe.Llama3,
-		Progress: func(tokens, _ int) { bar.set(int64(tokens)) },
+		Progress: func(tokens, _ int) { set(int64(tokens)) },
 	})
 	if err != nil {
 		return nil, err // not a tokenizer that is nil
@@ -122,7 +121,7 @@ func trainingPart(whole string, val float64) iter.Seq[string] {
 
 // tokenizerOfFiles is newTokenizer for texts that may be larger than memory. The
 // part to train on is told by bytes.
-func tokenizerOfFiles(ctx context.Context, s settings, texts *data.Files, out io.Writer) (data.Tokenizer, error) {
+func tokenizerOfFiles(ctx context.Context, s settings, texts *data.Files, progress Progress) (data.Tokenizer, error) {
 	end := texts.Bytes - int64(s.Val*float64(texts.Bytes))
 	every := 1 // of how many pieces one is taken
 	if s.Tokens == tokensBPE {
@@ -144,7 +143,7 @@ func tokenizerOfFiles(ctx context.Context, s settings, texts *data.Files, out io
 			}
 			read, i = read+int64(len(p.Text)), i+1
 		}
-	}, out)
+	}, progress)
 	if failed != nil {
 		return nil, failed
 	}

@@ -138,7 +138,7 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 	if err := saveTokenizer(padded, data.Bytes{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := loadModel(padded, io.Discard); err == nil {
+	if _, _, err := openModel(padded, io.Discard); err == nil {
 		t.Error("bytes are taken for the vocabulary of 1000 tokens")
 	}
 }
