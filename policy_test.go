@@ -48,7 +48,8 @@ var mayImport = map[string][]string{
 	"dot":                  {},
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},
-	"train":                {".", "blas", "data", "data/bpe", "optim", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/tensorboard"},
+	"internal/run":         {".", "data", "data/bpe", "optim", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/tensorboard"},
+	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/run"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

@@ -8,15 +8,16 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // announce prints what is in force.
-func announce(out io.Writer, r *session, txt *corpus) {
-	s := r.settings()
+func announce(out io.Writer, r *run.Session, txt *run.Corpus) {
+	s := r.Settings()
 	cfg := s.Model
-	fmt.Fprintf(out, "run     %s (all settings in %s)\n", r.folder(), runFile)
-	fmt.Fprintf(out, "text    %s\n", strings.Join(txt.describe(), "\n        "))
-	fmt.Fprintf(out, "model   %s of width %s (sLSTM: %s), dropout %g, %s\n", numbers.Count(cfg.NumBlocks, "block"), numbers.Commas(cfg.EmbeddingDim), blockNames(cfg.SLSTMAt), cfg.Dropout, numbers.Count(r.params(), "parameter"))
+	fmt.Fprintf(out, "run     %s (all settings in %s)\n", r.Folder(), run.SettingsFile)
+	fmt.Fprintf(out, "text    %s\n", strings.Join(txt.Describe(), "\n        "))
+	fmt.Fprintf(out, "model   %s of width %s (sLSTM: %s), dropout %g, %s\n", numbers.Count(cfg.NumBlocks, "block"), numbers.Commas(cfg.EmbeddingDim), blockNames(cfg.SLSTMAt), cfg.Dropout, numbers.Count(r.NumParams(), "parameter"))
 	order := "random windows"
 	if s.Carry {
 		order = "streams with carried state"
@@ -26,30 +27,30 @@ func announce(out io.Writer, r *session, txt *corpus) {
 	}
 	fmt.Fprintf(out, "train   %s of %d × %d × %s tokens, %s, seed %d\n", numbers.Count(s.Steps, "step"), s.Accumulate, s.Batch, numbers.Commas(s.Length), order, s.Seed)
 	fmt.Fprintf(out, "        AdamW: rate %g after %s, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, numbers.Count(s.Warmup, "step"), s.MinLR, s.Beta2, s.WeightDecay, s.Clip)
-	if done := r.steps(); done > 0 {
+	if done := r.Steps(); done > 0 {
 		fmt.Fprintf(out, "resume  after step %s\n", numbers.Commas(done))
 	}
 	sample := ""
-	if !r.heldOut().whole() {
+	if !r.HeldOut().Whole() {
 		sample = ", evenly spread"
 	}
-	fmt.Fprintf(out, "judge   on %s%s, held out, every %s\n", r.heldOut(), sample, numbers.Count(s.EvalEvery, "step"))
-	bigram := r.bigramLoss()
-	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the same held-out batches.\n\n", bigram.nats, bigram.bitsPerByte())
+	fmt.Fprintf(out, "judge   on %s%s, held out, every %s\n", r.HeldOut(), sample, numbers.Count(s.EvalEvery, "step"))
+	bigram := r.BigramLoss()
+	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the same held-out batches.\n\n", bigram.Nats, bigram.BitsPerByte())
 }
 
 // listLeft prints the files that a text leaves out.
-func listLeft(out io.Writer, txt *corpus) {
-	for _, f := range txt.leftOut() {
+func listLeft(out io.Writer, txt *run.Corpus) {
+	for _, f := range txt.Left {
 		fmt.Fprintf(out, "left out: %s (%s)\n", f.Name, f.Reason)
 	}
 }
 
 // printMeasured prints a loss in all its units.
-func printMeasured(out io.Writer, m measured) {
+func printMeasured(out io.Writer, m run.Measured) {
 	fmt.Fprintf(out, "loss %.4f nats per token, perplexity %.3f, %.4f bits per character, %.4f bits per byte\n",
-		m.nats, data.Perplexity(m.nats), data.BitsPerChar(m.total(), m.chars), m.bitsPerByte())
-	if math.IsNaN(m.nats) {
+		m.Nats, data.Perplexity(m.Nats), data.BitsPerChar(m.Total(), m.Chars), m.BitsPerByte())
+	if math.IsNaN(m.Nats) {
 		fmt.Fprintln(out, "The model has diverged; try a lower learning rate.")
 	}
 }

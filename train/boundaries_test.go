@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // documentsText writes texts of some lines each into one folder.
@@ -49,7 +49,7 @@ func TestResetDocuments(t *testing.T) {
 		if !strings.Contains(out, "reset at documents") {
 			t.Errorf("%s: the run does not say that it resets:\n%s", order, out)
 		}
-		settings, err := os.ReadFile(filepath.Join(whole, runFile))
+		settings, err := os.ReadFile(filepath.Join(whole, run.SettingsFile))
 		if err != nil || !strings.Contains(string(settings), `"reset_documents": true`) {
 			t.Errorf("%s: the settings do not say that the run resets: %v\n%s", order, err, settings)
 		}
@@ -75,8 +75,5 @@ func TestResetDocumentsNeedsATokenBetween(t *testing.T) {
 	_, _, err := runHere(t.Context(), small(sampleText(t), t.TempDir(), "-reset-documents")...)
 	if err == nil || !strings.Contains(err.Error(), "-reset-documents") {
 		t.Errorf("a text of one document in characters: %v", err)
-	}
-	if b, err := boundariesOf(settings{Reset: true}, data.Bytes{}); err != nil || b.between != int(data.Separator[0]) {
-		t.Errorf("the boundaries of bytes are %v, %v", b, err)
 	}
 }

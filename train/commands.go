@@ -8,6 +8,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -20,40 +21,40 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	txt, err := loadFitting(ctx, s.fit, nil, c.progress)
+	txt, err := run.LoadFitting(ctx, s.fit, nil, c.progress)
 	if err != nil {
 		return err
 	}
-	defer txt.close()
-	if changes := s.fit.changes(); len(changes) > 0 {
+	defer txt.Close()
+	if changes := s.fit.Changes(); len(changes) > 0 {
 		fmt.Fprintf(c.out, "fitted  %s\n", strings.Join(changes, "; "))
 	}
 	if s.verbose {
 		listLeft(c.out, txt)
 	}
-	txt.fitModel(&s.settings)
+	txt.FitModel(&s.Settings)
 	device, closeDevice, err := s.on.open()
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
 	shown := &display{c: c}
-	r, err := newSession(s.settings, txt, device, shown)
+	r, err := run.New(s.Settings, txt, device, shown)
 	if err != nil {
 		return err
 	}
-	defer r.close()
+	defer r.Close()
 	if dir == "" {
-		if dir, err = claimFolder("runs", s.preset); err != nil {
+		if dir, err = run.ClaimFolder("runs", s.preset); err != nil {
 			return err
 		}
 	}
-	unlock, err := beginRun(dir, s.settings)
+	unlock, err := run.Begin(dir, s.Settings)
 	if err != nil {
 		return explainTaken(err, c)
 	}
 	defer unlock()
-	if err := r.open(dir, c.hint(append([]string{"train"}, args...)...), s.tensorboard); err != nil {
+	if err := r.Open(dir, c.hint(append([]string{"train"}, args...)...), s.tensorboard); err != nil {
 		return err
 	}
 	return goOn(ctx, r, txt, shown)
@@ -69,32 +70,32 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	s, err := openRun(dir)
+	s, err := run.SettingsAt(dir)
 	if err != nil {
 		return err
 	}
-	unlock, err := lockRun(dir)
+	unlock, err := run.Lock(dir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	txt, err := loadTextOf(ctx, dir, s, c.progress)
+	txt, err := run.ResumeText(ctx, dir, s, c.progress)
 	if err != nil {
 		return err
 	}
-	defer txt.close()
+	defer txt.Close()
 	device, closeDevice, err := on.open()
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
 	shown := &display{c: c}
-	r, err := newSession(s, txt, device, shown)
+	r, err := run.New(s, txt, device, shown)
 	if err != nil {
 		return err
 	}
-	defer r.close()
-	if err := r.open(dir, c.hint(append([]string{"resume"}, args...)...), *events); err != nil {
+	defer r.Close()
+	if err := r.Open(dir, c.hint(append([]string{"resume"}, args...)...), *events); err != nil {
 		return err
 	}
 	return goOn(ctx, r, txt, shown)
@@ -102,7 +103,7 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 
 // explainTaken says what to do about a folder that a new run may not have.
 func explainTaken(err error, c console) error {
-	var taken *takenError
+	var taken *run.TakenError
 	switch {
 	case !errors.As(err, &taken):
 		return err
@@ -113,9 +114,9 @@ func explainTaken(err error, c console) error {
 }
 
 // goOn trains, judges and lets the model write.
-func goOn(ctx context.Context, r *session, txt *corpus, shown *display) error {
+func goOn(ctx context.Context, r *run.Session, txt *run.Corpus, shown *display) error {
 	announce(shown.c.out, r, txt)
-	why, err := r.train(ctx)
+	why, err := r.Train(ctx)
 	shown.end()
 	if bad := (*xlstm.NonFiniteError)(nil); errors.As(err, &bad) {
 		return errors.Wrap(err, "stopped, with nothing of the step applied (resume goes on with the next batch; -non-finite skip does so by itself, a lower -lr may do without)")
@@ -131,50 +132,50 @@ func goOn(ctx context.Context, r *session, txt *corpus, shown *display) error {
 }
 
 // farewell says why a run has come to its end, if there is anything to say.
-func farewell(r *session, why ending, c console) string {
-	done, all := numbers.Commas(r.steps()), numbers.Commas(r.settings().Steps)
+func farewell(r *run.Session, why run.Ending, c console) string {
+	done, all := numbers.Commas(r.Steps()), numbers.Commas(r.Settings().Steps)
 	switch why {
-	case finishedBefore:
+	case run.FinishedBefore:
 		return fmt.Sprintf("All %s steps are done.\n", all)
-	case interruptedAtLast:
-		return fmt.Sprintf("All %s steps are done. Judge the model with: %s\n", done, c.hint("evaluate", r.folder()))
-	case interrupted:
-		return fmt.Sprintf("Stopped after step %s of %s. Go on with: %s\n", done, all, c.hint("resume", r.folder()))
-	case impatient:
-		return fmt.Sprintf("Stopped after step %s: no better held-out loss in %s.\n", done, numbers.Count(r.waited(), "evaluation"))
+	case run.InterruptedAtLast:
+		return fmt.Sprintf("All %s steps are done. Judge the model with: %s\n", done, c.hint("evaluate", r.Folder()))
+	case run.Interrupted:
+		return fmt.Sprintf("Stopped after step %s of %s. Go on with: %s\n", done, all, c.hint("resume", r.Folder()))
+	case run.Impatient:
+		return fmt.Sprintf("Stopped after step %s: no better held-out loss in %s.\n", done, numbers.Count(r.Waited(), "evaluation"))
 	}
 	return ""
 }
 
 // finish judges a run that has come to its end, writes the report and lets the
 // model write.
-func finish(ctx context.Context, r *session, shown *display) error {
-	out, page := shown.c.out, filepath.Join(r.folder(), reportFile)
-	judged, err := r.judge(ctx)
+func finish(ctx context.Context, r *run.Session, shown *display) error {
+	out, page := shown.c.out, filepath.Join(r.Folder(), run.ReportFile)
+	judged, err := r.Judge(ctx)
 	if err != nil {
 		return err
 	}
 	which := "The model"
-	if judged.bestStep > 0 {
-		which = fmt.Sprintf("The best model (step %s)", numbers.Commas(judged.bestStep))
+	if judged.BestStep > 0 {
+		which = fmt.Sprintf("The best model (step %s)", numbers.Commas(judged.BestStep))
 	}
-	fmt.Fprintf(out, "\n%s on all %s held-out tokens:\n", which, numbers.Commas(judged.targets))
-	printMeasured(out, judged.measured)
-	v, err := r.view()
+	fmt.Fprintf(out, "\n%s on all %s held-out tokens:\n", which, numbers.Commas(judged.Targets))
+	printMeasured(out, judged.Measured)
+	v, err := r.View()
 	if err == nil {
 		err = writeReport(ctx, v, page, shown.c)
 	}
 	if err != nil {
 		fmt.Fprintf(shown.c.err, "There is no report: %v\n", err)
 	}
-	if !numbers.Finite(judged.nats) {
+	if !numbers.Finite(judged.Nats) {
 		return nil
 	}
-	prompt := r.prompt()
+	prompt := r.Prompt()
 	fmt.Fprintf(out, "\nA sample:\n\n%s", prompt)
-	if _, err := r.writeOn(ctx, prompt, finalChars, out); err != nil {
+	if _, err := r.WriteOn(ctx, prompt, finalChars, out); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n\nMore: %s\nCurve: %s\nReport: %s\n", shown.c.hint("sample", r.folder()), filepath.Join(r.folder(), "loss.svg"), page)
+	fmt.Fprintf(out, "\n\nMore: %s\nCurve: %s\nReport: %s\n", shown.c.hint("sample", r.Folder()), filepath.Join(r.Folder(), "loss.svg"), page)
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // fromEnvironment returns a number of repetitions that a variable may raise.
@@ -120,7 +121,7 @@ func damage(t *testing.T, r *rand.Rand, path string) string {
 type expected struct {
 	files   map[string][]byte // of the checkpoints one step further, by their paths in the run
 	losses  map[string]bool   // what the log may say
-	view    runView
+	view    run.View
 	weights string
 }
 
@@ -129,7 +130,7 @@ type expected struct {
 func expectations(t *testing.T, stopped string) expected {
 	t.Helper()
 	want := expected{files: make(map[string][]byte), losses: make(map[string]bool)}
-	for _, without := range []string{"none", checkpointName(lastKind, 16)} {
+	for _, without := range []string{"none", run.CheckpointName(run.LastKind, 16)} {
 		dir := filepath.Join(t.TempDir(), filepath.Base(stopped))
 		copyFolder(t, dir, stopped)
 		if err := os.RemoveAll(filepath.Join(dir, without)); err != nil {
@@ -146,8 +147,8 @@ func expectations(t *testing.T, stopped string) expected {
 		}
 	}
 	var err error
-	if want.view, err = readRun(stopped); err != nil || len(want.view.flaws) > 0 {
-		t.Fatal(err, want.view.flaws)
+	if want.view, err = run.Read(stopped); err != nil || len(want.view.Flaws) > 0 {
+		t.Fatal(err, want.view.Flaws)
 	}
 	model, _, err := openModel(stopped, io.Discard)
 	if err != nil {
@@ -169,7 +170,7 @@ func oneStep(dir string) (out, errs string, err error) {
 func newestFiles(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	all := make(map[string][]byte)
-	for _, name := range []string{weightsName, tokenizerFile, "config.json"} {
+	for _, name := range []string{run.WeightsFile, run.TokenizerFile, "config.json"} {
 		path := filepath.Join(newest(t, dir), name)
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -221,7 +222,7 @@ func (want expected) resume(t *testing.T, dir, what string) outcome {
 	if errs != "" {
 		return told
 	}
-	if filepath.Base(newest(t, dir)) != checkpointName(lastKind, 17) || len(said) != 17 {
+	if filepath.Base(newest(t, dir)) != run.CheckpointName(run.LastKind, 17) || len(said) != 17 {
 		t.Errorf("%s: without a word the run is at %s with %d lines in its log", what, newest(t, dir), len(said))
 	}
 	return same
@@ -231,13 +232,13 @@ func (want expected) resume(t *testing.T, dir, what string) outcome {
 func (want expected) read(t *testing.T, dir, what string) outcome {
 	t.Helper()
 	result := same
-	switch view, err := readRun(dir); {
+	switch view, err := run.Read(dir); {
 	case err != nil:
 		result = refused
-	case len(view.flaws) > 0:
+	case len(view.Flaws) > 0:
 		result = told
 	case !reflect.DeepEqual(view, want.view):
-		t.Errorf("%s: a report would show %d steps and %d samples, or others, want %d and %d", what, len(view.records), len(view.samples), len(want.view.records), len(want.view.samples))
+		t.Errorf("%s: a report would show %d steps and %d samples, or others, want %d and %d", what, len(view.Records), len(view.Samples), len(want.view.Records), len(want.view.Samples))
 	}
 	switch model, _, err := openModel(dir, io.Discard); {
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // write makes a file in a temporary folder.
@@ -121,13 +122,13 @@ func TestBadInputsGetOneClearSentence(t *testing.T) {
 	}
 }
 
-func newest(t *testing.T, run string) string {
+func newest(t *testing.T, dir string) string {
 	t.Helper()
-	found, err := checkpoints(run, lastKind)
+	found, err := run.Checkpoints(dir, run.LastKind)
 	if err != nil || len(found) == 0 {
-		t.Fatalf("no checkpoint in %s: %v", run, err)
+		t.Fatalf("no checkpoint in %s: %v", dir, err)
 	}
-	return found[0].dir
+	return found[0].Dir
 }
 
 // TestDamagedRunsSayWhatIsWrong: files that were cut, swapped or come from
@@ -135,50 +136,50 @@ func newest(t *testing.T, run string) string {
 func TestDamagedRunsSayWhatIsWrong(t *testing.T) {
 	text := sampleText(t)
 	for name, c := range map[string]struct {
-		harm func(t *testing.T, run string)
-		args func(run string) []string
+		harm func(t *testing.T, dir string)
+		args func(dir string) []string
 		says []string
 	}{
 		"weights cut short": {
-			func(t *testing.T, run string) { truncate(t, filepath.Join(best(t, run), weightsName)) },
-			func(run string) []string { return []string{"sample", run} }, []string{weightsName},
+			func(t *testing.T, dir string) { truncate(t, filepath.Join(best(t, dir), run.WeightsFile)) },
+			func(dir string) []string { return []string{"sample", dir} }, []string{run.WeightsFile},
 		},
 		"weights from elsewhere": {
-			func(t *testing.T, run string) {
-				replace(t, filepath.Join(best(t, run), weightsName), "GIF89a, not a model at all, but long enough to look at")
+			func(t *testing.T, dir string) {
+				replace(t, filepath.Join(best(t, dir), run.WeightsFile), "GIF89a, not a model at all, but long enough to look at")
 			},
-			func(run string) []string { return []string{"sample", run} }, []string{weightsName},
+			func(dir string) []string { return []string{"sample", dir} }, []string{run.WeightsFile},
 		},
 		"a vocabulary of another model": {
-			func(t *testing.T, run string) {
-				replace(t, filepath.Join(best(t, run), tokenizerFile), `{"kind":"bytes","tokenizer":null}`)
+			func(t *testing.T, dir string) {
+				replace(t, filepath.Join(best(t, dir), run.TokenizerFile), `{"kind":"bytes","tokenizer":null}`)
 			},
-			func(run string) []string { return []string{"sample", run} }, []string{"vocabulary"},
+			func(dir string) []string { return []string{"sample", dir} }, []string{"vocabulary"},
 		},
 		"no vocabulary": {
-			func(t *testing.T, run string) { os.Remove(filepath.Join(best(t, run), tokenizerFile)) },
-			func(run string) []string { return []string{"sample", run} }, []string{tokenizerFile},
+			func(t *testing.T, dir string) { os.Remove(filepath.Join(best(t, dir), run.TokenizerFile)) },
+			func(dir string) []string { return []string{"sample", dir} }, []string{run.TokenizerFile},
 		},
 		"a run of another size": {
-			func(t *testing.T, run string) {
-				path := filepath.Join(run, runFile)
+			func(t *testing.T, dir string) {
+				path := filepath.Join(dir, run.SettingsFile)
 				data, _ := os.ReadFile(path)
 				replace(t, path, strings.Replace(string(data), `"embedding_dim": 16`, `"embedding_dim": 32`, 1))
 			},
-			func(run string) []string { return []string{"resume", run} }, []string{"shape"},
+			func(dir string) []string { return []string{"resume", dir} }, []string{"shape"},
 		},
 		"a text that has changed": {
-			func(t *testing.T, run string) {
-				path := filepath.Join(run, runFile)
+			func(t *testing.T, dir string) {
+				path := filepath.Join(dir, run.SettingsFile)
 				data, _ := os.ReadFile(path)
 				changed := write(t, "text.txt", strings.Repeat("the cell forgets what gate lets go and keeps rest\n", 130))
 				replace(t, path, strings.Replace(string(data), text, changed, 1))
 			},
-			func(run string) []string { return []string{"resume", run} }, []string{"checksum", "resume with the data"},
+			func(dir string) []string { return []string{"resume", dir} }, []string{"checksum", "resume with the data"},
 		},
 		"settings cut short": {
-			func(t *testing.T, run string) { truncate(t, filepath.Join(run, runFile)) },
-			func(run string) []string { return []string{"resume", run} }, []string{runFile},
+			func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, run.SettingsFile)) },
+			func(dir string) []string { return []string{"resume", dir} }, []string{run.SettingsFile},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,9 +199,9 @@ func TestDamagedRunsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-func best(t *testing.T, run string) string {
+func best(t *testing.T, dir string) string {
 	t.Helper()
-	dir, err := modelPath(run)
+	dir, err := run.ModelPath(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

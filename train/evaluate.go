@@ -8,6 +8,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -37,12 +38,12 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	run, err := runOf(dir)
+	set, err := runOf(dir)
 	if err != nil {
 		return err
 	}
-	*batch, *length = cmp.Or(*batch, run.Batch, 8), cmp.Or(*length, run.Length, 256)
-	tokens, lengths, free, err := textToMeasure(ctx, dir, run, texts, tok, c.progress)
+	*batch, *length = cmp.Or(*batch, set.Batch, 8), cmp.Or(*length, set.Length, 256)
+	tokens, lengths, free, err := textToMeasure(ctx, dir, set, texts, tok, c.progress)
 	if err != nil {
 		return err
 	}
@@ -51,38 +52,38 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	bounds, err := boundariesOf(run, tok)
+	bounds, err := run.BoundariesOf(set, tok)
 	if err != nil {
 		return err
 	}
-	p, err := model.Compile(xlstm.ProgramConfig{Batch: *batch, Steps: *length, Loss: true, WithResets: run.Reset})
+	p, err := model.Compile(xlstm.ProgramConfig{Batch: *batch, Steps: *length, Loss: true, WithResets: set.Reset})
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	m, err := measure(ctx, p, windows, bounds, lengths)
+	m, err := run.Measure(ctx, p, windows, bounds, lengths)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s: ", numbers.Count(m.targets, "token"))
+	fmt.Fprintf(c.out, "%s: ", numbers.Count(m.Targets, "token"))
 	printMeasured(c.out, m)
-	if u := unknown(tok, tokens); u > 0 {
+	if u := run.UnknownShare(tok, tokens); u > 0 {
 		fmt.Fprintf(c.out, "%s of the characters are unknown to the model and count as one.\n", numbers.Percent(u))
 	}
 	return nil
 }
 
 // runOf returns the settings of a run, and empty ones for a model without one.
-func runOf(path string) (settings, error) {
-	if !isRun(path) {
-		return settings{}, nil
+func runOf(path string) (run.Settings, error) {
+	if !run.IsRun(path) {
+		return run.Settings{}, nil
 	}
-	return openRun(path)
+	return run.SettingsAt(path)
 }
 
 // textToMeasure returns the tokens of the texts, or of the run's held-out part,
 // how much text they stand for, and what to call after use.
-func textToMeasure(ctx context.Context, dir string, run settings, texts []string, tok data.Tokenizer, progress Progress) (tokens data.Tokens, lengths *data.Lengths, free func() error, err error) {
+func textToMeasure(ctx context.Context, dir string, set run.Settings, texts []string, tok data.Tokenizer, progress run.Progress) (tokens data.Tokens, lengths *data.Lengths, free func() error, err error) {
 	if len(texts) > 0 {
 		docs, err := data.Load(data.DefaultMaxBytes, texts...)
 		if err != nil {
@@ -91,13 +92,12 @@ func textToMeasure(ctx context.Context, dir string, run settings, texts []string
 		ids, size, err := data.EncodeIDs(ctx, tok, docs.Pieces(tok))
 		return ids, data.NewLengths(tok, ids, size.Bytes), func() error { return nil }, err
 	}
-	if run.Batch == 0 {
+	if set.Batch == 0 {
 		return nil, nil, nil, errors.Errorf("%s is a model without a run; say with -data what to measure it on", dir)
 	}
-	txt, err := loadText(ctx, run, tok, progress)
+	txt, err := run.LoadText(ctx, set, tok, progress)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	tokens, lengths = txt.heldOut()
-	return tokens, lengths, txt.close, nil
+	return txt.HeldOut, txt.Lengths, txt.Close, nil
 }

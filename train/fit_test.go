@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // shortText writes a text of so many characters.
@@ -75,7 +77,7 @@ func TestTextsTooShortForWhatWasGiven(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = loadFitting(context.Background(), p.fit, nil, nil)
+		_, err = run.LoadFitting(context.Background(), p.fit, nil, nil)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: error %v, want %q", test.args[2:], err, test.want)
 		}
@@ -85,40 +87,33 @@ func TestTextsTooShortForWhatWasGiven(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		txt, err := loadFitting(context.Background(), p.fit, nil, nil)
+		txt, err := run.LoadFitting(context.Background(), p.fit, nil, nil)
 		if err != nil {
 			t.Errorf("%v: %v", args, err)
 			continue
 		}
-		s := p.settings
-		s.Model.EmbeddingDim, s.Model.VocabSize = 16, txt.tokenizer.Size()
-		r := &session{s: s, text: txt}
-		if err := r.openText(); err != nil {
+		p.Model.EmbeddingDim = 16
+		txt.FitModel(&p.Settings)
+		r, err := run.New(p.Settings, txt, nil, nil)
+		if err != nil {
 			t.Errorf("%v: %v", args, err)
+			continue
 		}
+		r.Close()
 	}
 }
 
-// TestLongTextsAreLeftAlone, and so is what a file of settings says.
-func TestLongTextsAreLeftAlone(t *testing.T) {
-	p, _, err := parseTrain(nil, console{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := p.settings.Rare
-	p.fit.vocabulary(1<<20, 1<<20)
-	if err := p.fit.shape(1 << 20); err != nil || len(p.fit.said) != 0 || p.Rare != before {
-		t.Errorf("said %q, error %v", p.fit.said, err)
-	}
+// TestSettingsOfAFileStay, whatever text they are for.
+func TestSettingsOfAFileStay(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "run.json")
 	if err := os.WriteFile(file, []byte(`{"steps": 100, "warmup": 60}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if p, _, err = parseTrain([]string{"-config", file}, console{}); err != nil {
+	p, _, err := parseTrain([]string{"-config", file, "-data", shortText(t, english, 300)}, console{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	p.fit.vocabulary(300, 300)
-	if err := p.fit.shape(300); err == nil || p.Warmup != 60 || len(p.fit.said) != 0 {
-		t.Errorf("warm-up %d, said %q, error %v", p.Warmup, p.fit.said, err)
+	if _, err = run.LoadFitting(context.Background(), p.fit, nil, nil); err == nil || p.Warmup != 60 || len(p.fit.Changes()) != 0 {
+		t.Errorf("warm-up %d, fitted %q, error %v", p.Warmup, p.fit.Changes(), err)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // helpOf returns the help of a command, which goes to standard output.
@@ -173,7 +175,7 @@ func TestProgramSpeaksOfItself(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "run")
 	page := called(small(sampleText(t), dir, "-steps", "4")...)
-	about, err := os.ReadFile(filepath.Join(dir, aboutFile))
+	about, err := os.ReadFile(filepath.Join(dir, run.AboutFile))
 	if err != nil {
 		t.Fatal(err, page)
 	}

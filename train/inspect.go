@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -83,13 +84,13 @@ func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost, width int
 			row(p.Name, p, shapes(p))
 			continue
 		}
-		slstm := isSLSTM(cfg, p.Block)
+		slstm := run.IsSLSTM(cfg, p.Block)
 		if done[slstm] {
 			continue
 		}
 		done[slstm] = true
 		blocks := alike(cfg, p.Block)
-		row(blockKind(cfg, p.Block)+" blocks", sum(cost, blocks, ""), "in "+ranges(blocks))
+		row(run.BlockKind(cfg, p.Block)+" blocks", sum(cost, blocks, ""), "in "+ranges(blocks))
 		for _, q := range cost.Parts {
 			if q.Block == p.Block {
 				row("  "+q.Name, sum(cost, blocks, q.Name), shapes(q))
@@ -103,7 +104,7 @@ func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost, width int
 // alike returns the blocks of the same kind as the given one.
 func alike(cfg xlstm.Config, block int) (blocks []int) {
 	for i := range cfg.NumBlocks {
-		if isSLSTM(cfg, i) == isSLSTM(cfg, block) {
+		if run.IsSLSTM(cfg, i) == run.IsSLSTM(cfg, block) {
 			blocks = append(blocks, i)
 		}
 	}

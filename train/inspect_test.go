@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 func inspected(t *testing.T, cfg xlstm.Config, batch, length int) string {
@@ -22,11 +23,11 @@ func inspected(t *testing.T, cfg xlstm.Config, batch, length int) string {
 
 func presetConfig(t *testing.T, name string) xlstm.Config {
 	t.Helper()
-	p, err := presetNamed(name)
+	p, err := run.PresetNamed(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.cfg(65)
+	return p.Config(65)
 }
 
 func TestInspectPage(t *testing.T) {

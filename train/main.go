@@ -36,13 +36,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
 func main() {
 	setGarbage()
 	ctx := untilSignalled()
-	err := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr, name: programName()})
+	err := dispatch(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr, name: programName()})
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, complaint(err))
 	}
@@ -93,8 +94,8 @@ func commands() []command {
 	}
 }
 
-// run is the program.
-func run(ctx context.Context, args []string, c console) error {
+// dispatch runs the command that the arguments name.
+func dispatch(ctx context.Context, args []string, c console) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") && !asksForHelp(args[0]) {
 		return trainCommand(ctx, args, c)
 	}
@@ -125,7 +126,7 @@ func unknownCommand(word string, c console) error {
 	if near := nearest(word, names); near != "" {
 		return errors.Errorf("there is no command %q; did you mean %s? %s lists the commands", word, near, c.hint("help"))
 	}
-	_, err := os.Stat(filepath.Join(word, runFile))
+	_, err := os.Stat(filepath.Join(word, run.SettingsFile))
 	switch _, missing := os.Stat(word); {
 	case err == nil:
 		return errors.Errorf("%q is a run, not a command; go on with it: %s, or let it write: %s", word, c.hint("resume", word), c.hint("sample", word))

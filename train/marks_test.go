@@ -15,6 +15,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // subwordsThatBegin saves a vocabulary of subwords that puts <s>, token 1, before
@@ -43,18 +44,18 @@ func TestTextsBeginTheSameEverywhere(t *testing.T) {
 	more := write(t, "more.txt", "the gate and the cell")
 	mustRun(t, small(text, dir, "-data", more, "-tokens", path, "-steps", "4", "-reset-documents")...)
 
-	s, err := openRun(dir)
+	s, err := run.SettingsAt(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	txt, err := loadText(t.Context(), s, tok, nil)
+	txt, err := run.LoadText(t.Context(), s, tok, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first := data.Head(txt.train, 1); first[0] != 1 {
+	if first := data.Head(txt.Train, 1); first[0] != 1 {
 		t.Errorf("the text to train on begins with token %d", first[0])
 	}
-	held := data.Head(txt.val, txt.val.Len())
+	held := data.Head(txt.HeldOut, txt.HeldOut.Len())
 	if end := slices.Index(held, 0); end < 0 || held[end+1] != 1 || slices.Contains(held[end+2:], 1) {
 		t.Errorf("the second document begins %v", held)
 	}
@@ -128,7 +129,7 @@ func TestForcedBeginningIsSavedWithARun(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, args(dir, "-tokens", vocabulary)...)
-	saved, err := loadTokenizer(best(t, dir))
+	saved, err := run.LoadTokenizer(best(t, dir))
 	if err != nil || !slices.Equal(data.Beginning(saved), []int{1}) {
 		t.Errorf("the run's vocabulary begins texts with %v, %v", data.Beginning(saved), err)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // TestHeldOutLossIsOfTheWholeText: the text's end is harder than the rest, which an
@@ -21,33 +23,33 @@ func TestHeldOutLossIsOfTheWholeText(t *testing.T) {
 	if err := os.WriteFile(path, append(text, hard...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run := func(batches string) (v runView, dir, out string) {
+	trained := func(batches string) (v run.View, dir, out string) {
 		dir = filepath.Join(t.TempDir(), "run")
 		out = mustRun(t, small(path, dir, "-val", "0.125", "-steps", "5", "-eval-batches", batches, "-sample-tokens", "0", "-dropout", "0")...)
-		if v, err = readRun(dir); err != nil {
+		if v, err = run.Read(dir); err != nil {
 			t.Fatal(err)
 		}
 		return v, dir, out
 	}
-	all, _, out := run("0")
-	some, dir, sampled := run("6")
-	if want := (share{25, 25}); all.about.HeldOut != want || !strings.Contains(out, "judge   on all of 25 batches, held out, every 5 steps") {
-		t.Errorf("measured on %+v:\n%s", all.about.HeldOut, out)
+	all, _, out := trained("0")
+	some, dir, sampled := trained("6")
+	if want := (run.Share{Batches: 25, Of: 25}); all.About.HeldOut != want || !strings.Contains(out, "judge   on all of 25 batches, held out, every 5 steps") {
+		t.Errorf("measured on %+v:\n%s", all.About.HeldOut, out)
 	}
-	if want := (share{6, 25}); some.about.HeldOut != want || !strings.Contains(sampled, "judge   on 6 of 25 batches, evenly spread, held out, every 5 steps") {
-		t.Errorf("measured on %+v:\n%s", some.about.HeldOut, sampled)
+	if want := (run.Share{Batches: 6, Of: 25}); some.About.HeldOut != want || !strings.Contains(sampled, "judge   on 6 of 25 batches, evenly spread, held out, every 5 steps") {
+		t.Errorf("measured on %+v:\n%s", some.About.HeldOut, sampled)
 	}
 	near := func(what string, got, want float64) {
 		if math.Abs(got-want) > 0.15*want {
 			t.Errorf("%s is %.3f on a sample and %.3f on the whole", what, got, want)
 		}
 	}
-	near("the loss", *some.best().Val, *all.best().Val)
-	near("the bigram model's loss", float64(some.about.Bigram), float64(all.about.Bigram))
-	if d := *all.best().Val - float64(all.about.Judged.Loss); math.Abs(d) > 1e-9 {
+	near("the loss", *some.Best().Val, *all.Best().Val)
+	near("the bigram model's loss", float64(some.About.Bigram), float64(all.About.Bigram))
+	if d := *all.Best().Val - float64(all.About.Judged.Loss); math.Abs(d) > 1e-9 {
 		t.Errorf("the loss on all batches is %v away from the final one", d)
 	}
-	for _, file := range []string{"loss.svg", reportFile} {
+	for _, file := range []string{"loss.svg", run.ReportFile} {
 		if text := read(t, dir, file); !strings.Contains(text, "held out (6 of 25 batches)") {
 			t.Errorf("%s does not say what the loss was measured on", file)
 		}
@@ -62,20 +64,20 @@ func TestFailedSessionClosesWhatItOpened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	txt, err := loadText(context.Background(), p.settings, nil, nil)
+	txt, err := run.LoadText(context.Background(), p.Settings, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Model.VocabSize = txt.tokenizer.Size()
-	for name, spoil := range map[string]func(s *settings){
-		"the streams are too short": func(s *settings) { s.Carry, s.Batch = true, 5000 },
-		"the solver refuses":        func(s *settings) { s.Beta2 = 2 },
-		"the model is none":         func(s *settings) { s.Model.NumBlocks = -1 },
-		"accumulates nothing":       func(s *settings) { s.Accumulate = -1 },
+	p.Model.VocabSize = txt.Tokenizer.Size()
+	for name, spoil := range map[string]func(s *run.Settings){
+		"the streams are too short": func(s *run.Settings) { s.Carry, s.Batch = true, 5000 },
+		"the solver refuses":        func(s *run.Settings) { s.Beta2 = 2 },
+		"the model is none":         func(s *run.Settings) { s.Model.NumBlocks = -1 },
+		"accumulates nothing":       func(s *run.Settings) { s.Accumulate = -1 },
 	} {
-		s := p.settings
+		s := p.Settings
 		spoil(&s)
-		if r, err := newSession(s, txt, nil, nil); err == nil || r != nil {
+		if r, err := run.New(s, txt, nil, nil); err == nil || r != nil {
 			t.Errorf("%s: session %v, error %v", name, r != nil, err)
 		}
 	}

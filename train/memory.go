@@ -11,6 +11,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -47,7 +48,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err := checkMemory(len(tokens), *from, *window, *asJSON); err != nil {
 		return err
 	}
-	if u := unknown(tok, data.IDs(tokens)); u > 0 {
+	if u := run.UnknownShare(tok, data.IDs(tokens)); u > 0 {
 		fmt.Fprintf(c.err, "%s of the text's characters are unknown to the model\n", numbers.Percent(u))
 	}
 	trace, err := model.Trace(tokens, xlstm.TraceConfig{From: *from, To: min(*from+*window, len(tokens))})

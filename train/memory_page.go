@@ -15,6 +15,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -111,7 +112,7 @@ func writeMemoryPage(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace 
 	var worst float64
 	for b, block := range trace.Blocks {
 		worst = math.Max(worst, block.Deviation)
-		p.Blocks = append(p.Blocks, newPageBlock(blockKind(cfg, b), block))
+		p.Blocks = append(p.Blocks, newPageBlock(run.BlockKind(cfg, b), block))
 	}
 	p.Deviation = strconv.FormatFloat(worst, 'g', 2, 64)
 	return errors.Wrap(memoryTemplate.Execute(w, p), "writing the page")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -32,9 +33,9 @@ func (m *modelSource) register(f *flags) {
 // load returns the settings of a run, of a preset or of a file, with the model's
 // configuration as the flags change it; of a model's folder the configuration
 // alone. path is what the command was given without a flag, "" for nothing.
-func (m *modelSource) load(f *flags, path string) (settings, error) {
+func (m *modelSource) load(f *flags, path string) (run.Settings, error) {
 	if path != "" && (m.from.config != "" || m.from.model != "") {
-		return settings{}, errors.Errorf("%s takes a folder or -config or -model, not both; leave %s out", f.Name(), path)
+		return run.Settings{}, errors.Errorf("%s takes a folder or -config or -model, not both; leave %s out", f.Name(), path)
 	}
 	if isConfig(path) {
 		m.from.model, path = path, ""
@@ -68,16 +69,16 @@ func isConfig(path string) bool {
 
 // settingsAt returns the settings of the run or of the model at a path, or without
 // one those that the flags name.
-func settingsAt(path string, from source) (s settings, err error) {
+func settingsAt(path string, from source) (s run.Settings, err error) {
 	if path == "" {
 		return from.load()
 	}
-	if isRun(path) {
-		return openRun(path)
+	if run.IsRun(path) {
+		return run.SettingsAt(path)
 	}
 	s.Model, err = xlstm.ReadConfig(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", path, runFile)
+		return s, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", path, run.SettingsFile)
 	}
 	return s, err
 }

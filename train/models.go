@@ -6,12 +6,13 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // openModel loads a model and its vocabulary as loadModel does, and prints the
 // model's warnings.
 func openModel(path string, out io.Writer, opts ...xlstm.Option) (*xlstm.Model, data.Tokenizer, error) {
-	model, tok, err := loadModel(path, opts...)
+	model, tok, err := run.LoadModel(path, opts...)
 	if err != nil {
 		return nil, nil, err
 	}

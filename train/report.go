@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // reportCommand writes what there is to see of a run, going on or finished, as
@@ -17,15 +19,15 @@ func reportCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	v, err := readRun(dir)
+	v, err := run.Read(dir)
 	if err != nil {
 		return err
 	}
-	for _, flaw := range v.flaws {
+	for _, flaw := range v.Flaws {
 		fmt.Fprintln(c.err, flaw)
 	}
 	if *out == "" {
-		*out = filepath.Join(dir, reportFile)
+		*out = filepath.Join(dir, run.ReportFile)
 	}
 	if err := writeReport(ctx, v, *out, c); err != nil {
 		return err
@@ -34,7 +36,7 @@ func reportCommand(ctx context.Context, args []string, c console) error {
 	if *events == "" {
 		return nil
 	}
-	written, err := v.writeEvents(*events)
+	written, err := v.WriteEvents(*events)
 	if err != nil {
 		return err
 	}
@@ -43,16 +45,16 @@ func reportCommand(ctx context.Context, args []string, c console) error {
 }
 
 // writeReport writes the report of a run to a file.
-func writeReport(ctx context.Context, v runView, path string, c console) error {
-	graph, err := foldedGraph(ctx, v.settings)
+func writeReport(ctx context.Context, v run.View, path string, c console) error {
+	graph, err := foldedGraph(ctx, v.Settings)
 	if err != nil { // the rest is worth having all the same
 		fmt.Fprintf(c.err, "the report goes without the model's graph: %v\n", err)
 	}
-	return v.writeReport(path, graph)
+	return v.WriteReport(path, graph)
 }
 
 // foldedGraph draws the model of a run, folded to its blocks, as an SVG image.
-func foldedGraph(ctx context.Context, s settings) ([]byte, error) {
+func foldedGraph(ctx context.Context, s run.Settings) ([]byte, error) {
 	folded := graphFlags{batch: 1, length: s.Length, depth: 2, forward: true}
 	data, err := folded.marshal(s.Model)
 	if err != nil {

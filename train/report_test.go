@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // place makes a file with a text, and the folders around it.
@@ -43,7 +44,7 @@ func emptyRun(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	p.Model.VocabSize = 65
-	unlock, err := beginRun(dir, p.settings)
+	unlock, err := run.Begin(dir, p.Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,14 +83,14 @@ func TestReportOfFinishedRun(t *testing.T) {
 	if _, _, err := runHere(ctx, small(text, dir, "-tensorboard", events)...); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, reportFile)); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, run.ReportFile)); err == nil {
 		t.Error("a run that was stopped has a report before anyone asked for it")
 	}
 	out := mustRun(t, "resume", dir)
-	if want := "Report: " + filepath.Join(dir, reportFile) + "\n"; !strings.HasSuffix(out, want) {
+	if want := "Report: " + filepath.Join(dir, run.ReportFile) + "\n"; !strings.HasSuffix(out, want) {
 		t.Errorf("the output does not end with %q", want)
 	}
-	page := read(t, dir, reportFile)
+	page := read(t, dir, run.ReportFile)
 	for _, want := range []string{
 		"Finished: 24 of 24 steps.", "best held-out loss", "loss on all held out", "bigram model ", "Learning rate", "Gradient norm", "Tokens a second",
 		"After step 24, held-out loss ", "block 0, mLSTM", "block 1, sLSTM", "AdamW", "Begun on ", "Resumed after step 1 on ", "xlstm train -data ", "xlstm resume ",
@@ -121,13 +122,13 @@ func TestReportOfRunningRun(t *testing.T) {
 	}
 	log.WriteString(`{"step":21,"tokens":2100,"loss":"NaN","smoothed":3,"grad_norm":"NaN","lr":0.001,"seconds":21,"tokens_per_second":100,"val":2.5,"skipped":"NaN in <script>"}` + "\n")
 	log.WriteString(`{"step":22,"tok`) // the process is at it
-	place(t, log.String(), dir, logFile)
-	place(t, "</pre><script>alert(1)</script>\x00\x1b[31m\xff\n", dir, samplesDir, "step-00000021.txt")
-	place(t, "not a sample", dir, samplesDir, "notes.txt")
-	if got, want := mustRun(t, "report", dir), "Report: "+filepath.Join(dir, reportFile)+"\n"; got != want {
+	place(t, log.String(), dir, run.LogFile)
+	place(t, "</pre><script>alert(1)</script>\x00\x1b[31m\xff\n", dir, run.SamplesDir, "step-00000021.txt")
+	place(t, "not a sample", dir, run.SamplesDir, "notes.txt")
+	if got, want := mustRun(t, "report", dir), "Report: "+filepath.Join(dir, run.ReportFile)+"\n"; got != want {
 		t.Errorf("it says %q, want %q", got, want)
 	}
-	page := read(t, dir, reportFile)
+	page := read(t, dir, run.ReportFile)
 	for _, want := range []string{
 		"<h1>a &lt;b&gt; &amp; &#34;c&#34;</h1>", "21 of 40 steps; it goes on, or was stopped.", "1 step was skipped", "step 21: NaN in &lt;script&gt;",
 		"&lt;/pre&gt;&lt;script&gt;alert(1)&lt;/script&gt;␀␛[31m\uFFFD</pre>", "After step 21, held-out loss 2.5000", "&lt;i&gt;",
@@ -142,7 +143,7 @@ func TestReportOfRunningRun(t *testing.T) {
 		}
 	}
 	mustRun(t, "report", dir)
-	if read(t, dir, reportFile) != page {
+	if read(t, dir, run.ReportFile) != page {
 		t.Error("the report of the same folder is another")
 	}
 }
@@ -150,7 +151,7 @@ func TestReportOfRunningRun(t *testing.T) {
 func TestReportOfEmptyRun(t *testing.T) {
 	dir := emptyRun(t, "run")
 	mustRun(t, "report", dir)
-	page := read(t, dir, reportFile)
+	page := read(t, dir, run.ReportFile)
 	if !strings.Contains(page, "None of its 40 steps has been taken yet.") || strings.Contains(page, `class="plot"`) || !strings.Contains(page, "powerlaw_blockdependent") {
 		t.Errorf("the report of a run without steps is\n%s", page)
 	}
@@ -162,7 +163,7 @@ func TestReportOfWhatIsNoRun(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "is not the folder of a run") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("it says %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(empty, reportFile)); err == nil {
+	if _, err := os.Stat(filepath.Join(empty, run.ReportFile)); err == nil {
 		t.Error("there is a report all the same")
 	}
 }
@@ -170,9 +171,9 @@ func TestReportOfWhatIsNoRun(t *testing.T) {
 // TestReportLeavesOutWhatIsDamaged, and says so in the terminal and on the page.
 func TestReportLeavesOutWhatIsDamaged(t *testing.T) {
 	broken := emptyRun(t, "run")
-	place(t, "{", broken, aboutFile)
-	place(t, "{}{\n", broken, logFile)
-	path := filepath.Join(broken, samplesDir, "step-00000001.txt")
+	place(t, "{", broken, run.AboutFile)
+	place(t, "{}{\n", broken, run.LogFile)
+	path := filepath.Join(broken, run.SamplesDir, "step-00000001.txt")
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestReportLeavesOutWhatIsDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := read(t, broken, reportFile)
+	page := read(t, broken, run.ReportFile)
 	for _, want := range []string{"about.json cannot be read", "log.jsonl has 1 damaged line", "1 sample was left out"} {
 		if !strings.Contains(errs, want) || !strings.Contains(page, want) {
 			t.Errorf("it does not say %q but\n%s", want, errs)

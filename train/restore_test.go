@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 )
 
@@ -32,26 +33,26 @@ func stoppedRun(t *testing.T) (stopped, unbroken string) {
 // a step, had left.
 func killedRun(t *testing.T, finished, dir string, last int) {
 	t.Helper()
-	s, err := openRun(finished)
+	s, err := run.SettingsAt(finished)
 	if err != nil {
 		t.Fatal(err)
 	}
-	txt, err := loadText(context.Background(), s, nil, nil)
+	txt, err := run.LoadText(context.Background(), s, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer txt.close()
-	r, err := newSession(s, txt, nil, killer{console: console{out: io.Discard, err: os.Stderr}, after: last})
+	defer txt.Close()
+	r, err := run.New(s, txt, nil, killer{console: console{out: io.Discard, err: os.Stderr}, after: last})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.close()
-	unlock, err := beginRun(dir, s)
+	defer r.Close()
+	unlock, err := run.Begin(dir, s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unlock()
-	if err := r.open(dir, "test", ""); err != nil {
+	if err := r.Open(dir, "test", ""); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
@@ -59,7 +60,7 @@ func killedRun(t *testing.T, finished, dir string, last int) {
 			panic(was)
 		}
 	}()
-	_, err = r.train(context.Background())
+	_, err = r.Train(context.Background())
 	t.Fatalf("the run has come to its end: %v", err)
 }
 
@@ -72,10 +73,10 @@ type killer struct {
 
 type killed int
 
-func (k killer) Notice(sentence string) { fmt.Fprintln(k.err, sentence) }
-func (killer) Begin(int, int)           {}
-func (killer) Evaluation(record, bool)  {}
-func (k killer) Step(r record) {
+func (k killer) Notice(sentence string)    { fmt.Fprintln(k.err, sentence) }
+func (killer) Begin(int, int)              {}
+func (killer) Evaluation(run.Record, bool) {}
+func (k killer) Step(r run.Record) {
 	if r.Step == k.after {
 		panic(killed(r.Step))
 	}
@@ -96,20 +97,20 @@ func resumed(t *testing.T, dir string) string {
 func TestRunGoesOnFromTheCheckpointBefore(t *testing.T) {
 	_, unbroken := stoppedRun(t)
 	for name, harm := range map[string]func(t *testing.T, dir string){
-		"a flipped bit in the weights":    func(t *testing.T, dir string) { flipBit(t, filepath.Join(dir, weightsName)) },
+		"a flipped bit in the weights":    func(t *testing.T, dir string) { flipBit(t, filepath.Join(dir, run.WeightsFile)) },
 		"a flipped bit in the moments":    func(t *testing.T, dir string) { flipBit(t, filepath.Join(dir, "training.safetensors")) },
-		"a flipped bit in the vocabulary": func(t *testing.T, dir string) { flipBit(t, filepath.Join(dir, tokenizerFile)) },
+		"a flipped bit in the vocabulary": func(t *testing.T, dir string) { flipBit(t, filepath.Join(dir, run.TokenizerFile)) },
 		"no checksums to be read":         func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, files.SumsFile)) },
 		"moments of NaN":                  func(t *testing.T, dir string) { setMoment(t, dir, "exp_avg.", float32(math.NaN())) },
 		"squares below zero":              func(t *testing.T, dir string) { setMoment(t, dir, "exp_avg_sq.", -1) },
 		"another vocabulary": func(t *testing.T, dir string) {
-			replace(t, filepath.Join(dir, tokenizerFile), `{"kind":"bytes","tokenizer":null}`)
+			replace(t, filepath.Join(dir, run.TokenizerFile), `{"kind":"bytes","tokenizer":null}`)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stopped := filepath.Join(t.TempDir(), "stopped")
 			killedRun(t, unbroken, stopped, 16)
-			newest := filepath.Join(stopped, checkpointName(lastKind, 16))
+			newest := filepath.Join(stopped, run.CheckpointName(run.LastKind, 16))
 			harm(t, newest)
 			errs := resumed(t, stopped)
 			if n := strings.Count(errs, "\n"); n != 1 || !strings.Contains(errs, newest+" cannot be used and is now ") {
@@ -155,30 +156,33 @@ func setMoment(t *testing.T, dir, prefix string, to float32) {
 // TestDamagedBestModelIsPutAside, and the run finds another.
 func TestDamagedBestModelIsPutAside(t *testing.T) {
 	stopped, _ := stoppedRun(t)
-	found, err := checkpoints(stopped, bestKind)
-	if err != nil || len(found) != 1 || found[0].step != 12 {
+	found, err := run.Checkpoints(stopped, run.BestKind)
+	if err != nil || len(found) != 1 || found[0].Step != 12 {
 		t.Fatalf("%v, %v; want the best of step 12", found, err)
 	}
-	flipBit(t, filepath.Join(found[0].dir, weightsName))
+	flipBit(t, filepath.Join(found[0].Dir, run.WeightsFile))
 	errs := resumed(t, stopped)
-	if !strings.Contains(errs, found[0].dir+" cannot be used") || !strings.Contains(errs, "The next evaluation counts as the best") {
+	if !strings.Contains(errs, found[0].Dir+" cannot be used") || !strings.Contains(errs, "The next evaluation counts as the best") {
 		t.Errorf("it says\n%s", errs)
 	}
-	found, err = checkpoints(stopped, bestKind)
-	if err != nil || len(found) != 1 || checkModel(found[0].dir) != nil {
-		t.Errorf("%v, %v, %v", found, err, checkModel(found[0].dir))
+	found, err = run.Checkpoints(stopped, run.BestKind)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	if _, _, err := openModel(found[0].Dir, io.Discard); err != nil {
+		t.Error(err)
 	}
 }
 
 // TestDamagedBestModelOfAFinishedRunIsPutAside: the last model is judged.
 func TestDamagedBestModelOfAFinishedRunIsPutAside(t *testing.T) {
 	_, finished := stoppedRun(t)
-	found, err := checkpoints(finished, bestKind)
+	found, err := run.Checkpoints(finished, run.BestKind)
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
-	flipBit(t, filepath.Join(found[0].dir, tokenizerFile))
-	if errs := resumed(t, finished); !strings.Contains(errs, found[0].dir+" cannot be used") {
+	flipBit(t, filepath.Join(found[0].Dir, run.TokenizerFile))
+	if errs := resumed(t, finished); !strings.Contains(errs, found[0].Dir+" cannot be used") {
 		t.Errorf("it says\n%s", errs)
 	}
 	mustRun(t, "sample", finished)
@@ -188,7 +192,7 @@ func TestDamagedBestModelOfAFinishedRunIsPutAside(t *testing.T) {
 func TestNoCheckpointThatCanBeUsedIsAnError(t *testing.T) {
 	stopped, _ := stoppedRun(t)
 	for _, step := range []int{12, 16} {
-		flipBit(t, filepath.Join(stopped, checkpointName(lastKind, step), weightsName))
+		flipBit(t, filepath.Join(stopped, run.CheckpointName(run.LastKind, step), run.WeightsFile))
 	}
 	_, _, err := runHere(context.Background(), "resume", stopped)
 	if err == nil || !strings.Contains(err.Error(), "cannot go on from any checkpoint (2 tried)") || strings.Contains(err.Error(), "\n") {
@@ -199,9 +203,9 @@ func TestNoCheckpointThatCanBeUsedIsAnError(t *testing.T) {
 // TestResumeDoesNotNeedAboutNorTheWholeLog, and says what is lost.
 func TestResumeDoesNotNeedAboutNorTheWholeLog(t *testing.T) {
 	stopped, unbroken := stoppedRun(t)
-	flipBit(t, filepath.Join(stopped, aboutFile))
-	path := filepath.Join(stopped, logFile)
-	lines := strings.SplitAfter(readText(t, path), "\n")
+	flipBit(t, filepath.Join(stopped, run.AboutFile))
+	path := filepath.Join(stopped, run.LogFile)
+	lines := strings.SplitAfter(read(t, path), "\n")
 	lines[15] = lines[15][:20] + "!" + lines[15][21:] // the last that stays
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o644); err != nil {
 		t.Fatal(err)
@@ -222,7 +226,7 @@ func TestResumeDoesNotNeedAboutNorTheWholeLog(t *testing.T) {
 func TestChangedTextsAreNoticed(t *testing.T) {
 	for name, more := range map[string][]string{"in memory": nil, "cached": {"-cache", filepath.Join(t.TempDir(), "cache")}} {
 		text, dir := sampleText(t), filepath.Join(t.TempDir(), "run")
-		content := readText(t, text)
+		content := read(t, text)
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		if _, _, err := runHere(ctx, small(text, dir, append(more, "-tokens", "bytes")...)...); err != nil && name == "in memory" {
@@ -254,12 +258,12 @@ func TestWhatARunCanDoWithoutDoesNotStopIt(t *testing.T) {
 	if _, _, err := runHere(ctx, small(text, dir)...); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"loss.svg", reportFile} {
+	for _, name := range []string{"loss.svg", run.ReportFile} {
 		if err := os.MkdirAll(filepath.Join(dir, name, "in the way"), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
-	place(t, "in the way", dir, samplesDir)
+	place(t, "in the way", dir, run.SamplesDir)
 	errs := resumed(t, dir)
 	for _, want := range []string{"The curves are not drawn", "There is no sample of this step", "There is no report"} {
 		if !strings.Contains(errs, want) {
@@ -275,14 +279,14 @@ func TestWhatARunCanDoWithoutDoesNotStopIt(t *testing.T) {
 func TestMissingSampleIsMadeUpFor(t *testing.T) {
 	stopped, unbroken := stoppedRun(t)
 	// What a run killed right after the checkpoint of step 12 has.
-	for _, name := range []string{checkpointName(lastKind, 16), samplesDir} {
+	for _, name := range []string{run.CheckpointName(run.LastKind, 16), run.SamplesDir} {
 		if err := os.RemoveAll(filepath.Join(stopped, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	resumed(t, stopped)
-	name := filepath.Join(samplesDir, "step-00000012.txt")
-	if readText(t, filepath.Join(stopped, name)) != readText(t, filepath.Join(unbroken, name)) {
+	name := filepath.Join(run.SamplesDir, "step-00000012.txt")
+	if read(t, filepath.Join(stopped, name)) != read(t, filepath.Join(unbroken, name)) {
 		t.Error("the sample is another")
 	}
 }
@@ -290,7 +294,7 @@ func TestMissingSampleIsMadeUpFor(t *testing.T) {
 // TestLeftoversOfKilledProcessesGo: in the run's folder and among its samples.
 func TestLeftoversOfKilledProcessesGo(t *testing.T) {
 	stopped, _ := stoppedRun(t)
-	left := []string{"." + runFile + ".tmp-0123456789abcdef", filepath.Join(samplesDir, ".step-00000001.txt.tmp-0123456789abcdef")}
+	left := []string{"." + run.SettingsFile + ".tmp-0123456789abcdef", filepath.Join(run.SamplesDir, ".step-00000001.txt.tmp-0123456789abcdef")}
 	for _, name := range left {
 		place(t, "half", stopped, name)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // asMain makes the test binary the program itself, for tests that kill it.
@@ -59,7 +60,7 @@ func small(text, out string, more ...string) []string {
 // runHere runs the program in this process.
 func runHere(ctx context.Context, args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
-	err = run(ctx, args, console{in: strings.NewReader(""), out: &out, err: &errs, name: "xlstm"})
+	err = dispatch(ctx, args, console{in: strings.NewReader(""), out: &out, err: &errs, name: "xlstm"})
 	return out.String(), errs.String(), err
 }
 
@@ -75,7 +76,7 @@ func mustRun(t *testing.T, args ...string) string {
 // losses returns what a run's log says of every step, without times.
 func losses(t *testing.T, dir string) []string {
 	t.Helper()
-	records, _, err := readLog(filepath.Join(dir, logFile))
+	records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,30 +104,34 @@ func sameRun(t *testing.T, what, got, want string) {
 			t.Fatalf("%s: step is\n%s, want\n%s", what, a[i], b[i])
 		}
 	}
-	for _, kind := range []string{lastKind, bestKind} {
-		ca, err := checkpoints(got, kind)
+	for _, kind := range []string{run.LastKind, run.BestKind} {
+		ca, err := run.Checkpoints(got, kind)
 		if err != nil || len(ca) == 0 {
 			t.Fatalf("%s: no %s: %v", what, kind, err)
 		}
-		cb, err := checkpoints(want, kind)
-		if err != nil || len(cb) == 0 || ca[0].step != cb[0].step {
-			t.Fatalf("%s: newest %s of step %d, want %v: %v", what, kind, ca[0].step, cb, err)
+		cb, err := run.Checkpoints(want, kind)
+		if err != nil || len(cb) == 0 || ca[0].Step != cb[0].Step {
+			t.Fatalf("%s: newest %s of step %d, want %v: %v", what, kind, ca[0].Step, cb, err)
 		}
-		x, err := os.ReadFile(filepath.Join(ca[0].dir, weightsName))
+		x, err := os.ReadFile(filepath.Join(ca[0].Dir, run.WeightsFile))
 		if err != nil {
 			t.Fatal(err)
 		}
-		y, err := os.ReadFile(filepath.Join(cb[0].dir, weightsName))
+		y, err := os.ReadFile(filepath.Join(cb[0].Dir, run.WeightsFile))
 		if err != nil || !bytes.Equal(x, y) {
 			t.Fatalf("%s: the weights of %s differ: %v", what, kind, err)
 		}
 	}
-	texts, damaged, err := readSamples(got)
-	if err != nil || damaged > 0 {
-		t.Fatalf("%s: %d samples are damaged: %v", what, damaged, err)
+	views := make(map[string]run.View)
+	for _, dir := range []string{got, want} {
+		v, err := run.Read(dir)
+		if err != nil || len(v.Flaws) > 0 {
+			t.Fatalf("%s: %s cannot be read: %q, %v", what, dir, v.Flaws, err)
+		}
+		views[dir] = v
 	}
-	if others, _, err := readSamples(want); err != nil || !slices.Equal(texts, others) {
-		t.Fatalf("%s: the samples are %v, want %v: %v", what, texts, others, err)
+	if texts, others := views[got].Samples, views[want].Samples; !slices.Equal(texts, others) {
+		t.Fatalf("%s: the samples are %v, want %v", what, texts, others)
 	}
 }
 
@@ -143,7 +148,7 @@ func child(args ...string) (*exec.Cmd, *bytes.Buffer) {
 func awaitSteps(t *testing.T, dir string, n int) {
 	t.Helper()
 	for range 2000 {
-		if records, _, err := readLog(filepath.Join(dir, logFile)); err == nil && len(records) >= n {
+		if records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile)); err == nil && len(records) >= n {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -232,7 +237,7 @@ func killAndResume(t *testing.T, text, dir, unbroken string, more []string) (kil
 		if kills > 200 {
 			t.Fatal("the run does not get to its end")
 		}
-		if _, err := os.Stat(filepath.Join(dir, runFile)); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, run.SettingsFile)); err == nil {
 			args = []string{"resume", dir}
 		}
 	}
@@ -276,7 +281,7 @@ func TestKilledRunsEqualTheUnbrokenOne(t *testing.T) {
 // TestRunBeginsWhereOneWasKilledAtOnce: before its first file was in place.
 func TestRunBeginsWhereOneWasKilledAtOnce(t *testing.T) {
 	text, dir := sampleText(t), t.TempDir()
-	place(t, "{", dir, "."+runFile+".tmp-0123456789abcdef")
+	place(t, "{", dir, "."+run.SettingsFile+".tmp-0123456789abcdef")
 	mustRun(t, small(text, dir)...)
 }
 
@@ -287,18 +292,18 @@ func TestRunFallsBackToTheCheckpointBefore(t *testing.T) {
 	unbroken, broken := filepath.Join(dir, "unbroken"), filepath.Join(dir, "broken")
 	mustRun(t, small(text, unbroken)...)
 	mustRun(t, small(text, broken)...)
-	found, err := checkpoints(broken, lastKind)
-	if err != nil || len(found) != keepLast {
+	found, err := run.Checkpoints(broken, run.LastKind)
+	if err != nil || len(found) != run.KeepLast {
 		t.Fatalf("%v: %v", found, err)
 	}
-	for _, file := range []string{weightsName, "training.safetensors"} {
-		path := filepath.Join(found[0].dir, file)
+	for _, file := range []string{run.WeightsFile, "training.safetensors"} {
+		path := filepath.Join(found[0].Dir, file)
 		if err := os.Truncate(path, 100); err != nil {
 			t.Fatal(err)
 		}
 	}
 	_, errs, err := runHere(context.Background(), "resume", broken)
-	if err != nil || !strings.Contains(errs, found[0].dir) {
+	if err != nil || !strings.Contains(errs, found[0].Dir) {
 		t.Fatalf("%v\n%s", err, errs)
 	}
 	sameRun(t, "resumed from the checkpoint before", broken, unbroken)
@@ -327,18 +332,18 @@ func TestStepsThatAreNotFinite(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "first value that is not finite is of") || !strings.Contains(err.Error(), "nothing of the step applied") {
 		t.Fatalf("%v", err)
 	}
-	records, _, err := readLog(filepath.Join(stop, logFile))
+	records, _, err := run.ReadLog(filepath.Join(stop, run.LogFile))
 	if err != nil || len(records) == 0 || records[len(records)-1].Skipped == "" {
 		t.Fatalf("the log does not end with the step: %v, %v", records, err)
 	}
-	found, err := checkpoints(stop, lastKind)
-	if err != nil || len(found) == 0 || found[0].step != records[len(records)-1].Step {
+	found, err := run.Checkpoints(stop, run.LastKind)
+	if err != nil || len(found) == 0 || found[0].Step != records[len(records)-1].Step {
 		t.Errorf("checkpoints %v, want one of step %d: %v", found, records[len(records)-1].Step, err)
 	}
 
 	skip := filepath.Join(dir, "skip")
 	mustRun(t, small(text, skip, append(wreck, "-non-finite", "skip")...)...)
-	if records, _, err = readLog(filepath.Join(skip, logFile)); err != nil || len(records) != 12 {
+	if records, _, err = run.ReadLog(filepath.Join(skip, run.LogFile)); err != nil || len(records) != 12 {
 		t.Errorf("%d steps, want 12: %v", len(records), err)
 	}
 }
@@ -346,7 +351,7 @@ func TestStepsThatAreNotFinite(t *testing.T) {
 func TestOneProcessTrainsInAFolder(t *testing.T) {
 	text, dir := sampleText(t), filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(text, dir, "-steps", "4")...)
-	unlock, err := lockRun(dir)
+	unlock, err := run.Lock(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,19 +384,10 @@ func TestTheLockComesFirst(t *testing.T) {
 			winners = append(winners, r)
 		}
 	}
-	s, err := openRun(dir)
+	s, err := run.SettingsAt(dir)
 	if err != nil || len(winners) != 1 || strconv.FormatUint(s.Seed, 10) != winners[0] {
 		t.Errorf("the starts with seeds %q won, the folder is that of %d: %v", winners, s.Seed, err)
 	}
 }
 
 // TestDefaultFoldersAreNumbered and claimed at once.
-func TestDefaultFoldersAreNumbered(t *testing.T) {
-	parent := filepath.Join(t.TempDir(), "runs")
-	for _, want := range []string{"tiny", "tiny-2", "tiny-3"} {
-		dir, err := claimFolder(parent, "tiny")
-		if err != nil || filepath.Base(dir) != want {
-			t.Errorf("%s, %v; want %s", dir, err, want)
-		}
-	}
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -74,7 +75,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if s.request.MaxTokens < 0 || s.n < 1 || s.batch < 1 {
 		return errors.Errorf("-max-tokens is %d, -n %d and -batch %d; they must be at least 0, 1 and 1", s.request.MaxTokens, s.n, s.batch)
 	}
-	if err := checkSampler(s.request.Sampler); err != nil {
+	if err := run.CheckSampler(s.request.Sampler); err != nil {
 		return err
 	}
 	if err := s.readPrompts(); err != nil {
@@ -92,8 +93,8 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if s.request.StopTokens, err = stopTokens(model, tok, s.stopTokens); err != nil {
 		return err
 	}
-	s.request.Sampler.Exclude = excluded(tok, model)
-	if u := unknown(tok, data.IDs(tok.Encode(strings.Join(s.prompts, "")))); u > 0 {
+	s.request.Sampler.Exclude = run.Excluded(tok, model)
+	if u := run.UnknownShare(tok, data.IDs(tok.Encode(strings.Join(s.prompts, "")))); u > 0 {
 		fmt.Fprintf(c.err, "%s of the prompt's characters are unknown to the model\n", numbers.Percent(u))
 	}
 	g, err := model.NewGenerator()

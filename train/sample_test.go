@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // chunks remembers what was written piece by piece.
@@ -36,7 +37,7 @@ func TestCompletionStreamsExactlyWhatItReturns(t *testing.T) {
 	write := func(stops []string) (string, chunks) {
 		g.Reset()
 		var streamed chunks
-		text, err := complete(context.Background(), g, tok, xlstm.Request{Prompt: "the", MaxTokens: 40, Stop: stops, Sampler: xlstm.SamplerConfig{Temperature: 1, Seed: 3}}, &streamed)
+		text, err := run.Complete(context.Background(), g, tok, xlstm.Request{Prompt: "the", MaxTokens: 40, Stop: stops, Sampler: xlstm.SamplerConfig{Temperature: 1, Seed: 3}}, &streamed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func TestSampleCommand(t *testing.T) {
 		t.Errorf("%q", three)
 	}
 	var out, errs bytes.Buffer
-	err := run(context.Background(), []string{"sample", dir, "-prompt", "-", "-max-tokens", "2"}, console{in: strings.NewReader("from a pipe"), out: &out, err: &errs})
+	err := dispatch(context.Background(), []string{"sample", dir, "-prompt", "-", "-max-tokens", "2"}, console{in: strings.NewReader("from a pipe"), out: &out, err: &errs})
 	if err != nil || !strings.HasPrefix(out.String(), "from a pipe") || !strings.Contains(errs.String(), "unknown to the model") {
 		t.Errorf("%q, %q, %v", &out, &errs, err)
 	}
@@ -95,18 +96,18 @@ func TestSettingsComeFromPresetFileAndFlagsInThisOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tiny, _ := presetNamed("tiny")
-	if s.Batch != 5 || s.LR != 0.25 || s.Length != tiny.length || s.Model.EmbeddingDim != 48 || s.Model.NumBlocks != 3 || blockNames(s.Model.SLSTMAt) != "0,2" || dir != "x" {
+	tiny, _ := run.PresetNamed("tiny")
+	if s.Batch != 5 || s.LR != 0.25 || s.Length != tiny.Length || s.Model.EmbeddingDim != 48 || s.Model.NumBlocks != 3 || blockNames(s.Model.SLSTMAt) != "0,2" || dir != "x" {
 		t.Errorf("%+v", s)
 	}
-	run := filepath.Join(t.TempDir(), "run")
+	folder := filepath.Join(t.TempDir(), "run")
 	s.Model.VocabSize = 7
-	unlock, err := beginRun(run, s.settings)
+	unlock, err := run.Begin(folder, s.Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
 	unlock()
-	again, err := openRun(run)
+	again, err := run.SettingsAt(folder)
 	if err != nil || blockNames(again.Model.SLSTMAt) != "0,2" || again.LR != 0.25 || again.Model.VocabSize != 7 {
 		t.Errorf("%+v, %v", again, err)
 	}
@@ -116,7 +117,7 @@ func TestEarlyStopAndBestModel(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	// A learning rate that wrecks the model: held-out loss rises at once.
 	out := mustRun(t, small(sampleText(t), dir, "-lr", "3", "-min-lr", "3", "-warmup", "0", "-steps", "200", "-eval-every", "2", "-patience", "3", "-non-finite", "skip")...)
-	records, _, err := readLog(filepath.Join(dir, logFile))
+	records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,8 +130,8 @@ func TestEarlyStopAndBestModel(t *testing.T) {
 			lowest, at = *r.Val, r.Step
 		}
 	}
-	found, err := checkpoints(dir, bestKind)
-	if err != nil || len(found) != 1 || found[0].step != at {
+	found, err := run.Checkpoints(dir, run.BestKind)
+	if err != nil || len(found) != 1 || found[0].Step != at {
 		t.Errorf("the best model is of %v, the lowest held-out loss of step %d (%v)", found, at, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -90,7 +91,7 @@ func (s *sampling) write(ctx context.Context, model *xlstm.Model, g *xlstm.Gener
 		r := requests[0]
 		r.After = nil // g goes on itself
 		fmt.Fprint(out, r.Prompt)
-		_, err := complete(ctx, g, tok, r, out)
+		_, err := run.Complete(ctx, g, tok, r, out)
 		fmt.Fprintln(out)
 		return err
 	}

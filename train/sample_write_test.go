@@ -12,6 +12,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // lines reads lines of JSON.
@@ -182,7 +183,7 @@ func TestScoreOfAModelThatDivergesIsNoNumber(t *testing.T) {
 	if err := model.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := saveTokenizer(dir, data.Bytes{}); err != nil {
+	if err := run.SaveTokenizer(dir, data.Bytes{}); err != nil {
 		t.Fatal(err)
 	}
 	mustRun(t, "score", dir, "-text", "the gate")
@@ -214,7 +215,7 @@ func TestFolderWithSubwords(t *testing.T) {
 	if err := model.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := saveTokenizer(dir, tok); err != nil {
+	if err := run.SaveTokenizer(dir, tok); err != nil {
 		t.Fatal(err)
 	}
 	got := lines[written](t, mustRun(t, "sample", dir, "-prompt", "the gate", "-prompt", "é", "-max-tokens", "9", "-json"))

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // long is a run that does not come to its end by itself while a test waits.
@@ -39,9 +41,9 @@ func TestSignalsEndARunWithACheckpoint(t *testing.T) {
 // wantCheckpointOfLastStep sees that nothing of a run that was stopped is lost.
 func wantCheckpointOfLastStep(t *testing.T, dir string) {
 	t.Helper()
-	records, _, err := readLog(filepath.Join(dir, logFile))
-	found, _ := checkpoints(dir, lastKind)
-	if err != nil || len(records) == 0 || len(found) == 0 || found[0].step != records[len(records)-1].Step {
+	records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile))
+	found, _ := run.Checkpoints(dir, run.LastKind)
+	if err != nil || len(records) == 0 || len(found) == 0 || found[0].Step != records[len(records)-1].Step {
 		t.Errorf("checkpoints %v for %d steps: %v", found, len(records), err)
 	}
 }
@@ -83,7 +85,7 @@ func TestIgnoredHangupStaysIgnored(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	records, _, err := readLog(filepath.Join(dir, logFile))
+	records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // TestLongRunStaysSmall takes the steps of a long run with a small model, which is
@@ -30,7 +32,7 @@ func TestLongRunStaysSmall(t *testing.T) {
 	var resident [points - 1]int64
 	for i := range resident {
 		at := steps * (i + 1) / points
-		for !exists(filepath.Join(dir, checkpointName(lastKind, at/10*10))) {
+		for !exists(filepath.Join(dir, run.CheckpointName(run.LastKind, at/10*10))) {
 			if time.Sleep(time.Millisecond); checkpointAfter(t, dir, at) {
 				break
 			}
@@ -70,11 +72,11 @@ func checkpointAfter(t *testing.T, dir string, step int) bool {
 	if !exists(dir) {
 		return false
 	}
-	found, err := checkpoints(dir, lastKind)
+	found, err := run.Checkpoints(dir, run.LastKind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(found) > 0 && found[0].step >= step
+	return len(found) > 0 && found[0].Step >= step
 }
 
 // residentBytes returns how much memory a process has.
@@ -111,16 +113,16 @@ func sizeOf(t *testing.T, dir string) (bytes int64, count int) {
 // samples alone.
 func wantBoundedFolder(t *testing.T, dir string, steps int) {
 	t.Helper()
-	for kind, most := range map[string]int{lastKind: keepLast, bestKind: 1} {
-		if found, err := checkpoints(dir, kind); err != nil || len(found) > most {
+	for kind, most := range map[string]int{run.LastKind: run.KeepLast, run.BestKind: 1} {
+		if found, err := run.Checkpoints(dir, kind); err != nil || len(found) > most {
 			t.Errorf("%d of %s: %v", len(found), kind, err)
 		}
 	}
-	info, err := os.Stat(filepath.Join(dir, logFile))
+	info, err := os.Stat(filepath.Join(dir, run.LogFile))
 	if err != nil || info.Size() > int64(steps)*400 {
 		t.Errorf("the log of %d steps has %d bytes: %v", steps, info.Size(), err)
 	}
-	if _, count := sizeOf(t, filepath.Join(dir, samplesDir)); count > steps/20+2 {
+	if _, count := sizeOf(t, filepath.Join(dir, run.SamplesDir)); count > steps/20+2 {
 		t.Errorf("%d samples", count)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // interrupter cancels a context when the table of a run appears.
@@ -42,7 +43,7 @@ func TestSubwordRunResumedEqualsUnbrokenOne(t *testing.T) {
 			mustRun(t, small(text, unbroken, append(subwords, more...)...)...)
 			ctx, cancel := context.WithCancel(context.Background())
 			out := &interrupter{cancel: cancel}
-			if err := run(ctx, small(text, broken, append(subwords, more...)...), console{in: strings.NewReader(""), out: out, err: out}); err != nil {
+			if err := dispatch(ctx, small(text, broken, append(subwords, more...)...), console{in: strings.NewReader(""), out: out, err: out}); err != nil {
 				t.Fatal(err)
 			}
 			if n := len(losses(t, broken)); n == 24 {
@@ -67,7 +68,7 @@ func TestVocabularyOfAFile(t *testing.T) {
 	text, dir := sampleText(t), t.TempDir()
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	mustRun(t, small(text, first, "-tokens", "bpe", "-vocab", "270", "-steps", "4")...)
-	mustRun(t, small(text, second, "-tokens", filepath.Join(newest(t, first), tokenizerFile), "-steps", "4")...)
+	mustRun(t, small(text, second, "-tokens", filepath.Join(newest(t, first), run.TokenizerFile), "-steps", "4")...)
 	sameRun(t, "the vocabulary from a file", second, first)
 	_, _, err := runHere(context.Background(), small(text, filepath.Join(dir, "none"), "-tokens", "words")...)
 	if err == nil || !strings.Contains(err.Error(), `-tokens is "words"; it must be chars, bytes, bpe or the path`) {
@@ -85,7 +86,7 @@ func TestBitsPerByteAreToldEverywhere(t *testing.T) {
 	if out := mustRun(t, "evaluate", dir); !strings.Contains(out, "bits per byte") {
 		t.Errorf("an evaluation does not tell them:\n%s", out)
 	}
-	records, _, err := readLog(filepath.Join(dir, logFile))
+	records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 	text, dir := sampleText(t), t.TempDir()
 	trained := filepath.Join(dir, "run")
 	mustRun(t, small(text, trained, "-tokens", "bpe", "-vocab", "260", "-steps", "4")...)
-	tok, err := loadTokenizer(newest(t, trained))
+	tok, err := run.LoadTokenizer(newest(t, trained))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 	if err := model.Save(padded); err != nil {
 		t.Fatal(err)
 	}
-	if err := saveTokenizer(padded, tok); err != nil {
+	if err := run.SaveTokenizer(padded, tok); err != nil {
 		t.Fatal(err)
 	}
 	for _, temperature := range []string{"0", "1"} {
@@ -135,7 +136,7 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 		}
 	}
 	mustRun(t, "evaluate", padded, "-data", text)
-	if err := saveTokenizer(padded, data.Bytes{}); err != nil {
+	if err := run.SaveTokenizer(padded, data.Bytes{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := openModel(padded, io.Discard); err == nil {
@@ -163,12 +164,8 @@ func TestFilesLeftOutAreCountedByReason(t *testing.T) {
 	}
 }
 
-// TestCacheIsNamedWhereSizeIsTheMatter, and only there.
-func TestCacheIsNamedWhereSizeIsTheMatter(t *testing.T) {
-	err := explainRead(&data.TooLargeError{Path: "large.txt", Limit: data.DefaultMaxBytes})
-	if want := "the text is larger than the 268 MB that are kept in memory (large.txt goes beyond)"; !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "-cache") {
-		t.Errorf("%v, want %q and -cache", err, want)
-	}
+// TestCacheIsNotNamedWhereSizeIsNotTheMatter: for texts that are not there or empty.
+func TestCacheIsNotNamedWhereSizeIsNotTheMatter(t *testing.T) {
 	for _, path := range []string{filepath.Join(t.TempDir(), "none.txt"), write(t, "empty.txt", "")} {
 		_, _, err := runHere(context.Background(), small(path, filepath.Join(t.TempDir(), "run"))...)
 		if err == nil || strings.Contains(err.Error(), "-cache") || !strings.Contains(err.Error(), path) {

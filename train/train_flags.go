@@ -7,12 +7,16 @@ import (
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
+// tensorboardUsage describes -tensorboard.
+const tensorboardUsage = "also write the run as events for TensorBoard, into a folder of this folder"
+
 // registerSettings adds the flags for everything but the model, with the values at hand
 // as defaults.
-func registerSettings(f *flags, s *settings) {
+func registerSettings(f *flags, s *run.Settings) {
 	data := s.Data
 	f.Func("data", dataUsage+" (default: the Go standard library's source)", func(v string) error {
 		data = append(data, v)
@@ -56,8 +60,8 @@ type source struct{ preset, config, model string }
 
 func (s *source) register(f *flag.FlagSet) {
 	var names []string
-	for _, p := range presets() {
-		names = append(names, p.name)
+	for _, p := range run.Presets() {
+		names = append(names, p.Name)
 	}
 	f.StringVar(&s.preset, "preset", "small", "a `NAME` of settings to begin from: "+strings.Join(names, ", "))
 	f.StringVar(&s.config, "config", "", "read all settings from a JSON file, such as a run's run.json; flags still count")
@@ -65,14 +69,14 @@ func (s *source) register(f *flag.FlagSet) {
 }
 
 // load returns the settings that flags then change.
-func (s source) load() (settings, error) {
-	p, err := presetNamed(s.preset)
+func (s source) load() (run.Settings, error) {
+	p, err := run.PresetNamed(s.preset)
 	if err != nil {
-		return settings{}, err
+		return run.Settings{}, err
 	}
-	set := settingsOf(p)
+	set := p.Settings()
 	if s.config != "" {
-		if set, err = readSettings(s.config, set); err != nil {
+		if set, err = run.ReadSettings(s.config, set); err != nil {
 			return set, err
 		}
 	}
@@ -89,20 +93,20 @@ func (s source) load() (settings, error) {
 func aboutTrain() string {
 	var b strings.Builder
 	b.WriteString("Train a model. Presets, with the numbers of parameters for a vocabulary of 65 characters:\n\n")
-	for _, p := range presets() {
-		fmt.Fprintf(&b, "  %-7s %s\n", p.name, p.about)
+	for _, p := range run.Presets() {
+		fmt.Fprintf(&b, "  %-7s %s\n", p.Name, p.About)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // parsed is what the command line of the train command says.
 type parsed struct {
-	settings
+	run.Settings
 	preset      string
 	tensorboard string // a folder for event files, or empty
 	verbose     bool   // list the files that are left out
 	on          onDevice
-	fit         *fitter
+	fit         *run.Fitter
 }
 
 // parseTrain reads the command line of the train command; out is empty if no
@@ -113,7 +117,7 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	var from source
 	first := newFlags("train", "", console{out: io.Discard, err: io.Discard})
 	from.register(first.FlagSet)
-	var scratch settings
+	var scratch run.Settings
 	registerSettings(first, &scratch)
 	newModelFlags().register(first.FlagSet, new(xlstm.Config))
 	first.String("out", "", "")
@@ -122,12 +126,12 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	first.Bool("v", false, "")
 	_ = first.Parse(args) // its errors come again, with the help
 	p.preset = from.preset
-	if p.settings, err = from.load(); err != nil {
+	if p.Settings, err = from.load(); err != nil {
 		return p, "", err
 	}
 	f := newFlags("train", aboutTrain(), c, "train", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-config runs/small/run.json -lr 2e-3 -out runs/again")
 	from.register(f.FlagSet)
-	registerSettings(f, &p.settings)
+	registerSettings(f, &p.Settings)
 	newModelFlags().register(f.FlagSet, &p.Model)
 	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
 	f.StringVar(&p.tensorboard, "tensorboard", "", tensorboardUsage)
@@ -139,13 +143,13 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	if f.NArg() > 0 {
 		return p, "", errors.Errorf("%q is not a flag; a text is given with -data: %s", f.Arg(0), c.hint("-data", f.Arg(0)))
 	}
-	p.fit = newFitter(&p.settings, givenBy(f.FlagSet, from.config != ""))
-	derive(&p.settings, f.FlagSet)
-	p.fit.warmup()
-	if err := p.makeAbsolute(); err != nil {
+	p.fit = run.NewFitter(&p.Settings, givenBy(f.FlagSet, from.config != ""))
+	derive(&p.Settings, f.FlagSet)
+	p.fit.Warmup()
+	if err := p.MakeAbsolute(); err != nil {
 		return p, "", err
 	}
-	return p, out, p.check()
+	return p, out, p.Check()
 }
 
 // givenBy returns which settings must stay as they are: those of flags that were
@@ -157,7 +161,7 @@ func givenBy(f *flag.FlagSet, fromFile bool) func(name string) bool {
 }
 
 // derive fits what was not given to what was.
-func derive(s *settings, f *flag.FlagSet) {
+func derive(s *run.Settings, f *flag.FlagSet) {
 	if given := givenBy(f, false); given("lr") && !given("min-lr") {
 		s.MinLR = s.LR / 10
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/blas"
 	"github.com/gorgonia-xlstm/xlstm/internal/machine"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -27,7 +28,7 @@ func versionCommand(_ context.Context, args []string, c console) error {
 		module, version = info.Main.Path, info.Main.Version
 	}
 	fmt.Fprintf(c.out, "module      %s %s\n", module, version)
-	if source := revision(); source != "" {
+	if source := run.Revision(); source != "" {
 		fmt.Fprintf(c.out, "source      %s\n", source)
 	}
 	fmt.Fprintf(c.out, "go          %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)

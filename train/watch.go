@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // watcher shows a person how a run goes on: a table with a line for every
@@ -22,10 +23,10 @@ type watcher struct {
 	now          func() time.Time // time.Now, or a test's clock
 	began        time.Time
 
-	header string    // of the table, as it was last printed
-	last   record    // of the latest step
-	told   int       // the step of the table's latest line
-	shown  time.Time // when that line was printed, or the bar was last drawn
+	header string     // of the table, as it was last printed
+	last   run.Record // of the latest step
+	told   int        // the step of the table's latest line
+	shown  time.Time  // when that line was printed, or the bar was last drawn
 
 	width func() int // of the terminal, in columns; nil without one
 }
@@ -42,7 +43,7 @@ func newWatcher(out io.Writer, total, start int) *watcher {
 
 // step shows the record of a step. It is to be called for every step, and eval
 // after it if the record has a held-out loss.
-func (w *watcher) step(r record) {
+func (w *watcher) step(r run.Record) {
 	newlySkipped := r.Skipped != "" && w.last.Skipped == ""
 	w.last = r
 	waited := w.now().Sub(w.shown)
@@ -57,7 +58,7 @@ func (w *watcher) step(r record) {
 
 // eval shows the record of a step after which the held-out loss was measured;
 // best is whether it is the lowest so far.
-func (w *watcher) eval(r record, best bool) {
+func (w *watcher) eval(r run.Record, best bool) {
 	w.last = r
 	remark := ""
 	if best {
@@ -81,7 +82,7 @@ func (w *watcher) done() {
 // tell prints a line of the table. On a terminal that is too narrow for all
 // columns the least important are left out; the header comes again where their
 // number changes.
-func (w *watcher) tell(r record, remark string) {
+func (w *watcher) tell(r run.Record, remark string) {
 	if r.Skipped != "" {
 		remark = "skipped: " + r.Skipped
 	}
@@ -108,7 +109,7 @@ func (w *watcher) tell(r record, remark string) {
 
 // cells are what the table shows of a record. The time left, the loss and the
 // held-out loss stay longest.
-func (w *watcher) cells(r record) []part {
+func (w *watcher) cells(r run.Record) []part {
 	optional := func(x *float64) string {
 		if x == nil {
 			return ""

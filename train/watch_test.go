@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // clock is a time that passes only when told.
@@ -29,7 +31,7 @@ func watchedRun(w *watcher, c *clock, start int) {
 	for i := range 8 {
 		c.t = c.t.Add(2 * time.Second)
 		step := start + i + 1
-		r := record{Step: step, Loss: 4 - float64(i)/8, Smoothed: 4 - float64(i)/16, GradNorm: 0.5, TokensPerSecond: 5120, Seconds: 2 * float64(step)}
+		r := run.Record{Step: step, Loss: 4 - float64(i)/8, Smoothed: 4 - float64(i)/16, GradNorm: 0.5, TokensPerSecond: 5120, Seconds: 2 * float64(step)}
 		if i == 5 || i == 6 {
 			r.Loss, r.Skipped = math.NaN(), "the loss is NaN"
 		}
@@ -67,7 +69,7 @@ func TestPlainTableIsShort(t *testing.T) {
 	w := c.watcher(&out, 1000, 0)
 	for step := 1; step <= 1000; step++ {
 		c.t = c.t.Add(50 * time.Millisecond)
-		w.step(record{Step: step})
+		w.step(run.Record{Step: step})
 	}
 	w.done()
 	if lines := strings.Count(out.String(), "\n"); lines != 1+1+9+1 {
@@ -110,7 +112,7 @@ func TestBarShowsEveryStepWhenTheyAreSlow(t *testing.T) {
 	w.width = func() int { return 70 }
 	for step := 1; step <= 4; step++ {
 		c.t = c.t.Add(time.Minute)
-		w.step(record{Step: step, Loss: 2, Smoothed: 2})
+		w.step(run.Record{Step: step, Loss: 2, Smoothed: 2})
 	}
 	want := []string{"",
 		"25% |█      | (1/4) loss 2.0000 ~2.0000 grad 0.00 0 tok/s 3m0s left",
@@ -132,7 +134,7 @@ func TestBarFitsTheTerminal(t *testing.T) {
 		w := c.watcher(&out, 100000, 0)
 		w.width = func() int { return width }
 		c.t = c.t.Add(time.Second)
-		w.step(record{Step: 12345, Loss: 1.25, Smoothed: 1.5, GradNorm: 0.5, TokensPerSecond: 51234})
+		w.step(run.Record{Step: 12345, Loss: 1.25, Smoothed: 1.5, GradNorm: 0.5, TokensPerSecond: 51234})
 		if got := len([]rune(strings.TrimPrefix(out.String(), clearLine))); got > max(width-1, 0) {
 			t.Errorf("%d columns on a terminal of %d:\n%s", got, width, &out)
 		}
@@ -178,7 +180,7 @@ func TestTableFollowsTheTerminal(t *testing.T) {
 		if step == 3 {
 			width = 60
 		}
-		w.eval(record{Step: step, Val: &val}, false)
+		w.eval(run.Record{Step: step, Val: &val}, false)
 	}
 	if n := strings.Count(out.String(), "held out"); n != 2 {
 		t.Errorf("%d headers, want 2:\n%s", n, screen(out.String()))

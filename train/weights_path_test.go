@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // TestCommandsTakeAFileOfWeights wherever they take the folder it is in, and say
@@ -17,7 +18,7 @@ func TestCommandsTakeAFileOfWeights(t *testing.T) {
 	text, dir := sampleText(t), filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(text, dir, "-steps", "4", "-tokens", "bpe", "-vocab", "260")...)
 	folder := newest(t, dir)
-	file := filepath.Join(folder, weightsName)
+	file := filepath.Join(folder, run.WeightsFile)
 	for _, args := range [][]string{
 		{"sample", "", "-prompt", "the", "-max-tokens", "20"},
 		{"score", "", "-text", "the cell forgets"},
@@ -52,7 +53,7 @@ func TestCommandsTakeModelsOfOtherPrograms(t *testing.T) {
 		if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "testdata", "interchange", from))); err != nil {
 			t.Fatal(err)
 		}
-		if err := saveTokenizer(dir, characters); err != nil {
+		if err := run.SaveTokenizer(dir, characters); err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, file)
@@ -91,7 +92,7 @@ func TestTokenizerConfigIsBesideTheTokenizer(t *testing.T) {
 	for tokens, want := range map[string]bool{"bpe": true, "chars": false} {
 		dir := filepath.Join(t.TempDir(), "run")
 		mustRun(t, small(text, dir, "-steps", "4", "-tokens", tokens, "-vocab", "260")...)
-		raw, err := os.ReadFile(filepath.Join(newest(t, dir), tokenizerConfig))
+		raw, err := os.ReadFile(filepath.Join(newest(t, dir), run.TokenizerConfig))
 		if (err == nil) != want {
 			t.Errorf("-tokens %s: %v", tokens, err)
 		}

@@ -1,0 +1,124 @@
+package run
+
+import (
+	"encoding/json"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/machine"
+	"github.com/pkg/errors"
+)
+
+// About is what a run's folder tells of the run besides its settings and its
+// log: about.json.
+type About struct {
+	Text    string     `json:"text"`     // what the text is, in words
+	Bigram  Number     `json:"bigram"`   // the held-out loss of a bigram model
+	HeldOut Share      `json:"held_out"` // of which that and the losses along the way are
+	Starts  []Start    `json:"starts"`   // the beginning, and every time it was resumed
+	Judged  *Judgement `json:"judged,omitempty"`
+}
+
+// Start is a process that trained the run.
+type Start struct {
+	Time       time.Time `json:"time"`
+	AfterStep  int       `json:"after_step"`
+	Command    string    `json:"command"`
+	Go         string    `json:"go"`
+	System     string    `json:"system"`
+	CPU        string    `json:"cpu,omitempty"`
+	Threads    int       `json:"threads"`
+	Revision   string    `json:"revision,omitempty"`
+	PeakMemory float64   `json:"peak_memory,omitempty"` // bytes, when it had come to its end
+}
+
+// Judgement is the loss on the whole held-out part at the end of a run.
+type Judgement struct {
+	Loss   Number `json:"loss"`
+	Tokens int    `json:"tokens"`
+}
+
+// newStart describes this process.
+func newStart(command string, afterStep int) Start {
+	return Start{
+		Time: time.Now().UTC().Truncate(time.Second), AfterStep: afterStep, Command: command,
+		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: machine.CPUName(),
+		Threads: runtime.GOMAXPROCS(0), Revision: Revision(),
+	}
+}
+
+// Revision returns the state of the source that the program was built from,
+// empty if the build does not know it.
+func Revision() string {
+	info, known := debug.ReadBuildInfo()
+	if !known {
+		return ""
+	}
+	var hash, remark string
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			hash = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			remark = ", modified"
+		}
+	}
+	if hash == "" {
+		return ""
+	}
+	return hash + remark
+}
+
+// readAbout reads what is known about the run in a folder: nothing, for a run of
+// a program that did not write it.
+func readAbout(dir string) (a About, err error) {
+	a = noAbout()
+	path := filepath.Join(dir, AboutFile)
+	data, err := files.ReadVerified(path, files.MaxSettings)
+	if errors.Is(err, os.ErrNotExist) {
+		return a, nil
+	}
+	if err != nil {
+		return a, errors.Wrap(err, "reading what is known about the run")
+	}
+	return a, errors.Wrapf(json.Unmarshal(data, &a), "%s cannot be read (a run does without it: remove it to go on)", path)
+}
+
+// noAbout is what is known of a run about which nothing is noted.
+func noAbout() About { return About{Bigram: Number(math.NaN())} }
+
+func (a About) save(dir string) error {
+	data, err := json.MarshalIndent(a, "", "  ")
+	if err != nil {
+		return errors.Wrap(err, "saving what is known about the run")
+	}
+	return files.WriteSummed(filepath.Join(dir, AboutFile), func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	})
+}
+
+// noteStart tells the folder of the run that this process trains it now.
+func (r *Session) noteStart(command string) (err error) {
+	if r.about, err = readAbout(r.dir); err != nil {
+		r.warn("What was noted about the run's earlier starts is lost", err)
+		r.about = noAbout()
+	}
+	r.about.Text = strings.Join(r.text.Describe(), "; ")
+	r.about.Bigram, r.about.HeldOut, r.about.Judged = Number(r.bigram.Nats), shareOf(r.held), nil
+	r.about.Starts = append(r.about.Starts, newStart(command, r.trainer.Steps()))
+	return r.about.save(r.dir)
+}
+
+// noteEnd tells the folder of the run that this process has come to its end.
+func (r *Session) noteEnd() error {
+	r.about.Starts[len(r.about.Starts)-1].PeakMemory = machine.PeakMemory()
+	return r.about.save(r.dir)
+}

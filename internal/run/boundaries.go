@@ -1,0 +1,37 @@
+package run
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/pkg/errors"
+)
+
+// Boundaries say where documents begin in batches.
+type Boundaries struct {
+	reset   bool // whether the state is reset there
+	between int  // the token between two documents
+	first   bool // that token is the first of a document, and not the last
+}
+
+// BoundariesOf returns what the settings ask for.
+func BoundariesOf(s Settings, tok data.Tokenizer) (Boundaries, error) {
+	if !s.Reset {
+		return Boundaries{}, nil
+	}
+	end, ok := data.TextEnd(tok)
+	if !ok {
+		return Boundaries{}, errors.New("-reset-documents needs a token that stands between documents, and the vocabulary has none; with -tokens chars a text of more documents or a lower -rare gives one, -tokens bytes and bpe always have one")
+	}
+	begin := data.Beginning(tok)
+	return Boundaries{true, end, len(begin) == 1 && begin[0] == end}, nil
+}
+
+// Mark tells a batch where documents begin, if the state is reset there.
+func (b Boundaries) Mark(batch data.Batch) data.Batch {
+	switch {
+	case !b.reset:
+		return batch
+	case b.first:
+		return batch.MarkStartsAt(b.between)
+	}
+	return batch.MarkStarts(b.between)
+}

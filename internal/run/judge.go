@@ -1,0 +1,65 @@
+package run
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+)
+
+// evaluate measures the held-out loss.
+func (r *Session) evaluate(rec *Record) (better bool, err error) {
+	m, err := r.measure(context.Background(), r.held)
+	if err != nil {
+		return false, err
+	}
+	loss, bits := m.Nats, m.BitsPerByte()
+	rec.Val, rec.ValBits = &loss, &bits
+	better = numbers.Finite(loss) && (r.at.BestStep == 0 || loss < r.at.Best)
+	if better {
+		r.at.Best, r.at.BestStep, r.at.Waited = loss, rec.Step, 0
+	} else {
+		r.at.Waited++
+	}
+	return better, nil
+}
+
+// measure measures the model at hand on windows of the held-out part.
+func (r *Session) measure(ctx context.Context, windows *data.Windows) (Measured, error) {
+	return Measure(ctx, r.eval, windows, r.bounds, r.text.Lengths)
+}
+
+// Verdict is the loss on the whole held-out part of a run's best model, or of
+// the model at hand if there is no best.
+type Verdict struct {
+	Measured
+	BestStep int // of the best model, 0 without one
+}
+
+// Judge measures the best model on the whole held-out part, or the model at hand if
+// there is no best.
+func (r *Session) Judge(ctx context.Context) (v Verdict, err error) {
+	found, err := Checkpoints(r.dir, BestKind)
+	if err != nil {
+		return v, err
+	}
+	if len(found) > 0 {
+		// After an error the weights are those at hand, as they were.
+		flaw := r.model.LoadWeights(filepath.Join(found[0].Dir, WeightsFile))
+		if flaw == nil {
+			v.BestStep = found[0].Step
+		} else if err := r.putAside(found[0], flaw); err != nil {
+			return v, err
+		}
+	}
+	all, err := data.WindowsOf(r.text.HeldOut, r.s.Batch, r.s.Length, 0)
+	if err != nil {
+		return v, err
+	}
+	if v.Measured, err = r.measure(ctx, all); err != nil {
+		return v, err
+	}
+	r.about.Judged = &Judgement{Number(v.Nats), v.Targets}
+	return v, nil
+}

@@ -1,0 +1,155 @@
+package run
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/report"
+	"github.com/pkg/errors"
+)
+
+// What a report says of a run's model, settings and machine.
+
+// partsOf lists the parts of a model, every block as one.
+func partsOf(cfg xlstm.Config, cost xlstm.Cost) (all []report.Part) {
+	block := -1
+	for _, p := range cost.Parts {
+		switch {
+		case p.Block < 0:
+			all = append(all, report.Part{Name: p.Name, Params: p.Params, Work: int64(p.Forward + 0.5)})
+		case p.Block != block:
+			block = p.Block
+			whole := cost.OfBlock(block)
+			all = append(all, report.Part{Name: fmt.Sprintf("block %d, %s", block, BlockKind(cfg, block)), Params: whole.Params, Work: int64(whole.Forward + 0.5)})
+		}
+	}
+	return all
+}
+
+func memoryOf(cost xlstm.Cost) []report.Amount {
+	m := cost.TrainingMemory()
+	return []report.Amount{
+		{Name: "parameters", Bytes: m.Params}, {Name: "gradients", Bytes: m.Gradients},
+		{Name: "AdamW's moments", Bytes: m.Moments}, {Name: "activations", Bytes: m.Activations},
+	}
+}
+
+// memoryNote says what the table of memory is, and what was measured.
+func (v View) memoryNote() string {
+	note := fmt.Sprintf("Computed from the shapes: what a training step on %d × %d tokens takes in float32.", v.Settings.Batch, v.Settings.Length)
+	peak := 0.0
+	for _, s := range v.About.Starts {
+		peak = max(peak, s.PeakMemory)
+	}
+	if peak > 0 {
+		note += fmt.Sprintf(" Measured: the process that trained, with its text, evaluations and samples, held %s at most.", numbers.Human(peak, "B"))
+	}
+	return note
+}
+
+// startTables tells of the processes that trained the run.
+func (v View) startTables() (all []report.Table) {
+	for _, s := range v.About.Starts {
+		when := s.Time.UTC().Format("2 January 2006, 15:04:05 UTC")
+		title := "Begun on " + when
+		if s.AfterStep > 0 {
+			title = fmt.Sprintf("Resumed after step %s on %s", numbers.Commas(s.AfterStep), when)
+		}
+		t := report.Table{Title: title}
+		for _, r := range []report.Row{
+			{Name: "command", Value: s.Command}, {Name: "Go", Value: s.Go}, {Name: "system", Value: s.System}, {Name: "processor", Value: s.CPU},
+			{Name: "threads", Value: strconv.Itoa(s.Threads)}, {Name: "seed", Value: strconv.FormatUint(v.Settings.Seed, 10)}, {Name: "source", Value: s.Revision},
+		} {
+			if r.Value != "" {
+				t.Rows = append(t.Rows, r)
+			}
+		}
+		if s.PeakMemory > 0 {
+			t.Rows = append(t.Rows, report.Row{Name: "most memory", Value: numbers.Human(s.PeakMemory, "B")})
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+// settingTables lists all settings under their names in run.json.
+func settingTables(s Settings) ([]report.Table, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, errors.Wrap(err, "listing the settings")
+	}
+	training, model := report.Table{Title: "Training"}, report.Table{Title: "Model"}
+	err = eachField(text, func(name string, value json.RawMessage) error {
+		if name == "model" {
+			return addRows(&model, "", value)
+		}
+		return addRows(&training, name, value)
+	})
+	return []report.Table{training, model}, errors.Wrap(err, "listing the settings")
+}
+
+// addRows adds a value, or every value in it, to a table.
+func addRows(t *report.Table, name string, value json.RawMessage) error {
+	if value[0] == '{' {
+		return eachField(value, func(inner string, v json.RawMessage) error {
+			if name != "" {
+				inner = name + "." + inner
+			}
+			return addRows(t, inner, v)
+		})
+	}
+	text := string(value)
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 && name != "seed" {
+		text = numbers.Commas(n)
+	}
+	if value[0] == '"' {
+		if err := json.Unmarshal(value, &text); err != nil {
+			return err
+		}
+	}
+	if text == "" || text == "null" {
+		text = "–"
+	}
+	t.Rows = append(t.Rows, report.Row{Name: name, Value: text})
+	return nil
+}
+
+// eachField calls f with the fields of a JSON object, in their order.
+func eachField(object []byte, f func(name string, value json.RawMessage) error) error {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		if err := f(name.(string), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// BlockKind names the kind of a block: mLSTM or sLSTM.
+func BlockKind(cfg xlstm.Config, block int) string {
+	if IsSLSTM(cfg, block) {
+		return "sLSTM"
+	}
+	return "mLSTM"
+}
+
+// IsSLSTM reports whether a block is an sLSTM block.
+func IsSLSTM(cfg xlstm.Config, block int) bool {
+	return cfg.SLSTMAt.All || slices.Contains(cfg.SLSTMAt.Indices, block)
+}

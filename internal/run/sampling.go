@@ -1,0 +1,65 @@
+package run
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/pkg/errors"
+)
+
+// Complete lets a generator write what is asked for. What it writes goes to out,
+// if not nil, as soon as it is certain, and is returned.
+func Complete(ctx context.Context, g *xlstm.Generator, tok data.Tokenizer, r xlstm.Request, out io.Writer) (string, error) {
+	c, err := g.Complete(ctx, tok, r, func(text string) error {
+		if out == nil {
+			return nil
+		}
+		_, err := io.WriteString(out, text)
+		return err
+	})
+	return c.Text, err
+}
+
+// CheckSampler names the flag whose value makes no sense.
+func CheckSampler(c xlstm.SamplerConfig) error {
+	for _, one := range []struct {
+		flag string
+		only xlstm.SamplerConfig
+	}{
+		{"temperature", xlstm.SamplerConfig{Temperature: c.Temperature}},
+		{"top-k", xlstm.SamplerConfig{TopK: c.TopK}},
+		{"top-p", xlstm.SamplerConfig{TopP: c.TopP}},
+		{"penalty", xlstm.SamplerConfig{RepetitionPenalty: c.RepetitionPenalty}},
+	} {
+		if _, err := xlstm.NewSampler(one.only); err != nil {
+			return errors.Errorf("-%s: %s", one.flag, strings.TrimPrefix(err.Error(), "xlstm: "))
+		}
+	}
+	return nil
+}
+
+// sample asks for a sample of a run.
+func (r *Session) sample(prompt string, tokens int) xlstm.Request {
+	return xlstm.Request{
+		Prompt: prompt, MaxTokens: tokens, Sampler: xlstm.SamplerConfig{
+			Temperature: r.s.Temperature, TopP: r.s.TopP, Exclude: Excluded(r.text.Tokenizer, r.model), Seed: r.s.Seed,
+		},
+	}
+}
+
+// Prompt is what samples begin with.
+func (r *Session) Prompt() string {
+	if r.s.Prompt != "" {
+		return r.s.Prompt
+	}
+	return r.text.someLine()
+}
+
+// WriteOn lets the model write so many tokens after a prompt, to out.
+func (r *Session) WriteOn(ctx context.Context, prompt string, tokens int, out io.Writer) (string, error) {
+	r.writer.Reset()
+	return Complete(ctx, r.writer, r.text.Tokenizer, r.sample(prompt, tokens), out)
+}

@@ -1,0 +1,49 @@
+package run
+
+import (
+	"encoding/base64"
+	"encoding/json"
+
+	"github.com/pkg/errors"
+)
+
+// The names of what goes along in a checkpoint.
+const (
+	extraPosition = "position"
+	extraBatches  = "batches"
+	extraTexts    = "texts"
+)
+
+// save writes a checkpoint of the run, after the log of what led to it.
+func (r *Session) save() error {
+	if err := r.log.sync(); err != nil {
+		return err
+	}
+	smoothed := Number(r.smooth.value)
+	r.at.Smoothed = &smoothed
+	at, err := json.Marshal(r.at)
+	if err != nil {
+		return errors.Wrap(err, "saving the position")
+	}
+	texts, err := json.Marshal(r.text.marks())
+	if err != nil {
+		return errors.Wrap(err, "saving the position")
+	}
+	extra := map[string]string{extraPosition: string(at), extraBatches: base64.StdEncoding.EncodeToString(r.batches.State()), extraTexts: string(texts)}
+	return writeCheckpoint(r.dir, LastKind, r.trainer.Steps(), KeepLast, func(tmp string) error {
+		if err := r.trainer.Save(tmp, extra); err != nil {
+			return err
+		}
+		return SaveTokenizer(tmp, r.text.Tokenizer)
+	})
+}
+
+// saveBest writes the model as the best so far.
+func (r *Session) saveBest() error {
+	return writeCheckpoint(r.dir, BestKind, r.trainer.Steps(), 1, func(tmp string) error {
+		if err := r.model.Save(tmp); err != nil {
+			return err
+		}
+		return SaveTokenizer(tmp, r.text.Tokenizer)
+	})
+}

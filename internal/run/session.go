@@ -1,0 +1,193 @@
+package run
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/optim"
+)
+
+// Session is a run while it goes on.
+type Session struct {
+	dir     string
+	s       Settings
+	listen  Listener
+	text    *Corpus
+	device  xlstm.Device // nil for the CPU
+	model   *xlstm.Model
+	trainer *xlstm.Trainer
+	eval    *xlstm.Program
+	writer  *xlstm.Generator
+	batches data.Batcher
+	bounds  Boundaries
+	held    *data.Windows // of the held-out part, that evaluations measure
+	bigram  Measured      // there
+	at      position
+	log     *runLog
+	smooth  *smoother
+	past    *history
+	about   About
+	events  *eventLog // nil without TensorBoard
+}
+
+// position is where a run stands, besides what the trainer knows.
+type position struct {
+	Tokens   int64   `json:"tokens"`
+	Seconds  float64 `json:"seconds"`
+	Best     float64 `json:"best"` // lowest held-out loss, 0 before the first
+	BestStep int     `json:"best_step"`
+	Waited   int     `json:"waited"`             // evaluations since the best
+	Smoothed *Number `json:"smoothed,omitempty"` // average of the losses, nil in checkpoints that leave it to the log
+}
+
+// New builds everything that a run needs, at its beginning, but its folder.
+// Its model is on device, nil for the CPU; listen is told what happens. The session
+// is to be closed.
+func New(s Settings, txt *Corpus, device xlstm.Device, listen Listener) (*Session, error) {
+	r := &Session{s: s, listen: listen, text: txt, device: device}
+	if err := r.build(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Session) build() (err error) {
+	if err := r.openText(); err != nil { // first: a text that does not do costs no compiling
+		return err
+	}
+	if r.model, err = xlstm.New(r.s.Model, xlstm.WithSeed(r.s.Seed), xlstm.WithDevice(r.device)); err != nil {
+		return err
+	}
+	return r.compile()
+}
+
+// openText prepares what the model trains on and is measured on.
+func (r *Session) openText() (err error) {
+	s, txt := r.s, r.text
+	if r.bounds, err = BoundariesOf(s, txt.Tokenizer); err != nil {
+		return err
+	}
+	if s.Carry {
+		r.batches, err = data.StreamsOf(txt.Train, s.Batch, s.Length)
+	} else {
+		r.batches, err = data.RandomWindowsOf(txt.Train, s.Batch, s.Length, s.Seed)
+	}
+	if err != nil {
+		return err
+	}
+	if r.held, err = data.WindowsOf(txt.HeldOut, s.Batch, s.Length, s.EvalBatches); err != nil {
+		return err
+	}
+	r.bigram, err = measureBigram(data.Head(txt.Train, headTokens), r.held, txt.Lengths, txt.Tokenizer.Size())
+	return err
+}
+
+// compile makes the trainer and the other programs of the model.
+func (r *Session) compile() error {
+	s := r.s
+	solver, err := optim.NewAdamW(optim.AdamWConfig{
+		LR:    optim.WarmupCosine(s.LR, s.MinLR, s.Warmup, s.Steps),
+		Beta1: 0.9, Beta2: s.Beta2, WeightDecay: s.WeightDecay, Decays: optim.OfficialDecay(s.Model.WeightDecayOnEmbedding), ClipNorm: s.Clip,
+	})
+	if err != nil {
+		return err
+	}
+	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed}); err != nil {
+		return err
+	}
+	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch, Steps: s.Length, Loss: true, WithResets: s.Reset}); err != nil {
+		return err
+	}
+	r.writer, err = r.model.NewGenerator()
+	return err
+}
+
+// Close closes what has been opened.
+func (r *Session) Close() {
+	if r.trainer != nil {
+		r.trainer.Close()
+	}
+	if r.eval != nil {
+		r.eval.Close()
+	}
+	if r.writer != nil {
+		r.writer.Close()
+	}
+	if r.log != nil {
+		r.log.close()
+	}
+	if r.events != nil {
+		r.events.file.Close()
+	}
+}
+
+// openLog opens the log after the given step, says what it lacks, and takes the
+// average and the curves up again.
+func (r *Session) openLog(after int) (err error) {
+	path := filepath.Join(r.dir, LogFile)
+	r.past = new(history)
+	last := math.NaN()
+	found, err := cutLog(path, after, func(rec Record) {
+		r.past.add(rec)
+		last = rec.Smoothed
+	})
+	if err != nil {
+		return err
+	}
+	if flaw := found.flaw(after); flaw != "" {
+		r.notice("%s %s; the run goes on without them.", path, flaw)
+	}
+	if r.at.Smoothed != nil {
+		last = float64(*r.at.Smoothed)
+	}
+	r.smooth = &smoother{after, last}
+	r.log, err = openLog(path)
+	return err
+}
+
+// notice tells of something in a sentence.
+func (r *Session) notice(format string, args ...any) {
+	r.listen.Notice(fmt.Sprintf(format, args...))
+}
+
+// warn tells of something that a run does without.
+func (r *Session) warn(what string, err error) { r.notice("%s: %v", what, err) }
+
+// Open takes the run's folder up, which is locked: it goes on from the newest
+// checkpoint there, and notes that it was started with a command. With a parent
+// folder for events it writes the run for TensorBoard too.
+func (r *Session) Open(dir, command, events string) error {
+	r.dir = dir
+	if err := r.restore(); err != nil {
+		return err
+	}
+	if err := r.noteStart(command); err != nil {
+		return err
+	}
+	return r.openEvents(events)
+}
+
+// Folder returns the run's folder.
+func (r *Session) Folder() string { return r.dir }
+
+// Steps returns how many steps have been taken.
+func (r *Session) Steps() int { return r.trainer.Steps() }
+
+// NumParams returns the number of the model's parameters.
+func (r *Session) NumParams() int { return r.model.NumParams() }
+
+// HeldOut returns how much of the held-out part evaluations measure.
+func (r *Session) HeldOut() Share { return shareOf(r.held) }
+
+// BigramLoss returns what a bigram model makes of what evaluations measure.
+func (r *Session) BigramLoss() Measured { return r.bigram }
+
+// Settings returns the settings in force.
+func (r *Session) Settings() Settings { return r.s }
+
+// Waited returns how many evaluations there were since the best.
+func (r *Session) Waited() int { return r.at.Waited }
