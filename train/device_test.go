@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -16,11 +17,14 @@ func TestDeviceFlags(t *testing.T) {
 		{onDevice{"cuda:x", ""}, "number of a card"},
 		{onDevice{"gpu", ""}, `no device "gpu"`},
 		{onDevice{"cuda", "fp8"}, `no precision "fp8"`},
-		{onDevice{"cuda:99", ""}, "cuda"}, // no such card, no driver, or a build without GPUs
 	} {
 		if _, _, err := c.on.open(); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%+v: %v, want %q", c.on, err, c.says)
 		}
+	}
+	// No such card, no driver, or a build without GPUs.
+	if _, _, err := (onDevice{name: "cuda:99"}).open(); err == nil || !regexp.MustCompile(`-tags nvidia|cards, numbered|driver is needed`).MatchString(err.Error()) {
+		t.Errorf("card 99: %v", err)
 	}
 	if d, free, err := (onDevice{name: "cpu"}).open(); d != nil || err != nil {
 		t.Errorf("the CPU: %v, %v", d, err)

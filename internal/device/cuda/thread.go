@@ -4,11 +4,15 @@ package cuda
 
 import (
 	"runtime"
+	"sync"
+
+	"github.com/pkg/errors"
 )
 
 // thread is a goroutine that stays on one thread of the operating system, as a
-// CUDA context wants it, and does what it is sent in the order of sending.
+// CUDA context requires, and calls what it is sent, in the order of sending.
 type thread struct {
+	mu   sync.Mutex // held while work is sent, so that none is sent to a closed channel
 	work chan request
 }
 
@@ -17,23 +21,44 @@ type request struct {
 	done chan error
 }
 
+var errClosed = errors.New("the device is closed")
+
 func newThread() *thread {
-	t := &thread{work: make(chan request)}
+	work := make(chan request)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		for r := range t.work {
+		for r := range work {
 			r.done <- r.f()
 		}
 	}()
-	return t
+	return &thread{work: work}
 }
 
-// do runs f on the thread and returns its error.
+// do calls f on the thread and returns its error, errClosed after close.
 func (t *thread) do(f func() error) error {
 	done := make(chan error, 1)
-	t.work <- request{f, done}
+	if err := t.send(request{f, done}); err != nil {
+		return err
+	}
 	return <-done
 }
 
-// close ends the goroutine; do must not be called again.
-func (t *thread) close() { close(t.work) }
+func (t *thread) send(r request) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.work == nil {
+		return errClosed
+	}
+	t.work <- r
+	return nil
+}
+
+// close ends the goroutine.
+func (t *thread) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.work != nil {
+		close(t.work)
+		t.work = nil
+	}
+}

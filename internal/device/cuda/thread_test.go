@@ -1,0 +1,62 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pkg/errors"
+)
+
+// TestThreadCallsInOrder: what is sent from one goroutine is called in its order,
+// and after close nothing is called any more.
+func TestThreadCallsInOrder(t *testing.T) {
+	th := newThread()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			last := -1
+			for i := range 100 {
+				if err := th.do(func() error {
+					if i != last+1 {
+						return errors.Errorf("call %d after %d", i, last)
+					}
+					last = i
+					return nil
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	th.close()
+	th.close()
+	if err := th.do(func() error { return nil }); err != errClosed {
+		t.Errorf("after close: %v", err)
+	}
+}
+
+// TestOpenSaysWhatIsMissing: where no card can be opened, the error says what was
+// looked for and where.
+func TestOpenSaysWhatIsMissing(t *testing.T) {
+	d, err := Open(0, Float32)
+	if err == nil {
+		if _, err = Open(1000, Float32); err == nil || !strings.Contains(err.Error(), "numbered from 0") {
+			t.Errorf("card 1000: %v", err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	for _, part := range []string{"card 0", "needed"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%v, want it to say %q", err, part)
+		}
+	}
+}
