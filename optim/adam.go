@@ -12,39 +12,45 @@ type AdamConfig struct {
 	// LR is the learning rate. Default: Constant(1e-3).
 	LR Schedule
 
-	// Beta1 and Beta2 are the fractions of the first and second moment that one step keeps, below 1. Zero means
-	// the paper's 0.9 and 0.999; for no memory at all give a tiny number such as 1e-30.
+	// Beta1 and Beta2 are the fractions of the first and second moment that one
+	// step keeps; they must be below 1. Zero means the paper's 0.9 and 0.999;
+	// for no memory, use a tiny number such as 1e-30.
 	Beta1, Beta2 float64
 
-	// Eps is added to the root of the second moment, in units of the gradient. Zero means 1e-8.
+	// Eps is added to the root of the second moment, in units of the gradient.
+	// Zero means 1e-8.
 	Eps float64
 
-	// WeightDecay is λ of an L2 penalty λ/2·|θ|², whose gradient λθ is added to the (clipped) gradient. Zero
-	// means none.
+	// WeightDecay is the factor λ of an L2 penalty λ/2·|θ|², whose gradient λθ
+	// is added to the (clipped) gradient. Zero means none.
 	WeightDecay float64
 
-	// Decays tells, by its name, whether a parameter is subject to WeightDecay. Nil means that all are.
+	// Decays reports whether the parameter with the given name is subject to
+	// WeightDecay. Nil means that all parameters are.
 	Decays func(name string) bool
 
-	// ClipNorm is the global norm that the gradient is scaled down to where it is larger. Zero means no
-	// clipping.
+	// ClipNorm is the maximum global norm of the gradient; a larger gradient is
+	// scaled down to it. Zero means no clipping.
 	ClipNorm float64
 }
 
-// Adam is the solver of Kingma & Ba, "Adam: A Method for Stochastic Optimization" (2015), Algorithm 1, with
-// PyTorch's L2 penalty. With g the clipped gradient plus λθ, η the learning rate and t the step, which is 1
-// first:
+// Adam is the solver of Kingma & Ba, "Adam: A Method for Stochastic
+// Optimization" (2015), Algorithm 1, with PyTorch's L2 penalty. With g the
+// clipped gradient plus λθ, η the learning rate and t the number of the step,
+// starting at 1:
 //
 //	m ← β1·m + (1-β1)·g
 //	v ← β2·v + (1-β2)·g²
 //	θ ← θ - η · m/(1-β1ᵗ) / (√(v/(1-β2ᵗ)) + ε)
 //
-// The step t counts the solver's steps, also for a parameter that was absent from some. m and v start at zero
-// and are "exp_avg" and "exp_avg_sq" in the State. For weight decay as it is usually meant, see AdamW.
+// The number t counts the solver's steps, including those from which a
+// parameter was absent. m and v start at zero and are named "exp_avg" and
+// "exp_avg_sq" in the State. For decoupled weight decay, see AdamW.
 type Adam struct{ core }
 
-// NewAdam returns a solver that has done no step. It is an error if a beta is negative or not below 1, or if
-// Eps, WeightDecay, ClipNorm or the first learning rate is negative or not finite.
+// NewAdam returns a solver at step 0. It is an error if a beta is negative or
+// not below 1, or if Eps, WeightDecay, ClipNorm or the first learning rate is
+// negative or not finite.
 func NewAdam(cfg AdamConfig) (*Adam, error) {
 	r, err := newAdamRule(cfg.Beta1, cfg.Beta2, 0.999, cfg.Eps)
 	if err != nil {
@@ -63,8 +69,8 @@ type adamRule struct {
 	decoupled         bool
 }
 
-// newAdamRule checks the numbers and replaces zeros by defaults, which are the same for Adam and AdamW except
-// beta2's.
+// newAdamRule checks the numbers and replaces zeros by defaults, which are the
+// same for Adam and AdamW except beta2's.
 func newAdamRule(beta1, beta2, defaultBeta2, eps float64) (adamRule, error) {
 	r := adamRule{beta1: orDefault(beta1, 0.9), beta2: orDefault(beta2, defaultBeta2), eps: orDefault(eps, 1e-8)}
 	for _, beta := range []float64{r.beta1, r.beta2} {
@@ -96,7 +102,7 @@ func (r adamRule) update(w, g numbers, state [2]numbers, a amounts) {
 	}
 }
 
-// factors are the numbers of one step, worked out in float64.
+// factors are the coefficients of one step, computed in float64.
 func (r adamRule) factors(a amounts) vec.Adam {
 	t := float64(a.step)
 	k := vec.Adam{

@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// benchParam is a parameter whose gradient is the value of a node, as in a graph
-// that computes it anew in every run: a solver leaves it as it is.
+// benchParam is a parameter whose gradient is the value of a node, as in a
+// graph that every run recomputes: a solver does not change it.
 type benchParam struct {
 	fake
 	deriv *gorgonia.Node

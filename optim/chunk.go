@@ -6,18 +6,20 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 )
 
-// chunkLen is the number of elements that one goroutine takes at a time. It is a constant, and partial sums are
-// added in the order of chunks, so that no result depends on the number of processors.
+// chunkLen is the number of elements that a goroutine processes at a time. It
+// is a constant, and partial sums are added in the order of chunks, so that no
+// result depends on the number of processors.
 const chunkLen = 1 << 15
 
-// chunk is the stretch [lo, hi) of a parameter.
+// chunk is the range [lo, hi) of a parameter.
 type chunk struct {
 	p      *param
 	lo, hi int
 	sum    float64 // of the squared gradient
 }
 
-// split appends the chunks of all parameters, which must stay where they are, to dst.
+// split appends the chunks of all parameters, which must stay where they are,
+// to dst.
 func split(dst []chunk, params []param) []chunk {
 	for i := range params {
 		p := &params[i]
@@ -28,7 +30,8 @@ func split(dst []chunk, params []param) []chunk {
 	return dst
 }
 
-// globalNorm computes the sum of squares of each chunk and returns the square root of their total.
+// globalNorm computes the sum of squares of each chunk and returns the square
+// root of their total.
 func globalNorm(chunks []chunk) float64 {
 	cores.Run(len(chunks), func(i int) {
 		c := &chunks[i]
@@ -42,7 +45,8 @@ func globalNorm(chunks []chunk) float64 {
 	return math.Sqrt(total)
 }
 
-// sumSquares adds in four lanes, as one would wait for each addition to end before it starts the next.
+// sumSquares adds in four independent lanes, because in a single one each
+// addition would wait for the previous one.
 func sumSquares[T float](x []T) float64 {
 	var a, b, c, d float64
 	for len(x) >= 4 {

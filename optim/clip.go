@@ -11,9 +11,9 @@ import (
 // clipEps keeps the clipping factor finite; the value is PyTorch's.
 const clipEps = 1e-6
 
-// clipScale returns what to multiply a gradient of the given norm by so that its norm is at most max, where 0
-// means no limit: Pascanu et al., "On the difficulty of training recurrent neural networks" (2013), Algorithm
-// 1.
+// clipScale returns the factor that reduces a gradient of the given norm to a
+// norm of at most max, where 0 means no limit: Pascanu et al., "On the
+// difficulty of training recurrent neural networks" (2013), Algorithm 1.
 func clipScale(max, norm float64) float64 {
 	if max == 0 {
 		return 1
@@ -21,11 +21,12 @@ func clipScale(max, norm float64) float64 {
 	return math.Min(1, max/(norm+clipEps))
 }
 
-// GlobalNorm returns the Euclidean norm of all gradients taken as one vector, in the gradients' unit. It adds
-// up in float64, always in the same order, and changes nothing. A gradient that several parameters share counts
-// once for each. The norm of no parameters is 0; that of gradients with a NaN or an infinity, or with elements
-// around 1e154 and beyond, is not finite. It is an error if a gradient is missing or not made of float32 or
-// float64.
+// GlobalNorm returns the Euclidean norm of all gradients taken as one vector.
+// It sums in float64, always in the same order, and does not change the
+// gradients. A gradient shared by several parameters counts once for each of
+// them. The norm is 0 if there are no parameters, and not finite if a gradient
+// contains a NaN, an infinity or elements of about 1e154 and more. GlobalNorm
+// returns an error if a gradient is missing or is neither float32 nor float64.
 func GlobalNorm(model []gorgonia.ValueGrad) (float64, error) {
 	params := make([]param, len(model))
 	for i, vg := range model {
@@ -39,16 +40,17 @@ func GlobalNorm(model []gorgonia.ValueGrad) (float64, error) {
 	return globalNorm(split(nil, params)), nil
 }
 
-// NonFiniteError is returned by a Step whose gradients have a norm that is NaN or infinite. The step was not
-// done: weights, state and step count are as they were, so that training may go on with the next batch. The
-// gradients have been zeroed.
+// NonFiniteError is the error of a Step whose gradients have a norm that is NaN
+// or infinite. The step was not applied: weights, state and step count are
+// unchanged, so that training may continue with the next batch. The gradients
+// have been zeroed.
 type NonFiniteError struct {
 	Step  int     // the step that was not done; the next Step tries it again
 	Norm  float64 // NaN or +Inf
 	Param string  // the first parameter with such a gradient, empty if only the sum over all of them overflowed
 }
 
-// Error says which step was refused and where to look.
+// Error names the step and the first parameter with a bad gradient.
 func (e *NonFiniteError) Error() string {
 	where := "over all parameters together"
 	if e.Param != "" {
@@ -57,7 +59,8 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("optim: the gradient norm of step %d is %v, %s; the step was not done", e.Step, e.Norm, where)
 }
 
-// firstNonFinite returns the name of the first parameter with a chunk whose sum of squares is not finite.
+// firstNonFinite returns the name of the first parameter with a chunk whose sum
+// of squares is not finite.
 func firstNonFinite(chunks []chunk) string {
 	for _, c := range chunks {
 		if !finite(c.sum) {

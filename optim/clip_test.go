@@ -51,7 +51,8 @@ func TestGlobalNorm(t *testing.T) {
 	}
 }
 
-// float32 squares of small and large elements would vanish and overflow.
+// In float32 the squares of small elements would underflow and those of large
+// ones overflow.
 func TestNormIsTakenInFloat64(t *testing.T) {
 	for _, x := range []float64{1e-30, 1e30} {
 		x = float64(float32(x))

@@ -14,9 +14,10 @@ type DeviceParam struct {
 	Value, Grad device.Buffer
 }
 
-// OnDevice is a solver at work on parameters in the memory of a device. The solver
-// itself holds the moments as of the last Fetch. A step is: Begin, the launches of
-// Launches, which may be part of a larger list, and End.
+// OnDevice is a solver bound to parameters in the memory of a device. The
+// solver itself holds the moments as of the last Fetch. A step consists of
+// Begin, the launches that Launches returns, which may be part of a larger
+// list, and End.
 type OnDevice struct {
 	core    *core
 	device  device.Device
@@ -31,14 +32,14 @@ type OnDevice struct {
 // numberCount is the length of the input numbers of ops.AdamStep.
 const numberCount = 6
 
-// OnDevice prepares the solver for parameters on a device, with the moments that it
-// has. Their types must be float32 or float64, all the same, and the model must not
-// be stepped by Step any more.
+// OnDevice binds the solver, with its current moments, to parameters on a
+// device. All parameters must have the same type, float32 or float64. Step must
+// no longer be called for the model.
 func (a *Adam) OnDevice(d device.Device, params []DeviceParam) (*OnDevice, error) {
 	return a.onDevice(d, params)
 }
 
-// OnDevice prepares the solver for parameters on a device; see Adam.OnDevice.
+// OnDevice binds the solver to parameters on a device; see Adam.OnDevice.
 func (a *AdamW) OnDevice(d device.Device, params []DeviceParam) (*OnDevice, error) {
 	return a.onDevice(d, params)
 }
@@ -128,7 +129,7 @@ func (o *OnDevice) upload(b device.Buffer, xs ...float64) error {
 	return o.device.Upload(b, singles)
 }
 
-// Begin writes the numbers of the next step.
+// Begin writes the coefficients of the next step to the device.
 func (o *OnDevice) Begin() (err error) {
 	c := o.core
 	if o.rate, err = c.lr.at(c.step + 1); err != nil {
@@ -138,12 +139,12 @@ func (o *OnDevice) Begin() (err error) {
 	return errors.Wrap(o.upload(o.numbers, o.rate, k.Rate, k.Unbias, k.Beta1, k.Beta2, k.Eps), "optim: starting a step")
 }
 
-// Launches are the operations of a step: the norm, and the update, which changes
-// nothing where the norm is not finite.
+// Launches returns the operations of a step: the norm, and the update, which
+// changes nothing if the norm is not finite.
 func (o *OnDevice) Launches() []device.Launch { return o.launches }
 
-// End waits for the step. Its error is a *NonFiniteError where the norm was not
-// finite: the step was then not done.
+// End waits for the step. It returns a *NonFiniteError if the norm was not
+// finite; the step was then not applied.
 func (o *OnDevice) End() error {
 	norm, err := o.download(o.norm)
 	if err != nil {
@@ -197,13 +198,14 @@ func (o *OnDevice) Fetch() error {
 	return o.eachMoment(func(host any, b device.Buffer) error { return o.device.Download(host, b) })
 }
 
-// Push copies the moments from the solver to the device: after SetState.
+// Push copies the moments from the solver to the device; it is needed after
+// SetState.
 func (o *OnDevice) Push() error {
 	return o.eachMoment(func(host any, b device.Buffer) error { return o.device.Upload(b, host) })
 }
 
-// eachMoment calls f with every moment of the solver, made where there was none,
-// and its place on the device.
+// eachMoment calls f with every moment of the solver, made where there was
+// none, and its buffer on the device.
 func (o *OnDevice) eachMoment(f func(host any, b device.Buffer) error) error {
 	for i, p := range o.params {
 		state := o.core.moments[p.Name]
@@ -229,7 +231,7 @@ func (o *OnDevice) eachMoment(f func(host any, b device.Buffer) error) error {
 	return nil
 }
 
-// Close gives the memory of the moments back.
+// Close frees the memory of the moments.
 func (o *OnDevice) Close() error {
 	for _, buffers := range o.moments {
 		for _, b := range buffers {

@@ -11,7 +11,8 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/optim"
 )
 
-// Fit y = w·x to y = 3x with AdamW, the learning rate rising for 10 steps and falling for 90.
+// Fit y = w·x to y = 3x with AdamW, the learning rate rising for 10 steps and
+// falling for 90.
 func ExampleAdamW() {
 	g := gorgonia.NewGraph()
 	xs := tensor.New(tensor.WithBacking([]float64{-1, 0, 1, 2}))

@@ -10,7 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// regression is the graph of a linear regression, y = x·wᵀ + c, whose solution is w = (2, -3), c = 0.5.
+// regression is the graph of a linear regression, y = x·wᵀ + c, whose solution
+// is w = (2, -3), c = 0.5.
 type regression struct {
 	g    *G.ExprGraph
 	w, c *G.Node
@@ -141,7 +142,8 @@ func TestParametersThatShareTheirGradient(t *testing.T) {
 	}
 }
 
-// The derivatives of a+b are the constant 1, one node for all graphs: zeroing it would end all training in the process.
+// The derivatives of a+b are the constant 1, one node for all graphs: zeroing
+// it would end all training in the process.
 func TestGradientsThatAreConstantsStay(t *testing.T) {
 	for range 2 {
 		g := G.NewGraph()
@@ -192,7 +194,8 @@ func TestNonFiniteDualValuesDoNotPoisonTheNextStep(t *testing.T) {
 	near(t, "weights", read(a.Value()), []float64{-1, -2}, 0)
 }
 
-// A LispMachine adds into the gradients too, without having been told. It runs once.
+// A LispMachine also adds to the gradients, without BindDualValues. It runs
+// once.
 func TestLispMachine(t *testing.T) {
 	g := G.NewGraph()
 	a := G.NodeFromAny(g, vector(tensor.Float64, 1, 1), G.WithName("a"))

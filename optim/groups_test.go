@@ -2,7 +2,8 @@ package optim
 
 import "testing"
 
-// The names and their groups are those of the official code for a model with one mLSTM and one sLSTM block.
+// The names and their groups are those of the official code for a model with
+// one mLSTM and one sLSTM block.
 func TestOfficialDecay(t *testing.T) {
 	decay := []string{
 		"lm_head.weight",

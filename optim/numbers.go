@@ -8,10 +8,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// float is what a parameter is made of.
+// float is the element type of a parameter.
 type float interface{ float32 | float64 }
 
-// numbers is a run of float32s or of float64s: at most one of the two slices is not nil.
+// numbers is a slice of float32s or of float64s: at most one of the two slices
+// is not nil.
 type numbers struct {
 	f32 []float32
 	f64 []float64
@@ -34,7 +35,7 @@ func (x numbers) dtype() tensor.Dtype {
 	return tensor.Float64
 }
 
-// slice returns x[lo:hi]; of no numbers at all it returns none.
+// slice returns x[lo:hi]; if x has no numbers, neither has the result.
 func (x numbers) slice(lo, hi int) numbers {
 	switch {
 	case x.f32 != nil:
@@ -62,13 +63,14 @@ func (x numbers) dense(shape tensor.Shape) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x.f64))
 }
 
-// view is the memory of a value and how to walk it.
+// view is the memory of a value with its shape and strides.
 type view struct {
 	raw            numbers
 	shape, strides []int
 }
 
-// viewOf finds the numbers of a value. Its errors leave it to the caller to say whose value it is.
+// viewOf finds the numbers of a value. Callers add to its errors which value it
+// is.
 func viewOf(v gorgonia.Value) (view, error) {
 	switch v := v.(type) {
 	case *gorgonia.F32:
@@ -125,8 +127,9 @@ func (v view) last() int {
 	return at
 }
 
-// rowMajor tells whether the elements lie one after the other in the order of their indices. It looks at the
-// strides alone: the flags of a tensor also remember what was once done to it.
+// rowMajor reports whether the elements are contiguous in the order of their
+// indices. It uses only the strides, because the flags of a tensor also depend
+// on earlier operations.
 func (v view) rowMajor() bool {
 	n := 1
 	for i := len(v.shape) - 1; i >= 0; i-- {
@@ -138,7 +141,8 @@ func (v view) rowMajor() bool {
 	return true
 }
 
-// flat returns the elements in row-major order: the memory itself if it is in that order, otherwise a copy.
+// flat returns the elements in row-major order: the memory itself if it is in
+// that order, otherwise a copy.
 func (v view) flat() numbers {
 	n := v.size()
 	if v.rowMajor() {
@@ -152,7 +156,7 @@ func (v view) flat() numbers {
 	return out
 }
 
-// copied returns the elements in row-major order, always in memory of their own.
+// copied returns the elements in row-major order, always in new memory.
 func (v view) copied() numbers {
 	flat := v.flat()
 	out := flat.like(flat.len())
@@ -161,7 +165,7 @@ func (v view) copied() numbers {
 	return out
 }
 
-// zero sets every element to zero, and nothing between them.
+// zero sets every element to zero, but not the memory between elements.
 func (v view) zero() {
 	if v.rowMajor() {
 		x := v.raw.slice(0, v.size())
@@ -184,8 +188,9 @@ func walk(shape, strides []int, at int, visit func(at int)) {
 	}
 }
 
-// sameExtents tells whether two shapes have the same axes apart from those of length 1. Gorgonia drops and adds
-// such axes in derivatives, and they do not change the order of elements.
+// sameExtents reports whether two shapes have the same axes apart from those of
+// length 1. Gorgonia drops and adds such axes in derivatives, and they do not
+// change the order of elements.
 func sameExtents(a, b []int) bool {
 	for {
 		for len(a) > 0 && a[0] == 1 {

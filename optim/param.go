@@ -23,8 +23,8 @@ type param struct {
 	ours bool // whether the graph adds into the gradient and leaves the zeroing to us
 }
 
-// zeroGrads zeroes the gradients that are ours to zero. Two parameters may share one, so this comes after all
-// reading.
+// zeroGrads zeroes the gradients that a step has to zero. Two parameters may
+// share a gradient, so this happens after all reading.
 func zeroGrads(params []param) {
 	for i := range params {
 		if params[i].ours {
@@ -33,7 +33,8 @@ func zeroGrads(params []param) {
 	}
 }
 
-// reader turns what Step is given into params. It exists to use its memory again in the next step.
+// reader turns the arguments of Step into params. It keeps its memory for the
+// next step.
 type reader struct {
 	params []param
 	chunks []chunk
@@ -41,7 +42,8 @@ type reader struct {
 	places map[uintptr]string // whose weight lies where
 }
 
-// read fills params and chunks from the model and checks that the parameters are sound and distinct.
+// read fills params and chunks from the model and checks that the parameters
+// are sound and distinct.
 func (r *reader) read(model []gorgonia.ValueGrad) error {
 	if len(model) == 0 {
 		return errors.New("there are no parameters")
@@ -63,8 +65,9 @@ func (r *reader) read(model []gorgonia.ValueGrad) error {
 	return nil
 }
 
-// claim notes a parameter's name and the address of its weight, which must both be its own: moments belong to
-// names, and weights are updated side by side.
+// claim records a parameter's name and the address of its weight, which must
+// both be unique: moments are kept by name, and weights are updated in
+// parallel.
 func (r *reader) claim(name string, place uintptr) error {
 	if r.names[name] {
 		return errors.Errorf("two parameters have the name %q", name)
@@ -153,7 +156,8 @@ func nameOf(vg gorgonia.ValueGrad) (string, error) {
 	return name, nil
 }
 
-// attach gives the parameter the state kept for it. A state of another shape or type belongs to another model.
+// attach gives the parameter its stored state. A state of another shape or type
+// is from another model, which is an error.
 func (p *param) attach(state []*tensor.Dense) error {
 	for i, d := range state {
 		v, err := viewOf(d)

@@ -7,34 +7,36 @@ type SGDConfig struct {
 	// LR is the learning rate. Default: Constant(1e-3).
 	LR Schedule
 
-	// Momentum is the fraction of the velocity that one step keeps, below 1. Zero means no momentum, and no
-	// state.
+	// Momentum is the fraction of the velocity that one step keeps, below 1.
+	// Zero means no momentum, and no state.
 	Momentum float64
 
-	// WeightDecay is λ of an L2 penalty λ/2·|θ|², whose gradient λθ is added to the (clipped) gradient. Zero
-	// means none.
+	// WeightDecay is the factor λ of an L2 penalty λ/2·|θ|², whose gradient λθ
+	// is added to the (clipped) gradient. Zero means none.
 	WeightDecay float64
 
-	// Decays tells, by its name, whether a parameter is subject to WeightDecay. Nil means that all are.
+	// Decays reports whether the parameter with the given name is subject to
+	// WeightDecay. Nil means that all parameters are.
 	Decays func(name string) bool
 
-	// ClipNorm is the global norm that the gradient is scaled down to where it is larger. Zero means no
-	// clipping.
+	// ClipNorm is the maximum global norm of the gradient; a larger gradient is
+	// scaled down to it. Zero means no clipping.
 	ClipNorm float64
 }
 
-// SGD is stochastic gradient descent with momentum: Polyak's heavy ball in PyTorch's form, where the learning
-// rate stays outside the velocity and there is no dampening. With g the clipped gradient plus λθ and η the
-// learning rate:
+// SGD is stochastic gradient descent with momentum: Polyak's heavy ball in
+// PyTorch's form, where the learning rate stays outside the velocity and there
+// is no dampening. With g the clipped gradient plus λθ and η the learning rate:
 //
 //	b ← μ·b + g
 //	θ ← θ - η·b
 //
-// b starts at zero and is "momentum_buffer" in the State.
+// b starts at zero and is named "momentum_buffer" in the State.
 type SGD struct{ core }
 
-// NewSGD returns a solver that has done no step. It is an error if Momentum is negative or not below 1, or if
-// WeightDecay, ClipNorm or the first learning rate is negative or not finite.
+// NewSGD returns a solver at step 0. It is an error if Momentum is negative or
+// not below 1, or if WeightDecay, ClipNorm or the first learning rate is
+// negative or not finite.
 func NewSGD(cfg SGDConfig) (*SGD, error) {
 	if !(cfg.Momentum >= 0 && cfg.Momentum < 1) {
 		return nil, errors.Errorf("optim: configuring SGD: the momentum is %v, not at least 0 and below 1", cfg.Momentum)
@@ -65,7 +67,7 @@ func (r sgdRule) update(w, g numbers, state [2]numbers, a amounts) {
 	}
 }
 
-// sgdStep is one step on a stretch of a parameter. Without momentum b is empty.
+// sgdStep is one step on a range of a parameter. Without momentum b is empty.
 func sgdStep[T float](w, g, b []T, momentum float64, a amounts) {
 	mu, rate, scale, l2 := T(momentum), T(a.rate), T(a.scale), T(a.decay)
 	g = g[:len(w)]

@@ -9,19 +9,22 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// defaultRate is the learning rate of a configuration without one, PyTorch's for all three solvers.
+// defaultRate is the learning rate of a configuration without one, PyTorch's
+// for all three solvers.
 const defaultRate = 1e-3
 
 // rule is the formula of a solver.
 type rule interface {
-	// buffers names the tensors that the rule keeps per parameter, two at most, as PyTorch names them.
+	// buffers names the tensors that the rule keeps per parameter, two at most,
+	// as PyTorch names them.
 	buffers() []string
 
-	// update changes w and state given g. It is element-wise, so a stretch of a parameter will do.
+	// update changes w and state given g. It is element-wise, so a stretch of a
+	// parameter will do.
 	update(w, g numbers, state [2]numbers, a amounts)
 }
 
-// amounts are the numbers of one step of one parameter.
+// amounts are the coefficients of one step for one parameter.
 type amounts struct {
 	step  int     // 1 in the first step
 	rate  float64 // learning rate
@@ -68,7 +71,7 @@ func newCore(r rule, s settings) (core, error) {
 	return core{rule: r, settings: s, moments: make(map[string][]*tensor.Dense)}, nil
 }
 
-// notNegative refuses what is negative or not finite.
+// notNegative returns an error for a number that is negative or not finite.
 func notNegative(what string, x float64) error {
 	if !(x >= 0) || math.IsInf(x, 0) {
 		return errors.Errorf("the %s is %v, not a finite number of at least 0", what, x)
@@ -76,15 +79,18 @@ func notNegative(what string, x float64) error {
 	return nil
 }
 
-// Step updates the parameters from their gradients and then zeroes these, as the package comment describes. It
-// implements gorgonia.Solver. The parameters may differ from step to step; the state of one that is absent
-// stays as it is.
+// Step updates the parameters from their gradients and then zeroes these, as
+// the package comment describes. It implements gorgonia.Solver. The parameters
+// may differ from step to step; the state of an absent parameter does not
+// change.
 //
-// It returns a *NonFiniteError, having zeroed the gradients, if their norm is not finite. It returns another
-// error, having changed nothing, if the model is empty; if a parameter has no name, or two have the same name
-// or the same tensor; if a value or gradient is missing, is not made of float32 or float64, or differs from its
-// counterpart in type or shape; if a value is not stored in row-major order; if the state kept under a
-// parameter's name has another type or shape; or if the schedule returns a rate that is negative or not finite.
+// If the norm of the gradients is not finite, Step zeroes them and returns a
+// *NonFiniteError. It returns another error, and changes nothing, if the model
+// is empty; if a parameter has no name, or two have the same name or the same
+// tensor; if a value or gradient is missing, is neither float32 nor float64, or
+// differs from its counterpart in type or shape; if a value is not stored in
+// row-major order; if the state kept under a parameter's name has another type
+// or shape; or if the schedule returns a rate that is negative or not finite.
 func (c *core) Step(model []gorgonia.ValueGrad) error {
 	step := c.step + 1
 	rate, err := c.lr.at(step)
@@ -110,7 +116,8 @@ func (c *core) Step(model []gorgonia.ValueGrad) error {
 	return nil
 }
 
-// findState gives each parameter that has been seen before its state and looks up its decay.
+// findState attaches the stored state to each known parameter and determines
+// its decay.
 func (c *core) findState() error {
 	for i := range c.params {
 		p := &c.params[i]
@@ -124,7 +131,7 @@ func (c *core) findState() error {
 	return nil
 }
 
-// addState gives each parameter that has not been seen before a state of zeros.
+// addState attaches a state of zeros to each new parameter.
 func (c *core) addState() {
 	for i := range c.params {
 		p := &c.params[i]
@@ -151,8 +158,8 @@ func (c *core) update(a amounts) {
 	})
 }
 
-// LR returns the learning rate of the last successful step, 0 if there was none. After SetState that is the
-// last step of the state.
+// LR returns the learning rate of the last successful step, or 0 if there was
+// none. After SetState, it is that of the last step of the state.
 func (c *core) LR() float64 {
 	if c.step == 0 {
 		return 0
@@ -160,6 +167,6 @@ func (c *core) LR() float64 {
 	return c.lr(c.step)
 }
 
-// GradNorm returns the global norm of the gradient of the last successful step, before clipping, 0 if this
-// solver has done none.
+// GradNorm returns the global norm of the gradient of the last successful step,
+// before clipping, or 0 if this solver has made no step.
 func (c *core) GradNorm() float64 { return c.norm }

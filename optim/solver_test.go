@@ -25,7 +25,7 @@ func (f *fake) Name() string                  { return f.name }
 func (f *fake) Value() gorgonia.Value         { return f.w }
 func (f *fake) Grad() (gorgonia.Value, error) { return f.g, nil }
 
-// solver is what all solvers of the package can do.
+// solver is the interface of all solvers of the package.
 type solver interface {
 	gorgonia.Solver
 	LR() float64
@@ -92,7 +92,8 @@ func (f *fake) fill(xs []float64) {
 	copy(v.raw.f32, narrow(xs))
 }
 
-// newFake makes a parameter of n elements; its values are float32s, so that both precisions start at the same numbers.
+// newFake makes a parameter of n elements; its values are float32s, so that
+// both precisions start at the same numbers.
 func newFake(dt tensor.Dtype, name string, n int, rng *rand.Rand) *fake {
 	return &fake{name, vector(dt, noise(n, rng)...), vector(dt, make([]float64, n)...)}
 }
@@ -105,7 +106,8 @@ func noise(n int, rng *rand.Rand) []float64 {
 	return xs
 }
 
-// formula is a solver's textbook update of one number; s is its memory. It shares nothing with the package.
+// formula is a solver's textbook update of one number; s is its memory. It
+// shares nothing with the package.
 type formula func(w, g, lr, wd float64, t int, s []float64) float64
 
 func adamFormula(decoupled bool, b1, b2, eps float64) formula {
@@ -170,7 +172,8 @@ func TestSolversFollowTheirFormulas(t *testing.T) {
 	}
 }
 
-// follow runs s and the formula side by side on two parameters, of which "a" decays.
+// follow runs s and the formula side by side on two parameters, of which "a"
+// decays.
 func follow(t *testing.T, s solver, dt tensor.Dtype, f formula, lr Schedule, wd, clip float64) {
 	tol := map[tensor.Dtype]float64{tensor.Float32: 3e-6, tensor.Float64: 1e-14}[dt]
 	rng := rand.New(rand.NewSource(1))
@@ -205,13 +208,15 @@ func follow(t *testing.T, s solver, dt tensor.Dtype, f formula, lr Schedule, wd,
 	}
 }
 
-// The first step of Adam moves by lr·sign(g), that of AdamW after taking off lr·wd.
+// The first step of Adam moves by lr·sign(g), that of AdamW after subtracting
+// lr·wd.
 func TestStepsComputedByHand(t *testing.T) {
 	p := &fake{"w", gorgonia.NewF64(1), gorgonia.NewF64(0.5)}
 	s := must[*AdamW](t)(NewAdamW(AdamWConfig{LR: Constant(0.1), WeightDecay: 0.1}))
 	for _, want := range []float64{
 		1*0.99 - 0.1,
-		// g=-0.25: m=.9·.05-.025=.02, v=.95·.0125+.003125=.015, over 1-.81 and 1-.9025
+		// g=-0.25: m=.9·.05-.025=.02, v=.95·.0125+.003125=.015, over 1-.81 and
+		// 1-.9025
 		0.89*0.99 - 0.1*(0.02/0.19)/math.Sqrt(0.015/0.0975),
 	} {
 		if err := s.Step([]gorgonia.ValueGrad{p}); err != nil {
@@ -286,7 +291,7 @@ func TestConfigurationsRefused(t *testing.T) {
 	}
 }
 
-// anonymous is a parameter that does not know its name.
+// anonymous is a parameter without a name.
 type anonymous struct{ gorgonia.ValueGrad }
 
 // gradless is a parameter that fails to give its gradient.
@@ -378,7 +383,7 @@ func TestStepRefusesNonsensicalRates(t *testing.T) {
 	}
 }
 
-// Gradients may lie in memory in any order, and only their own elements are zeroed.
+// Gradients may be stored in any order, and only their own elements are zeroed.
 func TestStridedGradients(t *testing.T) {
 	transposed := tensor.New(tensor.WithShape(3, 2), tensor.WithBacking([]float64{1, 4, 2, 5, 3, 6}))
 	if err := transposed.T(); err != nil {

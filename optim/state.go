@@ -10,14 +10,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// State is all that a solver remembers between steps. A solver made from the same configuration that is given
-// the state of another continues where that one was, to the bit.
+// State is everything that a solver stores between steps. A solver that has the
+// same configuration as another and is given its state continues from it
+// exactly, to the bit.
 type State struct {
 	// Step is the number of steps done.
 	Step int
 
-	// Tensors holds the moments, under names such as "exp_avg.<parameter>", with the shape and type of the
-	// parameter. Which there are, the comment of each solver says. A scalar's has the shape ().
+	// Tensors holds the moments, under names such as "exp_avg.<parameter>",
+	// with the shape and type of the parameter. Which there are, the comment of
+	// each solver says. A scalar's has the shape ().
 	Tensors map[string]*tensor.Dense
 }
 
@@ -32,11 +34,13 @@ func (c *core) State() State {
 	return s
 }
 
-// SetState replaces the solver's state by a copy of s; what GradNorm returned is forgotten. It is an error, and
-// nothing changes, if the step is negative; if a tensor's name is not of this kind of solver, or one of a pair
-// is missing; if a tensor is not made of float32 or float64; or if a number is not finite or, in a second moment,
-// negative: the next step would make NaN of the parameter. Whether shapes and types fit the parameters
-// shows only in the next Step.
+// SetState replaces the solver's state by a copy of s and resets GradNorm. It
+// returns an error, and changes nothing, if the step is negative; if the name
+// of a tensor does not belong to this kind of solver, or one of a pair is
+// missing; if a tensor is neither float32 nor float64; or if a number is not
+// finite or, in a second moment, negative, because the next step would turn the
+// parameter into NaN. The shapes and types are compared with those of the
+// parameters in the next Step.
 func (c *core) SetState(s State) error {
 	if s.Step < 0 {
 		return errors.Errorf("optim: restoring the state: %d is not a number of steps", s.Step)
@@ -56,7 +60,7 @@ func (c *core) SetState(s State) error {
 	return nil
 }
 
-// restore copies one tensor of a State to its place in moments.
+// restore copies one tensor of a State to moments.
 func (c *core) restore(moments map[string][]*tensor.Dense, key string, d *tensor.Dense) error {
 	buffers := c.rule.buffers()
 	buffer, name, _ := strings.Cut(key, ".")
@@ -79,7 +83,7 @@ func (c *core) restore(moments map[string][]*tensor.Dense, key string, d *tensor
 	return nil
 }
 
-// checkMoment reports numbers that no step leaves behind.
+// checkMoment returns an error for numbers that no step can produce.
 func checkMoment(x numbers, square bool) error {
 	if i := firstBad(x.f32, square); i >= 0 {
 		return errors.Errorf("number %d is %v, which a moment cannot be", i, x.f32[i])
@@ -90,8 +94,8 @@ func checkMoment(x numbers, square bool) error {
 	return nil
 }
 
-// firstBad returns the index of the first number that is not finite or, in a mean
-// of squares, negative; -1 if there is none.
+// firstBad returns the index of the first number that is not finite or, in a
+// mean of squares, negative, or -1 if there is none.
 func firstBad[T float](x []T, square bool) int {
 	return slices.IndexFunc(x, func(v T) bool {
 		f := float64(v)

@@ -50,7 +50,8 @@ func assorted() []*fake {
 	}
 }
 
-// steps does the steps from first to last with gradients that depend on step and name alone.
+// steps makes the steps from first to last with gradients that depend only on
+// step and name.
 func steps(t *testing.T, s solver, model []*fake, first, last int) {
 	t.Helper()
 	for step := first; step <= last; step++ {
