@@ -1,52 +1,50 @@
-// Package blas is a BLAS for the CPU whose products of matrices and of
-// matrices with vectors run in Go assembly: no cgo, nothing to set up. It
-// implements the interfaces of gonum's package blas, so that
+// Package blas is a BLAS for the CPU whose matrix-matrix and matrix-vector
+// products run in Go assembly, without cgo or any setup. It implements the
+// interfaces of gonum's package blas, so that
 //
 //	gorgonia.Use(blas.Implementation())
 //
-// makes every Gorgonia program use it; gonum's blas32.Use and blas64.Use take
-// it too. What is not named here is gonum's own pure Go implementation.
+// makes a Gorgonia program use it; gonum's blas32.Use and blas64.Use accept it
+// too. All other BLAS functions are gonum's own pure Go implementation.
 //
 // # What it computes
 //
-// Matrices lie in memory row by row: element (i, j) of a matrix with leading
-// dimension ld is at i·ld + j. Sgemm and Dgemm compute, for m×k op(A), k×n op(B)
-// and m×n C,
+// Matrices are stored in row-major order: element (i, j) of a matrix with
+// leading dimension ld is at i·ld + j. Sgemm and Dgemm compute, for m×k op(A),
+// k×n op(B) and m×n C,
 //
 //	C = alpha·op(A)·op(B) + beta·C      op(X) = X or Xᵀ
 //
-// and Sgemv and Dgemv compute y = alpha·op(A)·x + beta·y for an m×n A. Where
-// beta is zero C and y are only written, whatever they held; where alpha or the
-// inner dimension is zero A and B are not read. Arguments are checked as gonum
-// checks them, with the same panics. A, B and x may overlap one another but
-// not C or y.
+// and Sgemv and Dgemv compute y = alpha·op(A)·x + beta·y for an m×n A. If beta
+// is zero, C and y are overwritten without being read; if alpha or the inner
+// dimension is zero, A and B are not read. Arguments are checked as in gonum,
+// with the same panics. A, B and x may overlap each other, but not C or y.
 //
 // # NaN, infinities, rounding
 //
 // Every product of an element of A with one of B is formed, as in a triple
-// loop: 0·Inf and 0·NaN are NaN and reach C. gonum leaves out zero elements of
-// A in three of the four transpose cases, and there they do not. Products are
-// added with one rounding for each (fused multiply-add), in the order of the
-// inner index within blocks of at most 512 (128 where A has one row), and blocks one
-// after the other;
-// in scalar products (see below) in a fixed number of partial sums. The error
-// of an element of C is thus at most (k+3)·ε times the sum of |alpha·a·b| and
-// |beta·c|, with ε = 2⁻²³ for float32 and 2⁻⁵² for float64.
+// loop: 0·Inf and 0·NaN are NaN and propagate to C. gonum skips zero elements
+// of A in three of the four transpose cases, where they do not propagate.
+// Products are added with one rounding each (fused multiply-add), in the order
+// of the inner index within blocks of at most 512 (128 if A has one row), and
+// block after block; scalar products (see below) use a fixed number of partial
+// sums. The error of an element of C is therefore at most (k+3)·ε times the sum
+// of |alpha·a·b| and |beta·c|, with ε = 2⁻²³ for float32 and 2⁻⁵² for float64.
 //
-// The order depends on the shape alone. Results are the same bits whatever
-// GOMAXPROCS is and whichever of the three instruction sets is used.
+// The order depends only on the shape. Results are the same bits for any
+// GOMAXPROCS and for all three instruction sets.
 //
 // # How
 //
-// Kernels made for AVX-512, for AVX2 with FMA and for arm64's NEON keep a tile of C
-// in registers (12×32, 6×16 and 6×16 float32, half as wide in float64) while they
-// run along the inner index. Package golang.org/x/sys/cpu tells which of the first
-// two an amd64 machine can run; NEON is in every arm64 processor.
-// The kernels take A with any two strides and B with any stride between rows,
-// so that most matrices are read where they lie; what is read often from afar is
-// first copied, and a transposed B always is. A [Packed] is such a copy, made once for
-// many products. Few rows of A times a transposed B, and Sgemv and Dgemv without
-// transposition, are scalar products instead.
+// Kernels for AVX-512, for AVX2 with FMA and for arm64's NEON keep a tile of C
+// in registers (12×32, 6×16 and 6×16 float32, half as wide in float64) while
+// they run along the inner index. Package golang.org/x/sys/cpu tells which of
+// the first two an amd64 machine can run; NEON is in every arm64 processor. The
+// kernels take A with any two strides and B with any stride between rows, so
+// that most matrices are read where they lie; what is read often from afar is
+// first copied, and a transposed B always is. A [Packed] is such a copy, made
+// once for many products. Few rows of A times a transposed B, and Sgemv and
+// Dgemv without transposition, are scalar products instead.
 //
 // Products of many million multiply-adds are cut along the longer side of C. The
 // pieces are done by at most GOMAXPROCS goroutines, which are gone when the call
@@ -56,7 +54,8 @@
 //
 // # Limits
 //
-// Architectures beside amd64 and arm64, amd64 without AVX2 and FMA, and builds with the tag
-// purego have gonum's implementation throughout. So have Sgemv and Dgemv where
-// an increment is negative, or y's is not 1 and A is transposed.
+// On architectures other than amd64 and arm64, on amd64 without AVX2 and FMA,
+// and in builds with the tag purego, all functions are gonum's. So are Sgemv
+// and Dgemv with a negative increment, or with a transposed A and an increment
+// of y other than 1.
 package blas

@@ -5,16 +5,16 @@ import "gonum.org/v1/gonum/blas"
 // The sizes of what is worked on at a time.
 const (
 	// Up to blockInner products are added in registers before C is touched. A
-	// panel of B, one tile wide and this long, comes from a second-level cache as fast
-	// as it is needed. The number also fixes the order of additions: it is the same
-	// for all kernels.
+	// panel of B, one tile wide and this long, comes from a second-level cache
+	// as fast as it is needed. The number also fixes the order of additions: it
+	// is the same for all kernels.
 	blockInner = 512
 	blockRows  = 144  // of A: with blockInner a part of a second-level cache
 	blockCols  = 1024 // of B: with blockInner a part of a third-level cache
 )
 
-// rowInner is blockInner for an A with one row: so few rows of B can be read side by
-// side as memory brings them.
+// rowInner is blockInner for an A with one row: so few rows of B can be read
+// side by side as memory brings them.
 const rowInner = 128
 
 // operand is a matrix whose element (i, j) is at data[i·row+j·col].
@@ -144,8 +144,8 @@ func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
 	}
 }
 
-// flatStrip computes rows i0 to i1, not more than blockRows, of columns j0 to j1. It
-// copies a few panels of B and uses them at once, while they are near.
+// flatStrip computes rows i0 to i1, not more than blockRows, of columns j0 to
+// j1. It copies a few panels of B and uses them at once, while they are near.
 func (p *product[T]) flatStrip(s *scratch[T], i0, i1, j0, j1 int, packA bool) {
 	beta, step, some := p.beta, innerStep(p.k, blockInner), 4*p.kernels.width
 	for l := 0; l < p.k; l += step {
@@ -169,8 +169,8 @@ func (p *product[T]) panelsOfA(s *scratch[T], i, m, l, k int, pack bool) panels[
 	return panels[T]{p.a.from(i, l), p.kernels.tallest() * p.a.row}
 }
 
-// strip computes rows i0 to i1 of the n columns from j on. Those of B are in packed,
-// or where they were if that is nil.
+// strip computes rows i0 to i1 of the n columns from j on. Those of B are in
+// packed, or where they were if that is nil.
 func (p *product[T]) strip(s *scratch[T], i0, i1, j, n int, packed []T, packA bool) {
 	step, width, wide := innerStep(p.k, blockInner), p.kernels.width, p.kernels.wide(n)
 	if p.m == 1 && packed == nil {

@@ -77,11 +77,11 @@ func (p *product[T]) scalarProducts(i0, i1, j0, j1 int) {
 	}
 }
 
-// farAway is the number of elements from which on a B that a single row of A reads
-// once is taken to lie in memory, or in a cache that is far away. It is then read
-// in the order of memory: taken in several streams it comes at half the speed
-// (measured on Zen 4: 10 and 20 GB/s where B does not fit the third-level cache; where it does
-// the streams are up to a third faster).
+// farAway is the number of elements from which on a B that a single row of A
+// reads once is taken to lie in memory, or in a cache that is far away. It is
+// then read in the order of memory: taken in several streams it comes at half
+// the speed (measured on Zen 4: 10 and 20 GB/s where B does not fit the
+// third-level cache; where it does the streams are up to a third faster).
 const farAway = 1 << 17
 
 // dotStrip does the same tile by tile.

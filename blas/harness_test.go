@@ -102,7 +102,8 @@ func randomMatrix[T Float](r *rand.Rand, rows, cols, gap int, between T) ([]T, i
 	return x, ld
 }
 
-// expect is what element (i, j) of C should be and the sum of |alpha·a·b| and |beta·c|.
+// expect is what element (i, j) of C should be and the sum of |alpha·a·b| and
+// |beta·c|.
 func (g *gemmCase[T]) expect(i, j int) (value, size float64) {
 	a, b := newOperand(g.tA != blas.NoTrans, g.a, g.lda), newOperand(g.tB != blas.NoTrans, g.b, g.ldb)
 	if g.beta != 0 {

@@ -19,8 +19,8 @@ func Implementation() BLAS {
 	return BLAS{single: bestSingle(), double: bestDouble()}
 }
 
-// Kernels returns what computes products of float32 matrices: AVX-512, AVX2, NEON
-// or portable Go.
+// Kernels returns the implementation of float32 matrix products: AVX-512, AVX2,
+// NEON or portable Go.
 func (bl BLAS) Kernels() string {
 	if bl.single == nil {
 		return "portable Go"
@@ -36,8 +36,8 @@ func kernelsOf[T Float](bl BLAS) *kernels[T] {
 	return any(bl.double).(*kernels[T])
 }
 
-// Gemm is Sgemm or Dgemm, by the type of the elements: it computes
-// C = alpha·op(A)·op(B) + beta·C, where op(A) is m×k and op(B) k×n.
+// Gemm calls Sgemm or Dgemm, depending on the element type. It computes C =
+// alpha·op(A)·op(B) + beta·C, where op(A) is m×k and op(B) k×n.
 func Gemm[T Float](bl BLAS, tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
 	ks := kernelsOf[T](bl)
 	switch {
@@ -53,8 +53,8 @@ func Gemm[T Float](bl BLAS, tA, tB blas.Transpose, m, n, k int, alpha T, a []T, 
 	}
 }
 
-// Gemv is Sgemv or Dgemv, by the type of the elements: it computes
-// y = alpha·op(A)·x + beta·y, where A, not op(A), is m×n.
+// Gemv calls Sgemv or Dgemv, depending on the element type. It computes y =
+// alpha·op(A)·x + beta·y, where A, not op(A), is m×n.
 func Gemv[T Float](bl BLAS, tA blas.Transpose, m, n int, alpha T, a []T, lda int, x []T, incX int, beta T, y []T, incY int) {
 	ks := kernelsOf[T](bl)
 	if ks == nil || !canGemv(tA, incX, incY) {

@@ -47,8 +47,8 @@ type kernels[T Float] struct {
 
 	row tileKernel[T] // for one row and rowTiles widths of a tile
 
-	// transpose makes the columns of the first `strip` rows of src rows of dst, steps
-	// times strip/2 of them.
+	// transpose makes the columns of the first `strip` rows of src rows of dst,
+	// steps times strip/2 of them.
 	transpose func(steps int, src *T, srcRow int, dst *T, dstRow int)
 	strip     int
 

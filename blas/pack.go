@@ -27,15 +27,15 @@ func grown[T Float](s []T, n int) []T {
 	return s[:n]
 }
 
-// packing says which operands to copy for a product that is m×n. The kernels read
-// matrices where they lie at nearly full speed, so a copy pays only for what is read
-// many times from beyond the second-level cache, or for rows of A that fall on
-// one another in the first. A transposed B has no choice: the kernels need its rows in
-// one piece.
+// packing says which operands to copy for a product that is m×n. The kernels
+// read matrices where they lie at nearly full speed, so a copy pays only for
+// what is read many times from beyond the second-level cache, or for rows of A
+// that fall on one another in the first. A transposed B has no choice: the
+// kernels need its rows in one piece.
 //
-// Measured on Zen 4: up to 192 wide, also as slices of matrices four times as wide, no
-// copy of A and of a B that is not transposed paid, and each cost 5 to 30 %; 1024³
-// lost 16 % without any.
+// Measured on Zen 4: up to 192 wide, also as slices of matrices four times as
+// wide, no copy of A and of a B that is not transposed paid, and each cost 5 to
+// 30 %; 1024³ lost 16 % without any.
 func (p *product[T]) packing(m, n int) (a, b bool) {
 	const (
 		sameSets = 4096    // bytes from one line of a first-level cache to the next in its place

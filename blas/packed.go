@@ -2,24 +2,25 @@ package blas
 
 import "gonum.org/v1/gonum/blas"
 
-// Packed is a matrix op(B) laid out for the kernels, to be multiplied many times
-// from the left. The zero Packed is ready for Pack; memory is kept for the next
-// Pack, so that a Packed from a pool allocates only while it grows.
+// Packed is a matrix op(B) in the layout of the kernels, for repeated
+// multiplication from the left. The zero Packed is ready for Pack. Its memory
+// is kept for the next Pack, so that a Packed from a pool allocates only while
+// it grows.
 //
-// Any number of goroutines may call Gemm at once, none while Pack runs.
+// Any number of goroutines may call Gemm concurrently, but not while Pack runs.
 type Packed[T Float] struct {
 	kernels *kernels[T] // nil: none for this machine, data is op(B) row by row
 	k, n    int
 	data    []T
 }
 
-// Pack makes p a copy of the k×n matrix op(B), where ldb is the distance of
-// B's stored rows.
+// Pack copies the k×n matrix op(B) to p, where ldb is the distance between
+// stored rows of B.
 func (p *Packed[T]) Pack(tB blas.Transpose, k, n int, b []T, ldb int) {
 	p.pack(best[T](), tB, k, n, b, ldb)
 }
 
-// Dims is the shape of the packed matrix.
+// Dims returns the shape of the packed matrix.
 func (p *Packed[T]) Dims() (k, n int) { return p.k, p.n }
 
 // pack is Pack for certain kernels.
@@ -53,10 +54,10 @@ func (o operand[T]) copyTo(dst []T, k, n int) {
 	}
 }
 
-// Gemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) has m rows and op(B) is
-// what was packed. It does not start goroutines, does not allocate and returns
-// the same bits as Sgemm or Dgemm, except for one row and where those take scalar
-// products. It is meant for few rows: A is read where it lies.
+// Gemm computes C = alpha·op(A)·op(B) + beta·C, where op(A) has m rows and
+// op(B) is the packed matrix. It starts no goroutines, does not allocate and
+// returns the same bits as Sgemm or Dgemm, except for a single row and where
+// those use scalar products. It is intended for few rows: A is read in place.
 func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta T, c []T, ldc int) {
 	trans := isTrans(tA)
 	require(m >= 0, mLT0)

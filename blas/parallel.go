@@ -11,8 +11,8 @@ const (
 	// microseconds.
 	pieceWork = 1 << 19
 
-	// pieceReads is the least number of elements of the larger operand worth another
-	// core in scalar products, which are as slow as they are read.
+	// pieceReads is the least number of elements of the larger operand worth
+	// another core in scalar products, which are as slow as they are read.
 	pieceReads = 1 << 16
 
 	// piecesEach is how many pieces a goroutine gets where there is work for as

@@ -5,8 +5,9 @@ import (
 	"gonum.org/v1/gonum/blas/gonum"
 )
 
-// Serial is bl without goroutines: for callers that are parallel themselves. The
-// results are the same bits, but for gonum's own implementation.
+// Serial returns a BLAS that starts no goroutines, for callers that are
+// parallel themselves. The results are the same bits as those of bl, except
+// with gonum's own implementation.
 func (bl BLAS) Serial() BLAS {
 	bl.serial = true
 	return bl

@@ -161,8 +161,8 @@ func foreign() map[string]func(g *gorgonia.ExprGraph) (loss *gorgonia.Node, by g
 	}
 }
 
-// TestForeignGradientsAreTold from the forward pass: what gorgonia.Grad adds, all of
-// it and nothing else, whether anybody reads it or not.
+// TestForeignGradientsAreTold from the forward pass: what gorgonia.Grad adds,
+// all of it and nothing else, whether anybody reads it or not.
 func TestForeignGradientsAreTold(t *testing.T) {
 	for name, build := range foreign() {
 		for _, named := range []bool{false, true} {

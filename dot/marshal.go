@@ -5,8 +5,8 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Marshal writes a graph in the DOT language. The error says which option does not
-// fit the graph.
+// Marshal returns a graph in the DOT language. It returns an error that names
+// the option if an option does not fit the graph.
 func Marshal(g *gorgonia.ExprGraph, opts ...Option) ([]byte, error) {
 	o := &options{}
 	for _, opt := range opts {

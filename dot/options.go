@@ -5,7 +5,7 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Option says what Marshal shows of a graph.
+// Option selects what Marshal shows of a graph.
 type Option func(*options)
 
 type options struct {
@@ -19,43 +19,43 @@ type options struct {
 	operation   func(n *gorgonia.Node) string
 }
 
-// Depth folds every box that is nested n deep or deeper into one node, which says
-// what is in it and how many parameters it has. A box around a single operation,
-// such as a linear layer, is folded wherever it is. Without Depth nothing is
-// folded.
+// Depth folds every box at nesting depth n or deeper into one node, which lists
+// its contents and the number of its parameters. A box around a single
+// operation, such as a linear layer, is folded at any depth. Without Depth
+// nothing is folded.
 func Depth(n int) Option { return func(o *options) { o.depth = n } }
 
-// Open unfolds boxes that Depth would fold: the ones at these paths, what is
-// around them and what is in them. A path may be shortened to its end, as long as
-// one box alone has it: blocks.0 for stack.blocks.0.
+// Open unfolds boxes that Depth would fold: the boxes at these paths, the boxes
+// around them and the boxes in them. The end of a path is enough if it is
+// unique: blocks.0 for stack.blocks.0.
 func Open(paths ...string) Option {
 	return func(o *options) { o.open = append(o.open, paths...) }
 }
 
-// Only shows one box, unfolded, and what flows into it and out of it. The path
-// is as for Open.
+// Only shows one box, unfolded, with its inputs and outputs. The path is as for
+// Open.
 func Only(path string) Option { return func(o *options) { o.only = path } }
 
-// ForwardOnly leaves out the nodes that gorgonia.Grad added.
+// ForwardOnly omits the nodes that gorgonia.Grad added.
 func ForwardOnly() Option { return func(o *options) { o.forwardOnly = true } }
 
-// Elide leaves out what computes nothing: constants that are scalars, which their
-// readers then show, reshaping, and operations that say so by a method
-// Trivial() bool, such as the views of package nodes. Edges lead through them. Of
-// what the backward pass reads of the forward pass it shows what comes from the
-// part that is differentiated.
+// Elide omits nodes that compute nothing: scalar constants, which their readers
+// then show, reshapes, and operations whose method Trivial() bool returns true,
+// such as the views of package nodes. Edges pass through omitted nodes. Of the
+// values of the forward pass that the backward pass reads, only those of the
+// part that is differentiated are shown.
 func Elide() Option { return func(o *options) { o.elide = true } }
 
-// Parameters says which inputs are parameters. Without it, those are that hold a
-// value of floats or have a gradient.
+// Parameters sets which inputs are parameters. Without it, the parameters are
+// the inputs with a floating-point value or a gradient.
 func Parameters(nodes ...*gorgonia.Node) Option {
 	return func(o *options) { o.params = append(gorgonia.Nodes{}, nodes...) }
 }
 
-// Notation says how values and operations are written. value returns what edges
-// show that carry the node of that name, operation what a node of an operation
-// shows; either may be nil, or return "" for names and operations that it does
-// not know.
+// Notation sets the labels of values and operations. value returns the label of
+// the edges that carry the node of that name, and operation returns the label
+// of an operation's node; either may be nil, or return "" for an unknown name
+// or operation.
 func Notation(value func(name string) string, operation func(n *gorgonia.Node) string) Option {
 	return func(o *options) { o.value, o.operation = value, operation }
 }

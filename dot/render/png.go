@@ -19,9 +19,10 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 )
 
-// PNG draws a graph in the DOT language. With a scale of 1 the picture has 96 dots
-// to the inch, as browsers show SVG; text is sharp on today's screens with 2. The
-// error says why Graphviz cannot read the graph, or that the scale is not positive.
+// PNG draws a graph in the DOT language. With a scale of 1 the picture has 96
+// dots per inch, as browsers show SVG; a scale of 2 gives sharp text on
+// high-resolution screens. PNG returns an error if Graphviz cannot read the
+// graph or the scale is not positive.
 func PNG(dot []byte, scale float64) ([]byte, error) {
 	if !(scale > 0) {
 		return nil, errors.Errorf("render: a scale of %v; it must be above 0", scale)

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// SVG draws a graph in the DOT language. The error says why Graphviz cannot read
-// it. The result looks the same everywhere as far as fonts allow.
+// SVG draws a graph in the DOT language. It returns an error if Graphviz cannot
+// read the graph. The result looks the same on every machine, except for fonts.
 func SVG(dot []byte) ([]byte, error) {
 	svg, err := layout(dot)
 	if err != nil {
