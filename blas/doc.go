@@ -38,19 +38,20 @@
 //
 // Kernels for AVX-512, for AVX2 with FMA and for arm64's NEON keep a tile of C
 // in registers (12×32, 6×16 and 6×16 float32, half as wide in float64) while
-// they run along the inner index. Package golang.org/x/sys/cpu tells which of
-// the first two an amd64 machine can run; NEON is in every arm64 processor. The
-// kernels take A with any two strides and B with any stride between rows, so
-// that most matrices are read where they lie; what is read often from afar is
-// first copied, and a transposed B always is. A [Packed] is such a copy, made
-// once for many products. Few rows of A times a transposed B, and Sgemv and
-// Dgemv without transposition, are scalar products instead.
+// they run along the inner index. Package golang.org/x/sys/cpu determines which
+// of the first two an amd64 machine can run; every arm64 processor has NEON.
+// The kernels accept A with any two strides and B with any stride between rows,
+// so that most matrices are read in place. Data that is read repeatedly with
+// large strides is copied first, and a transposed B always is. A [Packed] is
+// such a copy, made once for many products. Products of a few rows of A with a
+// transposed B, and Sgemv and Dgemv without transposition, are computed as
+// scalar products instead.
 //
-// Products of many million multiply-adds are cut along the longer side of C. The
-// pieces are done by at most GOMAXPROCS goroutines, which are gone when the call
-// returns; [BLAS.Serial] and [Packed] start none. All functions may be called
-// concurrently. Copies are made into memory that is kept for the next call: when
-// it has grown to what the shapes need nothing more is allocated.
+// Products of many million multiply-adds are divided along the longer side of
+// C. At most GOMAXPROCS goroutines compute the pieces, and all have ended when
+// the call returns; [BLAS.Serial] and [Packed] start none. All functions may be
+// called concurrently. Copies use memory that is kept for the next call: once
+// it is large enough for the shapes, calls do not allocate.
 //
 // # Limits
 //

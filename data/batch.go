@@ -31,16 +31,17 @@ type Batch struct {
 	// that a state carried over from it must be reset.
 	Fresh bool
 
-	// Before are the tokens before the first of each row, nil in a fresh batch.
+	// Before has, for each row, the token before its first; it is nil in a
+	// fresh batch.
 	Before []int
 
-	// Starts are true where a document begins, laid out like Inputs; nil in a batch
-	// in which nobody has looked for them. See MarkStarts.
+	// Starts, laid out like Inputs, are true where a document begins, and nil
+	// in a batch without marks. See MarkStarts.
 	Starts []bool
 }
 
-// MarkStarts returns the batch with its Starts: the positions after the token that
-// stands between two documents.
+// MarkStarts returns the batch with Starts set at the positions after the token
+// between two documents.
 func (b Batch) MarkStarts(between int) Batch {
 	b.Starts = make([]bool, len(b.Inputs))
 	for i := range b.Starts {
@@ -54,8 +55,8 @@ func (b Batch) MarkStarts(between int) Batch {
 	return b
 }
 
-// MarkStartsAt is MarkStarts for documents that begin with a token, which also
-// stands between them: the positions of that token.
+// MarkStartsAt is like MarkStarts for documents that begin with a token, which
+// also separates them: it sets Starts at the positions of that token.
 func (b Batch) MarkStartsAt(first int) Batch {
 	b.Starts = make([]bool, len(b.Inputs))
 	for i, id := range b.Inputs {
@@ -78,7 +79,7 @@ func (b Batch) Counted() int {
 
 // Batcher yields an endless sequence of batches of one shape.
 //
-// Batchers are not safe for use by several goroutines at once.
+// Batchers are not safe for concurrent use.
 type Batcher interface {
 	// Next returns the next batch. Its slices are valid until the next call.
 	Next() Batch
@@ -87,10 +88,10 @@ type Batcher interface {
 	// model.
 	State() []byte
 
-	// SetState moves to a position that State returned, so that the batches
-	// that follow are those that followed then. It returns an error, and does
-	// not move, when the position is damaged or belongs to a Batcher of another
-	// kind, another shape or other tokens.
+	// SetState moves to a position that State returned, so that the same
+	// batches follow as followed then. It returns an error, and does not move,
+	// if the position is damaged or is that of a Batcher of another kind,
+	// another shape or other tokens.
 	SetState(state []byte) error
 }
 

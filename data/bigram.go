@@ -7,23 +7,25 @@ import (
 	"github.com/pkg/errors"
 )
 
-// BigramLoss returns the loss, in nats per token, of guessing each token of val
-// from the one before it by the pairs counted in train, with interpolated
-// Kneser-Ney smoothing, among the best of the methods for counted pairs. What a
-// model gains over it comes from looking further back than one token.
+// BigramLoss returns the loss, in nats per token, of predicting each token of
+// val from the previous one with the pair counts of train and interpolated
+// Kneser-Ney smoothing, one of the best methods for pair counts. A lower loss
+// of a model comes from context beyond one token.
 //
-// Let c(u,w) be how often w follows u in train and c(u) how often anything does;
-// f(u) the number of different tokens that follow u, and b(w) the number of
-// different tokens that w follows; P the number of different pairs, n1 and n2 of
-// those seen once and twice; V the size of the vocabulary. Then
+// Let c(u,w) be the number of times that w follows u in train, and c(u) the
+// number of times that any token does; f(u) the number of different tokens that
+// follow u, and b(w) the number of different tokens that w follows; P the
+// number of different pairs, n1 and n2 the numbers of pairs that occur once and
+// twice; V the size of the vocabulary. Then
 //
 //	D      = (n1 + 1) / (n1 + 2·n2 + 2)
 //	q(w)   = (b(w) + 1) / (P + V)
 //	p(w|u) = (max(c(u,w) - D, 0) + D·f(u)·q(w)) / c(u)
 //
-// and p(w|u) = q(w) where c(u) is 0. Every pair takes the discount D from its
-// count and gives it to q, which favours tokens that follow many others; the
-// ones in D and q keep both within bounds when little has been counted.
+// and p(w|u) = q(w) where c(u) is 0. The discount D is subtracted from the
+// count of every pair and distributed according to q, which favours tokens that
+// follow many others; the terms 1 in D and q keep both within bounds when
+// counts are small.
 //
 // The loss is the mean of -ln p over the targets val[1:], as in [UnigramLoss],
 // and the errors are the same. Memory grows with P and V, not with V².
@@ -39,9 +41,10 @@ func BigramLoss(train, val []int, vocab int) (float64, error) {
 	return sum / float64(len(val)-1), nil
 }
 
-// BigramLossOn is [BigramLoss] on the targets of batches that are not [Ignore],
-// each guessed from its input: on what a model is judged on. It returns the mean
-// loss and the number of targets, and an error also when there are none.
+// BigramLossOn is like [BigramLoss] for the targets of batches that are not
+// [Ignore], each predicted from its input, so that a model can be compared on
+// the same targets. It returns the mean loss and the number of targets. It also
+// returns an error if there are no targets.
 func BigramLossOn(train []int, batches iter.Seq[Batch], vocab int) (nats float64, targets int, err error) {
 	if err := checkTraining(train, vocab); err != nil {
 		return 0, 0, errors.Wrap(err, "bigram loss")

@@ -2,8 +2,8 @@ package data
 
 import "unicode/utf8"
 
-// Bytes is the tokenizer whose ids are the 256 byte values. It loses nothing:
-// Decode gives back every text that Encode was given, valid UTF-8 or not.
+// Bytes is the tokenizer whose ids are the 256 byte values. It is lossless:
+// Decode returns exactly the text that Encode was given, valid UTF-8 or not.
 type Bytes struct{}
 
 // Encode returns the bytes of text, one id each.

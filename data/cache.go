@@ -16,9 +16,10 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Cache is the tokens of [Files] in a file, which is mapped into memory where the
-// system can do so: only what is being read takes memory. Elsewhere the file is
-// read as a whole. It must be closed after use, and not be read then.
+// Cache holds the tokens of [Files] in a file. If the system supports it, the
+// file is mapped into memory, so that only the parts being read take memory;
+// otherwise the whole file is read. A Cache must be closed after use, and not
+// be read after that.
 type Cache struct {
 	Path string
 	Size Size // of the text
@@ -45,16 +46,16 @@ var footerSize = binary.Size(footer{})
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// CacheTokens returns the tokens of files from the folder dir. If they are not
-// there yet, or if what is there is damaged or belongs to another tokenizer or to
-// files that have changed since, it encodes the files with all processors and
-// writes the cache; progress, if not nil, is then called with the bytes of text
-// that were encoded so far. A cache is told by the tokenizer and by the paths,
-// sizes and times of the files.
+// CacheTokens returns the tokens of files from the cache folder dir. If the
+// folder has no cache for them, or one that is damaged or was made with another
+// tokenizer or from files that have changed, it encodes the files on all
+// processors and writes the cache; progress, if not nil, is then called with
+// the number of bytes of text encoded so far. A cache is identified by the
+// tokenizer and by the paths, sizes and times of the files.
 //
-// One process at a time writes in dir, others wait until ctx is done. Before it
-// does, it removes what killed processes have left there, and caches that nothing
-// has opened for thirty days.
+// One process at a time writes in dir; others wait until ctx is done. Before
+// writing, a process removes the leftovers of killed processes and the caches
+// that have not been opened for thirty days.
 func CacheTokens(ctx context.Context, dir string, tok Tokenizer, f *Files, progress func(bytes int64)) (*Cache, error) {
 	key, err := cacheKey(tok, f)
 	if err != nil {
@@ -203,7 +204,7 @@ func (w *idWriter) write(ids []int) error {
 	return err
 }
 
-// Len returns how many tokens there are.
+// Len returns the number of tokens.
 func (c *Cache) Len() int { return int(c.foot.Count) }
 
 // Read reads tokens from the file.
@@ -217,12 +218,13 @@ func (c *Cache) Read(ids []int, at int) {
 	}
 }
 
-// Checksum is that of the file's content and of what it was made of.
+// Checksum returns a checksum of the tokens and of the sources that they were
+// made from.
 func (c *Cache) Checksum() uint64 {
 	return binary.LittleEndian.Uint64(c.foot.Key[:]) ^ uint64(c.foot.IDs)
 }
 
-// Close gives the memory back.
+// Close releases the memory.
 func (c *Cache) Close() error {
 	return errors.Wrap(c.unmap(), "closing the tokens")
 }

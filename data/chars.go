@@ -9,32 +9,33 @@ import (
 	"github.com/pkg/errors"
 )
 
-// UnknownChar is the id that [Chars] gives to every character outside its
-// vocabulary. It is decoded as U+FFFD.
+// UnknownChar is the id of every character outside the vocabulary of a [Chars].
+// It is decoded as U+FFFD.
 const UnknownChar = 0
 
 // Chars is a tokenizer with one id for each character (Unicode code point) of a
 // vocabulary. Id [UnknownChar] stands for all others; ids from 1 on are the
-// characters in ascending order, so that they depend on the set of characters
-// only and not on where the set came from.
+// characters in ascending order, so that they depend only on the set of
+// characters and not on the text that it came from.
 //
-// Decode gives back what Encode was given but for characters outside the
-// vocabulary and bytes that are not UTF-8: each of these becomes U+FFFD.
+// Decode returns the text that Encode was given, except that each character
+// outside the vocabulary and each byte that is not UTF-8 becomes U+FFFD.
 //
-// The zero Chars knows no character.
+// The zero Chars has an empty vocabulary.
 type Chars struct {
 	known []rune       // ascending; the id of known[i] is i+1
 	ids   map[rune]int // the inverse of known
 }
 
 // NewChars builds a vocabulary from the characters that occur at least minCount
-// times in text. Give it the text to train on and not the text to validate on.
-// It returns an error when minCount is less than 1 or no character qualifies.
+// times in text. The text should be the training text without the validation
+// text. NewChars returns an error if minCount is less than 1 or no character
+// qualifies.
 func NewChars(text string, minCount int) (*Chars, error) {
 	return CharsOf(slices.Values([]string{text}), minCount)
 }
 
-// CharsOf is [NewChars] for a text that comes in pieces.
+// CharsOf is like [NewChars] for a text in pieces.
 func CharsOf(text iter.Seq[string], minCount int) (*Chars, error) {
 	if minCount < 1 {
 		return nil, errors.Errorf("character vocabulary: a minimum count of %d makes no sense: use 1 or more", minCount)
@@ -107,9 +108,9 @@ func (c *Chars) MarshalJSON() ([]byte, error) {
 	return json.Marshal(charsJSON{Chars: string(c.known)})
 }
 
-// UnmarshalJSON reads what MarshalJSON returned. It returns an error, and
-// leaves c as it was, when the vocabulary is empty, is not in ascending order,
-// has a character twice, or has U+FFFD.
+// UnmarshalJSON reads the result of MarshalJSON. It returns an error, and does
+// not change c, if the vocabulary is empty, is not in ascending order, contains
+// a character twice, or contains U+FFFD.
 func (c *Chars) UnmarshalJSON(text []byte) error {
 	var saved charsJSON
 	if err := json.Unmarshal(text, &saved); err != nil {

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Separator stands between two documents in [Corpus.Text]. It is the ASCII
-// record separator, a character that text does not contain otherwise: a model
-// learns to end a document with it, and a prompt that ends in it asks for a new
+// Separator separates two documents in [Corpus.Text]. It is the ASCII record
+// separator, a character that does not normally occur in text: a model learns
+// to end a document with it, and a prompt that ends with it asks for a new
 // document.
 const Separator = "\x1e"
 
-// DefaultMaxBytes is the limit on the size of a corpus when none is given: 256
-// MiB. Tokens are ints, so that a corpus of this size takes up to eight times
-// as much memory once it is encoded.
+// DefaultMaxBytes is the default limit on the size of a corpus: 256 MiB. Tokens
+// are ints, so that an encoded corpus takes up to eight times as much memory as
+// its text.
 const DefaultMaxBytes = 256 << 20
 
 // Document is one text of a corpus.
@@ -27,16 +27,16 @@ type Document struct {
 type Corpus struct {
 	Source    string     // where the documents came from
 	Documents []Document // at least one
-	Skipped   []Skipped  // files that were found and left out
+	Skipped   []Skipped  // files that were found but skipped
 }
 
-// Skipped is a file that was found and left out.
+// Skipped is a file that was found but skipped.
 type Skipped struct {
 	Name   string // its path, with slashes
 	Reason string // empty, binary, not UTF-8, generated, or numbers
 }
 
-// Text returns the documents in their order with a [Separator] between each two.
+// Text returns the documents in order, separated by [Separator].
 func (c *Corpus) Text() string {
 	var b strings.Builder
 	for i, d := range c.Documents {
@@ -48,9 +48,9 @@ func (c *Corpus) Text() string {
 	return b.String()
 }
 
-// Shuffle puts the documents in a random order that depends only on the order
-// before and the seed, so that the end of the text, which [Split] holds out, is
-// a fair sample of the whole.
+// Shuffle puts the documents into a random order that depends only on the
+// previous order and the seed, so that the end of the text, which [Split] holds
+// out, is representative of the whole.
 func (c *Corpus) Shuffle(seed uint64) {
 	shuffle(c.Documents, seed)
 }

@@ -13,18 +13,18 @@ import (
 // pieceBytes is how much of a document is encoded at a time.
 const pieceBytes = 1 << 20
 
-// Piece is a document or a part of one. The tokens of the pieces, one after the
-// other, are those of the document.
+// Piece is a document or a part of one. The tokens of the pieces, concatenated,
+// are those of the document.
 type Piece struct {
 	Text  string
 	First bool // of its document
 }
 
-// Size is how much text there is, document ends included.
+// Size is an amount of text, including the ends of documents.
 type Size struct{ Bytes, Chars, Documents int }
 
-// Pieces returns the documents of a corpus, long ones in pieces that tok encodes
-// as it does the whole.
+// Pieces returns the documents of a corpus. Long documents are split into
+// pieces that give the same tokens with tok as the whole document.
 func (c *Corpus) Pieces(tok Tokenizer) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
 		for _, d := range c.Documents {
@@ -58,11 +58,12 @@ func cutPlace(tok Tokenizer, text string) int {
 	return len(text)
 }
 
-// Encode encodes documents with all processors and calls emit with the ids of
-// piece after piece, in order, with those of [Beginning] before each document and
-// of [DocumentEnd] between two; where both are the same, once. The tokenizer must bear use by several goroutines at once, as those
-// of this package and of bpe do. Encode returns the first error of the pieces, of
-// emit and of ctx. It holds a few pieces for every processor in memory.
+// Encode encodes documents on all processors and calls emit with the ids of the
+// pieces, in order. The ids of [Beginning] precede each document and those of
+// [DocumentEnd] separate documents; if both are the same, they appear once. The
+// tokenizer must be safe for concurrent use, as those of this package and of
+// bpe are. Encode returns the first error of the pieces, of emit or of ctx. It
+// holds a few pieces per processor in memory.
 func Encode(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error], emit func(ids []int) error) (Size, error) {
 	return encode(ctx, tok, pieces, marksOf(tok), emit)
 }
@@ -179,13 +180,13 @@ func collect(ctx context.Context, order <-chan *encoding, m marks, emit func(ids
 	return size, ctx.Err()
 }
 
-// EncodeIDs is [Encode] into memory.
+// EncodeIDs is like [Encode], and returns the ids in memory.
 func EncodeIDs(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error]) (IDs, Size, error) {
 	return encodeIDs(ctx, tok, pieces, marksOf(tok))
 }
 
-// EncodeFurther is [EncodeIDs] for documents of which the first goes on with a
-// text, so that nothing stands before it.
+// EncodeFurther is like [EncodeIDs], except that the first document continues a
+// text and is therefore not preceded by Beginning.
 func EncodeFurther(ctx context.Context, tok Tokenizer, pieces iter.Seq2[Piece, error]) (IDs, Size, error) {
 	m := marksOf(tok)
 	m.further = true

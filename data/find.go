@@ -17,15 +17,16 @@ import (
 // read, in the same order and with the same rules.
 type Files struct {
 	Source  string    // where the documents come from
-	Skipped []Skipped // files that were found and left out
+	Skipped []Skipped // files that were found but skipped
 	Bytes   int64     // of the documents together
 
 	paths []string
 	stamp []string // of all files that were found, those left out included
 }
 
-// Find looks for the files that [Load] reads, and reads each once to see that it
-// is text. Its errors are those of Load, but that there is no limit in size.
+// Find finds the files that [Load] would read, and reads each once to check
+// that it is text. It returns the same errors as [Load], except that the size
+// is not limited.
 func Find(patterns ...string) (*Files, error) {
 	if len(patterns) == 0 {
 		return nil, errors.New("no data to load: name a file, a folder or a pattern")
@@ -122,8 +123,8 @@ func unfinished(text []byte) int {
 	return 0
 }
 
-// Pieces reads the documents, long ones in pieces that tok encodes as it does the
-// whole.
+// Pieces reads the documents. Long documents are split into pieces that give
+// the same tokens with tok as the whole document.
 func (f *Files) Pieces(tok Tokenizer) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
 		for _, path := range f.paths {

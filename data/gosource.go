@@ -14,26 +14,26 @@ import (
 	"github.com/pkg/errors"
 )
 
-// GoSource reads the source of the Go standard library that belongs to the go
-// command: a corpus of well-kept text that needs no download. It asks the go
-// command where the source is.
+// GoSource reads the source of the Go standard library of the installed go
+// command: a corpus of well-edited text that needs no download. It asks the go
+// command for the location of the source.
 //
-// Left out are commands (cmd), what the go command does not build (testdata,
-// names that begin with a dot or an underscore), copies of other modules
-// (vendor), tests, generated files, and files with more digits than lower-case
-// letters, which are tables of numbers. Of these, the ones that had to be read
-// to be recognised are listed in [Corpus.Skipped]. The copyright notice at the
-// top of each file is removed.
+// GoSource omits commands (cmd), files that the go command does not build
+// (testdata, names that begin with a dot or an underscore), copies of other
+// modules (vendor), tests, generated files, and files with more digits than
+// lower-case letters, which are tables of numbers. Those that had to be read to
+// be recognised are listed in [Corpus.Skipped]. The copyright notice at the top
+// of each file is removed.
 //
 // The files are in a random order that depends on the seed and the Go release.
 // They are taken in this order until the text, as [Corpus.Text] returns it, has
-// maxBytes bytes ([DefaultMaxBytes], which is more than there is, if maxBytes is
-// 0 or less). The last file is cut after its last whole line that fits; a
-// smaller corpus of the same seed is thus the beginning of a larger one.
+// maxBytes bytes ([DefaultMaxBytes], which is more than there is, if maxBytes
+// is 0 or less). The last file is cut after the last complete line that fits,
+// so that a smaller corpus of the same seed is the beginning of a larger one.
 //
-// GoSource returns an error when there is no go command, when it does not
-// answer within 30 seconds or before ctx is done, when its source is not
-// installed, and when maxBytes is too small for a single line.
+// GoSource returns an error if there is no go command, if it does not answer
+// within 30 seconds or before ctx is done, if its source is not installed, or
+// if maxBytes is too small for a single line.
 func GoSource(ctx context.Context, maxBytes int, seed uint64) (*Corpus, error) {
 	root, version, err := goRoot(ctx)
 	if err != nil {

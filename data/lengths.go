@@ -7,16 +7,16 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 )
 
-// Lengths tells how much text the ids of a tokenizer stand for: the units in
-// which losses of different tokenizers can be compared. A special token, such as
-// the end of a text, counts as one character of one byte, as [Separator] does; one
-// that only begins a text counts as nothing.
-// The unknown character of [Chars] counts as one character of as many bytes as
-// such characters of the text have on average.
+// Lengths maps the ids of a tokenizer to amounts of text, the units in which
+// losses of different tokenizers can be compared. A special token, such as the
+// end of a text, counts as one character of one byte, like [Separator]; a token
+// that only begins a text counts as nothing. The unknown character of [Chars]
+// counts as one character with the mean number of bytes of such characters in
+// the text.
 type Lengths struct{ bytes, chars []float64 }
 
-// NewLengths returns the lengths of the ids of tok in a text of textBytes bytes,
-// whose tokens these are.
+// NewLengths returns the lengths of the ids of tok in a text of textBytes bytes
+// with the given tokens.
 func NewLengths(tok Tokenizer, tokens Tokens, textBytes int) *Lengths {
 	l := &Lengths{make([]float64, tok.Size()), make([]float64, tok.Size())}
 	special := make(map[int]bool)
@@ -79,7 +79,7 @@ func (l *Lengths) setUnknown(tokens Tokens, textBytes int) {
 	}
 }
 
-// Of returns how much text some ids stand for. [Ignore] is none.
+// Of returns the amount of text that ids stand for. [Ignore] counts as nothing.
 func (l *Lengths) Of(ids []int) (bytes, chars float64) {
 	for _, id := range ids {
 		if id >= 0 && id < len(l.bytes) {
@@ -89,8 +89,8 @@ func (l *Lengths) Of(ids []int) (bytes, chars float64) {
 	return bytes, chars
 }
 
-// WithoutToken returns the ids of a vocabulary of the given size that stand for
-// nothing, ascending: models are often made with more rows than there are tokens.
+// WithoutToken returns, in ascending order, the ids below vocab that have no
+// token: models often have more rows than there are tokens.
 func WithoutToken(tok Tokenizer, vocab int) []int {
 	var ids []int
 	for id := range vocab {

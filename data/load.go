@@ -21,21 +21,21 @@ import (
 //	Load(0, "notes.txt", "books", "src/*.go")
 //
 // A folder is read with all folders in it. Files and folders whose names begin
-// with a dot are passed over unless they are named. Patterns are those of
+// with a dot are skipped unless they are named. Patterns are those of
 // [filepath.Match], and a folder that matches is read like a named one. The
 // documents are in the order of the arguments and sorted by path within each; a
 // file that is found twice is read once.
 //
-// A byte order mark at the beginning of a file is no part of its text.
+// A byte order mark at the beginning of a file is not part of its text.
 //
-// A file that is named must be UTF-8 text. Files found in folders and by
-// patterns that are empty, binary (they have a NUL byte) or not UTF-8 are left
-// out and listed in [Corpus.Skipped].
+// A named file must be UTF-8 text. Files found in folders and by patterns are
+// skipped, and listed in [Corpus.Skipped], if they are empty, binary (contain a
+// NUL byte) or not UTF-8.
 //
-// Load returns an error when an argument matches nothing, when a named file is
-// not text, when a file cannot be read, when there is no text at all, and when
-// the text, as [Corpus.Text] returns it, would be longer than maxBytes bytes
-// ([DefaultMaxBytes] if maxBytes is 0 or less): a [TooLargeError].
+// Load returns an error if an argument matches nothing, a named file is not
+// text, a file cannot be read, or there is no text. It returns a
+// [TooLargeError] if the text, as returned by [Corpus.Text], would be longer
+// than maxBytes bytes ([DefaultMaxBytes] if maxBytes is 0 or less).
 func Load(maxBytes int, patterns ...string) (*Corpus, error) {
 	if len(patterns) == 0 {
 		return nil, errors.New("no data to load: name a file, a folder or a pattern")
@@ -70,9 +70,9 @@ func Load(maxBytes int, patterns ...string) (*Corpus, error) {
 	return c, nil
 }
 
-// TooLargeError is the error of a text that is larger than the limit.
+// TooLargeError is the error for a text that exceeds the limit.
 type TooLargeError struct {
-	Path  string // of the file that goes beyond the limit
+	Path  string // of the file that exceeds the limit
 	Limit int    // in bytes
 }
 
@@ -133,8 +133,9 @@ func expand(pattern string) (paths []string, named bool, err error) {
 	return paths, named, nil
 }
 
-// glob returns the regular files that a pattern matches and those in the folders that
-// it matches. Like a shell, it matches a leading dot with a dot only.
+// glob returns the regular files that a pattern matches and those in the
+// folders that it matches. Like a shell, it matches a leading dot with a dot
+// only.
 func glob(pattern string) ([]string, error) {
 	matches, err := filepath.Glob(pattern)
 	if err != nil {

@@ -200,7 +200,8 @@ func TestShuffle(t *testing.T) {
 		c.Shuffle(seed)
 		return names(c)
 	}
-	// Pinned, because a saved model is only as good as its held-out text is held out.
+	// Pinned, because a saved model is only as good as its held-out text is
+	// held out.
 	equal(t, "seed 1", deal(1), "0 5 2 3 1 4 8 7 6 9")
 	equal(t, "seed 2", deal(2), "9 5 1 7 6 3 2 4 0 8")
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 )
 
-// Beginning returns the tokens that a vocabulary puts before a text, by the
-// template of its tokenizer.json; none for most.
+// Beginning returns the tokens that the template of a tokenizer.json puts
+// before a text. Most vocabularies have none.
 func Beginning(tok Tokenizer) []int {
 	if tok, ok := tok.(*bpe.Tokenizer); ok {
 		before, _ := tok.Around()
@@ -23,8 +23,8 @@ func IsSubwords(tok Tokenizer) bool {
 	return ok
 }
 
-// Begin returns the ids of a text with what begins one before them, once: nothing
-// is added where the text begins with it already.
+// Begin returns the ids of a text preceded by the tokens of beginning, unless
+// the text already begins with them.
 func Begin(beginning, ids []int) []int {
 	if begins(ids, beginning) {
 		return ids
@@ -37,11 +37,12 @@ func begins(ids, with []int) bool {
 	return len(ids) >= len(with) && slices.Equal(ids[:len(with)], with)
 }
 
-// DocumentEnd returns the tokens that stand between two documents: the special
-// token of package bpe that ends a text, or [Separator] where there is none.
+// DocumentEnd returns the tokens between two documents: the special token of
+// package bpe that ends a text, or [Separator] if there is none.
 //
-// That token is, of the special tokens, the first with a name that well-known
-// vocabularies have for it, or else what the template puts after a text.
+// That token is the first special token with one of the names that well-known
+// vocabularies use for it, or otherwise the tokens that the template puts after
+// a text.
 func DocumentEnd(tok Tokenizer) []int {
 	if tok, ok := tok.(*bpe.Tokenizer); ok {
 		special := tok.Special()
@@ -60,9 +61,9 @@ func DocumentEnd(tok Tokenizer) []int {
 // endNames are the names that well-known vocabularies have for the end of a text.
 var endNames = []string{bpe.EndOfText, "<|end_of_text|>", "<｜end▁of▁sentence｜>", "</s>", "<eos>", "<|eos|>", "[EOS]"}
 
-// TextEnd returns the token of the vocabulary that ends a text, the one of
-// [DocumentEnd]. It reports false where that is not a single token, or one that
-// stands for unknown characters too.
+// TextEnd returns the token of the vocabulary that ends a text, which is that
+// of [DocumentEnd]. It returns false if that is not a single token, or if the
+// token also stands for unknown characters.
 func TextEnd(tok Tokenizer) (id int, ok bool) {
 	end := DocumentEnd(tok)
 	if _, chars := tok.(*Chars); len(end) != 1 || chars && end[0] == UnknownChar {
@@ -71,8 +72,8 @@ func TextEnd(tok Tokenizer) (id int, ok bool) {
 	return end[0], true
 }
 
-// TryEncode is tok.Encode, with the error of tokenizers that can fail; see
-// [bpe.Tokenizer.TryEncode].
+// TryEncode is like tok.Encode, and returns the error of tokenizers that can
+// fail; see [bpe.Tokenizer.TryEncode].
 func TryEncode(tok Tokenizer, text string) ([]int, error) {
 	if tok, ok := tok.(*bpe.Tokenizer); ok {
 		return tok.TryEncode(text)

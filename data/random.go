@@ -7,9 +7,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// RandomWindows is a [Batcher] whose rows are windows drawn independently from
-// anywhere in the tokens, each place as likely as any other. Every batch is
-// fresh.
+// RandomWindows is a [Batcher] whose rows are windows drawn independently and
+// uniformly from all positions in the tokens. Every batch is fresh.
 type RandomWindows struct {
 	tokens    Tokens
 	window    []int // of one row
@@ -19,14 +18,14 @@ type RandomWindows struct {
 }
 
 // NewRandomWindows returns random windows over tokens, b rows of t in a batch.
-// The windows depend on the arguments only. It keeps tokens, which must not
-// change. It returns an error when b or t is less than 1, when a batch would be
-// beyond reason in size, and when there are not t+1 tokens.
+// The windows depend only on the arguments. NewRandomWindows keeps tokens,
+// which must not change. It returns an error if b or t is less than 1, if a
+// batch would be unreasonably large, or if there are fewer than t+1 tokens.
 func NewRandomWindows(tokens []int, b, t int, seed uint64) (*RandomWindows, error) {
 	return RandomWindowsOf(IDs(tokens), b, t, seed)
 }
 
-// RandomWindowsOf is [NewRandomWindows] over tokens that may be on disk.
+// RandomWindowsOf is like [NewRandomWindows] for tokens that may be on disk.
 func RandomWindowsOf(tokens Tokens, b, t int, seed uint64) (*RandomWindows, error) {
 	if err := checkShape(b, t, tokens.Len()); err != nil {
 		return nil, errors.Wrap(err, "random windows")
@@ -60,7 +59,8 @@ func (w *RandomWindows) State() []byte {
 	return state
 }
 
-// SetState restores the random generator. Its errors are those of [Batcher].
+// SetState restores the random generator. It returns the errors described in
+// [Batcher].
 func (w *RandomWindows) SetState(state []byte) error {
 	pos, err := position(state, w.signature)
 	if err != nil {

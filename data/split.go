@@ -6,12 +6,12 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Split divides tokens into a part to train on and, after it, a part to
-// validate on, which holds the fraction valFraction of all tokens, rounded to a
-// whole number. Both share memory with tokens.
+// Split divides tokens into a training part and, after it, a validation part
+// with the fraction valFraction of all tokens, rounded to a whole number. Both
+// share memory with tokens.
 //
-// It returns an error when valFraction is not between 0 and 1, and when a part
-// has fewer than minTokens tokens. One window of T targets needs T+1 tokens.
+// It returns an error if valFraction is not between 0 and 1, or if a part has
+// fewer than minTokens tokens. One window of T targets needs T+1 tokens.
 func Split(tokens []int, valFraction float64, minTokens int) (train, val []int, err error) {
 	cut, err := splitAt(len(tokens), valFraction, minTokens)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 // batch. The tokens are divided into B streams of equal length, one for each
 // row, and each batch holds the next T tokens of every stream.
 //
-// At the end of the streams it starts over, and that batch is fresh, as is the
-// very first. The tokens that are left over, fewer than B at the end of the text
-// and up to T at the end of each stream, are never inputs.
+// At the end of the streams it starts over; that batch is fresh, as is the
+// first one. The remaining tokens, fewer than B at the end of the text and up
+// to T at the end of each stream, are never inputs.
 //
 // SetState restores the position only. Save the carried state of the model with
 // it, or reset that state as for a fresh batch.
@@ -27,13 +27,13 @@ type Streams struct {
 	signature string
 }
 
-// NewStreams returns b streams over tokens, t tokens at a time. It keeps tokens,
-// which must not change. It returns an error when b or t is less than 1, when a
-// batch would be beyond reason in size, and when a stream, len(tokens)/b tokens
-// long, has not t+1 tokens.
+// NewStreams returns b streams over tokens, t tokens at a time. It keeps
+// tokens, which must not change. It returns an error if b or t is less than 1,
+// if a batch would be unreasonably large, or if a stream, len(tokens)/b tokens
+// long, has fewer than t+1 tokens.
 func NewStreams(tokens []int, b, t int) (*Streams, error) { return StreamsOf(IDs(tokens), b, t) }
 
-// StreamsOf is [NewStreams] over tokens that may be on disk.
+// StreamsOf is like [NewStreams] for tokens that may be on disk.
 func StreamsOf(tokens Tokens, b, t int) (*Streams, error) {
 	if err := checkShape(b, t, tokens.Len()); err != nil {
 		return nil, errors.Wrap(err, "streams")
@@ -54,7 +54,7 @@ func StreamsOf(tokens Tokens, b, t int) (*Streams, error) {
 }
 
 // Next returns the next t tokens of every stream: row i continues row i of the
-// batch before, unless the batch is fresh.
+// previous batch, unless the batch is fresh.
 func (s *Streams) Next() Batch {
 	length := s.tokens.Len() / s.batch.B
 	s.batch.Fresh, s.batch.Before = s.step == 0, nil
@@ -80,8 +80,8 @@ func (s *Streams) State() []byte {
 	return binary.BigEndian.AppendUint64([]byte(s.signature), uint64(s.step))
 }
 
-// SetState moves to a position in the streams. Its errors are those of
-// [Batcher].
+// SetState moves to a position in the streams. It returns the errors described
+// in [Batcher].
 func (s *Streams) SetState(state []byte) error {
 	pos, err := position(state, s.signature)
 	if err != nil {

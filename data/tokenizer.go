@@ -12,8 +12,8 @@ import (
 
 // Tokenizer turns text into token ids and back. The ids are 0 to Size()-1.
 type Tokenizer interface {
-	// Encode returns the ids of a text. Any text can be encoded; what the
-	// vocabulary lacks becomes an id that stands for the unknown.
+	// Encode returns the ids of a text. Any text can be encoded; characters
+	// that are not in the vocabulary become an id for the unknown.
 	Encode(text string) []int
 
 	// Decode returns the text of ids. An id outside the vocabulary becomes
@@ -42,13 +42,14 @@ type savedTokenizer struct {
 	Model     json.RawMessage `json:"model,omitempty"`
 }
 
-// SaveTokenizer writes a tokenizer of this package as a JSON object that names
-// its kind, such as
+// SaveTokenizer writes a tokenizer. One of this package becomes a JSON object
+// that names its kind, such as
 //
 //	{"kind":"chars","tokenizer":{"chars":"abc"}}
 //
-// and one of package bpe as a tokenizer.json of Hugging Face's library. It
-// returns an error for a tokenizer of another package and when w fails.
+// and one of package bpe becomes a tokenizer.json of Hugging Face's library.
+// SaveTokenizer returns an error for a tokenizer of another package and if w
+// fails.
 func SaveTokenizer(w io.Writer, tok Tokenizer) error {
 	var kind string
 	switch tok := tok.(type) {
@@ -73,10 +74,10 @@ func SaveTokenizer(w io.Writer, tok Tokenizer) error {
 	return errors.Wrap(err, "write tokenizer")
 }
 
-// LoadTokenizer reads what [SaveTokenizer] wrote, whatever its kind, and any
-// tokenizer.json that [bpe.Load] reads. It reads r to its end, 64 MiB at most,
-// and returns an error when what it finds is longer, is not a saved tokenizer,
-// or is damaged.
+// LoadTokenizer reads a tokenizer of any kind that [SaveTokenizer] wrote, and
+// any tokenizer.json that [bpe.Load] reads. It reads r to its end, and returns
+// an error if the content is longer than 64 MiB, is not a saved tokenizer, or
+// is damaged.
 func LoadTokenizer(r io.Reader) (Tokenizer, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxTokenizerBytes+1))
 	if err != nil {

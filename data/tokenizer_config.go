@@ -17,20 +17,20 @@ type tokenizerConfig struct {
 	EOSToken string `json:"eos_token,omitempty"`
 }
 
-// HasTokenizerConfig reports whether a saved tokenizer is one of Hugging Face's
-// library, beside which [SaveTokenizerConfig] writes what else that library needs
-// to know.
+// HasTokenizerConfig reports whether the saved form of a tokenizer is that of
+// Hugging Face's library, which also needs the file that [SaveTokenizerConfig]
+// writes.
 func HasTokenizerConfig(tok Tokenizer) bool {
 	_, ok := tok.(*bpe.Tokenizer)
 	return ok
 }
 
-// SaveTokenizerConfig writes the tokenizer_config.json that belongs beside the
-// tokenizer.json of [SaveTokenizer] for a tokenizer of package bpe: that the file
-// is to be taken as it is, and which special tokens begin and end a text. Without
-// it transformers guesses a class of tokenizers by the model, which cuts some
-// texts in another way than the file says. It returns an error for a tokenizer of
-// another kind and when w fails.
+// SaveTokenizerConfig writes the tokenizer_config.json that accompanies the
+// tokenizer.json of [SaveTokenizer] for a tokenizer of package bpe. It tells
+// transformers to use the file unchanged, and which special tokens begin and
+// end a text; without it transformers guesses the class of the tokenizer from
+// the model and splits some texts differently. SaveTokenizerConfig returns an
+// error for a tokenizer of another kind and if w fails.
 func SaveTokenizerConfig(w io.Writer, tok Tokenizer) error {
 	t, ok := tok.(*bpe.Tokenizer)
 	if !ok {

@@ -7,28 +7,29 @@ import (
 
 // Tokens are the ids of a text, in memory as [IDs] or on disk as a [Cache].
 //
-// They do not change, and may be read by several goroutines at once.
+// They do not change, and may be read concurrently.
 type Tokens interface {
-	// Len returns how many there are.
+	// Len returns the number of tokens.
 	Len() int
 
-	// Read fills ids with the tokens from at on. All of them must be there.
+	// Read fills ids with the tokens that start at index at. All of them must
+	// exist.
 	Read(ids []int, at int)
 
-	// Checksum tells these tokens from others.
+	// Checksum returns a number that distinguishes these tokens from others.
 	Checksum() uint64
 }
 
 // IDs are tokens in memory.
 type IDs []int
 
-// Len returns how many there are.
+// Len returns the number of tokens.
 func (t IDs) Len() int { return len(t) }
 
 // Read copies tokens.
 func (t IDs) Read(ids []int, at int) { copy(ids, t[at:at+len(ids)]) }
 
-// Checksum goes over all tokens.
+// Checksum returns a checksum of all tokens.
 func (t IDs) Checksum() uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a, a word at a time
 	sum := uint64(offset)
@@ -38,7 +39,7 @@ func (t IDs) Checksum() uint64 {
 	return sum
 }
 
-// SplitTokens is [Split] for tokens that may be on disk.
+// SplitTokens is like [Split] for tokens that may be on disk.
 func SplitTokens(tokens Tokens, valFraction float64, minTokens int) (train, val Tokens, err error) {
 	cut, err := splitAt(tokens.Len(), valFraction, minTokens)
 	if err != nil {
@@ -47,7 +48,7 @@ func SplitTokens(tokens Tokens, valFraction float64, minTokens int) (train, val 
 	return part(tokens, 0, cut), part(tokens, cut, tokens.Len()), nil
 }
 
-// Head returns the first tokens, at most n, in memory.
+// Head returns the first tokens, at most n, as a slice in memory.
 func Head(tokens Tokens, n int) []int {
 	n = min(n, tokens.Len())
 	if ids, ok := tokens.(IDs); ok {

@@ -10,15 +10,15 @@ import (
 // each id.
 const maxVocab = 1 << 24
 
-// UnigramLoss returns the loss, in nats per token, of guessing each token of val
-// by its frequency in train alone. With c(w) the count of w in train, N the
+// UnigramLoss returns the loss, in nats per token, of predicting each token of
+// val by its frequency in train. With c(w) the count of w in train, N the
 // length of train and V the size of the vocabulary,
 //
 //	p(w) = (c(w) + 1) / (N + V)
 //
-// The loss is the mean of -ln p over the targets val[1:], which are those that
-// [Windows] has. It returns an error when train is empty, when val has fewer than
-// 2 tokens, and when an id is not between 0 and vocab-1.
+// The loss is the mean of -ln p over the targets val[1:], the same targets as
+// those of [Windows]. UnigramLoss returns an error if train is empty, if val
+// has fewer than 2 tokens, or if an id is not between 0 and vocab-1.
 func UnigramLoss(train, val []int, vocab int) (float64, error) {
 	if err := checkBaseline(train, val, vocab); err != nil {
 		return 0, errors.Wrap(err, "unigram loss")

@@ -6,13 +6,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Windows cuts tokens into windows that follow each other without overlap, to
-// judge a model on. Each token but the first is a target exactly once, so that a
-// loss summed over all batches is the loss of the text. Each window starts
-// without knowledge of the one before: every batch is fresh.
+// Windows divides tokens into consecutive windows without overlap, to evaluate
+// a model. Each token except the first is a target exactly once, so that a loss
+// summed over all batches is the loss of the text. Each window starts without
+// the context of the previous one: every batch is fresh.
 //
-// A text that is too long for that is judged by a sample of its windows, spread
-// evenly over all of it: its beginning alone may be easier or harder than the rest.
+// For a text that is too long for this, a model is evaluated on a sample of
+// windows spread evenly over the text, because the beginning alone may be
+// easier or harder than the rest.
 type Windows struct {
 	tokens  Tokens
 	b, t    int
@@ -22,16 +23,16 @@ type Windows struct {
 }
 
 // NewWindows returns the windows of tokens, b rows of t in a batch. If
-// maxBatches is more than 0 and there are more batches, maxBatches are made of
-// evenly spread windows, the same whenever they are made from the same tokens. It
-// keeps tokens, which must not change. It returns an error when b or t is less
-// than 1, when a batch would be beyond reason in size, and when there are not t+1
-// tokens.
+// maxBatches is positive and there are more batches than that, maxBatches
+// batches of evenly spread windows are used, which are always the same for the
+// same tokens. NewWindows keeps tokens, which must not change. It returns an
+// error if b or t is less than 1, if a batch would be unreasonably large, or if
+// there are fewer than t+1 tokens.
 func NewWindows(tokens []int, b, t, maxBatches int) (*Windows, error) {
 	return WindowsOf(IDs(tokens), b, t, maxBatches)
 }
 
-// WindowsOf is [NewWindows] of tokens that may be on disk.
+// WindowsOf is like [NewWindows] for tokens that may be on disk.
 func WindowsOf(tokens Tokens, b, t, maxBatches int) (*Windows, error) {
 	if err := checkShape(b, t, tokens.Len()); err != nil {
 		return nil, errors.Wrap(err, "windows")
@@ -55,8 +56,8 @@ func (w *Windows) start(i int) int {
 	return min(i*w.t, w.tokens.Len())
 }
 
-// All returns the batches from first to last, as often as it is called. All are
-// B×T; where the last one runs out of tokens it is padded with [Ignore]. The
+// All returns an iterator over the batches from first to last; it can be called
+// repeatedly. All batches are B×T; the last one is padded with [Ignore]. The
 // slices of a batch are valid until the next batch.
 func (w *Windows) All() iter.Seq[Batch] {
 	return func(yield func(Batch) bool) {
@@ -80,9 +81,10 @@ func (w *Windows) All() iter.Seq[Batch] {
 // Batches returns the number of batches that All returns.
 func (w *Windows) Batches() int { return w.batches }
 
-// Whole returns the number of batches that the whole text makes: Batches, unless
-// that is a sample.
+// Whole returns the number of batches of the whole text. It equals Batches
+// unless that is a sample.
 func (w *Windows) Whole() int { return (w.rows + w.b - 1) / w.b }
 
-// Targets returns the number of targets in all batches that are not [Ignore].
+// Targets returns the number of targets that are not [Ignore], over all
+// batches.
 func (w *Windows) Targets() int { return w.targets }
