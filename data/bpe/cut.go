@@ -2,9 +2,10 @@ package bpe
 
 import "strings"
 
-// Cut returns the first place from byte n of text on where it can be cut in two,
-// so that the ids of the parts are together those of the whole, and the length
-// of text if there is none. What follows text has no influence on the place.
+// Cut returns the first position at or after byte n at which text can be split
+// so that the ids of the two parts, concatenated, are those of the whole. It
+// returns the length of text if there is none. The position does not depend on
+// any text that follows.
 func (t *Tokenizer) Cut(text string, n int) int {
 	if !knowsSpaces(t.steps) {
 		return len(text)

@@ -2,15 +2,15 @@ package bpe
 
 import "unicode/utf8"
 
-// Decode returns the text of ids, special tokens written out. It gives back
-// every text that Encode was given, valid UTF-8 or not, but for what the file
-// changes on purpose; see the package comment. An id without a token becomes
+// Decode returns the text of ids, including special tokens. It returns exactly
+// the text that Encode was given, valid UTF-8 or not, except for changes that
+// the file requires; see the package comment. An id without a token becomes
 // U+FFFD.
 func (t *Tokenizer) Decode(ids []int) string {
 	return string(t.AppendDecode(nil, ids))
 }
 
-// AppendDecode appends the text of ids to text, as Decode returns it.
+// AppendDecode appends the result of Decode to text.
 func (t *Tokenizer) AppendDecode(text []byte, ids []int) []byte {
 	for _, id := range ids {
 		if token, ok := t.Token(id); ok {
@@ -22,7 +22,7 @@ func (t *Tokenizer) AppendDecode(text []byte, ids []int) []byte {
 	return text
 }
 
-// DecodeWithoutSpecial is Decode with the special tokens left out.
+// DecodeWithoutSpecial is like Decode, but omits special tokens.
 func (t *Tokenizer) DecodeWithoutSpecial(ids []int) string {
 	special := make(map[int]bool)
 	for _, id := range t.Special() {

@@ -2,22 +2,23 @@ package bpe
 
 import "slices"
 
-// Encode returns the ids of a text. Added tokens that are written out in the
-// text, such as [EndOfText], become their ids.
+// Encode returns the ids of a text. Added tokens that occur in the text, such
+// as [EndOfText], become their ids.
 //
-// Where TryEncode would return an error, the rest of the piece that its regex gave
-// up on is one word.
+// Where TryEncode would return an error, Encode treats the rest of the piece on
+// which matching failed as one word.
 func (t *Tokenizer) Encode(text string) []int {
 	return t.AppendEncode(roomFor(text), text)
 }
 
-// TryEncode is Encode with an error if a regex of the file backtracks without end
-// on the text. The patterns that [Train] uses never do.
+// TryEncode is like Encode, but returns an error if a regular expression of the
+// file backtracks without end on the text. The patterns that [Train] uses never
+// do.
 func (t *Tokenizer) TryEncode(text string) ([]int, error) {
 	return t.tryEncode(roomFor(text), text)
 }
 
-// AppendEncode appends the ids of a text to ids, as Encode returns them.
+// AppendEncode appends the result of Encode to ids.
 func (t *Tokenizer) AppendEncode(ids []int, text string) []int {
 	ids, _ = t.tryEncode(ids, text)
 	return ids
@@ -34,8 +35,8 @@ func (t *Tokenizer) tryEncode(ids []int, text string) ([]int, error) {
 }
 
 // EncodeOrdinary returns the ids of a text in which added tokens have no
-// meaning: what is written like one is encoded as the text that it is. Use it
-// for text of unknown origin that must not end a text, for example.
+// meaning: they are encoded like any other text. Use it, for example, for
+// untrusted text that must not contain an end of text.
 func (t *Tokenizer) EncodeOrdinary(text string) []int {
 	e := t.encoder()
 	ids := e.encode(roomFor(text), t.normalize(text, &e.failed))
@@ -43,8 +44,8 @@ func (t *Tokenizer) EncodeOrdinary(text string) []int {
 	return ids
 }
 
-// EncodeWithSpecial is Encode with the special tokens around the text that the
-// file asks for in its post-processor, such as one that begins a text.
+// EncodeWithSpecial is like Encode, and adds the special tokens that the file's
+// post-processor puts around a text, such as one that begins a text.
 func (t *Tokenizer) EncodeWithSpecial(text string) []int {
 	ids := append(roomFor(text), t.before...)
 	return append(t.AppendEncode(ids, text), t.after...)

@@ -9,8 +9,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// MaxBytes is the size of the largest tokenizer.json that is read: 64 MiB, enough
-// for a million tokens.
+// MaxBytes is the maximum size of a tokenizer.json: 64 MiB, enough for a
+// million tokens.
 const MaxBytes = 64 << 20
 
 // fileJSON is a tokenizer.json.
@@ -86,10 +86,11 @@ func (m *mergeJSON) UnmarshalJSON(text []byte) error {
 // Load reads a tokenizer.json: a byte-level BPE model as Hugging Face's library
 // tokenizers writes it, and as Save does. It reads r to its end.
 //
-// It returns an error when the file is longer than [MaxBytes], is damaged or
-// contradicts itself, and when it asks for what this package does not do, which
-// the error names. What it says of truncation and padding is kept for Save and
-// otherwise passed over: all of a text is encoded, and nothing more.
+// Load returns an error if the file is longer than [MaxBytes], is damaged or
+// contradicts itself, or if it requires something that this package does not
+// support, which the error names. Truncation and padding settings are kept for
+// Save but not applied: a text is always encoded completely and without
+// padding.
 func Load(r io.Reader) (*Tokenizer, error) {
 	text, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {

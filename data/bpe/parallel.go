@@ -12,11 +12,11 @@ import (
 // on it costs nothing, and little enough that all are busy until the end.
 const chunkBytes = 256 << 10
 
-// EncodeParallel returns what Encode does, with up to workers goroutines, as
-// many as there are processors if workers is 0 or less. The text is cut only
-// where a word ends in any case, before a space that follows a character which
-// is no white space; a text without such places, or a tokenizer that has no
-// words, is encoded by one goroutine.
+// EncodeParallel returns the same ids as Encode and uses up to workers
+// goroutines, or as many as there are processors if workers is 0 or less. The
+// text is only split where a word always ends, before a space that follows a
+// character other than white space; a text without such positions is encoded by
+// one goroutine, as is any text if the tokenizer does not split into words.
 func (t *Tokenizer) EncodeParallel(text string, workers int) []int {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)

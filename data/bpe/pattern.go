@@ -1,20 +1,20 @@
 package bpe
 
-// Pattern cuts a text into words.
+// Pattern selects how a text is split into words.
 type Pattern int
 
 // The patterns that [Train] can use.
 const (
-	// GPT2 keeps letters, numbers and punctuation apart, and a space with the
-	// word after it: "the 12 cats!" is "the", " 12", " cats", "!".
+	// GPT2 separates letters, numbers and punctuation, and keeps a space with
+	// the word after it: "the 12 cats!" is "the", " 12", " cats", "!".
 	GPT2 Pattern = iota
 
-	// Llama3 cuts numbers after every third digit, keeps one mark with the
-	// letters after it, as in ".Println", and the ends of lines with the
-	// punctuation before them. GPT-4 (cl100k) has the same.
+	// Llama3 splits numbers after every third digit, keeps one punctuation mark
+	// with the letters after it, as in ".Println", and ends of lines with the
+	// punctuation before them. GPT-4 (cl100k) uses the same pattern.
 	Llama3
 
-	// Qwen2 is Llama3 with each digit on its own.
+	// Qwen2 is like Llama3, but each digit is a separate word.
 	Qwen2
 )
 
@@ -25,7 +25,7 @@ const (
 	qwenRegex  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 )
 
-// String returns the name of a pattern.
+// String returns the name of the pattern.
 func (p Pattern) String() string {
 	switch p {
 	case GPT2:

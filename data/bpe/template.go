@@ -111,8 +111,8 @@ func (t *Tokenizer) surround(what string, before, after []int) error {
 	return nil
 }
 
-// BeginWith returns a tokenizer that also puts a token before a text, if this one
-// does not begin texts with it already. Save writes that too.
+// BeginWith returns a tokenizer that also puts a token before a text, unless t
+// already does so. Save writes this token too.
 func (t *Tokenizer) BeginWith(id int) (*Tokenizer, error) {
 	if len(t.before) > 0 && t.before[0] == id {
 		return t, nil

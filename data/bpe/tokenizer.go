@@ -6,11 +6,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// EndOfText is the token that GPT-2 and many models after it put between texts.
+// EndOfText is the token that separates texts in GPT-2 and many later models.
 const EndOfText = "<|endoftext|>"
 
-// Tokenizer turns text into the ids of subword tokens and back. It is made by
-// [Load] or [Train] and does not change.
+// Tokenizer turns text into the ids of subword tokens and back. [Load] and
+// [Train] return one; it is immutable.
 type Tokenizer struct {
 	names []string // by id: the spelling in the file, "" where there is no token
 	texts []string // by id: the bytes it stands for
@@ -119,19 +119,19 @@ func (t *Tokenizer) setRules(m model) error {
 	return nil
 }
 
-// Size returns the number of ids: one more than the highest. An id below it can
-// be without a token when the file left it out.
+// Size returns the number of ids, which is one more than the highest id. Ids
+// that the file does not use have no token.
 func (t *Tokenizer) Size() int { return len(t.names) }
 
-// ID returns the id of the token that stands for exactly this text, such as
-// " the" or [EndOfText].
+// ID returns the id of the token for exactly this text, such as " the" or
+// [EndOfText].
 func (t *Tokenizer) ID(text string) (id int, ok bool) {
 	n, ok := t.ids[text]
 	return int(n), ok
 }
 
-// Token returns the text that an id stands for. It is no valid UTF-8 when the
-// token is a part of a character. It reports false for an id without a token.
+// Token returns the text of an id. The text is not valid UTF-8 if the token is
+// part of a character. Token returns false for an id without a token.
 func (t *Tokenizer) Token(id int) (text string, ok bool) {
 	if id < 0 || id >= len(t.texts) || t.texts[id] == "" {
 		return "", false

@@ -10,44 +10,48 @@ import (
 	"github.com/pkg/errors"
 )
 
-// TrainConfig says what vocabulary to learn.
+// TrainConfig configures Train.
 type TrainConfig struct {
 	// VocabSize is the number of tokens: the special tokens, the 256 bytes, and
-	// what merges make. There are fewer when the texts have no more pairs.
+	// the merges. There are fewer tokens if the texts have no more pairs.
 	VocabSize int
 
-	// MinFrequency is how often a pair must occur to be merged. 0 is as 1.
+	// MinFrequency is the number of times that a pair must occur to be merged.
+	// 0 means 1.
 	MinFrequency int
 
-	// SpecialTokens get the first ids in their order. [EndOfText] is usual.
+	// SpecialTokens get the first ids, in order. [EndOfText] is usual.
 	SpecialTokens []string
 
-	// Pattern cuts the texts into words, and those to encode later.
+	// Pattern splits the texts into words, in training and in the resulting
+	// Tokenizer.
 	Pattern Pattern
 
-	// AddPrefixSpace puts a space before a text that does not begin with one, so
-	// that its first word is like the others. It is for the pattern GPT2 only.
+	// AddPrefixSpace puts a space before a text that does not begin with one,
+	// so that its first word is like the others. It requires the pattern GPT2.
 	AddPrefixSpace bool
 
-	// Progress, if there is one, is called after each new token with the size
-	// of the vocabulary so far and with VocabSize.
+	// Progress, if not nil, is called after each new token with the current
+	// size of the vocabulary and with VocabSize.
 	Progress func(tokens, of int)
 }
 
-// Train learns a vocabulary from texts. Words do not reach from one text into
-// the next, and special tokens in the texts have no meaning.
+// Train learns a vocabulary from texts. Words do not extend across texts, and
+// special tokens written in the texts have no meaning.
 //
-// The pair of neighbouring tokens that occurs most often becomes a token, again
-// and again; of pairs that occur equally often, the one with the smallest ids,
-// the left one first. Ids are given in this order: special tokens, bytes in the
-// order of their spelling in the file ('!' to '~', then the rest), merges. It is
-// the rule of the trainer of Hugging Face's library tokenizers, and gives the
-// same tokens. The same texts and config give the same tokenizer everywhere.
+// Train repeatedly makes a token of the most frequent pair of neighbouring
+// tokens; of equally frequent pairs, it takes the one with the smallest ids,
+// compared from the left. Ids are given in this order: special tokens, bytes in
+// the order of their spelling in the file ('!' to '~', then the rest), merges.
+// The trainer of Hugging Face's library tokenizers follows the same rules and
+// gives the same tokens. The same texts and config give the same tokenizer on
+// every machine.
 //
-// Memory grows with the number of different words, not with that of texts.
+// Memory grows with the number of different words, not with the number of
+// texts.
 //
-// Train returns an error when the config makes no sense, when there is no text,
-// and when ctx is done, which it asks between texts and between merges.
+// Train returns an error if the config is invalid, if there is no text, or if
+// ctx is done, which it checks between texts and between merges.
 func Train(ctx context.Context, texts iter.Seq[string], config TrainConfig) (*Tokenizer, error) {
 	if err := config.check(); err != nil {
 		return nil, errors.Wrap(err, "train tokenizer")

@@ -1,9 +1,9 @@
-// Package cores spreads short pieces of work over the cores.
+// Package cores distributes short pieces of work over the cores.
 //
-// A goroutine that has to be woken on another core begins tens of microseconds
-// late, which is as long as many pieces of work take. The goroutines here
-// therefore look out for work for a while after they have done some, before they
-// let themselves be put to sleep.
+// A goroutine that has to be woken on another core starts tens of microseconds
+// late, which is as long as many pieces of work take. After a piece of work,
+// the goroutines of this package therefore wait actively for more work for a
+// while before they sleep.
 package cores
 
 import (
@@ -41,9 +41,10 @@ var (
 )
 
 // Run calls f(0) … f(n−1), on as many cores as GOMAXPROCS allows, and returns
-// when all are done. The calls must be independent of each other. A Run within a
-// call of f, or while another goroutine's Run is under way, is done by its caller
-// alone. Run allocates nothing once it has started its goroutines.
+// when all calls have returned. The calls must be independent of each other. A
+// Run within a call of f, or during the Run of another goroutine, makes all
+// calls in its own goroutine. Run does not allocate after it has started its
+// goroutines.
 func Run(n int, f func(i int)) {
 	helpers := min(runtime.GOMAXPROCS(0), n) - 1
 	if helpers < 1 || !taken.CompareAndSwap(false, true) {

@@ -9,12 +9,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// WriteDir makes the folder dir with what write puts into the folder tmp: either
-// all of it or nothing. It is an error, which names dir, if dir exists.
+// WriteDir creates the folder dir with the files that write writes to the
+// folder tmp: either all of them or none. It returns an error that names dir if
+// dir exists.
 //
-// After an error dir is not there, except if the error says that the folder
-// around it could not be brought to the disk: dir is in place by then, but a
-// power failure may still undo it.
+// After an error dir does not exist, unless the error says that its parent
+// folder could not be synced to disk: then dir exists, but a power failure may
+// still remove it.
 func WriteDir(dir string, write func(tmp string) error) error {
 	if err := mustNotExist(dir); err != nil {
 		return err
@@ -86,9 +87,10 @@ func syncFile(path string) error {
 	return f.Sync()
 }
 
-// RemoveDir removes the folder dir and all that is in it. A process that is killed
-// meanwhile leaves either the whole folder or one that CleanTemp removes, never a
-// part of it under its name. It is no error if dir does not exist.
+// RemoveDir removes the folder dir with its contents. If the process is killed
+// meanwhile, either the whole folder is left or a temporary one that CleanTemp
+// removes, never a part of the folder under its name. It is not an error if dir
+// does not exist.
 func RemoveDir(dir string) error {
 	tmp := tempName(dir)
 	switch err := os.Rename(dir, tmp); {

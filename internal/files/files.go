@@ -1,7 +1,8 @@
-// Package files writes files and folders so that what was there before is never
-// lost: the new one is made beside the old, brought to the disk, and only then
-// renamed to its place. A program that dies on the way, or a disk that is full,
-// leaves the old one as it was, and at most a leftover that CleanTemp removes.
+// Package files writes files and folders so that the previous version is never
+// lost: the new version is written under a temporary name, synced to disk, and
+// only then renamed. If the program is killed or the disk is full, the old
+// version is unchanged, and at most a temporary file is left, which CleanTemp
+// removes.
 package files
 
 import (
@@ -14,14 +15,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// WriteFile replaces the file at path, or makes it, with what write writes; w is
-// buffered. A file that is replaced hands on its permissions; a symbolic link is
-// replaced itself, not what it points to. A checksum of the old file is taken from
-// the folder's list (see SumsFile).
+// WriteFile creates or replaces the file at path with what write writes; w is
+// buffered. The permissions of a replaced file are kept; a symbolic link itself
+// is replaced, not its target. The checksum of the old file is removed from the
+// folder's list (see SumsFile).
 //
-// An error names the file. The old file is then untouched, except if the error
-// says that the folder could not be brought to the disk: the new file is in
-// place by then, but a power failure may still undo it.
+// An error names the file. The old file is then unchanged, unless the error
+// says that the folder could not be synced to disk: then the new file is in
+// place, but a power failure may still undo the replacement.
 func WriteFile(path string, write func(w io.Writer) error) error {
 	if err := changeSum(path, nil); err != nil {
 		return err

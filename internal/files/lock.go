@@ -8,13 +8,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// ErrLocked is what Lock returns, wrapped, while another holds the lock.
+// ErrLocked is returned by Lock, wrapped, while another process holds the lock.
 var ErrLocked = errors.New("locked by another process")
 
-// Lock takes the lock that the file at path stands for, which is made if it is not
-// there and stays. The lock is held until unlock is called or the process ends,
-// however it ends. It is one for the whole machine on Unix but Solaris and AIX,
-// and on Windows; other systems have none, and Lock returns at once there.
+// Lock takes the lock of the file at path, which is created if it does not
+// exist and is not removed. The lock is held until unlock is called or the
+// process ends, for whatever reason. It excludes all other processes of the
+// machine on Windows and on Unix except Solaris and AIX; other systems have no
+// such locks, and Lock returns at once there.
 func Lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -27,7 +28,8 @@ func Lock(path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil // which releases it
 }
 
-// AwaitLock is Lock that waits while another holds the lock, until ctx is done.
+// AwaitLock is like Lock, but waits, until ctx is done, while another process
+// holds the lock.
 func AwaitLock(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		unlock, err := Lock(path)

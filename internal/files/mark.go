@@ -2,8 +2,8 @@ package files
 
 import "bytes"
 
-// ByteOrderMark is what some programs write at the beginning of a file to say that
-// it is UTF-8. It is no part of the text.
+// ByteOrderMark is written by some programs at the beginning of a file to mark
+// it as UTF-8. It is not part of the text.
 const ByteOrderMark = "\ufeff"
 
 // WithoutMark returns the content of a file without a byte order mark at its

@@ -9,19 +9,19 @@ import (
 	"github.com/pkg/errors"
 )
 
-// AnySize is a bound for Open for files that are read piece by piece.
+// AnySize is the bound for Open for files that are read in pieces.
 const AnySize = math.MaxInt64
 
-// The bounds on files of a kind, in bytes: some hundred times what the largest in
-// use have.
+// Maximum sizes of files by kind, in bytes: about a hundred times the largest
+// sizes in use.
 const (
 	MaxSettings = 16 << 20  // a configuration or other settings
 	MaxList     = 100 << 20 // an index of tensors, or a list of checksums
 )
 
-// Open opens a regular file to read it and returns its size, which is an error if
-// it is larger than most. Anything else is an error, too: a folder; a pipe or a
-// device, which may have no end or never begin.
+// Open opens a regular file for reading and returns it with its size. It
+// returns an error if the file is larger than most bytes, or if it is not a
+// regular file: a folder, or a pipe or device, which may block or never end.
 func Open(path string, most int64) (*os.File, int64, error) {
 	// Before it is opened, which may take for ever or do something.
 	info, err := os.Stat(path)
@@ -58,7 +58,7 @@ func readable(path string, info fs.FileInfo, most int64) error {
 	return nil
 }
 
-// Read reads a file that Open opens.
+// Read returns the content of a file, with the checks of Open.
 func Read(path string, most int64) ([]byte, error) {
 	f, _, err := Open(path, most)
 	if err != nil {
@@ -69,7 +69,8 @@ func Read(path string, most int64) ([]byte, error) {
 	return content, errors.Wrapf(err, "reading %s", path)
 }
 
-// ReadAll is io.ReadAll that returns an error when there are more than most bytes.
+// ReadAll is like io.ReadAll, but returns an error if there are more than most
+// bytes.
 func ReadAll(r io.Reader, most int64) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(r, most))
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestRemoveDirLeavesNoPart looks at a folder while it is removed: all of it or none
-// of it is there under its name.
+// TestRemoveDirLeavesNoPart looks at a folder while it is removed: all of it or
+// none of it is there under its name.
 func TestRemoveDirLeavesNoPart(t *testing.T) {
 	const n = 3000
 	dir := filepath.Join(t.TempDir(), "folder")

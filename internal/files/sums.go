@@ -15,20 +15,21 @@ import (
 	"github.com/pkg/errors"
 )
 
-// SumsFile is the file that holds the SHA-256 checksums of files beside it, a line
-// for each in the form of the sha256sum program, which checks them too:
+// SumsFile is the file that holds the SHA-256 checksums of files beside it, one
+// line for each, in the format of the sha256sum program, which can check them:
 //
 //	sha256sum -c checksums.sha256
 //
-// A file that it does not list, or a folder without it, is taken as it is: other
-// programs write none.
+// A file that it does not list is not verified, nor are files in a folder
+// without it, because other programs write no checksums.
 const SumsFile = "checksums.sha256"
 
-// WriteSummed is WriteFile, and notes the file's checksum in the SumsFile of its
-// folder. Calls for the files of one folder must not overlap.
+// WriteSummed is like WriteFile, and also records the file's checksum in the
+// SumsFile of its folder. Calls for files of the same folder must not overlap.
 //
-// At every moment the file is listed with the checksum of what it holds, or not
-// at all: a program that dies on the way leaves nothing that is taken for damage.
+// At every moment the file is either listed with the checksum of its current
+// content or not listed: a program that is killed leaves no file that would be
+// reported as damaged.
 func WriteSummed(path string, write func(w io.Writer) error) error {
 	if err := changeSum(path, nil); err != nil {
 		return err
@@ -65,10 +66,11 @@ func changeSum(path string, sum []byte) error {
 	})
 }
 
-// WriteListed is WriteSummed for folders with more files than a list should be
-// rewritten for: the checksum is a line at the list's end, which counts before
-// earlier ones, and is there before the file. A program that dies in between leaves
-// a file that is taken for damaged if it had another content before.
+// WriteListed is like WriteSummed, for folders with so many files that the list
+// should not be rewritten for each: it appends the checksum as a line to the
+// list, where the last line for a name is valid, before it writes the file. If
+// the program is killed in between, a file whose content was to change is later
+// reported as damaged.
 func WriteListed(path string, content []byte) error {
 	if err := appendSum(path, content); err != nil {
 		return errors.Wrapf(err, "noting the checksum of %s", path)
@@ -117,10 +119,10 @@ func lastLineEnd(f *os.File) (int64, error) {
 	return from + int64(bytes.LastIndexByte(tail, '\n')+1), nil
 }
 
-// Sums is the list of a folder: checksums by the names of files.
+// Sums is the list of a folder: checksums by file name.
 type Sums map[string]string
 
-// ReadSums reads the list of a folder, an empty one if there is none.
+// ReadSums reads the list of a folder. The result is empty if there is no list.
 func ReadSums(dir string) (Sums, error) {
 	path := filepath.Join(dir, SumsFile)
 	sums := make(Sums)
@@ -141,8 +143,8 @@ func ReadSums(dir string) (Sums, error) {
 	return sums, nil
 }
 
-// Verify reads the file at path and compares it with its checksum. It is an error
-// if they differ, and none if no checksum is listed; see SumsFile.
+// Verify reads the file at path and compares it with its checksum. It returns
+// an error if they differ, and nil if no checksum is listed; see SumsFile.
 func Verify(path string) error {
 	sums, err := ReadSums(filepath.Dir(path))
 	if err != nil {
@@ -164,7 +166,8 @@ func Verify(path string) error {
 	return compare(path, sum.Sum(nil), want)
 }
 
-// ReadVerified is Read for a file that is compared with its checksum as by Verify.
+// ReadVerified is like Read, and also compares the file with its checksum, as
+// Verify does.
 func ReadVerified(path string, most int64) ([]byte, error) {
 	content, err := Read(path, most)
 	if err != nil {
@@ -177,8 +180,8 @@ func ReadVerified(path string, most int64) ([]byte, error) {
 	return content, sums.Check(path, content)
 }
 
-// Check compares what was read from path, in the folder of the list, with its
-// checksum. What is not listed is taken as it is.
+// Check compares the content of the file at path, in the folder of the list,
+// with its checksum. It returns nil for a file that is not listed.
 func (s Sums) Check(path string, content []byte) error {
 	want, listed := s[filepath.Base(path)]
 	if !listed {
@@ -195,9 +198,9 @@ func compare(path string, sum []byte, want string) error {
 	return errors.Errorf("%s is damaged: it is not what its checksum in %s says was written (if it was changed on purpose, remove its line there)", path, SumsFile)
 }
 
-// VerifyDir is Verify for every file that the list of the folder dir names, and
-// says whether it names all that are there. A file that it names and that is not
-// there is an error.
+// VerifyDir calls Verify for every file listed in the folder dir, and reports
+// whether the list names all files in the folder. It returns an error if a
+// listed file does not exist.
 func VerifyDir(dir string) (all bool, err error) {
 	sums, err := ReadSums(dir)
 	if err != nil {

@@ -20,16 +20,16 @@ func tempName(path string) string {
 	return filepath.Join(dir, fmt.Sprintf(".%s.tmp-%016x", name, rand.Uint64()))
 }
 
-// IsTemp says whether a file of this name is what an interrupted call of WriteFile
-// or WriteDir leaves.
+// IsTemp reports whether name is that of a temporary file or folder of
+// WriteFile or WriteDir.
 func IsTemp(name string) bool {
 	ok, _ := regexp.MatchString(`(?s)^\..+\.tmp-[0-9a-f]{16}$`, name)
 	return ok
 }
 
-// CleanTemp removes from the folder dir what interrupted calls of WriteFile and
-// WriteDir left there. No such call may be under way in dir, in this program or
-// another. The error names what could not be removed.
+// CleanTemp removes the temporary files that interrupted calls of WriteFile and
+// WriteDir left in the folder dir. No such call may be in progress in dir, in
+// this program or another. The error names a file that could not be removed.
 func CleanTemp(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

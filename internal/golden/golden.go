@@ -21,7 +21,7 @@ import (
 type Tensor struct {
 	Shape []int
 	Data  []float64
-	// Rounded says that the file stores the numbers as float32.
+	// Rounded reports whether the file stores the numbers as float32.
 	Rounded bool
 }
 
@@ -102,7 +102,8 @@ func Models(root string) ([]string, error) {
 	return dirs, err
 }
 
-// Report is how far PyTorch's own float32 run lies from the reference, per case.
+// Report contains, per case, the distance of PyTorch's own float32 run from the
+// reference.
 type Report map[string]struct {
 	LogitsAbs float64            `json:"torch_f32_vs_f64_logits_max_abs"`
 	GradRel   float64            `json:"torch_f32_vs_f64_grad_max_rel_to_tensor_max"`
@@ -121,9 +122,9 @@ func ReadReport(root string) (Report, error) {
 	return r, errors.Wrap(json.Unmarshal(raw, &r), "reading report.json")
 }
 
-// Float32Tolerance returns ten times the distance that pick takes from the
-// case's entry, and at least ten roundings: PyTorch's own error may happen to be
-// zero. A case without an entry gets the largest of all cases.
+// Float32Tolerance returns ten times the distance that pick selects, and at
+// least ten rounding errors, because PyTorch's own error may happen to be zero.
+// A case without an entry gets the largest distance of all cases.
 func (r Report) Float32Tolerance(name string, pick func(name string) float64) float64 {
 	tol := 0.0
 	if _, known := r[name]; known {
@@ -136,8 +137,8 @@ func (r Report) Float32Tolerance(name string, pick func(name string) float64) fl
 	return 10 * math.Max(tol, 1.2e-7)
 }
 
-// Floats returns the elements of a value's data, a float or a slice of floats of
-// either type, in a slice of their own.
+// Floats returns a copy of the elements of a value's data, which is a float or
+// a slice of floats of either type.
 func Floats(data any) []float64 {
 	switch x := data.(type) {
 	case []float64:
@@ -156,8 +157,9 @@ func Floats(data any) []float64 {
 	panic(fmt.Sprintf("golden: %T holds no floats", data))
 }
 
-// Apart returns the largest difference of two slices relative to want's largest
-// value, counted as at least floor; infinite if got has NaN or another length.
+// Apart returns the largest difference between two slices, relative to the
+// largest absolute value of want or floor, whichever is larger. It returns +Inf
+// if got contains a NaN or has a different length.
 func Apart(got, want []float64, floor float64) float64 {
 	if len(got) != len(want) {
 		return math.Inf(1)

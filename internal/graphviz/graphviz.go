@@ -1,5 +1,5 @@
-// Package graphviz lays graphs out with Graphviz 12.1.2, which is part of this
-// package as WebAssembly: nothing needs to be installed. Nothing of it is
+// Package graphviz lays graphs out with Graphviz 12.1.2, which the package
+// contains as WebAssembly, so that nothing needs to be installed. It is not
 // compiled or run before the first graph is laid out.
 //
 // The WebAssembly is the one that github.com/goccy/go-graphviz v0.2.10 was
@@ -25,9 +25,9 @@ import (
 //go:embed graphviz.wasm
 var binary []byte
 
-// SVG lays a graph in the DOT language out from top to bottom, or as its own
-// attributes say, and returns Graphviz's SVG. The same graph always gives the same
-// bytes. Graphs may be laid out at the same time.
+// SVG lays out a graph in the DOT language, from top to bottom unless its
+// attributes say otherwise, and returns Graphviz's SVG. The same graph always
+// gives the same bytes. SVG may be called concurrently.
 func SVG(dot []byte) (svg []byte, err error) {
 	p, err := compiled()
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package processor reports which instruction sets the assembly of this module
-// may use on the processor at hand.
+// may use on the current processor.
 //
-// Both may be switched off for a process by the environment variable GODEBUG, as
-// package golang.org/x/sys/cpu describes: GODEBUG=cpu.avx512f=off takes AVX-512
-// away, GODEBUG=cpu.avx2=off AVX2 and AVX-512.
+// Both can be disabled for a process with the environment variable GODEBUG, as
+// described in package golang.org/x/sys/cpu: GODEBUG=cpu.avx512f=off disables
+// AVX-512, and GODEBUG=cpu.avx2=off disables AVX2 and AVX-512.
 package processor

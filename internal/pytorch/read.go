@@ -13,21 +13,21 @@ import (
 // maxPickle bounds data.pkl, which takes about 200 bytes for a tensor.
 const maxPickle = 8 << 20
 
-// Zip and Legacy are what files of torch.save begin with, from PyTorch 1.6 on and
-// before.
+// Zip and Legacy are the first bytes of files written by torch.save since
+// PyTorch 1.6 and before it.
 const (
 	Zip    = "PK\x03\x04"
 	Legacy = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46"
 )
 
-// Read returns the tensors of the state_dict in a file of size bytes, in the order
-// in which they lie. The state_dict is what was saved, or within what was saved
-// under one of the names that programs give it: state_dict, model_state_dict,
-// model or module. Prefixes that wrappers of a model put before every name are
-// taken off.
+// Read returns the tensors of the state_dict in a file of size bytes, in file
+// order. The state_dict is either the saved object or part of it under one of
+// the usual names: state_dict, model_state_dict, model or module. Prefixes that
+// wrappers of a model add to every name are removed.
 //
-// What was saved otherwise is an error, as are tensors that do not lie row after
-// row and, altogether, tensors that take more than twice the file.
+// Read returns an error for any other saved object, for tensors that are not in
+// row-major order, and for tensors that together are larger than twice the
+// file.
 func Read(r io.ReaderAt, size int64) ([]Tensor, error) {
 	a, err := openArchive(r, size)
 	if err != nil {

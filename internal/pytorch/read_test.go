@@ -139,8 +139,8 @@ func TestWhatIsNoStateDictIsAnError(t *testing.T) {
 	}
 }
 
-// TestClaimsTakeNoMemory that the file does not account for: neither many tensors in
-// one place, nor compressed entries, nor a pickle of any length.
+// TestClaimsTakeNoMemory that the file does not account for: neither many
+// tensors in one place, nor compressed entries, nor a pickle of any length.
 func TestClaimsTakeNoMemory(t *testing.T) {
 	var pairs []string
 	for i := range 1000 {

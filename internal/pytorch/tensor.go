@@ -10,13 +10,13 @@ import (
 type Tensor struct {
 	// Name is its key in the state_dict.
 	Name string
-	// Type is F64, F32, F16 or BF16, and of other types PyTorch's name of their
+	// Type is F64, F32, F16 or BF16, or for other types PyTorch's name of the
 	// storage.
 	Type string
-	// Shape has no axis below 0; it is empty for a single number.
+	// Shape has no negative axis; it is empty for a scalar.
 	Shape []int
-	// Begin and End are the bytes of the file between which the numbers are, row
-	// after row, little end first.
+	// Begin and End delimit the bytes of the tensor in the file, in row-major
+	// order and little-endian.
 	Begin, End int64
 
 	strides []int

@@ -5,7 +5,7 @@ import "math"
 // Activation names an element-wise function.
 type Activation int
 
-// The activations of the official feed-forward layers, and the gates' own.
+// The activations of the official feed-forward layers, and those of the gates.
 const (
 	Sigmoid Activation = iota
 	LogSigmoid
@@ -23,7 +23,7 @@ const (
 	seluScale = 1.0507009873554804934193349852946
 )
 
-// At is the function at x.
+// At returns the value of the function at x.
 func (a Activation) At(x float64) float64 {
 	switch a {
 	case Sigmoid:
@@ -55,7 +55,7 @@ func finite(x float64) float64 { return math.Max(-1000, x) }
 // silu is x·σ(x), with the limit 0 at −∞.
 func silu(x float64) float64 { return finite(x) * Sigmoid.At(x) }
 
-// SlopeAt is the derivative at x.
+// SlopeAt returns the derivative at x.
 func (a Activation) SlopeAt(x float64) float64 {
 	switch a {
 	case Sigmoid:

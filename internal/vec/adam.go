@@ -2,7 +2,7 @@ package vec
 
 import "math"
 
-// Adam is the numbers of one step of Adam or AdamW.
+// Adam holds the coefficients of one step of Adam or AdamW.
 type Adam struct {
 	Scale, L2      float64 // g ← Scale·g + L2·w
 	Beta1, Beta2   float64
@@ -13,8 +13,8 @@ type Adam struct {
 	Eps            float64
 }
 
-// AdamStep computes, for g' = Scale·g + L2·w, the moments m = Beta1·m + Fresh1·g'
-// and v = Beta2·v + Fresh2·g'², and the weights w = Keep·w −
+// AdamStep computes, with g' = Scale·g + L2·w, the moments m = Beta1·m +
+// Fresh1·g' and v = Beta2·v + Fresh2·g'², and the weights w = Keep·w −
 // Rate·m/(√v·Unbias + Eps), in one pass, in the precision of F.
 func AdamStep[F Float](k Adam, g, m, v, w []F) {
 	n := len(w)

@@ -91,7 +91,7 @@ func Dot[F Float](a, b []F) F {
 	return F(s)
 }
 
-// Max returns the largest element that is a number, −∞ if there is none.
+// Max returns the largest element that is not NaN, or −∞ if there is none.
 func Max[F Float](x []F) F {
 	if fast[F]() {
 		return F(best.max(len(x), ptr(x, len(x))))

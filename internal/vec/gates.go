@@ -2,8 +2,8 @@ package vec
 
 import "math"
 
-// Pair is numbers of more digits than a float32 has, each the sum of a rounded
-// one and what rounding took from it; in float64 Low is zero.
+// Pair holds numbers with more digits than a float32, each as the sum of a
+// rounded number and its rounding error; in float64 Low is zero.
 type Pair[F Float] struct{ High, Low []F }
 
 // Split sets element i to x.
@@ -18,8 +18,9 @@ func split[F Float](x float64) (high, low F) {
 	return high, F(x - float64(high))
 }
 
-// Decay multiplies a by D, D_j = exp(u_j + c), and returns the new a's sum. d
-// receives D, unless it is nil. The gate matrix of the mLSTM is made of such rows.
+// Decay multiplies a by D, D_j = exp(u_j + c), and returns the sum of the new
+// a. d, if not nil, receives D. The gate matrix of the mLSTM consists of such
+// rows.
 func Decay[F Float](u Pair[F], c float64, a, d []F) F {
 	n := len(a)
 	if fast[F]() {
@@ -41,9 +42,10 @@ func Decay[F Float](u Pair[F], c float64, a, d []F) F {
 	return F(sum)
 }
 
-// DecayGrad takes a row of Decay back: p holds the gradient of its result but for
-// den, which is added to each; w receives in addition the products of the gradient
-// with a, the result; p becomes the gradient of what a was.
+// DecayGrad is the backward pass of a row of Decay. On entry p is the gradient
+// of the result without den, which is added to each element. The products of
+// this gradient with the result a are added to w, and p becomes the gradient of
+// the original a.
 func DecayGrad[F Float](a, d []F, den F, w, p []F) {
 	n := len(p)
 	if fast[F]() {
@@ -57,20 +59,21 @@ func DecayGrad[F Float](a, d []F, den F, w, p []F) {
 	}
 }
 
-// SLSTM is vectors of one length for a step of the sLSTM cell (paper, section
-// 2.2) on some of its cells. Gates come in the order i, f, z, o.
+// SLSTM holds the vectors, all of the same length, of a step of the sLSTM
+// (paper, section 2.2) for some of its cells. Gates are in the order i, f, z,
+// o.
 type SLSTM[F Float] struct {
 	P, X, B [4][]F // the recurrent, input and bias parts of the pre-activations
 	C, N, M []F    // the state, which Forward changes
 	Y       []F
-	// What the way back needs: the gates after their non-linearities, 1 − σ(f~), and the
-	// new c and n.
+	// The values for the backward pass: the gates after their non-linearities,
+	// 1 − σ(f~), and the new c and n.
 	Gates              [4][]F
 	Fbar, CNext, NNext []F
 }
 
-// Forward computes Y, the state and what the way back needs. Where n is zero the
-// memory is empty, and i~ alone is the stabiliser.
+// Forward computes Y, the new state and the values for the backward pass. Where
+// n is zero the memory is empty, and the stabiliser is i~.
 func (s *SLSTM[F]) Forward() {
 	n := len(s.Y)
 	if fast[F]() {
@@ -123,21 +126,23 @@ func (s *SLSTM[F]) cell(j int) {
 	s.Fbar[j], s.CNext[j], s.NNext[j] = F(Sigmoid.At(-ft)), s.C[j], s.N[j]
 }
 
-// SLSTMGrad is vectors of one length for a step of the sLSTM cell back.
+// SLSTMGrad holds the vectors, all of the same length, of a backward step of
+// the sLSTM.
 type SLSTMGrad[F Float] struct {
 	Gates          [4][]F // as Forward left them
 	Fbar, NNext, Y []F
 	CPrev, NPrev   []F // the state before the step
 	DY, Carried    []F // the gradient of Y from above and from the step after
-	// DC and DN are the gradients of the state, Rest what remains for the stabiliser
-	// (see Step); all are taken one step back.
+	// DC and DN are the gradients of the state, and Rest is the remaining
+	// gradient of the stabiliser (see Step); Step propagates all of them to the
+	// previous step.
 	DC, DN, Rest []F
 	DPre         [4][]F // the gradients of the pre-activations
 }
 
-// Step takes the step back. The output does not depend on the stabiliser; only a
-// gradient that comes in through a final state leaves Rest, which follows the path
-// of the maximum to the gate that set it.
+// Step computes the backward step. The output does not depend on the
+// stabiliser; only the gradient of a final state leaves a Rest, which flows
+// through the maximum to the gate that determined it.
 func (s *SLSTMGrad[F]) Step() {
 	n := len(s.DC)
 	if fast[F]() {

@@ -55,7 +55,8 @@ func SkipGate[F Float](h, c, skip, z, y []F) {
 	}
 }
 
-// SkipGateGrad computes the gradients of SkipGate; dskip is added to.
+// SkipGateGrad computes the gradients of SkipGate; that of skip is added to
+// dskip.
 func SkipGateGrad[F Float](h, c, skip, z, dy, dskip, dh, dc, dz []F) {
 	n := len(dy)
 	if fast[F]() {
@@ -75,7 +76,7 @@ func SkipGateGrad[F Float](h, c, skip, z, dy, dskip, dh, dc, dz []F) {
 // oldest first, or the inputs at four steps.
 type Taps[F Float] [4][]F
 
-// Conv4 computes y = bias + Σ wⱼ⊙xⱼ, and SiLU of that if asked to.
+// Conv4 computes y = bias + Σ wⱼ⊙xⱼ, and applies SiLU if withSiLU is set.
 func Conv4[F Float](x, w Taps[F], bias, y []F, withSiLU bool) {
 	n := len(y)
 	if fast[F]() {
@@ -102,8 +103,8 @@ func convAt[F Float](x, w Taps[F], bias []F, i int) F {
 	return s
 }
 
-// Conv4SiLUGrad computes the gradient of bias + Σ wⱼ⊙xⱼ from dy, that of its
-// SiLU.
+// Conv4SiLUGrad computes dpre, the gradient of bias + Σ wⱼ⊙xⱼ, from dy, the
+// gradient of its SiLU.
 func Conv4SiLUGrad[F Float](x, w Taps[F], bias, dy, dpre []F) {
 	n := len(dpre)
 	if fast[F]() {
@@ -130,8 +131,9 @@ func Conv4Weights[F Float](x Taps[F], g []F, dw Taps[F], dbias []F) {
 	}
 }
 
-// Quads multiplies each four elements of x by a 4×4 matrix: y_i = Σ_s w[s]_i·x_(i
-// xor s). With add set it adds to y. The length must be a multiple of four.
+// Quads multiplies each four elements of x by a 4×4 matrix: y_i = Σ_s
+// w[s]_i·x_(i xor s). If add is set, the result is added to y. The length must
+// be a multiple of four.
 func Quads[F Float](x []F, w Taps[F], y []F, add bool) {
 	n := len(y)
 	if fast[F]() {
@@ -169,8 +171,8 @@ func QuadsWeights[F Float](x, dy []F, dw Taps[F]) {
 	}
 }
 
-// Recall4 takes four rows c of a memory one step on and reads them: c = keep·c +
-// share·v, and h is added Σ query·c.
+// Recall4 advances four rows c of a memory by one step and reads them: c =
+// keep·c + share·v, and Σ query·c is added to h.
 func Recall4[F Float](v []F, c Taps[F], h []F, keep F, share, query [4]F) {
 	n := len(h)
 	if fast[F]() {
