@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -381,20 +380,17 @@ func TestFolderErrorsNameTheFile(t *testing.T) {
 	wantError(t, err, filepath.Join(dir, weightsFile))
 }
 
-// huge is 2⁴⁰, or 2²⁰ where an int has 32 bits.
-const huge = 1 << (strconv.IntSize * 5 / 8)
-
-// TestConfigIsNotTakenAtItsWord: a configuration of any size takes no memory
-// that the weights do not account for.
+// TestConfigIsNotTakenAtItsWord: a configuration of any size that Validate allows
+// takes no memory that the weights do not account for.
 func TestConfigIsNotTakenAtItsWord(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	for name, edit := range map[string]func(*Config){
-		"vocabulary": func(c *Config) { c.VocabSize = huge },
-		"width":      func(c *Config) { c.EmbeddingDim = huge },
-		"blocks":     func(c *Config) { c.NumBlocks = 1 << 14 },
-		"projection": func(c *Config) { c.MLSTMBlock.MLSTM.ProjFactor = 1e12 },
-		"rounding":   func(c *Config) { c.SLSTMBlock.FeedForward.RoundProjUpToMultipleOf = huge << 10 },
-		"window":     func(c *Config) { c.MLSTMBlock.MLSTM.Conv1dKernelSize = math.MaxInt },
+		"vocabulary": func(c *Config) { c.VocabSize = maxVocab },
+		"width":      func(c *Config) { c.EmbeddingDim = maxWidth },
+		"blocks":     func(c *Config) { c.NumBlocks = maxBlocks },
+		"projection": func(c *Config) { c.MLSTMBlock.MLSTM.ProjFactor = maxInnerWidth / 16 },
+		"rounding":   func(c *Config) { c.SLSTMBlock.FeedForward.RoundProjUpToMultipleOf = maxInnerWidth },
+		"window":     func(c *Config) { c.MLSTMBlock.MLSTM.Conv1dKernelSize = maxKernel },
 	} {
 		dir := saved(t, m)
 		cfg := smallConfig()

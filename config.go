@@ -169,6 +169,20 @@ func (c Config) isSLSTM(i int) bool {
 	return c.SLSTMAt.All || slices.Contains(c.SLSTMAt.Indices, i)
 }
 
+// slstmBlocks says of every block whether it is an sLSTM block.
+func (c Config) slstmBlocks() []bool {
+	all := make([]bool, c.NumBlocks)
+	for _, i := range c.SLSTMAt.Indices {
+		all[i] = true
+	}
+	if c.SLSTMAt.All {
+		for i := range all {
+			all[i] = true
+		}
+	}
+	return all
+}
+
 // mlstm returns the configuration of an mLSTM layer in layers' terms.
 func (c Config) mlstm() layers.MLSTMConfig {
 	l := c.MLSTMBlock.MLSTM

@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/layers"
@@ -95,9 +96,6 @@ func (c Config) large() layers.LargeConfig {
 	}
 }
 
-// checker is a check of one field, with what is allowed.
-type checker func(ok bool, field string, value any, want string) error
-
 // validateLarge checks what is special to the xLSTM-7B architecture.
 func (c Config) validateLarge(check checker) error {
 	if err := c.validateOnlyLarge(check); err != nil {
@@ -107,7 +105,7 @@ func (c Config) validateLarge(check checker) error {
 	if err := firstError(
 		check(l.HuggingFace == nil || l.AddOutNorm, "add_out_norm", l.AddOutNorm, "true in Hugging Face's form, whose models always have the norm; the official form can be without"),
 		check(l.NumHeads >= 1, "num_heads", l.NumHeads, "at least 1"),
-		check(l.FFNRoundUpToMultipleOf >= 1, "ffn_round_up_to_multiple_of", l.FFNRoundUpToMultipleOf, "at least 1"),
+		check.within("ffn_round_up_to_multiple_of", l.FFNRoundUpToMultipleOf, 1, maxInnerWidth),
 		oneOf("weight_mode", l.WeightMode, SingleWeights, FusedWeights),
 	); err != nil {
 		return err
@@ -123,12 +121,20 @@ func (c Config) validateLarge(check checker) error {
 			return err
 		}
 	}
+	for _, f := range []struct {
+		field  string
+		factor float64
+	}{{"qk_dim_factor", l.QKDimFactor}, {"v_dim_factor", l.VDimFactor}, {"ffn_proj_factor", l.FFNProjFactor}} {
+		if err := check(f.factor*float64(c.EmbeddingDim) <= maxInnerWidth, f.field, f.factor, fmt.Sprintf("such that the width is at most %d", maxInnerWidth)); err != nil {
+			return err
+		}
+	}
 	w := c.large()
-	divides := func(width int) bool { return width >= 1 && width <= math.MaxInt/4 && width%l.NumHeads == 0 }
+	divides := func(width int) bool { return width >= 1 && width%l.NumHeads == 0 }
 	return firstError(
 		check(divides(w.QKDim), "qk_dim_factor", l.QKDimFactor, "such that the heads divide the width of queries and keys"),
 		check(divides(w.VDim), "v_dim_factor", l.VDimFactor, "such that the heads divide the width of values"),
-		check(w.UpDim >= 1 && w.UpDim <= math.MaxInt/4, "ffn_proj_factor", l.FFNProjFactor, "such that the feed-forward layer has a width"),
+		check(w.UpDim >= 1, "ffn_proj_factor", l.FFNProjFactor, "such that the feed-forward layer has a width"),
 	)
 }
 

@@ -149,7 +149,7 @@ func TestLargeConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		{`{` + size + `"num_heads": 3}`, "qk_dim_factor", "0.5", "heads divide"},
 		{`{` + size + `"num_heads": 2, "v_dim_factor": 0.1}`, "v_dim_factor", "0.1", "heads divide"},
 		{`{` + size + `"num_heads": 2, "v_dim_factor": -1}`, "v_dim_factor", "-1", "positive"},
-		{`{` + size + `"num_heads": 2, "qk_dim_factor": 1e300}`, "qk_dim_factor", "1e+300", "heads divide"},
+		{`{` + size + `"num_heads": 2, "qk_dim_factor": 1e300}`, "qk_dim_factor", "1e+300", "at most"},
 		{`{` + size + `"num_heads": 2, "ffn_proj_factor": 1e300}`, "ffn_proj_factor", "1e+300", "width"},
 		{`{` + size + `"num_heads": 2, "ffn_round_up_to_multiple_of": 0}`, "ffn_round_up_to_multiple_of", "0", "at least 1"},
 		{`{` + size + `"num_heads": 2, "gate_soft_cap": 0}`, "gate_soft_cap", "0", "positive"},

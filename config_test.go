@@ -2,6 +2,7 @@ package xlstm
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -96,6 +97,49 @@ func TestConfigErrorsNameFieldValueAndRange(t *testing.T) {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s:\nerror %q\ndoes not say %q", c.json, err, want)
 			}
+		}
+	}
+}
+
+// TestConfigsBeyondAllSizesAreRefused: before anything is multiplied or made.
+func TestConfigsBeyondAllSizesAreRefused(t *testing.T) {
+	paper := func() Config {
+		c := smallConfig()
+		ffn := *c.SLSTMBlock.FeedForward
+		c.SLSTMBlock.FeedForward = &ffn
+		return c
+	}
+	large := func() Config {
+		c := DefaultLargeConfig()
+		c.VocabSize, c.EmbeddingDim, c.NumBlocks, c.Large.NumHeads = 11, 32, 2, 2
+		return c
+	}
+	for _, c := range []struct {
+		field string
+		cfg   Config
+		edit  func(c *Config)
+	}{
+		{"vocab_size", paper(), func(c *Config) { c.VocabSize = maxVocab + 1 }},
+		{"embedding_dim", paper(), func(c *Config) { c.EmbeddingDim = math.MaxInt }},
+		{"num_blocks", paper(), func(c *Config) { c.NumBlocks = 1_000_000_000 }},
+		{"slstm_at", paper(), func(c *Config) { c.SLSTMAt = Blocks(make([]int, 4)...) }},
+		{"mlstm_block.mlstm.proj_factor", paper(), func(c *Config) { c.MLSTMBlock.MLSTM.ProjFactor = 1e300 }},
+		{"mlstm_block.mlstm.proj_factor", paper(), func(c *Config) { c.MLSTMBlock.MLSTM.ProjFactor = math.NaN() }},
+		{"mlstm_block.mlstm.round_proj_up_to_multiple_of", paper(), func(c *Config) { c.MLSTMBlock.MLSTM.RoundProjUpToMultipleOf = math.MaxInt }},
+		{"mlstm_block.mlstm.conv1d_kernel_size", paper(), func(c *Config) { c.MLSTMBlock.MLSTM.Conv1dKernelSize = math.MaxInt }},
+		{"slstm_block.slstm.conv1d_kernel_size", paper(), func(c *Config) { c.SLSTMBlock.SLSTM.Conv1dKernelSize = math.MaxInt }},
+		{"slstm_block.feedforward.proj_factor", paper(), func(c *Config) { c.SLSTMBlock.FeedForward.ProjFactor = math.Inf(1) }},
+		{"ffn_round_up_to_multiple_of", large(), func(c *Config) { c.Large.FFNRoundUpToMultipleOf = math.MaxInt }},
+		{"qk_dim_factor", large(), func(c *Config) { c.Large.QKDimFactor = 1e300 }},
+		{"v_dim_factor", large(), func(c *Config) { c.Large.VDimFactor = 1e12 }},
+		{"ffn_proj_factor", large(), func(c *Config) { c.Large.FFNProjFactor = 1e12 }},
+	} {
+		if err := c.cfg.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		c.edit(&c.cfg)
+		if err := c.cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), c.field+" ") || !strings.Contains(err.Error(), "most") {
+			t.Errorf("%s: the error is %v", c.field, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,19 +10,28 @@ import (
 	"github.com/pkg/errors"
 )
 
+// The largest values that make sense by far. Products of them do not overflow.
+const (
+	maxBlocks     = 1 << 14
+	maxVocab      = 1 << 24
+	maxWidth      = 1 << 20
+	maxInnerWidth = 1 << 22
+	maxKernel     = 1 << 16
+)
+
 // Validate reports the first field that makes no sense, its value, and what is
 // allowed.
 func (c Config) Validate() error {
-	check := func(ok bool, field string, value any, want string) error {
+	check := checker(func(ok bool, field string, value any, want string) error {
 		if ok {
 			return nil
 		}
 		return errors.Errorf("%s is %v; it must be %s", field, value, want)
-	}
+	})
 	for _, err := range []error{
-		check(c.VocabSize >= 1, "vocab_size", c.VocabSize, "at least 1"),
-		check(c.EmbeddingDim >= 1, "embedding_dim", c.EmbeddingDim, "at least 1"),
-		check(c.NumBlocks >= 1, "num_blocks", c.NumBlocks, "at least 1"),
+		check.within("vocab_size", c.VocabSize, 1, maxVocab),
+		check.within("embedding_dim", c.EmbeddingDim, 1, maxWidth),
+		check.within("num_blocks", c.NumBlocks, 1, maxBlocks),
 		check(c.ContextLength >= -1, "context_length", c.ContextLength, "positive, or 0 or -1 for none"),
 		check(c.Dropout >= 0 && c.Dropout < 1, "dropout", c.Dropout, "at least 0 and below 1"),
 	} {
@@ -31,6 +41,9 @@ func (c Config) Validate() error {
 	}
 	if c.Large != nil {
 		return c.validateLarge(check)
+	}
+	if n := len(c.SLSTMAt.Indices); n > c.NumBlocks {
+		return errors.Errorf("slstm_at has %d entries; it must have each of the %d blocks once at most", n, c.NumBlocks)
 	}
 	for _, i := range c.SLSTMAt.Indices {
 		if err := check(i >= 0 && i < c.NumBlocks, "slstm_at", c.SLSTMAt.Indices, "a list of block indices below num_blocks"); err != nil {
@@ -42,20 +55,15 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
-	// The first block that is not in the list, if the list is not complete.
-	m := 0
-	for m < c.NumBlocks && c.isSLSTM(m) && !c.SLSTMAt.All {
-		m++
+	if m := slices.Index(c.slstmBlocks(), false); m >= 0 {
+		return c.validateMLSTM(m, check)
 	}
-	if m == c.NumBlocks || c.SLSTMAt.All {
-		return nil
-	}
-	return c.validateMLSTM(m, check)
+	return nil
 }
 
 // validateMLSTM checks the description of the mLSTM blocks, of which block i is
 // one.
-func (c Config) validateMLSTM(i int, check func(ok bool, field string, value any, want string) error) error {
+func (c Config) validateMLSTM(i int, check checker) error {
 	if c.MLSTMBlock == nil {
 		return errors.Errorf("mlstm_block is null; it must describe the mLSTM blocks, since block %d is one", i)
 	}
@@ -65,13 +73,13 @@ func (c Config) validateMLSTM(i int, check func(ok bool, field string, value any
 	}
 	inner := l.dim(c.EmbeddingDim)
 	return firstError(
-		check(l.Conv1dKernelSize >= 1, "mlstm_block.mlstm.conv1d_kernel_size", l.Conv1dKernelSize, "at least 1"),
+		check.within("mlstm_block.mlstm.conv1d_kernel_size", l.Conv1dKernelSize, 1, maxKernel),
 		check(l.NumHeads >= 1 && inner%max(1, l.NumHeads) == 0, "mlstm_block.mlstm.num_heads", l.NumHeads, "a divisor of the inner width"),
 		check(l.QKVProjBlocksize >= 1 && inner%max(1, l.QKVProjBlocksize) == 0, "mlstm_block.mlstm.qkv_proj_blocksize", l.QKVProjBlocksize, "a divisor of the inner width"),
 	)
 }
 
-func (c Config) validateSLSTM(check func(ok bool, field string, value any, want string) error) error {
+func (c Config) validateSLSTM(check checker) error {
 	if c.SLSTMBlock == nil {
 		return errors.New("slstm_block is null; it must describe the sLSTM blocks that slstm_at asks for")
 	}
@@ -82,7 +90,7 @@ func (c Config) validateSLSTM(check func(ok bool, field string, value any, want 
 	}
 	if err := firstError(
 		check(l.NumHeads >= 1 && c.EmbeddingDim%max(1, l.NumHeads) == 0, "slstm_block.slstm.num_heads", l.NumHeads, "a divisor of embedding_dim"),
-		check(l.Conv1dKernelSize >= 0, "slstm_block.slstm.conv1d_kernel_size", l.Conv1dKernelSize, "at least 1, or 0 for no convolution"),
+		check(l.Conv1dKernelSize >= 0 && l.Conv1dKernelSize <= maxKernel, "slstm_block.slstm.conv1d_kernel_size", l.Conv1dKernelSize, fmt.Sprintf("at least 1 and at most %d, or 0 for no convolution", maxKernel)),
 		oneOf("slstm_block.slstm.bias_init", l.BiasInit, layers.PowerlawBlockdependent, layers.SmallInit, layers.ZerosInit, layers.StandardInit),
 		oneOf("slstm_block.slstm.recurrent_weight_init", l.RecurrentWeightInit, layers.ZerosInit, layers.StandardInit),
 		check(clip > 0, "slstm_block.slstm.gradient_recurrent_clipval", clip, "positive, or null for none"),
@@ -96,14 +104,25 @@ func (c Config) validateSLSTM(check func(ok bool, field string, value any, want 
 	return oneOf("slstm_block.feedforward.act_fn", ffn.ActFn, nodes.ActivationNames()...)
 }
 
-func (u UpProjection) validate(where string, d int, check func(ok bool, field string, value any, want string) error) error {
+func (u UpProjection) validate(where string, d int, check checker) error {
 	if err := firstError(
-		check(u.ProjFactor > 0, where+".proj_factor", u.ProjFactor, "positive"),
-		check(u.RoundProjUpToMultipleOf >= 1, where+".round_proj_up_to_multiple_of", u.RoundProjUpToMultipleOf, "at least 1"),
+		check(u.ProjFactor > 0 && u.ProjFactor*float64(d) <= maxInnerWidth, where+".proj_factor", u.ProjFactor, fmt.Sprintf("positive, and the width inside at most %d", maxInnerWidth)),
+		check.within(where+".round_proj_up_to_multiple_of", u.RoundProjUpToMultipleOf, 1, maxInnerWidth),
 	); err != nil {
 		return err
 	}
 	return check(u.dim(d) >= 1, where+".proj_factor", u.ProjFactor, "large enough for a width of at least 1 after rounding down")
+}
+
+// checker is a check of one field, with what is allowed.
+type checker func(ok bool, field string, value any, want string) error
+
+// within checks a number that has a least and a largest value.
+func (check checker) within(field string, value, least, most int) error {
+	if value < least {
+		return check(false, field, value, fmt.Sprintf("at least %d", least))
+	}
+	return check(value <= most, field, value, fmt.Sprintf("at most %d", most))
 }
 
 func oneOf(field, value string, allowed ...string) error {

@@ -1,6 +1,10 @@
 package xlstm
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -20,8 +24,8 @@ type CostOptions struct {
 // follows from the shapes alone.
 type Cost struct {
 	CostOptions
-	// Parts are the embedding, the parts of every block, the norm behind the
-	// blocks and the head, in the order in which they run.
+	// Parts are the embedding, the parts of the first block of each kind, the norm
+	// behind the blocks and the head, in the order in which they run.
 	Parts []PartCost
 	// Activations is the size in bytes of all results in the graph of a training
 	// step over Batch×Steps tokens but the parameters' gradients: what the values
@@ -34,6 +38,8 @@ type Cost struct {
 	// parameters, once it has compiled all of its programs: its state and the values
 	// in their graphs.
 	Generation int64
+
+	kinds []string // of the blocks
 }
 
 // PartCost is the share of one part of a model.
@@ -44,6 +50,9 @@ type PartCost struct {
 	Block int
 	// Kind is the kind of that block's cell, mLSTM or sLSTM.
 	Kind string
+	// Times is how many blocks have such a part, 1 for a part of no block. The
+	// numbers below are those of one.
+	Times int
 	// Tensors are its parameters under the official names. A tied head has none.
 	Tensors []layers.TensorShape
 	// Params is the number of their elements.
@@ -78,9 +87,11 @@ const (
 	moments = 2
 )
 
-// Cost returns what the configuration costs. It builds the model's graphs and
-// plans their memory, but gives them no values: it takes a moment, and no memory,
-// however large the model would be.
+// Cost returns what the configuration costs. It builds the graphs of a model with
+// some blocks of each kind and plans their memory, but gives them no values: it
+// takes a moment, and no memory, however large and deep the model would be. The
+// memory of more than eight blocks is carried over from them, to a thousandth. It is
+// an error if the numbers are beyond all that can be counted.
 func (c Config) Cost(opts CostOptions) (Cost, error) {
 	if err := c.Validate(); err != nil {
 		return Cost{}, errors.Wrap(err, "xlstm: configuration")
@@ -91,17 +102,52 @@ func (c Config) Cost(opts CostOptions) (Cost, error) {
 	if opts.Chunk == 0 {
 		opts.Chunk = nodes.DefaultChunk
 	}
-	m, err := c.outline()
+	few, left := c.shortened()
+	m, err := few.outline()
 	if err != nil {
 		return Cost{}, err
 	}
-	cost := Cost{CostOptions: opts, Parts: m.costParts(opts)}
-	if cost.Activations, err = m.trainingBytes(opts); err != nil {
+	if err := c.countable(m.costParts(CostOptions{Batch: 1, Steps: 1, Chunk: 1}), opts); err != nil {
 		return Cost{}, err
 	}
-	cost.Activations -= float32Size * cost.Total().Params // their gradients
-	cost.Generation, err = m.generationBytes(cost.StateBytes())
+	cost := Cost{CostOptions: opts, kinds: c.kinds()}
+	cost.Parts = cost.ofOneBlock(m.costParts(opts))
+	if cost.Activations, err = few.carriedOver(left, func(m *Model) (int64, error) { return m.trainingBytes(opts) }); err != nil {
+		return Cost{}, err
+	}
+	cost.Generation, err = few.carriedOver(left, (*Model).generationBytes)
 	return cost, err
+}
+
+// ofOneBlock returns the parts of a model with fewer blocks that are those of no
+// block or of the first of its kind, under that block's number in the whole model.
+func (c Cost) ofOneBlock(parts []PartCost) (one []PartCost) {
+	first := map[string]int{}
+	for _, p := range parts {
+		p.Times = 1
+		if p.Block >= 0 {
+			if _, known := first[p.Kind]; !known {
+				first[p.Kind] = p.Block
+			}
+			if p.Block != first[p.Kind] {
+				continue
+			}
+			p = p.movedTo(slices.Index(c.kinds, p.Kind))
+			p.Times = len(c.Alike(p.Block))
+		}
+		one = append(one, p)
+	}
+	return one
+}
+
+// movedTo returns the part as one of another block.
+func (p PartCost) movedTo(block int) PartCost {
+	tensors := slices.Clone(p.Tensors)
+	for i := range tensors {
+		tensors[i].Name = strings.Replace(tensors[i].Name, fmt.Sprintf(".blocks.%d.", p.Block), fmt.Sprintf(".blocks.%d.", block), 1)
+	}
+	p.Block, p.Tensors = block, tensors
+	return p
 }
 
 // outline returns a model of this configuration that has shapes and no values.
@@ -149,9 +195,16 @@ func (m *Model) costParts(opts CostOptions) (parts []PartCost) {
 	return parts
 }
 
-// trainingBytes returns the size of all results of a training step.
+// trainingBytes returns the size of all results of a training step but the
+// gradients of the parameters.
 func (m *Model) trainingBytes(opts CostOptions) (int64, error) {
-	return m.programBytes(ProgramConfig{Batch: opts.Batch, Steps: opts.Steps, Grad: true, FwdConfig: FwdConfig{Training: true, Chunk: opts.Chunk}})
+	bytes, err := m.programBytes(ProgramConfig{Batch: opts.Batch, Steps: opts.Steps, Grad: true, FwdConfig: FwdConfig{Training: true, Chunk: opts.Chunk}})
+	for _, p := range m.parts {
+		for _, t := range p.Params {
+			bytes -= float32Size * t.Size()
+		}
+	}
+	return bytes, err
 }
 
 // programBytes returns the size of all results of a program.
@@ -164,8 +217,14 @@ func (m *Model) programBytes(cfg ProgramConfig) (int64, error) {
 	return shared + kept, nil
 }
 
-// generationBytes returns Cost.Generation for a state of that size.
-func (m *Model) generationBytes(state int64) (int64, error) {
+// generationBytes returns Cost.Generation.
+func (m *Model) generationBytes() (int64, error) {
+	var state int64
+	for _, p := range m.parts {
+		for _, s := range p.State {
+			state += float32Size * s.Size()
+		}
+	}
 	total := state
 	for _, n := range readSizes {
 		bytes, err := m.programBytes(ProgramConfig{Batch: 1, Steps: n, Carry: true})
@@ -177,34 +236,47 @@ func (m *Model) generationBytes(state int64) (int64, error) {
 	return total, nil
 }
 
-// Total returns the sum over all parts.
-func (c Cost) Total() PartCost { return sumParts(c.Parts) }
-
-// OfBlock returns the sum over the parts of block i, or with −1 over those
-// outside the blocks.
-func (c Cost) OfBlock(i int) PartCost {
-	var parts []PartCost
+// Total returns the sum over all parts of all blocks. It has no Tensors.
+func (c Cost) Total() PartCost {
+	total := PartCost{Name: "total", Block: -1, Times: 1}
 	for _, p := range c.Parts {
-		if p.Block == i {
-			parts = append(parts, p)
-		}
+		total.add(p, p.Times)
 	}
-	total := sumParts(parts)
-	total.Block = i
 	return total
 }
 
-func sumParts(parts []PartCost) PartCost {
-	total := PartCost{Name: "total", Block: -1}
-	for _, p := range parts {
-		total.Tensors = append(total.Tensors, p.Tensors...)
-		total.Params += p.Params
-		total.State += p.State
-		total.Forward += p.Forward
-		total.Backward += p.Backward
-		total.Decode += p.Decode
+// OfBlock returns the sum over the parts of block i, or with −1 over those
+// outside the blocks. It has no Tensors.
+func (c Cost) OfBlock(i int) PartCost {
+	total := PartCost{Name: "total", Block: i, Times: 1}
+	if i >= 0 {
+		total.Kind = c.kinds[i]
+	}
+	for _, p := range c.Parts {
+		if p.Kind == total.Kind {
+			total.add(p, 1)
+		}
 	}
 	return total
+}
+
+// Alike returns the blocks of the same kind as block i, ascending.
+func (c Cost) Alike(i int) (blocks []int) {
+	for k, kind := range c.kinds {
+		if kind == c.kinds[i] {
+			blocks = append(blocks, k)
+		}
+	}
+	return blocks
+}
+
+// add adds what so many of another part cost.
+func (p *PartCost) add(other PartCost, times int) {
+	p.Params += int64(times) * other.Params
+	p.State += int64(times) * other.State
+	p.Forward += float64(times) * other.Forward
+	p.Backward += float64(times) * other.Backward
+	p.Decode += float64(times) * other.Decode
 }
 
 // StateBytes returns the size of the state of one sequence in float32, the same

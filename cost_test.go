@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -73,10 +74,14 @@ func withModels(t *testing.T, n uint64, f func(t *testing.T, r *rand.Rand, m *Mo
 func TestCostHasTheModelsTensors(t *testing.T) {
 	withModels(t, 100, func(t *testing.T, r *rand.Rand, m *Model) {
 		total := costOf(t, m.Config(), CostOptions{Batch: 1, Steps: 1}).Total()
-		if total.Params != int64(m.NumParams()) || len(total.Tensors) != len(m.Params()) {
-			t.Errorf("%d parameters in %d tensors, the model has %d in %d", total.Params, len(total.Tensors), m.NumParams(), len(m.Params()))
+		tensors, err := m.Config().tensors()
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, s := range total.Tensors {
+		if total.Params != int64(m.NumParams()) || len(tensors) != len(m.Params()) {
+			t.Errorf("%d parameters in %d tensors, the model has %d in %d", total.Params, len(tensors), m.NumParams(), len(m.Params()))
+		}
+		for _, s := range tensors {
 			if p, ok := m.Param(s.Name); !ok || !p.Shape().Eq(tensor.Shape(s.Shape)) {
 				t.Errorf("the model has no %s of shape %v", s.Name, s.Shape)
 			}
@@ -136,15 +141,10 @@ func TestCostIsTheSumOfItsBlocks(t *testing.T) {
 	for seed := range uint64(50) {
 		cfg := randomConfig(seed)
 		c := costOf(t, cfg, CostOptions{Batch: 3, Steps: 128})
-		var groups []PartCost
+		got, want := PartCost{Name: "total", Block: -1, Times: 1}, c.Total()
 		for i := -1; i < cfg.NumBlocks; i++ {
-			groups = append(groups, c.OfBlock(i))
+			got.add(c.OfBlock(i), 1)
 		}
-		got, want := sumParts(groups), c.Total()
-		if len(got.Tensors) != len(want.Tensors) {
-			t.Errorf("seed %d: %d tensors in the blocks, %d in total", seed, len(got.Tensors), len(want.Tensors))
-		}
-		got.Tensors, want.Tensors = nil, nil
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("seed %d: the blocks sum to\n%+v, the total is\n%+v", seed, got, want)
 		}
@@ -325,6 +325,92 @@ func TestGenerationMemoryIsWhatTheGraphsHold(t *testing.T) {
 			t.Errorf("%d bytes to generate, the programs have planned %d and hold %d", c.Generation, want, held)
 		}
 	})
+}
+
+// TestCostOfManyBlocksIsThatOfThePlan: what is carried over from a few blocks is
+// to a thousandth what a plan of all would give, whatever the order of the kinds.
+func TestCostOfManyBlocksIsThatOfThePlan(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	orders := []BlockList{Blocks(), AllBlocks(), Blocks(1), Blocks(0), Blocks(5), Blocks(1, 3, 5, 7, 9, 11, 13, 15), Blocks(7, 15)}
+	for range 4 {
+		var at BlockList
+		for i := range 18 {
+			if r.IntN(2) == 0 {
+				at.Indices = append(at.Indices, i)
+			}
+		}
+		orders = append(orders, at)
+	}
+	for _, at := range orders {
+		for seed := range uint64(2) {
+			cfg := randomConfig(3*seed + 1)
+			cfg.NumBlocks, cfg.SLSTMAt = 18, at
+			c := costOf(t, cfg, CostOptions{Batch: 2, Steps: 70})
+			m, err := cfg.outline()
+			if err != nil {
+				t.Fatal(err)
+			}
+			train, err := m.programBytes(ProgramConfig{Batch: 2, Steps: 70, Grad: true, FwdConfig: FwdConfig{Training: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if train -= 4 * c.Total().Params; math.Abs(float64(c.Activations)/float64(train)-1) > 1e-3 {
+				t.Errorf("%v, seed %d: %d bytes of activations, a plan of all blocks has %d", at, seed, c.Activations, train)
+			}
+			var generate int64
+			for _, n := range readSizes {
+				bytes, err := m.programBytes(ProgramConfig{Batch: 1, Steps: n, Carry: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				generate += bytes - c.StateBytes()
+			}
+			if generate += c.StateBytes(); math.Abs(float64(c.Generation)/float64(generate)-1) > 1e-3 {
+				t.Errorf("%v, seed %d: %d bytes to generate, a plan of all blocks has %d", at, seed, c.Generation, generate)
+			}
+		}
+	}
+}
+
+// TestCostOfAnyModelIsLittleWork: it takes no more memory for the deepest model
+// than for a few blocks, and either counts or says that it cannot.
+func TestCostOfAnyModelIsLittleWork(t *testing.T) {
+	every := func(at BlockList, blocks int) BlockList {
+		for i := 0; i < blocks; i += 2 {
+			at.Indices = append(at.Indices, i)
+		}
+		return at
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	counted := 0
+	for range 60 {
+		cfg := randomConfig(3 * r.Uint64N(100))
+		heads := cfg.SLSTMBlock.SLSTM.NumHeads * cfg.MLSTMBlock.MLSTM.NumHeads * cfg.MLSTMBlock.MLSTM.QKVProjBlocksize
+		cfg.NumBlocks, cfg.VocabSize, cfg.EmbeddingDim = pick(r, 9, 1000, maxBlocks), pick(r, 1, 1000, maxVocab), heads*pick(r, 1, 100, maxWidth/heads)
+		cfg.MLSTMBlock.MLSTM.RoundProjUpToMultipleOf = heads
+		cfg.SLSTMBlock.FeedForward = defaultFeedForward()
+		cfg.SLSTMAt = pick(r, Blocks(), AllBlocks(), every(Blocks(), cfg.NumBlocks))
+		opts := CostOptions{Batch: pick(r, 1, 1000, 1<<30), Steps: pick(r, 1, 1000, 1<<30)}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		c, err := cfg.Cost(opts)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 32<<20 {
+			t.Errorf("%d blocks, %+v: it took %d bytes", cfg.NumBlocks, opts, took)
+		}
+		if err != nil {
+			wantError(t, err, "beyond all that can be counted")
+			continue
+		}
+		counted++
+		total, m := c.Total(), c.TrainingMemory()
+		if total.Params < int64(cfg.NumBlocks) || total.State < 1 || total.Forward < 1 || total.Backward < 1 || m.Activations < 1 || m.Total() < m.Activations || c.Generation < 1 || c.StateBytes() < 1 {
+			t.Errorf("%d blocks of width %d, vocabulary %d, %+v: %+v, %d to generate, %d parameters, %v and %v multiply-adds", cfg.NumBlocks, cfg.EmbeddingDim, cfg.VocabSize, opts, m, c.Generation, total.Params, total.Forward, total.Backward)
+		}
+	}
+	if counted < 20 || counted > 50 {
+		t.Errorf("%d of 60 can be counted", counted)
+	}
 }
 
 func TestCostReportsWhatMakesNoSense(t *testing.T) {

@@ -302,12 +302,12 @@ func TestLargeTrainingResumesToTheBit(t *testing.T) {
 func TestLargeConfigIsNotTakenAtItsWord(t *testing.T) {
 	m := smallLarge(t, SingleWeights, tensor.Float32)
 	for name, edit := range map[string]func(*Config){
-		"vocabulary": func(c *Config) { c.VocabSize = huge },
-		"width":      func(c *Config) { c.EmbeddingDim = huge },
-		"blocks":     func(c *Config) { c.NumBlocks = 1 << 14 },
-		"keys":       func(c *Config) { c.Large.QKDimFactor = 1e12 },
-		"projection": func(c *Config) { c.Large.FFNProjFactor = 1e12 },
-		"rounding":   func(c *Config) { c.Large.FFNRoundUpToMultipleOf = huge << 10 },
+		"vocabulary": func(c *Config) { c.VocabSize = maxVocab },
+		"width":      func(c *Config) { c.EmbeddingDim = maxWidth },
+		"blocks":     func(c *Config) { c.NumBlocks = maxBlocks },
+		"keys":       func(c *Config) { c.Large.QKDimFactor = maxInnerWidth / 32 },
+		"projection": func(c *Config) { c.Large.FFNProjFactor = maxInnerWidth / 32 },
+		"rounding":   func(c *Config) { c.Large.FFNRoundUpToMultipleOf = maxInnerWidth },
 	} {
 		dir := saved(t, m)
 		cfg := m.Config()

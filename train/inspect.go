@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
-	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -52,7 +50,7 @@ func printInspect(out io.Writer, cfg xlstm.Config, batch, length int) error {
 	if !terminal {
 		width = math.MaxInt
 	}
-	printParts(&page, cfg, cost, width)
+	printParts(&page, cost, width)
 	printMemory(&page, cost)
 	printArithmetic(&page, cost)
 	_, err = page.WriteTo(out)
@@ -62,7 +60,7 @@ func printInspect(out io.Writer, cfg xlstm.Config, batch, length int) error {
 // printParts writes the table of parts. Blocks of a kind are alike, so that they
 // stand together. Where the lines would be wider than width they go without
 // shapes, and then without multiply-adds.
-func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost, width int) {
+func printParts(page *bytes.Buffer, cost xlstm.Cost, width int) {
 	total := cost.Total()
 	line := func(name, params, share, adds, shapes string) {
 		text := fmt.Sprintf("%-26s %15s %8s", name, params, share)
@@ -74,52 +72,25 @@ func printParts(page *bytes.Buffer, cfg xlstm.Config, cost xlstm.Cost, width int
 		}
 		fmt.Fprintln(page, strings.TrimRight(text, " "))
 	}
-	row := func(name string, p xlstm.PartCost, shapes string) {
-		line(name, numbers.Commas(p.Params), numbers.Percent(float64(p.Params)/float64(total.Params)), numbers.Commas(int64(p.Forward+0.5)), shapes)
+	row := func(name string, times int, p xlstm.PartCost, shapes string) {
+		params, adds := int64(times)*p.Params, int64(float64(times)*p.Forward+0.5)
+		line(name, numbers.Commas(params), numbers.Percent(float64(params)/float64(total.Params)), numbers.Commas(adds), shapes)
 	}
 	line("part", "parameters", "share", "multiply-adds", "shapes")
-	done := map[bool]bool{}
+	block := -1
 	for _, p := range cost.Parts {
 		if p.Block < 0 {
-			row(p.Name, p, shapes(p))
+			row(p.Name, 1, p, shapes(p))
 			continue
 		}
-		slstm := run.IsSLSTM(cfg, p.Block)
-		if done[slstm] {
-			continue
+		if p.Block != block {
+			block = p.Block
+			row(p.Kind+" blocks", p.Times, cost.OfBlock(block), "in "+ranges(cost.Alike(block)))
 		}
-		done[slstm] = true
-		blocks := alike(cfg, p.Block)
-		row(run.BlockKind(cfg, p.Block)+" blocks", sum(cost, blocks, ""), "in "+ranges(blocks))
-		for _, q := range cost.Parts {
-			if q.Block == p.Block {
-				row("  "+q.Name, sum(cost, blocks, q.Name), shapes(q))
-			}
-		}
+		row("  "+p.Name, p.Times, p, shapes(p))
 	}
-	row("total", total, "")
+	row("total", 1, total, "")
 	fmt.Fprintln(page, "\nParameters and multiply-adds of blocks are summed up, shapes are those of one.\nMultiply-adds are those of a forward pass, per token.")
-}
-
-// alike returns the blocks of the same kind as the given one.
-func alike(cfg xlstm.Config, block int) (blocks []int) {
-	for i := range cfg.NumBlocks {
-		if run.IsSLSTM(cfg, i) == run.IsSLSTM(cfg, block) {
-			blocks = append(blocks, i)
-		}
-	}
-	return blocks
-}
-
-// sum adds up the parts of that name, or all parts if it is empty, over blocks.
-func sum(cost xlstm.Cost, blocks []int, name string) (s xlstm.PartCost) {
-	for _, p := range cost.Parts {
-		if slices.Contains(blocks, p.Block) && (name == "" || p.Name == name) {
-			s.Params += p.Params
-			s.Forward += p.Forward
-		}
-	}
-	return s
 }
 
 // shapes lists the shapes of a part's parameters.
@@ -165,10 +136,16 @@ func printArithmetic(page *bytes.Buffer, cost xlstm.Cost) {
 	fmt.Fprintf(page, "\nA training step of %s tokens is %s.\n", numbers.Commas(tokens), numbers.Human(cost.TrainingFLOPs()*float64(tokens), "FLOP"))
 }
 
+// maxRanges is how many ranges of blocks are listed.
+const maxRanges = 12
+
 // ranges writes ascending block indices in short, such as 0, 1, 3–5.
 func ranges(blocks []int) string {
 	var list []string
 	for i := 0; i < len(blocks); {
+		if len(list) == maxRanges {
+			return strings.Join(append(list, "…"), ", ")
+		}
 		j := i
 		for j+1 < len(blocks) && blocks[j+1] == blocks[j]+1 {
 			j++

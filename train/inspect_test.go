@@ -148,7 +148,7 @@ func TestInspectFitsTheTerminal(t *testing.T) {
 	}
 	for _, width := range []int{60, 80} {
 		var page bytes.Buffer
-		printParts(&page, cfg, cost, width)
+		printParts(&page, cost, width)
 		for line := range strings.Lines(page.String()) {
 			if n := utf8.RuneCountInString(line) - 1; n >= width && !strings.Contains(line, "summed up") {
 				t.Errorf("%d columns on a terminal of %d: %s", n, width, line)

@@ -17,16 +17,17 @@ import (
 
 // partsOf lists the parts of a model, every block as one.
 func partsOf(cfg xlstm.Config, cost xlstm.Cost) (all []report.Part) {
-	block := -1
+	inside := false
 	for _, p := range cost.Parts {
-		switch {
-		case p.Block < 0:
+		if p.Block < 0 {
 			all = append(all, report.Part{Name: p.Name, Params: p.Params, Work: int64(p.Forward + 0.5)})
-		case p.Block != block:
-			block = p.Block
-			whole := cost.OfBlock(block)
-			all = append(all, report.Part{Name: fmt.Sprintf("block %d, %s", block, BlockKind(cfg, block)), Params: whole.Params, Work: int64(whole.Forward + 0.5)})
+			continue
 		}
+		for block := 0; !inside && block < cfg.NumBlocks; block++ {
+			whole := cost.OfBlock(block)
+			all = append(all, report.Part{Name: fmt.Sprintf("block %d, %s", block, whole.Kind), Params: whole.Params, Work: int64(whole.Forward + 0.5)})
+		}
+		inside = true
 	}
 	return all
 }
