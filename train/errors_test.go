@@ -90,6 +90,7 @@ func TestBadInputsGetOneClearSentence(t *testing.T) {
 		"drawing what is no model":          {[]string{"graph", empty}, []string{empty, "neither a run nor a model"}},
 		"drawing what is not there":         {[]string{"graph", filepath.Join(root, "none")}, []string{"none", "neither a run nor a model"}},
 		"drawing what is no configuration":  {[]string{"graph", write(t, "c.json", `{"vocab": 3}`)}, []string{"c.json", `unknown field "vocab"`}},
+		"drawing more than one can see":     {[]string{"graph", "-blocks", "1000"}, []string{"1000 blocks", "at most 128"}},
 		"drawing two models":                {[]string{"graph", good, "-model", "m.json"}, []string{"not both", good}},
 		"a picture of another format":       {[]string{"graph", "-o", "graph.jpg"}, []string{"graph.jpg", ".svg, .png or .dot"}},
 		"a depth of nothing":                {[]string{"graph", "-depth", "0"}, []string{"-depth 0", "at least 1"}},

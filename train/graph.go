@@ -23,6 +23,10 @@ import (
 // maxUnrolled is how many steps of a symbolic graph anybody can read.
 const maxUnrolled = 16
 
+// maxDrawn is how many blocks of a model are drawn. The time
+// to build and lay out a graph grows with the square of their number.
+const maxDrawn = 128
+
 // graphFlags say which graph of a model is drawn, and how much of it.
 type graphFlags struct {
 	out                    string
@@ -119,6 +123,9 @@ func (g *graphFlags) check() error {
 
 // marshal builds the model into a graph and writes it in the DOT language.
 func (g *graphFlags) marshal(cfg xlstm.Config) ([]byte, error) {
+	if cfg.NumBlocks > maxDrawn {
+		return nil, errors.Errorf("the model has %d blocks, and a graph of at most %d can be drawn; blocks of a kind are alike: draw one with -blocks", cfg.NumBlocks, maxDrawn)
+	}
 	m, err := xlstm.New(cfg)
 	if err != nil {
 		return nil, err
