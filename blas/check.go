@@ -18,7 +18,7 @@ const (
 	shortC       = "blas: insufficient length of c"
 )
 
-// isTrans says whether op(X) is Xᵀ.
+// isTrans reports whether op(X) is Xᵀ.
 func isTrans(t blas.Transpose) bool {
 	switch t {
 	case blas.NoTrans:

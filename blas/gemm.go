@@ -161,7 +161,7 @@ func (p *product[T]) flatStrip(s *scratch[T], i0, i1, j0, j1 int, packA bool) {
 	}
 }
 
-// panelsOfA is the m×k block of A at (i, l), copied or where it lies.
+// panelsOfA is the m×k block of A at (i, l), copied or in place.
 func (p *product[T]) panelsOfA(s *scratch[T], i, m, l, k int, pack bool) panels[T] {
 	if pack {
 		return s.packA(p.kernels, p.a.from(i, l), m, k)

@@ -2,9 +2,9 @@ package blas
 
 import "gonum.org/v1/gonum/blas"
 
-// dotsPay says whether, for a transposed B, scalar products are faster than
-// transposing it: where C has few rows or columns and k makes up for adding the
-// partial sums.
+// dotsPay reports whether, for a transposed B, scalar products are faster than
+// transposing it, which they are if C has few rows or columns and k is large
+// enough to outweigh the addition of the partial sums.
 //
 // Measured on Zen 4, times faster than transposing: 1.8 to 2.3 for 2 to 6 rows and
 // k = 512, 1.35 for 8 and 192, 1.25 for 16 and 384, 0.9 for 8 and 64 or 16 and 128;
@@ -17,7 +17,7 @@ func dotsPay(m, n, k int) bool {
 // dotCols is how many columns of B pass by at a time.
 const dotCols = 8
 
-// canGemv says whether gemv takes these arguments.
+// canGemv reports whether gemv supports these arguments.
 func canGemv(tA blas.Transpose, incX, incY int) bool {
 	switch tA {
 	case blas.NoTrans:

@@ -27,11 +27,11 @@ func grown[T Float](s []T, n int) []T {
 	return s[:n]
 }
 
-// packing says which operands to copy for a product that is m×n. The kernels
-// read matrices where they lie at nearly full speed, so a copy pays only for
-// what is read many times from beyond the second-level cache, or for rows of A
-// that fall on one another in the first. A transposed B has no choice: the
-// kernels need its rows in one piece.
+// packing returns which operands to copy for an m×n product. The kernels read
+// matrices in place at nearly full speed, so a copy only pays for data that is
+// read many times from beyond the second-level cache, or for rows of A that
+// conflict in the first-level cache. A transposed B must be copied, because the
+// kernels need contiguous rows.
 //
 // Measured on Zen 4: up to 192 wide, also as slices of matrices four times as
 // wide, no copy of A and of a B that is not transposed paid, and each cost 5 to

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// cached returns the tokens of a folder of texts, and whether they were made anew.
+// cached returns the tokens of a folder of texts, and whether the cache was
+// written for them.
 func cached(t *testing.T, dir string, tok Tokenizer, texts ...string) (c *Cache, made bool) {
 	t.Helper()
 	files, err := Find(texts...)

@@ -101,7 +101,7 @@ type encoding struct {
 	ids chan encoded
 }
 
-// encoded are the ids of a piece, or why there are none.
+// encoded has the ids of a piece, or the error instead of them.
 type encoded struct {
 	ids []int
 	err error
@@ -110,7 +110,7 @@ type encoded struct {
 // marks are what stands before and between documents.
 type marks struct {
 	begin, between []int
-	further        bool // the first document goes on with a text
+	further        bool // the first document continues a text
 }
 
 func marksOf(tok Tokenizer) marks {

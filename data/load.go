@@ -201,8 +201,8 @@ func clean(path string) string { return filepath.ToSlash(filepath.Clean(path)) }
 // hidden reports whether a file or folder of this name is hidden.
 func hidden(name string) bool { return strings.HasPrefix(name, ".") }
 
-// probeBytes is how much of a file is read even when there is no room for it, so
-// that a binary file is passed over and not taken for too much text.
+// probeBytes is how much of a file is read even when there is no room for it,
+// so that a binary file is recognised as such instead of exceeding the limit.
 const probeBytes = 8192
 
 // markRoom is what is read beyond the room: a byte order mark, and one byte more.

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestPipesAreLeftOutUnlessNamed: a folder or a pattern passes over them, and to
-// name one is an error instead of waiting for one who writes.
+// TestPipesAreLeftOutUnlessNamed: a folder or a pattern skips them, and to name
+// one is an error instead of waiting for one who writes.
 func TestPipesAreLeftOutUnlessNamed(t *testing.T) {
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe.txt")

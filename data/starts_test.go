@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// TestStartsAreBehindTheTokenBetween: in every batch of every Batcher, and first
-// in a row where the stream goes on, also after its position was restored.
+// TestStartsAreBehindTheTokenBetween: in every batch of every Batcher, and
+// first in a row where the stream continues, also after its position was
+// restored.
 func TestStartsAreBehindTheTokenBetween(t *testing.T) {
 	tokens := []int{7, 1, 2, 0, 3, 4, 5, 0, 0, 6, 1, 2, 3, 0, 4, 5, 0, 1, 2, 3, 4, 0, 5, 6, 1}
 	streams, err := NewStreams(tokens, 2, 4) // of 12 tokens, two batches

@@ -176,7 +176,7 @@ func TestForeignGradientsAreTold(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			added := len(g.AllNodes())
-			gorgonia.Must(gorgonia.Neg(loss)) // somebody goes on with the graph
+			gorgonia.Must(gorgonia.Neg(loss)) // the graph is extended
 			before, added = before+1, added+1
 			if d := parse(t, marshal(t, g)); len(d.nodes) != added {
 				t.Errorf("%s: of %d nodes %d are drawn", name, added, len(d.nodes))

@@ -3,10 +3,10 @@ package dot
 import "gorgonia.org/gorgonia"
 
 // markBackward finds the nodes that gorgonia.Grad added. What has a gradient is
-// forward, and what has a name without depending on a gradient, and what these are
-// computed of. Of the rest, backward is what depends on a gradient, what nobody
-// reads but the backward pass, and what Grad left over: nodes without a name that
-// were added between the first gradient and the last.
+// forward, and what has a name without depending on a gradient, and what these
+// are computed of. Of the rest, backward is what depends on a gradient, what
+// only the backward pass reads, and what Grad left over: nodes without a name
+// that were added between the first gradient and the last.
 func markBackward(vs []*vertex, index map[*gorgonia.Node]int) {
 	depends := make([]bool, len(vs)) // on a gradient
 	for i, v := range vs {

@@ -29,7 +29,7 @@ func views(p *xlstm.Program) map[string][]dot.Option {
 	}
 }
 
-// TestSameGraphSameBytes: of one graph, and of one that is built anew.
+// TestSameGraphSameBytes: of one graph, and of one that is built again.
 func TestSameGraphSameBytes(t *testing.T) {
 	cfg := xlstm.ProgramConfig{Batch: 2, Steps: 4, Grad: true, Carry: true}
 	_, p := program(t, cfg, nil)

@@ -42,7 +42,7 @@ func marshal(t testing.TB, g *gorgonia.ExprGraph, opts ...dot.Option) string {
 	return string(data)
 }
 
-// drawing is what DOT says, read by somebody else's parser.
+// drawing is the content of a DOT file, read by an independent parser.
 type drawing struct {
 	nodes map[string]node
 	boxes []string

@@ -57,8 +57,8 @@ func forwardPart(vs []*vertex) []*vertex {
 	return kept
 }
 
-// hide leaves out what computes nothing, but not the results of a graph and what
-// somebody named for its own sake.
+// hide omits nodes that compute nothing, except the results of a graph and
+// nodes that have been named.
 func hide(vs []*vertex) {
 	for _, v := range vs {
 		if v.trivial() {

@@ -138,7 +138,7 @@ func (p *page) makeItems() []*item {
 	return of
 }
 
-// source is where a value comes from, and what it is called in which box.
+// source is the origin of a value, and its label in a box.
 type source struct {
 	vertex      int
 	label, home string
@@ -169,8 +169,8 @@ func (p *page) elideReads() {
 	p.edges = slices.DeleteFunc(p.edges, func(e *edge) bool { return crosses(e) && served[e.to] && !own(e) })
 }
 
-// sources returns what a vertex stands for: itself, or if it is hidden what it
-// reads.
+// sources returns the sources that a vertex stands for: itself or, if it is
+// hidden, the vertices that it reads.
 func (p *page) sources(i int) []source {
 	v := p.vs[i]
 	label := p.o.symbol(v.name)

@@ -116,9 +116,9 @@ func (v *vertex) withScalars(vs []*vertex) string {
 	return text
 }
 
-// resultShape returns the shape of what v computes. An operation with several
-// results has none of its own, or a vector's: views that are not drawn take the
-// results out, and the first of these counts.
+// resultShape returns the shape of the result of v. An operation with several
+// results has no shape, or that of a vector; its results are extracted by views
+// that are not drawn, and the shape is that of the first of them.
 func (v *vertex) resultShape(vs []*vertex) string {
 	if v.node.Dims() > 1 {
 		return shapeText(v.node)

@@ -25,7 +25,7 @@ type vertex struct {
 	node     *gorgonia.Node
 	kind     kind
 	name     string // as given by the user, "" if none was
-	in, out  []int  // indices of what it reads and of what reads it
+	in, out  []int  // indices of the vertices that it reads and that read it
 	backward bool
 	home     string // the box that it is in
 	hidden   bool   // edges lead through it

@@ -39,7 +39,7 @@ type reader struct {
 	params []param
 	chunks []chunk
 	names  map[string]bool
-	places map[uintptr]string // whose weight lies where
+	places map[uintptr]string // parameter names by the addresses of weights
 }
 
 // read fills params and chunks from the model and checks that the parameters

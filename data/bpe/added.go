@@ -86,9 +86,9 @@ func (t *Tokenizer) add(a addedToken) error {
 // splitAdded calls plain with the parts of s between the added tokens of m, and
 // token with their ids, in the order of the text.
 //
-// The search goes on behind the token itself and not behind the white space that
-// it takes along; a token that is found there counts once more. That is how the
-// library does it.
+// The search continues after the token itself and not after the white space
+// that it absorbs; a token found in that white space counts again. The library
+// behaves in the same way.
 func (t *Tokenizer) splitAdded(s string, m *matcher, plain func(string), token func(id int)) {
 	done := 0
 	for at := 0; ; {

@@ -82,7 +82,7 @@ func (t *Tokenizer) encoder() *encoder {
 	return &encoder{t: t}
 }
 
-// release gives an encoder back and returns its error.
+// release returns an encoder to the pool, and returns its error.
 func (t *Tokenizer) release(e *encoder) error {
 	err := e.failed
 	e.failed = nil

@@ -105,8 +105,9 @@ func replace(text string, find finder, content string) (string, error) {
 	return out.String(), err
 }
 
-// normalize brings a text into the form in which words are looked for. A change
-// that gives up leaves the text as far as it has come and is told to failed.
+// normalize converts a text to the form in which it is split into words. If a
+// change fails, normalize returns the text as changed so far and stores the
+// error in failed.
 func (t *Tokenizer) normalize(text string, failed *error) string {
 	for _, n := range t.normalizers {
 		changed, err := n.change(text)

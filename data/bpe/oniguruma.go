@@ -25,7 +25,7 @@ type translator struct {
 	depth int
 }
 
-// options are those in force at a place of a pattern.
+// options are the options in effect at a position of a pattern.
 type options struct {
 	fold     bool // i
 	dotAll   bool // m
@@ -46,7 +46,7 @@ func translateRegex(pattern string) (string, error) {
 	return out, err
 }
 
-// skip passes over a prefix and reports whether it was there.
+// skip consumes a prefix and reports whether it was present.
 func (t *translator) skip(prefix string) bool {
 	rest, ok := strings.CutPrefix(t.rest, prefix)
 	t.rest = rest
@@ -97,7 +97,7 @@ func (t *translator) alternatives(o options) (string, error) {
 	return out.String(), nil
 }
 
-// skipBlank passes over a character or a comment that means nothing.
+// skipBlank consumes a character or a comment without meaning.
 func (t *translator) skipBlank() bool {
 	if t.skip("#") {
 		_, t.rest, _ = strings.Cut(t.rest, "\n")
@@ -190,7 +190,7 @@ func (t *translator) group(o *options) (string, error) {
 	return open + body + ")", nil
 }
 
-// forTheRest is the opening of options without a group of their own.
+// forTheRest is the opening of options without a group.
 const forTheRest = "(?)"
 
 // opening translates the beginning of a group, "" for a comment.

@@ -84,7 +84,7 @@ func (t *Tokenizer) jobs(text string, chunk int) []job {
 }
 
 // safeCut returns the first place from byte n of s on where a space follows a
-// character that is no white space, and the length of s if there is none.
+// character other than white space, and the length of s if there is none.
 //
 // No pattern has a word with a space after the first character but among white
 // space. What comes before such a place does not look over it, as no word ends

@@ -227,7 +227,7 @@ func (t *Tokenizer) addSplit(p partJSON) error {
 	return t.addFinder(find, p.Behavior, p.Invert)
 }
 
-// handWritten are the patterns that have a scanner of their own.
+// handWritten are the patterns that have a hand-written scanner.
 var handWritten = map[string]step{gpt2Regex: stepGPT2, llamaRegex: stepLlama3, qwenRegex: stepQwen2}
 
 // addFinder adds the step that cuts a text at what is found.

@@ -83,9 +83,9 @@ func (st step) next(piece string) int {
 	return len(piece)
 }
 
-// eachWord calls f with the words of a piece, in their order. A pattern that gives
-// up leaves the rest of its piece in one part and is told to failed, which is nil
-// for steps that cannot fail.
+// eachWord calls f with the words of a piece, in their order. If a pattern
+// fails, the rest of its piece is one part and the error is stored in failed,
+// which is nil for steps that cannot fail.
 func eachWord(piece string, steps []step, failed *error, f func(word string)) {
 	if piece == "" {
 		return
@@ -119,8 +119,8 @@ func eachWord(piece string, steps []step, failed *error, f func(word string)) {
 	}
 }
 
-// knowsSpaces reports whether every word of the steps ends where a space follows
-// a character that is none, so that a text can be cut there.
+// knowsSpaces reports whether the steps always end a word where a space follows
+// a character other than a space, so that a text can be split there.
 func knowsSpaces(steps []step) bool {
 	for _, st := range steps {
 		switch st.kind {

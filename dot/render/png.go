@@ -176,7 +176,7 @@ func has(f font.Face, r rune) bool {
 	return err == nil && glyph != 0
 }
 
-// colour reads #rrggbb and names; what it does not know is black.
+// colour parses #rrggbb and names; anything else is black.
 func colour(s string) (color.Color, bool) {
 	if s == "" || s == "none" || s == "transparent" {
 		return nil, false

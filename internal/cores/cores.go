@@ -64,7 +64,8 @@ func Run(n int, f func(i int)) {
 // close waits for the helpers in the job.
 func (j *job) close() {
 	open.Store(false)
-	// Who has entered before is at its last call; nobody enters any more.
+	// A goroutine that entered before is at its last call, and no other one
+	// enters.
 	for spins := 0; j.entered.Load() != 0; spins++ {
 		if spins > 1000 {
 			runtime.Gosched()
@@ -115,8 +116,8 @@ func help() {
 			}
 			runtime.Gosched()
 		}
-		// Whoever opens a job from here on sees a sleeper; one that was opened just
-		// before is joined first.
+		// A job that is opened from here on sees a sleeper; one that was opened
+		// just before is joined first.
 		asleep.Add(1)
 		if !open.Load() {
 			<-wake

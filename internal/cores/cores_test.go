@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ranOnce runs n calls and says whether each was made exactly once.
+// ranOnce runs n calls and reports whether each was made exactly once.
 func ranOnce(n int) bool {
 	counts := make([]atomic.Int32, n)
 	Run(n, func(i int) { counts[i].Add(1) })

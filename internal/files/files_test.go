@@ -130,8 +130,8 @@ func TestWriteFileIntoNoFolder(t *testing.T) {
 	wantError(t, WriteDir(path, func(string) error { return nil }), "writing folder "+path)
 }
 
-// TestFullDiskIsAnError: what fits into the buffer shows only when it is brought
-// to the disk, and a caller that passes over errors must not hide it.
+// TestFullDiskIsAnError: a write that fits into the buffer fails only when it
+// is flushed to disk, and a caller that ignores errors must not hide this.
 func TestFullDiskIsAnError(t *testing.T) {
 	for name, write := range map[string]func(io.Writer) error{
 		"little":   text("little"),

@@ -34,7 +34,7 @@ func SVG(dot []byte) (svg []byte, err error) {
 		return nil, err
 	}
 	ctx := context.Background()
-	// An instance of its own for every graph: nothing is left from the one before.
+	// A new instance for every graph: no state is left from the previous one.
 	module, err := p.runtime.InstantiateModule(ctx, p.code, wazero.NewModuleConfig().WithName(""))
 	if err != nil {
 		return nil, errors.Wrap(err, "starting Graphviz")
@@ -85,7 +85,8 @@ var compiled = sync.OnceValues(func() (program, error) {
 	return p, errors.Wrap(err, "preparing Graphviz")
 })
 
-// absent is a function of Go's that Graphviz may call and that there is none of.
+// absent stands for every host function that Graphviz imports and that is not
+// provided.
 func absent(_ context.Context, _ api.Module, stack []uint64) {
 	if len(stack) > 0 {
 		stack[0] = 0

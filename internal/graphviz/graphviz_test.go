@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestBinaryIsTheOneInTheNotice: nobody has put another one in its place.
+// TestBinaryIsTheOneInTheNotice: the binary has not been replaced.
 func TestBinaryIsTheOneInTheNotice(t *testing.T) {
 	notice, err := os.ReadFile("NOTICE")
 	if err != nil {

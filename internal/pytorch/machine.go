@@ -249,7 +249,7 @@ func (m *machine) fill(op byte) (err error) {
 		for i := 0; i < len(items); i += 2 {
 			to.keys, to.values = append(to.keys, items[i]), append(to.values, items[i+1])
 		}
-	case object: // what it holds is not known
+	case object: // its contents are unknown
 	default:
 		return errors.Errorf("%s holds no values", kind(to))
 	}

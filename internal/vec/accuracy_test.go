@@ -141,7 +141,7 @@ func TestLimits(t *testing.T) {
 }
 
 // TestNaN: one NaN among what is read is one in what is written or in the sums;
-// only Max passes over it.
+// only Max ignores it.
 func TestNaN(t *testing.T) {
 	eachCase(func(o op[float32], n int, v [][]float32) {
 		if n != 20 || o.name == "Max" {

@@ -17,7 +17,7 @@ type op[F Float] struct {
 	apart    bool  // whether no vector may be written in place of another
 }
 
-// ops are all functions, in each form that has an assembly kernel of its own.
+// ops are all functions, in each form that has a separate assembly kernel.
 func ops[F Float]() []op[F] {
 	list := []op[F]{
 		{name: "Add", vectors: 3, run: func(v [][]F) []F { Add(v[2], v[0], v[1]); return nil }},

@@ -59,7 +59,7 @@ func checkNear(t *testing.T, what string, got []float32, want []float64, size fl
 	}
 }
 
-// TestSetsAgreeToTheBit: whatever the numbers, and wherever they lie.
+// TestSetsAgreeToTheBit: for any numbers, at any alignment.
 func TestSetsAgreeToTheBit(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	eachCase(func(o op[float32], n int, v [][]float32) {
