@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"internal/graphviz":    {},
 	"internal/files":       {},
 	"internal/pytorch":     {},
-	"internal/report":      {"internal/numbers"},
+	"internal/report":      {".", "data", "internal/numbers"},
 	"internal/tensorboard": {},
 	"data":                 {"data/bpe", "internal/files"},
 	"data/bpe":             {},
@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},
 	"internal/run":         {".", "data", "data/bpe", "optim", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/tensorboard"},
-	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/run"},
+	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

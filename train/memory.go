@@ -11,6 +11,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/report"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
@@ -55,7 +56,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	path, write := "memory.html", func(w io.Writer) error { return writeMemoryPage(w, model, tok, trace) }
+	path, write := "memory.html", func(w io.Writer) error { return report.WriteMemory(w, model, tok, trace) }
 	if *asJSON {
 		path, write = "memory.json", func(w io.Writer) error { return json.NewEncoder(w).Encode(trace) }
 	}

@@ -1,6 +1,7 @@
-// Package report writes a training run as one HTML file that needs nothing
-// else: no network, no other files, and JavaScript only for reading off and
-// enlarging.
+// Package report writes pages of one HTML file each that need nothing else, no
+// network, no other files, and JavaScript only for reading off and enlarging: of a
+// training run, and of what a model's memory does with a text. It draws charts, on
+// the page of a run and as pictures.
 package report
 
 import (
@@ -57,11 +58,11 @@ type Table struct {
 type Row struct{ Name, Value string }
 
 var (
-	//go:embed page.html
+	//go:embed run.html
 	pageText string
-	//go:embed style.css
+	//go:embed run.css
 	style string
-	//go:embed script.js
+	//go:embed run.js
 	script string
 )
 

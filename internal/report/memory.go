@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	_ "embed"
@@ -15,7 +15,6 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
-	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -96,9 +95,9 @@ var slstmSeries = []pageSeries{
 	{"h", "h", "output"},
 }
 
-// writeMemoryPage writes a trace as a page that needs nothing but itself. The same
+// WriteMemory writes a trace as a page that needs nothing but itself. The same
 // trace gives the same page.
-func writeMemoryPage(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace *xlstm.Trace) error {
+func WriteMemory(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace *xlstm.Trace) error {
 	cfg := model.Config()
 	p := memoryPage{
 		About: fmt.Sprintf("%s of width %d, %s parameters, %s", numbers.Count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, numbers.Commas(model.NumParams()), numbers.Count(len(trace.Tokens), "token")),
@@ -110,9 +109,9 @@ func writeMemoryPage(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace 
 	}
 	p.Tokens, p.Partial = shownTokens(pieces)
 	var worst float64
-	for b, block := range trace.Blocks {
+	for _, block := range trace.Blocks {
 		worst = math.Max(worst, block.Deviation)
-		p.Blocks = append(p.Blocks, newPageBlock(run.BlockKind(cfg, b), block))
+		p.Blocks = append(p.Blocks, newPageBlock(block))
 	}
 	p.Deviation = strconv.FormatFloat(worst, 'g', 2, 64)
 	return errors.Wrap(memoryTemplate.Execute(w, p), "writing the page")
@@ -150,8 +149,11 @@ func shownTokens(pieces []string) (shown []string, partial map[int]string) {
 	return shown, partial
 }
 
-func newPageBlock(kind string, block xlstm.BlockTrace) pageBlock {
-	b := pageBlock{Kind: kind}
+func newPageBlock(block xlstm.BlockTrace) pageBlock {
+	b := pageBlock{Kind: "mLSTM"}
+	if len(block.SLSTM) > 0 {
+		b.Kind = "sLSTM"
+	}
 	for _, h := range block.MLSTM {
 		b.Heads = append(b.Heads, pageHead{Series: mlstmPageSeries(h), Matrix: newPageMatrix(h)})
 	}
