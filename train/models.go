@@ -23,6 +23,6 @@ func openModel(path string, out io.Writer, opts ...xlstm.Option) (*xlstm.Model, 
 // warn prints warnings, a line each.
 func warn(out io.Writer, warnings []string) {
 	for _, w := range warnings {
-		fmt.Fprintln(out, "Note:", w)
+		fmt.Fprintln(out, "Note:", run.Visible(w))
 	}
 }

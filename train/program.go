@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // console is where a command reads and prints, and what the program is called
@@ -106,7 +107,7 @@ var ourPrefixes = regexp.MustCompile(`(^|: )(?:(?:xlstm|layers|nodes|optim|data|
 // complaint returns an error as a line for a terminal: the name of the program's
 // file and what went wrong.
 func complaint(err error) string {
-	return fileName() + ": " + ourPrefixes.ReplaceAllString(err.Error(), "$1")
+	return fileName() + ": " + run.Visible(ourPrefixes.ReplaceAllString(err.Error(), "$1"))
 }
 
 // fileName returns the name of the program's file.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -87,6 +88,9 @@ func (s *sampling) requests(g *xlstm.Generator, tok data.Tokenizer) (all []xlstm
 // is written.
 func (s *sampling) write(ctx context.Context, model *xlstm.Model, g *xlstm.Generator, tok data.Tokenizer, out io.Writer) error {
 	requests := s.requests(g, tok)
+	if _, terminal := columns(out); terminal {
+		out = visible{out}
+	}
 	if len(requests) == 1 && !s.asJSON {
 		r := requests[0]
 		r.After = nil // g goes on itself
@@ -137,7 +141,23 @@ func (s *sampling) show(out io.Writer, i int, r xlstm.Request, c xlstm.Completio
 
 // printJSON prints a line.
 func printJSON(out io.Writer, v any) error {
-	e := json.NewEncoder(out)
+	var line strings.Builder
+	e := json.NewEncoder(&line)
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(out, run.EscapeControls(line.String()))
+	return err
+}
+
+// visible is a terminal that is shown texts from elsewhere. Each write is of whole
+// characters.
+type visible struct{ out io.Writer }
+
+func (v visible) Write(text []byte) (int, error) {
+	if _, err := io.WriteString(v.out, run.Visible(string(text))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }

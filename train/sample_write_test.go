@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"path/filepath"
@@ -235,5 +236,22 @@ func TestFolderWithSubwords(t *testing.T) {
 	}
 	if _, _, err := runHere(t.Context(), "sample", dir); err == nil || !strings.Contains(err.Error(), "do not belong together") {
 		t.Errorf("a vocabulary that is too large for the model: %v", err)
+	}
+}
+
+// TestTerminalIsShownNoControls: what a model writes cannot move the cursor, and an
+// error that quotes a file neither.
+func TestTerminalIsShownNoControls(t *testing.T) {
+	var shown strings.Builder
+	const text = "é\x1b]0;title\a\n"
+	if n, err := (visible{&shown}).Write([]byte(text)); n != len(text) || err != nil || shown.String() != "é␛]0;title␇\n" {
+		t.Errorf("%q, %d, %v", shown.String(), n, err)
+	}
+	if line := complaint(errors.New("the field \x1b[2J is unknown")); strings.ContainsRune(line, '\x1b') {
+		t.Errorf("%q", line)
+	}
+	shown.Reset()
+	if err := printJSON(&shown, "\u009b2J"); err != nil || shown.String() != `"\u009b2J"`+"\n" {
+		t.Errorf("%q, %v", shown.String(), err)
 	}
 }

@@ -134,3 +134,18 @@ func TestTokensOnThePageAreReadable(t *testing.T) {
 		}
 	}
 }
+
+// TestPagesLoadNothing: both have the policy by which a browser gets nothing from
+// elsewhere, whatever is in them.
+func TestPagesLoadNothing(t *testing.T) {
+	const policy = `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">`
+	var run bytes.Buffer
+	if err := Write(&run, Run{Name: "a run"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, page := range map[string]string{"a run's": run.String(), "the memory's": memoryPageOf(t, xlstm.DefaultConfig())} {
+		if at := strings.Index(page, policy); at < 0 || at > strings.Index(page, "<script") {
+			t.Errorf("%s page has no policy before its scripts", name)
+		}
+	}
+}

@@ -94,7 +94,7 @@ func (e *eventLog) step(r Record) error { return e.w.Scalars(time.Now(), r.Step,
 
 // sample writes what the model wrote after a step.
 func (e *eventLog) sample(step int, text string) error {
-	return e.w.Text(time.Now(), step, "sample", verbatim(readable(text)))
+	return e.w.Text(time.Now(), step, "sample", verbatim(Visible(text)))
 }
 
 // WriteEvents writes the run as one event file below parent and returns its

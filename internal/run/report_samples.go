@@ -56,21 +56,10 @@ func readSamples(dir string) (all []Sample, damaged int, err error) {
 			damaged++
 			continue
 		}
-		all = append(all, Sample{step, readable(strings.TrimSuffix(string(text), "\n"))})
+		all = append(all, Sample{step, Visible(strings.TrimSuffix(string(text), "\n"))})
 	}
 	slices.SortStableFunc(all, func(a, b Sample) int { return a.Step - b.Step })
 	return all, damaged, nil
-}
-
-// readable replaces what a page cannot show: bytes that are no UTF-8, and control
-// characters, for which Unicode has pictures.
-func readable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' {
-			return '␀' + r
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\uFFFD"))
 }
 
 // maxSample is the size of the longest sample that is read, in bytes.
