@@ -2,11 +2,11 @@ package xlstm
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -14,7 +14,7 @@ import (
 // pair is a parameter and the tensor on disk that holds it.
 type pair struct {
 	param string
-	from  storedTensor
+	from  safetensors.Entry
 	// heads is the number of heads by which the tensor has to be reordered, since
 	// it lies in CUDA's layout; 0 for all others.
 	heads int
@@ -22,13 +22,13 @@ type pair struct {
 
 // assignment is how a model's parameters are stored.
 type assignment struct {
-	pairs []pair        // in the order in which they lie on disk
-	head  *storedTensor // that is stored although it is tied to the embedding
+	pairs []pair             // in the order in which they lie on disk
+	head  *safetensors.Entry // that is stored although it is tied to the embedding
 }
 
 // assign finds each parameter of a model of this configuration among the tensors.
 // It looks at names and shapes alone, and lists all that does not fit.
-func assign(c Config, tensors []storedTensor, layout Layout) (a assignment, problems []string, err error) {
+func assign(c Config, tensors []safetensors.Entry, layout Layout) (a assignment, problems []string, err error) {
 	if c.NumBlocks > len(tensors) {
 		return a, nil, errors.Errorf("it has %d tensors, too few for the %d blocks of the model's configuration", len(tensors), c.NumBlocks)
 	}
@@ -39,11 +39,11 @@ func assign(c Config, tensors []storedTensor, layout Layout) (a assignment, prob
 	if err != nil {
 		return a, nil, err
 	}
-	rest := make(map[string]storedTensor)
+	rest := make(map[string]safetensors.Entry)
 	for _, t := range tensors {
-		rest[t.name] = t
+		rest[t.Name] = t
 	}
-	take := func(name string) (storedTensor, bool) {
+	take := func(name string) (safetensors.Entry, bool) {
 		t, ok := rest[name]
 		delete(rest, name)
 		return t, ok
@@ -78,8 +78,8 @@ func assign(c Config, tensors []storedTensor, layout Layout) (a assignment, prob
 		}
 	}
 	for _, t := range tensors {
-		if _, ok := rest[t.name]; ok {
-			problems = append(problems, fmt.Sprintf("%.200q is no parameter of the model", t.name))
+		if _, ok := rest[t.Name]; ok {
+			problems = append(problems, fmt.Sprintf("%.200q is no parameter of the model", t.Name))
 		}
 	}
 	a.sort(tensors)
@@ -89,7 +89,7 @@ func assign(c Config, tensors []storedTensor, layout Layout) (a assignment, prob
 // fit says in what a tensor's shape is not the one that is wanted, and notes its
 // layout. The kernel of a cell comes before its bias, whose shape says nothing.
 func (p *pair) fit(c Config, want layers.TensorShape, layout Layout, cuda map[string]bool) (problem string) {
-	shape := p.from.shape
+	shape := p.from.Shape
 	differs := fmt.Sprintf("%s has shape %v and not %v", want.Name, tensor.Shape(shape), tensor.Shape(want.Shape))
 	cell, ordered := cellName(want.Name)
 	if !ordered {
@@ -117,20 +117,20 @@ func (p *pair) fit(c Config, want layers.TensorShape, layout Layout, cuda map[st
 }
 
 // sort brings the pairs into the order in which their tensors lie.
-func (a *assignment) sort(tensors []storedTensor) {
+func (a *assignment) sort(tensors []safetensors.Entry) {
 	place := make(map[string]int)
 	for i, t := range tensors {
-		place[t.name] = i
+		place[t.Name] = i
 	}
-	slices.SortFunc(a.pairs, func(x, y pair) int { return place[x.from.name] - place[y.from.name] })
+	slices.SortFunc(a.pairs, func(x, y pair) int { return place[x.from.Name] - place[y.from.Name] })
 }
 
 // scan reads all numbers, keeps none, and lists what a model in type dt could not
 // hold, and a head that differs from the embedding that it is tied to.
 func (a assignment) scan(dt tensor.Dtype) (problems []string, err error) {
 	for _, p := range a.pairs {
-		ok := true
-		if err := p.from.each(func(x []float64) { ok = ok && allWithin(x, encodings[encodingOf(dt)].largest) }); err != nil {
+		ok, err := p.from.FiniteIn(safetensors.EncodingOf(dt))
+		if err != nil {
 			return nil, err
 		}
 		if !ok {
@@ -151,7 +151,7 @@ func (a assignment) checkHead(c Config) (problems []string, err error) {
 	if a.head == nil || i < 0 {
 		return nil, nil
 	}
-	same, err := a.head.equals(a.pairs[i].from)
+	same, err := a.head.Equals(a.pairs[i].from)
 	if err == nil && !same {
 		problems = []string{fmt.Sprintf("%s differs from %s though %s is true", headName, plan.embeddingName(), plan.tieField)}
 	}
@@ -164,67 +164,26 @@ func (a assignment) checkHead(c Config) (problems []string, err error) {
 func (a assignment) fill(m *Model) (problems []string, err error) {
 	for _, p := range a.pairs {
 		to, _ := m.Param(p.param)
-		if m.Dtype() == tensor.Float64 {
-			err = fillNumbers(to.Float64s(), p)
-		} else {
-			err = fillNumbers(to.Float32s(), p)
+		if err := p.from.ReadInto(to); err != nil {
+			return nil, err
 		}
-		if err != nil {
-			return nil, errors.Wrapf(err, "tensor %.200q", p.from.name)
-		}
-		if !fitsIn(to, encodingOf(m.Dtype())) {
+		p.reorder(to)
+		if !safetensors.EncodingOf(m.Dtype()).Holds(to) {
 			problems = append(problems, notFinite(p.param, m.Dtype()))
 		}
 	}
 	return problems, nil
 }
 
-func fillNumbers[T float32 | float64](dst []T, p pair) error {
-	if err := readNumbers(dst, p.from.reader(), p.from.encoding); err != nil {
-		return err
+// reorder brings a kernel or a bias that lies in CUDA's layout into ours.
+func (p pair) reorder(to *tensor.Dense) {
+	switch {
+	case p.heads == 0:
+	case to.Dtype() == tensor.Float64:
+		copy(to.Float64s(), toVanilla(p.param, p.heads, to.Float64s()))
+	default:
+		copy(to.Float32s(), toVanilla(p.param, p.heads, to.Float32s()))
 	}
-	if p.heads > 0 {
-		copy(dst, toVanilla(p.param, p.heads, dst))
-	}
-	return nil
-}
-
-// scanned is how many numbers are looked at at once.
-const scanned = 1 << 14
-
-// each calls f for all numbers of the tensor, some at a time.
-func (t storedTensor) each(f func(x []float64)) error {
-	r, n := t.reader(), tensor.Shape(t.shape).TotalSize()
-	buf := make([]float64, min(n, scanned))
-	for ; n > 0; n -= len(buf) {
-		buf = buf[:min(n, len(buf))]
-		if err := readNumbers(buf, r, t.encoding); err != nil {
-			return errors.Wrapf(err, "tensor %.200q", t.name)
-		}
-		f(buf)
-	}
-	return nil
-}
-
-// equals says whether two tensors have the same shape and numbers.
-func (t storedTensor) equals(other storedTensor) (bool, error) {
-	if !slices.Equal(t.shape, other.shape) {
-		return false, nil
-	}
-	r, same := other.reader(), true
-	var failed error
-	buf := make([]float64, scanned)
-	err := t.each(func(x []float64) {
-		if err := readNumbers(buf[:len(x)], r, other.encoding); err != nil {
-			failed = errors.Wrapf(err, "tensor %.200q", other.name)
-			return
-		}
-		same = same && slices.Equal(x, buf[:len(x)])
-	})
-	if err == nil {
-		err = failed
-	}
-	return same, err
 }
 
 // listed makes one error of all problems, nil if there are none.
@@ -237,21 +196,4 @@ func listed(what string, problems []string) error {
 		problems = append(problems[:most:most], fmt.Sprintf("and %d more", more))
 	}
 	return errors.Errorf("%s: %s", what, strings.Join(problems, "; "))
-}
-
-// fitsIn says whether all numbers of t are finite in an encoding.
-func fitsIn(t *tensor.Dense, as Encoding) bool {
-	if t.Dtype() == tensor.Float64 {
-		return allWithin(t.Float64s(), encodings[as].largest)
-	}
-	return allWithin(t.Float32s(), encodings[as].largest)
-}
-
-func allWithin[T float32 | float64](x []T, largest float64) bool {
-	for _, v := range x {
-		if !(math.Abs(float64(v)) <= largest) { // so that NaN is not
-			return false
-		}
-	}
-	return true
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
-	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/tensor"
 )
 
@@ -115,7 +115,7 @@ func TestRestoreRefusesWhatNoStepCanGoOnFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, trainingFile)
-	tensors, meta, err := ReadTensors(path)
+	tensors, meta, err := safetensors.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,11 +134,11 @@ func TestRestoreRefusesWhatNoStepCanGoOnFrom(t *testing.T) {
 			byName[p.Name] = p.Value.Clone().(*tensor.Dense)
 		}
 		edit(byName)
-		var edited []layers.Param
+		var edited []safetensors.Tensor
 		for name, v := range byName {
-			edited = append(edited, layers.Param{Name: name, Value: v})
+			edited = append(edited, safetensors.Tensor{Name: name, Value: v})
 		}
-		if err := WriteTensors(path, edited, meta); err != nil {
+		if err := safetensors.WriteFile(path, edited, meta); err != nil {
 			t.Fatal(err)
 		}
 		_, err := tr.Restore(dir)

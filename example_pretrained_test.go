@@ -2,6 +2,7 @@ package xlstm_test
 
 import (
 	"fmt"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"os"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -40,7 +41,7 @@ func ExampleModel_SavePretrained() {
 	dir, err := os.MkdirTemp("", "model")
 	check(err)
 	defer os.RemoveAll(dir)
-	check(model.SavePretrained(dir, xlstm.SaveConfig{Encoding: xlstm.BF16, MaxShardSize: 100_000}))
+	check(model.SavePretrained(dir, xlstm.SaveConfig{Encoding: safetensors.BF16, MaxShardSize: 100_000}))
 	files, err := os.ReadDir(dir)
 	check(err)
 	for _, f := range files {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -41,9 +42,9 @@ func (g *Generator) SaveState(path string) error {
 			return errors.Errorf("xlstm: the state's %s has numbers that are not finite, and is not written to %s", t.Name, path)
 		}
 	}
-	return WriteTensors(path, tensors, map[string]string{
+	return errors.Wrap(safetensors.WriteFile(path, toStore(tensors), map[string]string{
 		metaStateConfig: config, metaStateWeights: weights, metaStateTokens: strconv.Itoa(g.count),
-	})
+	}), "xlstm")
 }
 
 // LoadState brings the generator to where another one of the same model was when
@@ -81,29 +82,22 @@ func (m *Model) readState(f *tensorFile) (*Generator, error) {
 		missing[t.Name] = t.Value
 	}
 	for _, e := range f.entries {
-		t := missing[e.name]
-		if t == nil || e.encoding != encodingOf(t.Dtype()) || !t.Shape().Eq(e.shape) {
-			return nil, errors.Errorf("its %.200q, %s of shape %v, is not part of a state of this model", e.name, e.encoding, e.shape)
+		t := missing[e.Name]
+		if t == nil || e.Encoding != safetensors.EncodingOf(t.Dtype()) || !t.Shape().Eq(e.Shape) {
+			return nil, errors.Errorf("its %.200q, %s of shape %v, is not part of a state of this model", e.Name, e.Encoding, e.Shape)
 		}
-		if err := readInto(t, storedTensor{e, f}.reader(), e.encoding); err != nil {
-			return nil, errors.Wrapf(err, "tensor %q", e.name)
+		if err := e.ReadInto(t); err != nil {
+			return nil, err
 		}
 		if !finite(t) {
-			return nil, errors.Errorf("its %q has numbers that are not finite; it is damaged", e.name)
+			return nil, errors.Errorf("its %q has numbers that are not finite; it is damaged", e.Name)
 		}
-		delete(missing, e.name)
+		delete(missing, e.Name)
 	}
 	if len(missing) > 0 {
 		return nil, errors.Errorf("it lacks %d tensors of a state of this model", len(missing))
 	}
 	return &Generator{state: state, logits: logits.Float64s(), count: count}, state.Push()
-}
-
-func readInto(t *tensor.Dense, r io.Reader, from Encoding) error {
-	if t.Dtype() == tensor.Float64 {
-		return readNumbers(t.Float64s(), r, from)
-	}
-	return readNumbers(t.Float32s(), r, from)
 }
 
 // checkStateOrigin sees by a file's metadata that it is a state of this model,

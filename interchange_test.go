@@ -20,7 +20,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
-	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/tensor"
 )
 
@@ -110,15 +110,15 @@ func TestTransformersHeadIsReadAsItIs(t *testing.T) {
 func TestTiedModelsAreWrittenWithTheirHead(t *testing.T) {
 	m := smallHuggingFace(t, func(cfg *Config) { cfg.TieWeights = true })
 	dir := saved(t, m)
-	tensors, _, err := ReadTensors(filepath.Join(dir, weightsFile))
+	tensors, _, err := safetensors.ReadFile(filepath.Join(dir, weightsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	byName := make(map[string]layers.Param)
+	byName := make(map[string]safetensors.Tensor)
 	for _, p := range tensors {
 		byName[p.Name] = p
 	}
-	if head := byName[headName]; head.Value == nil || bits(head) != bits(byName["backbone.embeddings.weight"]) {
+	if head := byName[headName]; head.Value == nil || bits(head.Value) != bits(byName["backbone.embeddings.weight"].Value) {
 		t.Error("the file has no head that equals the embedding")
 	}
 	got := loaded(t, dir)
@@ -128,8 +128,8 @@ func TestTiedModelsAreWrittenWithTheirHead(t *testing.T) {
 		t.Errorf("it is read as %+v, with warnings %q", got.Config(), got.Warnings())
 	}
 	// A file without the head, as transformers 4 writes it, is the same model.
-	edited(t, dir, func(tensors []layers.Param) []layers.Param {
-		return slices.DeleteFunc(tensors, func(p layers.Param) bool { return p.Name == headName })
+	edited(t, dir, func(tensors []safetensors.Tensor) []safetensors.Tensor {
+		return slices.DeleteFunc(tensors, func(p safetensors.Tensor) bool { return p.Name == headName })
 	})
 	wantSameParams(t, loaded(t, dir), m)
 	wantSameFiles(t, savedAs(t, loaded(t, dir), SaveConfig{AsLoaded: true}), dir)
@@ -140,7 +140,7 @@ func TestTiedModelsAreWrittenWithTheirHead(t *testing.T) {
 func TestHeadThatDiffersCannotReplaceATiedOne(t *testing.T) {
 	m := smallHuggingFace(t, func(cfg *Config) { cfg.TieWeights = true })
 	dir := saved(t, m)
-	edited(t, dir, func(tensors []layers.Param) []layers.Param {
+	edited(t, dir, func(tensors []safetensors.Tensor) []safetensors.Tensor {
 		for _, p := range tensors {
 			if p.Name == headName {
 				p.Value.Float32s()[3]++
@@ -194,8 +194,8 @@ func TestTransformersAlwaysHasTheNorm(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	edited(t, copied, func(tensors []layers.Param) []layers.Param {
-		return slices.DeleteFunc(tensors, func(p layers.Param) bool { return p.Name == "backbone.out_norm.weight" })
+	edited(t, copied, func(tensors []safetensors.Tensor) []safetensors.Tensor {
+		return slices.DeleteFunc(tensors, func(p safetensors.Tensor) bool { return p.Name == "backbone.out_norm.weight" })
 	})
 	_, err = Load(copied)
 	wantError(t, err, "backbone.out_norm.weight is missing")
@@ -464,7 +464,7 @@ func writeTokens(t *testing.T, dir string) {
 func writeIO(t *testing.T, path string, ids golden.Tensor, logits []float64) {
 	t.Helper()
 	shape := append(slices.Clone(ids.Shape), len(logits)/len(ids.Data))
-	if err := WriteTensors(path, []layers.Param{
+	if err := safetensors.WriteFile(path, []safetensors.Tensor{
 		{Name: "input_ids", Value: tensor.New(tensor.WithShape(ids.Shape...), tensor.WithBacking(ids.Data))},
 		{Name: "logits", Value: tensor.New(tensor.WithShape(shape...), tensor.WithBacking(logits))},
 	}, nil); err != nil {

@@ -4,6 +4,7 @@ package xlstm
 
 import (
 	"fmt"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"os"
 	"os/exec"
 	"strings"
@@ -35,7 +36,7 @@ func TestBigModelIsLoadedInOneCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	cost := costOf(t, cfg, CostOptions{Batch: 1, Steps: 1})
-	for _, as := range []Encoding{F32, BF16} {
+	for _, as := range []safetensors.Encoding{safetensors.F32, safetensors.BF16} {
 		dir := savedAs(t, m, SaveConfig{Encoding: as, MaxShardSize: 400e6})
 		child := exec.Command(os.Args[0], "-test.run=^TestBigModelIsLoadedInOneCopy$")
 		child.Env = append(os.Environ(), loadOnly+"="+dir)

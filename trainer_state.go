@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/optim"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -59,7 +59,7 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 			return errors.Errorf("xlstm: saving the training in %s: %s holds numbers that are not finite; go back to a training saved before, with a lower learning rate or clipped gradients", dir, p.Name)
 		}
 	}
-	return writeEncoded(filepath.Join(dir, trainingFile), inOwnEncoding(tensors), meta, files.WriteSummed)
+	return errors.Wrap(safetensors.WriteSummed(filepath.Join(dir, trainingFile), toStore(tensors), meta), "xlstm")
 }
 
 // Restore brings the model's parameters and the trainer to where Save was called,
@@ -68,7 +68,7 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 // be used any more, except for another Restore.
 func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	path := filepath.Join(dir, trainingFile)
-	tensors, meta, err := ReadTensors(path)
+	tensors, meta, err := safetensors.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -72,6 +73,61 @@ func (s *Store) Size() (n int) {
 		n += p.Value.Size()
 	}
 	return n
+}
+
+// Save writes all parameters to a file of safetensors, under their names. The file
+// is replaced as a whole.
+func (s *Store) Save(path string) error {
+	var tensors []safetensors.Tensor
+	for _, p := range s.params {
+		tensors = append(tensors, safetensors.Tensor{Name: p.Name, Value: p.Value})
+	}
+	return errors.Wrap(safetensors.WriteFile(path, tensors, nil), "layers: saving the parameters")
+}
+
+// Load sets all parameters from a file that Save has written, or another program in
+// the same form, in F64, F32, F16 or BF16. The layers must have been made, and graphs
+// of them see the new values. The file must have every parameter, in its shape and
+// with finite numbers, and no other tensor; else the store is left as it was.
+func (s *Store) Load(path string) error {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return errors.Wrap(err, "layers: loading the parameters")
+	}
+	defer f.Close()
+	return errors.Wrapf(s.load(f.Entries), "layers: loading the parameters from %s", path)
+}
+
+func (s *Store) load(entries []safetensors.Entry) error {
+	loaded := make(map[string]*tensor.Dense)
+	for _, e := range entries {
+		p, ok := s.Get(e.Name)
+		if !ok {
+			return errors.Errorf("%.200q is no parameter of the layers that were made with this store", e.Name)
+		}
+		if !p.Value.Shape().Eq(tensor.Shape(e.Shape)) {
+			return errors.Errorf("%s has shape %v and not %v", e.Name, tensor.Shape(e.Shape), p.Value.Shape())
+		}
+		t := tensor.New(tensor.Of(s.dtype), tensor.WithShape(e.Shape...))
+		if err := e.ReadInto(t); err != nil {
+			return err
+		}
+		if !safetensors.EncodingOf(s.dtype).Holds(t) {
+			return errors.Errorf("%s has numbers that are not finite in %v", e.Name, s.dtype)
+		}
+		loaded[e.Name] = t
+	}
+	for _, p := range s.params {
+		if loaded[p.Name] == nil {
+			return errors.Errorf("%s is missing", p.Name)
+		}
+	}
+	for _, p := range s.params {
+		if err := tensor.Copy(p.Value, loaded[p.Name]); err != nil {
+			return errors.Wrapf(err, "parameter %s", p.Name)
+		}
+	}
+	return nil
 }
 
 // param returns the tensor of that name, making it if need be; nil if the store

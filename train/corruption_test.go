@@ -16,6 +16,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 )
 
 // fromEnvironment returns a number of repetitions that a variable may raise.
@@ -178,7 +179,7 @@ func newestFiles(t *testing.T, dir string) map[string][]byte {
 		}
 		all[filepath.Join(filepath.Base(newest(t, dir)), name)] = content
 	}
-	tensors, _, err := xlstm.ReadTensors(filepath.Join(newest(t, dir), "training.safetensors"))
+	tensors, _, err := safetensors.ReadFile(filepath.Join(newest(t, dir), "training.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}

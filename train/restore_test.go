@@ -11,10 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
-	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 )
 
 // stoppedRun is a run of 24 steps that was stopped, with checkpoints of steps 12
@@ -142,13 +141,13 @@ func flipBit(t *testing.T, path string) {
 func setMoment(t *testing.T, dir, prefix string, to float32) {
 	t.Helper()
 	path := filepath.Join(dir, "training.safetensors")
-	tensors, meta, err := xlstm.ReadTensors(path)
+	tensors, meta, err := safetensors.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(tensors, func(p layers.Param) bool { return strings.HasPrefix(p.Name, prefix) })
+	i := slices.IndexFunc(tensors, func(p safetensors.Tensor) bool { return strings.HasPrefix(p.Name, prefix) })
 	tensors[i].Value.Float32s()[0] = to
-	if err := xlstm.WriteTensors(path, tensors, meta); err != nil {
+	if err := safetensors.WriteFile(path, tensors, meta); err != nil {
 		t.Fatal(err)
 	}
 }

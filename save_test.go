@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,7 +16,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/internal/pytorch"
-	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/tensor"
 )
 
@@ -108,25 +107,25 @@ func TestCUDALayoutIsWrittenAsTheOfficialBackendDoes(t *testing.T) {
 
 // huggingFaceFolder makes a folder as transformers does: the reference's large
 // model with the embedding's other name, in three files with an index.
-func huggingFaceFolder(t *testing.T, as Encoding) (dir string) {
+func huggingFaceFolder(t *testing.T, as safetensors.Encoding) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	tensors, metadata, err := ReadTensors(filepath.Join(goldenRoot, "large", "weights.safetensors"))
+	tensors, metadata, err := safetensors.ReadFile(filepath.Join(goldenRoot, "large", "weights.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := make(map[string][]encodedTensor)
+	parts := make(map[string][]safetensors.Tensor)
 	places := make(map[string]string)
 	for i, p := range tensors {
 		if p.Name == "embedding.weight" {
 			p.Name = "backbone.embeddings.weight"
 		}
 		file := fmt.Sprintf("model-%05d-of-00003.safetensors", i%3+1)
-		parts[file] = append(parts[file], encodedTensor{p, as})
+		parts[file] = append(parts[file], safetensors.Tensor{Name: p.Name, Value: p.Value, As: as})
 		places[p.Name] = file
 	}
 	for file, part := range parts {
-		if err := writeEncoded(filepath.Join(dir, file), part, metadata, files.WriteFile); err != nil {
+		if err := safetensors.WriteFile(filepath.Join(dir, file), part, metadata); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -149,7 +148,7 @@ func huggingFaceFolder(t *testing.T, as Encoding) (dir string) {
 // of the weights, and is saved as it was.
 func TestHuggingFaceFolder(t *testing.T) {
 	c := readGolden(t, filepath.Join(goldenRoot, "large"))
-	for as, tol := range map[Encoding]float64{F64: 1.2e-7, F32: 1.2e-7, F16: 2e-2, BF16: 2e-1} {
+	for as, tol := range map[safetensors.Encoding]float64{safetensors.F64: 1.2e-7, safetensors.F32: 1.2e-7, safetensors.F16: 2e-2, safetensors.BF16: 2e-1} {
 		dir := huggingFaceFolder(t, as)
 		m := loaded(t, dir, WithDtype(tensor.Float64))
 		p := compileProgram(t, m, ProgramConfig{Batch: c.batch, Steps: c.steps})
@@ -173,7 +172,7 @@ func TestHuggingFaceFolder(t *testing.T) {
 func TestFormsOfALargeModelAreReadUnderEitherName(t *testing.T) {
 	dir := goldenFolder(t, "large", "weights.safetensors")
 	want := loaded(t, dir)
-	edited(t, dir, func(tensors []layers.Param) []layers.Param {
+	edited(t, dir, func(tensors []safetensors.Tensor) []safetensors.Tensor {
 		for i := range tensors {
 			if tensors[i].Name == "embedding.weight" {
 				tensors[i].Name = "backbone.embeddings.weight"
@@ -182,8 +181,8 @@ func TestFormsOfALargeModelAreReadUnderEitherName(t *testing.T) {
 		return tensors
 	})
 	wantSameParams(t, loaded(t, dir), want)
-	edited(t, dir, func(tensors []layers.Param) []layers.Param {
-		return append(tensors, layers.Param{Name: "embedding.weight", Value: tensors[0].Value})
+	edited(t, dir, func(tensors []safetensors.Tensor) []safetensors.Tensor {
+		return append(tensors, safetensors.Tensor{Name: "embedding.weight", Value: tensors[0].Value})
 	})
 	_, err := Load(dir)
 	wantError(t, err, `"backbone.embeddings.weight" is no parameter`, "embedding.weight has shape")
@@ -194,7 +193,7 @@ func TestFormsOfALargeModelAreReadUnderEitherName(t *testing.T) {
 func TestShardsAreFilledInOrder(t *testing.T) {
 	m := smallLarge(t, SingleWeights, tensor.Float32)
 	const most = 4000
-	for as, width := range map[Encoding]int{"": 4, F64: 8, BF16: 2} {
+	for as, width := range map[safetensors.Encoding]int{"": 4, safetensors.F64: 8, safetensors.BF16: 2} {
 		dir := savedAs(t, m, SaveConfig{Encoding: as, MaxShardSize: most})
 		raw, err := os.ReadFile(filepath.Join(dir, indexFile))
 		if err != nil {
@@ -214,7 +213,7 @@ func TestShardsAreFilledInOrder(t *testing.T) {
 			if want := fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(names)); name != want {
 				t.Errorf("there is %s, want %s", name, want)
 			}
-			tensors, metadata, err := ReadTensors(filepath.Join(dir, name))
+			tensors, metadata, err := safetensors.ReadFile(filepath.Join(dir, name))
 			if err != nil || metadata["format"] != "pt" {
 				t.Fatal(metadata, err)
 			}
@@ -229,7 +228,7 @@ func TestShardsAreFilledInOrder(t *testing.T) {
 		if len(names) < 5 {
 			t.Errorf("%d files", len(names))
 		}
-		if as != BF16 {
+		if as != safetensors.BF16 {
 			wantSameParams(t, loaded(t, dir), m)
 		}
 	}
@@ -238,53 +237,12 @@ func TestShardsAreFilledInOrder(t *testing.T) {
 	}
 }
 
-// TestSavingRoundsToTheNearest number of the encoding.
-func TestSavingRoundsToTheNearest(t *testing.T) {
-	for h := range 1 << 15 {
-		for _, sign := range []uint16{0, 1 << 15} {
-			half, brain := uint16(h)|sign, uint16(h)|sign
-			if x := fromFloat16(half); x == x && toFloat16(x) != half {
-				t.Fatalf("F16 %#x becomes %#x", half, toFloat16(x))
-			}
-			if x := math.Float32frombits(uint32(brain) << 16); x == x && toBFloat16(x) != brain {
-				t.Fatalf("BF16 %#x becomes %#x", brain, toBFloat16(x))
-			}
-		}
-		if h >= 0x7c00 { // infinite
-			continue
-		}
-		// Between two neighbours: the half way to the even one, else the nearest.
-		lo, hi := fromFloat16(uint16(h)), fromFloat16(uint16(h+1))
-		if h+1 == 0x7c00 {
-			hi = 65536
-		}
-		mid := (lo + hi) / 2
-		even := uint16(h + h&1)
-		for x, want := range map[float32]uint16{mid: even, math.Nextafter32(mid, 0): uint16(h), math.Nextafter32(mid, 1e9): uint16(h + 1)} {
-			if got := toFloat16(x); got != want {
-				t.Fatalf("F16: %v becomes %#x, want %#x", x, got, want)
-			}
-		}
-	}
-	for x, want := range map[float32]uint16{1.00390625: 0x3f80, 1.01171875: 0x3f82, 1.0039065: 0x3f81, -3.1415927: 0xc049, float32(math.Inf(1)): 0x7f80} {
-		if got := toBFloat16(x); got != want {
-			t.Errorf("BF16: %v becomes %#x, want %#x", x, got, want)
-		}
-	}
-	for _, x := range []uint32{0x7f800001, 0xffffffff} { // which no rounding makes infinite
-		nan := math.Float32frombits(x)
-		if h, b := fromFloat16(toFloat16(nan)), math.Float32frombits(uint32(toBFloat16(nan))<<16); h == h || b == b {
-			t.Errorf("%#x becomes %v and %v", x, h, b)
-		}
-	}
-}
-
 // TestSavingInHalfPrecisionKeepsWhatItCan: each number is the nearest, and the
 // model that is loaded again is saved the same way.
 func TestSavingInHalfPrecisionKeepsWhatItCan(t *testing.T) {
 	for _, cfg := range []Config{smallConfig(), smallLarge(t, FusedWeights, tensor.Float32).Config()} {
 		m := smallModel(t, cfg, tensor.Float64)
-		for as, eps := range map[Encoding]float64{F16: 0x1p-11, BF16: 0x1p-8, F32: 0x1p-24, F64: 0} {
+		for as, eps := range map[safetensors.Encoding]float64{safetensors.F16: 0x1p-11, safetensors.BF16: 0x1p-8, safetensors.F32: 0x1p-24, safetensors.F64: 0} {
 			dir := savedAs(t, m, SaveConfig{Encoding: as, Layout: CUDA})
 			again := loaded(t, dir, WithDtype(tensor.Float64))
 			for _, p := range m.Params() {
@@ -318,10 +276,10 @@ func TestWhatCannotBeSavedIsAnError(t *testing.T) {
 		}
 	}
 	m.Params()[1].Value.Float32s()[0] = 65520
-	wantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: F16}), m.Params()[1].Name, "F16")
-	savedAs(t, m, SaveConfig{Encoding: BF16})
+	wantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: safetensors.F16}), m.Params()[1].Name, "F16")
+	savedAs(t, m, SaveConfig{Encoding: safetensors.BF16})
 	m.Params()[1].Value.Float32s()[0] = math.MaxFloat32
-	wantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: BF16}), m.Params()[1].Name, "BF16")
+	wantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: safetensors.BF16}), m.Params()[1].Name, "BF16")
 }
 
 // TestIndexIsNotTakenAtItsWord: whatever does not fit is listed.
@@ -344,7 +302,7 @@ func TestIndexIsNotTakenAtItsWord(t *testing.T) {
 		{"not a safetensors file or a pickle beside it", into(configFile)},
 		{"no weight_map", func(_ string, places map[string]string) { clear(places) }},
 	} {
-		dir := huggingFaceFolder(t, F32)
+		dir := huggingFaceFolder(t, safetensors.F32)
 		path := filepath.Join(dir, indexFile)
 		raw, err := os.ReadFile(path)
 		if err != nil {
@@ -393,7 +351,7 @@ func TestLoadingTakesOneCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, save := range []SaveConfig{{}, {Encoding: BF16, MaxShardSize: 1 << 20}} {
+	for _, save := range []SaveConfig{{}, {Encoding: safetensors.BF16, MaxShardSize: 1 << 20}} {
 		dir := savedAs(t, m, save)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -430,7 +388,7 @@ func FuzzLoad(f *testing.F) {
 			f.Fatal(err)
 		}
 		dir := f.TempDir()
-		if err := m.SavePretrained(dir, SaveConfig{Encoding: BF16, Layout: CUDA}); err != nil {
+		if err := m.SavePretrained(dir, SaveConfig{Encoding: safetensors.BF16, Layout: CUDA}); err != nil {
 			f.Fatal(err)
 		}
 		config, _ := os.ReadFile(filepath.Join(dir, configFile))
@@ -459,22 +417,6 @@ func FuzzLoad(f *testing.F) {
 			if err != nil && strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q is not one sentence", err)
 			}
-		}
-	})
-}
-
-// FuzzEncodings: what is stored in 16 bits is the nearest that 16 bits hold.
-func FuzzEncodings(f *testing.F) {
-	f.Add(uint32(0x3f800001))
-	f.Fuzz(func(t *testing.T, bits uint32) {
-		x := math.Float32frombits(bits)
-		if x != x || math.IsInf(float64(x), 0) {
-			return
-		}
-		r := rand.New(rand.NewPCG(uint64(bits), 1))
-		h, other := fromFloat16(toFloat16(x)), fromFloat16(uint16(r.IntN(0x7c00)))
-		if !math.IsInf(float64(h), 0) && math.Abs(float64(other)-float64(x)) < math.Abs(float64(h)-float64(x)) {
-			t.Errorf("F16: %v becomes %v, but %v is nearer", x, h, other)
 		}
 	})
 }

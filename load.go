@@ -7,19 +7,6 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Save writes the model into the folder dir, which must exist: its configuration
-// as config.json and its parameters as model.safetensors, under the official
-// names and in the layout of the official vanilla backend. With tied weights the
-// embedding is written a second time, as the head: the official state_dict has
-// it, and transformers from 5.0 on has a head of its own in any case. The same
-// model makes the same bytes. See SavePretrained for other layouts, encodings and
-// several files.
-//
-// Each file is replaced as a whole; the weights come first. checksums.sha256 lists
-// the SHA-256 of each file. Parameters that are
-// not finite are an error, and nothing is written.
-func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig{}) }
-
 // Load reads a model: one that Save has put into a folder, or one of the official
 // implementations. path is
 //

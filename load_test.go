@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
-	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/tensor"
 )
 
@@ -52,14 +52,14 @@ func saved(t *testing.T, m *Model) (dir string) {
 }
 
 // edited writes other tensors over those of a model folder.
-func edited(t *testing.T, dir string, edit func([]layers.Param) []layers.Param) {
+func edited(t *testing.T, dir string, edit func([]safetensors.Tensor) []safetensors.Tensor) {
 	t.Helper()
 	path := filepath.Join(dir, weightsFile)
-	tensors, metadata, err := ReadTensors(path)
+	tensors, metadata, err := safetensors.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteTensors(path, edit(tensors), metadata); err != nil {
+	if err := safetensors.WriteFile(path, edit(tensors), metadata); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -124,7 +124,7 @@ func TestModelsSurviveBitForBit(t *testing.T) {
 			}
 			for _, p := range m.Params() {
 				q, _ := again.Param(p.Name)
-				if bits(p) != bits(layers.Param{Value: q}) {
+				if bits(p.Value) != bits(q) {
 					t.Errorf("tied %v, %v: %s is another", tied, dt, p.Name)
 				}
 			}
@@ -153,7 +153,7 @@ func TestSavedConfigIsReadable(t *testing.T) {
 	if !json.Valid(raw) || !strings.Contains(string(raw), "\n  \"embedding_dim\": 16,\n") || !strings.HasSuffix(string(raw), "}\n") {
 		t.Errorf("%s", raw)
 	}
-	_, metadata, err := ReadTensors(filepath.Join(dir, weightsFile))
+	_, metadata, err := safetensors.ReadFile(filepath.Join(dir, weightsFile))
 	if err != nil || len(metadata) != 1 || metadata["format"] != "pt" {
 		t.Error(metadata, err)
 	}
@@ -223,7 +223,7 @@ func TestLoadErrorsListAllThatIsWrong(t *testing.T) {
 	dir := saved(t, m)
 	const norm = "xlstm_block_stack.post_blocks_norm.weight"
 	const skip = "xlstm_block_stack.blocks.0.xlstm.learnable_skip"
-	edited(t, dir, func(tensors []layers.Param) (out []layers.Param) {
+	edited(t, dir, func(tensors []safetensors.Tensor) (out []safetensors.Tensor) {
 		for _, p := range tensors {
 			switch p.Name {
 			case headName:
@@ -239,7 +239,7 @@ func TestLoadErrorsListAllThatIsWrong(t *testing.T) {
 			}
 			out = append(out, p)
 		}
-		return append(out, layers.Param{Name: "lm_head.bias", Value: tensor.New(tensor.WithShape(11), tensor.Of(tensor.Float32))})
+		return append(out, safetensors.Tensor{Name: "lm_head.bias", Value: tensor.New(tensor.WithShape(11), tensor.Of(tensor.Float32))})
 	})
 	path := filepath.Join(dir, weightsFile)
 	says := []string{path, headName + " is missing", norm + " has shape (16, 1) and not (16)", skip + " holds numbers that are not finite",
@@ -256,7 +256,10 @@ func TestLoadErrorsListAllThatIsWrong(t *testing.T) {
 func TestLoadErrorsAreNotEndless(t *testing.T) {
 	dir := saved(t, smallModel(t, smallConfig(), tensor.Float32))
 	missing := 0
-	edited(t, dir, func(tensors []layers.Param) []layers.Param { missing = len(tensors) - 3; return tensors[:3] })
+	edited(t, dir, func(tensors []safetensors.Tensor) []safetensors.Tensor {
+		missing = len(tensors) - 3
+		return tensors[:3]
+	})
 	_, err := Load(dir)
 	wantError(t, err, "is missing", fmt.Sprintf("; and %d more", missing-10))
 	if n := strings.Count(err.Error(), "is missing"); n != 10 {
@@ -284,7 +287,7 @@ func TestLoadTellsTheLayout(t *testing.T) {
 		wantError(t, err, filepath.Join(dir, weightsFile), "_recurrent_kernel_", "CUDA layout and not the vanilla one")
 	}
 	dir := saved(t, smallModel(t, smallConfig(), tensor.Float32))
-	edited(t, dir, func(tensors []layers.Param) []layers.Param {
+	edited(t, dir, func(tensors []safetensors.Tensor) []safetensors.Tensor {
 		for i, p := range tensors {
 			if strings.HasSuffix(p.Name, "_recurrent_kernel_") {
 				tensors[i].Value = tensor.New(tensor.WithShape(1, 2, 3), tensor.Of(tensor.Float32))
@@ -303,7 +306,7 @@ func wantSameParams(t *testing.T, got, want *Model) {
 		t.Errorf("%d parameters, want %d", len(got.Params()), len(want.Params()))
 	}
 	for _, p := range want.Params() {
-		if v, ok := got.Param(p.Name); !ok || bits(layers.Param{Value: v}) != bits(p) {
+		if v, ok := got.Param(p.Name); !ok || bits(v) != bits(p.Value) {
 			t.Errorf("%s is another", p.Name)
 		}
 	}
@@ -315,7 +318,7 @@ func TestTiedHeadMayBeAbsentOrEqual(t *testing.T) {
 	cfg.TieWeights = true
 	dir := saved(t, smallModel(t, cfg, tensor.Float32))
 	head := func(edit func(*tensor.Dense)) error {
-		edited(t, dir, func(tensors []layers.Param) (out []layers.Param) {
+		edited(t, dir, func(tensors []safetensors.Tensor) (out []safetensors.Tensor) {
 			for _, p := range tensors {
 				if p.Name != headName {
 					out = append(out, p)

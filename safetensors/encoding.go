@@ -1,11 +1,14 @@
-package xlstm
+// Package safetensors reads and writes files of tensors in the format that the
+// official implementations store weights in. Of a file that was opened, tensors stay
+// in the file until they are read.
+package safetensors
 
 import (
 	"encoding/binary"
 	"io"
 	"math"
 
-	"github.com/nlpodyssey/safetensors"
+	format "github.com/nlpodyssey/safetensors"
 	"gorgonia.org/tensor"
 )
 
@@ -22,24 +25,52 @@ const (
 
 // traits are what there is to know of an encoding.
 type traits struct {
-	dtype   safetensors.DType
+	dtype   format.DType
 	width   int     // bytes of a number
 	largest float64 // a number up to which none is rounded to infinity
 }
 
 var encodings = map[Encoding]traits{
-	F64:  {safetensors.F64, 8, math.MaxFloat64},
-	F32:  {safetensors.F32, 4, math.MaxFloat32},
-	F16:  {safetensors.F16, 2, float64(math.Nextafter32(65520, 0))},
-	BF16: {safetensors.BF16, 2, float64(math.Nextafter32(0x1.ffp127, 0))},
+	F64:  {format.F64, 8, math.MaxFloat64},
+	F32:  {format.F32, 4, math.MaxFloat32},
+	F16:  {format.F16, 2, float64(math.Nextafter32(65520, 0))},
+	BF16: {format.BF16, 2, float64(math.Nextafter32(0x1.ffp127, 0))},
 }
 
-// encodingOf returns the encoding that keeps every number of an element type.
-func encodingOf(dt tensor.Dtype) Encoding {
+// EncodingOf returns the encoding that keeps every number of an element type.
+func EncodingOf(dt tensor.Dtype) Encoding {
 	if dt == tensor.Float64 {
 		return F64
 	}
 	return F32
+}
+
+// Known reports whether the encoding is one that is read and written.
+func (e Encoding) Known() bool { _, ok := encodings[e]; return ok }
+
+// dtype is the type that keeps every number.
+func (e Encoding) dtype() tensor.Dtype {
+	if e == F64 {
+		return tensor.Float64
+	}
+	return tensor.Float32
+}
+
+// Holds reports whether all numbers of t are finite in the encoding.
+func (e Encoding) Holds(t *tensor.Dense) bool {
+	if t.Dtype() == tensor.Float64 {
+		return allWithin(t.Float64s(), encodings[e].largest)
+	}
+	return allWithin(t.Float32s(), encodings[e].largest)
+}
+
+func allWithin[T float32 | float64](x []T, largest float64) bool {
+	for _, v := range x {
+		if !(math.Abs(float64(v)) <= largest) { // so that NaN is not
+			return false
+		}
+	}
+	return true
 }
 
 // encode returns the numbers of t, rounded to the nearest.

@@ -1,7 +1,6 @@
 package xlstm
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,89 +12,10 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/pytorch"
+	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"github.com/pkg/errors"
 )
-
-// The files of a model folder.
-const (
-	configFile    = "config.json"
-	yamlFile      = "config.yaml"
-	weightsFile   = "model.safetensors"
-	indexFile     = "model.safetensors.index.json"
-	pickleFile    = "pytorch_model.bin"
-	pickleIndex   = "pytorch_model.bin.index.json"
-	firstFile     = "model_0.safetensors" // and so on, without an index
-	numberedFiles = "model_%d.safetensors"
-	indexEnding   = ".index.json"
-)
-
-// The endings of the names of files with tensors: of safetensors, and of what
-// torch.save writes.
-var (
-	tensorEndings = []string{".safetensors"}
-	pickleEndings = []string{".pt", ".pth", ".bin"}
-)
-
-// locate returns where the configuration and the tensors of a model are: in a
-// folder, or in a file of tensors with a configuration beside it. Where nothing
-// is, opening what it returns says so.
-func locate(path string) (config, weights string, err error) {
-	config = configOf(path)
-	if isFile(path) {
-		return config, path, nil
-	}
-	for _, name := range []string{weightsFile, indexFile, firstFile, pickleFile, pickleIndex} {
-		weights = filepath.Join(path, name)
-		if _, err := os.Stat(weights); err == nil {
-			return config, weights, nil
-		}
-	}
-	for _, endings := range [][]string{tensorEndings, pickleEndings} {
-		switch others := withEnding(path, endings); len(others) {
-		case 0:
-		case 1:
-			return config, filepath.Join(path, others[0]), nil
-		default:
-			return "", "", errors.Errorf("xlstm: %s has no %s and no %s; give the path of the model's file, one of %.200s", path, weightsFile, indexFile, strings.Join(others, ", "))
-		}
-	}
-	return config, filepath.Join(path, weightsFile), nil
-}
-
-// isFile reports whether there is something at a path that is no folder.
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && !info.IsDir()
-}
-
-// configOf returns the path of the configuration of the model at path.
-func configOf(path string) string {
-	if isFile(path) {
-		path = filepath.Dir(path)
-	}
-	return configIn(path)
-}
-
-// configIn returns the path of the configuration in a folder: config.yaml if
-// there is no config.json.
-func configIn(dir string) string {
-	json, yaml := filepath.Join(dir, configFile), filepath.Join(dir, yamlFile)
-	if !isFile(json) && isFile(yaml) {
-		return yaml
-	}
-	return json
-}
-
-// withEnding lists the files in a folder whose names have one of the endings.
-func withEnding(dir string, endings []string) (names []string) {
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(e.Name(), ending) }) {
-			names = append(names, e.Name())
-		}
-	}
-	return names
-}
 
 // tensorFile is an open file of which it has been read what tensors it has: one of
 // safetensors, or a pickle that torch.save has written.
@@ -103,18 +23,22 @@ type tensorFile struct {
 	name     string // without the folder
 	pickled  bool
 	f        *os.File
-	data     int64 // where the data begin
-	entries  []entry
+	entries  []safetensors.Entry
 	metadata map[string]string
 }
 
+// openTensorFile opens a file. A file whose checksum is listed beside it must have
+// that checksum.
 func openTensorFile(path string) (*tensorFile, error) {
-	f, size, err := openFile(path)
+	f, size, err := files.Open(path, files.AnySize)
 	if err != nil {
-		return nil, err
+		return nil, errors.Wrap(err, "xlstm: reading tensors")
 	}
 	t := &tensorFile{name: filepath.Base(path), f: f}
-	if err := t.readEntries(size); err != nil {
+	if err = files.Verify(path); err == nil {
+		err = t.readEntries(size)
+	}
+	if err != nil {
 		f.Close()
 		return nil, errors.Wrapf(err, "xlstm: reading tensors from %s", path)
 	}
@@ -136,54 +60,37 @@ func (t *tensorFile) readEntries(size int64) error {
 		t.entries, err = readPickle(t.f, size)
 		return err
 	}
-	if t.entries, t.metadata, err = readHeader(bufio.NewReader(t.f), size); err != nil {
-		return err
-	}
-	t.data = size
-	if n := len(t.entries); n > 0 {
-		t.data -= int64(t.entries[n-1].end) // the tensors fill the rest of the file
-	}
-	return nil
+	t.entries, t.metadata, err = safetensors.ReadHeader(t.f, size)
+	return err
 }
 
 // readPickle returns the tensors of a file of torch.save, with their places in the
 // file.
-func readPickle(r io.ReaderAt, size int64) ([]entry, error) {
+func readPickle(r io.ReaderAt, size int64) ([]safetensors.Entry, error) {
 	tensors, err := pytorch.Read(r, size)
 	if err != nil {
 		return nil, err
 	}
-	var entries []entry
+	var entries []safetensors.Entry
 	for _, t := range tensors {
-		e := entry{name: t.Name, encoding: Encoding(t.Type), shape: t.Shape, begin: uint64(t.Begin), end: uint64(t.End)}
-		if _, known := encodings[e.encoding]; !known {
+		e := safetensors.Entry{Name: t.Name, Encoding: safetensors.Encoding(t.Type), Shape: t.Shape, Data: io.NewSectionReader(r, int64(t.Begin), int64(t.End-t.Begin))}
+		if !e.Encoding.Known() {
 			return nil, errors.Errorf("tensor %.200q is of type %.100q; only float64, float32, float16 and bfloat16 can be read", t.Name, t.Type)
 		}
-		if len(e.shape) > maxDims || slices.Contains(e.shape, 0) {
-			return nil, errors.Errorf("tensor %.200q has the shape %.200v", t.Name, e.shape)
+		if len(e.Shape) > safetensors.MaxDims || slices.Contains(e.Shape, 0) {
+			return nil, errors.Errorf("tensor %.200q has the shape %.200v", t.Name, e.Shape)
 		}
 		entries = append(entries, e)
 	}
 	return entries, nil
 }
 
-// storedTensor is a tensor in a file, which stays there until it is read.
-type storedTensor struct {
-	entry
-	file *tensorFile
-}
-
-// reader reads the tensor's numbers as they are stored.
-func (t storedTensor) reader() io.Reader {
-	return io.NewSectionReader(t.file.f, t.file.data+int64(t.begin), int64(t.end-t.begin))
-}
-
 // checkpoint is a model's tensors on disk.
 type checkpoint struct {
 	path    string // of the file, or of the index: what errors name
 	files   []*tensorFile
-	tensors []storedTensor // in the order in which they lie, file by file
-	index   *shardIndex    // nil if there is one file alone
+	tensors []safetensors.Entry // in the order in which they lie, file by file
+	index   *shardIndex         // nil if there is one file alone
 }
 
 // shardIndex is the file that tells in which file each tensor is.
@@ -211,9 +118,7 @@ func openStored(path string) (*checkpoint, error) {
 			return nil, err
 		}
 		st.files = append(st.files, f)
-		for _, e := range f.entries {
-			st.tensors = append(st.tensors, storedTensor{e, f})
-		}
+		st.tensors = append(st.tensors, f.entries...)
 	}
 	if err := st.checkIndex(); err != nil {
 		st.close()
@@ -266,14 +171,16 @@ func (st *checkpoint) checkIndex() error {
 	}
 	var problems []string
 	missing := maps.Clone(st.index.WeightMap)
-	for _, t := range st.tensors {
-		switch place, ok := st.index.WeightMap[t.name]; {
-		case !ok:
-			problems = append(problems, fmt.Sprintf("%.200q in %s is not in the index", t.name, t.file.name))
-		case place != t.file.name:
-			problems = append(problems, fmt.Sprintf("%.200q is in %s, but the index says %s", t.name, t.file.name, place))
-		default:
-			delete(missing, t.name)
+	for _, f := range st.files {
+		for _, t := range f.entries {
+			switch place, ok := st.index.WeightMap[t.Name]; {
+			case !ok:
+				problems = append(problems, fmt.Sprintf("%.200q in %s is not in the index", t.Name, f.name))
+			case place != f.name:
+				problems = append(problems, fmt.Sprintf("%.200q is in %s, but the index says %s", t.Name, f.name, place))
+			default:
+				delete(missing, t.Name)
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(missing)) {
@@ -286,4 +193,12 @@ func (st *checkpoint) close() {
 	for _, f := range st.files {
 		f.f.Close()
 	}
+}
+
+// toStore returns tensors to be stored so that every number is kept.
+func toStore(tensors []layers.Param) (list []safetensors.Tensor) {
+	for _, p := range tensors {
+		list = append(list, safetensors.Tensor{Name: p.Name, Value: p.Value})
+	}
+	return list
 }

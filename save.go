@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"github.com/pkg/errors"
 )
 
@@ -17,7 +18,7 @@ import (
 type SaveConfig struct {
 	// Encoding of the numbers, which are rounded to the nearest; empty for the
 	// model's own, F32 or F64.
-	Encoding Encoding
+	Encoding safetensors.Encoding
 	// Layout of the sLSTM cells, AnyLayout for Vanilla.
 	Layout Layout
 	// MaxShardSize is the number of bytes from which on the tensors are spread over
@@ -31,6 +32,19 @@ type SaveConfig struct {
 	// must be zero.
 	AsLoaded bool
 }
+
+// Save writes the model into the folder dir, which must exist: its configuration
+// as config.json and its parameters as model.safetensors, under the official
+// names and in the layout of the official vanilla backend. With tied weights the
+// embedding is written a second time, as the head: the official state_dict has
+// it, and transformers from 5.0 on has a head of its own in any case. The same
+// model makes the same bytes. See SavePretrained for other layouts, encodings and
+// several files.
+//
+// Each file is replaced as a whole; the weights come first. checksums.sha256 lists
+// the SHA-256 of each file. Parameters that are
+// not finite are an error, and nothing is written.
+func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig{}) }
 
 // SavePretrained writes the model into the folder dir, which must exist, so that
 // the official implementation of its architecture loads it, or, if its
@@ -54,8 +68,8 @@ func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
 	}
 	for _, f := range s.files {
 		for _, t := range f.tensors {
-			if !fitsIn(t.Value, t.as) {
-				return errors.Errorf("xlstm: saving the model in %s: %s holds numbers that are not finite in %s; go back to a model saved before, or choose another encoding", dir, t.Name, t.as)
+			if !t.Finite() {
+				return errors.Errorf("xlstm: saving the model in %s: %s holds numbers that are not finite in %s; go back to a model saved before, or choose another encoding", dir, t.Name, t.As)
 			}
 		}
 	}
@@ -64,8 +78,8 @@ func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
 		return errors.Errorf("xlstm: saving the model in %s: %s is there and would be read instead of the files that were to be written; remove it, or choose another folder", dir, weightsFile)
 	}
 	for _, f := range s.files {
-		if err := writeEncoded(filepath.Join(dir, f.name), f.tensors, f.metadata, files.WriteSummed); err != nil {
-			return err
+		if err := safetensors.WriteSummed(filepath.Join(dir, f.name), f.tensors, f.metadata); err != nil {
+			return errors.Wrap(err, "xlstm")
 		}
 	}
 	if s.index != nil {
@@ -94,7 +108,7 @@ type storage struct {
 
 type storageFile struct {
 	name     string
-	tensors  []encodedTensor
+	tensors  []safetensors.Tensor
 	metadata map[string]string
 }
 
@@ -107,9 +121,9 @@ func (m *Model) storage(cfg SaveConfig) (storage, error) {
 		return m.asLoaded()
 	}
 	if cfg.Encoding == "" {
-		cfg.Encoding = encodingOf(m.Dtype())
+		cfg.Encoding = safetensors.EncodingOf(m.Dtype())
 	}
-	if _, known := encodings[cfg.Encoding]; !known {
+	if !cfg.Encoding.Known() {
 		return storage{}, errors.Errorf("encoding %.20q is unknown; there are F64, F32, F16 and BF16", string(cfg.Encoding))
 	}
 	if cfg.Layout < AnyLayout || cfg.Layout > CUDA {
@@ -122,9 +136,10 @@ func (m *Model) storage(cfg SaveConfig) (storage, error) {
 	if err != nil {
 		return storage{}, err
 	}
-	var tensors []encodedTensor
+	var tensors []safetensors.Tensor
 	for _, p := range m.savedParams() {
-		tensors = append(tensors, encodedTensor{m.inLayout(p, cfg.Layout), cfg.Encoding})
+		p = m.inLayout(p, cfg.Layout)
+		tensors = append(tensors, safetensors.Tensor{Name: p.Name, Value: p.Value, As: cfg.Encoding})
 	}
 	s := storage{configName: configFile, config: config, files: shards(tensors, cfg.MaxShardSize)}
 	if len(s.files) > 1 {
@@ -167,12 +182,12 @@ func (m *Model) inLayout(p layers.Param, layout Layout) layers.Param {
 
 // shards spreads tensors over files of at most so many bytes, as transformers
 // does.
-func shards(tensors []encodedTensor, most int64) []storageFile {
+func shards(tensors []safetensors.Tensor, most int64) []storageFile {
 	pt := map[string]string{"format": "pt"}
-	var parts [][]encodedTensor
+	var parts [][]safetensors.Tensor
 	var size int64
 	for _, t := range tensors {
-		n := t.bytes()
+		n := t.Bytes()
 		if len(parts) == 0 || most > 0 && size+n > most {
 			parts, size = append(parts, nil), 0
 		}
@@ -190,11 +205,6 @@ func shards(tensors []encodedTensor, most int64) []storageFile {
 	return fs
 }
 
-// bytes returns the size of the stored numbers.
-func (t encodedTensor) bytes() int64 {
-	return int64(t.Value.Shape().TotalSize()) * int64(encodings[t.as].width)
-}
-
 // indexOf returns the index of the files, with the given metadata or else with
 // the total size.
 func indexOf(fs []storageFile, metadata json.RawMessage) ([]byte, error) {
@@ -203,7 +213,7 @@ func indexOf(fs []storageFile, metadata json.RawMessage) ([]byte, error) {
 	for _, f := range fs {
 		for _, t := range f.tensors {
 			index.WeightMap[t.Name] = f.name
-			total += t.bytes()
+			total += t.Bytes()
 		}
 	}
 	if metadata == nil {
@@ -220,80 +230,4 @@ func marshalIndented(v any) ([]byte, error) {
 	e.SetIndent("", "  ")
 	err := e.Encode(v)
 	return buf.Bytes(), err
-}
-
-// source is how the model that was loaded is stored.
-type source struct {
-	pickled    bool // in files that can only be read
-	configName string
-	config     []byte
-	files      []sourceFile
-	indexName  string          // empty if there is one file alone
-	index      json.RawMessage // its metadata
-	warnings   []string        // of loading
-}
-
-type sourceFile struct {
-	name     string
-	metadata map[string]string
-	tensors  []sourceTensor
-}
-
-type sourceTensor struct {
-	name, param string
-	as          Encoding
-	layout      Layout
-}
-
-func newSource(configName string, config []byte, st *checkpoint, a assignment) *source {
-	s := &source{configName: configName, config: config}
-	pairs := make(map[string]pair)
-	for _, p := range a.pairs {
-		pairs[p.from.name] = p
-	}
-	if st.index != nil {
-		s.indexName, s.index = filepath.Base(st.path), st.index.Metadata
-	}
-	for _, f := range st.files {
-		s.pickled = s.pickled || f.pickled
-		sf := sourceFile{name: f.name, metadata: f.metadata}
-		for _, e := range f.entries {
-			t := sourceTensor{name: e.name, param: pairs[e.name].param, as: e.encoding, layout: Vanilla}
-			if pairs[e.name].heads > 0 {
-				t.layout = CUDA
-			}
-			sf.tensors = append(sf.tensors, t)
-		}
-		s.files = append(s.files, sf)
-	}
-	return s
-}
-
-// asLoaded returns the model as it was stored when it was loaded.
-func (m *Model) asLoaded() (storage, error) {
-	if m.source == nil {
-		return storage{}, errors.New("AsLoaded is for a model that was loaded; this one was made")
-	}
-	if m.source.pickled {
-		return storage{}, errors.New("AsLoaded is for a model that was loaded from safetensors; this one was loaded from a pickle of PyTorch, which is not written")
-	}
-	s := storage{configName: m.source.configName, config: m.source.config, indexName: m.source.indexName}
-	for _, f := range m.source.files {
-		sf := storageFile{name: f.name, metadata: f.metadata}
-		for _, t := range f.tensors {
-			param := t.param
-			if param == "" { // a tied head, which has none
-				param = m.cfg.blueprint().embeddingName()
-			}
-			value, _ := m.Param(param)
-			p := m.inLayout(layers.Param{Name: param, Value: value}, t.layout)
-			sf.tensors = append(sf.tensors, encodedTensor{layers.Param{Name: t.name, Value: p.Value}, t.as})
-		}
-		s.files = append(s.files, sf)
-	}
-	var err error
-	if s.indexName != "" {
-		s.index, err = indexOf(s.files, m.source.index)
-	}
-	return s, err
 }

@@ -1,0 +1,115 @@
+package safetensors
+
+import (
+	"io"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	format "github.com/nlpodyssey/safetensors"
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
+)
+
+// Tensor is a tensor and its name.
+type Tensor struct {
+	Name  string
+	Value *tensor.Dense
+	// As is how its numbers are stored, rounded to the nearest; empty for the
+	// encoding of the tensor's own type.
+	As Encoding
+}
+
+// encoding is As, or that of the tensor's own type.
+func (t Tensor) encoding() Encoding {
+	if t.As == "" {
+		return EncodingOf(t.Value.Dtype())
+	}
+	return t.As
+}
+
+// Bytes returns the size of the numbers as they are stored.
+func (t Tensor) Bytes() int64 {
+	return int64(t.Value.Shape().TotalSize()) * int64(encodings[t.encoding()].width)
+}
+
+// Finite reports whether all numbers are finite as they are stored.
+func (t Tensor) Finite() bool { return t.encoding().Holds(t.Value) }
+
+// WriteFile writes tensors of float32 or float64, of any shape that has elements,
+// to a file, in the order in which the official library writes them: float64
+// first, then by name. The same tensors and metadata, in whatever order, make the
+// same bytes. The file is replaced as a whole: after an error the old one is there
+// as it was.
+//
+// It is an error if a name is not UTF-8, "__metadata__" or there twice, or if a
+// tensor is of another type or a view that is not contiguous.
+func WriteFile(path string, tensors []Tensor, metadata map[string]string) error {
+	return write(path, tensors, metadata, files.WriteFile)
+}
+
+// WriteSummed is WriteFile that notes the file's SHA-256 in checksums.sha256 beside
+// it, which reading compares.
+func WriteSummed(path string, tensors []Tensor, metadata map[string]string) error {
+	return write(path, tensors, metadata, files.WriteSummed)
+}
+
+func write(path string, tensors []Tensor, metadata map[string]string, put func(path string, write func(w io.Writer) error) error) error {
+	views := make(map[string]view, len(tensors))
+	for _, t := range tensors {
+		_, twice := views[t.Name]
+		if err := writable(t, twice); err != nil {
+			return errors.Wrapf(err, "safetensors: writing %s", path)
+		}
+		views[t.Name] = view{t.Value, t.encoding()}
+	}
+	for key, value := range metadata {
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return errors.Errorf("safetensors: writing %s: the metadata %q: %q is not UTF-8", path, key, value)
+		}
+	}
+	return errors.Wrap(put(path, func(w io.Writer) error {
+		return format.SerializeToWriter(views, metadata, w)
+	}), "safetensors")
+}
+
+func writable(t Tensor, twice bool) error {
+	switch {
+	case t.Name == metadataKey || !utf8.ValidString(t.Name):
+		return errors.Errorf("%q cannot be the name of a tensor", t.Name)
+	case twice:
+		return errors.Errorf("there are two tensors with the name %q", t.Name)
+	case t.Value == nil:
+		return errors.Errorf("tensor %q is nil", t.Name)
+	case t.Value.Dtype() != tensor.Float32 && t.Value.Dtype() != tensor.Float64:
+		return errors.Errorf("tensor %q is of %v; only float32 and float64 can be written", t.Name, t.Value.Dtype())
+	case !t.Value.IsNativelyAccessible() || !t.Value.DataOrder().IsRowMajor() || t.Value.RequiresIterator():
+		return errors.Errorf("tensor %q does not lie row after row in memory; write a materialised copy of it", t.Name)
+	case !t.encoding().Known():
+		return errors.Errorf("tensor %q is to be stored as %q; there are F64, F32, F16 and BF16", t.Name, string(t.As))
+	case slices.Contains(t.Value.Shape(), 0):
+		return errors.Errorf("tensor %q has shape %v, without elements", t.Name, t.Value.Shape())
+	}
+	return nil
+}
+
+// view is a tensor as the safetensors library takes it. Its bytes are made when
+// it is its turn to be written.
+type view struct {
+	t  *tensor.Dense
+	as Encoding
+}
+
+func (v view) DType() format.DType { return encodings[v.as].dtype }
+
+func (v view) Shape() []uint64 {
+	shape := []uint64{} // not nil, which would be written as null
+	for _, n := range v.t.Shape() {
+		shape = append(shape, uint64(n))
+	}
+	return shape
+}
+
+func (v view) DataLen() uint64 { return uint64(v.t.Shape().TotalSize()) * v.DType().Size() }
+
+func (v view) Data() []byte { return encode(v.t, v.as) }
