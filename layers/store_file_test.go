@@ -61,7 +61,7 @@ func TestStoresAreLeftAloneByFilesThatDoNotFit(t *testing.T) {
 		"is missing":   func(ts []safetensors.Tensor) []safetensors.Tensor { return ts[1:] },
 		"no parameter": func(ts []safetensors.Tensor) []safetensors.Tensor { ts[0].Name = "x"; return ts },
 		"has shape (1)": func(ts []safetensors.Tensor) []safetensors.Tensor {
-			ts[len(ts)-1].Value = tensor.New(tensor.WithBacking([]float64{1}))
+			ts[len(ts)-1].Value = tensor.New(tensor.WithShape(1), tensor.WithBacking([]float64{1}))
 			return ts
 		},
 		"are not finite": func(ts []safetensors.Tensor) []safetensors.Tensor {
