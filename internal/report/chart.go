@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Chart is a drawing of numbers over the steps of a run.
+// Chart is a drawing of numbers over the steps of a run: on a page, where a reader can
+// enlarge it, or as a picture (SVG, PNG).
 type Chart struct {
 	Title  string
 	About  string
@@ -19,10 +20,11 @@ type Chart struct {
 // Curve is a row of numbers by ascending step. Numbers that are not finite are
 // not drawn.
 type Curve struct {
-	Name  string
-	Kind  Kind
-	Steps []int
-	Y     []float64
+	Name   string
+	Kind   Kind
+	Lowest bool // whether a picture marks its lowest point
+	Steps  []int
+	Y      []float64
 }
 
 // Kind says how a curve looks.
@@ -96,11 +98,22 @@ func (m mark) Edge() string {
 	return ""
 }
 
-// draw lays a chart out. It has no curves if none has a finite number.
+// draw lays a chart out for a page. It has no curves if none has a finite number.
 func (c Chart) draw() drawing {
+	d := c.prepare(maxPoints)
+	if len(d.Curves) > 0 {
+		d.place()
+	}
+	return d
+}
+
+// prepare chooses what is drawn of a chart, of a curve at most so many points. There
+// are no curves if none has a finite number.
+func (c Chart) prepare(points int) drawing {
 	d := drawing{Title: c.Title, About: c.About, Wide: c.Wide, Log: c.Log}
 	for _, curve := range c.Curves {
-		x, y := thin(finite(curve.Steps, curve.Y))
+		x, y := finite(curve.Steps, curve.Y)
+		x, y = thin(x, y, points)
 		if len(x) == 0 {
 			continue
 		}
@@ -117,7 +130,6 @@ func (c Chart) draw() drawing {
 			d.Levels = append(d.Levels, drawnLevel{Name: l.Name, Y: significant(l.Y)})
 		}
 	}
-	d.place()
 	return d
 }
 
@@ -208,17 +220,17 @@ func significant(x float64) float64 {
 	return rounded
 }
 
-// thin returns at most maxPoints of the points: the first, the last, and of every
+// thin returns at most count of the points of a curve: the first, the last, and of every
 // stretch between the lowest and the highest, which keeps the look of a noisy
 // curve.
-func thin(x []int, y []float64) ([]int, []float64) {
+func thin(x []int, y []float64, count int) ([]int, []float64) {
 	n := len(x)
-	if n <= maxPoints {
+	if n <= count {
 		return x, y
 	}
 	keptX, keptY := []int{x[0]}, []float64{y[0]}
 	keep := func(i int) { keptX, keptY = append(keptX, x[i]), append(keptY, y[i]) }
-	const stretches = maxPoints/2 - 1
+	stretches := count/2 - 1
 	for s := range stretches {
 		from, to := 1+s*(n-2)/stretches, 1+(s+1)*(n-2)/stretches
 		low, high := from, from

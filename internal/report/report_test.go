@@ -123,7 +123,7 @@ func TestThinKeepsExtremes(t *testing.T) {
 		x[i], y[i] = i+1, math.Sin(float64(i))
 	}
 	y[n/3], y[n/2] = 100, -100
-	gotX, gotY := thin(x, y)
+	gotX, gotY := thin(x, y, maxPoints)
 	if len(gotX) > maxPoints || len(gotX) != len(gotY) || gotX[0] != 1 || gotX[len(gotX)-1] != n || !slices.IsSorted(gotX) {
 		t.Errorf("%d points from %d to %d", len(gotX), gotX[0], gotX[len(gotX)-1])
 	}

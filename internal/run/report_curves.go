@@ -2,7 +2,6 @@ package run
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -85,23 +84,9 @@ func (v View) Best() (best Record) {
 func (v View) charts() []report.Chart {
 	window := max(5, len(v.Records)/100)
 	mean := fmt.Sprintf("mean of %d steps", window)
-	norms := v.curve("each step", report.Noise, func(r Record) float64 { return r.GradNorm })
+	norms := curve(v.Records, "each step", report.Noise, func(r Record) float64 { return r.GradNorm })
 	speeds := v.speeds(1)
-	loss := report.Chart{
-		Title: "Loss, nats per token", Wide: true, Log: true,
-		Curves: []report.Curve{
-			v.curve("training", report.Noise, func(r Record) float64 { return r.Loss }),
-			v.curve("training, smoothed", report.Main, func(r Record) float64 { return r.Smoothed }),
-			v.curve(v.About.HeldOut.name("held out"), report.Other, func(r Record) float64 {
-				if r.Val == nil {
-					return math.NaN()
-				}
-				return *r.Val
-			}),
-		},
-		Levels: []report.Level{{Name: fmt.Sprintf("bigram model %.3f", float64(v.About.Bigram)), Y: float64(v.About.Bigram)}},
-	}
-	rate := report.Chart{Title: "Learning rate", Curves: []report.Curve{v.curve("learning rate", report.Main, func(r Record) float64 { return r.LR })}}
+	rate := report.Chart{Title: "Learning rate", Curves: []report.Curve{curve(v.Records, "learning rate", report.Main, func(r Record) float64 { return r.LR })}}
 	norm := report.Chart{Title: "Gradient norm", Log: true, Curves: []report.Curve{norms, {Name: mean, Kind: report.Main, Steps: norms.Steps, Y: means(norms.Y, window)}}}
 	if v.Settings.Clip > 0 {
 		norm.Levels = []report.Level{{Name: fmt.Sprintf("clipped at %g", v.Settings.Clip), Y: v.Settings.Clip}}
@@ -110,16 +95,7 @@ func (v View) charts() []report.Chart {
 		{Name: "each step", Kind: report.Noise, Steps: norms.Steps, Y: speeds},
 		{Name: mean, Kind: report.Main, Steps: norms.Steps, Y: v.speeds(window)},
 	}}
-	return []report.Chart{loss, rate, norm, speed}
-}
-
-// curve returns a number of every record.
-func (v View) curve(name string, kind report.Kind, of func(Record) float64) report.Curve {
-	c := report.Curve{Name: name, Kind: kind}
-	for _, r := range v.Records {
-		c.Steps, c.Y = append(c.Steps, r.Step), append(c.Y, of(r))
-	}
-	return c
+	return []report.Chart{lossChart(v.Records, v.About), rate, norm, speed}
 }
 
 // speeds returns for every record how many tokens a second there were over the

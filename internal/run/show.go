@@ -41,7 +41,7 @@ func (r *Session) endEvents(err error) {
 func (r *Session) show(ctx context.Context, rec Record) {
 	// A run all of whose steps were skipped has no curve yet.
 	if numbers.Finite(rec.Smoothed) {
-		if err := drawCurves(r.dir, r.past.records(), r.about.HeldOut, baseline{name: "bigram", loss: r.bigram.Nats}); err != nil {
+		if err := drawCurves(r.dir, r.past.records(), r.about); err != nil {
 			r.warn("The curves are not drawn", err)
 		}
 	}
