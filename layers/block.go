@@ -11,9 +11,9 @@ import (
 type BlockConfig interface {
 	// Kind names the kind of the block's cell, mLSTM or sLSTM.
 	Kind() string
-	// NewBlock makes a block in a scope. All that there is to know of the block
-	// (parameters, state, arithmetic) follows from what is made: see
-	// Block.Description.
+	// NewBlock creates a block in a scope. The description of the block
+	// (parameters, state, arithmetic) is recorded as its layers are created;
+	// see Block.Description.
 	NewBlock(s Scope) (*Block, error)
 }
 
@@ -29,12 +29,12 @@ type feedForward interface {
 	Fwd(x *gorgonia.Node) (*gorgonia.Node, error)
 }
 
-// Cell is a recurrent cell in a graph, of which it names the nodes: an *MLSTMCell
-// or an *SLSTMCell.
+// Cell is a recurrent cell in a graph with its nodes: an *MLSTMCell or an
+// *SLSTMCell.
 type Cell interface{ isCell() }
 
-// Block is a residual block: x + layer(norm(x)), and with a feed-forward layer
-// then x + ffn(norm(x)).
+// Block is a residual block: x + layer(norm(x)), followed, if there is a
+// feed-forward layer, by x + ffn(norm(x)).
 type Block struct {
 	s           Scope
 	description Description
@@ -53,17 +53,17 @@ func newBlock(s Scope, norm string, cfg NormConfig) (*Block, Scope, error) {
 	return b, b.s, err
 }
 
-// Description returns what the block consists of.
+// Description returns the parts of the block.
 func (b *Block) Description() *Description { return &b.description }
 
-// NewState adds inputs for a state to begin from; see StateParts.NewState.
+// NewState adds inputs for an initial state; see StateParts.NewState.
 func (b *Block) NewState(s Scope) (*State, error) { return b.layer.NewState(s) }
 
 // Cell returns the block's cell as Fwd built it.
 func (b *Block) Cell() Cell { return b.layer.Cell() }
 
 // Fwd maps x (B·T, EmbeddingDim) to the same shape and returns the state after
-// the last step; state may be nil for the start.
+// the last step; state may be nil for the initial state.
 func (b *Block) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
 	var next *State
 	x, err := b.residual(b.norm, x, func(h *gorgonia.Node) (y *gorgonia.Node, err error) {

@@ -14,8 +14,8 @@ type CausalConvSiLU struct {
 	Weight, Bias *gorgonia.Node
 }
 
-// NewCausalConvSiLU makes a convolution of the given kernel size, initialised as
-// PyTorch does, evenly within ±1/√K.
+// NewCausalConvSiLU creates a convolution of the given kernel size, initialised
+// as in PyTorch, uniformly within ±1/√K.
 func NewCausalConvSiLU(s Scope, dim, kernel int) (*CausalConvSiLU, error) {
 	init := Uniform(1 / sqrt(kernel))
 	l := &CausalConvSiLU{s: s, window: StatePart{Name: convPart, Shape: []int{kernel, dim}}}
@@ -36,7 +36,7 @@ func NewCausalConvSiLU(s Scope, dim, kernel int) (*CausalConvSiLU, error) {
 }
 
 // Fwd convolves x (B·T, D) over time; window (B, K, D) holds the last K inputs,
-// nil for zeros.
+// or is nil for zeros.
 func (l *CausalConvSiLU) Fwd(x, window *gorgonia.Node) (y, newWindow *gorgonia.Node, err error) {
 	y, newWindow, err = nodes.CausalConvWith(nodes.ConvConfig{Batch: l.s.batch, SiLU: true, Resets: l.s.resets}, x, l.Weight, l.Bias, window)
 	l.s.label(y)

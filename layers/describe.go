@@ -26,12 +26,12 @@ func elements(shape []int) int64 {
 
 // StatePart is a tensor of a recurrent layer's state.
 type StatePart struct {
-	// Name is conv, mlstm_c, mlstm_n, mlstm_m or slstm, for the fields of State in
-	// their order.
+	// Name is conv, mlstm_c, mlstm_n, mlstm_m or slstm, corresponding to the
+	// fields of State in order.
 	Name string
 	// Shape is the shape for one sequence, without an axis for the batch.
 	Shape []int
-	// BatchAxis is the place of the batch among the axes.
+	// BatchAxis is the index of the batch axis.
 	BatchAxis int
 }
 
@@ -43,15 +43,15 @@ func (p StatePart) ShapeFor(batch int) []int {
 	return slices.Insert(slices.Clone(p.Shape), p.BatchAxis, batch)
 }
 
-// Part is a part of a layer: its parameters, what it remembers, and what it
-// computes. Layers describe themselves when they are made, in the scope that
-// Describe returns.
+// Part is a part of a layer: its parameters, its state and its arithmetic.
+// Layers record their parts when they are created in a scope that Describe
+// returned.
 type Part struct {
-	// Name says what it is, such as "up projection".
+	// Name describes the part, such as "up projection".
 	Name string
-	// Params are its parameters under their full names.
+	// Params are the parameters with their full names.
 	Params []TensorShape
-	// State is what it carries from step to step.
+	// State is carried from step to step.
 	State    []StatePart
 	products []product
 }
@@ -60,9 +60,9 @@ type Part struct {
 // derivative. Products of matrices and convolutions count.
 type product func(steps int, cells CellConfig) (op, grad ops.Op)
 
-// MulAdds returns the multiply-adds of the matrix products and convolutions over
-// one sequence of so many steps, in the forward and in the backward pass. What is
-// done element by element is not counted.
+// MulAdds returns the multiply-adds of the matrix products and convolutions
+// over one sequence of the given number of steps, in the forward and in the
+// backward pass. Element-wise operations are not counted.
 func (p *Part) MulAdds(steps int, cells CellConfig) (forward, backward int64) {
 	for _, f := range p.products {
 		op, grad := f(steps, cells)
@@ -72,8 +72,7 @@ func (p *Part) MulAdds(steps int, cells CellConfig) (forward, backward int64) {
 	return forward, backward
 }
 
-// Description is what layers consist of, part by part, in the order in which the
-// parts run.
+// Description lists the parts of layers in the order in which they run.
 type Description struct{ Parts []*Part }
 
 // State returns the states of all parts.
@@ -84,14 +83,14 @@ func (d *Description) State() (all StateParts) {
 	return all
 }
 
-// Describe returns a scope like s whose layers, when they are made, add to d what
-// they consist of.
+// Describe returns a scope like s in which layers add their parts to d when
+// they are created.
 func (s Scope) Describe(d *Description) Scope {
 	s.into, s.part = d, nil
 	return s
 }
 
-// Part returns a scope like s whose layers make a part of that name in the
+// Part returns a scope like s in which layers form a part of that name in the
 // description. Without Describe it returns s.
 func (s Scope) Part(name string) Scope {
 	if s.into != nil {

@@ -1,8 +1,8 @@
-// Package layers builds the layers of xLSTM out of the operations of package
-// nodes and parameters of their own.
+// Package layers builds the layers of xLSTM from the operations of package
+// nodes and from parameters.
 //
-// A layer is made in a Scope, which says in which graph, under which name and
-// for which batch, and where the parameters live:
+// A layer is created in a Scope, which determines its graph, its name, the size
+// of the batch and the store of its parameters:
 //
 //	store, err := layers.NewStore(tensor.Float32, 1)
 //	s := layers.NewScope(g, store, batch)
@@ -11,35 +11,39 @@
 //
 // # Parameters
 //
-// A Gorgonia graph is compiled for fixed shapes, so that one model lives in
-// several graphs: one to train, one to evaluate, one to generate. The parameters
-// therefore live in a Store, by name, and every graph's nodes are bound to the
-// same tensors. Names and shapes are those of the official implementation.
+// A Gorgonia graph is compiled for fixed shapes, so that one model has several
+// graphs: one for training, one for evaluation, one for generation. The
+// parameters are therefore kept by name in a Store, and the nodes of all graphs
+// are bound to the same tensors. Names and shapes are those of the official
+// implementation.
 //
 // # State
 //
 // Every recurrent layer takes its state and returns the new one; see State. Its
-// NewState adds inputs of the right shapes to begin from, State.Reset empties them,
-// and State.Set continues where a run ended.
+// NewState adds inputs of the right shapes for an initial state, State.Reset
+// sets them to zero, and State.Set sets them to the final state of a run.
 //
 // # Blocks and stacks
 //
-// A BlockConfig describes a residual block of one kind, a StackConfig blocks one
-// after the other: features in, features out. What a block consists of, its
-// parameters, its state and its arithmetic, is recorded as its layers are made; see
+// A BlockConfig describes a residual block of one kind, and a StackConfig a
+// sequence of blocks that maps features to features. The parameters, the state
+// and the arithmetic of a block are recorded when its layers are created; see
 // Block.Description.
 //
 // # Fused and symbolic
 //
-// The cells run as fused operations. With CellConfig.Symbolic they are built step
-// by step from the primitives of exponential gating instead, and Gorgonia derives
-// the gradient: the same function, to look at and to check the other against.
-// It makes some forty nodes a step, so it is for short sequences, and its mLSTM
-// for stabilisers above −700: below, exp(−m) is infinite to Gorgonia.
+// By default cells are fused operations. With CellConfig.Symbolic they are
+// built step by step from the primitives of exponential gating instead, and
+// Gorgonia derives the gradient. Both compute the same function; the symbolic
+// form is for inspection and for checking the fused one. It adds about forty
+// nodes per step, so it is suitable only for short sequences, and its mLSTM
+// only for stabilisers above −700, because below that exp(−m) is infinite in
+// Gorgonia.
 //
 // # Machines
 //
 // gorgonia.Grad and a gorgonia.NewTapeMachine train a graph of layers. A
-// LispMachine only runs it forward: it cannot differentiate the operations of
-// package nodes, of which symbolic cells consist as well, and says so.
+// LispMachine can only run the graph forward: it cannot differentiate the
+// operations of package nodes, of which symbolic cells also consist, and
+// returns an error.
 package layers

@@ -5,13 +5,13 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Embedding looks rows up: parameter "weight" (V, D).
+// Embedding maps ids to rows of its parameter "weight" (V, D).
 type Embedding struct {
 	s      Scope
 	Weight *gorgonia.Node
 }
 
-// NewEmbedding makes an embedding of vocab tokens in dim numbers each.
+// NewEmbedding creates an embedding of vocab tokens with dim numbers each.
 func NewEmbedding(s Scope, vocab, dim int, init Init) (*Embedding, error) {
 	w, err := s.Param("weight", init, vocab, dim)
 	return &Embedding{s, w}, err

@@ -17,8 +17,8 @@ type FeedForwardConfig struct {
 	NumBlocks           int // of the model, for the initialisation
 }
 
-// DefaultFeedForwardConfig returns the official defaults for a model of that width,
-// in which the layer's block is the only one: set NumBlocks in a larger one.
+// DefaultFeedForwardConfig returns the official defaults for a model of width
+// dim with a single block; set NumBlocks for a larger model.
 func DefaultFeedForwardConfig(dim int) FeedForwardConfig {
 	return FeedForwardConfig{EmbeddingDim: dim, UpDim: wholeBlocks(1.3 * float64(dim)), Activation: "gelu", NumBlocks: 1}
 }
@@ -31,7 +31,7 @@ type FeedForward struct {
 	up, down *Linear
 }
 
-// NewFeedForward makes parameters "proj_up" (2·UpDim, EmbeddingDim) and
+// NewFeedForward creates the parameters "proj_up" (2·UpDim, EmbeddingDim) and
 // "proj_down" (EmbeddingDim, UpDim).
 func NewFeedForward(s Scope, cfg FeedForwardConfig) (*FeedForward, error) {
 	if !slices.Contains(nodes.ActivationNames(), cfg.Activation) {

@@ -13,8 +13,8 @@ type HeadwiseLinear struct {
 	Weight, Bias *gorgonia.Node
 }
 
-// NewHeadwiseLinear makes one map from in to out columns for each head; its bias
-// begins at zero.
+// NewHeadwiseLinear creates a map from in to out columns for each head; its
+// bias is initialised to zero.
 func NewHeadwiseLinear(s Scope, heads, in, out int, bias bool, init Init) (*HeadwiseLinear, error) {
 	l := &HeadwiseLinear{s: s}
 	var err error

@@ -26,7 +26,7 @@ func Normal(std float64) Init {
 	}
 }
 
-// Uniform draws evenly from [−bound, bound).
+// Uniform draws from a uniform distribution over [−bound, bound).
 func Uniform(bound float64) Init {
 	return func(r *rand.Rand, values []float64) {
 		for i := range values {

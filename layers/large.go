@@ -14,8 +14,8 @@ type LargeConfig struct {
 	QKDim, VDim            int  // of all heads together
 	UpDim                  int  // of the feed-forward layer
 	Bias                   bool // of the linear maps and the norms; the gates always have one
-	// Fused keeps the projections that read the same input in one parameter,
-	// stacked along the rows. It is the same function.
+	// Fused stores the projections of the same input in one parameter, stacked
+	// along the rows. The function is the same.
 	Fused       bool
 	GateSoftCap float64 // bounds the input and forget gates' pre-activations
 	NormEps     float64
@@ -23,9 +23,8 @@ type LargeConfig struct {
 	NumBlocks   int     // of the model, for the initialisation
 }
 
-// DefaultLargeConfig returns the official defaults for a model of that width and
-// number of heads, in which the block is the only one: set NumBlocks in a larger
-// one.
+// DefaultLargeConfig returns the official defaults for a model of that width
+// and number of heads with a single block; set NumBlocks for a larger model.
 func DefaultLargeConfig(dim, heads int) LargeConfig {
 	return LargeConfig{
 		EmbeddingDim: dim, NumHeads: heads, QKDim: dim / 2, VDim: dim, UpDim: RoundUp(2.6667*float64(dim), 64),
@@ -49,7 +48,7 @@ func (cfg LargeConfig) norm() NormConfig {
 // Kind returns mLSTM.
 func (cfg LargeConfig) Kind() string { return "mLSTM" }
 
-// NewBlock makes a block of the xLSTM-7B architecture (xLSTM 7B,
+// NewBlock creates a block of the xLSTM-7B architecture (xLSTM 7B,
 // arXiv:2503.13427): x + mlstm_layer(norm_mlstm(x)), then x + ffn(norm_ffn(x)),
 // with RMS norms.
 func (cfg LargeConfig) NewBlock(s Scope) (*Block, error) {
@@ -68,10 +67,10 @@ func (cfg LargeConfig) NewBlock(s Scope) (*Block, error) {
 	return b, err
 }
 
-// LargeMLSTM is the mLSTM layer of the xLSTM-7B architecture: projections of
-// full rank, input and forget gates that are kept within ±GateSoftCap, the cell
-// with scaled queries, a layer norm per head, a sigmoid output gate and a
-// projection back.
+// LargeMLSTM is the mLSTM layer of the xLSTM-7B architecture: full projections,
+// input and forget gates that are kept within ±GateSoftCap, the cell with
+// scaled queries, a layer norm per head, a sigmoid output gate and an output
+// projection.
 type LargeMLSTM struct {
 	mlstmLayer
 	s     Scope
@@ -82,11 +81,12 @@ type LargeMLSTM struct {
 	out   *Linear
 }
 
-// NewLargeMLSTM makes the layer; QKDim and VDim must be multiples of NumHeads.
-// Its parameters are "q", "k", "v", "ogate_preact", "igate_preact" and
-// "fgate_preact", or fused "qkv_opreact" and "ifgate_preact", and
-// "multihead_norm" and "out_proj". They begin as in the official transformers
-// model: gates without weights, the input gates all but closed.
+// NewLargeMLSTM creates the layer; QKDim and VDim must be multiples of
+// NumHeads. Its parameters are "q", "k", "v", "ogate_preact", "igate_preact"
+// and "fgate_preact", or fused "qkv_opreact" and "ifgate_preact", and
+// "multihead_norm" and "out_proj". They are initialised as in the official
+// transformers model: gate weights are zero, and the input gates are almost
+// closed.
 func NewLargeMLSTM(s Scope, cfg LargeConfig) (*LargeMLSTM, error) {
 	d, nh := cfg.EmbeddingDim, cfg.NumHeads
 	if d < 1 || nh < 1 || cfg.QKDim < 1 || cfg.VDim < 1 || cfg.QKDim%nh != 0 || cfg.VDim%nh != 0 {
@@ -118,8 +118,8 @@ func NewLargeMLSTM(s Scope, cfg LargeConfig) (*LargeMLSTM, error) {
 }
 
 // Fwd maps x (B·T, EmbeddingDim) to the same shape and returns the state after
-// the last step; state may be nil for the start. Its keys are as they are, not
-// scaled.
+// the last step; state may be nil for the initial state. The keys in the state
+// are not scaled.
 func (l *LargeMLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
 	if err := l.check(state); err != nil {
 		return nil, nil, err

@@ -13,12 +13,12 @@ type Linear struct {
 	Weight, Bias *gorgonia.Node
 }
 
-// NewLinear makes a linear layer; its bias begins at zero.
+// NewLinear creates a linear layer; its bias is initialised to zero.
 func NewLinear(s Scope, in, out int, bias bool, init Init) (*Linear, error) {
 	return newLinear(s, in, out, init, zeroIf(bias))
 }
 
-// zeroIf returns the initialisation of a bias that begins at zero, nil for none.
+// zeroIf returns the initialisation of a bias to zero, or nil for no bias.
 func zeroIf(bias bool) Init {
 	if bias {
 		return Constant(0)

@@ -18,8 +18,8 @@ type MLSTMConfig struct {
 	NumBlocks                        int // of the model, for the initialisation
 }
 
-// DefaultMLSTMConfig returns the official defaults for a model of that width, in
-// which the layer is the only one: set NumBlocks in a larger one.
+// DefaultMLSTMConfig returns the official defaults for a model of width dim
+// with a single layer; set NumBlocks for a larger model.
 func DefaultMLSTMConfig(dim int) MLSTMConfig {
 	return MLSTMConfig{EmbeddingDim: dim, InnerDim: wholeBlocks(2 * float64(dim)), NumHeads: 4, ConvKernel: 4, QKVBlock: 4, NumBlocks: 1}
 }
@@ -33,7 +33,7 @@ type MLSTMBlockConfig struct{ MLSTM MLSTMConfig }
 // Kind returns mLSTM.
 func (cfg MLSTMBlockConfig) Kind() string { return "mLSTM" }
 
-// NewBlock makes the block: parameters "xlstm_norm" and "xlstm".
+// NewBlock creates the block with the parameters "xlstm_norm" and "xlstm".
 func (cfg MLSTMBlockConfig) NewBlock(s Scope) (*Block, error) {
 	b, s, err := newBlock(s, "xlstm_norm", DefaultNormConfig(cfg.MLSTM.EmbeddingDim))
 	if err != nil {
@@ -58,8 +58,8 @@ type MLSTM struct {
 	Skip     *gorgonia.Node
 }
 
-// NewMLSTM makes an mLSTM layer; InnerDim must be a multiple of NumHeads and of
-// QKVBlock.
+// NewMLSTM creates an mLSTM layer; InnerDim must be a multiple of NumHeads and
+// of QKVBlock.
 func NewMLSTM(s Scope, cfg MLSTMConfig) (*MLSTM, error) {
 	d, inner := cfg.EmbeddingDim, cfg.InnerDim
 	if inner < 1 || cfg.NumHeads < 1 || cfg.QKVBlock < 1 || inner%cfg.NumHeads != 0 || inner%cfg.QKVBlock != 0 {
@@ -120,7 +120,7 @@ func headNorm(dim, heads int) NormConfig {
 }
 
 // Fwd maps x (B·T, EmbeddingDim) to the same shape and returns the state after
-// the last step; state may be nil for the start.
+// the last step; state may be nil for the initial state.
 func (l *MLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
 	if err := l.check(state); err != nil {
 		return nil, nil, err

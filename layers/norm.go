@@ -9,16 +9,19 @@ import (
 type NormConfig struct {
 	// Dim is the number of columns.
 	Dim int
-	// Groups is the number of equal column blocks, each normalised alone: 1 (or 0)
-	// for a norm of the whole row, the number of heads for the norm behind a cell.
+	// Groups is the number of equal column blocks, each normalised separately:
+	// 1 (or 0) for a norm of the whole row, the number of heads for the norm
+	// after a cell.
 	Groups int
-	// RMS leaves the mean alone: x·w/√(mean x² + Eps).
+	// RMS does not subtract the mean: x·w/√(mean x² + Eps).
 	RMS bool
-	// Eps is added under the root.
+	// Eps is added under the square root.
 	Eps float64
-	// Weight gives the norm a factor for each column, Bias (with Weight) a summand.
+	// Weight adds a factor for each column, and Bias (only with Weight) a
+	// summand.
 	Weight, Bias bool
-	// Residual stores the factor less 1, so that it begins at 0.
+	// Residual stores the factor minus 1, so that the weight is initialised to
+	// 0.
 	Residual bool
 }
 
@@ -36,7 +39,7 @@ type Norm struct {
 	Weight, Bias *gorgonia.Node
 }
 
-// NewNorm makes a norm. Its factors begin at 1, its bias at 0.
+// NewNorm creates a norm. Its factors are initialised to 1 and its bias to 0.
 func NewNorm(s Scope, cfg NormConfig) (*Norm, error) {
 	l := &Norm{s: s, cfg: cfg}
 	if !cfg.Weight {

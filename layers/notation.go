@@ -27,9 +27,10 @@ var stepSymbols = map[string]string{
 	"q": "q", "k": "k", "v": "v", "z": "z", "o": "o", "C": "C", "c": "c", "n": "n", "m": "m", "h": "h",
 }
 
-// Symbol returns what the papers call the value of the node of that name in a
-// model's graph, such as q, ĩ or C₁ with the number of the step, "" if they do
-// not name it. With Operation, it is the notation that package dot draws with.
+// Symbol returns the papers' symbol for the value of the node of that name in a
+// model's graph, such as q, ĩ or C₁ with the number of the step, or "" if there
+// is none. Together with Operation it is the notation for drawings of package
+// dot.
 func Symbol(name string) string {
 	parts := strings.Split(name, ".")
 	last := parts[len(parts)-1]
@@ -58,8 +59,8 @@ var operations = map[string]string{
 	"logσ": "log σ", "stabilize": "max(log f + m, ĩ)", "expGate": "exp(x − m)", "outer": "k vᵀ", "read": "Cᵀ q", "+b": "+ b", "fork'": "Σ",
 }
 
-// Operation returns how equations write the operation of a node, "" for those
-// that it does not know.
+// Operation returns the notation of a node's operation in equations, or "" if
+// it is not known.
 func Operation(n *gorgonia.Node) string {
 	op := n.Op().String()
 	var in gorgonia.Nodes

@@ -10,8 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Scope is a place in a graph under construction: the graph, the batch, the
-// store of the parameters, and the dotted path of names so far.
+// Scope is a position in a graph under construction: the graph, the size of the
+// batch, the store of the parameters, and the current dotted path of names.
 type Scope struct {
 	*build
 	prefix string
@@ -31,13 +31,14 @@ type build struct {
 	order   gorgonia.Nodes
 }
 
-// NewScope returns the root scope for a graph that runs batch sequences at once.
+// NewScope returns the root scope of a graph that processes batch sequences at
+// a time.
 func NewScope(g *gorgonia.ExprGraph, store *Store, batch int) Scope {
 	return Scope{build: &build{g: g, store: store, batch: batch, params: make(map[string]*gorgonia.Node)}}
 }
 
-// Training switches the dropouts of this graph on and returns the input node
-// that they draw from; see nodes.DropoutKey. It applies to layers used after it.
+// Training enables the dropouts of this graph and returns the input node for
+// their key; see nodes.DropoutKey. It applies to layers used after the call.
 func (s Scope) Training() *gorgonia.Node {
 	if s.dropout == nil {
 		s.dropout = nodes.DropoutKey(s.g)
@@ -45,23 +46,23 @@ func (s Scope) Training() *gorgonia.Node {
 	return s.dropout
 }
 
-// ResetAt empties the states of this graph where resets, B·T integers,
-// batch-major, are not 0: there a document begins, which is computed as if it were
-// alone. It applies to layers used after it.
+// ResetAt resets the states of this graph where resets, B·T integers,
+// batch-major, are not 0: there a document begins, which is computed as if it
+// were alone. It applies to layers used after the call.
 func (s Scope) ResetAt(resets *gorgonia.Node) { s.build.resets = resets }
 
-// CellConfig says how the cells of a graph are computed. They are the same
-// functions however it is done.
+// CellConfig selects how the cells of a graph are computed. The functions are
+// the same in all cases.
 type CellConfig struct {
 	// Form and Chunk are for mLSTM cells; see nodes.MLSTMConfig.
 	Form  nodes.Form
 	Chunk int
-	// Symbolic builds cells step by step out of primitives.
+	// Symbolic builds cells step by step from primitives.
 	Symbolic bool
 }
 
-// ComputeCells says how the cells of this graph are computed. It applies to layers
-// made after it.
+// ComputeCells sets how the cells of this graph are computed. It applies to
+// layers created after the call.
 func (s Scope) ComputeCells(cfg CellConfig) { s.build.cells = cfg }
 
 // Sub returns the scope of that name within s.
@@ -80,19 +81,19 @@ func (s Scope) path(name string) string {
 // Graph returns the graph under construction.
 func (s Scope) Graph() *gorgonia.ExprGraph { return s.g }
 
-// Batch returns the number of sequences that the graph runs at once.
+// Batch returns the number of sequences that the graph processes at a time.
 func (s Scope) Batch() int { return s.batch }
 
 // Dtype returns the element type of parameters and activations.
 func (s Scope) Dtype() tensor.Dtype { return s.store.dtype }
 
-// Learnables returns the parameters' nodes in this graph, in the order in which
-// the layers asked for them.
+// Learnables returns the nodes of the parameters in this graph, in the order in
+// which the layers requested them.
 func (s Scope) Learnables() gorgonia.Nodes { return append(gorgonia.Nodes(nil), s.order...) }
 
-// Param returns the node of a parameter, bound to the store's tensor if it has
-// values. It is an error to ask for one name twice in one graph: hand the node on
-// instead.
+// Param returns the node of a parameter, bound to the store's tensor if the
+// store has values. Requesting the same name twice in a graph is an error: pass
+// the node on instead.
 func (s Scope) Param(name string, init Init, shape ...int) (*gorgonia.Node, error) {
 	path := s.path(name)
 	if s.params[path] != nil {
@@ -117,8 +118,8 @@ func (s Scope) Param(name string, init Init, shape ...int) (*gorgonia.Node, erro
 	return n, nil
 }
 
-// Input adds an input node of the scope's element type. It is an error if the
-// graph has an input or a parameter of that name.
+// Input adds an input node of the scope's element type. Input returns an error
+// if the graph already has an input or a parameter of that name.
 func (s Scope) Input(name string, shape ...int) (*gorgonia.Node, error) {
 	if path := s.path(name); len(s.g.ByName(path)) > 0 {
 		return nil, errors.Errorf("layers: the graph has an input named %s already", path)
@@ -145,15 +146,16 @@ func (s Scope) scalar(x float64) *gorgonia.Node {
 	return s.g.Constant(gorgonia.NewF64(x))
 }
 
-// label names the node after the scope, for whoever looks at the graph.
+// label names the node after the scope, for readers of the graph.
 func (s Scope) label(n *gorgonia.Node) {
 	if n != nil && n.Op() != nil {
 		gorgonia.WithName(s.prefix)(n)
 	}
 }
 
-// Dropout applies dropout at the given rate if the graph is for training; else it
-// returns x. The scope tells the dropouts of a graph apart: one in each.
+// Dropout applies dropout at the given rate if the graph is for training;
+// otherwise it returns x. The scope identifies the dropout: each scope can have
+// one.
 func (s Scope) Dropout(x *gorgonia.Node, rate float64) (*gorgonia.Node, error) {
 	if s.dropout == nil || rate == 0 {
 		return x, nil

@@ -10,7 +10,7 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// The values that SLSTMConfig.BiasInit takes.
+// The values of SLSTMConfig.BiasInit.
 const (
 	PowerlawBlockdependent = "powerlaw_blockdependent"
 	SmallInit              = "small_init"
@@ -23,20 +23,20 @@ type SLSTMConfig struct {
 	EmbeddingDim, NumHeads int
 	ConvKernel             int     // 0: no convolution
 	Dropout                float64 // of the cell's output
-	NormWeight             bool    // whether the norm behind the cell has a weight
+	NormWeight             bool    // whether the norm after the cell has a weight
 	// BiasInit is the initialisation of the gates' biases, empty for
 	// PowerlawBlockdependent: the forget gates of each head spread from +5 down
 	// to −7, faster in later blocks.
 	BiasInit string
-	// RecurrentInit is ZerosInit (also if empty) or StandardInit.
+	// RecurrentInit is ZerosInit, which is the default, or StandardInit.
 	RecurrentInit    string
-	Block, NumBlocks int // where the layer stands in the model, for the initialisation
+	Block, NumBlocks int // the position of the layer in the model, for the initialisation
 	GradientClip     float64
 	CutGradient      bool
 }
 
-// DefaultSLSTMConfig returns the official defaults for a model of that width, in
-// which the layer is the only one: set Block and NumBlocks in a larger one.
+// DefaultSLSTMConfig returns the official defaults for a model of width dim
+// with a single layer; set Block and NumBlocks for a larger model.
 func DefaultSLSTMConfig(dim int) SLSTMConfig {
 	return SLSTMConfig{
 		EmbeddingDim: dim, NumHeads: 4, ConvKernel: 4, NormWeight: true,
@@ -44,8 +44,8 @@ func DefaultSLSTMConfig(dim int) SLSTMConfig {
 	}
 }
 
-// SLSTMBlockConfig describes a block around an sLSTM layer and, unless it is nil, a
-// feed-forward layer.
+// SLSTMBlockConfig describes a block around an sLSTM layer and, if FeedForward
+// is not nil, a feed-forward layer.
 type SLSTMBlockConfig struct {
 	SLSTM       SLSTMConfig
 	FeedForward *FeedForwardConfig
@@ -54,8 +54,8 @@ type SLSTMBlockConfig struct {
 // Kind returns sLSTM.
 func (cfg SLSTMBlockConfig) Kind() string { return "sLSTM" }
 
-// NewBlock makes the block: parameters "xlstm_norm" and "xlstm", and with a
-// feed-forward layer "ffn_norm" and "ffn".
+// NewBlock creates the block with the parameters "xlstm_norm" and "xlstm", and
+// with a feed-forward layer "ffn_norm" and "ffn".
 func (cfg SLSTMBlockConfig) NewBlock(s Scope) (*Block, error) {
 	dim := cfg.SLSTM.EmbeddingDim
 	b, s, err := newBlock(s, "xlstm_norm", DefaultNormConfig(dim))
@@ -77,7 +77,7 @@ func (cfg SLSTMBlockConfig) NewBlock(s Scope) (*Block, error) {
 // DH) and Bias (4·D), both gate by gate: i, f, z, o.
 type SLSTMCell struct {
 	Heads, DH  int            // the number of heads and their width
-	I, F, Z, O *gorgonia.Node // (B·T, D), what the gates get of the input
+	I, F, Z, O *gorgonia.Node // (B·T, D), the input parts of the pre-activations
 	R, Bias    *gorgonia.Node
 	H          *gorgonia.Node // (B·T, D), the output
 }
@@ -87,8 +87,9 @@ func (*SLSTMCell) isCell() {}
 // SLSTM is the sLSTM layer of the paper (figure 10): convolution, gates, the cell
 // with its recurrence in each head, and a norm per head.
 //
-// The tensors' names are the official ones, among them a swap that checkpoints
-// depend on: "fgate" feeds the input gate and "igate" the forget gate.
+// The names of the tensors are the official ones, including a swap that
+// checkpoints depend on: "fgate" feeds the input gate and "igate" the forget
+// gate.
 type SLSTM struct {
 	StateParts
 	cell       SLSTMCell
@@ -100,7 +101,7 @@ type SLSTM struct {
 	norm       *Norm
 }
 
-// NewSLSTM makes an sLSTM layer; EmbeddingDim must be a multiple of NumHeads.
+// NewSLSTM creates an sLSTM layer; EmbeddingDim must be a multiple of NumHeads.
 func NewSLSTM(s Scope, cfg SLSTMConfig) (*SLSTM, error) {
 	d, nh := cfg.EmbeddingDim, cfg.NumHeads
 	if d < 1 || nh < 1 || d%nh != 0 {
@@ -217,7 +218,7 @@ func biasInit(cfg SLSTMConfig) (Init, error) {
 }
 
 // Fwd maps x (B·T, D) to the same shape and returns the state after the last
-// step; state may be nil for the start.
+// step; state may be nil for the initial state.
 func (l *SLSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
 	if err := l.check(state); err != nil {
 		return nil, nil, err

@@ -10,15 +10,16 @@ import (
 // StackConfig describes a stack of blocks.
 type StackConfig struct {
 	Blocks []BlockConfig
-	// PostNorm is the norm behind the blocks, nil for none, and PostNormName the name
-	// of its parameters.
+	// PostNorm is the norm after the blocks, or nil for none, and PostNormName
+	// is the name of its parameters.
 	PostNorm     *NormConfig
 	PostNormName string
 }
 
-// DefaultStackConfig returns a stack of the paper's architecture for features of
-// width dim with the official defaults: so many blocks, those at the indices slstm
-// of sLSTM with a feed-forward layer, the others of mLSTM, and a norm behind them.
+// DefaultStackConfig returns the configuration of a stack of the paper's
+// architecture for features of width dim with the official defaults: the given
+// number of blocks, sLSTM blocks with a feed-forward layer at the indices slstm
+// and mLSTM blocks elsewhere, and a norm after the blocks.
 func DefaultStackConfig(dim, blocks int, slstm ...int) (StackConfig, error) {
 	norm := DefaultNormConfig(dim)
 	cfg := StackConfig{PostNorm: &norm, PostNormName: "post_blocks_norm"}
@@ -38,9 +39,9 @@ func DefaultStackConfig(dim, blocks int, slstm ...int) (StackConfig, error) {
 	return cfg, nil
 }
 
-// Stack is blocks one after the other, without an embedding and without a head:
-// features in, features out (the official xLSTMBlockStack). Its parameters are
-// "blocks.0", "blocks.1" and so on, and the norm's.
+// Stack is a sequence of blocks without an embedding and without a head, which
+// maps features to features (the official xLSTMBlockStack). Its parameters are
+// "blocks.0", "blocks.1" and so on, and those of the norm.
 type Stack struct {
 	s      Scope
 	blocks []*Block
@@ -48,7 +49,7 @@ type Stack struct {
 	post   Description
 }
 
-// NewStack makes the blocks and the norm behind them.
+// NewStack creates the blocks and the norm after them.
 func NewStack(s Scope, cfg StackConfig) (*Stack, error) {
 	st := &Stack{s: s}
 	for i, b := range cfg.Blocks {
@@ -66,13 +67,13 @@ func NewStack(s Scope, cfg StackConfig) (*Stack, error) {
 	return st, err
 }
 
-// Blocks returns the blocks in their order.
+// Blocks returns the blocks in order.
 func (st *Stack) Blocks() []*Block { return st.blocks }
 
-// PostNorm returns what the norm behind the blocks consists of.
+// PostNorm returns the description of the norm after the blocks.
 func (st *Stack) PostNorm() *Description { return &st.post }
 
-// NewState adds inputs for the states of all blocks to begin from, under the names
+// NewState adds inputs for the initial states of all blocks, with the names
 // block_0, block_1 and so on; see StateParts.NewState.
 func (st *Stack) NewState(s Scope) (StackState, error) {
 	var states StackState
@@ -86,8 +87,8 @@ func (st *Stack) NewState(s Scope) (StackState, error) {
 	return states, nil
 }
 
-// Fwd maps features x (B·T, EmbeddingDim) to the same shape and returns the states
-// after the last step; state may be nil for the start.
+// Fwd maps features x (B·T, EmbeddingDim) to the same shape and returns the
+// states after the last step; state may be nil for the initial state.
 func (st *Stack) Fwd(x *gorgonia.Node, state StackState) (*gorgonia.Node, StackState, error) {
 	if state != nil && len(state) != len(st.blocks) {
 		return nil, nil, errors.Errorf("layers: a state of %d blocks for a stack of %d", len(state), len(st.blocks))
@@ -111,10 +112,10 @@ func (st *Stack) Fwd(x *gorgonia.Node, state StackState) (*gorgonia.Node, StackS
 	return x, ends, err
 }
 
-// StackState is the states of a stack, one for every block.
+// StackState holds the states of a stack, one for every block.
 type StackState []*State
 
-// Reset is State.Reset for all blocks.
+// Reset calls State.Reset for all blocks.
 func (ss StackState) Reset() error {
 	for _, s := range ss {
 		if err := s.Reset(); err != nil {
@@ -124,7 +125,7 @@ func (ss StackState) Reset() error {
 	return nil
 }
 
-// Set is State.Set for all blocks.
+// Set calls State.Set for all blocks.
 func (ss StackState) Set(ends StackState) error {
 	if len(ss) != len(ends) {
 		return errors.Errorf("layers: the states of %d blocks do not fit those of %d", len(ends), len(ss))

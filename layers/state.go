@@ -8,7 +8,7 @@ import (
 )
 
 // State is the state of one recurrent layer, as nodes. A layer uses the fields
-// that it has and leaves the others nil. All zero is the state at the start.
+// that apply to it and leaves the others nil. The initial state is all zeros.
 type State struct {
 	Conv    *gorgonia.Node // (B, K, D): the convolution's last K inputs, newest last
 	C, N, M *gorgonia.Node // mLSTM: (B, NH, DQK, DHV), (B, NH, DQK), (B, NH)
@@ -36,7 +36,7 @@ var stateFields = []struct {
 	{slstmPart, func(s *State) **gorgonia.Node { return &s.SLSTM }},
 }
 
-// Nodes returns the nodes that are there, in the order of the fields.
+// Nodes returns the nodes that are not nil, in the order of the fields.
 func (s *State) Nodes() (ns gorgonia.Nodes) {
 	for _, f := range stateFields {
 		if n := *f.of(s); n != nil {
@@ -46,8 +46,8 @@ func (s *State) Nodes() (ns gorgonia.Nodes) {
 	return ns
 }
 
-// Reset makes the state the one at the start of a sequence: it binds zeros to the
-// nodes, which must be inputs, as those of NewState are.
+// Reset sets the state to that at the start of a sequence: it binds zeros to
+// the nodes, which must be inputs, such as those of NewState.
 func (s *State) Reset() error {
 	for _, n := range s.Nodes() {
 		if v, ok := n.Value().(*tensor.Dense); ok {
@@ -89,8 +89,8 @@ func (s *State) Set(end *State) error {
 // State.
 type StateParts []StatePart
 
-// NewState adds inputs to a graph that are a state to begin from, under the names
-// of the parts. They have no values; see State.Reset.
+// NewState adds inputs for an initial state to a graph, with the names of the
+// parts. They have no values yet; see State.Reset.
 func (ps StateParts) NewState(s Scope) (*State, error) {
 	st := &State{}
 	for _, p := range ps {

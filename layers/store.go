@@ -15,11 +15,12 @@ type Param struct {
 	Value *tensor.Dense
 }
 
-// Store holds the parameters of a model by name. What a Scope asks for is made
-// on first use, initialised from the store's seed and the parameter's name
-// alone: the order in which a model is built does not matter.
+// Store holds the parameters of a model by name. A parameter that a Scope
+// requests is created on first use and initialised from the store's seed and
+// the parameter's name only, so that the order in which a model is built does
+// not matter.
 //
-// Graphs that share a store must not run at the same time.
+// Graphs that share a store must not run concurrently.
 type Store struct {
 	dtype              tensor.Dtype
 	seed               uint64
@@ -31,12 +32,13 @@ type Store struct {
 // StoreOption is an option of NewStore.
 type StoreOption func(*Store)
 
-// Zeroed makes parameters that are all zero, to be set at once: it takes neither
-// the time nor the memory of drawing numbers.
+// Zeroed creates parameters that are all zero, for values that are set
+// immediately afterwards, which avoids the time and memory of drawing random
+// numbers.
 func Zeroed() StoreOption { return func(s *Store) { s.zeroed = true } }
 
-// ShapesOnly makes no parameters. Graphs that are built with the store can be
-// looked at, however large the parameters would be, but not run.
+// ShapesOnly creates no parameter values. Graphs built with the store can be
+// inspected, however large the parameters would be, but not run.
 func ShapesOnly() StoreOption { return func(s *Store) { s.shapesOnly = true } }
 
 // NewStore returns an empty store for parameters of dtype tensor.Float32 or
@@ -55,7 +57,7 @@ func NewStore(dtype tensor.Dtype, seed uint64, opts ...StoreOption) (*Store, err
 // Dtype returns the element type of the parameters.
 func (s *Store) Dtype() tensor.Dtype { return s.dtype }
 
-// Params returns the parameters in the order in which they were made.
+// Params returns the parameters in the order in which they were created.
 func (s *Store) Params() []Param { return append([]Param(nil), s.params...) }
 
 // Get returns the parameter of that name.
@@ -75,8 +77,8 @@ func (s *Store) Size() (n int) {
 	return n
 }
 
-// Save writes all parameters to a file of safetensors, under their names. The file
-// is replaced as a whole.
+// Save writes all parameters to a safetensors file, with their names. An
+// existing file is replaced atomically.
 func (s *Store) Save(path string) error {
 	var tensors []safetensors.Tensor
 	for _, p := range s.params {
@@ -85,10 +87,11 @@ func (s *Store) Save(path string) error {
 	return errors.Wrap(safetensors.WriteFile(path, tensors, nil), "layers: saving the parameters")
 }
 
-// Load sets all parameters from a file that Save has written, or another program in
-// the same form, in F64, F32, F16 or BF16. The layers must have been made, and graphs
-// of them see the new values. The file must have every parameter, in its shape and
-// with finite numbers, and no other tensor; else the store is left as it was.
+// Load sets all parameters from a file written by Save, or by another program
+// in the same format, in F64, F32, F16 or BF16. The layers must have been
+// created before; their graphs use the new values. The file must contain every
+// parameter, with its shape and finite numbers, and no other tensor; otherwise
+// Load returns an error and does not change the store.
 func (s *Store) Load(path string) error {
 	f, err := safetensors.Open(path)
 	if err != nil {

@@ -59,7 +59,8 @@ func (s Scope) named(as string, n *gorgonia.Node) *gorgonia.Node {
 	return n
 }
 
-// noResets reports resets, which the symbolic cells do not know.
+// noResets returns an error for resets, which the symbolic cells do not
+// support.
 func (s Scope) noResets() error {
 	if s.resets != nil {
 		return errors.New("layers: the symbolic cells cannot reset their state within a batch; build the fused ones, or without resets")

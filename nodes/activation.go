@@ -38,7 +38,8 @@ func activationNamed(name string) (ops.Activation, error) {
 	return "", errors.Errorf("nodes: activation %q is unknown; there are %v", name, ActivationNames())
 }
 
-// Activate applies the activation of the given name to every element of x.
+// Activate applies the named activation to every element of x; see
+// ActivationNames.
 func Activate(name string, x *gorgonia.Node) (*gorgonia.Node, error) {
 	fn, err := activationNamed(name)
 	if err != nil {

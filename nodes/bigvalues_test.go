@@ -86,10 +86,10 @@ func wantWithin(t *testing.T, name string, got, want []float64, tolerance float6
 	}
 }
 
-// Sums of gate pre-activations must not be rounded before the exponential: beside
-// 40, float32 keeps only 2e-6 of R·y. The gates make every third step begin anew,
-// the next forget what it stored to e^−40 of it, and the last mix both in equal
-// shares.
+// Sums of gate pre-activations must not be rounded before the exponential:
+// beside 40, float32 keeps only 2e-6 of R·y. The gates make every third step
+// start from an empty memory, the next reduce what is stored to e^−40 of it,
+// and the last mix both equally.
 func TestSLSTMKeepsItsDigitsWithLargeGates(t *testing.T) {
 	const large, tol = 40, 5e-7
 	s := size{4, 12, 2, 4}
@@ -116,9 +116,9 @@ func TestSLSTMKeepsItsDigitsWithLargeGates(t *testing.T) {
 	}
 }
 
-// The stabiliser is stored in the element type, beside 1000 rounded by up to 3e-5:
-// the memory must refer to what is stored, or a sequence that is cut goes on from
-// another memory.
+// The stabiliser is stored in the element type, beside 1000 rounded by up to
+// 3e-5: the memory must refer to what is stored, or a sequence that is split
+// continues from another memory.
 func TestMLSTMKeepsItsDigitsWithALargeStabiliser(t *testing.T) {
 	const cut, tol = 20, 5e-7
 	whole, begin, rest := size{1, 40, 2, 3}, size{1, cut, 2, 3}, size{1, 40 - cut, 2, 3}

@@ -26,8 +26,9 @@ func (b *boundInput) name(n *gorgonia.Node) {
 	}
 }
 
-// load looks up the elements, unless they lie where they lay. Scalars and tensors
-// whose elements are not in row-major order are copied in every run.
+// load finds the elements, unless the value is still in the same memory.
+// Scalars and tensors whose elements are not in row-major order are copied in
+// every run.
 func (b *boundInput) load() error {
 	v := b.node.Value()
 	if v == nil {

@@ -9,23 +9,23 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Check reports what Gorgonia would pass over in silence in a graph that is
-// about to be compiled:
+// Check finds mistakes in a graph that Gorgonia does not report when it
+// compiles the graph:
 //
-//   - inputs and parameters without a name: two of one type and shape are one
-//     node to Gorgonia;
-//   - two inputs or parameters of one name (where their shapes are equal, too,
-//     they have become one node already, and nobody can tell);
-//   - different nodes with one 32-bit hash: the compiler would compute one of
-//     them and use it for both;
-//   - what Fork returned and one of Gorgonia's own operations reads, which may
-//     write over the memory of all copies.
+//   - inputs and parameters without a name: Gorgonia treats two of the same
+//    type and shape as one node;
+//   - two inputs or parameters with the same name (if their shapes are equal
+//    too, they have already become one node, which cannot be detected);
+//   - different nodes with the same 32-bit hash: the compiler would compute
+//    only one of them and use it for both;
+//   - a result of Fork that one of Gorgonia's own operations reads, which may
+//    overwrite the memory of all copies.
 //
-// It is one pass over the nodes. The error lists everything that it found. One
-// trap it cannot see: a second gorgonia.Grad on a graph, for another loss, returns
-// the first one's gradients for what both losses depend on. And which machine will
-// run the graph it does not know: a LispMachine that is to differentiate it fails
-// with an error of its own.
+// Check is one pass over the nodes. Its error lists everything that it found.
+// It cannot detect a second gorgonia.Grad on a graph for another loss, which
+// returns the gradients of the first one for nodes on which both losses depend.
+// Nor does it know which machine will run the graph: a LispMachine that is to
+// differentiate the graph returns an error itself.
 func Check(g *gorgonia.ExprGraph) error {
 	var faults []string
 	for _, n := range g.ByName("") {

@@ -7,28 +7,28 @@ import (
 
 // CausalConvSiLU returns SiLU of a causal depthwise convolution over time,
 // out[t] = b + Σ_j w[j]·x[t−(K−1)+j]: x (B·T, D), w (D, 1, K), b (D); b may not
-// be nil. window (B, K, D) holds the last K inputs, newest last, nil for zeros;
-// the new window is returned beside the output.
+// be nil. window (B, K, D) holds the last K inputs, newest last, or is nil for
+// zeros; the new window is returned with the output.
 func CausalConvSiLU(batch int, x, w, b, window *gorgonia.Node) (y, newWindow *gorgonia.Node, err error) {
 	return CausalConvWith(ConvConfig{Batch: batch, SiLU: true}, x, w, b, window)
 }
 
-// CausalConv is CausalConvSiLU without the activation.
+// CausalConv is like CausalConvSiLU, without the activation.
 func CausalConv(batch int, x, w, b, window *gorgonia.Node) (y, newWindow *gorgonia.Node, err error) {
 	return CausalConvWith(ConvConfig{Batch: batch}, x, w, b, window)
 }
 
-// ConvConfig describes a causal convolution.
+// ConvConfig configures a causal convolution.
 type ConvConfig struct {
 	Batch int
 	SiLU  bool
-	// Resets (B·T integers, nil for none) are not 0 where a document begins, for
-	// which all inputs before it count as zeros.
+	// Resets (B·T integers, nil for none) are not 0 where a document begins;
+	// all inputs before it are zeros for that document.
 	Resets *gorgonia.Node
 }
 
-// CausalConvWith is CausalConv, or CausalConvSiLU, for a batch in which documents
-// may begin.
+// CausalConvWith is CausalConv or CausalConvSiLU, as configured, for a batch in
+// which documents may begin.
 func CausalConvWith(cfg ConvConfig, x, w, b, window *gorgonia.Node) (y, newWindow *gorgonia.Node, err error) {
 	if err := firstError(wantShape("CausalConv", "x", x, -1, -1), wantShape("CausalConv", "w", w, -1, 1, -1), wantRows("CausalConv", x, cfg.Batch)); err != nil {
 		return nil, nil, err

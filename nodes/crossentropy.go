@@ -5,7 +5,7 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Ignored is the target that CrossEntropy leaves out.
+// Ignored is the target that CrossEntropy does not count.
 const Ignored = ops.Ignored
 
 // CrossEntropy returns the mean of −log softmax(logits)[target], in nats, over

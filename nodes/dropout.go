@@ -8,17 +8,17 @@ import (
 )
 
 // DropoutKey adds the input that all dropouts of a graph share: a vector of two
-// integers, a seed and the number of the step. Let it be new in every run; the
-// same two numbers drop the same elements.
+// integers, a seed and the number of the step. Bind new values for every run;
+// the same two numbers drop the same elements.
 func DropoutKey(g *gorgonia.ExprGraph) *gorgonia.Node {
 	return gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(2), gorgonia.WithName("dropout_key"))
 }
 
 // Dropout sets each element of x to zero with probability rate and multiplies
-// the others by 1/(1−rate) (Srivastava et al., 2014). Which ones fall follows
-// from key (see DropoutKey), from id, which tells the dropouts of a graph apart,
-// and from the element's index: a run that is resumed with its key drops what
-// the unbroken run drops.
+// the others by 1/(1−rate) (Srivastava et al., 2014). The mask depends on key
+// (see DropoutKey), on id, which distinguishes the dropouts of a graph, and on
+// the index of the element, so that a run that is resumed with its key drops
+// the same elements as an uninterrupted run.
 func Dropout(x, key *gorgonia.Node, id uint64, rate float64) (*gorgonia.Node, error) {
 	if x == nil || !(rate >= 0 && rate < 1) {
 		return nil, errors.Errorf("nodes: Dropout needs an input and a rate in [0, 1), got %v", rate)

@@ -14,7 +14,7 @@ import (
 type exec struct {
 	op      ops.Op
 	dtype   ops.Dtype
-	arena   *arena // that results share with those of others, nil for memory of its own; see ShareMemory
+	arena   *arena // the memory of the results, shared with other operations; nil for separate memory; see ShareMemory
 	offset  []int  // of each result in the arena
 	in, out []device.Buffer
 	tensors []*tensor.Dense // the results, nil where one is a single number

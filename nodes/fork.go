@@ -8,13 +8,13 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Fork returns n nodes that are all the value of x: one for each of x's readers.
-// The gradients of the readers are then added up in one pass over memory, where
-// Gorgonia would add them up one after the other, each time into new memory.
+// Fork returns n nodes with the value of x, one for each reader of x. The
+// gradients of the readers are then added in one pass over memory; Gorgonia
+// would add them one after the other, each time into new memory.
 //
-// The nodes share x's memory. They are for the operations of this package alone:
-// one of Gorgonia's might write over what the others still read, which Check
-// reports. x itself may be read by anything besides.
+// The nodes share x's memory. Only operations of this package may read them: an
+// operation of Gorgonia might overwrite a value that the others still read,
+// which Check reports. Any operation may read x itself.
 func Fork(x *gorgonia.Node, n int) ([]*gorgonia.Node, error) {
 	if x == nil || n < 1 {
 		return nil, errors.Errorf("nodes: Fork needs an input and at least one reader, got %d", n)
@@ -54,7 +54,7 @@ func sumOfBranches(n int, shape ops.Shape, grad *gorgonia.Node) (*gorgonia.Node,
 	return apply(spec{op: ops.ForkGrad{N: len(some), Shape: shape}}, some...)
 }
 
-// isCopy says whether a node is its input under another name, as forks are.
+// isCopy reports whether a node only renames its input, as forks do.
 func isCopy(n *gorgonia.Node) bool {
 	o, ours := n.Op().(*op)
 	if !ours {

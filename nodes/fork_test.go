@@ -8,9 +8,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// TestWhatIsForkedMayBeReadByGorgonia: its operations write over an input that
-// they take for read by nobody after them, and the readers of the copies come
-// after them.
+// TestWhatIsForkedMayBeReadByGorgonia: its operations overwrite an input that
+// appears to have no later reader, and the readers of the copies come later.
 func TestWhatIsForkedMayBeReadByGorgonia(t *testing.T) {
 	for name, c := range map[string]graphCase{
 		"once": {[]input{in("x", 4, 3), in("w", 3)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {

@@ -5,11 +5,11 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Stabilizer returns m' = max(logF + m, i~), the stabiliser state of exponential
-// gating (paper, equation 15), for log f, the old m and the input gate's
-// pre-activation, all of one shape. n may be nil; where it is given and zero the
-// memory is empty and m' = i~. The gradient goes to the side that was the
-// maximum, none to n.
+// Stabilizer returns m' = max(logF + m, i~), the stabiliser state of
+// exponential gating (paper, equation 15), for log f, the old m and the input
+// gate's pre-activation, all of one shape. n may be nil; where it is given and
+// zero, the memory is empty and m' = i~. The gradient flows to the larger of
+// the two arguments, and none to n.
 func Stabilizer(logF, m, i, n *gorgonia.Node) (*gorgonia.Node, error) {
 	in := gorgonia.Nodes{logF, m, i}
 	if n != nil {

@@ -22,7 +22,7 @@ func gatesInputs(n, qk, v, heads int) []input {
 	return []input{in("q", n, qk), in("k", n, qk), in("v", n, v), in("wi", heads, w), in("bi", heads), in("wf", heads, w), in("bf", heads)}
 }
 
-// forked gives x to four readers, one of whom nobody reads.
+// forked gives x to four readers, of which one is not read.
 func forked(x, w, v *gorgonia.Node) ([]*gorgonia.Node, error) {
 	xs, err := Fork(x, 4)
 	if err != nil {

@@ -29,9 +29,9 @@ func newBlocks(opName string, heads int, a, b *gorgonia.Node) (blocks, error) {
 	return s, nil
 }
 
-// HeadOuter returns the outer products a·bᵀ of matching blocks, (N, NH·A) and
-// (N, NH·B) giving (N, NH·A·B): v kᵀ of the memory's update (paper, equation 19),
-// with the key's index first.
+// HeadOuter returns the outer products a·bᵀ of corresponding blocks, (N, NH·A)
+// and (N, NH·B) giving (N, NH·A·B): v kᵀ of the memory's update (paper,
+// equation 19), with the key's index first.
 func HeadOuter(heads int, a, b *gorgonia.Node) (*gorgonia.Node, error) {
 	s, err := newBlocks("HeadOuter", heads, a, b)
 	if err != nil {
@@ -46,9 +46,9 @@ func HeadOuter(heads int, a, b *gorgonia.Node) (*gorgonia.Node, error) {
 	})
 }
 
-// HeadRead returns aᵀC block by block, (N, NH·A) and (N, NH·A·B) giving (N, NH·B):
-// the query's reading of the memory (paper, equation 21). With B = 1 it is the
-// dot product of matching blocks.
+// HeadRead returns aᵀC block by block, (N, NH·A) and (N, NH·A·B) giving (N,
+// NH·B): the retrieval from the memory by the query (paper, equation 21). With
+// B = 1 it is the dot product of corresponding blocks.
 func HeadRead(heads int, a, c *gorgonia.Node) (*gorgonia.Node, error) {
 	s, err := newBlocks("HeadRead", heads, a, c)
 	if err != nil {
@@ -76,7 +76,7 @@ func headRight(s blocks, b, c *gorgonia.Node) (*gorgonia.Node, error) {
 	return apply(spec{op: ops.HeadRight{N: s.n, Heads: s.heads, A: s.a, B: s.b}}, b, c)
 }
 
-// HeadScale multiplies each block of c (N, NH·B) with its head's number in a
+// HeadScale multiplies each block of c (N, NH·B) by the number of its head in a
 // (N, NH): a gate on the memory.
 func HeadScale(heads int, a, c *gorgonia.Node) (*gorgonia.Node, error) {
 	if err := wantShape("HeadScale", "first input", a, -1, heads); err != nil {

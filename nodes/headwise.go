@@ -17,9 +17,9 @@ func HeadwiseLinear(x, w, b *gorgonia.Node) (*gorgonia.Node, error) {
 	return headwise("HeadwiseLinear", x, w, b, 0, w.Shape()[1])
 }
 
-// RecurrentLinear returns R_g·y, the recurrent part of one gate of the sLSTM:
-// y (B, NH·DH), r (NH, 4·DH, DH) the kernel of all gates; gate 0 … 3 is i, f, z,
-// o.
+// RecurrentLinear returns R_g·y, the recurrent part of one gate of the sLSTM: y
+// (B, NH·DH), r (NH, 4·DH, DH) the kernel of all gates; gates 0 to 3 are i, f,
+// z, o.
 func RecurrentLinear(y, r *gorgonia.Node, gate int) (*gorgonia.Node, error) {
 	if err := wantShape("RecurrentLinear", "r", r, -1, -1, -1); err != nil {
 		return nil, err

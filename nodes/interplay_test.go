@@ -17,9 +17,9 @@ func columns(x *gorgonia.Node, lo, hi int) *gorgonia.Node {
 	return must(gorgonia.Slice(x, nil, gorgonia.S(lo, hi)))
 }
 
-// Gorgonia's element-wise operations write over an input that nobody reads after
-// them. The results of ours lie in one buffer and are read again by the backward
-// pass: none of it may be lost.
+// Gorgonia's element-wise operations overwrite an input that has no later
+// reader. The results of this package's operations share one buffer that the
+// backward pass reads again: no part of it may be lost.
 func TestResultsThatGorgoniaOverwritesDoNotCorruptTheOthers(t *testing.T) {
 	cell := []input{in("q", 10, 6), in("k", 10, 6), in("v", 10, 4), in("i", 10, 2), in("f", 10, 2)}
 	scan := []input{in("i", 10, 6), in("f", 10, 6), in("z", 10, 6), in("o", 10, 6), in("r", 2, 12, 3), in("bias", 24)}

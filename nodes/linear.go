@@ -21,8 +21,9 @@ func Linear(x, w, b *gorgonia.Node) (*gorgonia.Node, error) {
 	return ys[0], nil
 }
 
-// LinearSplit is Linear with its output cut into column blocks of the given
-// widths, each a node of its own. The widths add up to w's rows.
+// LinearSplit is like Linear, with the output split into column blocks of the
+// given widths, one node each. The sum of the widths must be the number of rows
+// of w.
 func LinearSplit(x, w, b *gorgonia.Node, widths ...int) ([]*gorgonia.Node, error) {
 	s, err := newLinear(x, w, b, widths)
 	if err != nil {
@@ -76,8 +77,8 @@ func linearDiff(s ops.Linear, in gorgonia.Nodes, grad *gorgonia.Node) (gorgonia.
 	return gradients(ops.LinearGrad{Linear: s, Has: has}, join(in[:2], some...)...)
 }
 
-// AddBias adds the window of b (M) that begins at lo to every row of x (N, D):
-// one gate's share of a bias that holds several.
+// AddBias adds b[lo:lo+D] of b (M) to every row of x (N, D): the part of one
+// gate in a bias for several gates.
 func AddBias(x, b *gorgonia.Node, lo int) (*gorgonia.Node, error) {
 	if err := firstError(wantShape("AddBias", "x", x, -1, -1), wantShape("AddBias", "b", b, -1)); err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Memory is the plan by which the operations of a graph share memory; see
-// ShareMemory.
+// Memory is the plan according to which the operations of a graph share memory;
+// see ShareMemory.
 type Memory struct {
 	graph  *gorgonia.ExprGraph
 	nodes  int // of the graph when it was planned
@@ -21,20 +21,22 @@ type Memory struct {
 	watch  func(n *gorgonia.Node, v gorgonia.Value)
 }
 
-// ShareMemory lets the operations of this package in graph g write their results
-// over those that nothing reads any more, so that a training step takes a third of
-// the memory or less. Without it every result has memory of its own. Call it when
-// the graph is complete, gradients and gorgonia.Read included, and before a
-// machine is made for it; a machine must then run the whole graph.
+// ShareMemory lets the operations of this package in graph g overwrite results
+// that are no longer needed, so that a training step takes a third of the
+// memory or less. Without it every result has separate memory. Call it when the
+// graph is complete, including gradients and gorgonia.Read, and before a
+// machine is created for it; a machine must then run the whole graph.
 //
-// After a run only these nodes are sure to hold their values: inputs, the nodes
-// in keep, the gradients of inputs (what gorgonia.Grad returns for them), single
-// numbers, and whatever is computed or read by Gorgonia's own operations. Every
-// other value may be lost: name in keep what you want to look at.
+// After a run only these nodes are guaranteed to hold their values: inputs, the
+// nodes in keep, the gradients of inputs (the results of gorgonia.Grad),
+// scalars, and the nodes that Gorgonia's own operations compute or read. Any
+// other value may have been overwritten: to read a node after a run, include it
+// in keep.
 //
-// It is an error if Check finds a fault in the graph, or if keep holds a node of
-// another graph. A run that does not follow the plan, as that of another kind of
-// machine or of a graph that was changed, ends with an error.
+// ShareMemory returns an error if Check finds a mistake in the graph, or if
+// keep contains a node of another graph. A run that does not follow the plan,
+// on another kind of machine or after a change of the graph, ends with an
+// error.
 func ShareMemory(g *gorgonia.ExprGraph, keep ...*gorgonia.Node) (*Memory, error) {
 	if err := Check(g); err != nil {
 		return nil, err
@@ -87,12 +89,13 @@ func memoryOf(g *gorgonia.ExprGraph) *Memory {
 	return nil
 }
 
-// Bytes returns the size of the results of this package's operations: of the
-// memory that they share and of those that are kept.
+// Bytes returns the sizes of the shared memory and of the kept results of this
+// package's operations.
 func (m *Memory) Bytes() (shared, kept int64) { return m.layout.Bytes() }
 
-// Watch shows f the value of each of this package's operations in the next runs,
-// as soon as it is computed: to look at values that will be lost. nil ends it.
+// Watch calls f in the next runs with the value of each operation of this
+// package as soon as it is computed, before it can be overwritten. A nil f
+// stops this.
 func (m *Memory) Watch(f func(n *gorgonia.Node, v gorgonia.Value)) { m.watch = f }
 
 // slot is an operation's turn in a run on a tape machine.
@@ -121,7 +124,7 @@ func (s *slot) enter() error {
 	return nil
 }
 
-// leave shows the result to whoever watches.
+// leave passes the result to the function given to Watch.
 func (s *slot) leave(v gorgonia.Value) {
 	if s != nil && s.memory.watch != nil {
 		s.memory.watch(s.node, v)

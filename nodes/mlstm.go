@@ -8,47 +8,48 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Form is a way to compute the mLSTM cell. All forms are the same function.
+// Form is an algorithm for the mLSTM cell. All forms compute the same function.
 type Form int
 
 const (
 	// Chunkwise computes chunks of the sequence as matrix products and carries
-	// the memory from one to the next: linear in time. The form that trains.
+	// the memory from one to the next: linear in time. This form is used for
+	// training.
 	Chunkwise = Form(ops.Chunkwise)
-	// Parallel computes all steps at once: quadratic in time, without a state
-	// to begin from (paper, appendix A.3).
+	// Parallel computes all steps at once: quadratic in time, without an
+	// initial state (paper, appendix A.3).
 	Parallel = Form(ops.Parallel)
-	// Recurrent computes step after step (paper, equations 19–27).
+	// Recurrent computes one step after the other (paper, equations 19–27).
 	Recurrent = Form(ops.Recurrent)
 )
 
 const (
 	// DefaultChunk is the chunk length of the chunkwise form.
 	DefaultChunk = 64
-	// DefaultEps is what the official code adds to the normaliser.
+	// DefaultEps is the constant that the official code adds to the normaliser.
 	DefaultEps = 1e-6
 )
 
-// MLSTMConfig describes an mLSTM cell.
+// MLSTMConfig configures an mLSTM cell.
 type MLSTMConfig struct {
 	Batch, NumHeads int
 	Form            Form
 	// Chunk is the chunk length of the chunkwise form; 0 means DefaultChunk.
 	// The last chunk may be shorter.
 	Chunk int
-	// ScaleQueries divides the queries by √DQK, so that the memory holds the
-	// keys as they are, as in xLSTM-7B. Else the keys are divided, as in the
+	// ScaleQueries divides the queries by √DQK, so that the memory stores
+	// unscaled keys, as in xLSTM-7B. Otherwise the keys are divided, as in the
 	// paper's code.
 	ScaleQueries bool
 	// Eps is added to the normaliser; 0 means DefaultEps.
 	Eps float64
-	// Resets (B·T integers, nil for none) are not 0 where a document begins: the
-	// memory is empty before such a step.
+	// Resets (B·T integers, nil for none) are not 0 where a document begins;
+	// the memory is empty before such a step.
 	Resets *gorgonia.Node
 }
 
-// MLSTMState is the memory of an mLSTM cell: C (B, NH, DQK, DHV), N (B, NH, DQK)
-// and the stabiliser M (B, NH). All zero stands for an empty memory.
+// MLSTMState is the memory of an mLSTM cell: C (B, NH, DQK, DHV), N (B, NH,
+// DQK) and the stabiliser M (B, NH). All zeros are an empty memory.
 type MLSTMState struct{ C, N, M *gorgonia.Node }
 
 func (s MLSTMState) nodes() gorgonia.Nodes { return gorgonia.Nodes{s.C, s.N, s.M} }

@@ -6,18 +6,19 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// NormConfig says how Norm normalises.
+// NormConfig configures Norm.
 type NormConfig struct {
-	// Groups is the number of equal column blocks that are normalised on their
-	// own; 0 means 1, a layer norm. The norm behind a cell has one per head.
+	// Groups is the number of equal column blocks that are normalised
+	// separately; 0 means 1, a layer norm. The norm after a cell has one group
+	// per head.
 	Groups int
-	// Eps is added to the variance; 0 means 1e-5, the paper's architecture's.
-	// xLSTM-7B has 1e-6.
+	// Eps is added to the variance; 0 means 1e-5, as in the paper's
+	// architecture. xLSTM-7B uses 1e-6.
 	Eps float64
-	// RMS leaves the mean where it is (RMSNorm).
+	// RMS does not subtract the mean (RMSNorm).
 	RMS bool
 	// Residual multiplies by 1+w, as the paper's architecture stores its norm
-	// weights; else by w.
+	// weights, instead of by w.
 	Residual bool
 }
 

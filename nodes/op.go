@@ -168,9 +168,8 @@ func (o *op) CallsExtern() bool    { return false }
 func (o *op) OverwritesInput() int { return -1 }
 func (o *op) String() string       { return o.op.Name() }
 
-// Trivial reports that the operation computes nothing: it is a view, takes numbers
-// apart or puts them together. Whoever draws a graph may leave it out; see
-// package dot.
+// Trivial reports that the operation computes nothing: it is a view, or splits
+// or joins tensors. A drawing of the graph may omit it; see package dot.
 func (o *op) Trivial() bool { return o.op.Kind() != ops.Compute }
 
 // MulAdds is the number of multiply-adds in the operation's matrix products and

@@ -11,9 +11,9 @@ import (
 
 // Gorgonia's operations return one value. One that yields several keeps each of
 // them in a buffer of its own and returns a scalar that means nothing, of which
-// part nodes take the pieces out. A piece is read through its part alone, so that
-// Gorgonia knows all who read it; its element-wise operations may write over an
-// input that nobody reads after them.
+// part nodes take the pieces out. A piece is only read through its part node,
+// so that Gorgonia knows all its readers; Gorgonia's element-wise operations
+// may overwrite an input that has no later reader.
 
 // shapes returns those of the results.
 func (o *op) shapes() (all []ops.Shape) {
@@ -72,8 +72,7 @@ func gradientsReset(o ops.Op, resets gorgonia.Nodes, inputs ...*gorgonia.Node) (
 
 // put marks grad as the gradient of piece k. It is a node only because Gorgonia
 // adds up what flows into a packed result: the backward pass takes the pieces'
-// gradients from below the sum (see unput), and nobody reads the zeros of which
-// it is one.
+// gradients from below the sum (see unput), and the sum's zeros have no reader.
 func put(pieces []ops.Shape, k int, grad *gorgonia.Node) (*gorgonia.Node, error) {
 	return apply(spec{op: ops.Put{Pieces: pieces, K: k}}, grad)
 }

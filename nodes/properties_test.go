@@ -135,7 +135,8 @@ func TestMLSTMFormsAreOneFunction(t *testing.T) {
 			c := mlstmCase(cfg, s, false)
 			all := c.build
 			c.build = func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-				// The state is relative to m, which begins elsewhere in the parallel form.
+				// The state is relative to m, which begins elsewhere in the
+				// parallel form.
 				ys, err := all(x)
 				return ys[:1], err
 			}

@@ -7,30 +7,31 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Device is a processor with memory of its own, such as a GPU. Package xlstm opens
-// devices; see its OpenDevice.
+// Device is a processor with its own memory, such as a GPU. See
+// xlstm.OpenDevice.
 type Device = device.Device
 
-// Buffer is memory of a Device.
+// Buffer is memory on a Device.
 type Buffer = device.Buffer
 
-// Remote runs a graph whose operations are all of this package, gradients
-// included, on a device. Nodes get no values: what they have computed is in
-// buffers of the device, written over by later results unless it is kept.
+// Remote runs a graph, including its gradients, on a device. All operations of
+// the graph must be of this package. The nodes get no values: results are in
+// buffers of the device and may be overwritten by later results unless they are
+// kept.
 type Remote struct {
 	plan    *planned
 	program *plan.Program
 	step    device.Launch
 }
 
-// NewRemote prepares graph g for a device. memory has the buffers of all inputs
-// that are read, and of results that are to be written to a given place, which may
-// be that of an input: of the old state, where the node is the new one that a
-// recurrent cell returns, and nothing but that cell reads the old one. Kept are the
-// nodes of keep, the gradients of inputs and single numbers.
+// NewRemote prepares graph g for a device. memory contains the buffers of all
+// inputs that are read, and of results that are to be written to given buffers.
+// Such a buffer may be that of an input: the new state of a recurrent cell may
+// be written to the buffer of its old state if only that cell reads the old
+// state. The nodes in keep, the gradients of inputs and scalars are kept.
 //
-// It is an error if a node of g is an operation of Gorgonia's own that a Sequence
-// cannot run, or of a kind that the device lacks.
+// NewRemote returns an error if a node of g is one of Gorgonia's own operations
+// that a Sequence cannot run, or an operation that the device does not support.
 func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer, keep ...*gorgonia.Node) (*Remote, error) {
 	if err := Check(g); err != nil {
 		return nil, err
@@ -95,7 +96,8 @@ func upload(d Device, v gorgonia.Value) (Buffer, error) {
 // Run enqueues a run of the whole graph.
 func (r *Remote) Run() error { return errors.Wrap(r.step(), "nodes") }
 
-// Then returns what enqueues a run of the whole graph and then the launches.
+// Then returns a function that enqueues a run of the whole graph followed by
+// the given launches.
 func (r *Remote) Then(more ...func() error) (func() error, error) {
 	launches := append([]device.Launch(nil), r.program.Launches...)
 	for _, l := range more {
@@ -104,7 +106,8 @@ func (r *Remote) Then(more ...func() error) (func() error, error) {
 	return device.Record(r.program.Device, launches)
 }
 
-// Buffer returns where the value of a node is after a run, nil for what has none.
+// Buffer returns the buffer that holds the value of a node after a run, or nil
+// if there is none.
 func (r *Remote) Buffer(n *gorgonia.Node) Buffer {
 	if ids := r.plan.values[n]; len(ids) == 1 {
 		return r.program.Buffers[ids[0]]
@@ -112,8 +115,8 @@ func (r *Remote) Buffer(n *gorgonia.Node) Buffer {
 	return nil
 }
 
-// EachStep runs the graph one operation after the other and shows f the results of
-// each: to look at values that a whole run writes over.
+// EachStep runs the graph one operation at a time and calls f with the results
+// of each, before they can be overwritten.
 func (r *Remote) EachStep(f func(n *gorgonia.Node, results []Buffer) error) error {
 	for k, n := range r.plan.steps {
 		if err := r.program.Step(k); err != nil {
@@ -130,5 +133,5 @@ func (r *Remote) EachStep(f func(n *gorgonia.Node, results []Buffer) error) erro
 	return nil
 }
 
-// Close gives back the memory of the graph's results.
+// Close releases the memory of the graph's results.
 func (r *Remote) Close() error { return r.program.Close() }

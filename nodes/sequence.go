@@ -9,16 +9,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Sequence is a gorgonia.VM for graphs whose operations are all of this package,
-// gradients included. It computes what a tape machine computes, to the bit,
-// without a tape machine's cost per operation and run: where each operation reads
-// and writes is known once and for all, and what is left of a run is one kernel
-// after the other.
+// Sequence is a gorgonia.VM for graphs whose operations, including gradients,
+// are all of this package. It computes the same bits as a tape machine without
+// the cost of a tape machine per operation and run: the memory that each
+// operation reads and writes is fixed in advance, and a run consists only of
+// kernels in order.
 //
-// Inputs may be bound to other values between two runs, by gorgonia.Let. A run
-// binds the results, so that Node.Value and Node.Grad read them; they are valid
-// until the next run. Dual values are not supported. A Sequence must not run at
-// the same time as another machine on its graph.
+// Between runs, gorgonia.Let may bind inputs to other values. A run binds the
+// results, which Node.Value and Node.Grad return; they are valid until the next
+// run. Dual values are not supported. A Sequence must not run concurrently with
+// another machine for the same graph.
 type Sequence struct {
 	memory  *Memory // the graph's, nil without one
 	plan    *planned
@@ -29,16 +29,17 @@ type Sequence struct {
 }
 
 // NewSequence returns a machine for all nodes of g. If ShareMemory was called
-// before, results share memory as it says; else every result has memory of its
-// own. The results of the nodes in into, which may be nil, are written to the
-// tensors there. Such a tensor may be the value of an input as well: of the old
-// state, where the node is the new one that a recurrent cell returns. A cell has
-// read the old state when it writes the new one; nothing else may read it, and
-// gradients do.
+// before, results share memory according to its plan; otherwise every result
+// has separate memory. The results of the nodes in into, which may be nil, are
+// written to the tensors given there. Such a tensor may also be the value of an
+// input: the new state of a recurrent cell may be written to the tensor of its
+// old state, because a cell has read the old state when it writes the new one.
+// Nothing else may read the old state then, which excludes gradients.
 //
-// It is an error if a node of g is an operation of Gorgonia's own, unless it is a
-// constant or adds up what Gorgonia takes for the gradient of a result that has
-// several pieces. Run such graphs on a gorgonia.NewTapeMachine.
+// NewSequence returns an error if a node of g is one of Gorgonia's own
+// operations, other than a constant or a sum that Gorgonia inserts for the
+// gradient of a result with several parts. Run such graphs on a
+// gorgonia.NewTapeMachine.
 func NewSequence(g *gorgonia.ExprGraph, into map[*gorgonia.Node]*tensor.Dense) (*Sequence, error) {
 	s := &Sequence{memory: memoryOf(g), results: make(map[*gorgonia.Node]gorgonia.Value)}
 	if s.memory != nil {
@@ -143,7 +144,7 @@ func (s *Sequence) RunAll() error {
 	return nil
 }
 
-// run runs the program, and shows the results to whoever watches.
+// run runs the program, and passes the results to the function given to Watch.
 func (s *Sequence) run() error {
 	if s.memory == nil || s.memory.watch == nil {
 		return s.program.Run()
@@ -167,8 +168,8 @@ func bindResult(n *gorgonia.Node, v gorgonia.Value) error {
 	return errors.Wrapf(gorgonia.UnsafeLet(n, v), "nodes: binding the result of %v", n.Op())
 }
 
-// Reset does nothing: a sequence always runs from its beginning.
+// Reset does nothing: a Sequence always runs from its beginning.
 func (s *Sequence) Reset() {}
 
-// Close does nothing: a sequence holds nothing but memory.
+// Close does nothing: a Sequence only holds memory.
 func (s *Sequence) Close() error { return nil }

@@ -56,7 +56,7 @@ func wantBits(t *testing.T, what string, got, want gorgonia.Value) {
 }
 
 // TestSequenceEqualsTapeMachine runs every operation both ways, several times
-// with inputs that are bound anew.
+// with inputs that are bound again.
 func TestSequenceEqualsTapeMachine(t *testing.T) {
 	for name, c := range cases() {
 		t.Run(name, func(t *testing.T) {

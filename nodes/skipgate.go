@@ -5,9 +5,9 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// SkipGate returns (h + skip⊙c)⊙SiLU(z), the way out of the mLSTM layer (paper,
-// figure 11): h the normalised cell output, c what the convolution gave, z the
-// other half of the up-projection, all (N, D); skip (D).
+// SkipGate returns (h + skip⊙c)⊙SiLU(z), the output stage of the mLSTM layer
+// (paper, figure 11): h is the normalised output of the cell, c the output of
+// the convolution, z the other half of the up-projection, all (N, D); skip (D).
 func SkipGate(h, c, skip, z *gorgonia.Node) (*gorgonia.Node, error) {
 	if err := sameShape("SkipGate", h, c, z); err != nil {
 		return nil, err

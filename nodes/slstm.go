@@ -8,16 +8,16 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// SLSTMConfig describes an sLSTM cell.
+// SLSTMConfig configures an sLSTM cell.
 type SLSTMConfig struct {
 	Batch, NumHeads int
-	// GradientClip bounds each element of the gradient that flows back through
-	// the recurrence into the output of the step before; 0 means no bound.
+	// GradientClip bounds each element of the gradient that flows through the
+	// recurrence to the output of the previous step; 0 means no bound.
 	GradientClip float64
-	// CutGradient lets no gradient through the recurrence at all.
+	// CutGradient stops all gradients through the recurrence.
 	CutGradient bool
-	// Resets (B·T integers, nil for none) are not 0 where a document begins: the
-	// state is zero before such a step.
+	// Resets (B·T integers, nil for none) are not 0 where a document begins;
+	// the state is zero before such a step.
 	Resets *gorgonia.Node
 }
 
@@ -37,11 +37,11 @@ func (cfg SLSTMConfig) bound() float64 {
 //	m' = max(log σ(f~) + m, i~)
 //	c' = f'·c + i'·tanh(z~);  n' = f'·n + i';  y' = σ(o~)·c'/n'
 //
-// with the stabilised exponential gates i' = exp(i~ − m') and
-// f' = exp(log σ(f~) + m − m'). i, f, z, o (B·T, D) are the gates' inputs, R
-// (NH, 4·DH, DH) the recurrent kernel, in each head gate by gate in the order i,
-// f, z, o, bias (4·D) gate by gate. state (4, B, D) holds y, c, n, m; nil for
-// zeros. It returns y (B·T, D) and the new state.
+// with the stabilised exponential gates i' = exp(i~ − m') and f' = exp(log
+// σ(f~) + m − m'). i, f, z, o (B·T, D) are the gates' inputs, R (NH, 4·DH, DH)
+// the recurrent kernel, in each head gate by gate in the order i, f, z, o, bias
+// (4·D) gate by gate. state (4, B, D) holds y, c, n, m, or is nil for zeros. It
+// returns y (B·T, D) and the new state.
 func SLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (y, newState *gorgonia.Node, err error) {
 	s, err := newSLSTM(cfg, i, f, z, o, r, bias, state)
 	if err != nil {

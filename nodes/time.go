@@ -50,8 +50,8 @@ func each(n int, f func(k int) (*gorgonia.Node, error)) (gorgonia.Nodes, error) 
 	return ns, nil
 }
 
-// Stack returns the xs, all of one shape, one after the other in one tensor with
-// a new first axis. The sLSTM's state is such a stack of y, c, n and m.
+// Stack returns a tensor with a new first axis that consists of the xs, all of
+// the same shape. The sLSTM's state is such a stack of y, c, n and m.
 func Stack(xs ...*gorgonia.Node) (*gorgonia.Node, error) {
 	if len(xs) == 0 {
 		return nil, errors.New("nodes: Stack needs an input")
@@ -64,7 +64,7 @@ func Stack(xs ...*gorgonia.Node) (*gorgonia.Node, error) {
 	}}, xs...)
 }
 
-// Pick returns entry k of x along its first axis, the inverse of Stack.
+// Pick returns entry k of x along its first axis. It is the inverse of Stack.
 func Pick(k int, x *gorgonia.Node) (*gorgonia.Node, error) {
 	if x == nil || len(x.Shape()) < 2 || k < 0 || k >= x.Shape()[0] {
 		return nil, errors.Errorf("nodes: Pick: no entry %d in %v", k, x)
