@@ -13,13 +13,13 @@ import (
 // compiles the graph:
 //
 //   - inputs and parameters without a name: Gorgonia treats two of the same
-//    type and shape as one node;
+//     type and shape as one node;
 //   - two inputs or parameters with the same name (if their shapes are equal
-//    too, they have already become one node, which cannot be detected);
+//     too, they have already become one node, which cannot be detected);
 //   - different nodes with the same 32-bit hash: the compiler would compute
-//    only one of them and use it for both;
+//     only one of them and use it for both;
 //   - a result of Fork that one of Gorgonia's own operations reads, which may
-//    overwrite the memory of all copies.
+//     overwrite the memory of all copies.
 //
 // Check is one pass over the nodes. Its error lists everything that it found.
 // It cannot detect a second gorgonia.Grad on a graph for another loss, which

@@ -72,7 +72,8 @@ func gradientsReset(o ops.Op, resets gorgonia.Nodes, inputs ...*gorgonia.Node) (
 
 // put marks grad as the gradient of piece k. It is a node only because Gorgonia
 // adds up what flows into a packed result: the backward pass takes the pieces'
-// gradients from below the sum (see unput), and the sum's zeros have no reader.
+// gradients from below the sum (see unput), and the values of the put nodes,
+// which are zero, have no reader.
 func put(pieces []ops.Shape, k int, grad *gorgonia.Node) (*gorgonia.Node, error) {
 	return apply(spec{op: ops.Put{Pieces: pieces, K: k}}, grad)
 }
