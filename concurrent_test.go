@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/layers"
 	"gorgonia.org/tensor"
 )
 
@@ -77,8 +78,15 @@ var readers = []func(t *testing.T, m *Model) (string, error){
 		return fmt.Sprint(loss), err
 	},
 	func(t *testing.T, m *Model) (string, error) {
-		trace, err := m.Trace(randomTokens(3, 20, 256), TraceConfig{To: 5})
-		return fmt.Sprintf("%+v", trace), err
+		p, err := m.Compile(ProgramConfig{Batch: 1, Steps: 20, KeepValues: true})
+		if err != nil {
+			return "", err
+		}
+		defer p.Close()
+		if err := p.Run(Input{Tokens: randomTokens(3, 20, 256)}); err != nil {
+			return "", err
+		}
+		return fmt.Sprint(p.Cells()[0].(*layers.MLSTMCell).H.Value()), nil
 	},
 	func(t *testing.T, m *Model) (string, error) {
 		dir := t.TempDir()

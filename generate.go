@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
 
@@ -73,19 +74,19 @@ func (g *Generator) LogProbs(tokens ...int) ([]float64, error) {
 func (g *Generator) logProbs(tokens []int) ([]float64, error) {
 	start, probs := g.count, make([]float64, 0, len(tokens))
 	if len(tokens) > 0 && start > 0 {
-		probs = append(probs, logProb(g.logits, tokens[0]))
+		probs = append(probs, numbers.LogProb(g.logits, tokens[0]))
 	} else if len(tokens) > 0 {
 		probs = append(probs, math.NaN())
 	}
 	if err := g.read(tokens, func(i int, logits []float64) {
 		if i+1 < len(tokens) {
-			probs = append(probs, logProb(logits, tokens[i+1]))
+			probs = append(probs, numbers.LogProb(logits, tokens[i+1]))
 		}
 	}); err != nil {
 		return nil, err
 	}
 	for i, p := range probs {
-		if !isFinite(p) && start+i > 0 {
+		if !numbers.Finite(p) && start+i > 0 {
 			return probs[:i], errors.Errorf("xlstm: the logarithm of the probability of token %d, number %d of the text counted from 0, is %v: the model's weights, or what it computes from them, are not finite", tokens[i], start+i, p)
 		}
 	}
@@ -100,19 +101,6 @@ func (m *Model) checkTokens(tokens []int) error {
 		}
 	}
 	return nil
-}
-
-// logProb is log softmax(logits)[t].
-func logProb(logits []float64, t int) float64 {
-	top := math.Inf(-1)
-	for _, v := range logits {
-		top = math.Max(top, v)
-	}
-	var sum float64
-	for _, v := range logits {
-		sum += math.Exp(v - top)
-	}
-	return logits[t] - top - math.Log(sum)
 }
 
 // read reads tokens in chunks; see, if not nil, is shown the logits after each.

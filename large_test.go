@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"gorgonia.org/tensor"
@@ -242,7 +243,7 @@ func TestLargeGeneratorPredictsWhatTheWholeSequenceDoes(t *testing.T) {
 	}
 	want := make([]float64, n-1)
 	for i := range want {
-		want[i] = logProb(all[i*11:(i+1)*11], tokens[i+1])
+		want[i] = numbers.LogProb(all[i*11:(i+1)*11], tokens[i+1])
 	}
 	if d := golden.Apart(got[1:], want, 1); d > 1e-10 {
 		t.Errorf("log-probabilities are %.3g away", d)

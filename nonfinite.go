@@ -2,9 +2,9 @@ package xlstm
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"gorgonia.org/gorgonia"
 )
 
@@ -76,23 +76,21 @@ func described(n *gorgonia.Node) string {
 func finite(v gorgonia.Value) bool {
 	switch x := v.Data().(type) {
 	case float32:
-		return isFinite(float64(x))
+		return numbers.Finite(float64(x))
 	case float64:
-		return isFinite(x)
+		return numbers.Finite(x)
 	case []float32:
 		for _, e := range x {
-			if !isFinite(float64(e)) {
+			if !numbers.Finite(float64(e)) {
 				return false
 			}
 		}
 	case []float64:
 		for _, e := range x {
-			if !isFinite(e) {
+			if !numbers.Finite(e) {
 				return false
 			}
 		}
 	}
 	return true
 }
-
-func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

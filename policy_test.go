@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"internal/graphviz":    {},
 	"internal/files":       {},
 	"internal/pytorch":     {},
-	"internal/report":      {".", "data", "internal/numbers"},
+	"internal/report":      {".", "data", "internal/numbers", "trace"},
 	"internal/tensorboard": {},
 	"data":                 {"data/bpe", "internal/files"},
 	"data/bpe":             {},
@@ -42,7 +42,8 @@ var mayImport = map[string][]string{
 	"nodes":                {"internal/device", "internal/device/cpu", "internal/ops", "internal/plan"},
 	"layers":               {"internal/ops", "nodes", "safetensors"},
 	"safetensors":          {"internal/files"},
-	".":                    {"internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "safetensors", "internal/files", "internal/pytorch"},
+	"trace":                {".", "internal/numbers", "layers"},
+	".":                    {"internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "safetensors", "internal/files", "internal/numbers", "internal/pytorch"},
 	"internal/machine":     {},
 	"internal/numbers":     {},
 	"internal/bench":       {".", "nodes", "optim", "data", "blas", "internal/kernels", "internal/machine"},
@@ -50,7 +51,7 @@ var mayImport = map[string][]string{
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},
 	"internal/run":         {".", "data", "data/bpe", "optim", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/tensorboard"},
-	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run"},
+	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "trace"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

@@ -303,6 +303,10 @@ func (p *Program) Graph() *gorgonia.ExprGraph { return p.graph }
 // States returns the nodes of the state after the last step, block by block.
 func (p *Program) States() layers.StackState { return p.out.State }
 
+// Cells returns the recurrent cells, block by block, whose nodes have values after a
+// run with KeepValues.
+func (p *Program) Cells() []layers.Cell { return p.out.Cells }
+
 // Close releases the machine.
 func (p *Program) Close() error {
 	if p.remote != nil {

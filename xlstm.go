@@ -42,7 +42,7 @@ import (
 // are built of it share the parameters.
 //
 // What only reads the parameters may run at the same time, in any number of
-// goroutines: generators, batch generators, programs without gradients, Trace,
+// goroutines: generators, batch generators, programs without gradients, traces,
 // Save, and making and closing these. Each generator and program is for one
 // goroutine at a time; a request gets one of its own. What writes parameters needs
 // the model for itself: a trainer's or solver's step, LoadWeights, and writing to

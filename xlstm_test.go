@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"gorgonia.org/gorgonia"
@@ -105,7 +106,7 @@ func TestLogProbsOfGeneratorEqualWholeForward(t *testing.T) {
 		all := floatsOf(logits)
 		want := make([]float64, n-1)
 		for i := range want {
-			want[i] = logProb(all[i*11:(i+1)*11], tokens[i+1])
+			want[i] = numbers.LogProb(all[i*11:(i+1)*11], tokens[i+1])
 		}
 		for name, read := range map[string]func(g *Generator) ([]float64, error){
 			"at once": func(g *Generator) ([]float64, error) { return g.LogProbs(tokens...) },

@@ -7,12 +7,12 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/report"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/trace"
 	"github.com/pkg/errors"
 )
 
@@ -52,13 +52,13 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if u := run.UnknownShare(tok, data.IDs(tokens)); u > 0 {
 		fmt.Fprintf(c.err, "%s of the text's characters are unknown to the model\n", numbers.Percent(u))
 	}
-	trace, err := model.Trace(tokens, xlstm.TraceConfig{From: *from, To: min(*from+*window, len(tokens))})
+	memory, err := trace.Of(model, tokens, trace.Config{From: *from, To: min(*from+*window, len(tokens))})
 	if err != nil {
 		return err
 	}
-	path, write := "memory.html", func(w io.Writer) error { return report.WriteMemory(w, model, tok, trace) }
+	path, write := "memory.html", func(w io.Writer) error { return report.WriteMemory(w, model, tok, memory) }
 	if *asJSON {
-		path, write = "memory.json", func(w io.Writer) error { return json.NewEncoder(w).Encode(trace) }
+		path, write = "memory.json", func(w io.Writer) error { return json.NewEncoder(w).Encode(memory) }
 	}
 	if *out != "" {
 		path = *out
@@ -66,7 +66,7 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err := files.WriteFile(path, write); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "%s, %s of them with retrieval matrices: %s\n", numbers.Count(len(tokens), "token"), numbers.Commas(trace.To-trace.From), path)
+	_, err = fmt.Fprintf(c.out, "%s, %s of them with retrieval matrices: %s\n", numbers.Count(len(tokens), "token"), numbers.Commas(memory.To-memory.From), path)
 	return err
 }
 

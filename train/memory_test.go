@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/trace"
 )
 
 func TestMemoryCommand(t *testing.T) {
@@ -42,8 +42,8 @@ func TestMemoryCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var trace xlstm.Trace
-	if err := json.Unmarshal(data, &trace); err != nil || len(trace.Surprise) != 10 || bytes.Contains(data, []byte("retrieval")) {
+	var memory trace.Trace
+	if err := json.Unmarshal(data, &memory); err != nil || len(memory.Surprise) != 10 || bytes.Contains(data, []byte("retrieval")) {
 		t.Errorf("%v: the arrays are %s", err, data)
 	}
 }

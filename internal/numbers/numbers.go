@@ -79,3 +79,16 @@ func Span(d time.Duration) string {
 	}
 	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
 }
+
+// LogProb is log softmax(logits)[t].
+func LogProb(logits []float64, t int) float64 {
+	top := math.Inf(-1)
+	for _, v := range logits {
+		top = math.Max(top, v)
+	}
+	var sum float64
+	for _, v := range logits {
+		sum += math.Exp(v - top)
+	}
+	return logits[t] - top - math.Log(sum)
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/trace"
 	"github.com/pkg/errors"
 )
 
@@ -97,19 +98,19 @@ var slstmSeries = []pageSeries{
 
 // WriteMemory writes a trace as a page that needs nothing but itself. The same
 // trace gives the same page.
-func WriteMemory(w io.Writer, model *xlstm.Model, tok data.Tokenizer, trace *xlstm.Trace) error {
+func WriteMemory(w io.Writer, model *xlstm.Model, tok data.Tokenizer, memory *trace.Trace) error {
 	cfg := model.Config()
 	p := memoryPage{
-		About: fmt.Sprintf("%s of width %d, %s parameters, %s", numbers.Count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, numbers.Commas(model.NumParams()), numbers.Count(len(trace.Tokens), "token")),
-		From:  trace.From, To: trace.To, Surprise: base64Floats(trace.Surprise), MLSTM: mlstmSeries, SLSTM: slstmSeries,
+		About: fmt.Sprintf("%s of width %d, %s parameters, %s", numbers.Count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, numbers.Commas(model.NumParams()), numbers.Count(len(memory.Tokens), "token")),
+		From:  memory.From, To: memory.To, Surprise: base64Floats(memory.Surprise), MLSTM: mlstmSeries, SLSTM: slstmSeries,
 	}
-	pieces := make([]string, len(trace.Tokens))
-	for i, t := range trace.Tokens {
+	pieces := make([]string, len(memory.Tokens))
+	for i, t := range memory.Tokens {
 		pieces[i] = tok.Decode([]int{t})
 	}
 	p.Tokens, p.Partial = shownTokens(pieces)
 	var worst float64
-	for _, block := range trace.Blocks {
+	for _, block := range memory.Blocks {
 		worst = math.Max(worst, block.Deviation)
 		p.Blocks = append(p.Blocks, newPageBlock(block))
 	}
@@ -149,7 +150,7 @@ func shownTokens(pieces []string) (shown []string, partial map[int]string) {
 	return shown, partial
 }
 
-func newPageBlock(block xlstm.BlockTrace) pageBlock {
+func newPageBlock(block trace.Block) pageBlock {
 	b := pageBlock{Kind: "mLSTM"}
 	if len(block.SLSTM) > 0 {
 		b.Kind = "sLSTM"
@@ -163,7 +164,7 @@ func newPageBlock(block xlstm.BlockTrace) pageBlock {
 	return b
 }
 
-func mlstmPageSeries(h xlstm.MLSTMTrace) map[string]pageSpread {
+func mlstmPageSeries(h trace.MLSTM) map[string]pageSpread {
 	series := make(map[string]pageSpread)
 	for key, x := range map[string][]float64{
 		"log_forget": h.LogForget, "input": h.Input, "forget": h.Forget, "input_pre": h.InputPre, "forget_pre": h.ForgetPre, "m": h.M,
@@ -174,9 +175,9 @@ func mlstmPageSeries(h xlstm.MLSTMTrace) map[string]pageSpread {
 	return series
 }
 
-func slstmPageSeries(h xlstm.SLSTMTrace) map[string]pageSpread {
+func slstmPageSeries(h trace.SLSTM) map[string]pageSpread {
 	series := make(map[string]pageSpread)
-	for key, x := range map[string]xlstm.Spread{
+	for key, x := range map[string]trace.Spread{
 		"log_forget": h.LogForget, "input": h.Input, "forget": h.Forget, "output": h.Output,
 		"content": h.Content, "n": h.N, "m": h.M, "h": h.H,
 	} {
@@ -186,7 +187,7 @@ func slstmPageSeries(h xlstm.SLSTMTrace) map[string]pageSpread {
 }
 
 // newPageMatrix returns nil for a head without a matrix.
-func newPageMatrix(h xlstm.MLSTMTrace) *pageMatrix {
+func newPageMatrix(h trace.MLSTM) *pageMatrix {
 	if len(h.Retrieval) == 0 {
 		return nil
 	}

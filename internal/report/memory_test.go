@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/trace"
 )
 
 // breaking is a vocabulary of tokens that would break out of a page.
@@ -32,12 +33,12 @@ func memoryPageOf(t *testing.T, cfg xlstm.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trace, err := model.Trace([]int{0, 1, 2, 3, 4, 5, 0}, xlstm.TraceConfig{From: 1, To: 6})
+	memory, err := trace.Of(model, []int{0, 1, 2, 3, 4, 5, 0}, trace.Config{From: 1, To: 6})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var page bytes.Buffer
-	if err := WriteMemory(&page, model, breakingTokens, trace); err != nil {
+	if err := WriteMemory(&page, model, breakingTokens, memory); err != nil {
 		t.Fatal(err)
 	}
 	return page.String()

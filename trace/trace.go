@@ -1,16 +1,20 @@
-package xlstm
+// Package trace shows what the memory of a model did with a text: the gates and
+// norms of every head at every step, and which tokens a head of an mLSTM retrieved.
+package trace
 
 import (
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 )
 
-// TraceConfig says of which part of a text a trace has retrieval matrices: they
+// Config says of which part of a text a trace has retrieval matrices: they
 // alone grow with the square of its length.
-type TraceConfig struct {
+type Config struct {
 	// From and To bound the window, the steps From ≤ t < To; the matrices are
 	// then (To−From)²/2 numbers a head. Where both are 0 there are none.
 	From, To int
@@ -27,16 +31,16 @@ type Trace struct {
 	// first, which nothing predicts.
 	Surprise []float64 `json:"surprise"`
 	// From and To are the window of the retrieval matrices.
-	From   int          `json:"from"`
-	To     int          `json:"to"`
-	Blocks []BlockTrace `json:"blocks"`
+	From   int     `json:"from"`
+	To     int     `json:"to"`
+	Blocks []Block `json:"blocks"`
 }
 
-// BlockTrace is a block's part of a trace: an mLSTM block has an entry in MLSTM
+// Block is a block's part of a trace: an mLSTM block has an entry in MLSTM
 // for each of its heads, an sLSTM block one in SLSTM.
-type BlockTrace struct {
-	MLSTM []MLSTMTrace `json:"mlstm,omitempty"`
-	SLSTM []SLSTMTrace `json:"slstm,omitempty"`
+type Block struct {
+	MLSTM []MLSTM `json:"mlstm,omitempty"`
+	SLSTM []SLSTM `json:"slstm,omitempty"`
 	// Deviation is the largest difference between the outputs of the model's own
 	// cell and those of the equations that the trace was computed by, relative
 	// to the largest output of the head: the rounding of the model's element
@@ -48,21 +52,21 @@ type BlockTrace struct {
 // its graph does not grow with the text.
 const tracePiece = 256
 
-// Trace lets the model read a text from its start and returns what its memory
+// Of lets a model read a text from its start and returns what its memory
 // did. The model's own numbers, the queries, keys, values and pre-activations of
 // the gates, go through the equations of the cells step by step in float64. It
 // is an error if the text is empty, a token is outside the vocabulary, the window
 // is not within the text, or a number is not finite.
-func (m *Model) Trace(tokens []int, cfg TraceConfig) (*Trace, error) {
-	return m.trace(tokens, cfg, min(tracePiece, len(tokens)))
+func Of(m *xlstm.Model, tokens []int, cfg Config) (*Trace, error) {
+	return of(m, tokens, cfg, min(tracePiece, len(tokens)))
 }
 
-// trace is Trace for pieces of the given number of tokens.
-func (m *Model) trace(tokens []int, cfg TraceConfig, piece int) (*Trace, error) {
-	if err := m.checkTrace(tokens, cfg); err != nil {
+// of is Of for pieces of the given number of tokens.
+func of(m *xlstm.Model, tokens []int, cfg Config, piece int) (*Trace, error) {
+	if err := check(tokens, cfg, m.Config().VocabSize); err != nil {
 		return nil, err
 	}
-	p, err := m.Compile(ProgramConfig{Batch: 1, Steps: piece, Carry: true, KeepValues: true})
+	p, err := m.Compile(xlstm.ProgramConfig{Batch: 1, Steps: piece, Carry: true, KeepValues: true})
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +75,7 @@ func (m *Model) trace(tokens []int, cfg TraceConfig, piece int) (*Trace, error) 
 	if err != nil {
 		return nil, err
 	}
-	tr := &tracer{model: m, program: p, cfg: cfg, tokens: tokens, surprise: make([]float64, len(tokens))}
+	tr := &tracer{vocab: m.Config().VocabSize, program: p, cfg: cfg, tokens: tokens, surprise: make([]float64, len(tokens))}
 	if err := tr.makeCells(); err != nil {
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func (m *Model) trace(tokens []int, cfg TraceConfig, piece int) (*Trace, error) 
 		// The last piece is filled up: what comes later changes nothing before.
 		ids := make([]int, piece)
 		n := copy(ids, tokens[from:])
-		if err := p.Run(Input{Tokens: ids, State: state}); err != nil {
+		if err := p.Run(xlstm.Input{Tokens: ids, State: state}); err != nil {
 			return nil, err
 		}
 		if err := tr.read(from, n); err != nil {
@@ -89,26 +93,26 @@ func (m *Model) trace(tokens []int, cfg TraceConfig, piece int) (*Trace, error) 
 	return tr.result(), nil
 }
 
-func (m *Model) checkTrace(tokens []int, cfg TraceConfig) error {
+func check(tokens []int, cfg Config, vocab int) error {
 	if len(tokens) == 0 {
-		return errors.New("xlstm: a trace of an empty text; it takes at least one token")
+		return errors.New("trace: a trace of an empty text; it takes at least one token")
 	}
 	for i, t := range tokens {
-		if t < 0 || t >= m.cfg.VocabSize {
-			return errors.Errorf("xlstm: token %d of the text is %d, outside the vocabulary of %d", i, t, m.cfg.VocabSize)
+		if t < 0 || t >= vocab {
+			return errors.Errorf("trace: token %d of the text is %d, outside the vocabulary of %d", i, t, vocab)
 		}
 	}
 	if cfg.From < 0 || cfg.To < cfg.From || cfg.To > len(tokens) {
-		return errors.Errorf("xlstm: a window from %d to %d is not within a text of %d tokens", cfg.From, cfg.To, len(tokens))
+		return errors.Errorf("trace: a window from %d to %d is not within a text of %d tokens", cfg.From, cfg.To, len(tokens))
 	}
 	return nil
 }
 
 // tracer follows a program's cells through a text.
 type tracer struct {
-	model    *Model
-	program  *Program
-	cfg      TraceConfig
+	vocab    int
+	program  *xlstm.Program
+	cfg      Config
 	tokens   []int
 	surprise []float64
 	cells    []cellTracer
@@ -119,18 +123,18 @@ type cellTracer interface {
 	// read follows the first n steps of the program's last run, of which the
 	// first is step from of the text. It returns false if a number is not finite.
 	read(from, n int) bool
-	result() BlockTrace
+	result() Block
 }
 
 func (tr *tracer) makeCells() error {
-	for b, cell := range tr.program.out.Cells {
+	for b, cell := range tr.program.Cells() {
 		switch cell := cell.(type) {
 		case *layers.MLSTMCell:
 			tr.cells = append(tr.cells, tr.newMLSTM(b, cell))
 		case *layers.SLSTMCell:
 			tr.cells = append(tr.cells, tr.newSLSTM(cell))
 		default:
-			return errors.Errorf("xlstm: the cell of block %d is a %T, which cannot be traced", b, cell)
+			return errors.Errorf("trace: the cell of block %d is a %T, which cannot be traced", b, cell)
 		}
 	}
 	return nil
@@ -140,14 +144,18 @@ func (tr *tracer) makeCells() error {
 func (tr *tracer) read(from, n int) error {
 	for b, cell := range tr.cells {
 		if !cell.read(from, n) {
-			return errors.Errorf("xlstm: a number in the memory of block %d is not finite, at one of the tokens %d to %d", b, from, from+n-1)
+			return errors.Errorf("trace: a number in the memory of block %d is not finite, at one of the tokens %d to %d", b, from, from+n-1)
 		}
 	}
-	logits, vocab := numbers(tr.program.out.Logits), tr.model.cfg.VocabSize
+	t, err := tr.program.Logits()
+	if err != nil {
+		return err
+	}
+	logits := asFloats(t.Data())
 	for i := range n {
 		if next := from + i + 1; next < len(tr.tokens) {
-			if tr.surprise[next] = -logProb(logits[i*vocab:][:vocab], tr.tokens[next]); !isFinite(tr.surprise[next]) {
-				return errors.Errorf("xlstm: the model's prediction of token %d is not finite", next)
+			if tr.surprise[next] = -numbers.LogProb(logits[i*tr.vocab:][:tr.vocab], tr.tokens[next]); !numbers.Finite(tr.surprise[next]) {
+				return errors.Errorf("trace: the model's prediction of token %d is not finite", next)
 			}
 		}
 	}
@@ -162,9 +170,12 @@ func (tr *tracer) result() *Trace {
 	return t
 }
 
-// numbers returns a node's elements.
-func numbers(n *gorgonia.Node) []float64 {
-	switch data := n.Value().Data().(type) {
+// floats returns a node's elements.
+func floats(n *gorgonia.Node) []float64 { return asFloats(n.Value().Data()) }
+
+// asFloats returns the elements of a tensor's data.
+func asFloats(data any) []float64 {
+	switch data := data.(type) {
 	case []float64:
 		return data
 	case []float32:

@@ -1,15 +1,16 @@
-package xlstm
+package trace
 
 import (
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 )
 
-// MLSTMTrace is what the memory of one mLSTM head did, step by step (paper,
+// MLSTM is what the memory of one mLSTM head did, step by step (paper,
 // equations 15–27). C and n are the stabilised ones, exp(−m) times what the
-// equations without a stabiliser have, with keys as State.Tensors says.
-type MLSTMTrace struct {
+// equations without a stabiliser have, with keys as xlstm.State.Tensors says.
+type MLSTM struct {
 	InputPre  []float64 `json:"input_pre"`  // i~
 	ForgetPre []float64 `json:"forget_pre"` // f~
 	LogForget []float64 `json:"log_forget"` // log σ(f~), natural: the share of the memory that is kept
@@ -40,7 +41,7 @@ type mlstmTracer struct {
 
 // mlstmHeadTracer is one head's memory in float64.
 type mlstmHeadTracer struct {
-	trace               *MLSTMTrace
+	trace               *MLSTM
 	dqk, dhv            int
 	scaleQ, scaleK, eps float64
 	c, n                []float64 // C (DQK, DHV) row by row, n (DQK)
@@ -53,7 +54,7 @@ func (tr *tracer) newMLSTM(block int, cell *layers.MLSTMCell) *mlstmTracer {
 	head := mlstmHeadTracer{dqk: cell.DQK, dhv: cell.DHV, scaleQ: cell.ScaleQ, scaleK: cell.ScaleK, eps: cell.Eps}
 	x := &mlstmTracer{cell: cell}
 	for h := range cell.Heads {
-		head.trace = &MLSTMTrace{}
+		head.trace = &MLSTM{}
 		head.c, head.n = make([]float64, head.dqk*head.dhv), make([]float64, head.dqk)
 		head.window = nil
 		if tr.cfg.To > tr.cfg.From && (tr.cfg.Keep == nil || tr.cfg.Keep(block, h)) {
@@ -65,7 +66,7 @@ func (tr *tracer) newMLSTM(block int, cell *layers.MLSTMCell) *mlstmTracer {
 }
 
 func (x *mlstmTracer) read(from, n int) bool {
-	q, k, v, i, f, h := numbers(x.cell.Q), numbers(x.cell.K), numbers(x.cell.V), numbers(x.cell.I), numbers(x.cell.F), numbers(x.cell.H)
+	q, k, v, i, f, h := floats(x.cell.Q), floats(x.cell.K), floats(x.cell.V), floats(x.cell.I), floats(x.cell.F), floats(x.cell.H)
 	for s := range n {
 		for j := range x.heads {
 			head, row := &x.heads[j], s*len(x.heads)+j
@@ -95,7 +96,7 @@ func (x *mlstmHeadTracer) step(t int, q, k, v []float64, i, f float64, h []float
 	finite := true
 	for d, w := range h {
 		x.dev.add(got[d], w)
-		finite = finite && isFinite(w)
+		finite = finite && numbers.Finite(w)
 	}
 	o := x.trace
 	for _, series := range []struct {
@@ -106,7 +107,7 @@ func (x *mlstmHeadTracer) step(t int, q, k, v []float64, i, f float64, h []float
 		{&o.CNorm, norm(x.c)}, {&o.NNorm, norm(x.n)}, {&o.QN, qn}, {&o.Normalizer, normalizer}, {&o.HNorm, norm(got)},
 	} {
 		*series.to = append(*series.to, series.x)
-		finite = finite && isFinite(series.x)
+		finite = finite && numbers.Finite(series.x)
 	}
 	return finite
 }
@@ -135,8 +136,8 @@ func (x *mlstmHeadTracer) recall(q []float64, scale float64) []float64 {
 	return h
 }
 
-func (x *mlstmTracer) result() BlockTrace {
-	var b BlockTrace
+func (x *mlstmTracer) result() Block {
+	var b Block
 	for _, h := range x.heads {
 		b.MLSTM = append(b.MLSTM, *h.trace)
 		b.Deviation = math.Max(b.Deviation, h.dev.relative())

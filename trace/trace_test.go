@@ -1,4 +1,4 @@
-package xlstm
+package trace
 
 import (
 	"encoding/json"
@@ -7,27 +7,76 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"gorgonia.org/tensor"
 )
 
+func smallConfig() xlstm.Config {
+	cfg := xlstm.DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt = 11, 16, 3, xlstm.Blocks(1)
+	cfg.MLSTMBlock.MLSTM.RoundProjUpToMultipleOf = 16
+	return cfg
+}
+
+func smallLarge(t *testing.T, mode string, dt tensor.Dtype) *xlstm.Model {
+	t.Helper()
+	cfg := xlstm.DefaultLargeConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = 11, 16, 3
+	cfg.Large.NumHeads, cfg.Large.WeightMode, cfg.Large.UseBias = 2, mode, true
+	return smallModel(t, cfg, dt)
+}
+
+// smallModel is a model whose parameters are away from their initial values.
+func smallModel(t *testing.T, cfg xlstm.Config, dt tensor.Dtype) *xlstm.Model {
+	t.Helper()
+	m, err := xlstm.New(cfg, xlstm.WithDtype(dt), xlstm.WithSeed(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(4, 4))
+	for _, p := range m.Params() {
+		switch v := p.Value.Data().(type) {
+		case []float32:
+			for i := range v {
+				v[i] += float32(0.3 * r.NormFloat64())
+			}
+		case []float64:
+			for i := range v {
+				v[i] += 0.3 * r.NormFloat64()
+			}
+		}
+	}
+	return m
+}
+
+func randomTokens(seed uint64, n, vocab int) []int {
+	r := rand.New(rand.NewPCG(seed, 5))
+	out := make([]int, n)
+	for i := range out {
+		out[i] = r.IntN(vocab)
+	}
+	return out
+}
+
 // tracedModels are small models of both architectures, in one element type.
-func tracedModels(t *testing.T, dt tensor.Dtype) map[string]*Model {
+func tracedModels(t *testing.T, dt tensor.Dtype) map[string]*xlstm.Model {
 	noConv := smallConfig()
 	noConv.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
-	return map[string]*Model{
+	return map[string]*xlstm.Model{
 		"paper":               smallModel(t, smallConfig(), dt),
 		"no convolution":      smallModel(t, noConv, dt),
-		"xLSTM-7B":            smallLarge(t, SingleWeights, dt),
-		"xLSTM-7B, all fused": smallLarge(t, FusedWeights, dt),
+		"xLSTM-7B":            smallLarge(t, xlstm.SingleWeights, dt),
+		"xLSTM-7B, all fused": smallLarge(t, xlstm.FusedWeights, dt),
 	}
 }
 
-func traced(t *testing.T, m *Model, tokens []int, cfg TraceConfig) *Trace {
+func traced(t *testing.T, m *xlstm.Model, tokens []int, cfg Config) *Trace {
 	t.Helper()
-	trace, err := m.Trace(tokens, cfg)
+	trace, err := Of(m, tokens, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +90,7 @@ func TestTraceIsTheModelsOwn(t *testing.T) {
 		for name, m := range tracedModels(t, dt) {
 			t.Run(fmt.Sprint(name, " ", dt), func(t *testing.T) {
 				tokens := randomTokens(7, 300, 11) // more than one piece
-				trace := traced(t, m, tokens, TraceConfig{})
+				trace := traced(t, m, tokens, Config{})
 				for b, block := range trace.Blocks {
 					if !(block.Deviation < bound) {
 						t.Errorf("the outputs of block %d are %.3g away", b, block.Deviation)
@@ -55,14 +104,20 @@ func TestTraceIsTheModelsOwn(t *testing.T) {
 
 // wantTracedState compares the end of a trace with the state that the model has
 // after reading the text at once.
-func wantTracedState(t *testing.T, m *Model, trace *Trace, bound float64) {
+func wantTracedState(t *testing.T, m *xlstm.Model, trace *Trace, bound float64) {
 	t.Helper()
 	state, err := m.NewState(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: len(trace.Tokens), Carry: true})
-	runProgram(t, p, trace.Tokens, nil, state)
+	p, err := m.Compile(xlstm.ProgramConfig{Batch: 1, Steps: len(trace.Tokens), Carry: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Run(xlstm.Input{Tokens: trace.Tokens, State: state}); err != nil {
+		t.Fatal(err)
+	}
 	last := len(trace.Tokens) - 1
 	want := func(what string, got, from []float64) {
 		t.Helper()
@@ -80,7 +135,7 @@ func wantTracedState(t *testing.T, m *Model, trace *Trace, bound float64) {
 		for _, h := range trace.Blocks[b].MLSTM {
 			c, n, ms = append(c, h.CNorm[last]), append(n, h.NNorm[last]), append(ms, h.M[last])
 		}
-		x := floatsOf(part.Value)
+		x := asFloats(part.Value.Data())
 		switch name {
 		case "mlstm_c":
 			want(part.Name, c, pieceNorms(x, len(c)))
@@ -116,10 +171,10 @@ func pieceNorms(x []float64, n int) (norms []float64) {
 func TestTraceDoesNotDependOnThePieces(t *testing.T) {
 	for name, m := range tracedModels(t, tensor.Float64) {
 		tokens := randomTokens(8, 20, 11)
-		cfg := TraceConfig{From: 3, To: 17}
+		cfg := Config{From: 3, To: 17}
 		whole := traceNumbers(traced(t, m, tokens, cfg))
 		for _, piece := range []int{1, 7, 64} {
-			got, err := m.trace(tokens, cfg, piece)
+			got, err := of(m, tokens, cfg, piece)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,7 +212,7 @@ func traceNumbers(trace *Trace) (all []float64) {
 // gates and stabilisers keep their promises.
 func TestTraceShapes(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float64)
-	trace := traced(t, m, randomTokens(9, 12, 11), TraceConfig{})
+	trace := traced(t, m, randomTokens(9, 12, 11), Config{})
 	if len(trace.Blocks) != 3 || len(trace.Blocks[0].MLSTM) != 4 || len(trace.Blocks[1].SLSTM) != 4 || trace.Blocks[1].MLSTM != nil {
 		t.Fatalf("blocks are %+v", trace.Blocks)
 	}
@@ -181,8 +236,8 @@ func TestTraceShapes(t *testing.T) {
 func TestTraceRetrieval(t *testing.T) {
 	for name, m := range tracedModels(t, tensor.Float64) {
 		tokens := randomTokens(10, 24, 11)
-		whole := traced(t, m, tokens, TraceConfig{To: 24})
-		window := traced(t, m, tokens, TraceConfig{From: 9, To: 20, Keep: func(block, head int) bool { return block == 2 && head == 1 }})
+		whole := traced(t, m, tokens, Config{To: 24})
+		window := traced(t, m, tokens, Config{From: 9, To: 20, Keep: func(block, head int) bool { return block == 2 && head == 1 }})
 		for b, block := range whole.Blocks {
 			for h, head := range block.MLSTM {
 				wantRowSums(t, head, whole.From)
@@ -204,7 +259,7 @@ func TestTraceRetrieval(t *testing.T) {
 	}
 }
 
-func wantRowSums(t *testing.T, head MLSTMTrace, from int) {
+func wantRowSums(t *testing.T, head MLSTM, from int) {
 	t.Helper()
 	const eps = 1e-6 // of both architectures
 	for r, row := range head.Retrieval {
@@ -230,7 +285,7 @@ func TestTraceSurpriseIsWhatTheGeneratorSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, s := range traced(t, m, tokens, TraceConfig{}).Surprise {
+	for i, s := range traced(t, m, tokens, Config{}).Surprise {
 		if i == 0 && s != 0 || i > 0 && math.Abs(s+logs[i]) > 1e-10 {
 			t.Errorf("token %d: %v, want %v", i, s, -logs[i])
 		}
@@ -241,17 +296,17 @@ func TestTraceErrors(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	for _, c := range []struct {
 		tokens []int
-		cfg    TraceConfig
+		cfg    Config
 		want   string
 	}{
-		{nil, TraceConfig{}, "empty text"},
-		{[]int{1, 11}, TraceConfig{}, "token 1 of the text is 11, outside the vocabulary of 11"},
-		{[]int{-1}, TraceConfig{}, "outside the vocabulary"},
-		{[]int{1, 2}, TraceConfig{To: 3}, "from 0 to 3 is not within a text of 2"},
-		{[]int{1, 2}, TraceConfig{From: 2, To: 1}, "from 2 to 1"},
-		{[]int{1, 2}, TraceConfig{From: -1, To: 1}, "from -1"},
+		{nil, Config{}, "empty text"},
+		{[]int{1, 11}, Config{}, "token 1 of the text is 11, outside the vocabulary of 11"},
+		{[]int{-1}, Config{}, "outside the vocabulary"},
+		{[]int{1, 2}, Config{To: 3}, "from 0 to 3 is not within a text of 2"},
+		{[]int{1, 2}, Config{From: 2, To: 1}, "from 2 to 1"},
+		{[]int{1, 2}, Config{From: -1, To: 1}, "from -1"},
 	} {
-		if _, err := m.Trace(c.tokens, c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Of(m, c.tokens, c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, %+v: %v", c.tokens, c.cfg, err)
 		}
 	}
@@ -262,14 +317,32 @@ func TestTraceErrors(t *testing.T) {
 			t.Fatal(name)
 		}
 		p.Float32s()[0] = float32(math.NaN())
-		if _, err := broken.Trace([]int{1, 2, 3}, TraceConfig{}); err == nil || !strings.Contains(err.Error(), "not finite") {
+		if _, err := Of(broken, []int{1, 2, 3}, Config{}); err == nil || !strings.Contains(err.Error(), "not finite") {
 			t.Errorf("%s is NaN: %v", name, err)
 		}
 	}
 }
 
+// TestTracesOfOneModelRunAtTheSameTime, since they only read its parameters.
+func TestTracesOfOneModelRunAtTheSameTime(t *testing.T) {
+	m := smallModel(t, smallConfig(), tensor.Float32)
+	tokens := randomTokens(3, 20, 11)
+	want := traced(t, m, tokens, Config{To: 5})
+	got := make([]*Trace, 4)
+	var all sync.WaitGroup
+	for i := range got {
+		all.Go(func() { got[i], _ = Of(m, tokens, Config{To: 5}) })
+	}
+	all.Wait()
+	for i, g := range got {
+		if !reflect.DeepEqual(g, want) {
+			t.Errorf("trace %d differs from the one that ran alone", i)
+		}
+	}
+}
+
 func TestTraceIsJSON(t *testing.T) {
-	trace := traced(t, smallModel(t, smallConfig(), tensor.Float32), []int{1, 2, 3}, TraceConfig{From: 1, To: 3})
+	trace := traced(t, smallModel(t, smallConfig(), tensor.Float32), []int{1, 2, 3}, Config{From: 1, To: 3})
 	data, err := json.Marshal(trace)
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +357,7 @@ func TestTraceIsJSON(t *testing.T) {
 func TestRetrievalTimesTheValuesIsTheOutput(t *testing.T) {
 	const dqk, dhv, steps = 3, 5, 9
 	head := mlstmHeadTracer{
-		trace: &MLSTMTrace{}, dqk: dqk, dhv: dhv, scaleQ: 1, scaleK: 0.5, eps: 1e-6,
+		trace: &MLSTM{}, dqk: dqk, dhv: dhv, scaleQ: 1, scaleK: 0.5, eps: 1e-6,
 		c: make([]float64, dqk*dhv), n: make([]float64, dqk), window: &retrieval{to: steps, before: make([]float64, dqk)},
 	}
 	r := rand.New(rand.NewPCG(1, 2))

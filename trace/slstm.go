@@ -1,15 +1,16 @@
-package xlstm
+package trace
 
 import (
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"gorgonia.org/gorgonia"
 )
 
-// SLSTMTrace is what the cells of one sLSTM head did, step by step (paper,
+// SLSTM is what the cells of one sLSTM head did, step by step (paper,
 // equations 8–17).
-type SLSTMTrace struct {
+type SLSTM struct {
 	LogForget Spread `json:"log_forget"` // log σ(f~), natural
 	Input     Spread `json:"input"`      // i' = exp(i~ − m), in [0, 1]
 	Forget    Spread `json:"forget"`     // f' = exp(log σ(f~) + m_{t−1} − m), in [0, 1]
@@ -42,7 +43,7 @@ type slstmTracer struct {
 	dh      int
 	c, n, m []float64 // (D)
 	y       []float64 // (D), the model's own last output
-	heads   []*SLSTMTrace
+	heads   []*SLSTM
 	devs    []deviation
 }
 
@@ -51,7 +52,7 @@ func (tr *tracer) newSLSTM(cell *layers.SLSTMCell) *slstmTracer {
 	x := &slstmTracer{cell: cell, dh: cell.DH, devs: make([]deviation, cell.Heads)}
 	x.c, x.n, x.m, x.y = make([]float64, d), make([]float64, d), make([]float64, d), make([]float64, d)
 	for range cell.Heads {
-		x.heads = append(x.heads, &SLSTMTrace{})
+		x.heads = append(x.heads, &SLSTM{})
 	}
 	return x
 }
@@ -59,9 +60,9 @@ func (tr *tracer) newSLSTM(cell *layers.SLSTMCell) *slstmTracer {
 func (x *slstmTracer) read(_, n int) bool {
 	var gates [4][]float64
 	for k, n := range []*gorgonia.Node{x.cell.I, x.cell.F, x.cell.Z, x.cell.O} {
-		gates[k] = numbers(n)
+		gates[k] = floats(n)
 	}
-	r, bias, y, d := numbers(x.cell.R), numbers(x.cell.Bias), numbers(x.cell.H), len(x.y)
+	r, bias, y, d := floats(x.cell.R), floats(x.cell.Bias), floats(x.cell.H), len(x.y)
 	for t := range n {
 		for h := range x.heads {
 			var pre [4][]float64
@@ -108,7 +109,7 @@ func (x *slstmTracer) step(h int, pre [4][]float64, y []float64) bool {
 		output[j], content[j] = 1/(1+math.Exp(-pre[3][j])), c[j]/n[j]
 		out[j] = output[j] * content[j]
 		x.devs[h].add(out[j], y[j])
-		finite = finite && isFinite(y[j]) && isFinite(out[j]) && isFinite(m[j])
+		finite = finite && numbers.Finite(y[j]) && numbers.Finite(out[j]) && numbers.Finite(m[j])
 	}
 	o := x.heads[h]
 	o.LogForget.add(logF)
@@ -122,8 +123,8 @@ func (x *slstmTracer) step(h int, pre [4][]float64, y []float64) bool {
 	return finite
 }
 
-func (x *slstmTracer) result() BlockTrace {
-	var b BlockTrace
+func (x *slstmTracer) result() Block {
+	var b Block
 	for h, t := range x.heads {
 		b.SLSTM = append(b.SLSTM, *t)
 		b.Deviation = math.Max(b.Deviation, x.devs[h].relative())
