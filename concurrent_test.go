@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/optim"
 	"gorgonia.org/tensor"
 )
 
@@ -42,6 +43,51 @@ func TestReadersOfOneModelRunAtTheSameTime(t *testing.T) {
 			wait.Wait()
 		})
 	}
+}
+
+// TestReadersBesideATrainer: they take turns with its updates, which come out as
+// they do alone. Under the race detector it also shows that nothing is read while
+// it is written.
+func TestReadersBesideATrainerAtTheSameTime(t *testing.T) {
+	cfg := smallConfig()
+	cfg.VocabSize = 256
+	train := func(beside func(m *Model, stop <-chan struct{})) *Model {
+		m := smallModel(t, cfg, tensor.Float32)
+		solver, err := optim.NewAdamW(optim.AdamWConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr, err := m.NewTrainer(solver, TrainerConfig{Batch: 2, Steps: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() { defer close(done); beside(m, stop) }()
+		batch := data.Batch{B: 2, T: 8, Inputs: randomTokens(1, 16, 256), Targets: randomTokens(2, 16, 256)}
+		for range 8 {
+			if _, err := tr.Step(func() data.Batch { return batch }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(stop)
+		<-done
+		return m
+	}
+	alone := train(func(*Model, <-chan struct{}) {})
+	beside := train(func(m *Model, stop <-chan struct{}) {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := readers[i%len(readers)](t, m); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wantSameParams(t, beside, alone)
 }
 
 // readers are calls that may run at the same time, each of which makes what it

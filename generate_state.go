@@ -128,6 +128,8 @@ const fingerprintNumbers = 256
 // fingerprint tells models apart: by their configuration and element type, and by
 // numbers spread over every parameter.
 func (m *Model) fingerprint() (config, weights string, err error) {
+	m.turns.RLock()
+	defer m.turns.RUnlock()
 	raw, err := json.Marshal(m.cfg)
 	if err != nil {
 		return "", "", errors.Wrap(err, "xlstm: the configuration")

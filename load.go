@@ -149,6 +149,8 @@ func (m *Model) LoadWeights(path string, opts ...Option) error {
 	if err != nil {
 		return errors.Wrapf(err, "xlstm: %s", path)
 	}
+	m.turns.Lock()
+	defer m.turns.Unlock()
 	problems, err := a.fill(m)
 	if err == nil {
 		err = listed("the file has changed while it was read", problems)

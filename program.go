@@ -210,11 +210,15 @@ func (p *Program) checkDevice() error {
 
 // run computes the graph from what its inputs hold.
 func (p *Program) run(step func() error) error {
-	if p.remote != nil {
-		if step == nil {
-			step = p.remote.Run
-		}
+	if step != nil { // which also updates the parameters
+		p.model.turns.Lock()
+		defer p.model.turns.Unlock()
 		return p.runRemote(step)
+	}
+	p.model.turns.RLock()
+	defer p.model.turns.RUnlock()
+	if p.remote != nil {
+		return p.runRemote(p.remote.Run)
 	}
 	p.machine.Reset()
 	return errors.Wrap(p.machine.RunAll(), "xlstm: running the graph")

@@ -59,9 +59,14 @@ func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig
 // index are to be written beside a model.safetensors, which would be read in
 // their stead.
 func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
-	if err := m.Fetch(); err != nil {
+	m.turns.Lock()
+	err := m.Fetch()
+	m.turns.Unlock()
+	if err != nil {
 		return err
 	}
+	m.turns.RLock()
+	defer m.turns.RUnlock()
 	s, err := m.storage(cfg)
 	if err != nil {
 		return errors.Wrapf(err, "xlstm: saving the model in %s", dir)

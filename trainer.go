@@ -210,6 +210,8 @@ func (t *Trainer) accumulate(r *StepReport, loss float64, counted int) error {
 
 // update lets the solver step.
 func (t *Trainer) update() error {
+	t.model.turns.Lock()
+	defer t.model.turns.Unlock()
 	if t.remote != nil {
 		return t.stepRemote()
 	}

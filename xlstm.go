@@ -31,6 +31,8 @@
 package xlstm
 
 import (
+	"sync"
+
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -44,12 +46,18 @@ import (
 // What only reads the parameters may run at the same time, in any number of
 // goroutines: generators, batch generators, programs without gradients, traces,
 // Save, and making and closing these. Each generator and program is for one
-// goroutine at a time; a request gets one of its own. What writes parameters needs
-// the model for itself: a trainer's or solver's step, LoadWeights, and writing to
-// the tensors of Params. A program with gradients only reads them, until a solver
-// takes its step.
+// goroutine at a time; a request gets one of its own. A program with gradients
+// only reads them, too.
+//
+// A Trainer's update and LoadWeights take turns with all that reads, from whatever
+// goroutine: beside a trainer, each run of a generator's program reads the
+// parameters of one step as a whole, but a text is then read and written by those
+// of several; for one by the parameters of one step, wait between steps or load a
+// model of its own. A solver's step that is taken without a Trainer, and what
+// writes to the tensors of Params, need the model for themselves.
 type Model struct {
 	cfg    Config
+	turns  sync.RWMutex // held while the parameters are read, or written
 	store  *layers.Store
 	parts  []netPart
 	states []layers.StateParts // of every block
