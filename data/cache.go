@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
+	"math"
 	"path/filepath"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
@@ -123,7 +124,7 @@ func (c *Cache) read(content []byte, key [sha256.Size]byte, vocab int) error {
 		return errors.New("the file is cut short or is no file of tokens")
 	case c.foot.Key != key || c.foot.Width != uint64(idWidth(vocab)):
 		return errors.New("the file has the tokens of another text or tokenizer")
-	case c.foot.Count*c.foot.Width != uint64(at) || c.foot.IDs != crc32.Checksum(c.ids, castagnoli):
+	case uint64(at)%c.foot.Width != 0 || c.foot.Count != uint64(at)/c.foot.Width || max(c.foot.Bytes, c.foot.Chars, c.foot.Documents) > math.MaxInt || c.foot.IDs != crc32.Checksum(c.ids, castagnoli):
 		return errors.New("the file is damaged")
 	}
 	c.Size = Size{int(c.foot.Bytes), int(c.foot.Chars), int(c.foot.Documents)}
