@@ -8,7 +8,11 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Form is an algorithm for the mLSTM cell. All forms compute the same function.
+// Form is an algorithm for the mLSTM cell. Chunkwise, with any chunk length, and
+// Recurrent compute the same function. Parallel computes it up to Eps: as in the
+// official code it begins with the stabiliser at −∞ where the others begin with 0,
+// and Eps is added to a normaliser that is divided by exp(m). With xLSTM-7B's
+// defaults outputs differ by about 1e-5, also in float64.
 type Form int
 
 const (

@@ -19,7 +19,8 @@ import (
 //
 // Chunk is the number of steps that are computed at once as matrix products;
 // all values give the same function. Chunk 0 takes the whole sequence as one
-// chunk, the parallel form (paper, appendix A.3).
+// chunk, the parallel form (paper, appendix A.3), which is the same up to Eps: its
+// m begins at −∞ and not at 0.
 type MLSTM struct {
 	B, T, NH, DQK, DHV, Chunk int
 	// ScaleQ·ScaleK is 1/√DQK. The paper's code scales the keys, so that the

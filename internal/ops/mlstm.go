@@ -1,6 +1,7 @@
 package ops
 
-// Form is a way to compute the mLSTM cell. All forms are the same function.
+// Form is a way to compute the mLSTM cell. All forms are the same function, the
+// parallel one up to Eps: its stabiliser begins at −∞ and not at 0.
 type Form int
 
 const (
