@@ -7,10 +7,10 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/layers"
 )
 
-// Config describes a language model: of the paper's architecture, or with Large
+// Config describes a language model of the paper's architecture or, with Large,
 // of xLSTM-7B's. Fields, JSON names, nesting and defaults are those of the
-// official implementation's xLSTMLMModelConfig and xLSTMLargeConfig. Begin with
-// DefaultConfig, DefaultLargeConfig or ParseConfig: a Config{} has Go's zeros,
+// official implementation's xLSTMLMModelConfig and xLSTMLargeConfig. Start from
+// DefaultConfig, DefaultLargeConfig or ParseConfig: Config{} has zero values,
 // not the defaults.
 type Config struct {
 	// VocabSize is the number of tokens.
@@ -19,12 +19,12 @@ type Config struct {
 	EmbeddingDim int `json:"embedding_dim"`
 	// NumBlocks is the number of residual blocks.
 	NumBlocks int `json:"num_blocks"`
-	// ContextLength is the length of sequence to train on by default. It limits
-	// nothing: any length can be run.
+	// ContextLength is the default length of sequences in training. It is not a
+	// limit: a model can run any length.
 	ContextLength int `json:"context_length"`
-	// SLSTMAt says which blocks are sLSTM blocks; the others are mLSTM blocks.
+	// SLSTMAt lists the sLSTM blocks; the others are mLSTM blocks.
 	SLSTMAt BlockList `json:"slstm_at"`
-	// AddPostBlocksNorm puts a norm between the blocks and the head.
+	// AddPostBlocksNorm adds a norm between the blocks and the head.
 	AddPostBlocksNorm bool `json:"add_post_blocks_norm"`
 	// AddEmbeddingDropout applies Dropout to the embedded tokens too.
 	AddEmbeddingDropout bool `json:"add_embedding_dropout"`
@@ -35,20 +35,21 @@ type Config struct {
 	Dropout float64 `json:"dropout"`
 	// TieWeights uses the embedding as the head.
 	TieWeights bool `json:"tie_weights"`
-	// WeightDecayOnEmbedding counts the embedding among the decayed parameters.
+	// WeightDecayOnEmbedding applies weight decay to the embedding too.
 	WeightDecayOnEmbedding bool `json:"weight_decay_on_embedding"`
 	// MLSTMBlock describes the mLSTM blocks. Without it all blocks are sLSTM.
 	MLSTMBlock *MLSTMBlockConfig `json:"mlstm_block"`
 	// SLSTMBlock describes the sLSTM blocks.
 	SLSTMBlock *SLSTMBlockConfig `json:"slstm_block"`
-	// Large describes the xLSTM-7B architecture, nil for the paper's. With it only
-	// VocabSize, EmbeddingDim, NumBlocks, ContextLength (which its JSON has not),
-	// WeightDecayOnEmbedding (likewise) and, in Hugging Face's form, TieWeights
-	// count; the others must be zero.
+	// Large describes the xLSTM-7B architecture; nil means the paper's. With
+	// Large, only VocabSize, EmbeddingDim, NumBlocks, ContextLength and
+	// WeightDecayOnEmbedding (which its JSON does not contain) and, in Hugging
+	// Face's form, TieWeights apply; the other fields must be zero.
 	Large *LargeConfig `json:"-"`
 }
 
-// MLSTMBlockConfig describes an mLSTM block: norm, layer, residual.
+// MLSTMBlockConfig describes an mLSTM block: norm, layer and residual
+// connection.
 type MLSTMBlockConfig struct {
 	MLSTM MLSTMLayerConfig `json:"mlstm"`
 }
@@ -64,8 +65,9 @@ type MLSTMLayerConfig struct {
 	UpProjection
 }
 
-// SLSTMBlockConfig describes an sLSTM block: norm, layer, residual, and then
-// norm, feed-forward layer, residual unless FeedForward is nil.
+// SLSTMBlockConfig describes an sLSTM block: norm, layer and residual
+// connection and, unless FeedForward is nil, norm, feed-forward layer and
+// residual connection.
 type SLSTMBlockConfig struct {
 	SLSTM       SLSTMLayerConfig   `json:"slstm"`
 	FeedForward *FeedForwardConfig `json:"feedforward"`
@@ -78,16 +80,16 @@ type SLSTMLayerConfig struct {
 	NumHeads int `json:"num_heads"`
 	// Conv1dKernelSize is the number of steps the convolution sees; 0 for none.
 	Conv1dKernelSize int `json:"conv1d_kernel_size"`
-	// GroupNormWeight gives the norm behind the cell a weight.
+	// GroupNormWeight gives the norm after the cell a weight.
 	GroupNormWeight bool `json:"group_norm_weight"`
 	// BiasInit is powerlaw_blockdependent, small_init, zeros or standard.
 	BiasInit string `json:"bias_init"`
 	// RecurrentWeightInit is zeros or standard.
 	RecurrentWeightInit string `json:"recurrent_weight_init"`
-	// GradientRecurrentCut lets no gradient through the recurrence.
+	// GradientRecurrentCut stops gradients through the recurrence.
 	GradientRecurrentCut bool `json:"gradient_recurrent_cut"`
-	// GradientRecurrentClipval bounds the gradient through the recurrence, nil
-	// for no bound.
+	// GradientRecurrentClipval bounds the gradient through the recurrence; nil
+	// means no bound.
 	GradientRecurrentClipval *float64 `json:"gradient_recurrent_clipval"`
 	// backend is the one that MarshalJSON names, "" for vanilla.
 	backend string
@@ -102,7 +104,7 @@ type FeedForwardConfig struct {
 	UpProjection
 }
 
-// UpProjection is the width of a layer's inside: ProjFactor·EmbeddingDim, rounded
+// UpProjection is the inner width of a layer: ProjFactor·EmbeddingDim, rounded
 // to a multiple.
 type UpProjection struct {
 	ProjFactor              float64 `json:"proj_factor"`
@@ -132,7 +134,8 @@ func Blocks(indices ...int) BlockList { return BlockList{Indices: indices} }
 func AllBlocks() BlockList { return BlockList{All: true} }
 
 // DefaultConfig returns the official defaults: width 128, one mLSTM block, and
-// sLSTM blocks described for whoever sets SLSTMAt. VocabSize is left to set.
+// the description of sLSTM blocks in case SLSTMAt is set. VocabSize has no
+// default.
 func DefaultConfig() Config {
 	return Config{
 		EmbeddingDim:      128,

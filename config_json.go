@@ -33,19 +33,18 @@ func (b *BlockList) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ParseConfig reads a configuration in the official JSON form: xLSTMLMModelConfig
-// of the paper's architecture, xLSTMLargeConfig of xLSTM-7B's, or the xLSTMConfig
-// of Hugging Face's transformers. Its fields say which. Fields that are missing
-// have the official defaults; a block that is missing or null, and a feedforward
-// that is null, are not there.
-// Fields that mean something on a GPU alone or to transformers alone, and those
-// whose names begin with an underscore, are passed over. Any other unknown field
-// is an error in the official forms; in Hugging Face's form, to which anyone may
-// add fields, it is named by Config.Warnings. The configuration is validated.
+// ParseConfig reads a configuration in the official JSON form:
+// xLSTMLMModelConfig of the paper's architecture, xLSTMLargeConfig of
+// xLSTM-7B's, or the xLSTMConfig of Hugging Face's transformers. The form is
+// determined by the fields. Missing fields have the official defaults; a
+// missing or null block, or a null feedforward, is absent. Fields that only
+// matter on a GPU or to transformers, and those whose names begin with an
+// underscore, are ignored. Any other unknown field is an error in the official
+// forms; in Hugging Face's form, to which anyone may add fields, it is reported
+// by Config.Warnings. The configuration is validated.
 func ParseConfig(data []byte) (Config, error) { return parseConfig(data, 0) }
 
-// ParseConfigFor is ParseConfig for a vocabulary of the given size, which
-// replaces vocab_size.
+// ParseConfigFor is like ParseConfig, with vocab_size replaced by vocab.
 func ParseConfigFor(data []byte, vocab int) (Config, error) { return parseConfig(data, vocab) }
 
 func parseConfig(data []byte, vocab int) (Config, error) {
@@ -120,17 +119,17 @@ func (c *MLSTMLayerConfig) UnmarshalJSON(data []byte) error {
 	return decode("mlstm_block.mlstm", data, (*plain)(c), append(gpuOnly, "bias")...)
 }
 
-// UnmarshalJSON reads a block's configuration over the defaults; a feedforward
-// that is null is not there.
+// UnmarshalJSON reads a block's configuration over the defaults; a null
+// feedforward is absent.
 func (c *SLSTMBlockConfig) UnmarshalJSON(data []byte) error {
 	type plain SLSTMBlockConfig
 	*c = SLSTMBlockConfig{SLSTM: defaultSLSTM(), FeedForward: defaultFeedForward()}
 	return decode("slstm_block", data, (*plain)(c))
 }
 
-// MarshalJSON names the official backend beside the fields: vanilla, which computes
-// everywhere, and whose layout that of a model's parameters is. The official
-// default is the one for GPUs, with another layout.
+// MarshalJSON adds the name of the official backend to the fields: vanilla,
+// which runs on any machine and has the layout of a model's parameters. The
+// official default is the GPU backend, which has a different layout.
 func (c SLSTMLayerConfig) MarshalJSON() ([]byte, error) {
 	type plain SLSTMLayerConfig
 	return json.Marshal(struct {

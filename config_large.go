@@ -8,43 +8,44 @@ import (
 	"github.com/pkg/errors"
 )
 
-// LargeConfig describes the xLSTM-7B architecture (arXiv:2503.13427), beside the
-// vocabulary, the width and the number of blocks, which are those of Config.
+// LargeConfig describes the xLSTM-7B architecture (arXiv:2503.13427), except
+// for the vocabulary, the width and the number of blocks, which are in Config.
 // Fields, JSON names and defaults are those of the official xLSTMLargeConfig.
 type LargeConfig struct {
 	// NumHeads is the number of memory cells in a block.
 	NumHeads int `json:"num_heads"`
 	// UseBias gives the linear maps and the norms a bias. The input and forget
-	// gates always have one, the head never; in Hugging Face's form the norm
+	// gates always have a bias, the head never; in Hugging Face's form the norm
 	// between the blocks and the head has none either.
 	UseBias bool `json:"use_bias"`
-	// NormEps is added under the root of the norms.
+	// NormEps is added under the square root of the norms.
 	NormEps float64 `json:"norm_eps"`
-	// AddOutNorm puts a norm between the blocks and the head. In Hugging Face's
-	// form it must be true: transformers has the norm whatever its configuration
-	// says, and so a configuration that says false is read as true.
+	// AddOutNorm adds a norm between the blocks and the head. In Hugging Face's
+	// form it must be true: transformers always applies the norm, so that false
+	// is read as true.
 	AddOutNorm bool `json:"add_out_norm"`
 	// QKDimFactor and VDimFactor are the widths of queries and keys, and of
-	// values, over that of the embedding.
+	// values, divided by that of the embedding.
 	QKDimFactor float64 `json:"qk_dim_factor"`
 	VDimFactor  float64 `json:"v_dim_factor"`
 	// Eps is added to the cell's normaliser.
 	Eps float64 `json:"eps"`
-	// FFNProjFactor is the width of the feed-forward layer over that of the
-	// embedding, rounded up to a multiple of FFNRoundUpToMultipleOf.
+	// FFNProjFactor is the width of the feed-forward layer divided by that of
+	// the embedding; the width is rounded up to a multiple of
+	// FFNRoundUpToMultipleOf.
 	FFNProjFactor          float64 `json:"ffn_proj_factor"`
 	FFNRoundUpToMultipleOf int     `json:"ffn_round_up_to_multiple_of"`
 	// GateSoftCap bounds the input and forget gates' pre-activations,
 	// OutputLogitSoftCap the logits: c·tanh(x/c).
 	GateSoftCap        float64 `json:"gate_soft_cap"`
 	OutputLogitSoftCap float64 `json:"output_logit_soft_cap"`
-	// WeightMode is SingleWeights, or FusedWeights to keep projections of the same
-	// input stacked in one parameter.
+	// WeightMode is SingleWeights, or FusedWeights to stack projections of the
+	// same input in one parameter.
 	WeightMode string `json:"weight_mode"`
-	// HuggingFace is what the form of Hugging Face's transformers has besides; nil
-	// for the official implementation's own. The two forms of a model differ in
-	// config.json, in the name of the embedding and, with UseBias, in the bias of
-	// the norm before the head.
+	// HuggingFace has the additional fields of the form of Hugging Face's
+	// transformers; nil selects the form of the official implementation. The
+	// two forms of a model differ in config.json, in the name of the embedding
+	// and, with UseBias, in the bias of the norm before the head.
 	HuggingFace *HuggingFaceConfig `json:"-"`
 }
 
@@ -54,28 +55,27 @@ const (
 	FusedWeights  = "fused"
 )
 
-// HuggingFaceConfig is what the xLSTMConfig of Hugging Face's transformers has
-// beside the fields of xLSTMLargeConfig and Config.TieWeights. No number that the
-// model computes depends on the fields here.
+// HuggingFaceConfig has the fields of the xLSTMConfig of Hugging Face's
+// transformers that are not in xLSTMLargeConfig, except Config.TieWeights. They
+// do not affect the numbers that the model computes.
 type HuggingFaceConfig struct {
-	// The ids of special tokens, nil for none. There may be several that end a
-	// text.
+	// The ids of special tokens; nil means none. Several tokens may end a text.
 	BOSTokenID  *int
 	EOSTokenIDs []int
 	PadTokenID  *int
-	// ForceBOSTokenInsert says that texts begin with BOSTokenID. Whoever makes the
-	// tokens has to see to it.
+	// ForceBOSTokenInsert means that texts begin with BOSTokenID, which the
+	// caller has to insert.
 	ForceBOSTokenInsert bool
-	// Unknown are the names of fields, sorted, that a configuration that was read
-	// has beside those that are known here or belong to the base class in
-	// transformers. They are passed over, and not written again; what they mean
-	// for the model is not known. See Config.Warnings.
+	// Unknown are the sorted names of fields of a configuration that are
+	// neither known to this package nor fields of the base class in
+	// transformers. They are ignored and not written again; their meaning for
+	// the model is unknown. See Config.Warnings.
 	Unknown []string
 }
 
-// DefaultLargeConfig returns the official defaults of the xLSTM-7B architecture.
-// VocabSize, EmbeddingDim, NumBlocks and Large.NumHeads, which have none, are
-// left to set.
+// DefaultLargeConfig returns the official defaults of the xLSTM-7B
+// architecture. VocabSize, EmbeddingDim, NumBlocks and Large.NumHeads have no
+// defaults.
 func DefaultLargeConfig() Config {
 	return Config{Large: &LargeConfig{
 		NormEps: 1e-6, AddOutNorm: true, QKDimFactor: 0.5, VDimFactor: 1, Eps: 1e-6,

@@ -19,8 +19,8 @@ const (
 	maxKernel     = 1 << 16
 )
 
-// Validate reports the first field that makes no sense, its value, and what is
-// allowed.
+// Validate returns an error that names the first invalid field, its value, and
+// the allowed values.
 func (c Config) Validate() error {
 	check := checker(func(ok bool, field string, value any, want string) error {
 		if ok {

@@ -12,15 +12,15 @@ import (
 )
 
 // ReadConfig reads the configuration of the model at path without its weights.
-// path is what Load takes, or the file of a configuration: JSON of any form that
+// path is a path for Load or a configuration file: JSON in any form that
 // ParseConfig reads, or the config.yaml of the official code, which is the same
-// in YAML, and in its experiments under the key model, with references to values
-// elsewhere in the file, such as ${dataset.kwargs.vocab_size}.
+// in YAML, and in its experiments under the key model, with references to
+// values elsewhere in the file, such as ${dataset.kwargs.vocab_size}.
 func ReadConfig(path string) (Config, error) { return ReadConfigFor(path, 0) }
 
-// ReadConfigFor is ReadConfig for a configuration that may leave its vocabulary to
-// the data that it is for: vocab replaces a vocab_size that is missing, null or
-// below 1, the official default.
+// ReadConfigFor is like ReadConfig for a configuration whose vocabulary may
+// depend on the data: vocab replaces a vocab_size that is missing, null or
+// below 1, which is the official default.
 func ReadConfigFor(path string, vocab int) (Config, error) {
 	config := path
 	if name := filepath.Base(path); !isYAML(name) && (!strings.HasSuffix(name, ".json") || strings.HasSuffix(name, indexEnding)) {

@@ -11,70 +11,71 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// CostOptions says for what run a Cost is.
+// CostOptions describes the run of a Cost.
 type CostOptions struct {
 	// Batch is the number of sequences, Steps the number of tokens in each.
 	Batch, Steps int
 	// Chunk is the chunk length of the mLSTM cells; 0 means nodes.DefaultChunk.
-	// From Steps on it is the parallel form.
+	// A Chunk of at least Steps is the parallel form.
 	Chunk int
 }
 
-// Cost is what a configuration costs: parameters, memory and arithmetic. It
-// follows from the shapes alone.
+// Cost is the cost of a configuration: parameters, memory and arithmetic. It
+// depends only on the shapes.
 type Cost struct {
 	CostOptions
-	// Parts are the embedding, the parts of the first block of each kind, the norm
-	// behind the blocks and the head, in the order in which they run.
+	// Parts are the embedding, the parts of the first block of each kind, the
+	// norm after the blocks and the head, in the order in which they run.
 	Parts []PartCost
-	// Activations is the size in bytes of all results in the graph of a training
-	// step over Batch×Steps tokens but the parameters' gradients: what the values
-	// of the forward and the backward pass take when they write over those that
-	// nobody needs any more. The buffers of operations at work come on top: in a
-	// backward pass for each core chiefly the mLSTM's memories between the chunks,
-	// 4·DH²·Steps/Chunk bytes.
+	// Activations is the size in bytes of all results in the graph of a
+	// training step over Batch×Steps tokens except the parameters' gradients:
+	// the memory of the values of the forward and the backward pass when they
+	// overwrite values that are no longer needed. Working buffers of operations
+	// are not included: in a backward pass these are, for each core, mainly the
+	// mLSTM's memories between chunks, 4·DH²·Steps/Chunk bytes.
 	Activations int64
-	// Generation is the size in bytes of all that a Generator holds besides the
-	// parameters, once it has compiled all of its programs: its state and the values
-	// in their graphs.
+	// Generation is the size in bytes of the memory of a Generator in addition
+	// to the parameters, once it has compiled all of its programs: its state
+	// and the values in their graphs.
 	Generation int64
 
 	kinds []string // of the blocks
 }
 
-// PartCost is the share of one part of a model.
+// PartCost is the cost of one part of a model.
 type PartCost struct {
-	// Name says what it is, such as "up projection".
+	// Name describes the part, such as "up projection".
 	Name string
-	// Block is the index of the block it belongs to, −1 for none.
+	// Block is the index of the part's block, or −1 for none.
 	Block int
 	// Kind is the kind of that block's cell, mLSTM or sLSTM.
 	Kind string
-	// Times is how many blocks have such a part, 1 for a part of no block. The
-	// numbers below are those of one.
+	// Times is the number of blocks with such a part, 1 for a part outside the
+	// blocks. The numbers below are for one of them.
 	Times int
-	// Tensors are its parameters under the official names. A tied head has none.
+	// Tensors are the parameters with their official names. A tied head has
+	// none.
 	Tensors []layers.TensorShape
 	// Params is the number of their elements.
 	Params int64
 	// State is the number of elements of its recurrent state, for one sequence.
 	State int64
-	// Forward and Backward are multiply-adds per token in training, Decode those
-	// of the forward pass over a single token, in generation. Counted are the
-	// matrix products and the convolutions. What is done element by element
-	// (norms, activations, exponential gates, dropout, sums) is not: it grows with
-	// the width, they with its square. A cell that works on chunks is counted with
-	// the products as they are done, of whole chunks, half of which the causal mask
-	// then discards.
+	// Forward and Backward are the multiply-adds per token in training, and
+	// Decode those of the forward pass over a single token in generation.
+	// Matrix products and convolutions are counted. Element-wise operations
+	// (norms, activations, exponential gates, dropout, sums) are not, because
+	// they grow with the width and not with its square. A chunkwise cell is
+	// counted with products of whole chunks, as they are computed, although the
+	// causal mask discards half of each.
 	Forward, Backward, Decode float64
 }
 
-// Memory is a number of bytes by use, for float32.
+// Memory lists numbers of bytes by use, for float32.
 type Memory struct {
 	// Params, Gradients and Moments are 4, 4 and 8 bytes per parameter: AdamW has
 	// two moments.
 	Params, Gradients, Moments int64
-	// Activations is that of the Cost.
+	// Activations is Cost.Activations.
 	Activations int64
 }
 
@@ -87,11 +88,11 @@ const (
 	moments = 2
 )
 
-// Cost returns what the configuration costs. It builds the graphs of a model with
-// some blocks of each kind and plans their memory, but gives them no values: it
-// takes a moment, and no memory, however large and deep the model would be. The
-// memory of more than eight blocks is carried over from them, to a thousandth. It is
-// an error if the numbers are beyond all that can be counted.
+// Cost returns the cost of the configuration. It builds the graphs of a model
+// with a few blocks of each kind and plans their memory without allocating
+// values, so that it is fast and takes little memory for any size of model. The
+// memory of more than eight blocks is extrapolated from these graphs, accurate
+// to a thousandth. Cost returns an error if the numbers overflow.
 func (c Config) Cost(opts CostOptions) (Cost, error) {
 	if err := c.Validate(); err != nil {
 		return Cost{}, errors.Wrap(err, "xlstm: configuration")
@@ -279,8 +280,8 @@ func (p *PartCost) add(other PartCost, times int) {
 	p.Decode += float64(times) * other.Decode
 }
 
-// StateBytes returns the size of the state of one sequence in float32, the same
-// however long the sequence is.
+// StateBytes returns the size of the state of one sequence in float32, which
+// does not depend on the length of the sequence.
 func (c Cost) StateBytes() int64 { return float32Size * c.Total().State }
 
 // TrainingFLOPs returns the floating-point operations per token of a training

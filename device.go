@@ -10,28 +10,29 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Device is a processor with memory of its own on which models train and generate.
-// It must be closed after use, when the models on it are of no use any more.
+// Device is a processor with separate memory, on which models train and
+// generate. It must be closed after use; models on it cannot be used after
+// that.
 type Device = nodes.Device
 
-// Precision says how a GPU computes products of matrices. Sums, states, norms,
-// gates and the weights that are trained are of the model's own type in all of
-// them.
+// Precision selects how a GPU computes matrix products. Sums, states, norms,
+// gates and weights have the model's own type in all cases.
 type Precision string
 
 const (
-	// PrecisionFloat32 computes products as the CPU does, in IEEE single precision:
-	// the default, since results then agree with the CPU's to rounding.
+	// PrecisionFloat32 computes products like the CPU, in IEEE single
+	// precision. It is the default, because results then agree with those of
+	// the CPU to rounding.
 	PrecisionFloat32 Precision = "float32"
-	// PrecisionTF32 rounds the operands of products to 10 bits of mantissa, for the
-	// matrix units, which are several times as fast.
+	// PrecisionTF32 rounds the operands of products to 10 bits of mantissa, for
+	// the tensor cores, which are several times as fast.
 	PrecisionTF32 Precision = "tf32"
 )
 
-// OpenDevice opens a device by its name: "cuda" or "cuda:N" for NVIDIA's card
-// number N, from 0. Programs have it if they were built with -tags nvidia, for
-// Linux. "cpu" is no device: models are there without one. precision "" is
-// PrecisionFloat32.
+// OpenDevice opens a device by its name: "cuda" or "cuda:N" for NVIDIA GPU
+// number N, counted from 0. This requires a program for Linux built with -tags
+// nvidia. "cpu" is not a device: models run on the CPU without one. The
+// precision "" means PrecisionFloat32.
 func OpenDevice(name string, precision Precision) (Device, error) {
 	kind, number, numbered := strings.Cut(name, ":")
 	ordinal, err := strconv.Atoi(number)
@@ -48,9 +49,9 @@ func OpenDevice(name string, precision Precision) (Device, error) {
 	return openCUDA(ordinal, precision)
 }
 
-// WithDevice puts the model on a device: programs that are compiled of it run
-// there, and so do its trainers and generators. The tensors that Params returns
-// remain on the host; see Model.Fetch and Model.Push.
+// WithDevice places the model on a device: its programs, trainers and
+// generators run there. The tensors that Params returns remain on the host; see
+// Model.Fetch and Model.Push.
 func WithDevice(d Device) Option { return func(o *options) { o.device = d } }
 
 // home is where the parameters of a model on a device are.
@@ -75,7 +76,7 @@ func (m *Model) settle(d Device) error {
 	return m.Push()
 }
 
-// Device returns the device that the model is on, nil for the CPU.
+// Device returns the device of the model, or nil for the CPU.
 func (m *Model) Device() Device {
 	if m.home == nil {
 		return nil
@@ -83,14 +84,15 @@ func (m *Model) Device() Device {
 	return m.home.device
 }
 
-// Fetch copies the parameters from the model's device to the tensors that Params
-// returns. Saving does it. Without a device it does nothing.
+// Fetch copies the parameters from the model's device to the tensors that
+// Params returns. Saving calls it. Without a device it does nothing.
 func (m *Model) Fetch() error {
 	return m.eachParam(func(d Device, host any, b nodes.Buffer) error { return d.Download(host, b) })
 }
 
-// Push copies the parameters from the tensors that Params returns to the model's
-// device: after they were written to. Without a device it does nothing.
+// Push copies the parameters from the tensors that Params returns to the
+// model's device. It is needed after writing to these tensors. Without a device
+// it does nothing.
 func (m *Model) Push() error {
 	return m.eachParam(func(d Device, host any, b nodes.Buffer) error { return d.Upload(b, host) })
 }

@@ -29,8 +29,9 @@ func benchProgram(b *testing.B, dim, blocks int) (*Program, Input) {
 	return p, Input{Tokens: randomTokens(1, 16*256, 64), Targets: randomTokens(2, 16*256, 64)}
 }
 
-// BenchmarkDevice runs forward and backward passes on the device of the tests, and
-// reports how much of the time each kind of operation takes when all run one by one:
+// BenchmarkDevice runs forward and backward passes on the device of the tests,
+// and reports how much of the time each kind of operation takes when all run
+// one by one:
 //
 //	XLSTM_DEVICE=cuda go test -tags nvidia -run - -bench Device .
 func BenchmarkDevice(b *testing.B) {

@@ -85,8 +85,8 @@ var deviceCases = map[string]struct {
 	"sLSTM":      {func(c *Config) { c.SLSTMAt = AllBlocks() }, TrainerConfig{Carry: true}},
 }
 
-// deviceBatches are batches of 3 sequences of 70 tokens, of which some targets do not
-// count.
+// deviceBatches are batches of 3 sequences of 70 tokens, of which some targets
+// do not count.
 func deviceBatches(vocab int) func() data.Batch {
 	n := uint64(0)
 	return func() data.Batch {

@@ -9,8 +9,9 @@ import (
 
 // MeanLoss runs the program on every batch, each from the start of a text, and
 // returns the mean loss in nats over all targets that count, and their number.
-// The program must have been compiled with Loss, for the batches' shape; compiled
-// WithResets, it begins anew at the batches' Starts as well.
+// The program must have been compiled with Loss and for the shape of the
+// batches; if it was compiled with WithResets, the state is also reset at the
+// batches' Starts.
 func (p *Program) MeanLoss(batches iter.Seq[data.Batch]) (nats float64, targets int, err error) {
 	var sum float64
 	for b := range batches {

@@ -12,8 +12,8 @@ import (
 // first.
 var readSizes = [...]int{256, 64, 8, 1}
 
-// Generator reads and writes a text token by token, in constant memory and time
-// per token. It reads what it is given in chunks. It must be closed after use.
+// Generator reads and generates a text token by token, in constant memory and
+// time per token. It reads prompts in chunks. It must be closed after use.
 type Generator struct {
 	model    *Model
 	state    *State // that all programs read and write where it is
@@ -34,12 +34,12 @@ func (m *Model) NewGenerator() (*Generator, error) {
 // Read continues the text with tokens.
 func (g *Generator) Read(tokens ...int) error { return g.read(tokens, nil) }
 
-// LogProbs continues the text with tokens and returns the logarithm of each
-// one's probability after those before it. At the start of a text nothing
-// predicts the first token, and its entry is NaN. No other entry ever is: where
-// the model's numbers are not finite, the error names the first token without a
-// probability, only the entries before it are returned, and nothing behind it was
-// read.
+// LogProbs continues the text with tokens and returns the logarithm of the
+// probability of each token given the previous ones. At the start of a text the
+// first token has no probability, and its entry is NaN. No other entry is NaN:
+// if the model's numbers are not finite, the error names the first token
+// without a probability, only the entries before it are returned, and the
+// tokens after it have not been read.
 func (g *Generator) LogProbs(tokens ...int) ([]float64, error) {
 	if err := g.model.checkTokens(tokens); err != nil {
 		return nil, err
@@ -168,8 +168,8 @@ func (p *Program) loadLogits(row int, logits []float64) error {
 
 var errNothingRead = errors.New("xlstm: the generator has read nothing; give it a prompt of at least one token")
 
-// Logits returns the logits of the next token, valid until the generator goes
-// on; an error at the start of a text.
+// Logits returns the logits of the next token, which are valid until the
+// generator continues. It returns an error at the start of a text.
 func (g *Generator) Logits() ([]float64, error) {
 	if g.count == 0 {
 		return nil, errNothingRead
@@ -177,7 +177,7 @@ func (g *Generator) Logits() ([]float64, error) {
 	return g.logits, nil
 }
 
-// Next draws the next token, continues the text with it and returns it.
+// Next samples the next token, continues the text with it and returns it.
 func (g *Generator) Next(s *Sampler) (int, error) {
 	logits, err := g.Logits()
 	if err != nil {
@@ -190,14 +190,14 @@ func (g *Generator) Next(s *Sampler) (int, error) {
 	return t, g.Read(t)
 }
 
-// State returns the generator's own state, to look at. Writing to it does not
-// change what the generator predicts next.
+// State returns the generator's own state, for reading. Writing to it does not
+// change the next prediction of the generator.
 func (g *Generator) State() *State { return g.state }
 
-// Tokens returns the number of tokens that were read and written so far.
+// Tokens returns the number of tokens read and generated so far.
 func (g *Generator) Tokens() int { return g.count }
 
-// Reset goes back to the start of a text.
+// Reset sets the generator to the start of a text.
 func (g *Generator) Reset() {
 	g.state.Reset()
 	g.count = 0

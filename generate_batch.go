@@ -6,15 +6,16 @@ import (
 	"github.com/pkg/errors"
 )
 
-// BatchGenerator continues several texts at once, each with a state of its own,
-// in less time than one after the other: a step reads the weights once for all of
-// them. Texts may differ in length, begin and end at different times, and make
-// way for others. It must be closed after use.
+// BatchGenerator continues several texts at once, each with a separate state,
+// in less time than one after the other, because a step reads the weights once
+// for all of them. Texts may differ in length, begin and end at different
+// times, and be replaced by others. It must be closed after use.
 //
-// What follows a text does not depend on the other texts and their number, to the
-// bit, but for n, the number that the generator was made for: products of matrices
-// add in another order for n rows than for one. Between generators of different n,
-// and a Generator, logits agree to rounding.
+// The continuation of a text does not depend on the other texts or on their
+// number, to the bit, but only on n, the number of texts for which the
+// generator was created, because matrix products add in a different order for n
+// rows than for one. Logits of generators with different n, and of a Generator,
+// agree to rounding.
 type BatchGenerator struct {
 	model   *Model
 	reader  *Generator // reads what is longer than a token, text by text
@@ -31,7 +32,8 @@ type batchText struct {
 	count  int
 }
 
-// NewBatchGenerator returns a generator of n texts, 0 to n−1, all at their start.
+// NewBatchGenerator returns a generator for n texts, numbered 0 to n−1, all at
+// the start of a text.
 func (m *Model) NewBatchGenerator(n int) (*BatchGenerator, error) {
 	if n < 1 {
 		return nil, errors.Errorf("xlstm: a generator of %d texts; it takes at least 1", n)
@@ -76,8 +78,8 @@ func (b *BatchGenerator) text(i int) (*batchText, error) {
 	return &b.texts[i], nil
 }
 
-// Begin lets text i go on where g is: it copies what g has read. With nil it goes
-// back to the start of a text.
+// Begin replaces text i by the text of g, whose state it copies. If g is nil,
+// text i is reset to the start of a text.
 func (b *BatchGenerator) Begin(i int, g *Generator) error {
 	t, err := b.text(i)
 	if err != nil {
@@ -99,8 +101,7 @@ func (b *BatchGenerator) Begin(i int, g *Generator) error {
 	return t.state.Set(g.state)
 }
 
-// Read continues text i with tokens, which a Generator would read in the same
-// way, to the bit.
+// Read continues text i with tokens. A Generator would compute the same bits.
 func (b *BatchGenerator) Read(i int, tokens ...int) error {
 	t, err := b.text(i)
 	if err != nil {
@@ -125,9 +126,9 @@ func (b *BatchGenerator) Read(i int, tokens ...int) error {
 	return t.state.Set(b.reader.state)
 }
 
-// Step continues every text with a token: text i with tokens[i], or not at all if
-// that is negative. It costs least if the texts that go on are the same as
-// before.
+// Step continues every text with a token: text [i] with tokens[i], or not at
+// all if that is negative. It is fastest if the same texts continue as in the
+// previous step.
 func (b *BatchGenerator) Step(tokens []int) error {
 	if len(tokens) != len(b.texts) {
 		return errors.Errorf("xlstm: %d tokens for %d texts", len(tokens), len(b.texts))
@@ -189,8 +190,8 @@ func (b *BatchGenerator) unseat() error {
 	return nil
 }
 
-// Logits returns the logits of the token after text i, (V), valid until that text
-// goes on; an error at the start of a text.
+// Logits returns the logits of the token after text i, (V), which are valid
+// until that text continues. It returns an error at the start of a text.
 func (b *BatchGenerator) Logits(i int) ([]float64, error) {
 	t, err := b.text(i)
 	if err != nil {
@@ -202,7 +203,7 @@ func (b *BatchGenerator) Logits(i int) ([]float64, error) {
 	return t.logits, nil
 }
 
-// Tokens returns the number of tokens that text i has.
+// Tokens returns the number of tokens in text i.
 func (b *BatchGenerator) Tokens(i int) int { return b.texts[i].count }
 
 // Close releases the compiled graphs.

@@ -9,11 +9,12 @@ import (
 
 // Complete answers all requests, as many at a time as the generator has texts:
 // when one ends, the next takes its place. The completions are in the order of
-// the requests; see, which may be nil, is shown each when it ends, in whatever
-// order that is, and its error ends all. When the context is cancelled, those that
-// were not begun are empty.
+// the requests. see, which may be nil, is called with each completion when it
+// ends, in any order; an error of see ends all. When the context is cancelled,
+// the completions of requests that were not started are empty.
 //
-// A request gets the same answer whatever the others are: see BatchGenerator.
+// The answer to a request does not depend on the other requests; see
+// BatchGenerator.
 func (b *BatchGenerator) Complete(ctx context.Context, tok data.Tokenizer, requests []Request, see func(i int, c Completion) error) ([]Completion, error) {
 	q := &queue{b: b, tok: tok, requests: requests, done: make([]Completion, len(requests)), at: make([]int, len(b.texts)), texts: make([]*writing, len(b.texts)), see: see}
 	tokens := make([]int, len(b.texts))

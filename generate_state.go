@@ -24,10 +24,10 @@ const (
 	stateLogits      = "logits"
 )
 
-// SaveState writes what the generator has read, as a file of safetensors: the
-// state, the number of tokens, the logits of the next, and which model it is of.
-// Its size does not depend on the length of the text. The file is replaced as a
-// whole.
+// SaveState writes the position of the generator to a safetensors file: the
+// state, the number of tokens, the logits of the next token, and fingerprints
+// of the model. The size of the file does not depend on the length of the text.
+// An existing file is replaced atomically.
 func (g *Generator) SaveState(path string) error {
 	config, weights, err := g.model.fingerprint()
 	if err != nil {
@@ -47,11 +47,12 @@ func (g *Generator) SaveState(path string) error {
 	}), "xlstm")
 }
 
-// LoadState brings the generator to where another one of the same model was when
-// SaveState wrote the file: what follows is the same, to the bit. The state of
-// another model, of the same with other weights, and a file that is damaged or
-// something else are errors, after which the generator is where it was. Memory is
-// taken for a state of this model, whatever the file says.
+// LoadState sets the generator to the position of another generator of the same
+// model when SaveState wrote the file; the continuation is the same, to the
+// bit. It returns an error, and does not change the generator, if the state is
+// that of another model or of other weights, or if the file is damaged or not a
+// state. The memory allocated is that of a state of this model, whatever sizes
+// the file contains.
 func (g *Generator) LoadState(path string) error {
 	f, err := openTensorFile(path)
 	if err != nil {

@@ -7,35 +7,37 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Request asks for the continuation of a text.
+// Request is a request for the continuation of a text.
 type Request struct {
-	// Prompt is what the text begins with, or goes on with. At the start of a text
-	// it is read behind what begins one by Model.Marks, and may then be empty.
+	// Prompt is the beginning or continuation of the text. At the start of a
+	// text it follows the tokens that begin a text according to Model.Marks,
+	// and may then be empty.
 	Prompt string
-	// After is a generator that has read what comes before the prompt; nil for
-	// the start of a text. It is left as it is.
+	// After is a generator that has read the text before the prompt; nil means
+	// the start of a text. It is not changed.
 	After *Generator
-	// Sampler says how tokens are drawn. Its repetition penalty knows the prompt
-	// and what is written.
+	// Sampler configures sampling. Its repetition penalty applies to the tokens
+	// of the prompt and of the generated text.
 	Sampler SamplerConfig
-	// MaxTokens is how many tokens are written at most.
+	// MaxTokens is the maximum number of generated tokens.
 	MaxTokens int
-	// Stop are strings that end the text when they appear, and StopTokens tokens.
-	// Neither is part of what is returned. Nil StopTokens are what ends a text by
-	// Model.Marks; give an empty slice for none.
+	// Stop and StopTokens are strings and tokens that end the text when they
+	// are generated. They are not part of the returned text. Nil StopTokens
+	// means the tokens that end a text according to Model.Marks; an empty slice
+	// means none.
 	Stop       []string
 	StopTokens []int
 }
 
 // Completion is the continuation of a text.
 type Completion struct {
-	// Text is what was written, without the stop string or token. When the text ends
-	// in the middle of a character, because it has as many tokens as it may have,
-	// Text ends before that character.
+	// Text is the generated text, without the stop string or token. If the text
+	// reaches its maximum length in the middle of a character, Text ends before
+	// that character.
 	Text string
-	// Tokens are all tokens that were drawn, those of a stop included.
+	// Tokens are all sampled tokens, including those of a stop.
 	Tokens []int
-	// End says why the text ended.
+	// End is the reason why the text ended.
 	End End
 }
 
@@ -44,16 +46,16 @@ type End string
 
 // The reasons.
 const (
-	EndStop   End = "stop"        // a stop string or token came
-	EndLength End = "length"      // it has as many tokens as it may have
+	EndStop   End = "stop"        // a stop string or token was generated
+	EndLength End = "length"      // the maximum number of tokens was reached
 	EndEarly  End = "interrupted" // the context was cancelled
 )
 
-// Complete continues the generator's text with a prompt and writes on, until a
-// stop, MaxTokens or the end of the context. The generator has then read all of
-// Completion.Tokens, and goes on from there. Text is shown to see, which may be
-// nil, as soon as it is certain to be part of the completion; an error of see ends
-// the text. r.After must be nil.
+// Complete continues the generator's text with a prompt and generates text
+// until a stop, MaxTokens or the end of the context. The generator has then
+// read all of Completion.Tokens and can continue from there. see, which may be
+// nil, is called with text as soon as it is certain to be part of the
+// completion; an error of see ends the text. r.After must be nil.
 func (g *Generator) Complete(ctx context.Context, tok data.Tokenizer, r Request, see func(text string) error) (Completion, error) {
 	if r.After != nil {
 		return Completion{}, errors.New("xlstm: a generator goes on with its own text; a request to it cannot be for the text after another")

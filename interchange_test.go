@@ -201,8 +201,8 @@ func TestTransformersAlwaysHasTheNorm(t *testing.T) {
 	wantError(t, err, "backbone.out_norm.weight is missing")
 }
 
-// smallHuggingFace is a small model in Hugging Face's form whose parameters are away
-// from their initial values.
+// smallHuggingFace is a small model in Hugging Face's form whose parameters are
+// away from their initial values.
 func smallHuggingFace(t *testing.T, edit func(*Config)) *Model {
 	t.Helper()
 	cfg := DefaultLargeConfig()

@@ -7,24 +7,26 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Layout is the order in which a file holds the recurrent kernels and biases of
-// sLSTM cells. The official implementation stores each as the backend that the
-// model was made with takes it. For NH heads of width DH:
+// Layout is the order of the recurrent kernels and biases of sLSTM cells in a
+// file. The official implementation stores them in the layout of the backend
+// with which the model was created. For NH heads of width DH:
 //
 //	            _recurrent_kernel_        _bias_
 //	Vanilla     (NH, 4·DH out, DH in)     (4, NH, DH), flat
 //	CUDA        (NH, DH in, 4·DH out)     (NH, 4, DH), flat
 //
-// where 4 are the gates, and 4·DH is gate by gate. All else is the same in both.
+// where 4 are the gates, and 4·DH is gate by gate. All other tensors are the
+// same in both.
 type Layout int
 
 const (
-	// AnyLayout takes a kernel's layout from its shape, which is never the same
-	// in both, and its bias to be of the same layout as the kernel.
+	// AnyLayout determines the layout of a kernel from its shape, which always
+	// differs between the two, and assumes the same layout for its bias.
 	AnyLayout Layout = iota
-	// Vanilla is the layout of the backend in PyTorch, and of our parameters.
+	// Vanilla is the layout of the PyTorch backend and of the parameters in
+	// this package.
 	Vanilla
-	// CUDA is the layout of the backend for GPUs.
+	// CUDA is the layout of the GPU backend.
 	CUDA
 )
 

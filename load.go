@@ -7,8 +7,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Load reads a model: one that Save has put into a folder, or one of the official
-// implementations. path is
+// Load reads a model written by Save or by one of the official implementations.
+// path is
 //
 //   - a folder with config.json and the weights: model.safetensors,
 //     model.safetensors.index.json and the files that it names, as Hugging Face's
@@ -17,24 +17,25 @@ import (
 //     safetensors or of torch.save;
 //   - or a file of weights with config.json beside it.
 //
-// A file of torch.save (.pt, .pth, .bin) is read without running what is in it; see
-// package internal/pytorch. config.yaml may stand for config.json; see ReadConfig.
-// The configuration is of any form that ParseConfig reads. The weights are
-// a state_dict, in F32, F16, BF16 or F64; sLSTM cells in the vanilla or the CUDA
-// layout, which their kernels' shapes tell apart (see WithLayout). Every parameter
-// must be there, in its shape, all numbers finite in the model's type, and no
-// other tensor; only with tied weights a head may be there or not, if it equals
-// the embedding. Otherwise the error lists all that is wrong. In Hugging Face's
-// form a head that differs from the embedding is read as what transformers takes
-// it for, a parameter of its own: then TieWeights of the model's configuration is
-// false. Warnings says so, and what else was passed over. A file that is listed in
-// checksums.sha256 beside it, which Save writes, must have that checksum; the
-// files of other programs have none.
+// A file of torch.save (.pt, .pth, .bin) is read without executing it; see
+// package internal/pytorch. config.yaml may take the place of config.json; see
+// ReadConfig. The configuration may have any form that ParseConfig reads. The
+// weights are a state_dict in F32, F16, BF16 or F64, with sLSTM cells in the
+// vanilla or the CUDA layout, which the shapes of their kernels distinguish
+// (see WithLayout). The file must contain every parameter, with its shape and
+// with numbers that are finite in the model's type, and no other tensor; with
+// tied weights the head is optional and must equal the embedding. Otherwise the
+// error lists everything that is wrong. In Hugging Face's form a head that
+// differs from the embedding is read as a separate parameter, as in
+// transformers: then TieWeights of the model's configuration is false. Warnings
+// reports this and the fields that were ignored. A file listed in
+// checksums.sha256 in the same folder, which Save writes, must have that
+// checksum; files of other programs are not listed.
 //
-// The model computes in the type that WithDtype sets, float32 if it is not given,
-// whatever the encoding in the file: the numbers are converted, and those of F64
-// rounded. Each tensor is read from the file into its place in the model: loading
-// takes hardly more memory than the model itself.
+// The model computes in the type that WithDtype sets, by default float32,
+// whatever the encoding in the file: numbers are converted, and F64 is rounded.
+// Each tensor is read from the file directly into its parameter, so that
+// loading takes little more memory than the model itself.
 func Load(path string, opts ...Option) (*Model, error) {
 	o := newOptions(opts)
 	config, weights, err := locate(path)
@@ -133,10 +134,10 @@ func (st *checkpoint) check(cfg Config, o options, numbers bool) (assignment, er
 	return a, listed(misfit, problems)
 }
 
-// LoadWeights replaces the parameters by those of a safetensors file or an index
-// of several, converted to the model's type. See Load for what the file must
-// hold; of opts WithLayout counts. After an error that lists what is wrong the
-// parameters are as they were.
+// LoadWeights replaces the parameters by those of a safetensors file or an
+// index of several files, converted to the model's type. See Load for the
+// required contents; of opts only WithLayout applies. After an error, which
+// lists what is wrong, the parameters are unchanged.
 func (m *Model) LoadWeights(path string, opts ...Option) error {
 	o := newOptions(opts)
 	o.dtype = m.Dtype()

@@ -13,20 +13,22 @@ import (
 
 // Marks are the tokens that begin and end a text.
 type Marks struct {
-	// Begin stands before a text, once.
+	// Begin precedes a text, once.
 	Begin []int
-	// Ends each end a text, ascending.
+	// Ends are the tokens that end a text, ascending.
 	Ends []int
 }
 
-// Marks returns what begins and ends a text of the model in a vocabulary.
+// Marks returns the tokens that begin and end a text of the model in a
+// vocabulary.
 //
-// A text begins with what the vocabulary's template puts before it, or else, if
-// the configuration has ForceBOSTokenInsert, with BOSTokenID. It ends with any of
-// the configuration's EOSTokenIDs, with those of the generation_config.json of a
-// model that was loaded, and with the vocabulary's own (see data.TextEnd). Ids that
-// the model does not have are left out. Those of the configuration are of a
-// vocabulary of subwords: with characters or bytes they mean nothing.
+// A text begins with the tokens that the vocabulary's template puts before it
+// or, if there are none and the configuration has ForceBOSTokenInsert, with
+// BOSTokenID. It ends with any of the configuration's EOSTokenIDs, with those
+// of the generation_config.json of a loaded model, and with the vocabulary's
+// own end token (see data.TextEnd). Ids that the model does not have are
+// omitted. The ids of a configuration belong to a vocabulary of subwords and
+// are ignored with characters or bytes.
 func (m *Model) Marks(tok data.Tokenizer) Marks {
 	marks := Marks{Begin: data.Beginning(tok)}
 	var ends []int
@@ -47,8 +49,8 @@ func (m *Model) Marks(tok data.Tokenizer) Marks {
 	return marks
 }
 
-// ForcedBOS returns the token that a configuration in Hugging Face's form wants
-// before every text, and reports whether there is one.
+// ForcedBOS returns the token that a configuration in Hugging Face's form
+// requires before every text, and whether there is one.
 func (c Config) ForcedBOS() (id int, ok bool) {
 	hf := c.huggingFace()
 	if hf == nil || !hf.ForceBOSTokenInsert || hf.BOSTokenID == nil || *hf.BOSTokenID < 0 || *hf.BOSTokenID >= c.VocabSize {

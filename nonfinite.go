@@ -8,14 +8,16 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// FirstNonFinite names the first node, in the order of computation, whose value
-// in the last run is NaN or infinite; empty if there is none. A node that has no
-// name is told by its operation and the named nodes that it reads.
+// FirstNonFinite returns the name of the first node, in the order of
+// computation, whose value in the last run is NaN or infinite, or "" if there
+// is none. A node without a name is described by its operation and the named
+// nodes that it reads.
 //
-// Most values of a run are gone when it ends, so the run is repeated and every
-// value looked at as it is computed: call it when something is wrong, and before
-// the parameters change. A program that carries a state and has no gradients
-// repeats it from the state that the run has left.
+// Most values of a run have been overwritten when it ends, so FirstNonFinite
+// repeats the run and checks every value when it is computed: call it only when
+// something is wrong, and before the parameters change. A program that carries
+// a state and has no gradients starts the repetition from the final state of
+// the run.
 func (p *Program) FirstNonFinite() string {
 	if !p.hasRun() {
 		return ""

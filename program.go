@@ -8,7 +8,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// ProgramConfig says what a Program computes.
+// ProgramConfig configures a Program.
 type ProgramConfig struct {
 	// Batch is the number of sequences, Steps the number of tokens in each.
 	Batch, Steps int
@@ -16,15 +16,16 @@ type ProgramConfig struct {
 	Loss bool
 	// Grad computes the loss and its gradients with respect to all parameters.
 	Grad bool
-	// Carry lets every run begin from the state that Run is given and write the
-	// new state back. Gradients do not flow into the state: backpropagation
-	// through time is truncated at the beginning of the run.
+	// Carry makes every run start from the state given to Run and write the new
+	// state back. Gradients do not flow into the state: backpropagation through
+	// time is truncated at the beginning of the run.
 	Carry bool
-	// WithResets lets documents begin within the sequences; see Input.Starts.
+	// WithResets allows documents to begin within the sequences; see
+	// Input.Starts.
 	WithResets bool
-	// KeepValues gives the value of every node memory of its own, to look at it in
-	// Graph after a run. Else values share memory, and only what the methods of
-	// Program return is there after a run.
+	// KeepValues gives every node separate memory, so that its value can be
+	// read from Graph after a run. Otherwise values share memory, and only the
+	// results of the methods of Program are available after a run.
 	KeepValues bool
 	FwdConfig
 }
@@ -50,7 +51,7 @@ type Program struct {
 	resetBuf   *tensor.Dense
 }
 
-// Compile builds the model into a graph of its own and compiles it.
+// Compile builds the model into a new graph and compiles it.
 func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 	if cfg.Batch < 1 || cfg.Steps < 1 {
 		return nil, errors.Errorf("xlstm: a program for %d sequences of %d tokens; both must be at least 1", cfg.Batch, cfg.Steps)
@@ -179,7 +180,8 @@ func (p *Program) plan() (err error) {
 	return err
 }
 
-// Run runs the program. Of an input that is refused nothing is computed.
+// Run runs the program. If the input is invalid, it returns an error and
+// computes nothing.
 func (p *Program) Run(in Input) error { return p.runBy(in, nil) }
 
 // runBy is Run where step enqueues the run on the model's device, nil for the
@@ -284,12 +286,12 @@ func (p *Program) hasRun() bool {
 	return p.out.Logits.Value() != nil
 }
 
-// Model returns the parameters' nodes in this program's graph, in the order of
-// Model.Params. After a run with Grad, Grad of each gives its gradient; on a
-// device after FetchGrads.
+// Model returns the nodes of the parameters in this program's graph, in the
+// order of Model.Params. After a run with Grad, the method Grad of each node
+// returns its gradient; on a device, FetchGrads must be called first.
 func (p *Program) Model() gorgonia.Nodes { return p.out.Model() }
 
-// ValueGrads returns what a gorgonia.Solver takes.
+// ValueGrads returns the parameters and gradients for a gorgonia.Solver.
 func (p *Program) ValueGrads() []gorgonia.ValueGrad { return gorgonia.NodesToValueGrads(p.Model()) }
 
 // FetchGrads copies the gradients of the last run from the model's device, so that
@@ -301,14 +303,15 @@ func (p *Program) FetchGrads() error {
 	return p.fetchGrads()
 }
 
-// Graph returns the graph, to look at or to draw. See KeepValues for its values.
+// Graph returns the graph, for inspection or drawing. See KeepValues for its
+// values.
 func (p *Program) Graph() *gorgonia.ExprGraph { return p.graph }
 
-// States returns the nodes of the state after the last step, block by block.
+// States returns the nodes of the state of every block after the last step.
 func (p *Program) States() layers.StackState { return p.out.State }
 
-// Cells returns the recurrent cells, block by block, whose nodes have values after a
-// run with KeepValues.
+// Cells returns the recurrent cells, block by block, whose nodes have values
+// after a run with KeepValues.
 func (p *Program) Cells() []layers.Cell { return p.out.Cells }
 
 // Close releases the machine.

@@ -7,28 +7,28 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Input is what a run of a Program reads. What the program was compiled for has B
-// sequences of T tokens; all slices are batch-major.
+// Input is the input of a run of a Program that was compiled for B sequences of
+// T tokens. All slices are batch-major.
 type Input struct {
 	// Tokens are B·T token ids.
 	Tokens []int
-	// Targets are B·T token ids, of which nodes.Ignored does not count; they are
-	// needed where the program computes a loss, and read nowhere else.
+	// Targets are B·T token ids, of which nodes.Ignored does not count. They
+	// are required if the program computes a loss, and otherwise not read.
 	Targets []int
-	// Starts are the positions of Tokens, B·T of them, at which documents begin:
-	// nothing that comes before such a position, neither tokens nor a carried
-	// state, has a part in what comes from it on, and no gradient flows back over
-	// it. nil is for none. The program must have been compiled with WithResets.
+	// Starts, of length B·T, are true at the positions of Tokens at which
+	// documents begin. Results from such a position on do not depend on earlier
+	// tokens or on a carried state, and no gradient flows back across it. Nil
+	// means no positions. The program must have been compiled with WithResets.
 	Starts []bool
-	// State is what the run begins from and what the state after the last token is
-	// written to; nil for the start of a text. The program must have been compiled
-	// with Carry.
+	// State is the initial state of the run, which the state after the last
+	// token replaces; nil means the start of a text. The program must have been
+	// compiled with Carry.
 	State *State
-	// Dropout is what dropout draws from.
+	// Dropout is the key of dropout.
 	Dropout DropoutKey
 }
 
-// DropoutKey is what dropout draws from: the same key drops the same elements.
+// DropoutKey seeds dropout: the same key drops the same elements.
 type DropoutKey struct{ Seed, Step int }
 
 // read checks an input and writes it to the graph's own.

@@ -8,28 +8,29 @@ import (
 	"github.com/pkg/errors"
 )
 
-// SamplerConfig says how a token is drawn from logits.
+// SamplerConfig configures how a token is sampled from logits.
 type SamplerConfig struct {
-	// Temperature divides the logits: below 1 is bolder, above 1 more random. 0
-	// always takes the most likely token.
+	// Temperature divides the logits: values below 1 favour likely tokens,
+	// values above 1 are more random. 0 always selects the most likely token.
 	Temperature float64
 	// TopK keeps the K most likely tokens; 0 keeps all.
 	TopK int
 	// TopP keeps the most likely tokens that together have at least this
 	// probability (Holtzman et al., 2020); 0 and 1 keep all.
 	TopP float64
-	// RepetitionPenalty makes tokens that the text has already less likely:
-	// their logits are divided by it if positive, multiplied if negative (Keskar
-	// et al., 2019). It is between 0.001 and 1000; 0 and 1 change nothing.
+	// RepetitionPenalty makes tokens that are already in the text less likely:
+	// their logits are divided by it if positive, multiplied if negative
+	// (Keskar et al., 2019). It must be between 0.001 and 1000; 0 and 1 have no
+	// effect.
 	RepetitionPenalty float64
-	// Exclude are ids that are never drawn, such as the rows that a model has
-	// beyond the tokens of its vocabulary.
+	// Exclude are ids that are never sampled, such as rows of a model without a
+	// token in its vocabulary.
 	Exclude []int
 	// Seed of the draws.
 	Seed uint64
 }
 
-// Sampler draws tokens. The same seed and logits give the same tokens.
+// Sampler samples tokens. The same seed and logits give the same tokens.
 type Sampler struct {
 	cfg     SamplerConfig
 	rng     *rand.Rand
@@ -44,7 +45,8 @@ type Sampler struct {
 // beyond them logits could overflow.
 const minPenalty = 1e-3
 
-// NewSampler returns a sampler; the error names the setting that makes no sense.
+// NewSampler returns a sampler. It returns an error that names the setting if
+// the configuration is invalid.
 func NewSampler(cfg SamplerConfig) (*Sampler, error) {
 	switch {
 	case !(cfg.Temperature >= 0 && cfg.Temperature <= math.MaxFloat64):
@@ -62,15 +64,15 @@ func NewSampler(cfg SamplerConfig) (*Sampler, error) {
 	return &Sampler{cfg: cfg, seen: make(map[int]bool), rng: rand.New(rand.NewPCG(cfg.Seed, 0x5a3b1e))}, nil
 }
 
-// Observe tells the sampler what the text has already, such as the prompt, for
-// the repetition penalty. What it draws itself it knows.
+// Observe informs the sampler of tokens that are already in the text, such as
+// the prompt, for the repetition penalty. Sampled tokens need not be reported.
 func (s *Sampler) Observe(tokens ...int) {
 	for _, t := range tokens {
 		s.seen[t] = true
 	}
 }
 
-// Sample draws a token.
+// Sample samples a token from logits.
 func (s *Sampler) Sample(logits []float64) (int, error) {
 	token, err := s.draw(s.exclude(s.penalize(logits)))
 	if err == nil {

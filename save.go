@@ -14,50 +14,50 @@ import (
 	"github.com/pkg/errors"
 )
 
-// SaveConfig says how SavePretrained stores a model.
+// SaveConfig configures SavePretrained.
 type SaveConfig struct {
-	// Encoding of the numbers, which are rounded to the nearest; empty for the
-	// model's own, F32 or F64.
+	// Encoding of the numbers, which are rounded to the nearest; empty means
+	// the model's own, F32 or F64.
 	Encoding safetensors.Encoding
-	// Layout of the sLSTM cells, AnyLayout for Vanilla.
+	// Layout of the sLSTM cells; AnyLayout means Vanilla.
 	Layout Layout
-	// MaxShardSize is the number of bytes from which on the tensors are spread over
-	// several files with an index, filled in the order of Model.Params; a larger
-	// tensor has a file of its own. 0 is for one file however large.
+	// MaxShardSize is the maximum size of a file in bytes. Larger models are
+	// split into several files with an index, filled in the order of
+	// Model.Params; a tensor that is larger has a separate file. 0 means one
+	// file of any size.
 	MaxShardSize int64
-	// AsLoaded stores a model that was loaded as it was stored: the same files with
-	// the same tensors under the same names in the same encodings and layouts, and
-	// the same config.json. Files that the official library has written come out
-	// the same to the byte if the parameters have not changed. The other fields
-	// must be zero.
+	// AsLoaded writes a loaded model in its original form: the same files with
+	// the same tensors, names, encodings and layouts, and the same config.json.
+	// Files written by the official library are reproduced byte for byte if the
+	// parameters have not changed. The other fields must be zero.
 	AsLoaded bool
 }
 
-// Save writes the model into the folder dir, which must exist: its configuration
-// as config.json and its parameters as model.safetensors, under the official
-// names and in the layout of the official vanilla backend. With tied weights the
-// embedding is written a second time, as the head: the official state_dict has
-// it, and transformers from 5.0 on has a head of its own in any case. The same
-// model makes the same bytes. See SavePretrained for other layouts, encodings and
-// several files.
+// Save writes the model to the folder dir, which must exist: its configuration
+// as config.json and its parameters as model.safetensors, with the official
+// names and in the layout of the official vanilla backend. With tied weights
+// the embedding is written a second time, as the head: the official state_dict
+// contains it, and transformers since 5.0 always has a separate head. The same
+// model gives the same bytes. See SavePretrained for other layouts, encodings
+// and several files.
 //
-// Each file is replaced as a whole; the weights come first. checksums.sha256 lists
-// the SHA-256 of each file. Parameters that are
-// not finite are an error, and nothing is written.
+// Each file is replaced atomically, the weights first. checksums.sha256 lists
+// the SHA-256 of each file. If a parameter is not finite, Save returns an error
+// and writes nothing.
 func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig{}) }
 
-// SavePretrained writes the model into the folder dir, which must exist, so that
-// the official implementation of its architecture loads it, or, if its
-// configuration is of that form, Hugging Face's transformers: config.json and
-// model.safetensors, or in its stead model.safetensors.index.json and the files
-// that it names.
+// SavePretrained writes the model to the folder dir, which must exist, for the
+// official implementation of its architecture or, if its configuration has that
+// form, for Hugging Face's transformers: config.json and model.safetensors, or
+// instead of the latter model.safetensors.index.json and the files that it
+// names.
 //
-// Each file is replaced as a whole, config.json last, and its SHA-256 is noted in
-// checksums.sha256, which Load and sha256sum -c compare and other programs pass
-// over. It is an error, and nothing
-// is written, if a parameter is not finite in the encoding, or if files with an
-// index are to be written beside a model.safetensors, which would be read in
-// their stead.
+// Each file is replaced atomically, config.json last, and its SHA-256 is
+// recorded in checksums.sha256, which Load and sha256sum -c verify and other
+// programs ignore. SavePretrained returns an error, and writes nothing, if a
+// parameter is not finite in the encoding, or if files with an index would be
+// written to a folder with a model.safetensors, which would be read instead of
+// them.
 func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
 	m.turns.Lock()
 	err := m.Fetch()

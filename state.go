@@ -7,9 +7,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// State is a model's memory of what it has read, for a batch of texts. Its size
-// depends on the model alone, not on the length of the texts. All zero, it is
-// the state at the start of a text.
+// State is the memory of a model for a batch of texts. Its size depends only on
+// the model, not on the length of the texts. The state at the start of a text
+// is all zeros.
 type State struct {
 	batch   int
 	tensors []layers.Param
@@ -17,7 +17,7 @@ type State struct {
 	*residence
 }
 
-// NewState returns the state at the start, for batch texts.
+// NewState returns the initial state of batch texts.
 func (m *Model) NewState(batch int) (*State, error) {
 	if batch < 1 {
 		return nil, errors.Errorf("xlstm: a state for %d texts; it takes at least 1", batch)
@@ -41,12 +41,12 @@ func (s *State) Batch() int { return s.batch }
 // "block_i.mlstm_c" (B, NH, DH, DH), key's index first, with keys scaled by
 // 1/√DH, "block_i.mlstm_n" (B, NH, DH) and "block_i.mlstm_m" (B, NH); for an
 // sLSTM block "block_i.slstm" (4, B, D), the slices y, c, n, m. A block of the
-// xLSTM-7B architecture has "block_i.mlstm_c" (B, NH, DQK, DHV) with keys as they
-// are, "block_i.mlstm_n" and "block_i.mlstm_m". The tensors are the state's own; of
-// a model on a device they are as Fetch left them.
+// xLSTM-7B architecture has "block_i.mlstm_c" (B, NH, DQK, DHV) with unscaled
+// keys, "block_i.mlstm_n" and "block_i.mlstm_m". The tensors are the state's
+// own; for a model on a device, they have the values of the last Fetch.
 func (s *State) Tensors() []layers.Param { return append([]layers.Param(nil), s.tensors...) }
 
-// Reset makes it the state at the start.
+// Reset sets the state to that at the start of a text.
 func (s *State) Reset() {
 	for _, t := range s.tensors {
 		t.Value.Zero()
@@ -54,7 +54,7 @@ func (s *State) Reset() {
 	s.zero()
 }
 
-// Clone returns a copy that shares nothing with s.
+// Clone returns a copy that shares no memory with s.
 func (s *State) Clone() *State {
 	c := &State{batch: s.batch, parts: s.parts}
 	for _, t := range s.tensors {
@@ -110,7 +110,7 @@ func (s *State) load(p *Program) error {
 	return nil
 }
 
-// Set copies another state of the same model into s.
+// Set copies another state of the same model to s.
 func (s *State) Set(other *State) error {
 	if other.batch != s.batch || len(other.tensors) != len(s.tensors) {
 		return errors.Errorf("xlstm: a state for %d texts and %d parts does not fit one for %d and %d", other.batch, len(other.tensors), s.batch, len(s.tensors))
@@ -126,7 +126,7 @@ func (s *State) Set(other *State) error {
 	return nil
 }
 
-// SetText makes text i of s what text j of another state of the same model is.
+// SetText copies text j of another state of the same model to text i of s.
 func (s *State) SetText(i int, from *State, j int) error {
 	if i < 0 || i >= s.batch || j < 0 || j >= from.batch {
 		return errors.Errorf("xlstm: text %d of a state for %d cannot become text %d of a state for %d", i, s.batch, j, from.batch)

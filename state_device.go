@@ -53,7 +53,8 @@ func (s *State) Fetch() error {
 }
 
 // Push copies the state from the tensors that Tensors returns to its model's
-// device: after they were written to. Without a device it does nothing.
+// device. It is needed after writing to these tensors. Without a device it does
+// nothing.
 func (s *State) Push() error {
 	return s.eachPart(func(d Device, host any, b nodes.Buffer) error { return d.Upload(b, host) })
 }

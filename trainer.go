@@ -11,38 +11,39 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Solver is what a Trainer needs of an optimiser; those of package optim have it.
+// Solver is an optimiser for a Trainer; those of package optim implement it.
 type Solver interface {
 	gorgonia.Solver
-	// LR and GradNorm tell of the last step: its learning rate, and the norm of
-	// all gradients before clipping.
+	// LR and GradNorm return the learning rate of the last step and the norm of
+	// all its gradients before clipping.
 	LR() float64
 	GradNorm() float64
 	State() optim.State
 	SetState(optim.State) error
 }
 
-// TrainerConfig describes how a model is trained.
+// TrainerConfig configures a Trainer.
 type TrainerConfig struct {
 	// Batch is the number of sequences, Steps the number of tokens in each.
 	Batch, Steps int
-	// Accumulate is the number of batches that make one update, as if they were one
-	// large batch: loss and gradients are means over all their targets that count.
-	// 0 means 1.
+	// Accumulate is the number of batches per update, which are treated as one
+	// large batch: loss and gradients are means over all their targets that
+	// count. 0 means 1.
 	Accumulate int
-	// Carry begins every batch from the state that the one before left, unless
-	// the batch is fresh (see data.Batch).
+	// Carry starts every batch from the final state of the previous batch,
+	// unless the batch is fresh (see data.Batch).
 	Carry bool
-	// WithResets resets the state where documents begin within a batch: where its
-	// Starts say so.
+	// WithResets resets the state where documents begin within a batch, at its
+	// Starts.
 	WithResets bool
 	// Seed of the dropout.
 	Seed uint64
 }
 
-// Trainer trains a model: it runs batches forward and backward and lets a solver
-// step. Its position can be saved and restored; a run that is resumed goes on to
-// the bit as if it had never stopped. It must be closed after use.
+// Trainer trains a model: it runs batches forward and backward and updates the
+// parameters with a solver. Its position can be saved and restored; a resumed
+// run is the same, to the bit, as one that never stopped. It must be closed
+// after use.
 type Trainer struct {
 	cfg     TrainerConfig
 	model   *Model
@@ -90,27 +91,27 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 	return t, nil
 }
 
-// StepReport tells of one training step.
+// StepReport describes one training step.
 type StepReport struct {
-	Step     int     // counted from 1, with the steps that were not applied
+	Step     int     // counted from 1, including steps that were not applied
 	Loss     float64 // mean cross entropy in nats before the update, over Targets; 0 without any
 	GradNorm float64 // of all gradients together, before clipping
 	LR       float64 // the learning rate; 0 if the step was not applied
-	Tokens   int     // that were read in this step
+	Tokens   int     // read in this step
 	Targets  int     // tokens that counted in the loss
 }
 
-// NonFiniteError reports a step whose loss or gradients are not finite. Nothing
-// of it was applied: weights, moments and the carried state are as before. The
-// next call of Step goes on with the next batch.
+// NonFiniteError is the error of a step whose loss or gradients are not finite.
+// The step was not applied: weights, moments and the carried state are
+// unchanged. The next call of Step continues with the next batch.
 type NonFiniteError struct {
 	Step           int
-	Loss, GradNorm float64 // GradNorm is 0 if the loss was not finite, for then there was none
-	// Param is the first parameter with a gradient that is not finite, empty if
-	// the loss was not.
+	Loss, GradNorm float64 // GradNorm is 0 if the loss was not finite
+	// Param is the first parameter with a gradient that is not finite, or empty
+	// if the loss was not finite.
 	Param string
-	// Node names the first node of the graph, in the order of computation, whose
-	// value is not finite; empty if it cannot be told any more.
+	// Node names the first node of the graph, in the order of computation,
+	// whose value is not finite; empty if it could not be determined.
 	Node string
 }
 
@@ -125,11 +126,11 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("xlstm: %s; the first value that is not finite is of %s", what, e.Node)
 }
 
-// Step takes the next Accumulate batches from next and updates the model. If none
-// of their targets counts, they are read, which moves a carried state on, and
-// nothing is updated: neither the weights nor the solver. A *NonFiniteError says
-// that the step was not applied and training may go on; after any other error the
-// trainer must not be used any more.
+// Step takes the next Accumulate batches from next and updates the model. If
+// none of their targets counts, the batches are read, which advances a carried
+// state, but neither the weights nor the solver are updated. After a
+// *NonFiniteError the step was not applied and training may continue; after any
+// other error the trainer must not be used.
 func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
 	t.step++
 	r := StepReport{Step: t.step}

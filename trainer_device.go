@@ -63,7 +63,8 @@ func (t *Trainer) newRemoteTrainer() error {
 	return err
 }
 
-// makeMeans gives every parameter a mean of its gradients, in place of the gradient.
+// makeMeans gives every parameter a mean of its gradients, in place of the
+// gradient.
 func (r *remoteTrainer) makeMeans(params []optim.DeviceParam) (err error) {
 	dt := params[0].Value.Dtype()
 	if r.share, err = r.device.Alloc(dt, 1); err != nil {

@@ -28,11 +28,11 @@ const (
 	metaUser       = "user."
 )
 
-// Save writes the model and all that training needs to go on into the existing
+// Save writes everything that is needed to continue training to the existing
 // folder dir: config.json, model.safetensors, training.safetensors and their
-// checksums (see Model.Save). What the caller needs besides, such as the position
-// in the data, goes along in extra. Numbers that are not finite are an error: no
-// training can go on from them.
+// checksums (see Model.Save). extra holds additional values of the caller, such
+// as the position in the data. Save returns an error if a number is not finite,
+// because training could not continue from it.
 func (t *Trainer) Save(dir string, extra map[string]string) error {
 	if err := t.fetch(); err != nil {
 		return err
@@ -62,10 +62,10 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 	return errors.Wrap(safetensors.WriteSummed(filepath.Join(dir, trainingFile), toStore(tensors), meta), "xlstm")
 }
 
-// Restore brings the model's parameters and the trainer to where Save was called,
-// and returns extra. The model, the solver and the trainer must have been made
-// from the same configurations. After an error the trainer and the model must not
-// be used any more, except for another Restore.
+// Restore sets the model's parameters and the trainer to their values when Save
+// was called, and returns extra. The model, the solver and the trainer must
+// have been created from the same configurations. After an error the trainer
+// and the model must not be used, except for another Restore.
 func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	path := filepath.Join(dir, trainingFile)
 	tensors, meta, err := safetensors.ReadFile(path)

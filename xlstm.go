@@ -1,12 +1,12 @@
-// Package xlstm is xLSTM (Beck et al., 2024) as a Gorgonia model: language models
-// of sLSTM and mLSTM blocks, or of xLSTM-7B's blocks, whose layers are graph
-// nodes. A compiled program runs them, forward and backward.
+// Package xlstm implements xLSTM (Beck et al., 2024) as a Gorgonia model:
+// language models of sLSTM and mLSTM blocks, or of xLSTM-7B's blocks, whose
+// layers are graph nodes. A compiled program runs them, forward and backward.
 //
-// A Model is a configuration and its parameters. Fwd builds it into a graph of
-// one's own; Compile makes a Program of it, a graph compiled for one shape that
-// runs forward, and backward if asked; NewGenerator makes what reads a prompt
-// and writes on, in constant memory and time per token. Save puts a model into a
-// folder, and Load reads it again.
+// A Model is a configuration and its parameters. Fwd adds it to an existing
+// graph. Compile returns a Program, a graph compiled for one shape that runs
+// forward and, optionally, backward. NewGenerator returns a Generator, which
+// reads a prompt and continues it in constant memory and time per token. Save
+// writes a model to a folder, and Load reads it.
 //
 //	cfg := xlstm.DefaultConfig()
 //	cfg.VocabSize, cfg.NumBlocks, cfg.SLSTMAt = 65, 4, xlstm.Blocks(1)
@@ -17,17 +17,17 @@
 //
 // # State
 //
-// Between two runs a model's memory is a State: of constant size, however long
-// the text was. A text that is cut anywhere and continued from its state gives
-// the same results as the whole, and the context length in a configuration is a
-// default, never a limit.
+// Between runs a model's memory is a State, whose size does not depend on the
+// length of the text. A text that is split anywhere and continued from its
+// state gives the same results as the whole; the context length in a
+// configuration is a default, not a limit.
 //
 // # Fidelity
 //
 // Names, shapes, initialisation and numbers are those of the official
-// implementation. Gradients are exact: through the mLSTM's normaliser, which the
-// official kernels treat as a constant, through the stabilisers, and through
-// the state.
+// implementation. Gradients are exact: they flow through the mLSTM's
+// normaliser, which the official kernels treat as a constant, through the
+// stabilisers, and through the state.
 package xlstm
 
 import (
@@ -78,17 +78,17 @@ type options struct {
 	device Device
 }
 
-// WithSeed sets the seed of the initialisation; the default is 1. A model that is
-// loaded does not depend on it.
+// WithSeed sets the seed of the initialisation; the default is 1. A loaded
+// model does not depend on it.
 func WithSeed(seed uint64) Option { return func(o *options) { o.seed = seed } }
 
 // WithDtype sets the element type, tensor.Float32 (the default) or
 // tensor.Float64.
 func WithDtype(dt tensor.Dtype) Option { return func(o *options) { o.dtype = dt } }
 
-// WithLayout says in which layout a model that is loaded holds its sLSTM cells. A
-// kernel of the other layout is an error. The default is AnyLayout, which takes
-// each cell's layout from the shape of its kernel.
+// WithLayout sets the layout of the sLSTM cells of a model to be loaded. A
+// kernel of the other layout is an error. The default is AnyLayout, which
+// determines the layout of each cell from the shape of its kernel.
 func WithLayout(l Layout) Option { return func(o *options) { o.layout = l } }
 
 func newOptions(opts []Option) options {
@@ -99,8 +99,8 @@ func newOptions(opts []Option) options {
 	return o
 }
 
-// New returns a model with freshly initialised parameters. The error names the
-// field of the configuration that makes no sense.
+// New returns a model with newly initialised parameters. It returns an error
+// that names the field if the configuration is invalid.
 func New(cfg Config, opts ...Option) (*Model, error) {
 	o := newOptions(opts)
 	if err := cfg.Validate(); err != nil {
@@ -151,26 +151,25 @@ func idsInput(g *gorgonia.ExprGraph, name string, n int) *gorgonia.Node {
 	return gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(n), gorgonia.WithName(name))
 }
 
-// GraphInput is what a model in a graph reads.
+// GraphInput is the input of a model in a graph.
 type GraphInput struct {
 	// Batch is the number of sequences, B.
 	Batch int
 	// Tokens are token ids, one vector of B·T integers, batch-major.
 	Tokens *gorgonia.Node
-	// State has an entry for every block, the state to begin from; nil for the
-	// start of a text.
+	// State has the initial state of every block; nil means the start of a
+	// text.
 	State layers.StackState
-	// Resets (B·T integers, batch-major, nil for none) are not 0 where a document
-	// begins: it is computed as if it were alone, whatever comes before it in its
-	// sequence.
+	// Resets (B·T integers, batch-major, nil for none) are not 0 where a
+	// document begins, which is then computed as if it were alone.
 	Resets *gorgonia.Node
 }
 
-// FwdConfig says how a model is built into a graph.
+// FwdConfig configures how a model is built into a graph.
 type FwdConfig struct {
-	// Training switches dropout on.
+	// Training enables dropout.
 	Training bool
-	// Form, Chunk and Symbolic say how the cells are computed; see
+	// Form, Chunk and Symbolic select how the cells are computed; see
 	// layers.CellConfig.
 	Form     nodes.Form
 	Chunk    int
@@ -181,21 +180,21 @@ type FwdConfig struct {
 type Output struct {
 	// Logits is (B·T, V), batch-major.
 	Logits *gorgonia.Node
-	// State has an entry for every block, the state after the last step.
+	// State has the state of every block after the last step.
 	State layers.StackState
-	// DropoutKey is the input that dropout draws from, nil without dropout; see
+	// DropoutKey is the input for the key of dropout, nil without dropout; see
 	// nodes.DropoutKey.
 	DropoutKey *gorgonia.Node
-	// Cells has an entry for every block, its cell.
+	// Cells has the cell of every block.
 	Cells      []layers.Cell
 	learnables gorgonia.Nodes
 }
 
-// Model returns the parameters' nodes in the graph, in the order of
-// Model.Params: what gorgonia.Grad and solvers take.
+// Model returns the nodes of the parameters in the graph, in the order of
+// Model.Params, for gorgonia.Grad and solvers.
 func (o *Output) Model() gorgonia.Nodes { return o.learnables }
 
-// Fwd builds the model into graph g, to which the nodes of in belong.
+// Fwd adds the model to graph g, to which the nodes of in must belong.
 func (m *Model) Fwd(g *gorgonia.ExprGraph, in GraphInput, fwd FwdConfig) (*Output, error) {
 	s := layers.NewScope(g, m.store, in.Batch)
 	s.ComputeCells(layers.CellConfig{Form: fwd.Form, Chunk: fwd.Chunk, Symbolic: fwd.Symbolic})
