@@ -46,6 +46,12 @@
 // own operations. Layers that read their input more than once fork it themselves;
 // nodes.Fork is a matter of speed, and of graphs for a nodes.Sequence.
 //
+// # Reading a result twice
+//
+// What a layer returns may be read any number of times, by layers and by Gorgonia's
+// own operations. Layers that read their input more than once fork it themselves;
+// nodes.Fork is a matter of speed, and of graphs for a nodes.Sequence.
+//
 // # Machines
 //
 // gorgonia.Grad and a gorgonia.NewTapeMachine train a graph of layers. A
