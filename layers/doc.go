@@ -50,7 +50,7 @@
 //
 // What a layer returns may be read any number of times, by layers and by Gorgonia's
 // own operations. Layers that read their input more than once fork it themselves;
-// nodes.Fork is a matter of speed, and of graphs for a nodes.Sequence.
+// elsewhere nodes.Fork saves passes over memory, and nothing else.
 //
 // # Machines
 //

@@ -70,7 +70,10 @@ func (m *Memory) enlist() {
 		}
 	}
 	for k, n := range m.plan.steps {
-		o := n.Op().(*op)
+		o, ours := n.Op().(*op)
+		if !ours {
+			continue // a sum of gradients, whose memory is Gorgonia's on a tape machine
+		}
 		var offsets []int
 		for _, id := range m.plan.Steps[k].Out {
 			offsets = append(offsets, m.layout.Offset[id])

@@ -108,9 +108,9 @@ func TestPlannedMemoryIsWhatIsAllocated(t *testing.T) {
 					arenas += int64(4 * a.made.Len())
 				}
 			}
-			for _, n := range memory.plan.steps {
-				for _, b := range n.Op().(*op).exe.out {
-					all += aligned(4 * b.Len())
+			for _, step := range memory.plan.Steps {
+				for _, id := range step.Out {
+					all += aligned(4 * memory.plan.Values[id].Shape.Size())
 				}
 			}
 			s, kept := memory.Bytes()

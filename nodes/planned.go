@@ -55,6 +55,8 @@ func (p *planned) add(n *gorgonia.Node) error {
 		p.input(n)
 	case isSum(n) && !slices.ContainsFunc(inputs(n), func(in *gorgonia.Node) bool { return !p.nothing[in] }):
 		p.nothing[n] = true
+	case p.addsUp(n):
+		return p.addSum(n)
 	default:
 		p.foreign = n
 		p.keep(inputs(n)...)
@@ -62,6 +64,32 @@ func (p *planned) add(n *gorgonia.Node) error {
 			p.input(n)
 		}
 	}
+	return nil
+}
+
+// addsUp reports whether a node is Gorgonia's sum of two values of one shape, as it
+// adds up the gradients of what several operations read.
+func (p *planned) addsUp(n *gorgonia.Node) bool {
+	in := inputs(n)
+	if !isSum(n) || len(in) != 2 || len(n.Shape()) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(in, func(x *gorgonia.Node) bool { return len(p.values[x]) != 1 || !x.Shape().Eq(n.Shape()) })
+}
+
+// addSum adds Gorgonia's sum of two values as an operation of the plan. On a tape
+// machine Gorgonia computes it, and may write over one of the values or hand it on:
+// they are kept.
+func (p *planned) addSum(n *gorgonia.Node) error {
+	in := inputs(n)
+	p.keep(in...)
+	out, err := p.Add(ops.Add{Shape: shapeOf(n)}, dtypeOf(n.Dtype()), p.values[in[0]][0], p.values[in[1]][0])
+	if err != nil {
+		return errors.Wrap(err, "nodes")
+	}
+	p.values[n] = out
+	p.keep(n)
+	p.steps = append(p.steps, n)
 	return nil
 }
 

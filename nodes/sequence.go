@@ -37,9 +37,9 @@ type Sequence struct {
 // Nothing else may read the old state then, which excludes gradients.
 //
 // NewSequence returns an error if a node of g is one of Gorgonia's own
-// operations, other than a constant or a sum that Gorgonia inserts for the
-// gradient of a result with several parts. Run such graphs on a
-// gorgonia.NewTapeMachine.
+// operations, other than a constant or a sum of two nodes of one shape, which
+// Gorgonia inserts for the gradient of a result with several readers. Run such
+// graphs on a gorgonia.NewTapeMachine.
 func NewSequence(g *gorgonia.ExprGraph, into map[*gorgonia.Node]*tensor.Dense) (*Sequence, error) {
 	s := &Sequence{memory: memoryOf(g), results: make(map[*gorgonia.Node]gorgonia.Value)}
 	if s.memory != nil {

@@ -75,6 +75,58 @@ func TestSequenceEqualsTapeMachine(t *testing.T) {
 	}
 }
 
+// TestSequenceAddsUpGradients: what three operations read without a Fork has the
+// gradient that a tape machine computes, to the bit, whether results share memory or
+// not.
+func TestSequenceAddsUpGradients(t *testing.T) {
+	run := func(sequence, share bool) (grad, y gorgonia.Value) {
+		g := gorgonia.NewGraph()
+		x, targets := matrix(g, "x", 4, 3), gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(4), gorgonia.WithName("targets"))
+		u := must(SiLU(x))
+		out := must(Add(must(Add(must(Tanh(u)), must(Sigmoid(u)))), u))
+		if _, err := gorgonia.Grad(must(CrossEntropy(out, targets)), x); err != nil {
+			t.Fatal(err)
+		}
+		if share {
+			if _, err := ShareMemory(g, out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		vm := gorgonia.VM(gorgonia.NewTapeMachine(g))
+		if sequence {
+			s, err := NewSequence(g, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			vm = s
+		}
+		defer vm.Close()
+		values := make([]float64, 12)
+		for i := range values {
+			values[i] = math.Sin(float64(i))
+		}
+		gorgonia.Let(x, dense(x.Dtype(), []int{4, 3}, values))
+		gorgonia.Let(targets, tensor.New(tensor.WithBacking([]int{0, 2, 1, 0})))
+		for range 2 {
+			vm.Reset()
+			if err := vm.RunAll(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		grad, err := x.Grad()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return grad, out.Value()
+	}
+	grad, y := run(false, false)
+	for _, c := range []struct{ sequence, share bool }{{true, false}, {true, true}, {false, true}} {
+		gotGrad, gotY := run(c.sequence, c.share)
+		wantBits(t, "the gradient", gotGrad, grad)
+		wantBits(t, "the output", gotY, y)
+	}
+}
+
 // sumGraph is y = a + b, and the mean cross entropy of y.
 func sumGraph(t *testing.T) (a, b, y, loss *gorgonia.Node, s *Sequence) {
 	t.Helper()
