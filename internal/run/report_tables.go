@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -140,17 +139,4 @@ func eachField(object []byte, f func(name string, value json.RawMessage) error) 
 		}
 	}
 	return nil
-}
-
-// BlockKind names the kind of a block: mLSTM or sLSTM.
-func BlockKind(cfg xlstm.Config, block int) string {
-	if IsSLSTM(cfg, block) {
-		return "sLSTM"
-	}
-	return "mLSTM"
-}
-
-// IsSLSTM reports whether a block is an sLSTM block.
-func IsSLSTM(cfg xlstm.Config, block int) bool {
-	return cfg.SLSTMAt.All || slices.Contains(cfg.SLSTMAt.Indices, block)
 }
