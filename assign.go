@@ -22,7 +22,7 @@ type pair struct {
 
 // assignment is how a model's parameters are stored.
 type assignment struct {
-	pairs []pair             // in the order in which they lie on disk
+	pairs []pair             // in file order
 	head  *safetensors.Entry // that is stored although it is tied to the embedding
 }
 

@@ -297,9 +297,9 @@ func TestTrainingMemoryIsWhatTheGraphHolds(t *testing.T) {
 	})
 }
 
-// TestGenerationMemoryIsWhatTheGraphsHold compares with the plans of a generator
-// that has compiled all of its programs. The memory of the values of all nodes is
-// at most as much: one does not see what an operation writes and nobody reads.
+// TestGenerationMemoryIsWhatTheGraphsHold compares with the plans of a
+// generator that has compiled all of its programs. The memory of the values of
+// all nodes is at most as much: results without a reader are not visible.
 func TestGenerationMemoryIsWhatTheGraphsHold(t *testing.T) {
 	withModels(t, 10, func(t *testing.T, _ *rand.Rand, m *Model) {
 		g, err := m.NewGenerator()

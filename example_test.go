@@ -19,7 +19,7 @@ func check(errs ...error) {
 	}
 }
 
-// A language model of three tokens learns a tune by heart and goes on with it.
+// A language model with three tokens memorises a tune and continues it.
 func Example() {
 	cfg := xlstm.DefaultConfig()
 	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt = 3, 32, 2, xlstm.Blocks(1)

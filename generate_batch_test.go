@@ -33,7 +33,7 @@ func alone(t testing.TB, m *Model, tokens ...int) *Generator {
 	return g
 }
 
-// agree says whether logits agree to rounding in the model's type.
+// agree reports whether logits agree to rounding in the model's type.
 func agree(dt tensor.Dtype, a, b []float64) bool {
 	allowed := 1e-4
 	if dt == tensor.Float64 {

@@ -123,7 +123,7 @@ func (m *Model) checkStateOrigin(metadata map[string]string) (tokens int, err er
 }
 
 // fingerprintNumbers is how many numbers of a parameter go into a fingerprint:
-// training changes them all, and a large model is told in no time.
+// training changes all of them, and a large model is identified quickly.
 const fingerprintNumbers = 256
 
 // fingerprint tells models apart: by their configuration and element type, and by

@@ -113,7 +113,8 @@ func (m *Model) newWriting(tok data.Tokenizer, r Request, start bool) (*writing,
 	return w, nil
 }
 
-// goesOn says whether another token is wanted; if not, the text has an End.
+// goesOn reports whether the text needs another token; if not, the text has an
+// End.
 func (w *writing) goesOn(ctx context.Context) bool {
 	switch {
 	case w.done.End != "":

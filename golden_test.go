@@ -105,9 +105,9 @@ var forms = []struct {
 	{"symbolic", FwdConfig{Symbolic: true}},
 }
 
-// parallel says whether the reference is of the parallel form, which begins
-// without a stabiliser; that of xLSTM-7B's architecture is of the chunkwise form,
-// which begins at 0, as do all others.
+// parallel reports whether the reference is of the parallel form, which begins
+// without a stabiliser; that of xLSTM-7B's architecture is of the chunkwise
+// form, which begins at 0, as do all others.
 func (c goldenModel) parallel() bool { return c.cfg.Large == nil }
 
 // form is the form of the reference.
@@ -118,8 +118,8 @@ func (c goldenModel) form() FwdConfig {
 	return FwdConfig{}
 }
 
-// exact says whether a form is the same function as the reference's to the last
-// digit.
+// exact reports whether a form is the same function as the reference's to the
+// last digit.
 func (c goldenModel) exact(fwd FwdConfig) bool { return c.parallel() == (fwd.Form == nodes.Parallel) }
 
 // tolerance is the distance in float64 from the reference: a rounding to float32,

@@ -83,8 +83,8 @@ func TestModelsOfOtherProgramsComputeTheSame(t *testing.T) {
 	}
 }
 
-// TestTransformersHeadIsReadAsItIs: what the configuration calls tied has a head
-// of its own in transformers from 5.0 on. It is used, and the caller is told.
+// TestTransformersHeadIsReadAsItIs: what the configuration calls tied has a
+// head of its own in transformers from 5.0 on. It is used, with a warning.
 func TestTransformersHeadIsReadAsItIs(t *testing.T) {
 	dir := filepath.Join(interchangeRoot, "transformers5_tied")
 	m := loaded(t, dir)

@@ -61,8 +61,8 @@ func nameOf(n *gorgonia.Node) string {
 	return described(n)
 }
 
-// named says whether a node has a name of its own, not one made of its operation
-// and its inputs.
+// named reports whether a node has a name of its own, not one made of its
+// operation and its inputs.
 func named(n *gorgonia.Node) bool { return !strings.HasSuffix(n.Name(), ")") }
 
 func described(n *gorgonia.Node) string {

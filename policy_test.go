@@ -16,8 +16,8 @@ import (
 
 const modulePath = "github.com/gorgonia-xlstm/xlstm"
 
-// mayImport says which packages of ours each may import; an arrow that points
-// back is an error.
+// mayImport lists the packages of this module that each may import; an arrow
+// that points back is an error.
 var mayImport = map[string][]string{
 	"blas":                 {"internal/cores", "internal/processor"},
 	"internal/cores":       {},

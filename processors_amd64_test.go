@@ -129,7 +129,7 @@ func shortRun(t *testing.T) outcome {
 
 func writeBits(to io.Writer, x any) error { return binary.Write(to, binary.LittleEndian, x) }
 
-// family names the processors that give the same bits as the one at hand.
+// family names the processors that give the same bits as the current one.
 func family() string {
 	if processor.AVX2() {
 		return "amd64 with AVX2"

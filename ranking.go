@@ -9,7 +9,7 @@ type ranking struct {
 	heap   []int // the others, each before those at twice its index and one or two
 }
 
-// begin starts anew with other logits.
+// begin starts again with other logits.
 func (r *ranking) begin(logits []float64) {
 	r.logits, r.ranked, r.heap = logits, r.ranked[:0], r.heap[:0]
 	for t := range logits {

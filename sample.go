@@ -38,7 +38,7 @@ type Sampler struct {
 	kept    int // how many of the most likely tokens may be drawn
 	seen    map[int]bool
 	bent    []float64 // the logits with the penalty applied and what is excluded taken out
-	barred  int       // how many of the logits at hand are excluded
+	barred  int       // how many of the current logits are excluded
 }
 
 // minPenalty is the smallest repetition penalty, and one over it the largest:

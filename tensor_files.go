@@ -89,7 +89,7 @@ func readPickle(r io.ReaderAt, size int64) ([]safetensors.Entry, error) {
 type checkpoint struct {
 	path    string // of the file, or of the index: what errors name
 	files   []*tensorFile
-	tensors []safetensors.Entry // in the order in which they lie, file by file
+	tensors []safetensors.Entry // in file order, file by file
 	index   *shardIndex         // nil if there is one file alone
 }
 

@@ -51,7 +51,7 @@ type Trainer struct {
 	solver  Solver
 	step    int
 	state   *State      // carried, nil without Carry
-	before  *State      // the carried state before the step at hand
+	before  *State      // the carried state before the current step
 	means   []*meanGrad // nil for one batch a step
 	remote  *remoteTrainer
 }
@@ -230,7 +230,7 @@ func (t *Trainer) valueGrads() []gorgonia.ValueGrad {
 	return vs
 }
 
-// refuse undoes what the step at hand has changed, and completes its error.
+// refuse undoes the changes of the current step, and completes its error.
 func (t *Trainer) refuse(e *NonFiniteError) error {
 	if t.state != nil {
 		if err := t.state.Set(t.before); err != nil {
