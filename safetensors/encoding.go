@@ -1,6 +1,6 @@
-// Package safetensors reads and writes files of tensors in the format that the
-// official implementations store weights in. Of a file that was opened, tensors stay
-// in the file until they are read.
+// Package safetensors reads and writes tensor files in the format in which the
+// official implementations store weights. The tensors of an open file stay in
+// the file until they are read.
 package safetensors
 
 import (
@@ -12,10 +12,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Encoding is how a safetensors file stores a number.
+// Encoding is the format of numbers in a safetensors file.
 type Encoding string
 
-// The encodings that are read and written.
+// The supported encodings.
 const (
 	F64  Encoding = "F64"  // float64
 	F32  Encoding = "F32"  // float32
@@ -37,7 +37,8 @@ var encodings = map[Encoding]traits{
 	BF16: {format.BF16, 2, float64(math.Nextafter32(0x1.ffp127, 0))},
 }
 
-// EncodingOf returns the encoding that keeps every number of an element type.
+// EncodingOf returns the encoding that represents every number of an element
+// type exactly.
 func EncodingOf(dt tensor.Dtype) Encoding {
 	if dt == tensor.Float64 {
 		return F64
@@ -45,7 +46,7 @@ func EncodingOf(dt tensor.Dtype) Encoding {
 	return F32
 }
 
-// Known reports whether the encoding is one that is read and written.
+// Known reports whether the encoding is supported.
 func (e Encoding) Known() bool { _, ok := encodings[e]; return ok }
 
 // dtype is the type that keeps every number.

@@ -20,8 +20,8 @@ const metadataKey = "__metadata__"
 // maxHeader is the format's bound on the length of a header, in bytes.
 const maxHeader = 100_000_000
 
-// MaxDims bounds the dimensions of a tensor that is read; PyTorch has the same
-// bound.
+// MaxDims is the maximum number of dimensions of a tensor that can be read;
+// PyTorch has the same limit.
 const MaxDims = 64
 
 // readHeader reads the header of a file of size bytes and sees that the tensors

@@ -11,13 +11,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// ReadFile reads a file: its tensors in the order in which they lie in the file,
-// and its metadata, nil if it has none. Tensors of F64 become float64, those of
-// F32, F16 and BF16 float32; every number is kept exactly.
+// ReadFile reads a file and returns its tensors in file order, and its
+// metadata, nil if it has none. Tensors of F64 become float64, those of F32,
+// F16 and BF16 float32; every number is kept exactly.
 //
-// A file that is cut short, is not a safetensors file, contradicts itself, or holds
-// a tensor of another type or without elements is an error, which names the file.
-// Memory is taken for what the file really holds, whatever its header says.
+// ReadFile returns an error that names the file if the file is truncated, is
+// not a safetensors file, contradicts itself, or contains a tensor of another
+// type or without elements. The memory allocated depends on the actual size of
+// the file, not on its header.
 func ReadFile(path string) ([]Tensor, map[string]string, error) {
 	f, err := Open(path)
 	if err != nil {
@@ -35,15 +36,16 @@ func ReadFile(path string) ([]Tensor, map[string]string, error) {
 	return tensors, f.Metadata, nil
 }
 
-// File is an open file of which it has been read what tensors it has.
+// File is an open file whose header has been read.
 type File struct {
-	Entries  []Entry // in the order in which they lie
+	Entries  []Entry // in file order
 	Metadata map[string]string
 	f        *os.File
 }
 
-// Open opens a file and reads its header. It must be closed. See ReadFile about
-// errors. A file whose checksum is listed beside it must have that checksum.
+// Open opens a file and reads its header. The File must be closed. See ReadFile
+// for errors. If a checksum of the file is listed in its folder, the file must
+// have that checksum.
 func Open(path string) (*File, error) {
 	f, size, err := files.Open(path, files.AnySize)
 	if err != nil {
@@ -60,7 +62,7 @@ func Open(path string) (*File, error) {
 	return file, nil
 }
 
-// Close closes the file, whose entries then cannot be read any more.
+// Close closes the file. Its entries can then no longer be read.
 func (f *File) Close() error { return errors.Wrap(f.f.Close(), "safetensors") }
 
 // ReadHeader returns the tensors of a file of size bytes that r reads, and its
@@ -84,7 +86,8 @@ func ReadHeader(r io.ReaderAt, size int64) ([]Entry, map[string]string, error) {
 	return entries, metadata, nil
 }
 
-// Entry is a tensor in a file, which stays there until it is read.
+// Entry is a tensor in a file. Its numbers stay in the file until they are
+// read.
 type Entry struct {
 	Name     string
 	Encoding Encoding
@@ -95,8 +98,8 @@ type Entry struct {
 // reader reads the numbers from the first on.
 func (e Entry) reader() io.Reader { return io.NewSectionReader(e.Data, 0, e.Data.Size()) }
 
-// ReadInto reads the tensor into t, of float32 or float64 and of its size, to whose
-// type the numbers are rounded.
+// ReadInto reads the tensor into t, which must have type float32 or float64 and
+// the same size. Numbers are rounded to the type of t.
 func (e Entry) ReadInto(t *tensor.Dense) error {
 	if n := tensor.Shape(e.Shape).TotalSize(); t.Shape().TotalSize() != n {
 		return errors.Errorf("tensor %.200q has %d numbers, not %d", e.Name, n, t.Shape().TotalSize())
@@ -113,7 +116,7 @@ func (e Entry) ReadInto(t *tensor.Dense) error {
 // scanned is how many numbers are looked at at once.
 const scanned = 1 << 14
 
-// Each calls f for all numbers of the tensor, some at a time.
+// Each calls f with the numbers of the tensor, in blocks.
 func (e Entry) Each(f func(x []float64) error) error {
 	r, n := e.reader(), tensor.Shape(e.Shape).TotalSize()
 	buf := make([]float64, min(n, scanned))

@@ -11,12 +11,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Tensor is a tensor and its name.
+// Tensor is a named tensor.
 type Tensor struct {
 	Name  string
 	Value *tensor.Dense
-	// As is how its numbers are stored, rounded to the nearest; empty for the
-	// encoding of the tensor's own type.
+	// As is the encoding of the stored numbers, which are rounded to the
+	// nearest; empty means the encoding of the tensor's own type.
 	As Encoding
 }
 
@@ -36,20 +36,21 @@ func (t Tensor) Bytes() int64 {
 // Finite reports whether all numbers are finite as they are stored.
 func (t Tensor) Finite() bool { return t.encoding().Holds(t.Value) }
 
-// WriteFile writes tensors of float32 or float64, of any shape that has elements,
-// to a file, in the order in which the official library writes them: float64
-// first, then by name. The same tensors and metadata, in whatever order, make the
-// same bytes. The file is replaced as a whole: after an error the old one is there
-// as it was.
+// WriteFile writes tensors of float32 or float64, of any shape that has
+// elements, to a file, in the order in which the official library writes them:
+// float64 first, then by name. The same tensors and metadata, in any order,
+// give the same bytes. An existing file is replaced atomically: after an error
+// it is unchanged.
 //
-// It is an error if a name is not UTF-8, "__metadata__" or there twice, or if a
-// tensor is of another type or a view that is not contiguous.
+// WriteFile returns an error if a name is not UTF-8, is "__metadata__" or
+// occurs twice, or if a tensor has another type or is a view that is not
+// contiguous.
 func WriteFile(path string, tensors []Tensor, metadata map[string]string) error {
 	return write(path, tensors, metadata, files.WriteFile)
 }
 
-// WriteSummed is WriteFile that notes the file's SHA-256 in checksums.sha256 beside
-// it, which reading compares.
+// WriteSummed is like WriteFile, and records the file's SHA-256 in
+// checksums.sha256 in the same folder, which reading verifies.
 func WriteSummed(path string, tensors []Tensor, metadata map[string]string) error {
 	return write(path, tensors, metadata, files.WriteSummed)
 }

@@ -7,13 +7,14 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/layers"
 )
 
-// MLSTM is what the memory of one mLSTM head did, step by step (paper,
-// equations 15–27). C and n are the stabilised ones, exp(−m) times what the
-// equations without a stabiliser have, with keys as xlstm.State.Tensors says.
+// MLSTM is the trace of the memory of one mLSTM head, step by step (paper,
+// equations 15–27). C and n are stabilised, that is, exp(−m) times the values
+// of the equations without a stabiliser; see xlstm.State.Tensors for the
+// scaling of keys.
 type MLSTM struct {
 	InputPre  []float64 `json:"input_pre"`  // i~
 	ForgetPre []float64 `json:"forget_pre"` // f~
-	LogForget []float64 `json:"log_forget"` // log σ(f~), natural: the share of the memory that is kept
+	LogForget []float64 `json:"log_forget"` // log σ(f~), the natural logarithm of the share of the memory that is kept
 	Input     []float64 `json:"input"`      // i' = exp(i~ − m), in [0, 1]
 	Forget    []float64 `json:"forget"`     // f' = exp(log σ(f~) + m_{t−1} − m), in [0, 1]
 	M         []float64 `json:"m"`          // the stabiliser max(log σ(f~) + m_{t−1}, i~)
@@ -29,7 +30,8 @@ type MLSTM struct {
 	// window, or if the head is not among those to keep.
 	Retrieval [][]float64 `json:"retrieval,omitempty"`
 	// Earlier is, for each row, the sum of the weights of all tokens before the
-	// window. With it a row's weights sum up to q·n over the normaliser.
+	// window. Together with it the weights of a row add up to q·n divided by
+	// the normaliser.
 	Earlier []float64 `json:"earlier,omitempty"`
 }
 

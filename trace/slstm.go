@@ -8,20 +8,21 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// SLSTM is what the cells of one sLSTM head did, step by step (paper,
+// SLSTM is the trace of the cells of one sLSTM head, step by step (paper,
 // equations 8–17).
 type SLSTM struct {
 	LogForget Spread `json:"log_forget"` // log σ(f~), natural
 	Input     Spread `json:"input"`      // i' = exp(i~ − m), in [0, 1]
 	Forget    Spread `json:"forget"`     // f' = exp(log σ(f~) + m_{t−1} − m), in [0, 1]
 	Output    Spread `json:"output"`     // o = σ(o~), in [0, 1]
-	Content   Spread `json:"content"`    // c/n, what a cell remembers, in [−1, 1]
+	Content   Spread `json:"content"`    // c/n, the content of a cell, in [−1, 1]
 	N         Spread `json:"n"`          // the normaliser n, stabilised
 	M         Spread `json:"m"`          // the stabiliser max(log σ(f~) + m_{t−1}, i~)
 	H         Spread `json:"h"`          // h = o·c/n, the cell's output before norms
 }
 
-// Spread is a quantity over time, over the cells of a head.
+// Spread is a quantity over time, with its mean and range over the cells of a
+// head.
 type Spread struct {
 	Mean []float64 `json:"mean"`
 	Min  []float64 `json:"min"`

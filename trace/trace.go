@@ -1,5 +1,6 @@
-// Package trace shows what the memory of a model did with a text: the gates and
-// norms of every head at every step, and which tokens a head of an mLSTM retrieved.
+// Package trace shows the memory of a model while it reads a text: the gates
+// and norms of every head at every step, and the tokens that each mLSTM head
+// retrieves.
 package trace
 
 import (
@@ -12,23 +13,24 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Config says of which part of a text a trace has retrieval matrices: they
-// alone grow with the square of its length.
+// Config selects the part of a text for which a trace has retrieval matrices,
+// whose size grows with the square of its length.
 type Config struct {
 	// From and To bound the window, the steps From ≤ t < To; the matrices are
-	// then (To−From)²/2 numbers a head. Where both are 0 there are none.
+	// then (To−From)²/2 numbers a head. If both are 0 there are no matrices.
 	From, To int
-	// Keep says of which heads of mLSTM blocks; nil means of all.
+	// Keep reports whether a head of an mLSTM block gets matrices; nil means
+	// all heads.
 	Keep func(block, head int) bool
 }
 
-// Trace is what the memory of a model did while the model read a text of T
+// Trace describes the memory of a model while the model reads a text of T
 // tokens. Every slice over time has T elements; element t belongs to the step
-// that reads token t. All numbers but Surprise are without a unit.
+// that reads token t. All numbers except Surprise are dimensionless.
 type Trace struct {
 	Tokens []int `json:"tokens"`
 	// Surprise is −ln p(token t | the tokens before it) in nats, and 0 for the
-	// first, which nothing predicts.
+	// first token, which is not predicted.
 	Surprise []float64 `json:"surprise"`
 	// From and To are the window of the retrieval matrices.
 	From   int     `json:"from"`
@@ -36,15 +38,15 @@ type Trace struct {
 	Blocks []Block `json:"blocks"`
 }
 
-// Block is a block's part of a trace: an mLSTM block has an entry in MLSTM
-// for each of its heads, an sLSTM block one in SLSTM.
+// Block is the trace of a block: MLSTM has an entry for each head of an mLSTM
+// block, and SLSTM one for each head of an sLSTM block.
 type Block struct {
 	MLSTM []MLSTM `json:"mlstm,omitempty"`
 	SLSTM []SLSTM `json:"slstm,omitempty"`
-	// Deviation is the largest difference between the outputs of the model's own
-	// cell and those of the equations that the trace was computed by, relative
-	// to the largest output of the head: the rounding of the model's element
-	// type, and nothing else.
+	// Deviation is the largest difference between the outputs of the model's
+	// own cell and those of the equations from which the trace was computed,
+	// relative to the largest output of the head. It is only the rounding of
+	// the model's element type.
 	Deviation float64 `json:"deviation"`
 }
 
@@ -52,11 +54,11 @@ type Block struct {
 // its graph does not grow with the text.
 const tracePiece = 256
 
-// Of lets a model read a text from its start and returns what its memory
-// did. The model's own numbers, the queries, keys, values and pre-activations of
-// the gates, go through the equations of the cells step by step in float64. It
-// is an error if the text is empty, a token is outside the vocabulary, the window
-// is not within the text, or a number is not finite.
+// Of runs a model on a text from its start and returns the trace of its memory.
+// The equations of the cells are evaluated step by step in float64 from the
+// model's own queries, keys, values and pre-activations of the gates. Of
+// returns an error if the text is empty, a token is outside the vocabulary, the
+// window is not within the text, or a number is not finite.
 func Of(m *xlstm.Model, tokens []int, cfg Config) (*Trace, error) {
 	return of(m, tokens, cfg, min(tracePiece, len(tokens)))
 }

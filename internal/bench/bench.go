@@ -12,17 +12,17 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Bench says how to measure.
+// Bench configures measurements.
 type Bench struct {
-	Seconds float64 // how long the steps of a workload are timed
+	Seconds float64 // the time for which the steps of a workload are measured
 	// Child returns the command of a process that calls Here for the workload of
 	// this name and writes the measurement to its standard output, as JSON.
 	Child func(ctx context.Context, workload string) (*exec.Cmd, error)
 }
 
-// Measure measures a workload in a process of its own, whose memory is that of the
-// workload alone. The error of a process that fails is what it wrote to its
-// standard error.
+// Measure measures a workload in a separate process, so that the memory of the
+// process is that of the workload. The error of a process that fails is its
+// output to standard error.
 func (b Bench) Measure(ctx context.Context, w Workload) (Measurement, error) {
 	if w.Name == StartName {
 		return b.start(ctx, w)
@@ -79,9 +79,9 @@ func (b Bench) start(ctx context.Context, w Workload) (m Measurement, err error)
 	return m, nil
 }
 
-// Here measures a workload in this process; of StartName it takes the first step
-// and leaves the time to the process that waits for it. A workload that needs more
-// memory than is free is an error, before it takes a step.
+// Here measures a workload in this process. For StartName it only takes the
+// first step, which the waiting process times. Here returns an error, before
+// the first step, if the workload needs more memory than is free.
 func (b Bench) Here(ctx context.Context, w Workload) (m Measurement, err error) {
 	task, err := w.Prepare()
 	if err != nil {

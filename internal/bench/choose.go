@@ -7,11 +7,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// StartName is the measurement of how long the first training step takes from
-// the start of the process.
+// StartName is the name of the measurement of the time from the start of the
+// process to the end of the first training step.
 const StartName = "start"
 
-// Names returns the names that can be asked for.
+// Names returns the names that Choose accepts.
 func Names() []string {
 	var names []string
 	for _, g := range Groups() {

@@ -11,11 +11,11 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/machine"
 )
 
-// FewestSteps is the least number of steps that are timed, however long they
-// take: the median of fewer says nothing.
+// FewestSteps is the minimum number of timed steps, however long they take,
+// because the median of fewer steps is meaningless.
 const FewestSteps = 3
 
-// Measurement is what was measured of a workload. Rates and times are
+// Measurement is the result of measuring a workload. Rates and times are
 // medians over the timed steps; quartiles are the first and the third.
 type Measurement struct {
 	Name             string      `json:"name"`
@@ -30,8 +30,9 @@ type Measurement struct {
 	Steps            int         `json:"steps"`
 	WarmUp           int         `json:"warm_up_steps"`
 	GFLOPS           float64     `json:"gflops,omitempty"`
-	// GemmGFLOPS is the best rate of large products of matrices right after, on
-	// as many cores, and the share what part of it the workload has.
+	// GemmGFLOPS is the best rate of large matrix products measured immediately
+	// afterwards on the same number of cores, and ShareOfGemmPeak is GFLOPS as
+	// a share of it.
 	GemmGFLOPS      float64  `json:"gemm_gflops,omitempty"`
 	ShareOfGemmPeak float64  `json:"share_of_gemm_peak,omitempty"`
 	PeakRSSMB       float64  `json:"peak_rss_mb,omitempty"`

@@ -21,8 +21,8 @@ type Model struct {
 	Batch, Length int
 }
 
-// Models returns the models whose training is measured: A and B of usual shapes,
-// C of mLSTM blocks alone for long texts, D of sLSTM blocks alone.
+// Models returns the models whose training is measured: A and B of usual
+// shapes, C with only mLSTM blocks for long texts, D with only sLSTM blocks.
 func Models() []Model {
 	models := []Model{
 		{Name: "A", Width: 128, Blocks: 4, SLSTMAt: xlstm.Blocks(1), Batch: 16, Length: 256},
@@ -53,7 +53,8 @@ func (m Model) Config() xlstm.Config {
 	return cfg
 }
 
-// Training is a training step on a batch of random tokens, with AdamW.
+// Training returns the workload of a training step with AdamW on a batch of
+// random tokens.
 func (m Model) Training() Workload {
 	return Workload{Name: m.Name, Batch: m.Batch, Length: m.Length, Prepare: func() (*Task, error) {
 		cost, err := m.Config().Cost(xlstm.CostOptions{Batch: m.Batch, Steps: m.Length})
@@ -94,7 +95,8 @@ func randomBatch(batch, length int) data.Batch {
 	return b
 }
 
-// Generation is a token drawn and read, by one stream.
+// Generation returns the workload of sampling and reading one token in a single
+// stream.
 func (m Model) Generation() Workload {
 	return Workload{Name: "generate-" + m.Name, Batch: 1, Length: 1, Prepare: func() (*Task, error) {
 		cost, err := m.Config().Cost(xlstm.CostOptions{Batch: 1, Steps: 1})

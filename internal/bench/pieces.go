@@ -17,8 +17,8 @@ const heads = 4
 // nothing is the Close of what holds nothing.
 func nothing() error { return nil }
 
-// Cell is the mLSTM cell alone, forward and backward, on one sequence and heads
-// of the given width.
+// Cell returns the workload of the mLSTM cell alone, forward and backward, on
+// one sequence with heads of the given width.
 func Cell(width, length int) Workload {
 	return Workload{Name: fmt.Sprintf("mlstm-%d/%d", width, length), Batch: 1, Length: length, Prepare: func() (*Task, error) {
 		flops, err := cellFLOPs(width, length)
@@ -71,8 +71,9 @@ func cellFLOPs(width, length int) (float64, error) {
 	return sum, nil
 }
 
-// Product is 2³⁰ multiply-adds in products of n×n matrices, n a power of 2 up to
-// 1024: enough of the small ones to outlast the clock.
+// Product returns the workload of 2³⁰ multiply-adds in products of n×n
+// matrices, where n is a power of 2 up to 1024: many small products, so that a
+// step is long enough to be timed.
 func Product(n int) Workload {
 	return Workload{Name: fmt.Sprintf("gemm/%d", n), OneThread: true, Prepare: func() (*Task, error) {
 		const work = 1 << 30
@@ -91,5 +92,5 @@ func Product(n int) Workload {
 	}}
 }
 
-// Products returns the products of matrices that are measured.
+// Products returns the matrix products that are measured.
 func Products() []Workload { return []Workload{Product(64), Product(256), Product(1024)} }

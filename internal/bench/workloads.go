@@ -1,10 +1,10 @@
-// Package bench measures training, generation and their parts: models with the
-// shapes they are trained in, generation, the mLSTM cell alone, and products of
-// matrices. The bench command of the training program and Go's benchmarks measure
-// the same workloads, which are defined here.
+// Package bench measures training, generation and their parts: training steps
+// of several models, generation, the mLSTM cell alone, and matrix products. The
+// bench command of the training program and Go's benchmarks measure the same
+// workloads, which are defined here.
 //
-// All numbers are float32, all draws are seeded, all models have 4 heads and a
-// vocabulary of 65.
+// All numbers are float32, all random numbers are seeded, and all models have 4
+// heads and a vocabulary of 65.
 package bench
 
 import (
@@ -12,19 +12,19 @@ import (
 	"math/rand/v2"
 )
 
-// Workload is something to measure.
+// Workload is a computation to be measured.
 type Workload struct {
 	Name string
-	// Batch and Length are the sequences that a step reads or writes and the
-	// tokens in each; 0 where there are none.
+	// Batch and Length are the number of sequences that a step reads or writes
+	// and the number of tokens in each; 0 if there are none.
 	Batch, Length int
-	// OneThread says that it is to be measured on one core.
+	// OneThread means that the workload is measured on one core.
 	OneThread bool
-	// Prepare makes it ready to run.
+	// Prepare makes the workload ready to run.
 	Prepare func() (*Task, error)
 }
 
-// Tokens is the number of tokens of a step.
+// Tokens returns the number of tokens of a step.
 func (w Workload) Tokens() int { return w.Batch * w.Length }
 
 // Task is a workload that is ready to run.
@@ -33,7 +33,7 @@ type Task struct {
 	Close func() error
 	// FLOPs counts a step's matrix products, two for a multiply-add.
 	FLOPs float64
-	// Bytes is the memory that the step is computed to need; 0 if it is little.
+	// Bytes is the computed memory of the step; 0 if it is small.
 	Bytes int64
 }
 
@@ -43,8 +43,7 @@ type Group struct {
 	Workloads []Workload
 }
 
-// Groups returns everything there is to measure. A workload may be in several
-// groups.
+// Groups returns all groups of workloads. A workload may be in several groups.
 func Groups() []Group {
 	var groups []Group
 	for _, m := range Models() {

@@ -1,9 +1,10 @@
-// Package device says what a device is that runs operations: memory, and
-// operations bound to it.
+// Package device defines the interface of devices that run operations: memory,
+// and operations bound to it.
 //
-// A program is a list of launches, made once: Bind prepares an operation on fixed
-// buffers, and what a step has to do is call one launch after the other. See
-// package plan for how the buffers of a program share one allocation.
+// A program is a list of launches that is created once: Bind prepares an
+// operation for fixed buffers, and a step only calls one launch after the
+// other. See package plan for how the buffers of a program share one
+// allocation.
 package device
 
 import (
@@ -12,49 +13,52 @@ import (
 )
 
 // ErrUnsupported is the cause of the error that Bind returns for an operation
-// that a device lacks.
+// that a device does not support.
 var ErrUnsupported = errors.New("the device lacks this operation")
 
-// Device is a processor with memory of its own. Its methods may be called from
-// one goroutine at a time.
+// Device is a processor with separate memory. Its methods must not be called
+// concurrently.
 type Device interface {
 	Name() string
 	// Alloc returns memory for n elements, of undefined content.
 	Alloc(dt ops.Dtype, n int) (Buffer, error)
-	// Upload fills dst from src, a []float32, []float64 or []int of dst's type and
-	// length; Download is the other way. Download waits for all launches before it.
+	// Upload fills dst from src, a []float32, []float64 or []int of dst's type
+	// and length; Download copies in the other direction, after all earlier
+	// launches have finished.
 	Upload(dst Buffer, src any) error
 	Download(dst any, src Buffer) error
-	// Copy copies src to dst, of the same type and length, and Zero clears dst, both
-	// in the order of the launches.
+	// Copy copies src to dst, of the same type and length, and Zero clears dst,
+	// both in the order of the launches.
 	Copy(dst, src Buffer) error
 	Zero(dst Buffer) error
-	// Free gives memory back that Alloc returned.
+	// Free releases memory that Alloc returned.
 	Free(b Buffer) error
-	// Workspace is the number of elements, of the float type of the operands, that
-	// an operation needs while it runs, besides its operands.
+	// Workspace returns the number of elements, of the float type of the
+	// operands, that an operation needs while it runs in addition to its
+	// operands.
 	Workspace(op ops.Op, dt ops.Dtype) int
-	// Alignment is the number of bytes at whose multiples buffers must begin in an
-	// allocation.
+	// Alignment returns the required alignment of buffers in an allocation, in
+	// bytes.
 	Alignment() int
-	// Bind prepares op on the buffers of its operands, in the order of op's Inputs
-	// and Outputs, and a workspace as large as asked for, nil for none. Its error is
-	// ErrUnsupported for an operation that the device lacks. An operation of kind
-	// View is not bound.
+	// Bind prepares op for the buffers of its operands, in the order of op's
+	// Inputs and Outputs, and for a workspace of the required size, nil for
+	// none. It returns an error with the cause ErrUnsupported for an operation
+	// that the device does not support. Operations of kind View are not bound.
 	Bind(op ops.Op, out, in []Buffer, workspace Buffer) (Launch, error)
 	// Sync waits for all launches.
 	Sync() error
 	Close() error
 }
 
-// Recorder is a Device that runs many launches at one command.
+// Recorder is a Device that can run many launches with a single command.
 type Recorder interface {
-	// Record makes one launch of many, which must not be called while it does.
+	// Record combines many launches into one. The launches must not be called
+	// during Record.
 	Record(launches []Launch) (Launch, error)
 }
 
-// Record makes one launch of many: of a Recorder at one command, else one after
-// the other.
+// Record combines many launches into one, which runs them with a single command
+// on a Recorder, and otherwise one after the other.
 func Record(d Device, launches []Launch) (Launch, error) {
 	if r, ok := d.(Recorder); ok {
 		return r.Record(launches)
@@ -69,21 +73,21 @@ func Record(d Device, launches []Launch) (Launch, error) {
 	}, nil
 }
 
-// Launch runs an operation that was bound. On a device that works by itself it
-// returns at once, and the operations run in the order of their launches.
+// Launch runs a bound operation. On an asynchronous device it returns at once,
+// and the operations run in the order of their launches.
 type Launch func() error
 
-// Buffer is memory of a device for elements of one type.
+// Buffer is memory on a device for elements of one type.
 type Buffer interface {
 	Dtype() ops.Dtype
 	Len() int
-	// Slice is the part of n elements that begins with element from, in the same
+	// Slice returns the n elements that start at element from, in the same
 	// memory.
 	Slice(from, n int) Buffer
 }
 
-// Check reports buffers that are not what the operation says that it reads and
-// writes.
+// Check returns an error if the buffers do not match the operands of the
+// operation.
 func Check(op ops.Op, out, in []Buffer) error {
 	if op.Kind() == ops.View {
 		return errors.Errorf("%s does nothing that could be bound", op.Name())

@@ -1,5 +1,5 @@
-// Package machine reads what Linux says about the machine and this process, under
-// /proc. Elsewhere there is nothing to read, and what asks goes without.
+// Package machine reads information about the machine and this process from
+// /proc on Linux. On other systems the information is not available.
 package machine
 
 import (
@@ -36,30 +36,30 @@ func kilobytes(file, key string) (int64, bool) {
 	return n << 10, err == nil
 }
 
-// PeakMemory returns the most memory that this process has held, in bytes; 0 if
-// it is not known.
+// PeakMemory returns the peak memory of this process in bytes, or 0 if it is
+// not known.
 func PeakMemory() float64 {
 	n, _ := kilobytes("/proc/self/status", "VmHWM:")
 	return float64(n)
 }
 
-// FreeMemory returns the bytes of memory that processes can still have, and whether
-// the system tells it.
+// FreeMemory returns the number of bytes of memory that are available to
+// processes, and whether the system reports it.
 func FreeMemory() (int64, bool) { return kilobytes("/proc/meminfo", "MemAvailable:") }
 
-// CPUName returns the name of the processor, empty if it is not known.
+// CPUName returns the name of the processor, or "" if it is not known.
 func CPUName() string {
 	return strings.TrimPrefix(strings.Join(procLine("/proc/cpuinfo", "model name"), " "), ": ")
 }
 
-// Load is how busy the machine's cores have been since it was started, in
-// seconds.
+// Load is the time, in seconds, for which the cores of the machine have been
+// busy since it was started.
 type Load struct {
 	at        time.Time
 	all, ours float64
 }
 
-// ReadLoad returns the load up to now, and whether the system tells it.
+// ReadLoad returns the current load, and whether the system reports it.
 func ReadLoad() (Load, bool) {
 	const perSecond = 100 // what Linux counts in
 	machine := procLine("/proc/stat", "cpu ")
@@ -84,8 +84,8 @@ func total(counts []string) (sum float64) {
 	return sum
 }
 
-// Others returns how many cores other processes have kept busy since l was read, to
-// a hundredth; nil where that is not known.
+// Others returns the number of cores that other processes have kept busy since
+// l was read, to a hundredth, or nil if it is not known.
 func (l Load) Others() *float64 {
 	now, known := ReadLoad()
 	if !known {

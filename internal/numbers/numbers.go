@@ -1,5 +1,5 @@
-// Package numbers writes numbers for people: counts, amounts, shares and times, the
-// same in a terminal and on a page.
+// Package numbers formats numbers for readers: counts, amounts, shares and
+// times, in the same way in a terminal and on a page.
 package numbers
 
 import (
@@ -41,8 +41,8 @@ func Were(n int, thing string) string {
 	return Count(n, thing) + " were"
 }
 
-// Percent writes a share of a whole. What is there is not 0 %, and what lacks a
-// little is not all.
+// Percent formats a share of a whole. A small share is not written as 0 %, and
+// a share just below 1 is not written as 100 %.
 func Percent(share float64) string {
 	switch {
 	case share > 0 && share < 0.0005:
@@ -71,7 +71,7 @@ func Human(x float64, unit string) string {
 	return strconv.FormatFloat(x, 'f', decimals, 64) + " " + prefixes[k] + unit
 }
 
-// Span writes a duration to the second, or to the minute from an hour on.
+// Span formats a duration to the second, or to the minute from one hour on.
 func Span(d time.Duration) string {
 	d = d.Round(time.Second)
 	if d < time.Hour {
@@ -80,7 +80,7 @@ func Span(d time.Duration) string {
 	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
 }
 
-// LogProb is log softmax(logits)[t].
+// LogProb returns log softmax(logits)[t].
 func LogProb(logits []float64, t int) float64 {
 	top := math.Inf(-1)
 	for _, v := range logits {

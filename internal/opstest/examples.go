@@ -1,5 +1,5 @@
-// Package opstest has an example of every operation, to test devices with: run
-// it on one device and on another, and compare.
+// Package opstest has examples of every operation for testing devices: run an
+// example on two devices and compare the results.
 package opstest
 
 import (
@@ -11,8 +11,8 @@ import (
 // Example is an operation and its derivative, nil for none.
 type Example struct{ Op, Grad ops.Op }
 
-// Examples returns at least one example for every operation that is no view, and
-// for each optional operand one with it and one without.
+// Examples returns at least one example for every operation except views, and
+// for each optional operand one example with it and one without.
 func Examples() []Example {
 	var all []Example
 	for _, group := range [][]Example{elementwise(), products(), moves(), convs(), mlstms(), slstms(), optimisers()} {

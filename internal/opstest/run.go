@@ -10,10 +10,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Run runs an example on a device with inputs drawn from a seed, and returns what
-// the operation and its derivative have written, by the names of the operands.
-// Whatever they have left out is NaN. The inputs of the derivative are those of
-// the operation, its results on this device, and gradients from the same seed.
+// Run runs an example on a device with random inputs from a seed, and returns
+// the results of the operation and of its derivative by the names of the
+// operands. Elements that were not written are NaN. The inputs of the
+// derivative are those of the operation, its results on this device, and
+// gradients from the same seed.
 func (e Example) Run(d device.Device, dt ops.Dtype, seed uint64) (map[string][]float64, error) {
 	r := &runner{device: d, dtype: dt, seed: seed, values: make(map[string]device.Buffer), results: make(map[string][]float64)}
 	if err := r.run(e.Op); err != nil || e.Grad == nil {
@@ -126,8 +127,8 @@ func (r *runner) draw(op ops.Op, arg ops.Arg) any {
 }
 
 // shaped makes of a normal number one that element i of an operand may be: the
-// recurrent weights of an sLSTM must not let rounding errors grow from step to step,
-// and its normaliser n is positive.
+// recurrent weights of an sLSTM must not let rounding errors grow from step to
+// step, and its normaliser n is positive.
 func shaped(op ops.Op, arg ops.Arg, i int, x float64) float64 {
 	if _, step := op.(ops.AdamStep); step && arg.Name[0] != 'g' && arg.Name[0] != 'w' {
 		return float64(float32(0.05 + 0.9*math.Abs(math.Tanh(x)))) // β, the factor of clipping, second moments

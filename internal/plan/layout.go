@@ -8,25 +8,25 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
 
-// Layout says where the values of a plan lie on a device: one arena for each
-// element type, the values that are kept at its beginning, behind them what is
-// written over.
+// Layout contains the positions of the values of a plan on a device: one arena
+// for each element type, with the kept values first and then the shared memory.
 type Layout struct {
 	Plan   *Plan
 	Device device.Device
-	// Offset is where each value begins in the arena of its type, in elements; −1
-	// for what is given from outside.
+	// Offset is the start of each value in the arena of its type, in elements;
+	// −1 for external values.
 	Offset []int
-	// Workspace is where the workspace of each step begins in the arena of its
+	// Workspace is the start of the workspace of each step in the arena of its
 	// type; −1 for none.
 	Workspace []int
 	// Kept and Shared are the elements of the two parts of each arena.
 	Kept, Shared map[ops.Dtype]int
 }
 
-// LayOut places the values of a plan, and the workspaces of its operations, on a
-// device. Values in given do not lie in an arena but where Bind is told; they may
-// lie where an input lies that nothing reads any more once they are written.
+// LayOut places the values of a plan, and the workspaces of its operations, on
+// a device. The values in given are not in an arena but in buffers given to
+// Bind; such a buffer may be that of an input that is not read after the value
+// is written.
 func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 	l := &Layout{
 		Plan: p, Device: d, Offset: make([]int, len(p.Values)), Workspace: make([]int, len(p.Steps)),
@@ -67,8 +67,7 @@ func (l *Layout) round(dt ops.Dtype, n int) int {
 	return (n + unit - 1) / unit * unit
 }
 
-// Bytes returns the size of the memory that values share and of that of those
-// that are kept.
+// Bytes returns the sizes of the shared memory and of the kept values.
 func (l *Layout) Bytes() (shared, kept int64) {
 	for dt, n := range l.Shared {
 		shared += int64(n) * int64(dt.Size())

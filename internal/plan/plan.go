@@ -1,11 +1,10 @@
-// Package plan turns a computation into a program for a device: a list of
-// operations, made once, and one piece of memory in which their results are
-// written over those that nothing reads any more.
+// Package plan turns a computation into a program for a device: a fixed list of
+// operations, and one block of memory in which results overwrite those that are
+// no longer needed.
 //
-// A Plan is filled in the order of the computation: Input adds a value that comes
-// from outside, Add an operation and its results. LayOut finds a place for every
-// value, and Bind makes a Program of it, whose launches are all that a run
-// consists of:
+// A Plan is filled in the order of the computation: Input adds an external
+// value, and Add an operation with its results. LayOut places every value in
+// memory, and Bind returns a Program; a run consists only of its launches:
 //
 //	var p plan.Plan
 //	x := p.Input(ops.Float32, ops.Shape{8, 4})
@@ -23,40 +22,41 @@ import (
 // ID is the index of a value in Plan.Values.
 type ID int
 
-// Value is an array that operations read or write. Where graphs have several
-// names for one array (copies, pieces of a result, views of either), a plan has
-// one value.
+// Value is an array that operations read or write. Several nodes of a graph for
+// the same array (copies, pieces of a result, views of either) are one value of
+// a plan.
 type Value struct {
 	Dtype ops.Dtype
 	Shape ops.Shape
-	Input bool // it comes from outside
-	Kept  bool // it is there after a run; all others may be lost
-	// First and Last are the steps between which its memory is needed, both
-	// included: from the one that writes it to the last that reads it.
+	Input bool // an external value
+	Kept  bool // available after a run; other values may be overwritten
+	// First and Last are the first and last step, inclusive, in which its
+	// memory is needed: from the step that writes it to the last step that
+	// reads it.
 	First, Last int
 }
 
-// Step is an operation and what it reads and writes.
+// Step is an operation with the values that it reads and writes.
 type Step struct {
 	Op      ops.Op
 	Dtype   ops.Dtype // of its floats
 	In, Out []ID
 }
 
-// Plan is a list of operations. The zero value has none.
+// Plan is a list of operations. The zero value is an empty plan.
 type Plan struct {
 	Values []Value
 	Steps  []Step
 }
 
-// Input adds a value that comes from outside.
+// Input adds an external value.
 func (p *Plan) Input(dt ops.Dtype, shape ops.Shape) ID {
 	p.Values = append(p.Values, Value{Dtype: dt, Shape: shape, Input: true})
 	return ID(len(p.Values) - 1)
 }
 
-// Add adds an operation that reads the values in, and returns those that it
-// writes. It is an error if the values are not what op reads.
+// Add adds an operation that reads the values in, and returns the values that
+// it writes. It returns an error if the values do not match the inputs of op.
 func (p *Plan) Add(op ops.Op, dt ops.Dtype, in ...ID) (out []ID, err error) {
 	args := op.Inputs()
 	if op.Kind() == ops.View || len(in) != len(args) {
@@ -81,7 +81,7 @@ func (p *Plan) Add(op ops.Op, dt ops.Dtype, in ...ID) (out []ID, err error) {
 	return out, nil
 }
 
-// Keep lets values be there after a run, until the next one.
+// Keep makes values available after a run, until the next one.
 func (p *Plan) Keep(ids ...ID) {
 	for _, id := range ids {
 		p.Values[id].Kept = true

@@ -6,7 +6,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Program is a plan bound to memory of a device.
+// Program is a plan bound to memory on a device.
 type Program struct {
 	Device   device.Device
 	Buffers  []device.Buffer // of each value; nil for an input that no operation reads
@@ -15,8 +15,9 @@ type Program struct {
 	arenas   map[ops.Dtype]device.Buffer
 }
 
-// Bind allocates the arenas and binds all operations. given has the buffers of
-// the inputs that are read, and of what was given when the plan was laid out.
+// Bind allocates the arenas and binds all operations. given contains the
+// buffers of the inputs that are read, and of the values that were given to
+// LayOut.
 func (l *Layout) Bind(given map[ID]device.Buffer) (*Program, error) {
 	p := &Program{Device: l.Device, Buffers: make([]device.Buffer, len(l.Offset)), plan: l.Plan}
 	arenas, err := l.allocate()
@@ -91,7 +92,7 @@ func (p *Program) Run() error {
 	return nil
 }
 
-// Step launches operation i alone.
+// Step launches only operation i.
 func (p *Program) Step(i int) error {
 	if err := p.Launches[i](); err != nil {
 		return errors.Wrapf(err, "running %s", p.plan.Steps[i].Op.Name())
@@ -99,7 +100,7 @@ func (p *Program) Step(i int) error {
 	return nil
 }
 
-// Close gives the arenas back.
+// Close releases the arenas.
 func (p *Program) Close() error {
 	for _, dt := range []ops.Dtype{ops.Float32, ops.Float64} {
 		if a := p.arenas[dt]; a != nil {

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// Chart is a drawing of numbers over the steps of a run: on a page, where a reader can
-// enlarge it, or as a picture (SVG, PNG).
+// Chart is a chart of numbers over the steps of a run, either on a page, where
+// it can be enlarged, or as a picture (SVG, PNG).
 type Chart struct {
 	Title  string
 	About  string
 	Wide   bool // as wide as the page
-	Log    bool // whether a reader may want a logarithmic scale
+	Log    bool // whether a logarithmic scale is offered
 	Curves []Curve
 	Levels []Level
 }
 
-// Curve is a row of numbers by ascending step. Numbers that are not finite are
-// not drawn.
+// Curve is a series of numbers by ascending step. Numbers that are not finite
+// are not drawn.
 type Curve struct {
 	Name   string
 	Kind   Kind
@@ -27,18 +27,18 @@ type Curve struct {
 	Y      []float64
 }
 
-// Kind says how a curve looks.
+// Kind is the style of a curve.
 type Kind string
 
-// The kinds: a noisy curve in the background, the one that matters, and one to
-// tell apart from it.
+// The kinds: a noisy curve in the background, the main curve, and a curve of
+// another colour.
 const (
 	Noise Kind = "noise"
 	Main  Kind = "main"
 	Other Kind = "other"
 )
 
-// Level is a number to compare a chart's curves with.
+// Level is a horizontal line for comparison with a chart's curves.
 type Level struct {
 	Name string
 	Y    float64
@@ -107,8 +107,8 @@ func (c Chart) draw() drawing {
 	return d
 }
 
-// prepare chooses what is drawn of a chart, of a curve at most so many points. There
-// are no curves if none has a finite number.
+// prepare chooses what is drawn of a chart, of a curve at most so many points.
+// There are no curves if none has a finite number.
 func (c Chart) prepare(points int) drawing {
 	d := drawing{Title: c.Title, About: c.About, Wide: c.Wide, Log: c.Log}
 	for _, curve := range c.Curves {
@@ -220,9 +220,9 @@ func significant(x float64) float64 {
 	return rounded
 }
 
-// thin returns at most count of the points of a curve: the first, the last, and of every
-// stretch between the lowest and the highest, which keeps the look of a noisy
-// curve.
+// thin returns at most count of the points of a curve: the first, the last, and
+// of every stretch between the lowest and the highest, which keeps the look of
+// a noisy curve.
 func thin(x []int, y []float64, count int) ([]int, []float64) {
 	n := len(x)
 	if n <= count {

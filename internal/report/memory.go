@@ -96,8 +96,8 @@ var slstmSeries = []pageSeries{
 	{"h", "h", "output"},
 }
 
-// WriteMemory writes a trace as a page that needs nothing but itself. The same
-// trace gives the same page.
+// WriteMemory writes a trace as a self-contained page. The same trace gives the
+// same page.
 func WriteMemory(w io.Writer, model *xlstm.Model, tok data.Tokenizer, memory *trace.Trace) error {
 	cfg := model.Config()
 	p := memoryPage{

@@ -25,9 +25,9 @@ const (
 	picturePoints                         = 1000
 )
 
-// SVG writes the chart as a picture, with labels on its axes, a legend and the names of
-// its levels. The same chart gives the same bytes. A chart of no finite number is an
-// error.
+// SVG writes the chart as a picture, with labels on its axes, a legend and the
+// names of its levels. The same chart gives the same bytes. It returns an error
+// if the chart has no finite number.
 func (c Chart) SVG(w io.Writer) error {
 	canvas := vgsvg.New(pictureWidth, pictureHeight)
 	if err := c.paint(canvas); err != nil {
@@ -43,7 +43,7 @@ func (c Chart) SVG(w io.Writer) error {
 	return errors.Wrap(err, "writing a chart as SVG")
 }
 
-// PNG writes the picture that SVG writes as PNG, with two dots to the point.
+// PNG writes the picture of SVG as PNG at double resolution.
 func (c Chart) PNG(w io.Writer) error {
 	canvas := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(pictureWidth, pictureHeight), vgimg.UseDPI(144), vgimg.UseBackgroundColor(color.White))}
 	if err := c.paint(canvas); err != nil {
@@ -105,15 +105,16 @@ func textWidth(text string, size vg.Length) vg.Length {
 // The sizes of letters: of names, and of numbers and levels.
 const nameSize, numberSize vg.Length = 12, 11
 
-// lineName is the name of a horizontal line, written to the right of the picture's frame.
+// lineName is the name of a horizontal line, written to the right of the
+// picture's frame.
 type lineName struct {
 	y    float64
 	text string
 	hue  hue
 }
 
-// painter paints a chart. Its frame is from x = 0 to the last step, and shows numbers
-// from low to high.
+// painter paints a chart. Its frame is from x = 0 to the last step, and shows
+// numbers from low to high.
 type painter struct {
 	vg.Canvas
 	frame     vg.Rectangle
@@ -161,8 +162,8 @@ func (c Chart) paint(canvas vg.Canvas) error {
 	return nil
 }
 
-// lowest returns the lowest point of the curve i of a drawing, and whether it is to be
-// marked.
+// lowest returns the lowest point of the curve i of a drawing, and whether it
+// is to be marked.
 func (c Chart) lowest(d drawing, i int) (x, y float64, marked bool) {
 	drawn := d.Curves[i]
 	at := slices.IndexFunc(c.Curves, func(given Curve) bool { return given.Name == drawn.Name })
@@ -170,8 +171,8 @@ func (c Chart) lowest(d drawing, i int) (x, y float64, marked bool) {
 	return float64(drawn.X[lowest]), drawn.Y[lowest], c.Curves[at].Lowest
 }
 
-// labels returns the names of the levels and of the lowest points, from the top to the
-// bottom.
+// labels returns the names of the levels and of the lowest points, from the top
+// to the bottom.
 func (c Chart) labels(d drawing) (all []lineName) {
 	for _, l := range d.Levels {
 		all = append(all, lineName{l.Y, l.Name, grey})
@@ -186,11 +187,12 @@ func (c Chart) labels(d drawing) (all []lineName) {
 	return all
 }
 
-// focus returns the range of numbers that a picture shows, since its readers cannot enlarge it:
-// of noisy curves from the lowest number to what 99 of a hundred stay below, so that
-// neither the start nor a stray step presses the rest flat; but all levels, and curves
-// of kind Other from their lowest point on. Main curves are shown as far as they are in
-// that range, unless there are no others.
+// focus returns the range of numbers that a picture shows, since its readers
+// cannot enlarge it: of noisy curves from the lowest number to what 99 of a
+// hundred stay below, so that neither the start nor a stray step presses the
+// rest flat; but all levels, and curves of kind Other from their lowest point
+// on. Main curves are shown as far as they are in that range, unless there are
+// no others.
 func (c Chart) focus() (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	include := func(all ...float64) {
@@ -260,8 +262,8 @@ func (p painter) dot(at vg.Point, radius vg.Length, h hue) {
 	p.Fill(path)
 }
 
-// write writes a text whose digits and capitals have their middle at y, and which has
-// the share before of its width to the left of x.
+// write writes a text whose digits and capitals have their middle at y, and
+// which has the share before of its width to the left of x.
 func (p painter) write(x, y vg.Length, before float64, size vg.Length, h hue, text string) {
 	const capital = 0.72 // the height of a capital, of the font's size
 	face := sans(size)
@@ -300,8 +302,8 @@ func (p painter) axes(rows []tick, title string) {
 	p.Pop()
 }
 
-// curve paints a curve as far as it is within the frame, its line in pieces: the time
-// to paint a line grows with the square of its length.
+// curve paints a curve as far as it is within the frame, its line in pieces:
+// the time to paint a line grows with the square of its length.
 func (p painter) curve(c drawnCurve) {
 	const longest = 100
 	s, radius := strokeOf(c.Kind)
@@ -336,8 +338,8 @@ func (p painter) curve(c drawnCurve) {
 	}
 }
 
-// within returns the part of a line between two points that is between low and high,
-// and whether there is one.
+// within returns the part of a line between two points that is between low and
+// high, and whether there is one.
 func within(x0, y0, x1, y1, low, high float64) (a, b, c, d float64, visible bool) {
 	if max(y0, y1) < low || min(y0, y1) > high {
 		return 0, 0, 0, 0, false
@@ -370,8 +372,8 @@ func (p painter) legend(curves []drawnCurve) {
 	}
 }
 
-// names writes labels at the heights of their lines, or lower where they would cover
-// the one above.
+// names writes labels at the heights of their lines, or lower where they would
+// cover the one above.
 func (p painter) names(all []lineName) {
 	free := vg.Length(math.Inf(1))
 	for _, l := range all {

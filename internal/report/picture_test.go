@@ -22,8 +22,8 @@ func falling(n int) Chart {
 	return c
 }
 
-// TestPicturesFocus on what most steps are like, on levels, and on the end of curves
-// that fall.
+// TestPicturesFocus on what most steps are like, on levels, and on the end of
+// curves that fall.
 func TestPicturesFocus(t *testing.T) {
 	c := Chart{Curves: []Curve{{Kind: Noise}, {Kind: Main, Steps: []int{1}, Y: []float64{70}}, {Kind: Other, Steps: []int{11, 61, 111}, Y: []float64{50, 1.5, 2.5}}}}
 	for i := range 200 {

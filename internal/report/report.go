@@ -1,7 +1,7 @@
-// Package report writes pages of one HTML file each that need nothing else, no
-// network, no other files, and JavaScript only for reading off and enlarging: of a
-// training run, and of what a model's memory does with a text. It draws charts, on
-// the page of a run and as pictures.
+// Package report writes self-contained HTML pages, which need no network and no
+// other files, and JavaScript only for interaction: the report of a training
+// run, and the memory of a model while it reads a text. It also draws charts,
+// on the page of a run and as pictures.
 package report
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Run is what a report shows. What is empty is left out.
+// Run is the content of a report. Empty parts are omitted.
 type Run struct {
 	Name, State string
-	About       string   // what it is about
-	Notes       []string // what a reader should know first, a sentence each
+	About       string   // a description of the run
+	Notes       []string // notes at the top of the page, one sentence each
 	Figures     []Figure
 	Charts      []Chart
 	Samples     []Sample // the newest first
@@ -29,20 +29,20 @@ type Run struct {
 	Settings    []Table
 }
 
-// Figure is a number that says much.
+// Figure is a key figure of the run.
 type Figure struct{ Name, Value, About string }
 
-// Sample is a text that the model wrote.
+// Sample is a text that the model generated.
 type Sample struct{ Title, Text string }
 
-// Part is a part of the model: what it is, its parameters and its multiply-adds
-// for a token.
+// Part is a part of the model: its name, its number of parameters and its
+// multiply-adds per token.
 type Part struct {
 	Name         string
 	Params, Work int64
 }
 
-// Amount is what something takes, in bytes.
+// Amount is a size in bytes.
 type Amount struct {
 	Name  string
 	Bytes int64

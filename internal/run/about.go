@@ -16,13 +16,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// About is what a run's folder tells of the run besides its settings and its
-// log: about.json.
+// About is the information on a run in its folder in addition to its settings
+// and its log: about.json.
 type About struct {
-	Text    string     `json:"text"`     // what the text is, in words
+	Text    string     `json:"text"`     // a description of the text
 	Bigram  Number     `json:"bigram"`   // the held-out loss of a bigram model
-	HeldOut Share      `json:"held_out"` // of which that and the losses along the way are
-	Starts  []Start    `json:"starts"`   // the beginning, and every time it was resumed
+	HeldOut Share      `json:"held_out"` // the share that this loss and the losses during the run are measured on
+	Starts  []Start    `json:"starts"`   // the start and every resumption
 	Judged  *Judgement `json:"judged,omitempty"`
 }
 
@@ -36,7 +36,7 @@ type Start struct {
 	CPU        string    `json:"cpu,omitempty"`
 	Threads    int       `json:"threads"`
 	Revision   string    `json:"revision,omitempty"`
-	PeakMemory float64   `json:"peak_memory,omitempty"` // bytes, when it had come to its end
+	PeakMemory float64   `json:"peak_memory,omitempty"` // bytes, at the end of the process
 }
 
 // Judgement is the loss on the whole held-out part at the end of a run.
@@ -54,8 +54,8 @@ func newStart(command string, afterStep int) Start {
 	}
 }
 
-// Revision returns the state of the source that the program was built from,
-// empty if the build does not know it.
+// Revision returns the revision of the source from which the program was built,
+// or "" if it is not known.
 func Revision() string {
 	info, known := debug.ReadBuildInfo()
 	if !known {

@@ -5,14 +5,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Boundaries say where documents begin in batches.
+// Boundaries determine where documents begin in batches.
 type Boundaries struct {
 	reset   bool // whether the state is reset there
 	between int  // the token between two documents
 	first   bool // that token is the first of a document, and not the last
 }
 
-// BoundariesOf returns what the settings ask for.
+// BoundariesOf returns the boundaries according to the settings.
 func BoundariesOf(s Settings, tok data.Tokenizer) (Boundaries, error) {
 	if !s.Reset {
 		return Boundaries{}, nil
@@ -25,7 +25,7 @@ func BoundariesOf(s Settings, tok data.Tokenizer) (Boundaries, error) {
 	return Boundaries{true, end, len(begin) == 1 && begin[0] == end}, nil
 }
 
-// Mark tells a batch where documents begin, if the state is reset there.
+// Mark sets the starts of documents in a batch, if the state is reset there.
 func (b Boundaries) Mark(batch data.Batch) data.Batch {
 	switch {
 	case !b.reset:

@@ -22,24 +22,24 @@ const corpusSeed = 1
 // measure of comparison, so that a text on disk stays there.
 const headTokens = 1 << 24
 
-// Corpus is a text as token ids, cut in two.
+// Corpus is a text as token ids, split into two parts.
 type Corpus struct {
-	Source         string         // where it is from, in words
-	Left           []data.Skipped // files that are no text, or were not written by people
+	Source         string         // a description of the origin
+	Left           []data.Skipped // files that are not text or are generated
 	Size           data.Size
 	Tokenizer      data.Tokenizer
-	Lengths        *data.Lengths // how much text tokens stand for
+	Lengths        *data.Lengths // the amounts of text that tokens stand for
 	Train, HeldOut data.Tokens   // to train on, and held out
 	cache          *data.Cache   // that holds the tokens; nil if they are in memory
 }
 
-// LoadText reads the texts of a run. Without a tokenizer, one is made of the part
-// to train on. What takes long is shown by progress.
+// LoadText reads the texts of a run. Without a tokenizer, one is made from the
+// training part. progress shows long operations.
 func LoadText(ctx context.Context, s Settings, tok data.Tokenizer, progress Progress) (*Corpus, error) {
 	return LoadFitting(ctx, fixed(s), tok, progress)
 }
 
-// LoadFitting is loadText with settings that are fitted to the text.
+// LoadFitting is like LoadText, with settings that are fitted to the text.
 func LoadFitting(ctx context.Context, f *Fitter, tok data.Tokenizer, progress Progress) (*Corpus, error) {
 	if f.s.Cache != "" {
 		return loadCached(ctx, f, tok, progress)
@@ -149,7 +149,7 @@ func (t *Corpus) divide(f *Fitter, tokens data.Tokens) (err error) {
 	return err
 }
 
-// Close gives back what holds the tokens.
+// Close releases the tokens.
 func (t *Corpus) Close() error {
 	if t.cache == nil {
 		return nil
@@ -175,8 +175,8 @@ func explainRead(err error) error {
 	return errors.Wrap(err, "reading the text")
 }
 
-// UnknownShare returns the share of tokens that stand for characters which the
-// vocabulary does not know. Only a vocabulary of characters lacks any.
+// UnknownShare returns the share of tokens that stand for characters outside
+// the vocabulary. Only a vocabulary of characters has such tokens.
 func UnknownShare(tok data.Tokenizer, tokens data.Tokens) float64 {
 	if _, ok := tok.(*data.Chars); !ok || tokens.Len() == 0 {
 		return 0
@@ -204,7 +204,7 @@ func reasons(left []data.Skipped) string {
 	return strings.Join(list, ", ")
 }
 
-// Describe tells of the text in two lines or more.
+// Describe returns a description of the text in two or more lines.
 func (t *Corpus) Describe() []string {
 	text := fmt.Sprintf("%s: %s, %s", t.Source, numbers.Count(t.Size.Documents, "document"), numbers.Count(t.Size.Chars, "character"))
 	if len(t.Left) > 0 {
@@ -221,14 +221,15 @@ func (t *Corpus) Describe() []string {
 	return lines
 }
 
-// FitModel gives a model's configuration the vocabulary of the text.
+// FitModel sets the vocabulary of the model's configuration to that of the
+// text.
 func (t *Corpus) FitModel(s *Settings) {
 	s.Model.VocabSize = t.Tokenizer.Size()
 	s.Model.Large = ownTokens(*s, t.Tokenizer)
 }
 
-// Excluded returns the ids that a model must not write: it may have more than
-// there are tokens.
+// Excluded returns the ids that a model must not generate: it may have more ids
+// than there are tokens.
 func Excluded(tok data.Tokenizer, model *xlstm.Model) []int {
 	return data.WithoutToken(tok, model.Config().VocabSize)
 }

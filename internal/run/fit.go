@@ -9,15 +9,16 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Fitter fits the settings that the command line leaves open to those that it
-// gives, and to a short text. What it changes it tells.
+// Fitter adapts the settings that the command line does not give to those that
+// it gives, and to a short text. It records its changes.
 type Fitter struct {
 	s     *Settings
 	given func(name string) bool // whether a flag's value must stay
 	said  []string
 }
 
-// NewFitter fits settings, all but those whose values must stay.
+// NewFitter returns a Fitter for settings; given reports the settings whose
+// values must not change.
 func NewFitter(s *Settings, given func(name string) bool) *Fitter { return &Fitter{s: s, given: given} }
 
 // fixed leaves settings as they are.
@@ -29,10 +30,10 @@ func (f *Fitter) say(format string, args ...any) {
 	f.said = append(f.said, fmt.Sprintf(format, args...))
 }
 
-// Changes says what was changed.
+// Changes returns a description of the changes.
 func (f *Fitter) Changes() []string { return f.said }
 
-// Warmup is at most a tenth of the steps.
+// Warmup limits the warm-up to a tenth of the steps.
 func (f *Fitter) Warmup() {
 	if tenth := f.s.Steps / 10; f.s.Warmup > tenth && !f.given("warmup") {
 		f.say("-warmup %d, a tenth of -steps %d, instead of %d", tenth, f.s.Steps, f.s.Warmup)

@@ -18,7 +18,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// The files of a run's folder, beside its checkpoints.
+// The files of a run's folder, in addition to its checkpoints.
 const (
 	SettingsFile    = "run.json"
 	LogFile         = "log.jsonl"
@@ -38,11 +38,11 @@ const (
 	BestKind = "best"
 )
 
-// KeepLast is how many checkpoints of a run are kept: should the newest turn out
-// unreadable, there is the one before.
+// KeepLast is the number of checkpoints of a run that are kept: if the newest
+// is unreadable, the previous one is used.
 const KeepLast = 2
 
-// ClaimFolder makes the folder parent/name, or with a number behind it if that
+// ClaimFolder creates the folder parent/name, with a number appended if it
 // exists.
 func ClaimFolder(parent, name string) (string, error) {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
@@ -62,7 +62,8 @@ func ClaimFolder(parent, name string) (string, error) {
 	}
 }
 
-// Begin makes the folder of a new run, takes its lock, and saves the settings.
+// Begin creates the folder of a new run, takes its lock, and saves the
+// settings.
 func Begin(dir string, s Settings) (unlock func(), err error) {
 	// Looked at before anything is made in it, and again when it cannot change.
 	if err := vacant(dir); err != nil {
@@ -84,8 +85,8 @@ func Begin(dir string, s Settings) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// TakenError is the error of a folder that a new run may not have: it belongs to
-// another run, or holds other things.
+// TakenError is the error for a folder that a new run cannot use: it belongs to
+// another run or contains other files.
 type TakenError struct {
 	Dir   string
 	IsRun bool
@@ -194,8 +195,8 @@ func writeCheckpoint(run, kind string, step, keep int, write func(tmp string) er
 	return nil
 }
 
-// SaveTokenizer writes a vocabulary, and what Hugging Face's libraries have to know
-// beside it if it is one of theirs.
+// SaveTokenizer writes a vocabulary, and also the tokenizer_config.json for
+// Hugging Face's libraries if the vocabulary is in their format.
 func SaveTokenizer(dir string, tok data.Tokenizer) error {
 	if data.HasTokenizerConfig(tok) {
 		if err := files.WriteSummed(filepath.Join(dir, TokenizerConfig), func(w io.Writer) error { return data.SaveTokenizerConfig(w, tok) }); err != nil {
@@ -216,9 +217,10 @@ func LoadTokenizer(dir string) (data.Tokenizer, error) {
 	return tok, errors.Wrapf(err, "reading %s", path)
 }
 
-// LoadModel loads a model and its vocabulary: from the folder of a run, its best
-// model or else its last, or from what xlstm.Load takes, the folder of a model or a
-// file of weights, with the vocabulary beside the weights.
+// LoadModel loads a model and its vocabulary. path is the folder of a run, of
+// which the best model is loaded or, if there is none, the last one, or a path
+// for xlstm.Load, the folder of a model or a file of weights, with the
+// vocabulary in the same folder.
 func LoadModel(path string, opts ...xlstm.Option) (*xlstm.Model, data.Tokenizer, error) {
 	from, err := ModelPath(path)
 	if err != nil {
@@ -264,7 +266,7 @@ func fits(tok data.Tokenizer, size int) bool {
 	return tok.Size() == size || subwords && tok.Size() < size
 }
 
-// ModelPath returns where the model is that a path stands for.
+// ModelPath returns the location of the model that a path refers to.
 func ModelPath(dir string) (string, error) {
 	if !IsRun(dir) {
 		return dir, nil

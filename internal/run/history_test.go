@@ -18,7 +18,8 @@ func TestShortHistoryIsTheWholeLog(t *testing.T) {
 	}
 }
 
-// TestLongHistoryStaysSmall, goes from the beginning to the end, and keeps the best.
+// TestLongHistoryStaysSmall, goes from the beginning to the end, and keeps the
+// best.
 func TestLongHistoryStaysSmall(t *testing.T) {
 	var h history
 	const steps, best = 1_000_000, 765_431

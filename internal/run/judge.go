@@ -31,14 +31,14 @@ func (r *Session) measure(ctx context.Context, windows *data.Windows) (Measured,
 }
 
 // Verdict is the loss on the whole held-out part of a run's best model, or of
-// the model at hand if there is no best.
+// the current model if there is no best one.
 type Verdict struct {
 	Measured
 	BestStep int // of the best model, 0 without one
 }
 
-// Judge measures the best model on the whole held-out part, or the model at hand if
-// there is no best.
+// Judge measures the best model on the whole held-out part, or the current
+// model if there is no best one.
 func (r *Session) Judge(ctx context.Context) (v Verdict, err error) {
 	found, err := Checkpoints(r.dir, BestKind)
 	if err != nil {

@@ -1,23 +1,25 @@
 package run
 
-// Listener is told what happens in a run, in its order.
+// Listener receives the events of a run in order.
 type Listener interface {
-	// Notice gets a sentence on what is damaged or cannot be written, and what the
-	// run does about it.
+	// Notice is called with a sentence on something that is damaged or cannot
+	// be written, and how the run handles it.
 	Notice(sentence string)
-	// Begin is called before the first of the steps that are left: the run has so
-	// many in all, and has come to step after, 0 for one that begins.
+	// Begin is called before the first remaining step: the run has steps in
+	// total, of which after have been taken.
 	Begin(steps, after int)
-	// Step gets the record of every step.
+	// Step is called with the record of every step.
 	Step(r Record)
-	// Evaluation gets the record of a step after which the held-out loss was
-	// measured, after Step; best is whether that is the lowest so far.
+	// Evaluation is called after Step with the record of a step after which the
+	// held-out loss was measured; best reports whether that is the lowest loss
+	// so far.
 	Evaluation(r Record, best bool)
 }
 
-// Progress shows how far something has come that takes long, such as tokenising a
-// large text: it gets the name of that and its total, and returns what is told how
-// much of the total is done, and what is called at the end.
+// Progress shows the progress of a long operation, such as tokenising a large
+// text. It is called with the name of the operation and its total, and returns
+// a function to report how much of the total is done, and one to call at the
+// end.
 type Progress func(what string, total int64) (set func(at int64), done func())
 
 func (p Progress) begin(what string, total int64) (set func(at int64), done func()) {

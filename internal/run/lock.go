@@ -7,8 +7,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Lock keeps other processes from training in the same folder, which must
-// exist. The lock ends with the process, however that ends.
+// Lock prevents other processes from training in the same folder, which must
+// exist. The lock ends with the process, for whatever reason the process ends.
 func Lock(dir string) (unlock func(), err error) {
 	unlock, err = files.Lock(filepath.Join(dir, lockFile))
 	if errors.Is(err, files.ErrLocked) {

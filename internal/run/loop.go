@@ -10,11 +10,11 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Ending says why the steps of a run have come to an end.
+// Ending is the reason why the steps of a run ended.
 type Ending int
 
-// The reasons: the last step was taken now or had been before, the context was
-// done (perhaps in the very last step), or patience was at its end.
+// The reasons: the last step was taken now or in an earlier process, the
+// context was done (possibly during the last step), or patience was exhausted.
 const (
 	Finished Ending = iota + 1
 	FinishedBefore
@@ -23,9 +23,9 @@ const (
 	Impatient
 )
 
-// Train runs the steps that are left, until the context is done or patience is
-// at its end. A step that is not finite ends it with its *xlstm.NonFiniteError,
-// if the settings do not skip such steps; nothing of the step is applied.
+// Train runs the remaining steps until the context is done or patience is
+// exhausted. A step that is not finite ends it with an *xlstm.NonFiniteError,
+// unless the settings skip such steps; the step is not applied.
 func (r *Session) Train(ctx context.Context) (why Ending, err error) {
 	why, err = r.takeSteps(ctx)
 	if noted := r.noteEnd(); err == nil {

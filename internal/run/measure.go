@@ -11,8 +11,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Measured is a loss, and how much text the targets stand for that it was measured
-// on.
+// Measured is a loss and the amount of text that its targets stand for.
 type Measured struct {
 	Nats         float64 // per token
 	Targets      int
@@ -59,7 +58,7 @@ func (m Measured) Total() float64 { return m.Nats * float64(m.Targets) }
 // BitsPerByte returns the loss in bits per byte of the text.
 func (m Measured) BitsPerByte() float64 { return data.BitsPerByte(m.Total(), m.Bytes) }
 
-// Share is how many of the batches of a text are measured.
+// Share is the number of batches of a text that are measured.
 type Share struct {
 	Batches int `json:"batches"`
 	Of      int `json:"of"`
@@ -67,8 +66,8 @@ type Share struct {
 
 func shareOf(w *data.Windows) Share { return Share{w.Batches(), w.Whole()} }
 
-// Whole reports whether nothing is left out. That is also said of runs that do
-// not tell.
+// Whole reports whether all batches are measured. It returns true for runs that
+// did not record the share.
 func (s Share) Whole() bool { return s.Batches == s.Of }
 
 // String returns "all of 25 batches" or "6 of 25 batches".

@@ -19,9 +19,9 @@ type Preset struct {
 	Warmup               int     // steps
 }
 
-// Presets returns the presets, smallest first. The larger a model, the smaller
-// the learning rate it bears. The numbers of parameters are those for a
-// vocabulary of 65, that of tiny Shakespeare, and of 1024 for subwords.
+// Presets returns the presets, smallest first. Larger models need smaller
+// learning rates. The numbers of parameters are for a vocabulary of 65, that of
+// tiny Shakespeare, or of 1024 with subwords.
 func Presets() []Preset {
 	return []Preset{
 		{

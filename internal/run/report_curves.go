@@ -69,8 +69,8 @@ func (v View) figures(cost xlstm.Cost) (all []report.Figure) {
 	return all
 }
 
-// Best returns the record of the lowest held-out loss, one without if there is
-// none.
+// Best returns the record with the lowest held-out loss, or one without a
+// held-out loss if there is none.
 func (v View) Best() (best Record) {
 	for _, r := range v.Records {
 		if r.Val != nil && numbers.Finite(*r.Val) && (best.Val == nil || *r.Val < *best.Val) {

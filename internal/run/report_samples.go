@@ -15,7 +15,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Sample is what the model wrote after a step.
+// Sample is a text that the model generated after a step.
 type Sample struct {
 	Step int
 	Text string

@@ -18,19 +18,19 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Record is what is known after a step, and one line of log.jsonl. JSON has no
-// word for a number that is not finite; it is written as the string "NaN",
+// Record describes a step, as one line of log.jsonl. JSON cannot represent
+// numbers that are not finite; such a number is written as the string "NaN",
 // "+Inf" or "-Inf".
 type Record struct {
 	Step            int
 	Tokens          int64 // seen so far
 	Loss            float64
-	Smoothed        float64 // the losses so far, averaged by a smoother
+	Smoothed        float64 // the smoothed loss
 	GradNorm        float64
 	LR              float64
 	Seconds         float64 // spent training so far
 	TokensPerSecond float64
-	Bits            float64  // bits per byte of Loss; 0 in logs that do not tell
+	Bits            float64  // bits per byte of Loss; 0 in logs without it
 	Val             *float64 // held-out loss, if it was measured after this step
 	ValBits         *float64 // bits per byte of Val
 	Skipped         string   // why the step was not applied
@@ -77,7 +77,7 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Number is a float64 that JSON can hold whatever its value.
+// Number is a float64 of which JSON can represent every value.
 type Number float64
 
 // MarshalJSON writes a number that is not finite as a string.
@@ -123,7 +123,7 @@ func decodeLine(raw []byte) (r Record, err error) {
 	return r, err
 }
 
-// LogFlaws are what is wrong with a log.
+// LogFlaws describes the damage to a log.
 type LogFlaws struct {
 	damaged int // lines that are no records, or out of order
 	first   int // step of the first gap, 0 if there is none
@@ -153,9 +153,10 @@ func (f LogFlaws) flaw(after int) string {
 // damaged.
 const maxLine = 1 << 16
 
-// scanLog calls f with the records of a log, by ascending step, and the lines that
-// they were read from, which are f's until it returns. Damaged lines are passed over and counted; a last line that
-// a killed process left unfinished is not even counted.
+// scanLog calls f with the records of a log, by ascending step, and the lines
+// that they were read from, which are f's until it returns. Damaged lines are
+// passed over and counted; a last line that a killed process left unfinished is
+// not even counted.
 func scanLog(path string, f func(r Record, raw []byte) error) (found LogFlaws, err error) {
 	file, _, err := files.Open(path, files.AnySize)
 	if err != nil {
@@ -281,9 +282,10 @@ func (l *runLog) close() error {
 
 // smoother is an exponential moving average of the losses s̃ = 0.95 s̃ + 0.05 x
 // with the bias of its start at zero divided out, s = s̃ / (1 − 0.95ᵗ). It is
-// kept in the equivalent form s += w (x − s), w = 0.05 / (1 − 0.95ᵗ), which needs
-// no more than a record holds: a run that goes on after a step begins with that
-// step and its average, and has the same averages to the bit. A loss that is not finite leaves it as it is.
+// kept in the equivalent form s += w (x − s), w = 0.05 / (1 − 0.95ᵗ), which
+// needs no more than a record holds: a run that goes on after a step begins
+// with that step and its average, and has the same averages to the bit. A loss
+// that is not finite leaves it as it is.
 type smoother struct {
 	step  int
 	value float64 // NaN before the first finite loss

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// someRecords are the first n records of a run with a held-out loss every third step.
+// someRecords are the first n records of a run with a held-out loss every third
+// step.
 func someRecords(n int) []Record {
 	records := make([]Record, n)
 	smooth := &smoother{value: math.NaN()}

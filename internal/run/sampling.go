@@ -10,8 +10,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Complete lets a generator write what is asked for. What it writes goes to out,
-// if not nil, as soon as it is certain, and is returned.
+// Complete answers a request with a generator. The text is written to out, if
+// not nil, as soon as it is certain, and is returned.
 func Complete(ctx context.Context, g *xlstm.Generator, tok data.Tokenizer, r xlstm.Request, out io.Writer) (string, error) {
 	c, err := g.Complete(ctx, tok, r, func(text string) error {
 		if out == nil {
@@ -23,7 +23,7 @@ func Complete(ctx context.Context, g *xlstm.Generator, tok data.Tokenizer, r xls
 	return c.Text, err
 }
 
-// CheckSampler names the flag whose value makes no sense.
+// CheckSampler returns an error that names the flag if a value is invalid.
 func CheckSampler(c xlstm.SamplerConfig) error {
 	for _, one := range []struct {
 		flag string
@@ -50,7 +50,7 @@ func (r *Session) sample(prompt string, tokens int) xlstm.Request {
 	}
 }
 
-// Prompt is what samples begin with.
+// Prompt returns the beginning of samples.
 func (r *Session) Prompt() string {
 	if r.s.Prompt != "" {
 		return r.s.Prompt
@@ -58,7 +58,8 @@ func (r *Session) Prompt() string {
 	return r.text.someLine()
 }
 
-// WriteOn lets the model write so many tokens after a prompt, to out.
+// WriteOn generates the given number of tokens after a prompt and writes the
+// text to out.
 func (r *Session) WriteOn(ctx context.Context, prompt string, tokens int, out io.Writer) (string, error) {
 	r.writer.Reset()
 	return Complete(ctx, r.writer, r.text.Tokenizer, r.sample(prompt, tokens), out)

@@ -10,7 +10,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/optim"
 )
 
-// Session is a run while it goes on.
+// Session is a run in progress.
 type Session struct {
 	dir     string
 	s       Settings
@@ -43,9 +43,9 @@ type position struct {
 	Smoothed *Number `json:"smoothed,omitempty"` // average of the losses, nil in checkpoints that leave it to the log
 }
 
-// New builds everything that a run needs, at its beginning, but its folder.
-// Its model is on device, nil for the CPU; listen is told what happens. The session
-// is to be closed.
+// New creates everything that a run needs at its start except its folder. The
+// model is on device, or on the CPU if device is nil; listen receives the
+// events. The session must be closed.
 func New(s Settings, txt *Corpus, device xlstm.Device, listen Listener) (*Session, error) {
 	r := &Session{s: s, listen: listen, text: txt, device: device}
 	if err := r.build(); err != nil {
@@ -106,7 +106,7 @@ func (r *Session) compile() error {
 	return err
 }
 
-// Close closes what has been opened.
+// Close closes everything that the session opened.
 func (r *Session) Close() {
 	if r.trainer != nil {
 		r.trainer.Close()
@@ -157,9 +157,9 @@ func (r *Session) notice(format string, args ...any) {
 // warn tells of something that a run does without.
 func (r *Session) warn(what string, err error) { r.notice("%s: %v", what, err) }
 
-// Open takes the run's folder up, which is locked: it goes on from the newest
-// checkpoint there, and notes that it was started with a command. With a parent
-// folder for events it writes the run for TensorBoard too.
+// Open opens the run's folder, which must be locked, continues from the newest
+// checkpoint there, and records the command of this start. If events is a
+// parent folder, the run is also written there for TensorBoard.
 func (r *Session) Open(dir, command, events string) error {
 	r.dir = dir
 	if err := r.restore(); err != nil {
@@ -174,20 +174,20 @@ func (r *Session) Open(dir, command, events string) error {
 // Folder returns the run's folder.
 func (r *Session) Folder() string { return r.dir }
 
-// Steps returns how many steps have been taken.
+// Steps returns the number of steps taken.
 func (r *Session) Steps() int { return r.trainer.Steps() }
 
 // NumParams returns the number of the model's parameters.
 func (r *Session) NumParams() int { return r.model.NumParams() }
 
-// HeldOut returns how much of the held-out part evaluations measure.
+// HeldOut returns the share of the held-out part that evaluations measure.
 func (r *Session) HeldOut() Share { return shareOf(r.held) }
 
-// BigramLoss returns what a bigram model makes of what evaluations measure.
+// BigramLoss returns the loss of a bigram model on the batches of evaluations.
 func (r *Session) BigramLoss() Measured { return r.bigram }
 
-// Settings returns the settings in force.
+// Settings returns the settings in effect.
 func (r *Session) Settings() Settings { return r.s }
 
-// Waited returns how many evaluations there were since the best.
+// Waited returns the number of evaluations since the best one.
 func (r *Session) Waited() int { return r.at.Waited }

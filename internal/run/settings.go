@@ -11,8 +11,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Settings is everything that decides a run. It is saved in the run's folder and
-// can be given as a file (-config).
+// Settings has all settings that determine a run. It is saved in the run's
+// folder and can be given as a file (-config).
 type Settings struct {
 	Data     []string `json:"data"` // none: the Go standard library's source
 	MaxBytes int      `json:"max_bytes"`
@@ -117,7 +117,7 @@ func absolute(paths ...string) ([]string, error) {
 	return out, nil
 }
 
-// Check reports the first setting that makes no sense.
+// Check returns an error for the first invalid setting.
 func (s Settings) Check() error {
 	for _, c := range []struct {
 		ok    bool

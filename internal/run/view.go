@@ -13,7 +13,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// View is all that a run's folder says of the run, but the weights.
+// View is the content of a run's folder except the weights.
 type View struct {
 	Name     string
 	Settings Settings
@@ -23,7 +23,7 @@ type View struct {
 	Flaws    []string // sentences on what is damaged
 }
 
-// Read reads the folder of a run, which may be going on.
+// Read reads the folder of a run, which may be in progress.
 func Read(dir string) (v View, err error) {
 	if v.Name, err = runName(dir); err != nil {
 		return v, err
@@ -60,8 +60,8 @@ func Read(dir string) (v View, err error) {
 	return v, nil
 }
 
-// View reads the run's folder, in which it notes first that this process has come to
-// its end.
+// View records the end of this process in the run's folder and then reads the
+// folder.
 func (r *Session) View() (View, error) {
 	if err := r.noteEnd(); err != nil {
 		return View{}, err

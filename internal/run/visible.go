@@ -6,10 +6,9 @@ import (
 	"unicode"
 )
 
-// Visible returns a text from elsewhere as a page or a terminal can show it: bytes
-// that are no UTF-8 and control characters, which can move the cursor or change
-// what a terminal does, are replaced by what stands for them. Line breaks and tabs
-// stay.
+// Visible returns an untrusted text in a form that a page or a terminal can
+// show: bytes that are not UTF-8 and control characters, which can affect the
+// terminal, are replaced by visible escapes. Line breaks and tabs are kept.
 func Visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -24,8 +23,8 @@ func Visible(text string) string {
 	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar)))
 }
 
-// EscapeControls returns JSON with the control characters that it may hold as they
-// are, from 0x7f on, as escapes.
+// EscapeControls returns JSON in which the control characters from 0x7f on,
+// which JSON permits unescaped, are escaped.
 func EscapeControls(json string) string {
 	if !strings.ContainsFunc(json, lateControl) {
 		return json

@@ -1,8 +1,9 @@
 // Package tensorboard writes event files that TensorBoard reads: numbers and
 // texts by training step.
 //
-// An event file is a row of records, each a protocol buffer of TensorFlow's
-// message Event. Only what the files here need of the messages is encoded.
+// An event file is a sequence of records, each a protocol buffer of
+// TensorFlow's message Event. Only the fields that these files need are
+// encoded.
 package tensorboard
 
 import (
@@ -12,13 +13,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Writer writes events, each with one call to Write, so that a process that dies
-// leaves at most one of them unfinished.
+// Writer writes events, each with one call to Write, so that a process that is
+// killed leaves at most one incomplete event.
 type Writer struct{ w io.Writer }
 
-// NewWriter returns a writer that has begun an event file at the given time. It
-// tells TensorBoard to forget what other files of the folder say about the given
-// step and later ones: a run that is resumed takes those steps again.
+// NewWriter starts an event file at the given time and returns its writer. It
+// instructs TensorBoard to discard the events of other files in the folder for
+// the given step and later ones, because a resumed run repeats those steps.
 func NewWriter(w io.Writer, at time.Time, step int) (*Writer, error) {
 	out := &Writer{w}
 	version := message{}.text(eventFileVersion, "brain.Event:2")
@@ -28,7 +29,7 @@ func NewWriter(w io.Writer, at time.Time, step int) (*Writer, error) {
 	return out, out.event(at, step, message{}.message(eventSessionLog, message{}.varint(sessionStatus, sessionStart)))
 }
 
-// Scalar is a number under a name; slashes in names make groups.
+// Scalar is a named number; slashes in names form groups.
 type Scalar struct {
 	Tag   string
 	Value float64 // kept in float32

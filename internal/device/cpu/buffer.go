@@ -65,8 +65,8 @@ func Elements(b device.Buffer) any {
 	return b.(*vector[int]).data
 }
 
-// Input returns a buffer for n elements that has no memory before it is given some
-// by Rebind.
+// Input returns a buffer for n elements that has no memory until Rebind sets
+// it.
 func Input(dt ops.Dtype, n int) device.Buffer {
 	switch dt {
 	case ops.Float32:
@@ -77,8 +77,9 @@ func Input(dt ops.Dtype, n int) device.Buffer {
 	return &vector[int]{n: n}
 }
 
-// Rebind lets buffer b lie where data lies, which has as many elements of the same
-// type, for the launches to come. Slices of b stay where they are.
+// Rebind sets the memory of buffer b to that of data, which must have the same
+// number of elements of the same type, for later launches. Slices of b are not
+// affected.
 func Rebind(b device.Buffer, data any) error {
 	ok := false
 	switch v := b.(type) {

@@ -1,6 +1,5 @@
-// Package cpu is the device that every program has: the kernels of package
-// kernels, bound to slices of this process. A launch returns when the operation is
-// done.
+// Package cpu is the device for the CPU: the kernels of package kernels, bound
+// to slices of this process. A launch returns when the operation has finished.
 package cpu
 
 import (
@@ -10,7 +9,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Device is the processor that the program runs on. It holds nothing.
+// Device is the CPU. It has no state.
 type Device struct{}
 
 // Name returns "cpu".
@@ -61,7 +60,7 @@ func (Device) Zero(dst device.Buffer) error {
 	return nil
 }
 
-// Free does nothing: memory that nothing refers to is collected.
+// Free does nothing: unreferenced memory is garbage-collected.
 func (Device) Free(device.Buffer) error { return nil }
 
 func transfer(dst, src device.Buffer) error {
@@ -79,15 +78,15 @@ func transfer(dst, src device.Buffer) error {
 	return nil
 }
 
-// Workspace returns 0: the kernels' scratch space depends on the number of cores
-// at work, and is theirs.
+// Workspace returns 0: kernels allocate their own scratch space, which depends
+// on the number of cores in use.
 func (Device) Workspace(ops.Op, ops.Dtype) int { return 0 }
 
-// Alignment returns 64, a line of the cache: kernels take any slice, but vectors
-// that lie across two lines take longer.
+// Alignment returns 64, the size of a cache line: kernels accept any slice, but
+// vectors that cross cache lines are slower.
 func (Device) Alignment() int { return 64 }
 
-// Bind prepares op. The launch reads and writes what the buffers hold when it is
+// Bind prepares op. The launch uses the memory that the buffers have when it is
 // called; see Rebind.
 func (Device) Bind(op ops.Op, out, in []device.Buffer, _ device.Buffer) (device.Launch, error) {
 	if err := device.Check(op, out, in); err != nil {
