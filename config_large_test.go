@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 )
 
@@ -183,6 +184,6 @@ func TestLargeConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		cfg := DefaultLargeConfig()
 		cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.Large.NumHeads = 5, 8, 1, 2
 		edit(&cfg)
-		wantError(t, cfg.Validate(), field, "xLSTM-7B")
+		testutil.WantError(t, cfg.Validate(), field, "xLSTM-7B")
 	}
 }

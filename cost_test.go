@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -399,7 +400,7 @@ func TestCostOfAnyModelIsLittleWork(t *testing.T) {
 			t.Errorf("%d blocks, %+v: it took %d bytes", cfg.NumBlocks, opts, took)
 		}
 		if err != nil {
-			wantError(t, err, "beyond all that can be counted")
+			testutil.WantError(t, err, "beyond all that can be counted")
 			continue
 		}
 		counted++

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/tensor"
 )
@@ -58,7 +59,7 @@ func TestFlippedBitsOfAModelAreNoticed(t *testing.T) {
 					t.Fatalf("%s with a flipped bit is loaded", path)
 				}
 				if filepath.Ext(path) == ".safetensors" {
-					wantError(t, m.LoadWeights(path), path, "damaged")
+					testutil.WantError(t, m.LoadWeights(path), path, "damaged")
 				}
 				overwrite(t, path, was)
 			}
@@ -95,7 +96,7 @@ func TestFlippedBitsOfATrainingAreNoticed(t *testing.T) {
 	for range 50 {
 		was := flip(t, r, path)
 		_, err := tr.Restore(dir)
-		wantError(t, err, path, "damaged")
+		testutil.WantError(t, err, path, "damaged")
 		overwrite(t, path, was)
 	}
 	if _, err := tr.Restore(dir); err != nil {
@@ -142,7 +143,7 @@ func TestRestoreRefusesWhatNoStepCanGoOnFrom(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := tr.Restore(dir)
-		wantError(t, err, path, says)
+		testutil.WantError(t, err, path, says)
 	}
 }
 
@@ -151,5 +152,5 @@ func TestSaveRefusesATrainingThatIsNotFinite(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	tr := newTestTrainer(t, m, TrainerConfig{Batch: 2, Steps: 8, Carry: true})
 	tr.state.tensors[0].Value.Float32s()[0] = float32(math.NaN())
-	wantError(t, tr.Save(t.TempDir(), nil), tr.state.tensors[0].Name, "not finite")
+	testutil.WantError(t, tr.Save(t.TempDir(), nil), tr.state.tensors[0].Name, "not finite")
 }

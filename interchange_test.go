@@ -20,6 +20,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/tensor"
 )
@@ -148,7 +149,7 @@ func TestHeadThatDiffersCannotReplaceATiedOne(t *testing.T) {
 		}
 		return tensors
 	})
-	wantError(t, m.LoadWeights(filepath.Join(dir, weightsFile)), headName+" differs", "tie_word_embeddings")
+	testutil.WantError(t, m.LoadWeights(filepath.Join(dir, weightsFile)), headName+" differs", "tie_word_embeddings")
 }
 
 // TestTransformersNormHasNoBias, whatever use_bias says: neither is one written nor
@@ -182,7 +183,7 @@ func TestTransformersAlwaysHasTheNorm(t *testing.T) {
 	}
 	cfg.Large.AddOutNorm = false
 	_, err := New(cfg)
-	wantError(t, err, "add_out_norm", "false", "Hugging Face")
+	testutil.WantError(t, err, "add_out_norm", "false", "Hugging Face")
 	dir := filepath.Join(interchangeRoot, "transformers5_no_norm")
 	copied := t.TempDir()
 	for _, name := range []string{configFile, weightsFile} {
@@ -198,7 +199,7 @@ func TestTransformersAlwaysHasTheNorm(t *testing.T) {
 		return slices.DeleteFunc(tensors, func(p safetensors.Tensor) bool { return p.Name == "backbone.out_norm.weight" })
 	})
 	_, err = Load(copied)
-	wantError(t, err, "backbone.out_norm.weight is missing")
+	testutil.WantError(t, err, "backbone.out_norm.weight is missing")
 }
 
 // smallHuggingFace is a small model in Hugging Face's form whose parameters are

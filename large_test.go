@@ -8,6 +8,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"gorgonia.org/tensor"
@@ -124,7 +125,7 @@ func TestFusedWeightsAreSavedStacked(t *testing.T) {
 		}
 	}
 	_, err := Load(modelFolder(t, again+"/"+configFile, dir+"/"+weightsFile))
-	wantError(t, err, "qkv_opreact.weight is missing")
+	testutil.WantError(t, err, "qkv_opreact.weight is missing")
 }
 
 // TestLargeGradientsAreExact compares some elements of every gradient with

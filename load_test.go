@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/tensor"
 )
@@ -183,7 +184,7 @@ func TestLoadConvertsBetweenTypes(t *testing.T) {
 		t.Errorf("without an option the type is %v (%v), want float32", m.Dtype(), err)
 	}
 	_, err := Load(saved(t, smallModel(t, smallConfig(), tensor.Float64)), WithDtype(tensor.Int))
-	wantError(t, err, "int")
+	testutil.WantError(t, err, "int")
 }
 
 // TestLoadWeightsReplacesParameters in a program that is compiled already.
@@ -245,9 +246,9 @@ func TestLoadErrorsListAllThatIsWrong(t *testing.T) {
 	says := []string{path, headName + " is missing", norm + " has shape (16, 1) and not (16)", skip + " holds numbers that are not finite",
 		embeddingName + " holds numbers that are not finite in float32", `"lm_head.bias" is no parameter`}
 	_, err := Load(dir)
-	wantError(t, err, says...)
+	testutil.WantError(t, err, says...)
 	before := fmt.Sprint(m.Params())
-	wantError(t, m.LoadWeights(path), says...)
+	testutil.WantError(t, m.LoadWeights(path), says...)
 	if fmt.Sprint(m.Params()) != before {
 		t.Error("parameters have changed in spite of the error")
 	}
@@ -261,7 +262,7 @@ func TestLoadErrorsAreNotEndless(t *testing.T) {
 		return tensors[:3]
 	})
 	_, err := Load(dir)
-	wantError(t, err, "is missing", fmt.Sprintf("; and %d more", missing-10))
+	testutil.WantError(t, err, "is missing", fmt.Sprintf("; and %d more", missing-10))
 	if n := strings.Count(err.Error(), "is missing"); n != 10 {
 		t.Errorf("%d are listed: %v", n, err)
 	}
@@ -284,7 +285,7 @@ func TestLoadTellsTheLayout(t *testing.T) {
 			wantSameParams(t, got, want)
 		}
 		_, err = Load(dir, WithLayout(Vanilla))
-		wantError(t, err, filepath.Join(dir, weightsFile), "_recurrent_kernel_", "CUDA layout and not the vanilla one")
+		testutil.WantError(t, err, filepath.Join(dir, weightsFile), "_recurrent_kernel_", "CUDA layout and not the vanilla one")
 	}
 	dir := saved(t, smallModel(t, smallConfig(), tensor.Float32))
 	edited(t, dir, func(tensors []safetensors.Tensor) []safetensors.Tensor {
@@ -296,7 +297,7 @@ func TestLoadTellsTheLayout(t *testing.T) {
 		return tensors
 	})
 	_, err := Load(dir)
-	wantError(t, err, "_recurrent_kernel_ has shape (1, 2, 3) and not")
+	testutil.WantError(t, err, "_recurrent_kernel_ has shape (1, 2, 3) and not")
 }
 
 // wantSameParams sees that two models have the same parameters, bit by bit.
@@ -335,8 +336,8 @@ func TestTiedHeadMayBeAbsentOrEqual(t *testing.T) {
 	if err := head(func(*tensor.Dense) {}); err != nil {
 		t.Error(err)
 	}
-	wantError(t, head(func(v *tensor.Dense) { v.Float32s()[7]++ }), headName+" differs from "+embeddingName, "tie_weights")
-	wantError(t, head(func(v *tensor.Dense) {
+	testutil.WantError(t, head(func(v *tensor.Dense) { v.Float32s()[7]++ }), headName+" differs from "+embeddingName, "tie_weights")
+	testutil.WantError(t, head(func(v *tensor.Dense) {
 		if err := v.Reshape(v.Shape()[1], v.Shape()[0]); err != nil {
 			t.Fatal(err)
 		}
@@ -353,7 +354,7 @@ func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
 	before, _ := os.ReadFile(filepath.Join(dir, weightsFile))
 	for _, v := range []float64{math.NaN(), math.Inf(-1)} {
 		m.Params()[2].Value.Float32s()[1] = float32(v)
-		wantError(t, m.Save(dir), dir, m.Params()[2].Name, "not finite")
+		testutil.WantError(t, m.Save(dir), dir, m.Params()[2].Name, "not finite")
 	}
 	if after, err := os.ReadFile(filepath.Join(dir, weightsFile)); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the model saved before is gone: %v", err)
@@ -363,24 +364,24 @@ func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
 func TestFolderErrorsNameTheFile(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	none := filepath.Join(t.TempDir(), "no")
-	wantError(t, m.Save(none), filepath.Join(none, weightsFile))
+	testutil.WantError(t, m.Save(none), filepath.Join(none, weightsFile))
 	_, err := Load(none)
-	wantError(t, err, filepath.Join(none, configFile), weightsFile)
-	wantError(t, m.LoadWeights(none), none)
+	testutil.WantError(t, err, filepath.Join(none, configFile), weightsFile)
+	testutil.WantError(t, m.LoadWeights(none), none)
 
 	dir := saved(t, m)
 	if err := writeBytes(filepath.Join(dir, configFile), []byte(`{"vocab_size": -1}`)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Load(dir)
-	wantError(t, err, filepath.Join(dir, configFile), "vocab_size is -1")
+	testutil.WantError(t, err, filepath.Join(dir, configFile), "vocab_size is -1")
 
 	dir = saved(t, m)
 	if err := os.Remove(filepath.Join(dir, weightsFile)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Load(dir)
-	wantError(t, err, filepath.Join(dir, weightsFile))
+	testutil.WantError(t, err, filepath.Join(dir, weightsFile))
 }
 
 // TestConfigIsNotTakenAtItsWord: a configuration of any size that Validate allows
@@ -417,7 +418,7 @@ func refusedAtOnce(t *testing.T, name, dir string, cfg Config) {
 	runtime.ReadMemStats(&before)
 	_, err = Load(dir)
 	runtime.ReadMemStats(&after)
-	wantError(t, err, filepath.Join(dir, weightsFile))
+	testutil.WantError(t, err, filepath.Join(dir, weightsFile))
 	if took := after.TotalAlloc - before.TotalAlloc; took > 4<<20 {
 		t.Errorf("%s: it took %d bytes of memory", name, took)
 	}

@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"internal/pytorch":     {},
 	"internal/report":      {".", "data", "internal/numbers", "trace"},
 	"internal/tensorboard": {},
+	"internal/testutil":    {},
 	"data":                 {"data/bpe", "internal/files"},
 	"data/bpe":             {},
 	"optim":                {"internal/cores", "internal/device", "internal/ops", "internal/vec"},

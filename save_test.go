@@ -16,6 +16,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/internal/pytorch"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/tensor"
 )
@@ -185,7 +186,7 @@ func TestFormsOfALargeModelAreReadUnderEitherName(t *testing.T) {
 		return append(tensors, safetensors.Tensor{Name: "embedding.weight", Value: tensors[0].Value})
 	})
 	_, err := Load(dir)
-	wantError(t, err, `"backbone.embeddings.weight" is no parameter`, "embedding.weight has shape")
+	testutil.WantError(t, err, `"backbone.embeddings.weight" is no parameter`, "embedding.weight has shape")
 }
 
 // TestShardsAreFilledInOrder: no file is larger than asked for, except with one
@@ -270,16 +271,16 @@ func TestWhatCannotBeSavedIsAnError(t *testing.T) {
 	} {
 		dir := saved(t, m)
 		before, _ := os.ReadDir(dir)
-		wantError(t, m.SavePretrained(dir, cfg), dir, says)
+		testutil.WantError(t, m.SavePretrained(dir, cfg), dir, says)
 		if after, _ := os.ReadDir(dir); len(after) != len(before) {
 			t.Errorf("%s: there are %v now", says, after)
 		}
 	}
 	m.Params()[1].Value.Float32s()[0] = 65520
-	wantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: safetensors.F16}), m.Params()[1].Name, "F16")
+	testutil.WantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: safetensors.F16}), m.Params()[1].Name, "F16")
 	savedAs(t, m, SaveConfig{Encoding: safetensors.BF16})
 	m.Params()[1].Value.Float32s()[0] = math.MaxFloat32
-	wantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: safetensors.BF16}), m.Params()[1].Name, "BF16")
+	testutil.WantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: safetensors.BF16}), m.Params()[1].Name, "BF16")
 }
 
 // TestIndexIsNotTakenAtItsWord: whatever does not fit is listed.
@@ -320,7 +321,7 @@ func TestIndexIsNotTakenAtItsWord(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = Load(dir)
-		wantError(t, err, dir, c.says)
+		testutil.WantError(t, err, dir, c.says)
 	}
 }
 
@@ -338,7 +339,7 @@ func TestFolderOfSeveralFilesNeedsAName(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Load(dir)
-	wantError(t, err, dir, weightsFile, indexFile, "a.safetensors, b.safetensors")
+	testutil.WantError(t, err, dir, weightsFile, indexFile, "a.safetensors, b.safetensors")
 	loaded(t, filepath.Join(dir, "b.safetensors"))
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/tensor"
 )
 
@@ -27,7 +28,7 @@ func TestPicklesAreReadAndNotWritten(t *testing.T) {
 	dir := copyOf(t, "xlstm_pickled")
 	m := loaded(t, dir)
 	wantSameParams(t, loaded(t, filepath.Join(dir, "model.pt")), m)
-	wantError(t, m.SavePretrained(t.TempDir(), SaveConfig{AsLoaded: true}), "pickle")
+	testutil.WantError(t, m.SavePretrained(t.TempDir(), SaveConfig{AsLoaded: true}), "pickle")
 	wantSameParams(t, loaded(t, saved(t, m)), m)
 
 	other := smallModel(t, m.Config(), tensor.Float32)
@@ -64,10 +65,10 @@ func TestPicklesThatCannotBeReadSayWhy(t *testing.T) {
 	path := filepath.Join(dir, "model.pt")
 	overwrite(t, path, []byte("\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."))
 	_, err := Load(dir)
-	wantError(t, err, path, "before PyTorch 1.6")
+	testutil.WantError(t, err, path, "before PyTorch 1.6")
 	overwrite(t, path, []byte("PK\x03\x04 and so on"))
 	_, err = Load(dir)
-	wantError(t, err, path, "cut short")
+	testutil.WantError(t, err, path, "cut short")
 }
 
 // TestNumberedFilesAreOneModel, as the official code of xLSTM-7B's architecture
@@ -86,7 +87,7 @@ func TestNumberedFilesAreOneModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Load(dir)
-	wantError(t, err, "is missing")
+	testutil.WantError(t, err, "is missing")
 }
 
 // TestReadConfigTakesWhatLoadTakes, and files of configurations.
@@ -108,7 +109,7 @@ func TestReadConfigTakesWhatLoadTakes(t *testing.T) {
 	} {
 		got, err := ReadConfig(path)
 		if want.VocabSize == 0 {
-			wantError(t, err, "none", configFile)
+			testutil.WantError(t, err, "none", configFile)
 		} else if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", path, got, err)
 		}
@@ -141,14 +142,14 @@ func TestYAMLOfExperiments(t *testing.T) {
 		"excessive aliasing":           "a: &a [0,0,0,0,0,0,0,0,0]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]",
 	} {
 		_, err := read(text)
-		wantError(t, err, yamlFile, says)
+		testutil.WantError(t, err, yamlFile, says)
 	}
 }
 
 // TestTensorsOfOtherTypesAreRefusedByName.
 func TestTensorsOfOtherTypesAreRefusedByName(t *testing.T) {
 	_, err := Load(filepath.Join(interchangeRoot, "xlstm_pickled", "model.pt"), WithLayout(CUDA))
-	wantError(t, err, "vanilla layout")
+	testutil.WantError(t, err, "vanilla layout")
 	dir := copyOf(t, "xlstm_pickled")
 	raw := string(must(os.ReadFile(filepath.Join(dir, "model.pt"))))
 	edited := strings.Replace(raw, "ctorch\nFloatStorage\n", "ctorch\nInt32Storage\n", 1)
@@ -157,7 +158,7 @@ func TestTensorsOfOtherTypesAreRefusedByName(t *testing.T) {
 	}
 	overwrite(t, filepath.Join(dir, "model.pt"), []byte(edited))
 	_, err = Load(dir)
-	wantError(t, err, "torch.Int32Storage", "only float64")
+	testutil.WantError(t, err, "torch.Int32Storage", "only float64")
 }
 
 // TestSharedTensorsOfAPickleAreTied: what is one tensor there is stored once.

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // near checks that two numbers agree to rounding.
@@ -102,7 +104,7 @@ func TestBigramLossOnErrors(t *testing.T) {
 		"a vocabulary of 0 ids: it must hav": func() (float64, int, error) { return BigramLossOn([]int{0}, batch(0, 1), 0) },
 	} {
 		_, _, err := run()
-		failsWith(t, err, "bigram loss", want)
+		testutil.WantError(t, err, "bigram loss", want)
 	}
 }
 
@@ -181,9 +183,9 @@ func TestBaselineErrors(t *testing.T) {
 		{good, []int{0, 1, -1}, 2, "validation token 2 has id -1"},
 	} {
 		_, err := UnigramLoss(test.train, test.val, test.vocab)
-		failsWith(t, err, "unigram", test.want)
+		testutil.WantError(t, err, "unigram", test.want)
 		_, err = BigramLoss(test.train, test.val, test.vocab)
-		failsWith(t, err, "bigram", test.want)
+		testutil.WantError(t, err, "bigram", test.want)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // count returns the tokens 0 to n-1, which tell their own places.
@@ -88,14 +90,14 @@ func TestRandomWindowsArePinned(t *testing.T) {
 		return s
 	}
 	// A resumed run must see these on every machine and with every Go release.
-	equal(t, "seed 1", starts(1), []int{930693, 729213, 901886, 887069, 703270, 355244})
-	equal(t, "seed 2", starts(2), []int{887188, 5345, 527287, 360534, 562210, 434657})
+	testutil.Equal(t, "seed 1", starts(1), []int{930693, 729213, 901886, 887069, 703270, 355244})
+	testutil.Equal(t, "seed 2", starts(2), []int{887188, 5345, 527287, 360534, 562210, 434657})
 }
 
 func TestStreamsAreContiguous(t *testing.T) {
 	const n, b, length = 47, 3, 4 // streams of 15 tokens, 3 batches each, 2 tokens left over
 	s := mustStreams(t, count(n), b, length)
-	equal(t, "steps", s.Steps(), 3)
+	testutil.Equal(t, "steps", s.Steps(), 3)
 	for pass := range 3 {
 		for step := range 3 {
 			batch := s.Next()
@@ -118,8 +120,8 @@ func TestStreamsShortest(t *testing.T) {
 	s := mustStreams(t, count(10), 2, 4) // each stream is one window
 	for range 3 {
 		batch := s.Next()
-		equal(t, "targets", batch.Targets, []int{1, 2, 3, 4, 6, 7, 8, 9})
-		equal(t, "fresh", batch.Fresh, true)
+		testutil.Equal(t, "targets", batch.Targets, []int{1, 2, 3, 4, 6, 7, 8, 9})
+		testutil.Equal(t, "fresh", batch.Fresh, true)
 	}
 }
 
@@ -142,7 +144,7 @@ func TestStateRestores(t *testing.T) {
 			if err := resumed.SetState(state); err != nil {
 				t.Fatal(err)
 			}
-			equal(t, fmt.Sprintf("%s after %d", name, before), take(resumed, 9), want)
+			testutil.Equal(t, fmt.Sprintf("%s after %d", name, before), take(resumed, 9), want)
 		}
 	}
 }
@@ -152,7 +154,7 @@ func TestStateIsACopy(t *testing.T) {
 		state := b.State()
 		kept := bytes.Clone(state)
 		take(b, 3)
-		equal(t, name, state, kept)
+		testutil.Equal(t, name, state, kept)
 	}
 }
 
@@ -184,17 +186,17 @@ func TestSetStateErrors(t *testing.T) {
 				t.Errorf("%s: no error for a state that is %s", name, what)
 				continue
 			}
-			failsWith(t, err, "restore")
+			testutil.WantError(t, err, "restore")
 			if len(err.Error()) > 700 {
 				t.Errorf("%s: error of %d bytes", name, len(err.Error()))
 			}
 		}
-		equal(t, name+" after errors", take(b, 3), want)
+		testutil.Equal(t, name+" after errors", take(b, 3), want)
 	}
 	s := mustStreams(t, count(60), 3, 4)
 	state := s.State()
 	state[len(state)-1] = byte(s.Steps())
-	failsWith(t, s.SetState(state), "position 4 is beyond the last, 3")
+	testutil.WantError(t, s.SetState(state), "position 4 is beyond the last, 3")
 }
 
 func FuzzSetState(f *testing.F) {
@@ -270,8 +272,8 @@ func TestWindowsMaxBatches(t *testing.T) {
 				}
 			}
 		}
-		equal(t, fmt.Sprint("maximum ", maxBatches), [2]int{batches, targets}, want)
-		equal(t, fmt.Sprint("announced for maximum ", maxBatches), [2]int{w.Batches(), w.Targets()}, want)
+		testutil.Equal(t, fmt.Sprint("maximum ", maxBatches), [2]int{batches, targets}, want)
+		testutil.Equal(t, fmt.Sprint("announced for maximum ", maxBatches), [2]int{w.Batches(), w.Targets()}, want)
 	}
 }
 
@@ -337,7 +339,7 @@ func TestWindowsAgain(t *testing.T) {
 		}
 		second = append(second, clone(batch))
 	}
-	equal(t, "second walk", second, first)
+	testutil.Equal(t, "second walk", second, first)
 }
 
 func TestShapeErrors(t *testing.T) {
@@ -356,16 +358,16 @@ func TestShapeErrors(t *testing.T) {
 		{1, 100, "need a text of 101 tokens or more, and this one has 100"},
 	} {
 		_, err := NewRandomWindows(tokens, test.b, test.t, 1)
-		failsWith(t, err, "random windows", test.want)
+		testutil.WantError(t, err, "random windows", test.want)
 		_, err = NewStreams(tokens, test.b, test.t)
-		failsWith(t, err, "streams", test.want)
+		testutil.WantError(t, err, "streams", test.want)
 		_, err = NewWindows(tokens, test.b, test.t, 0)
-		failsWith(t, err, "windows", test.want)
+		testutil.WantError(t, err, "windows", test.want)
 	}
 	_, err := NewStreams(tokens, 10, 10)
-	failsWith(t, err, "100 tokens make 10 streams of 10, but rows of 10 tokens need 11")
+	testutil.WantError(t, err, "100 tokens make 10 streams of 10, but rows of 10 tokens need 11")
 	_, err = NewWindows(nil, 1, 1, 0)
-	failsWith(t, err, "this one has 0")
+	testutil.WantError(t, err, "this one has 0")
 }
 
 func TestSplit(t *testing.T) {
@@ -375,10 +377,10 @@ func TestSplit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "train", train, tokens[:want])
-		equal(t, "val", val, tokens[want:])
+		testutil.Equal(t, "train", train, tokens[:want])
+		testutil.Equal(t, "val", val, tokens[want:])
 		_ = append(train, -7)
-		equal(t, "val after an append to train", val[0], want)
+		testutil.Equal(t, "val after an append to train", val[0], want)
 	}
 }
 
@@ -388,12 +390,12 @@ func TestSplitErrors(t *testing.T) {
 	nan /= nan
 	for _, fraction := range []float64{0, 1, -0.1, 1.5, nan} {
 		_, _, err := Split(tokens, fraction, 1)
-		failsWith(t, err, "validation fraction", "more than 0 and less than 1")
+		testutil.WantError(t, err, "validation fraction", "more than 0 and less than 1")
 	}
 	_, _, err := Split(tokens, 0.1, 11)
-	failsWith(t, err, "90 to train on and 10 to validate on, but each part needs 11")
+	testutil.WantError(t, err, "90 to train on and 10 to validate on, but each part needs 11")
 	_, _, err = Split(tokens, 0.9, 11)
-	failsWith(t, err, "10 to train on and 90 to validate on")
+	testutil.WantError(t, err, "10 to train on and 90 to validate on")
 	_, _, err = Split(nil, 0.5, 1)
-	failsWith(t, err, "0 tokens")
+	testutil.WantError(t, err, "0 tokens")
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // folder makes a temporary folder with files and makes it the current one.
@@ -79,9 +81,9 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%s: %v", test.patterns, err)
 			continue
 		}
-		equal(t, test.patterns+": names", names(c), test.names)
-		equal(t, test.patterns+": skipped", len(c.Skipped), test.skipped)
-		equal(t, test.patterns+": source", c.Source, test.patterns)
+		testutil.Equal(t, test.patterns+": names", names(c), test.names)
+		testutil.Equal(t, test.patterns+": skipped", len(c.Skipped), test.skipped)
+		testutil.Equal(t, test.patterns+": source", c.Source, test.patterns)
 	}
 }
 
@@ -91,7 +93,7 @@ func TestLoadText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "text", c.Text(), "bee"+Separator+"why")
+	testutil.Equal(t, "text", c.Text(), "bee"+Separator+"why")
 }
 
 func TestLoadErrors(t *testing.T) {
@@ -114,7 +116,7 @@ func TestLoadErrors(t *testing.T) {
 		"a.txt/b":         {"a.txt/b"},
 	} {
 		_, err := Load(0, strings.Fields(patterns)...)
-		failsWith(t, err, want...)
+		testutil.WantError(t, err, want...)
 	}
 }
 
@@ -125,14 +127,14 @@ func TestLoadLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "text", c.Text(), whole)
-	equal(t, "skipped", fmt.Sprint(c.Skipped), "[{c binary}]")
+	testutil.Equal(t, "text", c.Text(), whole)
+	testutil.Equal(t, "skipped", fmt.Sprint(c.Skipped), "[{c binary}]")
 	for limit := 1; limit < len(whole); limit++ {
 		_, err := Load(limit, "a", "b")
 		if large := (*TooLargeError)(nil); !errors.As(err, &large) || large.Limit != limit {
 			t.Errorf("limit %d: %v", limit, err)
 		}
-		failsWith(t, err, "too much data", fmt.Sprintf("limit of %d bytes", limit))
+		testutil.WantError(t, err, "too much data", fmt.Sprintf("limit of %d bytes", limit))
 	}
 }
 
@@ -144,7 +146,7 @@ func TestLoadWithoutLimit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, fmt.Sprint("length with limit ", limit), len(c.Text()), len(long))
+		testutil.Equal(t, fmt.Sprint("length with limit ", limit), len(c.Text()), len(long))
 	}
 }
 
@@ -154,7 +156,7 @@ func TestLoadSkipsLargeBinary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "names", names(c), "a")
+	testutil.Equal(t, "names", names(c), "a")
 }
 
 func TestLoadFollowsLinks(t *testing.T) {
@@ -174,7 +176,7 @@ func TestLoadFollowsLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, pattern, c.Text(), "a"+Separator+"b")
+		testutil.Equal(t, pattern, c.Text(), "a"+Separator+"b")
 	}
 }
 
@@ -187,7 +189,7 @@ func TestInvalidUTF8(t *testing.T) {
 		"\uFFFD世\xe4":   6,
 		"a\xed\xa0\x80": 1, // a surrogate
 	} {
-		equal(t, fmt.Sprintf("%q", text), invalidUTF8([]byte(text)), want)
+		testutil.Equal(t, fmt.Sprintf("%q", text), invalidUTF8([]byte(text)), want)
 	}
 }
 
@@ -202,8 +204,8 @@ func TestShuffle(t *testing.T) {
 	}
 	// Pinned, because a saved model is only as good as its held-out text is
 	// held out.
-	equal(t, "seed 1", deal(1), "0 5 2 3 1 4 8 7 6 9")
-	equal(t, "seed 2", deal(2), "9 5 1 7 6 3 2 4 0 8")
+	testutil.Equal(t, "seed 1", deal(1), "0 5 2 3 1 4 8 7 6 9")
+	testutil.Equal(t, "seed 2", deal(2), "9 5 1 7 6 3 2 4 0 8")
 }
 
 func TestShuffleIsFair(t *testing.T) {

@@ -13,32 +13,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/pkg/errors"
 )
-
-// failsWith checks that err is one line that has all the parts.
-func failsWith(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one with %q", parts)
-	}
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("error of several lines: %q", err)
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %q lacks %q", err, part)
-		}
-	}
-}
-
-// equal checks that two values are deeply equal.
-func equal(t *testing.T, what string, got, want any) {
-	t.Helper()
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%s: got %v, want %v", what, got, want)
-	}
-}
 
 func mustChars(t testing.TB, text string, minCount int) *Chars {
 	t.Helper()
@@ -51,40 +28,40 @@ func mustChars(t testing.TB, text string, minCount int) *Chars {
 
 func TestCharsIDsAreSortedByRune(t *testing.T) {
 	c := mustChars(t, "zebra é\n世", 1)
-	equal(t, "ids", c.Encode("\n abezé世"), []int{1, 2, 3, 4, 5, 7, 8, 9})
-	equal(t, "size", c.Size(), 10)
+	testutil.Equal(t, "ids", c.Encode("\n abezé世"), []int{1, 2, 3, 4, 5, 7, 8, 9})
+	testutil.Equal(t, "size", c.Size(), 10)
 	other := mustChars(t, "世世éarbez \nzz", 1)
-	equal(t, "vocabulary of the same set", other, c)
+	testutil.Equal(t, "vocabulary of the same set", other, c)
 }
 
 func TestCharsMinCount(t *testing.T) {
 	c := mustChars(t, "aaabbc", 2)
-	equal(t, "size", c.Size(), 3)
-	equal(t, "ids", c.Encode("abcd"), []int{1, 2, UnknownChar, UnknownChar})
-	equal(t, "text", c.Decode([]int{1, 2, 0}), "ab\uFFFD")
+	testutil.Equal(t, "size", c.Size(), 3)
+	testutil.Equal(t, "ids", c.Encode("abcd"), []int{1, 2, UnknownChar, UnknownChar})
+	testutil.Equal(t, "text", c.Decode([]int{1, 2, 0}), "ab\uFFFD")
 }
 
 func TestCharsUnknown(t *testing.T) {
 	// Neither U+FFFD nor bytes outside UTF-8 become known characters.
 	c := mustChars(t, "a\uFFFD\uFFFD\xff\xff", 1)
-	equal(t, "size", c.Size(), 2)
-	equal(t, "ids", c.Encode("a\uFFFD\xffa"), []int{1, 0, 0, 1})
-	equal(t, "ids out of range", c.Decode([]int{-1, 2, 1 << 30, 1}), "\uFFFD\uFFFD\uFFFDa")
+	testutil.Equal(t, "size", c.Size(), 2)
+	testutil.Equal(t, "ids", c.Encode("a\uFFFD\xffa"), []int{1, 0, 0, 1})
+	testutil.Equal(t, "ids out of range", c.Decode([]int{-1, 2, 1 << 30, 1}), "\uFFFD\uFFFD\uFFFDa")
 	var zero Chars
-	equal(t, "zero size", zero.Size(), 1)
-	equal(t, "zero ids", zero.Encode("ab"), []int{0, 0})
-	equal(t, "zero text", zero.Decode([]int{0, 1}), "\uFFFD\uFFFD")
+	testutil.Equal(t, "zero size", zero.Size(), 1)
+	testutil.Equal(t, "zero ids", zero.Encode("ab"), []int{0, 0})
+	testutil.Equal(t, "zero text", zero.Decode([]int{0, 1}), "\uFFFD\uFFFD")
 }
 
 func TestNewCharsErrors(t *testing.T) {
 	_, err := NewChars("abc", 0)
-	failsWith(t, err, "minimum count of 0")
+	testutil.WantError(t, err, "minimum count of 0")
 	_, err = NewChars("abc", 2)
-	failsWith(t, err, "no character occurs 2 times in 3 bytes")
+	testutil.WantError(t, err, "no character occurs 2 times in 3 bytes")
 	_, err = NewChars("", 1)
-	failsWith(t, err, "0 bytes")
+	testutil.WantError(t, err, "0 bytes")
 	_, err = NewChars("\uFFFD", 1)
-	failsWith(t, err, "no character")
+	testutil.WantError(t, err, "no character")
 }
 
 func TestCharsJSON(t *testing.T) {
@@ -97,7 +74,7 @@ func TestCharsJSON(t *testing.T) {
 	if err := json.Unmarshal(text, back); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "round trip", back, c)
+	testutil.Equal(t, "round trip", back, c)
 }
 
 func TestCharsJSONErrors(t *testing.T) {
@@ -114,16 +91,16 @@ func TestCharsJSONErrors(t *testing.T) {
 	} {
 		c := mustChars(t, "xyz", 1)
 		err := c.UnmarshalJSON([]byte(text))
-		failsWith(t, err, want)
-		equal(t, "vocabulary after an error", c, mustChars(t, "xyz", 1))
+		testutil.WantError(t, err, want)
+		testutil.Equal(t, "vocabulary after an error", c, mustChars(t, "xyz", 1))
 	}
 }
 
 func TestBytes(t *testing.T) {
 	var tok Bytes
-	equal(t, "size", tok.Size(), 256)
-	equal(t, "ids", tok.Encode("aé\xff"), []int{'a', 0xc3, 0xa9, 0xff})
-	equal(t, "text", tok.Decode([]int{'a', 0xc3, 0xa9, 0xff, -1, 256}), "aé\xff\uFFFD\uFFFD")
+	testutil.Equal(t, "size", tok.Size(), 256)
+	testutil.Equal(t, "ids", tok.Encode("aé\xff"), []int{'a', 0xc3, 0xa9, 0xff})
+	testutil.Equal(t, "text", tok.Decode([]int{'a', 0xc3, 0xa9, 0xff, -1, 256}), "aé\xff\uFFFD\uFFFD")
 }
 
 // mustBPE learns a few subwords.
@@ -147,7 +124,7 @@ func TestSaveAndLoadTokenizer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "loaded tokenizer", back, tok)
+		testutil.Equal(t, "loaded tokenizer", back, tok)
 	}
 }
 
@@ -155,11 +132,11 @@ func TestSaveAndLoadTokenizer(t *testing.T) {
 type foreign struct{ Bytes }
 
 func TestSaveTokenizerErrors(t *testing.T) {
-	failsWith(t, SaveTokenizer(io.Discard, foreign{}), "data.foreign")
-	failsWith(t, SaveTokenizer(io.Discard, nil), "nil")
+	testutil.WantError(t, SaveTokenizer(io.Discard, foreign{}), "data.foreign")
+	testutil.WantError(t, SaveTokenizer(io.Discard, nil), "nil")
 	r, w := io.Pipe()
 	r.CloseWithError(errors.New("disk full"))
-	failsWith(t, SaveTokenizer(w, Bytes{}), "write tokenizer", "disk full")
+	testutil.WantError(t, SaveTokenizer(w, Bytes{}), "write tokenizer", "disk full")
 }
 
 func TestLoadTokenizerErrors(t *testing.T) {
@@ -176,11 +153,11 @@ func TestLoadTokenizerErrors(t *testing.T) {
 		`{"model":7}`:                                 "tokenizer.json",
 	} {
 		tok, err := LoadTokenizer(strings.NewReader(text))
-		failsWith(t, err, "read tokenizer", want)
-		equal(t, "tokenizer", tok, nil)
+		testutil.WantError(t, err, "read tokenizer", want)
+		testutil.Equal(t, "tokenizer", tok, nil)
 	}
 	_, err := LoadTokenizer(iotest.ErrReader(errors.New("disk gone")))
-	failsWith(t, err, "disk gone")
+	testutil.WantError(t, err, "disk gone")
 }
 
 // spaces is a reader without an end.
@@ -197,7 +174,7 @@ func (s *spaces) Read(p []byte) (int, error) {
 func TestLoadTokenizerStopsReading(t *testing.T) {
 	endless := new(spaces)
 	_, err := LoadTokenizer(endless)
-	failsWith(t, err, "more than 67108864 bytes")
+	testutil.WantError(t, err, "more than 67108864 bytes")
 	if endless.read > maxTokenizerBytes+1 {
 		t.Errorf("read %d bytes", endless.read)
 	}

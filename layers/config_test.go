@@ -3,6 +3,7 @@ package layers
 import (
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/tensor"
 )
 
@@ -25,9 +26,9 @@ func TestBadMLSTMConfigsAreNamed(t *testing.T) {
 		cfg := good
 		c.change(&cfg)
 		_, err := NewMLSTM(scopeOf(t, tensor.Float32, 1), cfg)
-		wantError(t, err, append(c.names, "mLSTM")...)
+		testutil.WantError(t, err, append(c.names, "mLSTM")...)
 		_, err = MLSTMBlockConfig{cfg}.NewBlock(scopeOf(t, tensor.Float32, 1))
-		wantError(t, err)
+		testutil.WantError(t, err)
 	}
 }
 
@@ -47,9 +48,9 @@ func TestBadSLSTMConfigsAreNamed(t *testing.T) {
 		cfg := good
 		c.change(&cfg)
 		_, err := NewSLSTM(scopeOf(t, tensor.Float32, 1), cfg)
-		wantError(t, err, append(c.names, "sLSTM")...)
+		testutil.WantError(t, err, append(c.names, "sLSTM")...)
 		_, err = SLSTMBlockConfig{cfg, nil}.NewBlock(scopeOf(t, tensor.Float32, 1))
-		wantError(t, err)
+		testutil.WantError(t, err)
 	}
 }
 
@@ -65,7 +66,7 @@ func TestBadFeedForwardConfigsAreNamed(t *testing.T) {
 		if err == nil {
 			_, err = l.Fwd(s.input("x", 2, 4))
 		}
-		wantError(t, err)
+		testutil.WantError(t, err)
 	}
 }
 
@@ -110,7 +111,7 @@ func TestIncompleteStateIsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _, err = l.Fwd(s.input("x", 2, 6), &State{C: s.input("C", 1, 2, 4, 4)})
-		wantError(t, err)
+		testutil.WantError(t, err)
 	}
 }
 
@@ -124,7 +125,7 @@ func TestSymbolicLayersReportWrongStates(t *testing.T) {
 			}
 			st := &State{C: s.input("C", 1, 1, 1, 1), N: s.input("n", 1, 1, 1), M: s.input("m", 1, 1), SLSTM: s.input("slstm", 3, 1, u.dim)}
 			_, _, err = l.Fwd(s.input("x", 2, u.dim), st)
-			wantError(t, err)
+			testutil.WantError(t, err)
 		})
 	}
 }

@@ -3,6 +3,7 @@ package layers
 import (
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/tensor"
 )
@@ -35,9 +36,9 @@ func TestBadLargeConfigsAreNamed(t *testing.T) {
 		cfg := good
 		c.change(&cfg)
 		_, err := NewLargeMLSTM(scopeOf(t, tensor.Float32, 1), cfg)
-		wantError(t, err, append(c.names, "mLSTM")...)
+		testutil.WantError(t, err, append(c.names, "mLSTM")...)
 		_, err = cfg.NewBlock(scopeOf(t, tensor.Float32, 1))
-		wantError(t, err)
+		testutil.WantError(t, err)
 	}
 	for _, change := range []func(*LargeConfig){
 		func(c *LargeConfig) { c.UpDim = 0 }, func(c *LargeConfig) { c.GateSoftCap = 0 }, func(c *LargeConfig) { c.GateSoftCap = -1 }, func(c *LargeConfig) { c.Eps = -1 }, func(c *LargeConfig) { c.NormEps = -1 },
@@ -49,6 +50,6 @@ func TestBadLargeConfigsAreNamed(t *testing.T) {
 		if err == nil {
 			_, _, err = l.Fwd(s.input("x", 2, 6), nil)
 		}
-		wantError(t, err)
+		testutil.WantError(t, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -95,20 +96,20 @@ func TestStackReportsStatesThatDoNotFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := newStackRun(t, store, 1, 2), newStackRun(t, store, 2, 2)
-	wantError(t, a.begin.Set(a.end), "no value")
+	testutil.WantError(t, a.begin.Set(a.end), "no value")
 	b.run(t, numbersIn(random("x", 4, 6)))
-	wantError(t, a.begin.Set(b.end), "block 0", "does not fit")
-	wantError(t, a.begin.Set(b.end[:2]), "2", "3")
-	wantError(t, a.begin[0].Set(b.end[1]), "does not fit")
+	testutil.WantError(t, a.begin.Set(b.end), "block 0", "does not fit")
+	testutil.WantError(t, a.begin.Set(b.end[:2]), "2", "3")
+	testutil.WantError(t, a.begin[0].Set(b.end[1]), "does not fit")
 	s := NewScope(gorgonia.NewGraph(), store, 1)
 	st, err := NewStack(s, stackOf())
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, _, err = st.Fwd(s.input("x", 2, 6), StackState{nil})
-	wantError(t, err, "1 blocks", "3")
+	testutil.WantError(t, err, "1 blocks", "3")
 	_, err = DefaultStackConfig(8, 2, 2)
-	wantError(t, err, "index 2", "2 blocks")
+	testutil.WantError(t, err, "index 2", "2 blocks")
 }
 
 // TestStatePartsAreTheShapesOfTheNewState: what a layer says of its state holds for

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -80,12 +81,12 @@ func TestStoresAreLeftAloneByFilesThatDoNotFit(t *testing.T) {
 			t.Fatal(err)
 		}
 		store, untouched := storeOf(t, tensor.Float64, 2), storeOf(t, tensor.Float64, 2)
-		wantError(t, store.Load(path), path, name)
+		testutil.WantError(t, store.Load(path), path, name)
 		for i, p := range store.Params() {
 			if !slices.Equal(p.Value.Float64s(), untouched.params[i].Value.Float64s()) {
 				t.Errorf("%s: %s was changed", name, p.Name)
 			}
 		}
 	}
-	wantError(t, storeOf(t, tensor.Float64, 1).Load(filepath.Join(t.TempDir(), "no")), "no")
+	testutil.WantError(t, storeOf(t, tensor.Float64, 1).Load(filepath.Join(t.TempDir(), "no")), "no")
 }

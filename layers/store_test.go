@@ -2,9 +2,9 @@ package layers
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -25,21 +25,6 @@ func param(t *testing.T, s Scope, name string, init Init, shape ...int) []float6
 		t.Fatal(err)
 	}
 	return numbersIn(n.Value())
-}
-
-// wantError reports an error that is missing or does not name the things at
-// fault.
-func wantError(t *testing.T, err error, names ...string) {
-	t.Helper()
-	if err == nil {
-		t.Errorf("no error; want one that names %q", names)
-		return
-	}
-	for _, name := range names {
-		if !strings.Contains(err.Error(), name) {
-			t.Errorf("error %q does not name %q", err, name)
-		}
-	}
 }
 
 func TestParametersFollowFromSeedAndNameWhateverTheOrder(t *testing.T) {
@@ -102,7 +87,7 @@ func TestParameterAskedForTwiceInOneGraphIsAnError(t *testing.T) {
 	s := scopeOf(t, tensor.Float64, 1).Sub("blocks.0")
 	param(t, s, "weight", Normal(1), 2)
 	_, err := s.Param("weight", Normal(1), 2)
-	wantError(t, err, "blocks.0.weight")
+	testutil.WantError(t, err, "blocks.0.weight")
 	_, err = s.Sub("").Param("weight", Normal(1), 2)
 	if err != nil {
 		t.Errorf("another name is refused: %v", err)
@@ -116,12 +101,12 @@ func TestParameterOfAnotherShapeIsAnError(t *testing.T) {
 	}
 	param(t, NewScope(gorgonia.NewGraph(), store, 1), "weight", Normal(1), 2, 3)
 	_, err = NewScope(gorgonia.NewGraph(), store, 1).Param("weight", Normal(1), 3, 2)
-	wantError(t, err, "weight", "(2, 3)", "(3, 2)")
+	testutil.WantError(t, err, "weight", "(2, 3)", "(3, 2)")
 }
 
 func TestStoreOfAnotherDtypeIsAnError(t *testing.T) {
 	_, err := NewStore(tensor.Int, 1)
-	wantError(t, err, "int")
+	testutil.WantError(t, err, "int")
 }
 
 func TestScopeJoinsNamesWithDots(t *testing.T) {

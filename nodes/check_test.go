@@ -1,9 +1,9 @@
 package nodes
 
 import (
-	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -13,20 +13,6 @@ func matrix(g *gorgonia.ExprGraph, name string, shape ...int) *gorgonia.Node {
 		return gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(shape...))
 	}
 	return gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(shape...), gorgonia.WithName(name))
-}
-
-// wantError reports an error that is missing or does not contain the words.
-func wantError(t *testing.T, err error, words ...string) {
-	t.Helper()
-	if err == nil {
-		t.Errorf("no error; want one with %q", words)
-		return
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("error %q has no %q", err, w)
-		}
-	}
 }
 
 func TestCheckPassesASoundGraph(t *testing.T) {
@@ -41,20 +27,20 @@ func TestCheckPassesASoundGraph(t *testing.T) {
 func TestCheckReportsAnUnnamedInput(t *testing.T) {
 	g := gorgonia.NewGraph()
 	gorgonia.Must(Add(matrix(g, "", 2, 3), matrix(g, "b", 2, 3)))
-	wantError(t, Check(g), "(2, 3)", "name")
+	testutil.WantError(t, Check(g), "(2, 3)", "name")
 }
 
 func TestCheckReportsTwoInputsOfOneName(t *testing.T) {
 	g := gorgonia.NewGraph()
 	gorgonia.Must(Linear(matrix(g, "layer.weight", 2, 3), matrix(g, "layer.weight", 4, 3), nil))
-	wantError(t, Check(g), "layer.weight")
+	testutil.WantError(t, Check(g), "layer.weight")
 }
 
 func TestCheckReportsEverythingItFinds(t *testing.T) {
 	g := gorgonia.NewGraph()
 	gorgonia.Must(Linear(matrix(g, "twice", 2, 3), matrix(g, "twice", 4, 3), nil))
 	gorgonia.Must(Tanh(matrix(g, "", 7, 3)))
-	wantError(t, Check(g), "twice", "(7, 3)")
+	testutil.WantError(t, Check(g), "twice", "(7, 3)")
 }
 
 // colliding are two names for which Gorgonia gives 2×3 matrices of float64 one
@@ -74,7 +60,7 @@ func collidingInputs(t *testing.T) (a, b *gorgonia.Node) {
 func TestCheckReportsCollidingHashes(t *testing.T) {
 	a, b := collidingInputs(t)
 	gorgonia.Must(Add(a, b))
-	wantError(t, Check(a.Graph()), colliding[0], colliding[1], "hash")
+	testutil.WantError(t, Check(a.Graph()), colliding[0], colliding[1], "hash")
 }
 
 // The graph itself hands out the first node for the second: asking for it is the
@@ -85,7 +71,7 @@ func TestOperationsOnCollidingInputsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Tanh(b)
-	wantError(t, err, "collides")
+	testutil.WantError(t, err, "collides")
 }
 
 func TestTheSameOperationTwiceIsOneNode(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -81,7 +82,7 @@ func TestMixedElementTypesAreErrors(t *testing.T) {
 			}
 			return in.node(g, tensor.Float64, in.shape...)
 		})
-		wantError(t, err, "float32", "float64")
+		testutil.WantError(t, err, "float32", "float64")
 	})
 }
 
@@ -94,7 +95,7 @@ func TestIntegersInThePlaceOfFloatsAreErrors(t *testing.T) {
 			}
 			return in.node(g, dt, in.shape...)
 		})
-		wantError(t, err)
+		testutil.WantError(t, err)
 	})
 }
 
@@ -195,7 +196,7 @@ func TestArgumentsThatMakeNoSenseAreErrors(t *testing.T) {
 		"rows of HeadOuter":              {second(HeadOuter(2, x, m("five", 5, 4))), []string{"(5, 4)"}},
 		"inputs of two different graphs": {second(Add(x, matrix(gorgonia.NewGraph(), "x", 6, 4))), []string{"graph"}},
 	} {
-		t.Run(name, func(t *testing.T) { wantError(t, c.err, c.words...) })
+		t.Run(name, func(t *testing.T) { testutil.WantError(t, c.err, c.words...) })
 	}
 }
 
@@ -232,7 +233,7 @@ func TestIndicesOutOfRangeAreErrorsOfTheRun(t *testing.T) {
 			}
 			m := gorgonia.NewTapeMachine(g)
 			defer m.Close()
-			wantError(t, m.RunAll(), c.words...)
+			testutil.WantError(t, m.RunAll(), c.words...)
 		})
 	}
 }
@@ -245,5 +246,5 @@ func TestOperationsWithoutADerivativeSaySo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = y.Op().(gorgonia.SDOp).SymDiff(gorgonia.Nodes{x, x}, y, x)
-	wantError(t, err, "no derivative")
+	testutil.WantError(t, err, "no derivative")
 }

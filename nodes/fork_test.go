@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -41,7 +42,7 @@ func TestCheckReportsACopyThatGorgoniaReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(gorgonia.Tanh(xs[1]))
-	wantError(t, Check(g), "tanh", "Fork")
+	testutil.WantError(t, Check(g), "tanh", "Fork")
 }
 
 // TestGradientsOfAForkAreAddedUpAtOnce: Gorgonia adds single numbers at most.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -182,12 +183,12 @@ func TestKeptAndWatchedValues(t *testing.T) {
 func TestShareMemoryRefusesWhatItCannotPlan(t *testing.T) {
 	g, ns := reluChain(t)
 	_, err := ShareMemory(g, nil)
-	wantError(t, err, "ShareMemory", "node 0")
+	testutil.WantError(t, err, "ShareMemory", "node 0")
 	_, err = ShareMemory(g, ns[0], matrix(gorgonia.NewGraph(), "x", 2, 3))
-	wantError(t, err, "ShareMemory", "node 1")
+	testutil.WantError(t, err, "ShareMemory", "node 1")
 	matrix(g, "x", 3, 3)
 	_, err = ShareMemory(g)
-	wantError(t, err, "name x")
+	testutil.WantError(t, err, "name x")
 }
 
 func TestRunsThatDoNotFollowThePlanAreErrors(t *testing.T) {
@@ -200,7 +201,7 @@ func TestRunsThatDoNotFollowThePlanAreErrors(t *testing.T) {
 		sub := g.ExactSubgraphRoots(must(Add(ns[0], ns[1])))
 		m := gorgonia.NewTapeMachine(sub)
 		defer m.Close()
-		wantError(t, m.RunAll(), "ShareMemory")
+		testutil.WantError(t, m.RunAll(), "ShareMemory")
 	})
 	t.Run("a graph that has grown", func(t *testing.T) {
 		g, ns := reluChain(t)
@@ -210,7 +211,7 @@ func TestRunsThatDoNotFollowThePlanAreErrors(t *testing.T) {
 		must(gorgonia.Tanh(ns[0]))
 		m := gorgonia.NewTapeMachine(g)
 		defer m.Close()
-		wantError(t, m.RunAll(), "changed since ShareMemory")
+		testutil.WantError(t, m.RunAll(), "changed since ShareMemory")
 	})
 }
 
@@ -228,7 +229,7 @@ func TestRunAfterAFailedRun(t *testing.T) {
 	}
 	m := gorgonia.NewTapeMachine(g)
 	defer m.Close()
-	wantError(t, m.RunAll(), "id 9")
+	testutil.WantError(t, m.RunAll(), "id 9")
 	tokens.Value().Data().([]int)[1] = 1
 	m.Reset()
 	runAll(t, m)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/tensor"
 )
 
@@ -83,22 +84,6 @@ func readSized(raw []byte, size int64) ([]Tensor, map[string]string, error) {
 func file(header string, data int) []byte {
 	raw := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
 	return append(append(raw, header...), make([]byte, data)...)
-}
-
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Errorf("no error, want one that says %q", parts)
-		return
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %q does not say %q", err, part)
-		}
-	}
-	if strings.Contains(err.Error(), "\n") || len(err.Error()) > 2000 {
-		t.Errorf("error %q is not one sentence", err)
-	}
 }
 
 func TestTensorsSurviveBitForBit(t *testing.T) {
@@ -239,14 +224,14 @@ func TestWhatCannotBeWrittenIsAnError(t *testing.T) {
 		if err := os.WriteFile(path, []byte("old"), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, WriteFile(path, c.tensors, nil), path, c.says)
+		testutil.WantError(t, WriteFile(path, c.tensors, nil), path, c.says)
 		if raw, err := os.ReadFile(path); err != nil || string(raw) != "old" {
 			t.Errorf("the old file holds %q: %v", raw, err)
 		}
 	}
-	wantError(t, WriteFile("x", nil, map[string]string{"a": "\xff"}), "x", "metadata", "UTF-8")
+	testutil.WantError(t, WriteFile("x", nil, map[string]string{"a": "\xff"}), "x", "metadata", "UTF-8")
 	path := filepath.Join(t.TempDir(), "no", "x")
-	wantError(t, WriteFile(path, nil, nil), path)
+	testutil.WantError(t, WriteFile(path, nil, nil), path)
 }
 
 // TestEveryTruncationIsAnError, and so is a byte too much.
@@ -265,7 +250,7 @@ func TestEveryTruncationIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err := ReadFile(path)
-	wantError(t, err, path, "cut short")
+	testutil.WantError(t, err, path, "cut short")
 }
 
 // TestEveryFlippedBitOfAHeader gives an error, or tensors of the same total size
@@ -358,7 +343,7 @@ func TestForeignFilesAreErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			tensors, metadata, err := ReadFile(path)
-			wantError(t, err, path, c.says)
+			testutil.WantError(t, err, path, c.says)
 			if tensors != nil || metadata != nil {
 				t.Error("there is a result beside the error")
 			}
@@ -366,9 +351,9 @@ func TestForeignFilesAreErrors(t *testing.T) {
 	}
 	dir := t.TempDir()
 	_, _, err := ReadFile(dir)
-	wantError(t, err, dir)
+	testutil.WantError(t, err, dir)
 	_, _, err = ReadFile(filepath.Join(dir, "no"))
-	wantError(t, err, filepath.Join(dir, "no"))
+	testutil.WantError(t, err, filepath.Join(dir, "no"))
 }
 
 // TestHeadersAreNotTakenAtTheirWord: claims of gigabytes take no memory.

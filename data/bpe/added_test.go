@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // added returns an added token for a file.
@@ -51,21 +53,21 @@ func TestAddedTokens(t *testing.T) {
 		{"bytes outside UTF-8", "\xff<x>\xff", "\xff[<x>]\xff", []file{added(256, "<x>", "single_word")}},
 	} {
 		f := bytesFile(t).changed(t, file{"added_tokens": c.tokens, "normalizer": file{"type": "NFC"}})
-		equal(t, c.name, marked(mustLoad(t, f), c.text), c.want)
+		testutil.Equal(t, c.name, marked(mustLoad(t, f), c.text), c.want)
 	}
 }
 
 func TestTokensAndIDs(t *testing.T) {
 	f := bytesFile(t).changed(t, file{"added_tokens": []file{added(256, "éé"), added(257, "<s>", "special"), added(64, "a", "special")}})
 	tok := mustLoad(t, f)
-	equal(t, "size", tok.Size(), 258)
-	equal(t, "special tokens", tok.Special(), []int{64, 257})
+	testutil.Equal(t, "size", tok.Size(), 258)
+	testutil.Equal(t, "special tokens", tok.Special(), []int{64, 257})
 	for text, want := range map[string]int{"a": 64, "éé": 256, "<s>": 257, " ": 220, "\xff": 187} {
 		id, ok := tok.ID(text)
-		equal(t, "id of "+text, id, want)
+		testutil.Equal(t, "id of "+text, id, want)
 		back, found := tok.Token(id)
-		equal(t, "token", back, text)
-		equal(t, "both found", ok && found, true)
+		testutil.Equal(t, "token", back, text)
+		testutil.Equal(t, "both found", ok && found, true)
 	}
 	for _, text := range []string{"", "Ġ", "ab"} {
 		if id, ok := tok.ID(text); ok {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // reference is a part of testdata/encoded.json.
@@ -56,9 +58,9 @@ func TestEncodesAsTheLibrary(t *testing.T) {
 	refs, toks := references(t)
 	for i, r := range refs {
 		for _, c := range r.Cases {
-			equal(t, "ids of "+c.Text, toks[i].Encode(c.Text), c.IDs)
-			equal(t, "ids with special tokens of "+c.Text, toks[i].EncodeWithSpecial(c.Text), c.Special)
-			equal(t, "text of "+c.Text, toks[i].DecodeWithoutSpecial(c.IDs), c.Decoded)
+			testutil.Equal(t, "ids of "+c.Text, toks[i].Encode(c.Text), c.IDs)
+			testutil.Equal(t, "ids with special tokens of "+c.Text, toks[i].EncodeWithSpecial(c.Text), c.Special)
+			testutil.Equal(t, "text of "+c.Text, toks[i].DecodeWithoutSpecial(c.IDs), c.Decoded)
 		}
 	}
 }
@@ -66,11 +68,11 @@ func TestEncodesAsTheLibrary(t *testing.T) {
 func TestDecode(t *testing.T) {
 	tok := mustLoad(t, readFile(t, "trained.json"))
 	ids := tok.Encode("a" + EndOfText + "b")
-	equal(t, "with special tokens", tok.Decode(ids), "a<|endoftext|>b")
-	equal(t, "without", tok.DecodeWithoutSpecial(ids), "ab")
-	equal(t, "out of range", tok.Decode([]int{-1, tok.Size(), math.MaxInt}), "\uFFFD\uFFFD\uFFFD")
-	equal(t, "appended", string(tok.AppendDecode([]byte("x"), ids[:1])), "xa")
-	equal(t, "nothing", tok.Decode(nil), "")
+	testutil.Equal(t, "with special tokens", tok.Decode(ids), "a<|endoftext|>b")
+	testutil.Equal(t, "without", tok.DecodeWithoutSpecial(ids), "ab")
+	testutil.Equal(t, "out of range", tok.Decode([]int{-1, tok.Size(), math.MaxInt}), "\uFFFD\uFFFD\uFFFD")
+	testutil.Equal(t, "appended", string(tok.AppendDecode([]byte("x"), ids[:1])), "xa")
+	testutil.Equal(t, "nothing", tok.Decode(nil), "")
 }
 
 func TestEncodeOrdinary(t *testing.T) {
@@ -79,12 +81,12 @@ func TestEncodeOrdinary(t *testing.T) {
 	if len(ids) == 1 {
 		t.Errorf("a token that is written out became the token: %v", ids)
 	}
-	equal(t, "text", tok.Decode(ids), EndOfText)
+	testutil.Equal(t, "text", tok.Decode(ids), EndOfText)
 }
 
 func TestAppendEncode(t *testing.T) {
 	tok := mustLoad(t, readFile(t, "trained.json"))
-	equal(t, "ids", tok.AppendEncode([]int{7}, "the"), append([]int{7}, tok.Encode("the")...))
+	testutil.Equal(t, "ids", tok.AppendEncode([]int{7}, "the"), append([]int{7}, tok.Encode("the")...))
 	text := strings.Repeat("the func returns error ", 50)
 	ids := tok.Encode(text)
 	if n := testing.AllocsPerRun(5, func() { ids = tok.AppendEncode(ids[:0], text) }); n > 10 {
@@ -132,7 +134,7 @@ func TestMergesOfShortAndLongWords(t *testing.T) {
 				word[i] = letters[rnd.IntN(len(letters))]
 			}
 			got := m.merge(string(word), &tok.bytes, &tok.pairs)
-			equal(t, "tokens of "+string(word), got, slowMerge(tok, string(word)))
+			testutil.Equal(t, "tokens of "+string(word), got, slowMerge(tok, string(word)))
 		}
 	}
 }
@@ -169,7 +171,7 @@ func TestCacheForgets(t *testing.T) {
 		}
 	}
 	for range 2 {
-		equal(t, "ids", tok.Encode(text.String()), want)
+		testutil.Equal(t, "ids", tok.Encode(text.String()), want)
 	}
 }
 
@@ -183,8 +185,8 @@ func TestEncodeConcurrently(t *testing.T) {
 		go func() {
 			defer wait.Done()
 			for range 5 {
-				equal(t, "ids", tok.Encode(text), want)
-				equal(t, "text", tok.Decode(want), text)
+				testutil.Equal(t, "ids", tok.Encode(text), want)
+				testutil.Equal(t, "text", tok.Decode(want), text)
 			}
 		}()
 	}
@@ -196,12 +198,12 @@ func TestEncodeParallel(t *testing.T) {
 	text := strings.Repeat(readFile(t, "text.txt")+oddText, 3*chunkBytes/len(oddText+readFile(t, "text.txt")))
 	want := tok.Encode(text)
 	for workers := range 4 {
-		equal(t, "number of ids", len(tok.EncodeParallel(text, workers)), len(want))
-		equal(t, "ids", tok.EncodeParallel(text, workers), want)
+		testutil.Equal(t, "number of ids", len(tok.EncodeParallel(text, workers)), len(want))
+		testutil.Equal(t, "ids", tok.EncodeParallel(text, workers), want)
 	}
-	equal(t, "nothing", tok.EncodeParallel("", 3), []int{})
+	testutil.Equal(t, "nothing", tok.EncodeParallel("", 3), []int{})
 	unbroken := strings.Repeat("世", chunkBytes)
-	equal(t, "no place to cut", tok.EncodeParallel(unbroken, 2), tok.Encode(unbroken))
+	testutil.Equal(t, "no place to cut", tok.EncodeParallel(unbroken, 2), tok.Encode(unbroken))
 }
 
 func FuzzParallelIsSerial(f *testing.F) {
@@ -210,7 +212,7 @@ func FuzzParallelIsSerial(f *testing.F) {
 	_, toks := references(f)
 	f.Fuzz(func(t *testing.T, text string, chunk uint8) {
 		for _, tok := range toks {
-			equal(t, text, tok.encodeParallel(text, 3, int(chunk%16)), tok.Encode(text))
+			testutil.Equal(t, text, tok.encodeParallel(text, 3, int(chunk%16)), tok.Encode(text))
 		}
 	})
 }
@@ -231,8 +233,8 @@ func FuzzDecodeGivesBackTheText(f *testing.F) {
 					t.Fatalf("id %d is %d of %d", i, id, tok.Size())
 				}
 			}
-			equal(t, "text", tok.Decode(ids), text)
-			equal(t, "ordinary text", tok.Decode(tok.EncodeOrdinary(text)), text)
+			testutil.Equal(t, "text", tok.Decode(ids), text)
+			testutil.Equal(t, "ordinary text", tok.Decode(tok.EncodeOrdinary(text)), text)
 		}
 	})
 }

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 func TestSavesAsTheLibrary(t *testing.T) {
 	text := readFile(t, "trained.json")
 	tok := mustLoad(t, text)
-	equal(t, "saved file", strings.TrimSpace(saved(t, tok)), strings.TrimSpace(text))
+	testutil.Equal(t, "saved file", strings.TrimSpace(saved(t, tok)), strings.TrimSpace(text))
 }
 
 func TestSaveAndLoad(t *testing.T) {
@@ -21,9 +23,9 @@ func TestSaveAndLoad(t *testing.T) {
 	for i, tok := range toks {
 		text := saved(t, tok)
 		back := mustLoad(t, text)
-		equal(t, "saved again", saved(t, back), text)
+		testutil.Equal(t, "saved again", saved(t, back), text)
 		for _, c := range refs[i].Cases {
-			equal(t, "ids of "+c.Text, back.EncodeWithSpecial(c.Text), c.Special)
+			testutil.Equal(t, "ids of "+c.Text, back.EncodeWithSpecial(c.Text), c.Special)
 		}
 	}
 }
@@ -35,7 +37,7 @@ func TestMergesAsLines(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("%s %s", pair.([]any)...))
 	}
 	tok := mustLoad(t, f.changed(t, file{"model.merges": lines}))
-	equal(t, "saved file", saved(t, tok), saved(t, mustLoad(t, f.changed(t, nil))))
+	testutil.Equal(t, "saved file", saved(t, tok), saved(t, mustLoad(t, f.changed(t, nil))))
 }
 
 // The type of the model, and what is null, may be missing.
@@ -50,7 +52,7 @@ func TestOldFile(t *testing.T) {
 		delete(m, key)
 	}
 	m["continuing_subword_prefix"], m["end_of_word_suffix"] = "", ""
-	equal(t, "saved file", saved(t, mustLoad(t, f.changed(t, nil))), want)
+	testutil.Equal(t, "saved file", saved(t, mustLoad(t, f.changed(t, nil))), want)
 }
 
 // Of a merge that is listed twice, the last place counts.
@@ -59,8 +61,8 @@ func TestMergeTwice(t *testing.T) {
 	vocab := f["model"].(map[string]any)["vocab"].(map[string]any)
 	vocab["ab"], vocab["bc"] = 256, 257
 	tok := mustLoad(t, f.changed(t, file{"model.merges": []string{"a b", "b c", "a b"}}))
-	equal(t, "ids", tok.Encode("abc"), []int{64, 257})
-	equal(t, "merges", len(tok.rules), 2)
+	testutil.Equal(t, "ids", tok.Encode("abc"), []int{64, 257})
+	testutil.Equal(t, "merges", len(tok.rules), 2)
 }
 
 // An id that the file leaves out has no token.
@@ -68,9 +70,9 @@ func TestGapInVocab(t *testing.T) {
 	f := bytesFile(t)
 	f["model"].(map[string]any)["vocab"].(map[string]any)["ab"] = 260
 	tok := mustLoad(t, f.changed(t, nil))
-	equal(t, "size", tok.Size(), 261)
-	equal(t, "text", tok.Decode([]int{260, 258}), "ab\uFFFD")
-	equal(t, "saved again", saved(t, mustLoad(t, saved(t, tok))), saved(t, tok))
+	testutil.Equal(t, "size", tok.Size(), 261)
+	testutil.Equal(t, "text", tok.Decode([]int{260, 258}), "ab\uFFFD")
+	testutil.Equal(t, "saved again", saved(t, mustLoad(t, saved(t, tok))), saved(t, tok))
 }
 
 func TestTemplate(t *testing.T) {
@@ -84,9 +86,9 @@ func TestTemplate(t *testing.T) {
 		"added_tokens":   []file{added(256, "<s>", "special"), added(257, "<e>", "special")},
 		"post_processor": file{"type": "Sequence", "processors": []file{{"type": "ByteLevel"}, inner, outer}},
 	}))
-	equal(t, "without", tok.Encode("a"), []int{64})
-	equal(t, "with", tok.EncodeWithSpecial("a"), []int{257, 257, 256, 64, 257, 257, 256})
-	equal(t, "of nothing", tok.EncodeWithSpecial(""), []int{257, 257, 256, 257, 257, 256})
+	testutil.Equal(t, "without", tok.Encode("a"), []int{64})
+	testutil.Equal(t, "with", tok.EncodeWithSpecial("a"), []int{257, 257, 256, 64, 257, 257, 256})
+	testutil.Equal(t, "of nothing", tok.EncodeWithSpecial(""), []int{257, 257, 256, 257, 257, 256})
 }
 
 func TestLoadRefuses(t *testing.T) {
@@ -175,21 +177,21 @@ func TestLoadRefuses(t *testing.T) {
 		if tok != nil {
 			t.Errorf("a tokenizer and the error %v", err)
 		}
-		failsWith(t, err, "read tokenizer.json: ", c.want)
+		testutil.WantError(t, err, "read tokenizer.json: ", c.want)
 	}
 }
 
 func TestLoadErrors(t *testing.T) {
 	for _, text := range []string{"", "hello", "[]", `{"model":`, `{"model":{"vocab":[]}}`, strings.Repeat("[", 1<<20)} {
 		_, err := Load(strings.NewReader(text))
-		failsWith(t, err, "read tokenizer.json: ")
+		testutil.WantError(t, err, "read tokenizer.json: ")
 	}
 	_, err := Load(strings.NewReader("{}"))
-	failsWith(t, err, "no token for the byte")
+	testutil.WantError(t, err, "no token for the byte")
 	_, err = Load(iotest.ErrReader(errors.New("disk gone")))
-	failsWith(t, err, "read tokenizer.json", "disk gone")
+	testutil.WantError(t, err, "read tokenizer.json", "disk gone")
 	_, err = Load(io.MultiReader(strings.NewReader("{"), endless{}))
-	failsWith(t, err, "more than 67108864 bytes")
+	testutil.WantError(t, err, "more than 67108864 bytes")
 }
 
 // endless is a reader of spaces without an end.
@@ -205,7 +207,7 @@ func (endless) Read(p []byte) (int, error) {
 func TestSaveErrors(t *testing.T) {
 	r, w := io.Pipe()
 	r.CloseWithError(errors.New("disk full"))
-	failsWith(t, mustLoad(t, readFile(t, "trained.json")).Save(w), "write tokenizer.json", "disk full")
+	testutil.WantError(t, mustLoad(t, readFile(t, "trained.json")).Save(w), "write tokenizer.json", "disk full")
 }
 
 // FuzzLoad reads a text as a file, or as a part of one.
@@ -237,7 +239,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		tok, err := Load(strings.NewReader(text))
 		if err != nil {
-			failsWith(t, err, "read tokenizer.json: ")
+			testutil.WantError(t, err, "read tokenizer.json: ")
 			return
 		}
 		if tok.Size() > len(text) {
@@ -245,8 +247,8 @@ func FuzzLoad(f *testing.F) {
 		}
 		again := saved(t, tok)
 		back := mustLoad(t, again)
-		equal(t, "saved again", saved(t, back), again)
-		equal(t, "ids", back.EncodeWithSpecial(oddText), tok.EncodeWithSpecial(oddText))
+		testutil.Equal(t, "saved again", saved(t, back), again)
+		testutil.Equal(t, "ids", back.EncodeWithSpecial(oddText), tok.EncodeWithSpecial(oddText))
 		if back := tok.Decode(tok.EncodeOrdinary("a1 b\xff")); !strings.HasSuffix(back, "b\xff") {
 			t.Fatalf("read back %q", back)
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/dlclark/regexp2"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // wordsOf returns the words of a text by one step.
@@ -64,7 +65,7 @@ func TestGPT2Words(t *testing.T) {
 		" \xff!|b",        //
 		"\xe4\xb8|b",      // a character cut short
 	} {
-		equal(t, want, wordsOf(strings.ReplaceAll(want, "|", ""), stepGPT2), bar(want))
+		testutil.Equal(t, want, wordsOf(strings.ReplaceAll(want, "|", ""), stepGPT2), bar(want))
 	}
 }
 
@@ -92,22 +93,22 @@ func TestLlama3Words(t *testing.T) {
 		"e|\u0301x",
 		"\xffx|\xff\xff\n|\xffx",
 	} {
-		equal(t, want, wordsOf(strings.ReplaceAll(want, "|", ""), stepLlama3), bar(want))
+		testutil.Equal(t, want, wordsOf(strings.ReplaceAll(want, "|", ""), stepLlama3), bar(want))
 	}
-	equal(t, "digits of Qwen 2", wordsOf("a123", stepQwen2), []string{"a", "1", "2", "3"})
+	testutil.Equal(t, "digits of Qwen 2", wordsOf("a123", stepQwen2), []string{"a", "1", "2", "3"})
 }
 
 func TestDigitWords(t *testing.T) {
-	equal(t, "runs", wordsOf("a 12½x", stepDigits), []string{"a ", "12½", "x"})
-	equal(t, "each", wordsOf("a 12½x", stepEachDigit), []string{"a ", "1", "2", "½", "x"})
-	equal(t, "runs, then words", wordsOf("a 12b", stepDigits, stepGPT2), []string{"a", " ", "12", "b"})
+	testutil.Equal(t, "runs", wordsOf("a 12½x", stepDigits), []string{"a ", "12½", "x"})
+	testutil.Equal(t, "each", wordsOf("a 12½x", stepEachDigit), []string{"a ", "1", "2", "½", "x"})
+	testutil.Equal(t, "runs, then words", wordsOf("a 12b", stepDigits, stepGPT2), []string{"a", " ", "12", "b"})
 }
 
 func TestSpaceFirst(t *testing.T) {
-	equal(t, "word", wordsOf("a b", stepSpaceFirst, stepGPT2), []string{" a", " b"})
-	equal(t, "space", wordsOf(" a", stepSpaceFirst, stepGPT2), []string{" a"})
-	equal(t, "nothing", wordsOf("", stepSpaceFirst, stepGPT2), []string{})
-	equal(t, "each piece", wordsOf("a1", stepDigits, stepSpaceFirst), []string{" a", " 1"})
+	testutil.Equal(t, "word", wordsOf("a b", stepSpaceFirst, stepGPT2), []string{" a", " b"})
+	testutil.Equal(t, "space", wordsOf(" a", stepSpaceFirst, stepGPT2), []string{" a"})
+	testutil.Equal(t, "nothing", wordsOf("", stepSpaceFirst, stepGPT2), []string{})
+	testutil.Equal(t, "each piece", wordsOf("a1", stepDigits, stepSpaceFirst), []string{" a", " 1"})
 }
 
 // engines are backtracking engines for the patterns.
@@ -141,7 +142,7 @@ func FuzzWordsAreThoseOfABacktrackingEngine(f *testing.F) {
 		// It does not know that the long s is an S.
 		text = strings.ReplaceAll(text, "ſ", "s")
 		for st := range engines {
-			equal(t, text, wordsOf(text, st), engineWords(t, text, st))
+			testutil.Equal(t, text, wordsOf(text, st), engineWords(t, text, st))
 		}
 	})
 }
@@ -158,13 +159,13 @@ func TestClasses(t *testing.T) {
 }
 
 func TestAlphabet(t *testing.T) {
-	equal(t, "spelling", spell(" a\n\x00\xad\xff"), "ĠaĊĀŃÿ")
+	testutil.Equal(t, "spelling", spell(" a\n\x00\xad\xff"), "ĠaĊĀŃÿ")
 	seen := map[rune]bool{}
 	for b := range 256 {
 		text := string([]byte{byte(b)})
-		equal(t, "there and back", unspell(spell(text)), text)
+		testutil.Equal(t, "there and back", unspell(spell(text)), text)
 		seen[charOfByte[b]] = true
 	}
-	equal(t, "different characters", len(seen), 256)
-	equal(t, "outside the alphabet", unspell("世a"), "世a")
+	testutil.Equal(t, "different characters", len(seen), 256)
+	testutil.Equal(t, "outside the alphabet", unspell("世a"), "世a")
 }

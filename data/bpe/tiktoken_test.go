@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/tiktoken-go/tokenizer"
 )
 
@@ -130,8 +131,8 @@ func TestGPT2AsTiktoken(t *testing.T) {
 		t.Fatal(err)
 	}
 	tok := gpt2(t, codec)
-	equal(t, "size", tok.Size(), 50257)
-	equal(t, "known ids", tok.Encode("Hello, world!<|endoftext|>"), []int{15496, 11, 995, 0, 50256})
+	testutil.Equal(t, "size", tok.Size(), 50257)
+	testutil.Equal(t, "known ids", tok.Encode("Hello, world!<|endoftext|>"), []int{15496, 11, 995, 0, 50256})
 	for name, text := range map[string]string{
 		"source": goSource(t, 300_000),
 		"odd":    oddRunes(50_000),
@@ -153,5 +154,5 @@ func TestGPT2AsTiktoken(t *testing.T) {
 		}
 	}
 	wild := randomBytes(100_000)
-	equal(t, "random bytes read back", tok.Decode(tok.Encode(wild)) == wild, true)
+	testutil.Equal(t, "random bytes read back", tok.Decode(tok.Encode(wild)) == wild, true)
 }

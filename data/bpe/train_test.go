@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 func TestLearnsAsTheLibrary(t *testing.T) {
 	tok := mustTrain(t, TrainConfig{VocabSize: 700, SpecialTokens: []string{EndOfText}}, readFile(t, "text.txt"))
-	equal(t, "trained tokenizer", strings.TrimSpace(saved(t, tok)), strings.TrimSpace(readFile(t, "trained.json")))
+	testutil.Equal(t, "trained tokenizer", strings.TrimSpace(saved(t, tok)), strings.TrimSpace(readFile(t, "trained.json")))
 }
 
 // The words are "low" 5 times, " low" once, "er" 2 times, " lower" 2 times.
@@ -27,14 +29,14 @@ func TestLearnsByHand(t *testing.T) {
 	for _, rule := range tok.rules {
 		got = append(got, tok.names[rule[0]]+" "+tok.names[rule[1]])
 	}
-	equal(t, "merges", got, []string{"l o", "lo w", "e r", "Ġ low", "Ġlow er"})
-	equal(t, "size", tok.Size(), 256+5)
-	equal(t, "ids", tok.Encode("lower low"), []int{257, 258, 259})
+	testutil.Equal(t, "merges", got, []string{"l o", "lo w", "e r", "Ġ low", "Ġlow er"})
+	testutil.Equal(t, "size", tok.Size(), 256+5)
+	testutil.Equal(t, "ids", tok.Encode("lower low"), []int{257, 258, 259})
 
 	tok = mustTrain(t, TrainConfig{VocabSize: 1000, MinFrequency: 4}, texts...)
-	equal(t, "size with a minimum of 4", tok.Size(), 256+3)
+	testutil.Equal(t, "size with a minimum of 4", tok.Size(), 256+3)
 	tok = mustTrain(t, TrainConfig{VocabSize: 258}, texts...)
-	equal(t, "size with a limit", tok.Size(), 258)
+	testutil.Equal(t, "size with a limit", tok.Size(), 258)
 }
 
 func TestFirstIDs(t *testing.T) {
@@ -45,13 +47,13 @@ func TestFirstIDs(t *testing.T) {
 			t.Errorf("id of %q: got %d, want %d", text, id, want)
 		}
 	}
-	equal(t, "special tokens", tok.Special(), []int{0, 1})
+	testutil.Equal(t, "special tokens", tok.Special(), []int{0, 1})
 }
 
 // A pair that has no further neighbours has nothing to merge with.
 func TestLearnsNothing(t *testing.T) {
 	tok := mustTrain(t, TrainConfig{VocabSize: 300}, "a b", "", "c")
-	equal(t, "size", tok.Size(), 257) // " b"
+	testutil.Equal(t, "size", tok.Size(), 257) // " b"
 }
 
 func TestTrainPatterns(t *testing.T) {
@@ -72,13 +74,13 @@ func TestTrainPatterns(t *testing.T) {
 			t.Errorf("%v: no token %q", c.config.Pattern, c.has)
 		}
 		back := mustLoad(t, saved(t, tok))
-		equal(t, "saved and loaded", back.Encode(text+oddText), tok.Encode(text+oddText))
+		testutil.Equal(t, "saved and loaded", back.Encode(text+oddText), tok.Encode(text+oddText))
 	}
 	digits := mustTrain(t, TrainConfig{VocabSize: 300, Pattern: Qwen2}, text)
 	if _, ok := digits.ID("12"); ok {
 		t.Error("Qwen2 merges digits")
 	}
-	equal(t, "first word", mustTrain(t, TrainConfig{VocabSize: 300, AddPrefixSpace: true}, text).Decode([]int{220}), " ")
+	testutil.Equal(t, "first word", mustTrain(t, TrainConfig{VocabSize: 300, AddPrefixSpace: true}, text).Decode([]int{220}), " ")
 }
 
 // The order and the cut of texts do not matter, but for words across the cut.
@@ -97,15 +99,15 @@ func TestTrainIsDeterministic(t *testing.T) {
 	}
 	config := TrainConfig{VocabSize: 600, SpecialTokens: []string{EndOfText}}
 	want := saved(t, mustTrain(t, config, texts...))
-	equal(t, "once more", saved(t, mustTrain(t, config, texts...)), want)
+	testutil.Equal(t, "once more", saved(t, mustTrain(t, config, texts...)), want)
 	rnd.Shuffle(len(texts), func(i, j int) { texts[i], texts[j] = texts[j], texts[i] })
-	equal(t, "in another order", saved(t, mustTrain(t, config, texts...)), want)
+	testutil.Equal(t, "in another order", saved(t, mustTrain(t, config, texts...)), want)
 }
 
 func TestTrainProgress(t *testing.T) {
 	var got []int
 	mustTrain(t, TrainConfig{VocabSize: 258, Progress: func(tokens, of int) { got = append(got, tokens, of) }}, "low low")
-	equal(t, "progress", got, []int{257, 258, 258, 258})
+	testutil.Equal(t, "progress", got, []int{257, 258, 258, 258})
 }
 
 func TestTrainErrors(t *testing.T) {
@@ -124,18 +126,18 @@ func TestTrainErrors(t *testing.T) {
 		{TrainConfig{VocabSize: 300, SpecialTokens: []string{"«"}}, `spelled like the bytes "\xab"`},
 	} {
 		_, err := Train(context.Background(), slices.Values([]string{"a"}), c.config)
-		failsWith(t, err, "train tokenizer: ", c.want)
+		testutil.WantError(t, err, "train tokenizer: ", c.want)
 	}
 	_, err := Train(context.Background(), slices.Values([]string{"", ""}), TrainConfig{VocabSize: 300})
-	failsWith(t, err, "no text to learn from")
+	testutil.WantError(t, err, "no text to learn from")
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err = Train(ctx, slices.Values([]string{"a"}), TrainConfig{VocabSize: 300})
-	failsWith(t, err, "train tokenizer", "context canceled")
+	testutil.WantError(t, err, "train tokenizer", "context canceled")
 
 	ctx, cancel = context.WithCancel(context.Background())
 	config := TrainConfig{VocabSize: 300, Progress: func(int, int) { cancel() }}
 	_, err = Train(ctx, slices.Values([]string{"abcabc"}), config)
-	failsWith(t, err, "context canceled")
+	testutil.WantError(t, err, "context canceled")
 }

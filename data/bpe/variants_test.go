@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // variants are testdata/variants.json: settings that replace those of a file, and
@@ -54,10 +56,10 @@ func TestVariantsEncodeAsTheLibrary(t *testing.T) {
 				if got := idList(ids); got != v.IDs[i] {
 					t.Errorf("ids of %q:\n got %s %q\nwant %s", text, got, tokensOf(tok, ids), v.IDs[i])
 				}
-				equal(t, "ids after saving", idList(again.Encode(text)), v.IDs[i])
-				equal(t, "ids in parallel", idList(tok.encodeParallel(text, 2, 8)), v.IDs[i])
+				testutil.Equal(t, "ids after saving", idList(again.Encode(text)), v.IDs[i])
+				testutil.Equal(t, "ids in parallel", idList(tok.encodeParallel(text, 2, 8)), v.IDs[i])
 			}
-			equal(t, "ids with special tokens", tok.EncodeWithSpecial("The hat."), v.Special)
+			testutil.Equal(t, "ids with special tokens", tok.EncodeWithSpecial("The hat."), v.Special)
 		})
 	}
 }
@@ -82,7 +84,7 @@ func TestCutsOfVariants(t *testing.T) {
 				if at < len(text) {
 					cut++
 				}
-				equal(t, fmt.Sprintf("%s: %q cut at %d", v.Name, text, at), append(tok.Encode(text[:at]), tok.Encode(text[at:])...), tok.Encode(text))
+				testutil.Equal(t, fmt.Sprintf("%s: %q cut at %d", v.Name, text, at), append(tok.Encode(text[:at]), tok.Encode(text[at:])...), tok.Encode(text))
 			}
 		}
 	}
@@ -98,12 +100,12 @@ func TestBytesWithoutTokens(t *testing.T) {
 	tok := mustLoad(t, f.changed(t, nil))
 	for _, text := range []string{"a\xffb", "\xc0\xc1\xf5", "the \xfe\xff", "\xff" + EndOfText, strings.Repeat("a\xff", longWord)} {
 		bad := strings.NewReplacer("\xff", "\ufffd", "\xfe", "\ufffd", "\xc0", "\ufffd", "\xc1", "\ufffd", "\xf5", "\ufffd")
-		equal(t, fmt.Sprintf("ids of %q", text), tok.Encode(text), tok.Encode(bad.Replace(text)))
+		testutil.Equal(t, fmt.Sprintf("ids of %q", text), tok.Encode(text), tok.Encode(bad.Replace(text)))
 	}
 	unknown := mustLoad(t, f.changed(t, file{"model.unk_token": "!"}))
-	equal(t, "unknown", tokensOf(unknown, unknown.Encode("a\xff\xff")), []string{"a", "!", "!"})
+	testutil.Equal(t, "unknown", tokensOf(unknown, unknown.Encode("a\xff\xff")), []string{"a", "!", "!"})
 	fused := mustLoad(t, f.changed(t, file{"model.unk_token": "!", "model.fuse_unk": true}))
-	equal(t, "fused", tokensOf(fused, fused.Encode("a\xff\xff")), []string{"a", "!"})
+	testutil.Equal(t, "fused", tokensOf(fused, fused.Encode("a\xff\xff")), []string{"a", "!"})
 }
 
 // TestRegexThatBacktracksWithoutEnd gives an error in time, keeps all of the text,
@@ -123,13 +125,13 @@ func TestRegexThatBacktracksWithoutEnd(t *testing.T) {
 		tok.steps[0].split.find = re.find
 		began := time.Now()
 		_, err := tok.TryEncode(c.text)
-		failsWith(t, err, "the regex", "takes too long", "backtracks")
+		testutil.WantError(t, err, "the regex", "takes too long", "backtracks")
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("%s: the error took %v", c.name, took)
 		}
-		equal(t, "text", tok.Decode(tok.Encode(c.text)) == c.text, true)
+		testutil.Equal(t, "text", tok.Decode(tok.Encode(c.text)) == c.text, true)
 		_, err = tok.TryEncode("xy")
-		equal(t, "error of the next text", err, nil)
+		testutil.Equal(t, "error of the next text", err, nil)
 	}
 }
 
@@ -171,7 +173,7 @@ func TestRegexErrors(t *testing.T) {
 		strings.Repeat("(?i)", 200) + "a": "nested more than 100 deep",
 	} {
 		_, err := compileRegex(pattern)
-		failsWith(t, err, want)
+		testutil.WantError(t, err, want)
 	}
 }
 
@@ -192,7 +194,7 @@ func FuzzRegex(f *testing.F) {
 			var parts strings.Builder
 			s := split{find: re.find, behavior: b}
 			s.cut(text, func(part string) { parts.WriteString(part) })
-			equal(t, "text", parts.String(), text)
+			testutil.Equal(t, "text", parts.String(), text)
 		}
 	})
 }

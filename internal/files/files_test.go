@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/pkg/errors"
 )
 
@@ -44,18 +45,6 @@ func checkFolder(t *testing.T, dir, a string, names ...string) {
 	}
 	if raw, err := os.ReadFile(filepath.Join(dir, "a")); a != "" && (err != nil || string(raw) != a) {
 		t.Errorf("the file holds %.20q (%v), want %q", raw, err, a)
-	}
-}
-
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one that says %q", parts)
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %q does not say %q", err, part)
-		}
 	}
 }
 
@@ -99,7 +88,7 @@ func TestWriteFileThatFailsLeavesTheOldFile(t *testing.T) {
 		}
 		return errors.New("the cable is out")
 	})
-	wantError(t, err, "writing "+path, "the cable is out")
+	testutil.WantError(t, err, "writing "+path, "the cable is out")
 	checkFolder(t, dir, "old", "a")
 }
 
@@ -120,14 +109,14 @@ func TestWriteFileDoesNotReplaceAFolder(t *testing.T) {
 	if err := os.Mkdir(path, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, WriteFile(path, text("new")), "writing "+path)
+	testutil.WantError(t, WriteFile(path, text("new")), "writing "+path)
 	checkFolder(t, dir, "", "a")
 }
 
 func TestWriteFileIntoNoFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "no", "a")
-	wantError(t, WriteFile(path, text("new")), "writing "+path)
-	wantError(t, WriteDir(path, func(string) error { return nil }), "writing folder "+path)
+	testutil.WantError(t, WriteFile(path, text("new")), "writing "+path)
+	testutil.WantError(t, WriteDir(path, func(string) error { return nil }), "writing folder "+path)
 }
 
 // TestFullDiskIsAnError: a write that fits into the buffer fails only when it
@@ -160,8 +149,8 @@ func TestReadOnlyFolderIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Chmod(dir, 0o777)
-	wantError(t, WriteFile(path, text("new")), "writing "+path, "permission")
-	wantError(t, WriteDir(filepath.Join(dir, "b"), func(string) error { return nil }), "permission")
+	testutil.WantError(t, WriteFile(path, text("new")), "writing "+path, "permission")
+	testutil.WantError(t, WriteDir(filepath.Join(dir, "b"), func(string) error { return nil }), "permission")
 	checkFolder(t, dir, "old", "a")
 }
 
@@ -189,7 +178,7 @@ func TestWriteDirThatFailsLeavesNothing(t *testing.T) {
 		mustWrite(t, filepath.Join(tmp, "a"), "half")
 		return errors.New("the cable is out")
 	})
-	wantError(t, err, "writing folder "+filepath.Join(dir, "new"), "the cable is out")
+	testutil.WantError(t, err, "writing folder "+filepath.Join(dir, "new"), "the cable is out")
 	checkFolder(t, dir, "")
 }
 
@@ -202,11 +191,11 @@ func TestWriteDirDoesNotReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	never := func(string) error { t.Error("it writes"); return nil }
-	wantError(t, WriteDir(old, never), old, "exists already")
+	testutil.WantError(t, WriteDir(old, never), old, "exists already")
 	mustWrite(t, filepath.Join(old, "a"), "old")
-	wantError(t, WriteDir(old, never), old, "exists already")
+	testutil.WantError(t, WriteDir(old, never), old, "exists already")
 	late := filepath.Join(dir, "late")
-	wantError(t, WriteDir(late, func(string) error { return os.Mkdir(late, 0o777) }), late, "exists already")
+	testutil.WantError(t, WriteDir(late, func(string) error { return os.Mkdir(late, 0o777) }), late, "exists already")
 	checkFolder(t, dir, "", "late", "old")
 	checkFolder(t, old, "old", "a")
 }
@@ -246,5 +235,5 @@ func TestDyingLeavesTheOldAndALeftover(t *testing.T) {
 
 func TestCleanTempOfNoFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "no")
-	wantError(t, CleanTemp(dir), "removing leftovers from "+dir)
+	testutil.WantError(t, CleanTemp(dir), "removing leftovers from "+dir)
 }

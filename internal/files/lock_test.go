@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/pkg/errors"
 )
 
@@ -36,7 +37,7 @@ func TestOneHoldsALock(t *testing.T) {
 func TestNoLockInNoFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "no", ".lock")
 	_, err := Lock(path)
-	wantError(t, err, path)
+	testutil.WantError(t, err, path)
 }
 
 // TestALockEndsWithItsProcess, which does not get to unlock.

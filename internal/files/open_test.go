@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/pkg/errors"
 )
 
@@ -39,7 +40,7 @@ func TestOnlyFilesOfAFittingSizeAreRead(t *testing.T) {
 		"sparse":            {sparse, MaxList, []string{sparse, "1099511627776 bytes"}},
 		"folder":            {dir, AnySize, []string{dir, "is a folder"}},
 	} {
-		t.Run(name, func(t *testing.T) { wantError(t, second(Read(c.path, c.most)), c.want...) })
+		t.Run(name, func(t *testing.T) { testutil.WantError(t, second(Read(c.path, c.most)), c.want...) })
 	}
 	if _, err := Read(filepath.Join(dir, "missing"), 1); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
@@ -59,8 +60,8 @@ func TestReadAllIsBounded(t *testing.T) {
 	if content, err := ReadAll(strings.NewReader("abc"), 3); err != nil || string(content) != "abc" {
 		t.Errorf("%q, %v", content, err)
 	}
-	wantError(t, second(ReadAll(io.MultiReader(strings.NewReader("abc"), strings.NewReader("d")), 3)), "more than 3 bytes")
-	wantError(t, second(ReadAll(zeros{}, 1<<20)), "more than 1048576 bytes")
+	testutil.WantError(t, second(ReadAll(io.MultiReader(strings.NewReader("abc"), strings.NewReader("d")), 3)), "more than 3 bytes")
+	testutil.WantError(t, second(ReadAll(zeros{}, 1<<20)), "more than 1048576 bytes")
 }
 
 func second(_ []byte, err error) error { return err }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // TestPipesAndDevicesAreNotRead: opening a pipe waits for one who writes, and
@@ -31,7 +33,7 @@ func TestPipesAndDevicesAreNotRead(t *testing.T) {
 			go func() { done <- read() }()
 			select {
 			case err := <-done:
-				wantError(t, err, path, "a pipe, a device")
+				testutil.WantError(t, err, path, "a pipe, a device")
 			case <-time.After(10 * time.Second):
 				t.Fatalf("%s waits for %s", name, path)
 			}
@@ -41,5 +43,5 @@ func TestPipesAndDevicesAreNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := ReadSums(dir)
-	wantError(t, err, SumsFile, "a pipe, a device")
+	testutil.WantError(t, err, SumsFile, "a pipe, a device")
 }

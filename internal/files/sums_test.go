@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/pkg/errors"
 )
 
@@ -34,11 +35,11 @@ func TestEveryFlippedBitIsNoticed(t *testing.T) {
 		damaged := append([]byte(nil), whole...)
 		damaged[bit/8] ^= 1 << (bit % 8)
 		mustWrite(t, path, string(damaged))
-		wantError(t, Verify(path), path, "damaged", SumsFile)
+		testutil.WantError(t, Verify(path), path, "damaged", SumsFile)
 		_, err := ReadVerified(path, 100)
-		wantError(t, err, path, "damaged", SumsFile)
+		testutil.WantError(t, err, path, "damaged", SumsFile)
 		_, err = VerifyDir(dir)
-		wantError(t, err, path, "damaged", SumsFile)
+		testutil.WantError(t, err, path, "damaged", SumsFile)
 	}
 }
 
@@ -64,7 +65,7 @@ func TestDamageToTheChecksumsIsNoticedOrHarmless(t *testing.T) {
 		t.Errorf("only %d of %d flipped bits are noticed", noticed, 8*len(whole))
 	}
 	mustWrite(t, path, string(whole[:len(whole)-1]))
-	wantError(t, Verify(filepath.Join(dir, "b")), path, "damaged")
+	testutil.WantError(t, Verify(filepath.Join(dir, "b")), path, "damaged")
 }
 
 func TestFilesWithoutAChecksumAreTakenAsTheyAre(t *testing.T) {
@@ -94,7 +95,7 @@ func TestFilesWithoutAChecksumAreTakenAsTheyAre(t *testing.T) {
 	}
 	os.Remove(path)
 	_, err := VerifyDir(dir)
-	wantError(t, err, path)
+	testutil.WantError(t, err, path)
 }
 
 // TestWriteSummedThatFailsLeavesTheOldFileUnlisted: the old file is whole, and the
@@ -103,7 +104,7 @@ func TestWriteSummedThatFailsLeavesTheOldFileUnlisted(t *testing.T) {
 	dir := summed(t, "a", "b")
 	path := filepath.Join(dir, "a")
 	err := WriteSummed(path, func(io.Writer) error { return errors.New("the cable is out") })
-	wantError(t, err, "the cable is out")
+	testutil.WantError(t, err, "the cable is out")
 	if content, err := ReadVerified(path, 100); err != nil || string(content) != "the text of a\n" {
 		t.Errorf("%q, %v", content, err)
 	}
@@ -159,7 +160,7 @@ func TestListedChecksumsCountLastAndMendATornLine(t *testing.T) {
 	f.Close()
 	write("third")
 	mustWrite(t, path, "fourth")
-	wantError(t, Verify(path), path, "damaged")
+	testutil.WantError(t, Verify(path), path, "damaged")
 }
 
 func BenchmarkWrite(b *testing.B) {

@@ -1,0 +1,33 @@
+// Package testutil holds what tests of several packages check with.
+package testutil
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// WantError reports an error that is missing, is no single sentence, or does not have all
+// the parts in its text.
+func WantError(t testing.TB, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one with %q", parts)
+	}
+	if strings.Contains(err.Error(), "\n") || len(err.Error()) > 2000 {
+		t.Errorf("error %q is not one sentence", err)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q lacks %q", err, part)
+		}
+	}
+}
+
+// Equal reports values that are not deeply equal.
+func Equal(t testing.TB, what string, got, want any) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
