@@ -168,7 +168,7 @@ func (b *binder) multiply(p product) {
 		p.alpha = 1
 	}
 	p.batch = max(p.batch, 1)
-	b.calls = append(b.calls, b.d.blas.newProduct(p).enqueue)
+	b.calls = append(b.calls, b.d.newProduct(p).enqueue)
 }
 
 // spread is a grid for n elements, each of which a thread takes.
@@ -235,15 +235,7 @@ func (d *Device) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffe
 
 // launch returns what enqueues the calls.
 func (d *Device) launch(calls []func() error) device.Launch {
-	all := func() error {
-		for _, c := range calls {
-			if err := c(); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return func() error { return d.enqueued(all) }
+	return func() error { return d.enqueued(func() error { return run(calls) }) }
 }
 
 // enqueued calls f on the device's thread.

@@ -67,11 +67,9 @@ func (b *binder) forkGrad(op ops.ForkGrad) {
 func (b *binder) skipGateGrad(op ops.SkipGateGrad) {
 	h, c, skip, z, dy := b.read(), b.read(), b.read(), b.read(), b.read()
 	dh, dc, dskip, dz := b.write(), b.write(), b.write(), b.write()
-	n, d := int64(op.N), int64(op.D)
-	b.each("elementwise", "skip_gate_grad", op.N*op.D, h, c, skip, z, dy, dh, dc, dz, n, d)
 	parts, length := stretches(op.N)
 	part := b.float(parts * op.D)
-	b.kernel("rows", "column_dots", columns(op.D, parts), dh, c, part, n, d, int64(length))
+	b.kernel("elementwise", "skip_gate_grad", strips(op.D, parts), h, c, skip, z, dy, dh, dc, dz, part, int64(op.N), int64(op.D), int64(length))
 	b.sumParts(part, dskip, parts, op.D)
 }
 

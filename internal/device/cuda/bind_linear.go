@@ -28,7 +28,7 @@ func bindLinear(b *binder, op ops.Op) bool {
 		b.each("elementwise", "embedding", op.N*op.D, ids, w, y, int64(op.N), int64(op.D))
 	case ops.EmbeddingGrad:
 		ids, dy, dw := b.read(), b.read(), b.write()
-		b.kernel("elementwise", "embedding_grad", grid{x: op.V, threads: 128}, ids, dy, dw, int64(op.N), int64(op.D))
+		b.kernel("elementwise", "embedding_grad", grid{x: op.V, y: (op.D + 31) / 32, threads: 32, rows: 32}, ids, dy, dw, int64(op.N), int64(op.D))
 	default:
 		return false
 	}
@@ -53,40 +53,67 @@ func (b *binder) at(base address, i int) address { return base + address(i*b.siz
 
 func (b *binder) linear(op ops.Linear) {
 	x, w, bias := b.read(), b.read(), b.readIf(op.Bias)
+	var outs []func()
 	for _, c := range blocks(op) {
 		y := b.write()
-		b.multiply(product{m: op.Rows, n: c.width, k: op.In, a: operand{at: x, ld: op.In},
-			b: operand{at: b.at(w, c.row*op.In), ld: op.In, trans: true}, c: operand{at: y, ld: c.width}})
-		if op.Bias {
-			b.each("elementwise", "add_rows", op.Rows*c.width, b.at(bias, c.row), y, int64(op.Rows), int64(c.width))
-		}
+		outs = append(outs, func() {
+			b.multiply(product{m: op.Rows, n: c.width, k: op.In, a: operand{at: x, ld: op.In},
+				b: operand{at: b.at(w, c.row*op.In), ld: op.In, trans: true}, c: operand{at: y, ld: c.width}})
+			if op.Bias {
+				b.each("elementwise", "add_rows", op.Rows*c.width, b.at(bias, c.row), y, int64(op.Rows), int64(c.width))
+			}
+		})
 	}
+	b.atOnce(outs...)
 }
 
 func (b *binder) linearGrad(op ops.LinearGrad) {
 	x, w, dys := b.read(), b.read(), b.readSome(op.Has)
 	dx, dw, db := b.write(), b.write(), b.writeIf(op.Bias)
+	b.atOnce(
+		func() { b.linearInputs(op, dys, w, dx) },
+		func() { b.linearWeights(op, dys, x, dw) },
+		func() { b.linearBiases(op, dys, db) },
+	)
+}
+
+// linearInputs enqueues dx, the sum of what comes through all blocks.
+func (b *binder) linearInputs(op ops.LinearGrad, dys []address, w, dx address) {
 	if !slices.Contains(op.Has, true) {
 		b.zero(dx, op.Rows*op.In)
 	}
 	started := 0.0
 	for _, c := range blocks(op.Linear) {
-		dwc, dbc := b.at(dw, c.row*op.In), b.at(db, c.row)
 		if !op.Has[c.o] {
-			b.zero(dwc, c.width*op.In)
-			if op.Bias {
-				b.zero(dbc, c.width)
-			}
 			continue
 		}
-		dy := operand{at: dys[c.o], ld: c.width}
-		b.multiply(product{m: op.Rows, n: op.In, k: c.width, a: dy, b: operand{at: b.at(w, c.row*op.In), ld: op.In},
-			c: operand{at: dx, ld: op.In}, beta: started})
+		b.multiply(product{m: op.Rows, n: op.In, k: c.width, a: operand{at: dys[c.o], ld: c.width},
+			b: operand{at: b.at(w, c.row*op.In), ld: op.In}, c: operand{at: dx, ld: op.In}, beta: started})
 		started = 1
-		dy.trans = true
-		b.multiply(product{m: c.width, n: op.In, k: op.Rows, a: dy, b: operand{at: x, ld: op.In}, c: operand{at: dwc, ld: op.In}})
-		if op.Bias {
-			b.columnSums(dys[c.o], dbc, op.Rows, c.width)
+	}
+}
+
+func (b *binder) linearWeights(op ops.LinearGrad, dys []address, x, dw address) {
+	for _, c := range blocks(op.Linear) {
+		at := b.at(dw, c.row*op.In)
+		if !op.Has[c.o] {
+			b.zero(at, c.width*op.In)
+			continue
+		}
+		b.multiply(product{m: c.width, n: op.In, k: op.Rows, a: operand{at: dys[c.o], ld: c.width, trans: true},
+			b: operand{at: x, ld: op.In}, c: operand{at: at, ld: op.In}})
+	}
+}
+
+func (b *binder) linearBiases(op ops.LinearGrad, dys []address, db address) {
+	if !op.Bias {
+		return
+	}
+	for _, c := range blocks(op.Linear) {
+		if at := b.at(db, c.row); op.Has[c.o] {
+			b.columnSums(dys[c.o], at, op.Rows, c.width)
+		} else {
+			b.zero(at, c.width)
 		}
 	}
 }
@@ -105,16 +132,27 @@ func columns(n, parts int) grid {
 	return grid{x: (n + columnThreads - 1) / columnThreads, y: parts, threads: columnThreads}
 }
 
+// strips is the same for kernels whose blocks are 32 columns by 8 threads that share
+// the rows of a stretch.
+func strips(n, parts int) grid {
+	return grid{x: (n + 31) / 32, y: parts, threads: 32, rows: 8}
+}
+
 // columnSums adds up the rows of x [n,d] in y.
 func (b *binder) columnSums(x, y address, n, d int) {
 	parts, length := stretches(n)
 	part := b.float(parts * d)
-	b.kernel("rows", "column_sums", columns(d, parts), x, part, int64(n), int64(d), int64(length))
+	b.kernel("rows", "column_sums", strips(d, parts), x, part, int64(n), int64(d), int64(length))
 	b.sumParts(part, y, parts, d)
 }
 
 func (b *binder) sumParts(part, y address, parts, n int) {
-	b.each("rows", "sum_parts", n, part, y, int64(parts), int64(n))
+	b.kernel("rows", "sum_parts", summing(n, parts), part, y, int64(parts), int64(n))
+}
+
+// summing is the grid of kernels that make n sums of parts by partsSum in common.cuh.
+func summing(n, parts int) grid {
+	return grid{x: (n + 31) / 32, threads: 32, rows: min(16, parts)}
 }
 
 // headwiseArgs is the struct Headwise of the kernels.
@@ -127,7 +165,11 @@ const narrow = 16
 func (b *binder) headwise(op ops.Headwise) {
 	s := byValue(headwiseArgs{int64(op.N), int64(op.Heads), int64(op.In), int64(op.Out), int64(op.Row), int64(op.Stride)})
 	x, w, bias, y := b.read(), b.read(), b.readIf(op.Bias), b.write()
-	if op.In < narrow || op.Out < narrow {
+	switch {
+	case op.In == 4 && op.Out == 4 && fours(x, w, bias, y):
+		b.each("headwise", "headwise_4", op.N*op.Heads, s, x, w, bias, y)
+		return
+	case op.In < narrow || op.Out < narrow:
 		b.each("headwise", "headwise", op.N*op.Heads*op.Out, s, x, w, bias, y)
 		return
 	}
@@ -143,27 +185,80 @@ func (b *binder) headwiseGrad(op ops.HeadwiseGrad) {
 	s := byValue(headwiseArgs{int64(op.N), int64(op.Heads), int64(op.In), int64(op.Out), int64(op.Row), int64(op.Stride)})
 	x, w, dy := b.read(), b.read(), b.read()
 	dx, dw, db := b.write(), b.write(), b.writeIf(op.Bias)
-	if op.In < narrow || op.Out < narrow {
+	switch {
+	case op.In == 4 && op.Out == 4 && fours(x, w, dy, dx):
+		b.headwiseParts(op.Headwise, dw, func(part address, parts, length int) {
+			b.kernel("headwise", "headwise_4_grad", strips(op.Heads, parts), s, x, w, dy, dx, part, int64(length))
+		})
+	case op.In < narrow || op.Out < narrow:
 		b.each("headwise", "headwise_grad", op.N*op.Heads*op.In, s, w, dy, dx)
-		size := op.Heads * op.Out * op.In
-		parts, length := stretches(op.N)
-		part := b.float(parts * size)
-		b.kernel("headwise", "headwise_weight_grad", columns(size, parts), s, x, dy, part, int64(length))
-		b.each("headwise", "headwise_weight_sums", op.Heads*op.Stride*op.In, s, part, dw, int64(parts))
-	} else {
-		if op.Out != op.Stride {
-			b.zero(dw, op.Heads*op.Stride*op.In)
-		}
-		up := operand{at: dy, ld: op.Heads * op.Out, stride: op.Out}
-		b.multiply(product{m: op.N, n: op.In, k: op.Out, batch: op.Heads, a: up,
-			b: operand{at: b.at(w, op.Row*op.In), ld: op.In, stride: op.Stride * op.In}, c: operand{at: dx, ld: op.Heads * op.In, stride: op.In}})
-		up.trans = true
-		b.multiply(product{m: op.Out, n: op.In, k: op.N, batch: op.Heads, a: up, b: operand{at: x, ld: op.Heads * op.In, stride: op.In},
-			c: operand{at: b.at(dw, op.Row*op.In), ld: op.In, stride: op.Stride * op.In}})
+		b.headwiseParts(op.Headwise, dw, func(part address, parts, length int) {
+			b.kernel("headwise", "headwise_weight_grad", columns(op.Heads*op.Out*op.In, parts), s, x, dy, part, int64(length))
+		})
+	default:
+		b.atOnce(func() {
+			b.multiply(product{m: op.N, n: op.In, k: op.Out, batch: op.Heads, a: operand{at: dy, ld: op.Heads * op.Out, stride: op.Out},
+				b: operand{at: b.at(w, op.Row*op.In), ld: op.In, stride: op.Stride * op.In}, c: operand{at: dx, ld: op.Heads * op.In, stride: op.In}})
+		}, func() { b.headwiseWideWeights(op.Headwise, s, x, dy, dw) })
 	}
 	if op.Bias {
 		b.columnSums(dy, db, op.N, op.Heads*op.Out)
 	}
+}
+
+// fours reports whether all addresses are multiples of 16 bytes; 0 is one.
+func fours(all ...address) bool {
+	for _, at := range all {
+		if at%16 != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// headwiseParts enqueues the gradient of narrow weights: make enqueues the parts
+// over stretches of rows.
+func (b *binder) headwiseParts(op ops.Headwise, dw address, make func(part address, parts, length int)) {
+	parts, length := stretches(op.N)
+	part := b.float(parts * op.Heads * op.Out * op.In)
+	make(part, parts, length)
+	b.headwiseSums(op, part, dw, parts)
+}
+
+func (b *binder) headwiseSums(op ops.Headwise, part, dw address, parts int) {
+	s := byValue(headwiseArgs{int64(op.N), int64(op.Heads), int64(op.In), int64(op.Out), int64(op.Row), int64(op.Stride)})
+	b.kernel("headwise", "headwise_weight_sums", summing(op.Heads*op.Stride*op.In, parts), s, part, dw, int64(parts))
+}
+
+// headwiseWideWeights enqueues the gradient of the weights of wide heads: a product
+// where the tiles of all heads fill the card, else parts over stretches of rows.
+func (b *binder) headwiseWideWeights(op ops.Headwise, s structure, x, dy, dw address) {
+	tiles := ((op.In + outerTile - 1) / outerTile) * ((op.Out + outerTile - 1) / outerTile)
+	if parts, length := b.outerStretches(tiles*op.Heads, op.N); parts > 4 {
+		part := b.float(parts * op.Heads * op.Out * op.In)
+		b.kernel("headwise", "headwise_outer", grid{x: tiles, y: op.Heads, z: parts, threads: outerThreads}, s, x, dy, part, int64(length))
+		b.headwiseSums(op, part, dw, parts)
+		return
+	}
+	if op.Out != op.Stride {
+		b.zero(dw, op.Heads*op.Stride*op.In)
+	}
+	b.multiply(product{m: op.Out, n: op.In, k: op.N, batch: op.Heads, a: operand{at: dy, ld: op.Heads * op.Out, stride: op.Out, trans: true},
+		b: operand{at: x, ld: op.Heads * op.In, stride: op.In}, c: operand{at: b.at(dw, op.Row*op.In), ld: op.In, stride: op.Stride * op.In}})
+}
+
+// TILE and OUTER of outer.cuh.
+const (
+	outerTile    = 32
+	outerThreads = 64
+)
+
+// outerStretches cuts rows for kernels that take outer products of them, of a
+// number of tiles: into as many stretches as give every processor a dozen blocks.
+func (b *binder) outerStretches(tiles, rows int) (parts, length int) {
+	parts = max(1, min((rows+31)/32, 12*int(b.d.processors)/tiles))
+	length = (rows + parts - 1) / parts
+	return (rows + length - 1) / length, length
 }
 
 // gatesArgs is the struct Gates of the kernels in gates.cu.
@@ -189,30 +284,24 @@ func (b *binder) mlstmGates(op ops.MLSTMGates) {
 		s.w[g], s.b[g] = b.read(), b.read()
 	}
 	i, f := b.write(), b.write()
-	b.kernel("gates", "gate_projections", grid{x: (op.N*op.NH*2 + 7) / 8, threads: 256}, byValue(s), i, f)
+	const warps, rows = 4, 2 // of a block; ROWS of gates.cu
+	b.kernel("gates", "gate_projections", grid{x: (op.N + warps*rows - 1) / (warps * rows), threads: 32 * warps}, byValue(s), i, f)
 }
 
 func (b *binder) mlstmGatesGrad(op ops.MLSTMGatesGrad) {
 	s := newGatesArgs(op.MLSTMGates)
 	s.x, s.w = [3]address(b.readMany(3)), [2]address(b.readMany(2))
-	dy, off := b.readSome(op.Has[:]), 0
-	for k, width := range op.Widths {
-		b.each("gates", "gate_input_grad", op.N*width, byValue(s), int64(k), int64(off), dy[0], dy[1], b.write())
-		off += width
+	var g struct { // GateGrads of gates.cu
+		dy [2]address
+		dx [3]address
 	}
-	const eight = 8 // EIGHT in gates.cu
-	parts, length := stretches(op.N)
-	for g := range dy {
-		dw, db := b.write(), b.write()
-		if !op.Has[g] {
-			b.zero(dw, op.NH*off)
-			b.zero(db, op.NH)
-			continue
-		}
-		part, shape := b.float(parts*op.NH*off), columns(off, parts)
-		shape.z = (op.NH + eight - 1) / eight
-		b.kernel("gates", "gate_weight_grad", shape, byValue(s), dy[g], part, int64(length))
-		b.sumParts(part, dw, parts, op.NH*off)
-		b.columnSums(dy[g], db, op.N, op.NH)
-	}
+	g.dy, g.dx = [2]address(b.readSome(op.Has[:])), [3]address(b.writeMany(3))
+	out := b.writeMany(4)
+	width := op.Widths[0] + op.Widths[1] + op.Widths[2]
+	length := max(32, (op.N+31)/32)
+	parts := (op.N + length - 1) / length
+	size := 2 * op.NH * (width + 1)
+	part := b.float(parts * size)
+	b.kernel("gates", "gate_grads", strips(width+1, parts), byValue(s), byValue(g), part, int64(length))
+	b.kernel("gates", "gate_sums", summing(size, parts), part, out[0], out[1], out[2], out[3], int64(op.NH), int64(width), int64(parts))
 }

@@ -12,7 +12,8 @@ import (
 // All chunk lengths are the same function, so the operation's own is not asked.
 const mlstmChunk = 64
 
-// The structs MLSTM, Gates and Lists of the kernels.
+// The structs MLSTM, Gates, Rows, Recurrence, StatePart, GateGrads and Lists of the
+// kernels.
 type (
 	mlstmArgs struct {
 		b, t, nh, dqk, dhv, nc     int64
@@ -20,7 +21,21 @@ type (
 		resets                     address
 	}
 	mlstmGateArgs struct {
-		sum, u, top, segment, winner, inter, carry, floor, m0, last, keep address
+		u, top, segment, winner, inter, carry, floor, keep address
+	}
+	mlstmRowArgs struct {
+		q, n, den, norm, queries, h, dh, grad, dden, dm address
+	}
+	mlstmCarryArgs struct {
+		size          int64
+		first, end, x address
+	}
+	mlstmStateArgs struct {
+		weights, more, n, y, x, dots address
+		shift                        int64
+	}
+	mlstmGateGradArgs struct {
+		f, den, dm, inputs, cross, fromState, carried, dots, dLast, di, df, dFirst address
 	}
 	mlstmListArgs struct {
 		base                 [mlstmLists]address
@@ -111,8 +126,8 @@ func (b *binder) newScan(op ops.MLSTM) (c *mlstmScan, i, f address, old memory) 
 	old = b.readMemory(op.State)
 	steps, chunks := c.items*op.T, c.items*c.nc
 	c.g = mlstmGateArgs{
-		sum: b.double(steps), u: b.double(steps), top: b.double(steps), segment: b.take(4 * steps), winner: b.take(4 * steps),
-		inter: b.float(steps), carry: b.float(steps), floor: b.float(steps), m0: b.double(chunks), last: b.double(chunks), keep: b.float(chunks),
+		u: b.double(steps), top: b.double(steps), segment: b.take(4 * steps), winner: b.take(4 * steps),
+		inter: b.float(steps), carry: b.float(steps), floor: b.float(steps), keep: b.float(chunks),
 	}
 	c.gates = byValue(c.g)
 	c.states, c.stateNs = c.memories()
@@ -137,9 +152,12 @@ func (c *mlstmScan) tile() address { return c.float(c.items * c.nc * mlstmChunk 
 
 func (c *mlstmScan) run(kernel string, g grid, args ...any) { c.kernel("mlstm", kernel, g, args...) }
 
-// chunkGrid is a block for every chunk; rowGrid a warp for every row of every head.
+// chunkGrid is a block for every chunk; itemGrid a block for every item, with CL
+// threads for each of the chunks that it takes at once, GROUP in mlstm.cu at most.
 func (c *mlstmScan) chunkGrid(threads int) grid { return grid{x: c.items * c.nc, threads: threads} }
-func (c *mlstmScan) rowGrid() grid              { return grid{x: (c.items*c.op.T + 7) / 8, threads: 256} }
+func (c *mlstmScan) itemGrid() grid {
+	return grid{x: c.items, threads: mlstmChunk, rows: min(c.nc, 8)}
+}
 
 // A list is the place of a matrix in each chunk: its number among the lists, and
 // the distance of its rows.
@@ -199,27 +217,33 @@ func (c *mlstmScan) chunks(m, n, k int, a list, transA bool, b list, transB bool
 // memories at the borders of the chunks.
 func (c *mlstmScan) begin(i, f address, old, last memory) {
 	op := c.op
-	c.run("mlstm_gates", c.chunkGrid(mlstmChunk), c.args, i, f, c.gates)
-	c.run("mlstm_stabilisers", c.d.spread(c.items), c.args, old.m, last.m, c.gates)
-	c.run("mlstm_shares", c.chunkGrid(mlstmChunk), c.args, c.gates)
+	c.run("mlstm_gates", c.itemGrid(), c.args, i, f, old.m, last.m, c.gates)
 	n := int(c.lists.count) * c.items * c.nc
 	c.run("mlstm_lists", c.d.spread(n), c.args, byValue(c.lists), c.listsAt)
-	c.chunks(steps, steps, op.DQK, c.in.q, false, c.in.k, true, c.in.tiles, op.ScaleQ*op.ScaleK, 0)
-	c.scale(c.k, op.DQK, c.g.carry, 0, c.keys)
-	c.chunks(op.DQK, op.DHV, steps, c.in.keys, true, c.in.v, false, c.in.behind, 1, 0)
-	c.run("mlstm_vector_sums", c.chunkGrid(128), c.args, c.k, c.g.carry, address(0), c.stateNs, int64(1))
-	c.carry("mlstm_carry", op.DQK*op.DHV, old.c, last.c, c.states)
-	c.carry("mlstm_carry", op.DQK, old.n, last.n, c.stateNs)
+	c.atOnce(func() {
+		c.scaleSums(c.k, c.g.carry, 0, c.keys, c.stateNs, 1)
+		c.chunks(op.DQK, op.DHV, steps, c.in.keys, true, c.in.v, false, c.in.behind, 1, 0)
+		c.carry(old, last, c.states, c.stateNs, false)
+	}, func() {
+		c.chunks(steps, steps, op.DQK, c.in.q, false, c.in.k, true, c.in.tiles, op.ScaleQ*op.ScaleK, 0)
+	})
 }
 
-// scale enqueues dst = x times the steps' factors, over norm unless that is 0.
-func (c *mlstmScan) scale(x address, width int, factors, norm, dst address) {
-	c.run("mlstm_scale_rows", c.d.spread(c.items*c.op.T*width), c.args, x, int64(width), factors, norm, dst)
+// scaleSums enqueues dst = x times the steps' factors, x being queries or keys, and
+// the chunks' sums of that times the weights, unless 0, at chunk + shift of ns.
+func (c *mlstmScan) scaleSums(x, factors, weights, dst, ns address, shift int) {
+	g := grid{x: c.items * c.nc, y: (c.op.DQK + 31) / 32, threads: 32, rows: 8}
+	c.run("mlstm_scale_sums", g, c.args, x, factors, weights, dst, ns, int64(shift))
 }
 
-// carry enqueues a recurrence over the chunks.
-func (c *mlstmScan) carry(kernel string, size int, from, to, memories address) {
-	c.run(kernel, grid{x: max(1, min((size+255)/256, 1024)), y: c.items, threads: 256}, c.args, int64(size), from, to, c.g.keep, memories)
+// carry enqueues the recurrences of C and n over the chunks.
+func (c *mlstmScan) carry(from, to memory, states, ns address, back bool) {
+	const threads = 256
+	blocks := func(n int) int { return (n + threads - 1) / threads }
+	size, width := c.op.DQK*c.op.DHV, c.op.DQK
+	c.run("mlstm_carry", grid{x: blocks(size) + blocks(width), y: c.items, threads: threads}, c.args,
+		byValue(mlstmCarryArgs{int64(size), from.c, to.c, states}), byValue(mlstmCarryArgs{int64(width), from.n, to.n, ns}),
+		int64(blocks(size)), c.g.keep, flag(back))
 }
 
 func (b *binder) mlstm(op ops.MLSTM) {
@@ -229,15 +253,17 @@ func (b *binder) mlstm(op ops.MLSTM) {
 	queries := b.float(c.items * op.T * op.DQK) // β·q/N
 	to, qs := c.rows(h, op.DHV), c.rows(queries, op.DQK)
 	c.begin(i, f, old, last)
-	c.scores(true)
-	c.scale(c.q, op.DQK, c.g.inter, c.norm, queries)
+	c.scores(mlstmRowArgs{queries: queries})
 	c.chunks(steps, op.DHV, steps, c.in.tiles, false, c.in.v, false, to, 1, 0)
 	c.chunks(steps, op.DHV, op.DQK, qs, false, c.in.before, false, to, 1, 1)
 }
 
-// scores enqueues the making of A, or of A/N, in the tiles.
-func (c *mlstmScan) scores(divide bool) {
-	c.run("mlstm_scores", c.chunkGrid(256), c.args, c.gates, c.q, c.stateNs, c.tiles, c.den, c.norm, flag(divide))
+// scores enqueues the making of A in the tiles, with what the rows give.
+func (c *mlstmScan) scores(rows mlstmRowArgs) {
+	rows.q, rows.n, rows.den, rows.norm = c.q, c.stateNs, c.den, c.norm
+	halves := c.chunkGrid(512)
+	halves.y = 2
+	c.run("mlstm_scores", halves, c.args, c.gates, byValue(rows), c.tiles)
 }
 
 // mlstmBack is the cell's backward pass.
@@ -249,7 +275,7 @@ type mlstmBack struct {
 	pairs                                             address // P, in tiles
 	dstates, dstateNs                                 address
 	dots                                              address
-	queries, values, grads                            address // β·q, ā·v, β·dh/N
+	queries                                           address // β·q
 }
 
 func (b *binder) mlstmGrad(op ops.MLSTMGrad) {
@@ -264,14 +290,13 @@ func (b *binder) mlstmGrad(op ops.MLSTMGrad) {
 	dFirst := b.writeMemory(op.State)
 	c.takeWorkspace()
 	c.products(op.Has[0], func() { c.begin(i, f, old, memory{m: c.float(c.items)}) }, dLast, dFirst)
-	c.run("mlstm_gates_grad", grid{x: c.items, threads: mlstmChunk}, c.args, c.gates, f, c.den, c.dm, c.inputs, c.cross, c.fromState, c.carried,
-		c.dots, dLast.m, di, df, dFirst.m)
+	c.run("mlstm_gates_grad", c.itemGrid(), c.args, c.gates, byValue(mlstmGateGradArgs{
+		f, c.den, c.dm, c.inputs, c.cross, c.fromState, c.carried, c.dots, dLast.m, di, df, dFirst.m}))
 }
 
 func (c *mlstmBack) takeWorkspace() {
 	n := c.items * c.op.T
-	c.grad, c.grads, c.values = c.float(n*c.op.DHV), c.float(n*c.op.DHV), c.float(n*c.op.DHV)
-	c.queries = c.float(n * c.op.DQK)
+	c.grad, c.queries = c.float(n*c.op.DHV), c.float(n*c.op.DQK)
 	for _, v := range []*address{&c.dden, &c.dm, &c.inputs, &c.cross, &c.fromState, &c.carried} {
 		*v = c.float(n)
 	}
@@ -284,44 +309,47 @@ func (c *mlstmBack) takeWorkspace() {
 // is a gradient of h, and begin what the forward pass computed.
 func (c *mlstmBack) products(hasH bool, begin func(), dLast, dFirst memory) {
 	op, scale := c.op, c.op.ScaleQ*c.op.ScaleK
-	grad, grads, values, queries := c.rows(c.grad, op.DHV), c.rows(c.grads, op.DHV), c.rows(c.values, op.DHV), c.rows(c.queries, op.DQK)
+	grad, queries := c.rows(c.grad, op.DHV), c.rows(c.queries, op.DQK)
 	pairs, dBefore, dBehind := c.squares(c.pairs), c.borders(c.dstates, 0), c.borders(c.dstates, 1)
 	dq, dk, dv := c.rows(c.dq, op.DQK), c.rows(c.dk, op.DQK), c.rows(c.dv, op.DHV)
 	begin()
-	c.scores(false)
 	c.rowsGrad(hasH)
-	c.chunks(steps, steps, op.DHV, grad, false, c.in.v, true, pairs, 1, 0)
-	c.run("mlstm_scores_grad", c.chunkGrid(mlstmChunk), c.args, c.gates, c.tiles, c.den, c.dden, c.pairs, c.dm, c.inputs, c.cross)
-
-	c.scale(c.q, op.DQK, c.g.inter, 0, c.queries)
-	c.chunks(op.DQK, op.DHV, steps, queries, true, grad, false, dBefore, 1, 0)
-	c.run("mlstm_vector_sums", c.chunkGrid(128), c.args, c.q, c.g.inter, c.dden, c.dstateNs, int64(0))
-	c.carry("mlstm_carry_back", op.DQK*op.DHV, dLast.c, dFirst.c, c.dstates)
-	c.carry("mlstm_carry_back", op.DQK, dLast.n, dFirst.n, c.dstateNs)
-
-	c.chunks(steps, op.DHV, op.DQK, c.in.keys, false, dBehind, false, dv, 1, 0)
-	c.chunks(steps, op.DHV, steps, c.in.tiles, true, grad, false, dv, 1, 1)
-
-	c.scale(c.v, op.DHV, c.g.carry, 0, c.values)
-	c.chunks(steps, op.DQK, op.DHV, values, false, dBehind, true, dk, 1, 0)
-	c.run("mlstm_add_vector", c.rowGrid(), c.args, c.g.carry, address(0), c.dstateNs, int64(1), c.k, c.dk, c.carried)
-	c.chunks(steps, op.DQK, steps, pairs, true, c.in.q, false, dk, scale, 1)
-
-	c.scale(c.grad, op.DHV, c.g.inter, 0, c.grads)
-	c.chunks(steps, op.DQK, op.DHV, grads, false, c.in.before, true, dq, 1, 0)
-	c.run("mlstm_add_vector", c.rowGrid(), c.args, c.g.inter, c.dden, c.stateNs, int64(0), c.q, c.dq, c.fromState)
-	c.chunks(steps, op.DQK, steps, pairs, false, c.in.k, false, dq, scale, 1)
-
-	c.run("mlstm_memory_dots", c.chunkGrid(256), c.args, int64(op.DQK*op.DHV), c.states, c.dstates, c.dots, flag(false))
-	c.run("mlstm_memory_dots", c.chunkGrid(256), c.args, int64(op.DQK), c.stateNs, c.dstateNs, c.dots, flag(true))
+	c.atOnce(func() {
+		c.scaleSums(c.q, c.g.inter, c.dden, c.queries, c.dstateNs, 0)
+		c.chunks(op.DQK, op.DHV, steps, queries, true, grad, false, dBefore, 1, 0)
+		c.carry(dLast, dFirst, c.dstates, c.dstateNs, true)
+	}, func() {
+		c.chunks(steps, steps, op.DHV, grad, false, c.in.v, true, pairs, 1, 0)
+		c.run("mlstm_scores_grad", c.chunkGrid(4*mlstmChunk), c.args, c.gates, c.tiles, c.den, c.dden, c.pairs, c.dm, c.inputs, c.cross)
+	}, func() {
+		c.chunks(steps, op.DQK, op.DHV, grad, false, c.in.before, true, dq, 1, 0)
+		c.statePart(mlstmStateArgs{c.g.inter, c.dden, c.stateNs, c.q, c.dq, c.fromState, 0})
+	})
+	c.atOnce(func() {
+		c.chunks(steps, op.DQK, op.DHV, c.in.v, false, dBehind, true, dk, 1, 0)
+		c.statePart(mlstmStateArgs{c.g.carry, 0, c.dstateNs, c.k, c.dk, c.carried, 1})
+		c.chunks(steps, op.DQK, steps, pairs, true, c.in.q, false, dk, scale, 1)
+	}, func() {
+		c.chunks(steps, op.DHV, op.DQK, c.in.keys, false, dBehind, false, dv, 1, 0)
+		c.chunks(steps, op.DHV, steps, c.in.tiles, true, grad, false, dv, 1, 1)
+	}, func() {
+		c.chunks(steps, op.DQK, steps, pairs, false, c.in.k, false, dq, scale, 1)
+		c.run("mlstm_memory_dots", c.chunkGrid(512), c.args, c.states, c.dstates, c.stateNs, c.dstateNs, c.dots)
+	})
 }
 
-// rowsGrad enqueues the gradients of the rows, zeros where h has none.
+// statePart enqueues the states' part of a gradient, in place of a product.
+func (c *mlstmBack) statePart(s mlstmStateArgs) {
+	c.run("mlstm_state_part", grid{x: (c.items*c.op.T + 7) / 8, threads: 256}, c.args, byValue(s))
+}
+
+// rowsGrad enqueues the scores and the gradients of the rows, zeros where h has none.
 func (c *mlstmBack) rowsGrad(hasH bool) {
 	if hasH {
-		c.run("mlstm_rows_grad", c.rowGrid(), c.args, c.gates, c.h, c.dh, c.den, c.norm, c.grad, c.dden, c.dm)
+		c.scores(mlstmRowArgs{h: c.h, dh: c.dh, grad: c.grad, dden: c.dden, dm: c.dm})
 		return
 	}
+	c.scores(mlstmRowArgs{})
 	n := c.items * c.op.T
 	c.zero(c.grad, n*c.op.DHV)
 	c.zero(c.dden, n)

@@ -2,14 +2,19 @@
 
 package cuda
 
-import "github.com/gorgonia-xlstm/xlstm/internal/ops"
+import (
+	"fmt"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
+)
 
 // bindRows binds what reduces rows: norms and the loss.
 func bindRows(b *binder, op ops.Op) bool {
 	switch op := op.(type) {
 	case ops.Norm:
 		x, w, y := b.read(), b.readIf(op.Weight), b.write()
-		b.kernel("norm", "norm_forward", b.normGrid(op), append([]any{x, w, y}, b.normArgs(op)...)...)
+		b.norm("norm_forward", op, x, w, y)
 	case ops.NormGrad:
 		b.normGrad(op.Norm)
 	case ops.CrossEntropy:
@@ -32,19 +37,34 @@ func bindRows(b *binder, op ops.Op) bool {
 // warp, and no more than are of use.
 func rowThreads(n int) int { return min(1024, max(32, (n+3)/4/32*32)) }
 
-// normGrid gives a group of columns a warp, or a block where groups are wide.
-func (b *binder) normGrid(op ops.Norm) grid {
-	lanes, groups := 32, 8
-	if width := op.Width / op.Groups; width > 1024 {
-		lanes, groups = 256, 1
-	}
-	n := op.N * op.Groups
-	return grid{x: (n + groups - 1) / groups, threads: lanes, rows: groups, shared: 32 * groups * b.size()}
+// normArgs is the struct Norm of norm.cu.
+type normArgs struct {
+	n, groups, width   int64
+	eps                float64
+	centered, residual int64
 }
 
-// normArgs are the last arguments of the kernels.
-func (b *binder) normArgs(op ops.Norm) []any {
-	return []any{int64(op.N * op.Groups), int64(op.Groups), int64(op.Width / op.Groups), b.scalar(op.Eps), flag(op.Centered), flag(op.Residual)}
+// norm enqueues a kernel of the norm: a group of columns has a warp, or as many as
+// keep 16 columns a thread where it is wide, and 64 where a block is full.
+func (b *binder) norm(kernel string, op ops.Norm, args ...any) {
+	const threads = 256 // of a block, unless a group takes more
+	width, lanes, per := op.Width/op.Groups, 32, 4
+	for lanes*per < width && per < 16 {
+		per *= 2
+	}
+	for lanes*per < width && lanes < 1024 {
+		lanes *= 2
+	}
+	if lanes*per < width {
+		per = 64
+	}
+	if lanes*per < width && b.err == nil {
+		b.err = errors.Errorf("a norm takes groups of %d columns at most on a card, not %d", lanes*per, width)
+	}
+	n, groups := op.N*op.Groups, max(1, threads/lanes)
+	g := grid{x: (n + groups - 1) / groups, threads: lanes, rows: groups, shared: 32 * groups * b.size()}
+	s := normArgs{int64(n), int64(op.Groups), int64(width), op.Eps, int64(flag(op.Centered)), int64(flag(op.Residual))}
+	b.kernel("norm", fmt.Sprintf("%s_%d", kernel, per), g, append([]any{byValue(s)}, args...)...)
 }
 
 func flag(x bool) int32 {
@@ -58,13 +78,13 @@ func (b *binder) normGrad(op ops.Norm) {
 	x, w, dy := b.read(), b.readIf(op.Weight), b.read()
 	dx, dw := b.write(), b.writeIf(op.Weight)
 	kept := b.float(2 * op.N * op.Groups)
-	b.kernel("norm", "norm_backward", b.normGrid(op), append([]any{x, w, dy, dx, kept}, b.normArgs(op)...)...)
+	b.norm("norm_backward", op, x, w, dy, dx, kept)
 	if !op.Weight {
 		return
 	}
 	parts, length := stretches(op.N)
 	part := b.float(parts * op.Width)
-	b.kernel("norm", "norm_weight_grad", columns(op.Width, parts), x, dy, kept, part,
+	b.kernel("norm", "norm_weight_grad", strips(op.Width, parts), x, dy, kept, part,
 		int64(op.N), int64(op.Groups), int64(op.Width/op.Groups), int64(length))
 	b.sumParts(part, dw, parts, op.Width)
 }

@@ -124,18 +124,14 @@ func (b *binder) readSLSTMGrad(op ops.SLSTMGrad) (g slstmGrads) {
 // slstmWeightGrad computes dR from the gradients of the pre-activations and the
 // output that each step saw.
 func (b *binder) slstmWeightGrad(op ops.SLSTM, g slstmGrads) {
-	const tile = 32
 	s := struct {
 		b, t, nh, dh     int64
 		resets, state, y address
 		dx               [4]address
 	}{int64(op.B), int64(op.T), int64(op.NH), int64(op.DH), g.resets, g.state, g.y, g.dx}
-	tiles, size := (op.DH+tile-1)/tile, 4*op.NH*op.DH*op.DH
-	// As many stretches as give every processor a few blocks, none shorter than a tile.
-	parts := max(1, min((op.B*op.T+tile-1)/tile, 4*int(b.d.processors)/(tiles*tiles*4*op.NH)))
-	length := (op.B*op.T + parts - 1) / parts
-	parts = (op.B*op.T + length - 1) / length
+	tiles, size := (op.DH+outerTile-1)/outerTile, 4*op.NH*op.DH*op.DH
+	parts, length := b.outerStretches(tiles*tiles*4*op.NH, op.B*op.T)
 	part := b.float(parts * size)
-	b.kernel("slstm", "slstm_weight_grad", grid{x: tiles * tiles, y: 4 * op.NH, z: parts, threads: 16, rows: 16}, byValue(s), part, int64(length))
+	b.kernel("slstm", "slstm_weight_grad", grid{x: tiles * tiles, y: 4 * op.NH, z: parts, threads: outerThreads}, byValue(s), part, int64(length))
 	b.sumParts(part, g.dr, parts, size)
 }

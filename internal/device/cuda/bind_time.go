@@ -32,8 +32,25 @@ func (b *binder) conv(op ops.Conv) {
 	x, w, bias, window := b.read(), b.read(), b.read(), b.readIf(op.Window)
 	s := newConvArgs(op, b.readIf(op.Resets))
 	y, next := b.write(), b.write()
-	b.each("conv", "conv", op.B*op.T*op.D, s, x, w, bias, window, y)
+	if op.K == convTaps {
+		length := convLength(op)
+		shape := columns(op.D, (op.T+length-1)/length)
+		shape.z = op.B
+		b.kernel("conv", "conv_4", shape, s, x, w, bias, window, y, int64(length))
+	} else {
+		b.each("conv", "conv", op.B*op.T*op.D, s, x, w, bias, window, y)
+	}
 	b.each("conv", "conv_window", op.B*op.D, s, x, window, next)
+}
+
+// convTaps is TAPS in conv.cu.
+const convTaps = 4
+
+// convLength is how many steps a thread of the kernels for filters of convTaps takes:
+// as many as leave the card full of threads.
+func convLength(op ops.Conv) int {
+	const threads = 150_000
+	return min(32, max(8, op.B*op.T*op.D/threads))
 }
 
 func (b *binder) convGrad(op ops.ConvGrad) {
@@ -41,6 +58,16 @@ func (b *binder) convGrad(op ops.ConvGrad) {
 	up := b.readSome(op.Has[:])
 	s := newConvArgs(op.Conv, b.readIf(op.Resets))
 	dx, dw, dbias, dwindow := b.write(), b.write(), b.write(), b.writeIf(op.Window)
+	if op.K == convTaps {
+		length := convLength(op.Conv)
+		shape := strips(op.D, (op.T+8*length-1)/(8*length))
+		shape.z = op.B
+		parts := op.B * shape.y
+		part := b.float(parts * (op.K + 1) * op.D)
+		b.kernel("conv", "conv_4_grad", shape, s, x, w, bias, window, up[0], up[1], dx, dwindow, part, int64(length))
+		b.convSums(op.Conv, part, dw, dbias, parts)
+		return
+	}
 	n := op.B * op.T * op.D
 	dpre := b.float(n)
 	if op.Has[0] {
@@ -57,5 +84,9 @@ func (b *binder) convGrad(op ops.ConvGrad) {
 	part, shape := b.float(parts*(op.K+1)*op.D), columns(op.D, op.K+1)
 	shape.z = parts
 	b.kernel("conv", "conv_weight_grad", shape, s, x, window, dpre, part, int64(length))
-	b.each("conv", "conv_weight_sums", (op.K+1)*op.D, part, dw, dbias, int64(parts), int64(op.D), int64(op.K))
+	b.convSums(op.Conv, part, dw, dbias, parts)
+}
+
+func (b *binder) convSums(op ops.Conv, part, dw, dbias address, parts int) {
+	b.kernel("conv", "conv_weight_sums", summing((op.K+1)*op.D, parts), part, dw, dbias, int64(parts), int64(op.D), int64(op.K))
 }

@@ -8,10 +8,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// cublas holds the functions of cuBLAS that this package calls, and a handle.
+// cublas holds the functions of cuBLAS that this package calls.
 type cublas struct {
 	lib, lt library
-	handle  uintptr
 
 	Create       uintptr `sym:"cublasCreate_v2"`
 	Destroy      uintptr `sym:"cublasDestroy_v2"`
@@ -34,7 +33,7 @@ const (
 // graph is captured and computes the same bits in every run.
 const blasWorkspace = 32 << 20
 
-// openCublas loads cuBLAS, which needs a context that is current.
+// openCublas loads cuBLAS.
 func openCublas() (*cublas, error) {
 	dirs := toolkitDirs("cublas")
 	// libcublas looks for libcublasLt in the loader's path alone, but takes it where
@@ -48,10 +47,7 @@ func openCublas() (*cublas, error) {
 		return nil, errors.Wrap(err, "cuBLAS 12 or 13 is needed, of NVIDIA's toolkit or of the Python package nvidia-cublas")
 	}
 	c := &cublas{lib: lib, lt: lt}
-	if err := lib.bind(c); err != nil {
-		return nil, err
-	}
-	return c, c.check("cublasCreate", call(c.Create, uintptr(unsafe.Pointer(&c.handle))))
+	return c, lib.bind(c)
 }
 
 func (c *cublas) check(function string, r int32) error {
@@ -61,15 +57,21 @@ func (c *cublas) check(function string, r int32) error {
 	return errors.Errorf("%s returned status %d", function, r)
 }
 
-// use lets cuBLAS enqueue on the stream, with the workspace.
-func (c *cublas) use(stream uintptr, workspace address) error {
-	if err := c.check("cublasSetStream", call(c.SetStream, c.handle, stream)); err != nil {
-		return err
+// newHandle returns a handle by which cuBLAS enqueues on the stream, with the
+// workspace. It needs a context that is current.
+func (c *cublas) newHandle(stream uintptr, workspace address) (handle uintptr, err error) {
+	if err := c.check("cublasCreate", call(c.Create, uintptr(unsafe.Pointer(&handle)))); err != nil {
+		return 0, err
 	}
-	return c.check("cublasSetWorkspace", call(c.SetWorkspace, c.handle, uintptr(workspace), blasWorkspace))
+	if err := c.check("cublasSetStream", call(c.SetStream, handle, stream)); err != nil {
+		return handle, err
+	}
+	return handle, c.check("cublasSetWorkspace", call(c.SetWorkspace, handle, uintptr(workspace), blasWorkspace))
 }
 
-func (c *cublas) close() error { return c.check("cublasDestroy", call(c.Destroy, c.handle)) }
+func (c *cublas) destroy(handle uintptr) error {
+	return c.check("cublasDestroy", call(c.Destroy, handle))
+}
 
 // operand is a row-major matrix in the card's memory, or one of several.
 type operand struct {
@@ -94,14 +96,14 @@ type product struct {
 // productCall is a product with its factors in memory that stays where it is.
 type productCall struct {
 	product
-	blas        *cublas
+	d           *Device
 	alpha, beta unsafe.Pointer
 	f32         [2]float32
 	f64         [2]float64
 }
 
-func (c *cublas) newProduct(p product) *productCall {
-	q := &productCall{product: p, blas: c}
+func (d *Device) newProduct(p product) *productCall {
+	q := &productCall{product: p, d: d}
 	q.f32 = [2]float32{float32(p.alpha), float32(p.beta)}
 	q.f64 = [2]float64{p.alpha, p.beta}
 	q.alpha, q.beta = unsafe.Pointer(&q.f32[0]), unsafe.Pointer(&q.f32[1])
@@ -118,24 +120,25 @@ func transposed(t bool) uintptr {
 	return 0
 }
 
-// enqueue sends the product to the stream. cuBLAS has matrices by columns: a
+// enqueue sends the product to the current lane. cuBLAS has matrices by columns: a
 // row-major C = A·B is Cᵀ = Bᵀ·Aᵀ there, so the operands change places.
 func (q *productCall) enqueue() error {
+	blas, handle := q.d.blas, q.d.lane.blas
 	ta, tb := transposed(q.a.trans), transposed(q.b.trans)
 	m, n, k, batch := uintptr(q.m), uintptr(q.n), uintptr(q.k), uintptr(q.batch)
 	in, out := uintptr(q.in), uintptr(q.out)
 	var r int32
 	switch {
 	case q.lists:
-		r = call(q.blas.GemmBatched, q.blas.handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld),
+		r = call(blas.GemmBatched, handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld),
 			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), batch, uintptr(q.compute), gemmDefault)
 	case q.batch > 1:
-		r = call(q.blas.GemmStrided, q.blas.handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld), uintptr(q.b.stride),
+		r = call(blas.GemmStrided, handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld), uintptr(q.b.stride),
 			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.a.stride), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), uintptr(q.c.stride),
 			batch, uintptr(q.compute), gemmDefault)
 	default:
-		r = call(q.blas.GemmEx, q.blas.handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld),
+		r = call(blas.GemmEx, handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld),
 			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), uintptr(q.compute), gemmDefault)
 	}
-	return errors.Wrapf(q.blas.check("cuBLAS", r), "cuda: a product of %d x %d x %d", q.m, q.n, q.k)
+	return errors.Wrapf(blas.check("cuBLAS", r), "cuda: a product of %d x %d x %d", q.m, q.n, q.k)
 }

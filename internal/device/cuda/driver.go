@@ -43,6 +43,7 @@ type driver struct {
 	LaunchKernel       uintptr `sym:"cuLaunchKernel"`
 	StreamCreate       uintptr `sym:"cuStreamCreate"`
 	StreamDestroy      uintptr `sym:"cuStreamDestroy_v2"`
+	StreamWaitEvent    uintptr `sym:"cuStreamWaitEvent"`
 	StreamSynchronize  uintptr `sym:"cuStreamSynchronize"`
 	StreamBeginCapture uintptr `sym:"cuStreamBeginCapture_v2"`
 	StreamEndCapture   uintptr `sym:"cuStreamEndCapture"`

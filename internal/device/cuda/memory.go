@@ -58,7 +58,7 @@ func (s staging) bytes() []byte { return unsafe.Slice((*byte)(s.p), s.n) }
 func (d *Device) upload(dst address, src []byte) error {
 	for len(src) > 0 {
 		n := copy(d.staging.bytes(), src)
-		r := call(d.drv.MemcpyHtoDAsync, uintptr(dst), uintptr(d.staging.p), uintptr(n), d.stream)
+		r := call(d.drv.MemcpyHtoDAsync, uintptr(dst), uintptr(d.staging.p), uintptr(n), d.lane.stream)
 		if err := d.drv.check("cuMemcpyHtoDAsync", r); err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func (d *Device) upload(dst address, src []byte) error {
 func (d *Device) download(dst []byte, src address) error {
 	for len(dst) > 0 {
 		n := min(len(dst), d.staging.n)
-		r := call(d.drv.MemcpyDtoHAsync, uintptr(d.staging.p), uintptr(src), uintptr(n), d.stream)
+		r := call(d.drv.MemcpyDtoHAsync, uintptr(d.staging.p), uintptr(src), uintptr(n), d.lane.stream)
 		if err := d.drv.check("cuMemcpyDtoHAsync", r); err != nil {
 			return err
 		}
@@ -89,11 +89,11 @@ func (d *Device) download(dst []byte, src address) error {
 
 // copyMemory and clearMemory enqueue work on n bytes.
 func (d *Device) copyMemory(dst, src address, n int) error {
-	return d.drv.check("cuMemcpyDtoDAsync", call(d.drv.MemcpyDtoDAsync, uintptr(dst), uintptr(src), uintptr(n), d.stream))
+	return d.drv.check("cuMemcpyDtoDAsync", call(d.drv.MemcpyDtoDAsync, uintptr(dst), uintptr(src), uintptr(n), d.lane.stream))
 }
 
 func (d *Device) clearMemory(dst address, n int) error {
-	return d.drv.check("cuMemsetD8Async", call(d.drv.MemsetD8Async, uintptr(dst), 0, uintptr(n), d.stream))
+	return d.drv.check("cuMemsetD8Async", call(d.drv.MemsetD8Async, uintptr(dst), 0, uintptr(n), d.lane.stream))
 }
 
 // bytesOf returns the memory of a slice of fixed-size elements.

@@ -129,10 +129,10 @@ func (d *Device) newCall(f function, g grid, args ...any) (*kernelCall, error) {
 	return c, nil
 }
 
-// enqueue sends the call to the device's stream. The driver copies the arguments.
+// enqueue sends the call to the current lane. The driver copies the arguments.
 func (c *kernelCall) enqueue() error {
 	d := c.d
 	r := call(d.drv.LaunchKernel, c.f.handle, uintptr(c.g.x), uintptr(max(c.g.y, 1)), uintptr(max(c.g.z, 1)),
-		uintptr(c.g.threads), uintptr(max(c.g.rows, 1)), 1, uintptr(c.g.shared), d.stream, uintptr(unsafe.Pointer(&c.args[0])), 0)
+		uintptr(c.g.threads), uintptr(max(c.g.rows, 1)), 1, uintptr(c.g.shared), d.lane.stream, uintptr(unsafe.Pointer(&c.args[0])), 0)
 	return errors.Wrapf(d.drv.check("cuLaunchKernel", r), "cuda: launching %s", c.f.name)
 }

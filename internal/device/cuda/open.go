@@ -9,7 +9,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Device is a card with its context, one stream, and cuBLAS.
+// Device is a card with its context, its lanes, and cuBLAS.
 type Device struct {
 	drv    *driver
 	blas   *cublas
@@ -18,9 +18,10 @@ type Device struct {
 	name                  string
 	ordinal, major, minor int32
 	processors, sharedMax int32
-	context, stream       uintptr
+	context               uintptr
+	lanes                 []lane // the first is the main one
+	lane                  lane   // on which calls are enqueued: the main one but in a branch of a fork
 	staging               staging
-	blasMemory            address
 	modules               map[string]uintptr
 	precision             Precision
 	onThread              bool // launches are called on the thread, while a graph is recorded
@@ -64,20 +65,21 @@ func (d *Device) open(ordinal int) (err error) {
 	if err := drv.check("cuCtxSetCurrent", call(drv.CtxSetCurrent, d.context)); err != nil {
 		return err
 	}
-	const nonBlocking = 1
-	if err := drv.check("cuStreamCreate", call(drv.StreamCreate, uintptr(unsafe.Pointer(&d.stream)), nonBlocking)); err != nil {
-		return err
-	}
 	if d.staging, err = d.newStaging(); err != nil {
 		return err
 	}
 	if d.blas, err = openCublas(); err != nil {
 		return err
 	}
-	if d.blasMemory, err = d.allocate(blasWorkspace); err != nil {
-		return err
+	for range maxBranches {
+		l, err := d.newLane()
+		d.lanes = append(d.lanes, l)
+		if err != nil {
+			return err
+		}
 	}
-	return d.blas.use(d.stream, d.blasMemory)
+	d.lane = d.lanes[0]
+	return nil
 }
 
 // Attributes of cuDeviceGetAttribute.
@@ -123,7 +125,7 @@ func (d *Device) identify(ordinal int) error {
 func (d *Device) Name() string { return d.name }
 
 func (d *Device) synchronize() error {
-	return d.drv.check("cuStreamSynchronize", call(d.drv.StreamSynchronize, d.stream))
+	return d.drv.check("cuStreamSynchronize", call(d.drv.StreamSynchronize, d.lanes[0].stream))
 }
 
 // Sync waits until all that was enqueued is done, and returns the first error of
@@ -138,15 +140,19 @@ func (d *Device) Close() error {
 	return errors.Wrap(err, "cuda: closing "+d.name)
 }
 
-// close undoes open as far as it went. The context's memory, modules and stream
-// end with it.
+// close undoes open as far as it went. The context's memory and modules end with it.
 func (d *Device) close() error {
 	var err error
-	if d.blas != nil {
-		err = d.blas.close()
-	}
-	if d.stream != 0 {
-		call(d.drv.StreamDestroy, d.stream)
+	for _, l := range d.lanes {
+		if l.blas != 0 {
+			err = d.blas.destroy(l.blas)
+		}
+		if l.reached != 0 {
+			call(d.drv.EventDestroy, l.reached)
+		}
+		if l.stream != 0 {
+			call(d.drv.StreamDestroy, l.stream)
+		}
 	}
 	if d.staging.p != nil {
 		call(d.drv.MemFreeHost, uintptr(d.staging.p))

@@ -53,6 +53,8 @@ func rowCases() (cases []opstest.Example) {
 		{N: 300, Width: 96, Groups: 4, Eps: 1e-5, Centered: true, Weight: true},
 		{N: 33, Width: 2500, Groups: 1, Eps: 1e-6, Weight: true},
 		{N: 7, Width: 40, Groups: 5, Eps: 1e-6},
+		{N: 9, Width: 200, Groups: 1, Eps: 1e-6, Centered: true, Weight: true}, {N: 6, Width: 800, Groups: 2, Eps: 1e-6, Weight: true},
+		{N: 2, Width: 40000, Groups: 1, Eps: 1e-6, Centered: true, Weight: true},
 	} {
 		cases = append(cases, opstest.Example{Op: n, Grad: ops.NormGrad{Norm: n}})
 	}
@@ -74,6 +76,7 @@ func linearCases() (cases []opstest.Example) {
 	for _, h := range []ops.Headwise{
 		{N: 300, Heads: 8, In: 4, Out: 4, Stride: 4}, {N: 65, Heads: 3, In: 32, Out: 24, Stride: 24, Bias: true},
 		{N: 20, Heads: 2, In: 16, Out: 16, Row: 32, Stride: 64}, {N: 20, Heads: 2, In: 5, Out: 5, Row: 10, Stride: 20, Bias: true},
+		{N: 300, Heads: 70, In: 4, Out: 4, Row: 4, Stride: 12, Bias: true}, {N: 300, Heads: 3, In: 33, Out: 40, Row: 8, Stride: 60},
 	} {
 		cases = append(cases, opstest.Example{Op: h, Grad: ops.HeadwiseGrad{Headwise: h}})
 	}
@@ -83,6 +86,13 @@ func linearCases() (cases []opstest.Example) {
 	} {
 		cases = append(cases, opstest.Example{Op: g.MLSTMGates, Grad: g})
 	}
+	for _, g := range []ops.MLSTMGatesGrad{
+		{MLSTMGates: ops.MLSTMGates{N: 301, NH: 3, Widths: [3]int{64, 64, 100}}, Has: [2]bool{true, true}},
+		{MLSTMGates: ops.MLSTMGates{N: 40, NH: 4, Widths: [3]int{32, 32, 64}}, Has: [2]bool{true, false}},
+	} {
+		cases = append(cases, opstest.Example{Op: g.MLSTMGates, Grad: g})
+	}
+	cases = append(cases, opstest.Example{Op: ops.Embedding{N: 2600, V: 5, D: 70}, Grad: ops.EmbeddingGrad{N: 2600, V: 5, D: 70}})
 	cases = append(cases, opstest.Example{Op: ops.Embedding{N: 700, V: 11, D: 200}, Grad: ops.EmbeddingGrad{N: 700, V: 11, D: 200}})
 	return cases
 }
@@ -91,6 +101,7 @@ func convCases() (cases []opstest.Example) {
 	for _, c := range []ops.Conv{
 		{B: 3, T: 17, D: 40, K: 4, SiLU: true, Window: true}, {B: 1, T: 1, D: 8, K: 4, SiLU: true, Window: true}, {B: 2, T: 100, D: 33, K: 3, SiLU: true, Resets: true},
 		{B: 2, T: 3, D: 5, K: 6, Window: true, Resets: true}, {B: 2, T: 5, D: 5, K: 1, SiLU: true},
+		{B: 3, T: 100, D: 140, K: 4, SiLU: true, Window: true, Resets: true}, {B: 2, T: 2, D: 5, K: 4, Window: true, Resets: true}, {B: 2, T: 33, D: 9, K: 4, Resets: true},
 	} {
 		for _, has := range [][2]bool{{true, true}, {true, false}, {false, true}} {
 			cases = append(cases, opstest.Example{Op: c, Grad: ops.ConvGrad{Conv: c, Has: has}})
@@ -99,23 +110,31 @@ func convCases() (cases []opstest.Example) {
 	return cases
 }
 
-func cellCases() (cases []opstest.Example) {
+func mlstmCases() (cases []opstest.Example) {
 	for _, state := range []bool{false, true} {
 		for _, resets := range []bool{false, true} {
-			for _, size := range []struct{ b, t, dqk, dhv int }{{2, 1, 8, 16}, {2, 7, 8, 16}, {1, 64, 16, 16}, {2, 130, 24, 40}, {1, 200, 33, 65}, {3, 256, 64, 64}} {
+			for _, size := range []struct{ b, t, dqk, dhv int }{{2, 1, 8, 16}, {2, 7, 8, 16}, {1, 64, 16, 16}, {2, 130, 24, 40}, {1, 200, 33, 65}, {3, 256, 64, 64}, {1, 600, 8, 24}} {
 				m := ops.MLSTM{B: size.b, T: size.t, NH: 2, DQK: size.dqk, DHV: size.dhv, Chunk: 64, ScaleQ: 1, ScaleK: 1 / math.Sqrt(float64(size.dqk)),
 					Eps: 1e-6, State: state, Resets: resets}
 				cases = append(cases, opstest.Example{Op: m, Grad: ops.MLSTMGrad{MLSTM: m, Has: [4]bool{true, state, state, state}}})
 			}
+		}
+	}
+	noH := ops.MLSTM{B: 2, T: 70, NH: 2, DQK: 8, DHV: 8, Chunk: 64, ScaleQ: 1, ScaleK: 1, Eps: 1e-6, State: true}
+	return append(cases, opstest.Example{Op: noH, Grad: ops.MLSTMGrad{MLSTM: noH, Has: [4]bool{false, true, true, true}}})
+}
+
+func slstmCases() (cases []opstest.Example) {
+	for _, state := range []bool{false, true} {
+		for _, resets := range []bool{false, true} {
 			for _, size := range []struct{ b, t, nh, dh int }{{2, 1, 2, 8}, {5, 9, 2, 12}, {9, 40, 3, 32}, {3, 60, 2, 64}, {70, 20, 2, 64}, {150, 5, 2, 32}, {40, 9, 4, 32}, {5, 30, 2, 96}, {67, 30, 2, 96}, {2, 30, 1, 300}} {
 				s := ops.SLSTM{B: size.b, T: size.t, NH: size.nh, DH: size.dh, Clip: math.Inf(1), State: state, Resets: resets}
 				cases = append(cases, opstest.Example{Op: s, Grad: ops.SLSTMGrad{SLSTM: s, Has: [2]bool{true, state}}})
 			}
 		}
 	}
-	noH := ops.MLSTM{B: 2, T: 70, NH: 2, DQK: 8, DHV: 8, Chunk: 64, ScaleQ: 1, ScaleK: 1, Eps: 1e-6, State: true}
 	clipped := ops.SLSTM{B: 3, T: 20, NH: 2, DH: 16, Clip: 0.1}
-	return append(cases, opstest.Example{Op: noH, Grad: ops.MLSTMGrad{MLSTM: noH, Has: [4]bool{false, true, true, true}}}, opstest.Example{Op: clipped, Grad: ops.SLSTMGrad{SLSTM: clipped, Has: [2]bool{true, false}}})
+	return append(cases, opstest.Example{Op: clipped, Grad: ops.SLSTMGrad{SLSTM: clipped, Has: [2]bool{true, false}}})
 }
 
 // TestOperations compares every operation with the CPU's float64, results and
@@ -128,7 +147,7 @@ func TestOperations(t *testing.T) {
 		single float64 // what float32 may be off by, relative to the norm
 	}{
 		{"examples", opstest.Examples(), 1e-5}, {"elementwise", elementwiseCases(), 2e-6}, {"rows", rowCases(), 1e-5},
-		{"linear", linearCases(), 5e-6}, {"conv", convCases(), 5e-6}, {"cells", cellCases(), 3e-5},
+		{"linear", linearCases(), 5e-6}, {"conv", convCases(), 5e-6}, {"mLSTM", mlstmCases(), 3e-5}, {"sLSTM", slstmCases(), 3e-5},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

@@ -57,6 +57,32 @@ template <typename X> __device__ inline X lanesMax(X x, X *room) {
     return x;
 }
 
+// Four neighbours, which are read and written at once where their address is a
+// multiple of 16 bytes.
+struct __align__(16) Four { T v[4]; };
+
+__device__ inline bool fours(const void *a) { return ((u64)a & 15) == 0; }
+
+// The sum over y of a block of 32 threads along x and 16 at most along y, in the
+// threads of y = 0.
+__device__ inline T rowsSum(T sum) {
+    __shared__ T room[16][32];
+    __syncthreads(); // room may still be read from the sum before
+    room[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    for (int y = 1; threadIdx.y == 0 && y < blockDim.y; y++) sum += room[y][threadIdx.x];
+    return sum;
+}
+
+// Σ_p part[p·stride + at] over `parts` parts, 0 unless `there`, for a block as
+// rowsSum has it.
+__device__ inline T partsSum(const T *part, i64 parts, i64 stride, i64 at, bool there) {
+    T sum = 0;
+#pragma unroll 4
+    for (i64 p = there ? threadIdx.y : parts; p < parts; p += blockDim.y) sum += part[p * stride + at];
+    return rowsSum(sum);
+}
+
 // The activations, numbered as in internal/vec.
 enum { SIGMOID, LOG_SIGMOID, TANH, SILU, GELU, RELU, RELU_SQUARED, SELU };
 

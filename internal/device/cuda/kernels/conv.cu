@@ -92,13 +92,97 @@ KERNEL conv_weight_grad(Conv s, const T *x, const T *window, const T *dpre, T *p
     part[(blockIdx.z * (s.k + 1) + j) * s.d + c] = sum;
 }
 
-// dw [d,k] and, unless null, dbias [d] from the sums [k+1,d] of the parts.
+// dw [d,k] and, unless null, dbias [d] from the sums [k+1,d] of the parts. Block as
+// rowsSum has it; grid: the sums.
 KERNEL conv_weight_sums(const T *part, T *dw, T *dbias, i64 parts, i64 d, i64 k) {
-    EACH(i, (k + 1) * d) {
-        T sum = 0;
-        for (i64 p = 0; p < parts; p++) sum += part[p * (k + 1) * d + i];
-        i64 c = i % d, j = i / d;
-        if (j < k) dw[c * k + j] = sum;
-        else if (dbias) dbias[c] = sum;
+    i64 i = blockIdx.x * 32ll + threadIdx.x, c = i % d, j = i / d, size = (k + 1) * d;
+    T sum = partsSum(part, parts, size, i, i < size);
+    if (threadIdx.y || i >= size) return;
+    if (j < k) dw[c * k + j] = sum;
+    else if (dbias) dbias[c] = sum;
+}
+
+// For filters of four taps a thread takes a channel over a stretch of the steps of a
+// sequence, and reads every input once.
+#define TAPS 4
+
+struct Taps {
+    T w[TAPS], bias;
+    T past[TAPS]; // the inputs that the step sees, 0 where a document lies between
+    bool seen[TAPS];
+
+    __device__ void begin(const Conv &s, const T *weights, const T *b, i64 c) {
+        for (int j = 0; j < TAPS; j++) w[j] = weights[c * TAPS + j], past[j] = 0, seen[j] = false;
+        bias = b ? b[c] : (T)0;
+    }
+    // Goes to step t; before the first one the inputs come from the window.
+    __device__ void step(const Conv &s, const T *x, const T *window, i64 b, i64 t, i64 c) {
+        bool fresh = t >= 0 && t < s.t && begins(s.resets, s.t, b, t);
+        for (int j = 0; j + 1 < TAPS; j++) past[j] = fresh ? (T)0 : past[j + 1], seen[j] = !fresh && seen[j + 1];
+        past[TAPS - 1] = t < s.t ? at(s, x, window, b, t, c) : (T)0;
+        seen[TAPS - 1] = true;
+    }
+    __device__ T sum() const {
+        T y = bias;
+        for (int j = 0; j < TAPS; j++) y += w[j] * past[j];
+        return y;
+    }
+};
+
+// Grid: channels by blockDim.x, stretches, sequences.
+KERNEL conv_4(Conv s, const T *x, const T *w, const T *bias, const T *window, T *y, i64 stretch) {
+    i64 c = blockIdx.x * (i64)blockDim.x + threadIdx.x, b = blockIdx.z, t0 = blockIdx.y * stretch;
+    if (c >= s.d) return;
+    Taps taps;
+    taps.begin(s, w, bias, c);
+    for (i64 t = t0 - TAPS + 1; t < t0; t++) taps.step(s, x, window, b, t, c);
+#pragma unroll 4
+    for (i64 t = t0; t < min(s.t, t0 + stretch); t++) {
+        taps.step(s, x, window, b, t, c);
+        T sum = taps.sum();
+        y[(b * s.t + t) * s.d + c] = s.silu ? activate(SILU, sum) : sum;
+    }
+}
+
+// All gradients; dy, dnext and dwindow may be null. The parts of dw and dbias are
+// those of conv_weight_grad, one for each block of a sequence. Block: 32 channels by
+// stretches of steps; grid: channels, stretches, sequences.
+KERNEL conv_4_grad(Conv s, const T *x, const T *w, const T *bias, const T *window, const T *dy, const T *dnext, T *dx, T *dwindow, T *part, i64 stretch) {
+    i64 c = blockIdx.x * 32ll + threadIdx.x, b = blockIdx.z, t0 = (blockIdx.y * (i64)blockDim.y + threadIdx.y) * stretch, t1 = min(s.t, t0 + stretch);
+    T sum[TAPS + 1] = {};
+    if (c < s.d && t0 < t1) {
+        i64 first = dwindow && t0 == 0 ? -TAPS : t0; // the first step whose input gets its gradient here
+        Taps taps;
+        taps.begin(s, w, bias, c);
+        for (i64 t = first - TAPS + 1; t < first; t++)
+            if (t >= -TAPS) taps.step(s, x, window, b, t, c);
+        T down[TAPS] = {};
+#pragma unroll 4
+        for (i64 t = first; t < t1 + TAPS - 1; t++) {
+            taps.step(s, x, window, b, t, c);
+            T up = 0;
+            if (dy && t >= 0 && t < s.t) {
+                up = dy[(b * s.t + t) * s.d + c];
+                if (s.silu) up *= slope(SILU, taps.sum());
+            }
+            for (int j = 0; j < TAPS; j++) {
+                if (taps.seen[j]) down[j] += taps.w[j] * up;
+                if (t < t1) sum[j] += up * taps.past[j];
+            }
+            if (t < t1) sum[TAPS] += up;
+            i64 from = t - TAPS + 1;
+            if (from >= first) {
+                T g = down[0];
+                if (dnext && from >= s.t - TAPS && taps.seen[0]) g += dnext[(b * TAPS + from - s.t + TAPS) * s.d + c];
+                if (from >= 0) dx[(b * s.t + from) * s.d + c] = g;
+                else dwindow[(b * TAPS + TAPS + from) * s.d + c] = g;
+            }
+            for (int j = 0; j + 1 < TAPS; j++) down[j] = down[j + 1];
+            down[TAPS - 1] = 0;
+        }
+    }
+    for (int j = 0; j <= TAPS; j++) {
+        T all = rowsSum(sum[j]);
+        if (threadIdx.y == 0 && c < s.d) part[((b * gridDim.y + blockIdx.y) * (TAPS + 1) + j) * s.d + c] = all;
     }
 }

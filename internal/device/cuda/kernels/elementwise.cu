@@ -25,7 +25,15 @@ KERNEL soft_cap_grad(T cap, const T *y, const T *dy, T *dx, i64 n) {
     }
 }
 
-KERNEL add(const T *a, const T *b, T *y, i64 n) { EACH(i, n) y[i] = a[i] + b[i]; }
+KERNEL add(const T *a, const T *b, T *y, i64 n) {
+    i64 whole = fours(a) && fours(b) && fours(y) ? n / 4 : 0;
+    EACH(i, whole) {
+        Four p = ((const Four *)a)[i], q = ((const Four *)b)[i];
+        for (int k = 0; k < 4; k++) p.v[k] += q.v[k];
+        ((Four *)y)[i] = p;
+    }
+    EACH(i, n - 4 * whole) y[4 * whole + i] = a[4 * whole + i] + b[4 * whole + i];
+}
 
 KERNEL multiply(const T *a, const T *b, T *y, i64 n) { EACH(i, n) y[i] = a[i] * b[i]; }
 
@@ -37,15 +45,23 @@ KERNEL skip_gate(const T *h, const T *c, const T *skip, const T *z, T *y, i64 n,
     EACH(i, n * d) y[i] = (h[i] + skip[i % d] * c[i]) * activate(SILU, z[i]);
 }
 
-// dskip is what dh⊙c gives when the rows are added up.
-KERNEL skip_gate_grad(const T *h, const T *c, const T *skip, const T *z, const T *dy, T *dh, T *dc, T *dz, i64 n, i64 d) {
-    EACH(i, n * d) {
-        T s = skip[i % d], up = dy[i], x = z[i], ci = c[i], hi = h[i];
+// The gradients, and the parts of dskip over stretches of rows: part [stretches,d].
+// Block: 32 columns by threads that share the rows; grid: columns, stretches.
+KERNEL skip_gate_grad(const T *h, const T *c, const T *skip, const T *z, const T *dy, T *dh, T *dc, T *dz, T *part, i64 n, i64 d, i64 stretch) {
+    i64 col = blockIdx.x * 32ll + threadIdx.x, r0 = blockIdx.y * stretch, r1 = col < d ? min(n, r0 + stretch) : r0;
+    T s = col < d ? skip[col] : (T)0, sum = 0;
+#pragma unroll 4
+    for (i64 r = r0 + threadIdx.y; r < r1; r += blockDim.y) {
+        i64 i = r * d + col;
+        T up = dy[i], x = z[i], ci = c[i], hi = h[i];
         T g = up * activate(SILU, x);
         dh[i] = g;
         dc[i] = g * s;
         dz[i] = up * (hi + s * ci) * slope(SILU, x);
+        sum += g * ci;
     }
+    sum = rowsSum(sum);
+    if (threadIdx.y == 0 && col < d) part[blockIdx.y * d + col] = sum;
 }
 
 __device__ inline u64 mix(u64 z) {
@@ -66,35 +82,34 @@ KERNEL dropout(const T *x, T *y, i64 n, u64 threshold, T keep, u64 id, const i64
 // Row ids[r] of w [.,d] to row r of y.
 KERNEL embedding(const i64 *ids, const T *w, T *y, i64 n, i64 d) { EACH(i, n * d) y[i] = w[ids[i / d] * d + i % d]; }
 
-// Adds up the rows of dy that were taken from row v of w, in their order, for
-// every v: a block each.
+// Adds up the rows of dy that were taken from row v of w, for every v. Block: 32
+// columns by 32 threads that share the rows; grid: v, columns.
 KERNEL embedding_grad(const i64 *ids, const T *dy, T *dw, i64 n, i64 d) {
-    __shared__ int rows[1024];
-    __shared__ int count, warps[32];
-    i64 v = blockIdx.x;
-    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, of = blockDim.x >> 5;
-    for (i64 c = threadIdx.x; c < d; c += blockDim.x) dw[v * d + c] = 0;
-    for (i64 r0 = 0; r0 < n; r0 += blockDim.x) {
-        i64 r = r0 + threadIdx.x;
+    __shared__ int rows[1024], warps[32];
+    __shared__ T room[32][33];
+    i64 v = blockIdx.x, c = blockIdx.y * 32ll + threadIdx.x;
+    int lane = threadIdx.x, warp = threadIdx.y;
+    T sum = 0;
+    for (i64 r0 = 0; r0 < n; r0 += 1024) {
+        i64 r = r0 + warp * 32 + lane;
         bool mine = r < n && ids[r] == v;
         unsigned who = __ballot_sync(~0u, mine);
         if (lane == 0) warps[warp] = __popc(who);
         __syncthreads();
         int before = 0, all = 0;
-        for (int w = 0; w < of; w++) {
+        for (int w = 0; w < 32; w++) {
             if (w < warp) before += warps[w];
             all += warps[w];
         }
-        if (mine) rows[before + __popc(who & ((1u << lane) - 1))] = (int)r;
-        if (threadIdx.x == 0) count = all;
+        if (mine) rows[before + __popc(who & ((1u << lane) - 1))] = (int)(r - r0);
         __syncthreads();
-        for (i64 c = threadIdx.x; count && c < d; c += blockDim.x) {
-            T sum = dw[v * d + c];
-            for (int k = 0; k < count; k++) sum += dy[(i64)rows[k] * d + c];
-            dw[v * d + c] = sum;
-        }
+        for (int k = warp; c < d && k < all; k += 32) sum += dy[(r0 + rows[k]) * d + c];
         __syncthreads();
     }
+    room[warp][lane] = sum;
+    __syncthreads();
+    for (int w = 1; warp == 0 && w < 32; w++) sum += room[w][lane];
+    if (warp == 0 && c < d) dw[v * d + c] = sum;
 }
 
 // Copies m rows of n elements between arrays whose rows are lds and ldd apart.

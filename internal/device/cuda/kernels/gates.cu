@@ -11,50 +11,111 @@ struct Gates {
     const T *x[3], *w[2], *b[2];
 };
 
-// A warp an output.
+// How many outputs of how many rows a warp sums up at once.
+#define OUTPUTS 8
+#define ROWS 2
+
+__device__ inline i64 widthOf(const Gates &s) { return s.width[0] + s.width[1] + s.width[2]; }
+
 KERNEL gate_projections(Gates s, T *y0, T *y1) {
-    i64 i = (blockIdx.x * (i64)blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
-    if (i >= s.n * s.nh * 2) return;
-    i64 g = i % 2, h = i / 2 % s.nh, r = i / 2 / s.nh, width = s.width[0] + s.width[1] + s.width[2], off = 0;
-    const T *w = s.w[g] + h * width;
-    T sum = 0;
-    for (i64 k = 0; k < s.inputs; k++) {
-        for (i64 c = lane; c < s.width[k]; c += 32) sum += s.x[k][r * s.width[k] + c] * w[off + c];
-        off += s.width[k];
-    }
-    sum = warpSum(sum);
-    if (lane == 0) (g ? y1 : y0)[r * s.nh + h] = sum + s.b[g][h];
-}
-
-// The gradient of input k, at off: dy_g may be null.
-KERNEL gate_input_grad(Gates s, i64 k, i64 off, const T *dy0, const T *dy1, T *dx) {
-    i64 d = s.width[k], width = s.width[0] + s.width[1] + s.width[2];
-    EACH(i, s.n * d) {
-        i64 r = i / d, c = i % d;
-        T sum = 0;
-        for (i64 h = 0; h < s.nh; h++) {
-            if (dy0) sum += dy0[r * s.nh + h] * s.w[0][h * width + off + c];
-            if (dy1) sum += dy1[r * s.nh + h] * s.w[1][h * width + off + c];
+    i64 r0 = (blockIdx.x * (i64)blockDim.x + threadIdx.x) / 32 * ROWS, lane = threadIdx.x & 31, width = widthOf(s);
+    if (r0 >= s.n) return;
+    for (i64 o0 = 0; o0 < 2 * s.nh; o0 += OUTPUTS) {
+        const T *w[OUTPUTS];
+        T sum[OUTPUTS][ROWS] = {};
+        for (int o = 0; o < OUTPUTS; o++) {
+            i64 at = min(o0 + o, 2 * s.nh - 1);
+            w[o] = (at < s.nh ? s.w[0] : s.w[1]) + at % s.nh * width;
         }
-        dx[i] = sum;
+        i64 off = 0;
+        for (int k = 0; k < 3; k++) {
+            const T *x = s.x[k] + r0 * s.width[k];
+            i64 next = r0 + 1 < s.n ? s.width[k] : 0;
+#pragma unroll 2
+            for (i64 c = lane; c < s.width[k]; c += 32) {
+                T a = x[c], b = x[next + c];
+                for (int o = 0; o < OUTPUTS; o++) {
+                    T y = w[o][off + c];
+                    sum[o][0] += a * y;
+                    sum[o][1] += b * y;
+                }
+            }
+            off += s.width[k];
+        }
+        for (int o = 0; o < OUTPUTS; o++)
+            for (int r = 0; r < ROWS; r++) {
+                T y = warpSum(sum[o][r]);
+                i64 g = o0 + o >= s.nh, h = o0 + o - g * s.nh;
+                if (lane == 0 && o0 + o < 2 * s.nh && r0 + r < s.n) (g ? y1 : y0)[(r0 + r) * s.nh + h] = y + (g ? s.b[1] : s.b[0])[h];
+            }
     }
 }
 
-// The parts of dW_g over stretches of rows: part [stretches,nh,width]. A thread
-// takes a column for EIGHT heads. Grid: columns by blockDim.x, stretches, heads by
-// EIGHT.
-#define EIGHT 8
-KERNEL gate_weight_grad(Gates s, const T *dy, T *part, i64 stretch) {
-    i64 width = s.width[0] + s.width[1] + s.width[2], c = blockIdx.x * (i64)blockDim.x + threadIdx.x;
-    if (c >= width) return;
-    i64 k = 0, at = c, h0 = blockIdx.z * EIGHT, r0 = blockIdx.y * stretch;
-    while (at >= s.width[k]) at -= s.width[k++];
-    T sum[EIGHT] = {};
-    for (i64 r = r0; r < min(s.n, r0 + stretch); r++) {
-        T x = s.x[k][r * s.width[k] + at];
-        for (i64 h = 0; h < EIGHT; h++)
-            if (h0 + h < s.nh) sum[h] += dy[r * s.nh + h0 + h] * x;
+// What the gradients come from, dy_g or null, and where those of the inputs go.
+struct GateGrads {
+    const T *dy[2];
+    T *dx[3];
+};
+
+// The gradients of the inputs, and the parts of dW and db over stretches of rows:
+// part [stretches,2,nh,width+1], that of b last. Block: 32 columns by 8 threads that
+// share the rows; grid: columns and one more, stretches. HEADS heads are taken at
+// once.
+#define HEADS 4
+#define TILE 32 // rows whose dy is in shared memory: TILE·2·HEADS is the block's size
+KERNEL __launch_bounds__(256) gate_grads(Gates s, GateGrads g, T *part, i64 stretch) {
+    __shared__ Four ups[TILE][2];
+    __shared__ T room[8][2 * HEADS][32];
+    i64 width = widthOf(s), c = blockIdx.x * 32ll + threadIdx.x, at = c, r0 = blockIdx.y * stretch, r1 = min(s.n, r0 + stretch);
+    const T *x = s.x[0];
+    T *dx = g.dx[0];
+    i64 ld = s.width[0];
+    if (at >= ld) at -= ld, x = s.x[1], dx = g.dx[1], ld = s.width[1];
+    if (at >= ld) at -= ld, x = s.x[2], dx = g.dx[2], ld = s.width[2];
+    bool there = c < width; // else x is 1, for the bias
+    int mine = threadIdx.y * 32 + threadIdx.x, myRow = mine / 8, myGate = mine / 4 % 2, myHead = mine % 4;
+    const T *dy = myGate ? g.dy[1] : g.dy[0];
+    for (i64 h0 = 0; h0 < s.nh; h0 += HEADS) {
+        Four w[2] = {}, sum[2] = {};
+        for (int k = 0; k < 2; k++)
+            for (int h = 0; h < HEADS; h++)
+                if (h0 + h < s.nh && there) w[k].v[h] = s.w[k][(h0 + h) * width + c];
+        for (i64 r = r0; r < r1; r += TILE) {
+            __syncthreads(); // the rows before have been read
+            ups[myRow][myGate].v[myHead] = dy && r + myRow < r1 && h0 + myHead < s.nh ? dy[(r + myRow) * s.nh + h0 + myHead] : (T)0;
+            __syncthreads();
+#pragma unroll
+            for (int e = 0; e < TILE; e += 8) {
+                i64 row = r + e + threadIdx.y;
+                if (row >= r1) break;
+                T in = there ? x[row * ld + at] : (T)1, down = there && h0 ? dx[row * ld + at] : (T)0;
+                for (int k = 0; k < 2; k++) {
+                    Four up = ups[e + threadIdx.y][k];
+                    for (int h = 0; h < HEADS; h++) {
+                        down += up.v[h] * w[k].v[h];
+                        sum[k].v[h] += up.v[h] * in;
+                    }
+                }
+                if (there) dx[row * ld + at] = down;
+            }
+        }
+        for (int k = 0; k < 2; k++)
+            for (int h = 0; h < HEADS; h++) room[threadIdx.y][k * HEADS + h][threadIdx.x] = sum[k].v[h];
+        __syncthreads();
+        int k = threadIdx.y / HEADS, h = threadIdx.y % HEADS; // what the thread adds up
+        T all = 0;
+        for (int y = 0; y < 8; y++) all += room[y][threadIdx.y][threadIdx.x];
+        if (c <= width && h0 + h < s.nh) part[((blockIdx.y * 2 + k) * s.nh + h0 + h) * (width + 1) + c] = all;
     }
-    for (i64 h = 0; h < EIGHT; h++)
-        if (h0 + h < s.nh) part[(blockIdx.y * s.nh + h0 + h) * width + c] = sum[h];
+}
+
+// dW_g [nh,width] and db_g [nh] from the parts. Block as rowsSum
+// has it; grid: the sums.
+KERNEL gate_sums(const T *part, T *dw0, T *db0, T *dw1, T *db1, i64 nh, i64 width, i64 parts) {
+    i64 i = blockIdx.x * 32ll + threadIdx.x, size = 2 * nh * (width + 1), c = i % (width + 1), h = i / (width + 1) % nh;
+    T sum = partsSum(part, parts, size, i, i < size);
+    if (threadIdx.y || i >= size) return;
+    bool second = i >= size / 2;
+    if (c < width) (second ? dw1 : dw0)[h * width + c] = sum;
+    else (second ? db1 : db0)[h] = sum;
 }

@@ -22,322 +22,388 @@ struct MLSTM {
 
 // The vectors of the gates, each of b·nh·t elements, and of the chunks.
 struct Gates {
-    double *sum; // of log σ(f~) within the segment, up to and with the step
-    double *u;   // i~ − sum
-    double *top; // the running maximum of u in the segment; after mlstm_shares with the stabiliser before it
+    double *u;   // i~ − the sum of log σ(f~) within the segment, up to and with the step
+    double *top; // the running maximum of u in the segment, with the stabiliser before it
     int *segment;
     int *winner; // the chunk's step whose input set the stabiliser, −1 for the state before
     T *inter; // β·scaleQ
     T *carry; // ā·scaleK
     T *floor; // exp(−m)
-    double *m0, *last; // of every chunk: the stabiliser before and behind it
-    T *keep;
+    T *keep;  // of every chunk
 };
 
 __device__ inline double bounded(double x) { return max(-0x1p126, min(x, 0x1p126)); }
 __device__ inline double logForget(double f) { return max(min(f, 0.0) - log1p(exp(-abs(f))), -1e6); }
 
-// Sums, u and its maxima within the segments of a chunk. Block: CL threads; grid:
-// chunks of all items.
-KERNEL mlstm_gates(MLSTM s, const T *i, const T *f, Gates g) {
-    __shared__ double sum[CL], top[CL];
-    __shared__ int seg[CL];
-    i64 item = blockIdx.x / s.nc, t0 = blockIdx.x % s.nc * CL, b = item / s.nh, j = threadIdx.x, t = t0 + j;
-    bool there = t < s.t;
-    i64 at = (b * s.t + (there ? t : s.t - 1)) * s.nh + item % s.nh;
-    sum[j] = there ? logForget(f[at]) : 0;
-    seg[j] = there && begins(s.resets, s.t, b, t);
-    // Scans over the steps, doubling the distance.
+// How many chunks a block of CL threads along x takes at once, along y.
+#define GROUP 8
+
+// What the scan of a chunk's threads, doubling the distance, makes of x: its sums or
+// maxima within the segments. All threads of the block take part.
+template <bool MAX> __device__ inline void scanSegments(double *x, const int *segment) {
+    int j = threadIdx.x;
     for (int o = 1; o < CL; o <<= 1) {
         __syncthreads();
-        int more = j >= o ? seg[j - o] : 0;
+        bool has = j >= o && segment[j - o] == segment[j];
+        double more = has ? x[j - o] : 0;
         __syncthreads();
-        seg[j] += more;
+        if (has) x[j] = MAX ? max(x[j], more) : x[j] + more;
     }
-    for (int o = 1; o < CL; o <<= 1) {
-        __syncthreads();
-        double more = j >= o && seg[j - o] == seg[j] ? sum[j - o] : 0;
-        __syncthreads();
-        sum[j] += more;
-    }
-    double u = (double)i[at] - sum[j];
-    top[j] = u = u == 1.0 / 0.0 ? 0.0 / 0.0 : bounded(u); // no share is defined relative to an infinite one
-    for (int o = 1; o < CL; o <<= 1) {
-        __syncthreads();
-        double more = j >= o && seg[j - o] == seg[j] ? top[j - o] : top[j];
-        __syncthreads();
-        top[j] = max(top[j], more);
-    }
-    if (!there) return;
-    i64 to = item * s.t + t;
-    g.sum[to] = sum[j], g.u[to] = u, g.top[to] = top[j], g.segment[to] = seg[j];
 }
 
-// The stabilisers between the chunks: a thread an item. m0 [items] or null; last
-// [items] receives the final one.
-KERNEL mlstm_stabilisers(MLSTM s, const T *m0, T *last, Gates g) {
-    EACH(item, s.b * s.nh) {
-        double m = m0 ? (double)m0[item] : s.begin;
-        for (i64 c = 0; c < s.nc; c++) {
-            i64 end = item * s.t + min(s.t, (c + 1) * CL) - 1;
-            g.m0[item * s.nc + c] = m;
-            m = (double)(T)(g.sum[end] + max(g.segment[end] ? s.begin : m, g.top[end]));
-            g.last[item * s.nc + c] = m;
+// The stabilisers of an item from the first chunk to the last, and the shares of
+// states and inputs. m0 [items] or null; last [items] receives the final stabiliser.
+// Block: CL threads by chunks; grid: items.
+KERNEL __launch_bounds__(CL *GROUP) mlstm_gates(MLSTM s, const T *i, const T *f, const T *m0, T *last, Gates g) {
+    __shared__ double sums[GROUP][CL], tops[GROUP][CL], before[GROUP], behind[GROUP];
+    __shared__ int segments[GROUP][CL], winners[GROUP][CL];
+    i64 item = blockIdx.x, b = item / s.nh;
+    int j = threadIdx.x, y = threadIdx.y, *segment = segments[y], *winner = winners[y];
+    double *sum = sums[y], *top = tops[y], m = m0 ? (double)m0[item] : s.begin;
+    for (i64 c0 = 0; c0 < s.nc; c0 += blockDim.y) {
+        i64 c = c0 + y, t = c * CL + j, end = min((i64)CL, s.t - c * CL) - 1;
+        bool there = t < s.t;
+        i64 at = (b * s.t + (there ? t : s.t - 1)) * s.nh + item % s.nh;
+        sum[j] = there ? logForget(f[at]) : 0;
+        segment[j] = there && begins(s.resets, s.t, b, t);
+        for (int o = 1; o < CL; o <<= 1) {
+            __syncthreads();
+            int more = j >= o ? segment[j - o] : 0;
+            __syncthreads();
+            segment[j] += more;
         }
-        last[item] = (T)m;
-    }
-}
-
-// The shares of states and inputs. Block: CL threads; grid: chunks of all items.
-KERNEL mlstm_shares(MLSTM s, Gates g) {
-    __shared__ double tops[CL];
-    __shared__ int segments[CL], winner[CL];
-    i64 item = blockIdx.x / s.nc, t0 = blockIdx.x % s.nc * CL, t = t0 + threadIdx.x;
-    i64 at = item * s.t + min(t, s.t - 1), end = item * s.t + min(s.t, t0 + CL) - 1;
-    double m0 = g.m0[blockIdx.x], last = g.last[blockIdx.x];
-    int j = threadIdx.x, to = g.segment[end], seg = g.segment[at];
-    if (j == 0) g.keep[blockIdx.x] = to ? (T)0 : (T)exp(m0 + g.sum[end] - last);
-    double begin = seg ? s.begin : m0, top = max(begin, g.top[at]);
-    tops[j] = top;
-    segments[j] = seg;
-    __syncthreads(); // all have read the segment's maxima, too
-    bool first = j == 0 || segments[j - 1] != seg;
-    winner[j] = (first ? begin : tops[j - 1]) >= g.u[at] ? -1 : j;
-    for (int o = 1; o < CL; o <<= 1) {
+        scanSegments<false>(sum, segment);
+        double u = (double)i[at] - sum[j];
+        top[j] = u = u == 1.0 / 0.0 ? 0.0 / 0.0 : bounded(u); // no share is defined relative to an infinite one
+        scanSegments<true>(top, segment);
         __syncthreads();
-        int more = j >= o && segments[j - o] == seg ? winner[j - o] : -1;
-        __syncthreads();
-        winner[j] = max(winner[j], more);
-    }
-    if (t >= s.t) return;
-    g.winner[at] = winner[j];
-    g.top[at] = top = bounded(top);
-    g.inter[at] = seg ? (T)0 : (T)(s.scaleQ * exp(bounded(m0) - top));
-    g.carry[at] = seg == to ? (T)(s.scaleK * exp(bounded(g.u[at] + g.sum[end] - last))) : (T)0;
-    g.floor[at] = (T)exp(bounded(-g.sum[at] - top));
-}
-
-// dst = x with the rows of each head times its steps' factors, over norm unless
-// that is null.
-KERNEL mlstm_scale_rows(MLSTM s, const T *x, i64 width, const T *factors, const T *norm, T *dst) {
-    EACH(i, s.b * s.t * s.nh * width) {
-        i64 h = i / width % s.nh, r = i / width / s.nh, at = (r / s.t * s.nh + h) * s.t + r % s.t;
-        T y = x[i] * factors[at];
-        dst[i] = norm ? y / norm[at] : y;
-    }
-}
-
-// What a chunk adds to n, Σ_j factors_j·weights_j·x_j, x [b·t,nh·dqk]; weights may be
-// null. added [chunks,dqk], by chunk and one further for each item: the sums of
-// chunk c at c + shift. A block a chunk.
-KERNEL mlstm_vector_sums(MLSTM s, const T *x, const T *factors, const T *weights, T *added, i64 shift) {
-    i64 item = blockIdx.x / s.nc, c = blockIdx.x % s.nc, t0 = c * CL, l = min((i64)CL, s.t - t0);
-    const T *row = x + ((item / s.nh * s.t + t0) * s.nh + item % s.nh) * s.dqk;
-    for (i64 d = threadIdx.x; d < s.dqk; d += blockDim.x) {
-        T sum = 0;
-        for (i64 j = 0; j < l; j++) {
-            T w = factors[item * s.t + t0 + j];
-            if (weights) w *= weights[item * s.t + t0 + j];
-            sum += w * row[j * s.nh * s.dqk + d];
+        int chunks = min((i64)blockDim.y, s.nc - c0);
+        for (int k = 0; j == 0 && y == 0 && k < chunks; k++) {
+            int e = min((i64)CL, s.t - (c0 + k) * CL) - 1;
+            before[k] = m;
+            m = behind[k] = (double)(T)(sums[k][e] + max(segments[k][e] ? s.begin : m, tops[k][e]));
         }
-        added[(item * (s.nc + 1) + c + shift) * s.dqk + d] = sum;
+        __syncthreads();
+        m = behind[chunks - 1];
+        int seg = segment[j], to = there ? segment[end] : 0;
+        double begin = seg ? s.begin : before[y], high = max(begin, top[j]), total = there ? sum[end] : 0;
+        __syncthreads(); // all have read the segments' maxima
+        top[j] = high;
+        __syncthreads();
+        bool first = j == 0 || segment[j - 1] != seg;
+        winner[j] = (first ? begin : top[j - 1]) >= u ? -1 : j;
+        for (int o = 1; o < CL; o <<= 1) {
+            __syncthreads();
+            int more = j >= o && segment[j - o] == seg ? winner[j - o] : -1;
+            __syncthreads();
+            winner[j] = max(winner[j], more);
+        }
+        if (there) {
+            i64 out = item * s.t + t;
+            high = bounded(high);
+            g.u[out] = u, g.top[out] = high, g.segment[out] = seg, g.winner[out] = winner[j];
+            g.inter[out] = seg ? (T)0 : (T)(s.scaleQ * exp(bounded(before[y]) - high));
+            g.carry[out] = seg == to ? (T)(s.scaleK * exp(bounded(u + total - behind[y]))) : (T)0;
+            g.floor[out] = (T)exp(bounded(-sum[j] - high));
+            if (j == 0) g.keep[item * s.nc + c] = to ? (T)0 : (T)exp(before[y] + total - behind[y]);
+        }
+        __syncthreads(); // before the next chunks
     }
+    if (j == 0 && y == 0) last[item] = (T)m;
 }
 
-// The recurrence over the chunks of an item, for `size` elements of a memory:
+// dst = x with the rows of each head times its steps' factors, and what every chunk
+// then adds to n: the sum of its rows, each times its weight unless weights is null.
+// x, dst [b·t,nh·dqk]; added [chunks,dqk], by chunk and one further for each item:
+// the sums of chunk c at c + shift. Block: 32 columns by 8; grid: chunks, columns.
+KERNEL mlstm_scale_sums(MLSTM s, const T *x, const T *factors, const T *weights, T *dst, T *added, i64 shift) {
+    __shared__ T room[8][32];
+    i64 item = blockIdx.x / s.nc, c = blockIdx.x % s.nc, t0 = c * CL, l = min((i64)CL, s.t - t0), d = blockIdx.y * 32 + threadIdx.x;
+    i64 at = item * s.t + t0, row = ((item / s.nh * s.t + t0) * s.nh + item % s.nh) * s.dqk + d, ld = s.nh * s.dqk;
+    T sum = 0;
+    if (d < s.dqk) {
+#pragma unroll 4
+        for (i64 j = threadIdx.y; j < l; j += 8) {
+            T y = x[row + j * ld] * factors[at + j];
+            dst[row + j * ld] = y;
+            sum += weights ? y * weights[at + j] : y;
+        }
+    }
+    room[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y || d >= s.dqk) return;
+    for (int k = 1; k < 8; k++) sum += room[k][threadIdx.x];
+    added[(item * (s.nc + 1) + c + shift) * s.dqk + d] = sum;
+}
+
+// A recurrence over the chunks of an item, for `size` elements of a memory. `first`
+// and `end` may be null.
+struct Recurrence {
+    i64 size;
+    const T *first;
+    T *end, *x;
+};
+
 // x_c+1 = keep_c·x_c + x_c+1, in place, from x_0, which is `first` or zero; the last
-// one goes to `end` unless that is null. Grid: elements, items.
-KERNEL mlstm_carry(MLSTM s, i64 size, const T *first, T *end, const T *keep, T *x) {
-    i64 item = blockIdx.y;
-    x += item * (s.nc + 1) * size;
-    EACH(i, size) {
-        T sum = first ? first[item * size + i] : (T)0;
-        x[i] = sum;
-        for (i64 c = 0; c < s.nc; c++) x[(c + 1) * size + i] = sum = keep[item * s.nc + c] * sum + x[(c + 1) * size + i];
-        if (end) end[item * size + i] = sum;
+// one goes to `end`. back: from the last chunk to the first, x_c = keep_c·x_c+1 + x_c.
+// Grid: the elements of c and, from block ofN on, of n; items.
+KERNEL mlstm_carry(MLSTM s, Recurrence c, Recurrence n, i64 ofN, const T *keep, int back) {
+    i64 item = blockIdx.y, block = blockIdx.x;
+    if (block >= ofN) block -= ofN, c = n;
+    i64 size = c.size, i = block * blockDim.x + threadIdx.x;
+    if (i >= size) return;
+    T *x = c.x + item * (s.nc + 1) * size + i, sum = c.first ? c.first[item * size + i] : (T)0;
+    keep += item * s.nc;
+    if (back) {
+        x[s.nc * size] = sum;
+#pragma unroll 4
+        for (i64 k = s.nc - 1; k >= 0; k--) x[k * size] = sum = keep[k] * sum + x[k * size];
+    } else {
+        x[0] = sum;
+#pragma unroll 4
+        for (i64 k = 0; k < s.nc; k++) x[(k + 1) * size] = sum = keep[k] * sum + x[(k + 1) * size];
     }
+    if (c.end) c.end[item * size + i] = sum;
 }
 
-// The same from the last chunk to the first: x_c = keep_c·x_c+1 + x_c.
-KERNEL mlstm_carry_back(MLSTM s, i64 size, const T *last, T *begin, const T *keep, T *x) {
-    i64 item = blockIdx.y;
-    x += item * (s.nc + 1) * size;
-    EACH(i, size) {
-        T sum = last ? last[item * size + i] : (T)0;
-        x[s.nc * size + i] = sum;
-        for (i64 c = s.nc - 1; c >= 0; c--) x[c * size + i] = sum = keep[item * s.nc + c] * sum + x[c * size + i];
-        if (begin) begin[item * size + i] = sum;
-    }
-}
+// The gates of the steps of a chunk that its rows share.
+struct Chunk {
+    double u[CL];
+    int segment[CL];
 
-// D_ij, the share of the step at `from` in the row at `to`.
-__device__ inline T share(const Gates &g, i64 to, i64 from) {
-    return g.segment[to] == g.segment[from] ? (T)exp((T)(g.u[from] - g.top[to])) : (T)0;
-}
-
-// A = D⊙(scaled scores) in place, den and the normaliser N; with divide, A/N. A warp a row; a
-// block a chunk. n holds the memories n before the chunks.
-KERNEL mlstm_scores(MLSTM s, Gates g, const T *q, const T *n, T *a, T *den, T *norm, int divide) {
-    i64 item = blockIdx.x / s.nc, c = blockIdx.x % s.nc, t0 = c * CL, l = min((i64)CL, s.t - t0);
-    int lane = threadIdx.x & 31;
-    a += blockIdx.x * CL * CL;
-    n += (item * (s.nc + 1) + c) * s.dqk;
-    for (i64 i = threadIdx.x >> 5; i < l; i += blockDim.x >> 5) {
-        i64 at = item * s.t + t0 + i;
-        const T *qi = q + ((item / s.nh * s.t + t0 + i) * s.nh + item % s.nh) * s.dqk;
-        T sum = 0, qn = 0;
-        for (i64 j = lane; j <= i; j += 32) sum += a[i * CL + j] *= share(g, at, item * s.t + t0 + j);
-        for (i64 d = lane; d < s.dqk; d += 32) qn += qi[d] * n[d];
-        sum = warpSum(sum) + g.inter[at] * warpSum(qn);
-        T big = max(abs(sum), g.floor[at]) + (T)s.eps;
-        for (i64 j = lane; j < CL; j += 32) {
-            if (j > i) a[i * CL + j] = 0;
-            else if (divide) a[i * CL + j] /= big;
-        }
-        if (lane == 0) den[at] = sum, norm[at] = big;
+    __device__ void load(const Gates &g, i64 at, i64 l) {
+        if (threadIdx.x < l) u[threadIdx.x] = g.u[at + threadIdx.x], segment[threadIdx.x] = g.segment[at + threadIdx.x];
+        __syncthreads();
     }
-}
+    // D_ij, the share of step j in the row of step i, whose maximum is top.
+    __device__ T share(int i, int j, double top) const { return segment[i] == segment[j] ? (T)exp((T)(u[j] - top)) : (T)0; }
+};
 
 // Whether a row is normalised by its |q·n|, so that the gradient flows through it.
 __device__ inline bool linear(const Gates &g, const T *den, i64 at) { return abs(den[at]) >= g.floor[at]; }
 
-// G = dh/N, the gradient of den, and that of the stabiliser where exp(−m)
-// normalises: a warp a row.
-KERNEL mlstm_rows_grad(MLSTM s, Gates g, const T *h, const T *dh, const T *den, const T *norm, T *grad, T *dden, T *dm) {
-    i64 row = (blockIdx.x * (i64)blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
-    if (row >= s.b * s.t * s.nh) return;
-    i64 head = row % s.nh, r = row / s.nh, at = (r / s.t * s.nh + head) * s.t + r % s.t;
-    T sum = 0, big = norm[at];
-    for (i64 d = lane; d < s.dhv; d += 32) {
-        T up = dh[row * s.dhv + d];
-        sum += up * h[row * s.dhv + d];
-        grad[row * s.dhv + d] = up / big;
+// What the rows of scores give: den, the normaliser N, and forward the queries
+// β·q/N; backward G = dh/N, the gradient of den, and that of the stabiliser where
+// exp(−m) normalises.
+struct Rows {
+    const T *q, *n; // n: the memories before the chunks
+    T *den, *norm;
+    T *queries;
+    const T *h, *dh;
+    T *grad, *dden, *dm;
+};
+
+// A = D⊙(scaled scores) in place; forward, where there are queries, A/N. A warp a
+// row; block: 512 threads; grid: chunks of all items, halves of their rows.
+KERNEL __launch_bounds__(512) mlstm_scores(MLSTM s, Gates g, Rows r, T *a) {
+    __shared__ Chunk chunk;
+    i64 item = blockIdx.x / s.nc, c = blockIdx.x % s.nc, t0 = c * CL, l = min((i64)CL, s.t - t0);
+    int lane = threadIdx.x & 31;
+    a += blockIdx.x * CL * CL;
+    const T *n = r.n + (item * (s.nc + 1) + c) * s.dqk;
+    chunk.load(g, item * s.t + t0, l);
+    for (int i = (threadIdx.x >> 5) + 16 * blockIdx.y; i < l; i += 32) {
+        i64 at = item * s.t + t0 + i, row = (item / s.nh * s.t + t0 + i) * s.nh + item % s.nh;
+        const T *q = r.q + row * s.dqk;
+        double top = g.top[at];
+        T inter = g.inter[at], floor = g.floor[at], score[2], sum = 0, qn = 0;
+        for (int k = 0; k < 2; k++) {
+            int j = lane + 32 * k;
+            score[k] = j <= i ? a[i * CL + j] * chunk.share(i, j, top) : (T)0;
+            sum += score[k];
+        }
+#pragma unroll 4
+        for (i64 d = lane; d < s.dqk; d += 32) qn += q[d] * n[d];
+        sum = warpSum(sum) + inter * warpSum(qn);
+        T big = max(abs(sum), floor) + (T)s.eps;
+        for (int k = 0; k < 2; k++) a[i * CL + lane + 32 * k] = r.queries ? score[k] / big : score[k];
+        if (lane == 0) r.den[at] = sum, r.norm[at] = big;
+        for (i64 d = lane; r.queries && d < s.dqk; d += 32) r.queries[row * s.dqk + d] = q[d] * inter / big;
+        if (!r.dh) continue;
+        T dots = 0;
+#pragma unroll 4
+        for (i64 d = lane; d < s.dhv; d += 32) {
+            T up = r.dh[row * s.dhv + d];
+            dots += up * r.h[row * s.dhv + d];
+            r.grad[row * s.dhv + d] = up / big;
+        }
+        dots = warpSum(dots) / big;
+        bool through = abs(sum) >= floor;
+        if (lane == 0) {
+            r.dden[at] = !through ? (T)0 : signbit(sum) ? dots : -dots;
+            r.dm[at] = through ? (T)0 : -dots * (T)s.eps;
+        }
     }
-    sum = warpSum(sum) / big;
-    if (lane) return;
-    bool through = linear(g, den, at);
-    dden[at] = !through ? (T)0 : signbit(den[at]) ? sum : -sum;
-    dm[at] = through ? (T)0 : -sum * (T)s.eps;
 }
 
 // P = (dA + dden)⊙D in place of dA, and from W = dA⊙A its column sums and, for every
 // step, its sum over the pairs that the step lies between. The stabiliser of a row
 // that |q·n| normalises gets minus the row's sum; the share that set it is 1
-// whatever the gates, and has no part in W. Block: CL threads; grid: chunks of all
+// whatever the gates, and has no part in W. Block: 4·CL threads; grid: chunks of all
 // items. a is undivided.
-KERNEL mlstm_scores_grad(MLSTM s, Gates g, const T *a, const T *den, const T *dden, T *p, T *dm, T *inputs, T *cross) {
-    __shared__ T room[32], more[32];
-    i64 item = blockIdx.x / s.nc, t0 = blockIdx.x % s.nc * CL, l = min((i64)CL, s.t - t0), j = threadIdx.x;
+KERNEL __launch_bounds__(4 * CL) mlstm_scores_grad(MLSTM s, Gates g, const T *a, const T *den, const T *dden, T *p, T *dm, T *inputs, T *cross) {
+    __shared__ T w[CL][CL + 1], quarters[4][CL];
+    __shared__ Chunk chunk;
+    i64 item = blockIdx.x / s.nc, t0 = blockIdx.x % s.nc * CL, l = min((i64)CL, s.t - t0);
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
     a += blockIdx.x * CL * CL;
     p += blockIdx.x * CL * CL;
-    T column = 0;
-    for (i64 i = l - 1; i >= 0; i--) {
+    chunk.load(g, item * s.t + t0, l);
+    for (int i = warp; i < l; i += warps) {
         i64 at = item * s.t + t0 + i;
         bool through = linear(g, den, at);
-        T up = 0, w = 0;
-        if (j <= i) {
-            up = p[i * CL + j] + dden[at];
-            w = through && j == g.winner[at] ? (T)0 : up * a[i * CL + j];
-            up *= share(g, at, item * s.t + t0 + j);
+        double top = g.top[at];
+        int winner = through ? g.winner[at] : -1;
+        T ofDen = dden[at], row = 0;
+        for (int k = 0; k < 2; k++) {
+            int j = lane + 32 * k;
+            T up = 0, x = 0;
+            if (j <= i) {
+                up = p[i * CL + j] + ofDen;
+                x = j == winner ? (T)0 : up * a[i * CL + j];
+                up *= chunk.share(i, j, top);
+            }
+            p[i * CL + j] = up;
+            w[i][j] = x;
+            row += x;
         }
-        p[i * CL + j] = up;
-        column += w;
-        T row = lanesSum(w, more), before = lanesSum(j < i ? column : (T)0, room);
-        if (j) continue;
-        if (through) dm[at] = -row;
-        cross[at] = before;
+        row = warpSum(row);
+        if (lane == 0 && through) dm[at] = -row;
     }
-    if (j < l) inputs[item * s.t + t0 + j] = column;
+    __syncthreads();
+    // The sums of each column from every row on, by quarters of the rows.
+    int j = threadIdx.x % CL, quarter = threadIdx.x / CL, i0 = quarter * CL / 4, i1 = min((i64)i0 + CL / 4, l);
+    T sum = 0, later = 0;
+    for (int i = i1 - 1; i >= i0; i--) w[i][j] = sum += w[i][j];
+    quarters[quarter][j] = sum;
+    __syncthreads();
+    for (int k = quarter + 1; k < 4; k++) later += quarters[k][j];
+    for (int i = i0; i < i1; i++) w[i][j] += later;
+    if (quarter == 0 && j < l) inputs[item * s.t + t0 + j] = sum + later;
+    __syncthreads();
+    for (int i = warp; i < l; i += warps) {
+        T before = (lane < i ? w[i][lane] : (T)0) + (lane + 32 < i ? w[i][lane + 32] : (T)0);
+        before = warpSum(before);
+        if (lane == 0) cross[item * s.t + t0 + i] = before;
+    }
 }
 
-// x [b·t,nh·dqk] += the outer product of weights (times more, unless null) and the
-// chunks' vectors n, and dots = ⟨y,x⟩ after that, all by rows. A warp a row. The
-// vector of chunk c is at c + shift.
-KERNEL mlstm_add_vector(MLSTM s, const T *weights, const T *more, const T *n, i64 shift, const T *y, T *x, T *dots) {
+// The states' part of the gradient of queries or keys.
+struct StatePart {
+    const T *weights, *more, *n, *y;
+    T *x, *dots;
+    i64 shift;
+};
+
+// x [b·t,nh·dqk] = weights⊙(x + more⊙n) for the chunks' vectors n, of which that of
+// chunk c is at c + shift, and dots = ⟨y,x⟩ after that, all by rows; more may be null
+// for ones. A warp a row.
+KERNEL mlstm_state_part(MLSTM s, StatePart a) {
     i64 row = (blockIdx.x * (i64)blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
     if (row >= s.b * s.t * s.nh) return;
     i64 head = row % s.nh, r = row / s.nh, t = r % s.t, item = r / s.t * s.nh + head, at = item * s.t + t;
-    T w = weights[at], dot = 0;
-    if (more) w *= more[at];
-    n += (item * (s.nc + 1) + t / CL + shift) * s.dqk;
+    T w = a.weights[at], more = a.more ? a.more[at] : (T)1, dot = 0;
+    const T *n = a.n + (item * (s.nc + 1) + t / CL + a.shift) * s.dqk;
+#pragma unroll 4
     for (i64 d = lane; d < s.dqk; d += 32) {
-        T sum = x[row * s.dqk + d] + w * n[d];
-        x[row * s.dqk + d] = sum;
-        dot += y[row * s.dqk + d] * sum;
+        T sum = w * (a.x[row * s.dqk + d] + more * n[d]);
+        a.x[row * s.dqk + d] = sum;
+        dot += a.y[row * s.dqk + d] * sum;
     }
     dot = warpSum(dot);
-    if (lane == 0) dots[at] = dot;
+    if (lane == 0) a.dots[at] = dot;
 }
 
-// ⟨x_c,y_c+1⟩ for memories of `size` elements, added to what is there if `more`. A
-// block a chunk.
-KERNEL mlstm_memory_dots(MLSTM s, i64 size, const T *x, const T *y, double *dots, int more) {
-    __shared__ double room[32];
-    i64 item = blockIdx.x / s.nc, c = blockIdx.x % s.nc;
-    x += (item * (s.nc + 1) + c) * size;
-    y += (item * (s.nc + 1) + c + 1) * size;
+// ⟨x_c,y_c+1⟩ for memories of `size` elements, by a thread's share of them.
+__device__ inline double memoryDot(i64 size, const T *x, const T *y) {
     double sum = 0;
-    for (i64 d = threadIdx.x; d < size; d += blockDim.x) sum += (double)x[d] * (double)y[d];
-    sum = lanesSum(sum, room);
-    if (threadIdx.x == 0) dots[blockIdx.x] = more ? dots[blockIdx.x] + sum : sum;
+#pragma unroll 8
+    for (i64 d = threadIdx.x; d < size; d += blockDim.x) sum += (double)x[d] * (double)y[size + d];
+    return sum;
 }
 
-// The gradients of the gates, from the last step of an item to its first, and,
-// unless null, of the stabiliser before it. By steps: dm is the gradient of the
+// ⟨C_c,dC_c+1⟩ + ⟨n_c,dn_c+1⟩: a block a chunk.
+KERNEL mlstm_memory_dots(MLSTM s, const T *c, const T *dc, const T *n, const T *dn, double *dots) {
+    __shared__ double room[32];
+    i64 at = blockIdx.x / s.nc * (s.nc + 1) + blockIdx.x % s.nc, size = s.dqk * s.dhv;
+    double sum = memoryDot(size, c + at * size, dc + at * size) + memoryDot(s.dqk, n + at * s.dqk, dn + at * s.dqk);
+    sum = lanesSum(sum, room);
+    if (threadIdx.x == 0) dots[blockIdx.x] = sum;
+}
+
+// What mlstm_gates_grad reads and writes. By steps: dm is the gradient of the
 // stabiliser, inputs that of the step's input in the rows, cross that of the pairs
 // that its forget gate lies between, fromState that of the initial state's share in
-// its row, carried that of its input's share in the memory behind the chunk. dots
-// are ⟨memory before the chunk, gradient of the memory behind⟩. A block of CL
-// threads an item; one of them adds up.
-KERNEL mlstm_gates_grad(MLSTM s, Gates g, const T *f, const T *den, const T *dm, const T *inputs, const T *cross, const T *fromState, const T *carried,
-                        const double *dots, const T *dLast, T *di, T *df, T *dFirst) {
-    __shared__ T rowM[CL], rowI[CL], rowX[CL], rowS[CL], rowC[CL];
-    __shared__ int winner[CL], fresh[CL], through[CL];
+// its row, carried that of its input's share in the memory behind the chunk. dots,
+// by chunks, are ⟨memory before the chunk, gradient of the memory behind⟩.
+struct GateGrads {
+    const T *f, *den, *dm, *inputs, *cross, *fromState, *carried;
+    const double *dots;
+    const T *dLast;
+    T *di, *df, *dFirst;
+};
+
+// The gradients of the gates of an item, chunk by chunk from the last to the first,
+// and, unless null, of the stabiliser before it. The gradient of the stabilisers runs
+// from a step to the one before until a step whose input set its own, or where a
+// document begins. Block: CL threads by chunks; grid: items.
+KERNEL __launch_bounds__(CL *GROUP) mlstm_gates_grad(MLSTM s, Gates g, GateGrads d) {
+    __shared__ double lates[GROUP][CL], earlies[GROUP][CL], rests[GROUP][CL], into[GROUP], keeps[GROUP];
+    __shared__ int shuts[GROUP][CL], cuts[GROUP];
     i64 item = blockIdx.x, b = item / s.nh, h = item % s.nh;
-    int j = threadIdx.x;
-    double rest = dLast ? (double)dLast[item] : 0;
-    for (i64 c = s.nc - 1; c >= 0; c--) {
-        i64 t0 = c * CL, l = min((i64)CL, s.t - t0);
-        if (j < l) {
-            i64 at = item * s.t + t0 + j;
-            rowM[j] = dm[at], rowI[j] = inputs[at], rowX[j] = cross[at], rowS[j] = fromState[at], rowC[j] = carried[at];
-            winner[j] = g.winner[at];
-            fresh[j] = begins(s.resets, s.t, b, t0 + j);
-            through[j] = linear(g, den, at);
-        }
+    int j = threadIdx.x, y = threadIdx.y, *shut = shuts[y];
+    double *late = lates[y], *early = earlies[y], *run = rests[y], rest = d.dLast ? (double)d.dLast[item] : 0;
+    for (i64 c1 = s.nc - 1; c1 >= 0; c1 -= blockDim.y) {
+        i64 c = c1 - y, t0 = c * CL, l = min((i64)CL, s.t - t0), at = item * s.t + t0 + j;
+        bool there = c >= 0 && j < l, through = false;
+        int winner = -1;
+        T m = 0, in = 0, state = 0, carried = 0;
+        if (j == 0) keeps[y] = 0;
+        shut[j] = 0;
         __syncthreads();
-        if (j == 0) {
-            double kept = (double)g.keep[item * s.nc + c] * dots[item * s.nc + c], earlier, late = 0;
-            if (winner[l - 1] >= 0) rowC[winner[l - 1]] = 0;
-            else kept = 0;
-            earlier = kept;
-            for (i64 i = 0; i < l; i++) earlier += (double)rowC[i];
-            rest -= earlier;
-            for (i64 i = l - 1; i >= 0; i--) {
-                if (through[i]) {
-                    if (winner[i] < 0) rowS[i] = 0;
-                    rowM[i] -= rowS[i];
-                }
-                late += (double)rowS[i];
-                earlier -= (double)rowC[i];
-                rest += (double)rowM[i];
-                double in = (double)rowI[i] + (double)rowC[i], forget = (double)rowX[i] + late + earlier;
-                if (winner[i] != i) forget += rest;
-                else in += rest, rest = 0;
-                if (fresh[i]) rest = 0;
-                rowI[i] = (T)in, rowX[i] = (T)forget;
+        if (there) {
+            winner = g.winner[at], through = linear(g, d.den, at);
+            m = d.dm[at], in = d.inputs[at], state = d.fromState[at], carried = d.carried[at];
+            int end = g.winner[item * s.t + t0 + l - 1];
+            if (end == j) carried = 0;
+            if (end >= 0 && j == 0) keeps[y] = (double)g.keep[item * s.nc + c] * d.dots[item * s.nc + c];
+            if (through) {
+                if (winner < 0) state = 0;
+                m -= state;
             }
-            rest += late + kept;
+            bool cut = winner == j || begins(s.resets, s.t, b, t0 + j);
+            if (j) shut[j - 1] = cut;
+            else cuts[y] = cut;
+        }
+        late[j] = state, early[j] = carried, run[j] = m;
+        for (int o = 1; o < CL; o <<= 1) { // late and run are sums over later steps, early over earlier ones
+            __syncthreads();
+            bool has = j + o < CL;
+            double a = has ? late[j + o] : 0, e = j >= o ? early[j - o] : 0, r = has && !shut[j] ? run[j + o] : 0;
+            int more = has ? shut[j + o] : 0;
+            __syncthreads();
+            late[j] += a, early[j] += e, run[j] += r, shut[j] |= more;
         }
         __syncthreads();
-        if (j < l) {
-            i64 at = (b * s.t + t0 + j) * s.nh + h;
-            di[at] = rowI[j];
-            df[at] = rowX[j] * sigmoid(-f[at]);
+        int chunks = min((i64)blockDim.y, c1 + 1);
+        for (int k = 0; j == 0 && y == 0 && k < chunks; k++) {
+            into[k] = rest - (keeps[k] + earlies[k][CL - 1]);
+            double first = rests[k][0] + (shuts[k][0] ? 0 : into[k]);
+            rest = (cuts[k] ? 0 : first) + lates[k][0] + keeps[k];
         }
         __syncthreads();
+        if (there) {
+            double back = run[j] + (shut[j] ? 0 : into[y]), input = (double)in + (double)carried;
+            double forget = (double)d.cross[at] + late[j] + keeps[y] + (early[j] - (double)carried);
+            if (winner == j) input += back;
+            else forget += back;
+            i64 to = (b * s.t + t0 + j) * s.nh + h;
+            d.di[to] = (T)input;
+            d.df[to] = (T)forget * sigmoid(-d.f[to]);
+        }
+        __syncthreads(); // before the next chunks
     }
-    if (dFirst && j == 0) dFirst[item] = (T)rest;
+    if (d.dFirst && j == 0 && y == 0) d.dFirst[item] = (T)rest;
 }
 
 // Lists of addresses for products of all chunks at once: entry (chunk, item) is

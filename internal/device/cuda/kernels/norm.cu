@@ -1,53 +1,77 @@
 // Layer norm and RMS norm over groups of a row's columns: heads, or whole rows.
-// Block: lanes (a multiple of 32) by groups; grid: the groups of all rows.
+// Block: lanes (a multiple of 32) by groups; grid: the groups of all rows. A thread
+// keeps its columns in registers, PER of them at most.
 #include "common.cuh"
 
-__device__ inline T factor(const T *w, int residual, i64 c) { return !w ? (T)1 : residual ? 1 + w[c] : w[c]; }
+struct Norm {
+    i64 n, groups, width; // n groups of width columns, `groups` to a row
+    double eps;
+    i64 centered, residual;
+};
 
-// The statistics of a group.
-__device__ inline void stats(const T *x, i64 width, T eps, int centered, T *room, T &mean, T &rstd) {
-    mean = 0;
-    if (centered) {
-        T sum = 0;
-        for (i64 c = threadIdx.x; c < width; c += blockDim.x) sum += x[c];
-        mean = lanesSum(sum, room) / (T)width;
+__device__ inline T factor(const T *w, i64 residual, i64 c) { return !w ? (T)1 : residual ? 1 + w[c] : w[c]; }
+
+// The columns of a thread, 0 beyond the width.
+template <int PER> __device__ inline void columnsOf(const T *x, i64 width, T (&v)[PER]) {
+#pragma unroll
+    for (int k = 0; k < PER; k++) {
+        i64 c = threadIdx.x + k * (i64)blockDim.x;
+        v[k] = c < width ? x[c] : (T)0;
     }
-    T squares = 0;
-    for (i64 c = threadIdx.x; c < width; c += blockDim.x) squares += (x[c] - mean) * (x[c] - mean);
-    rstd = 1 / sqrt(lanesSum(squares, room) / (T)width + eps);
 }
 
-// y = (x − mean)·rstd⊙f for n groups of width columns, `groups` to a row.
-KERNEL norm_forward(const T *x, const T *w, T *y, i64 n, i64 groups, i64 width, T eps, int centered, int residual) {
+// x − mean in place of x, and the reciprocal of the deviation.
+template <int PER> __device__ inline void center(const Norm &s, T (&x)[PER], T *room, T &mean, T &rstd) {
+    T sum = 0, squares = 0;
+    mean = 0;
+    if (s.centered) {
+        for (int k = 0; k < PER; k++) sum += x[k];
+        mean = lanesSum(sum, room) / (T)s.width;
+    }
+    for (int k = 0; k < PER; k++) {
+        x[k] = threadIdx.x + k * (i64)blockDim.x < s.width ? x[k] - mean : (T)0;
+        squares += x[k] * x[k];
+    }
+    rstd = 1 / sqrt(lanesSum(squares, room) / (T)s.width + (T)s.eps);
+}
+
+// y = (x − mean)·rstd⊙f.
+template <int PER> __device__ inline void forward(const Norm &s, const T *x, const T *w, T *y) {
     extern __shared__ char space[];
-    i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, c0 = g % groups * width;
-    bool there = g < n; // all threads take part in the sums
-    x += (there ? g : 0) * width;
-    T mean, rstd;
-    stats(x, width, eps, centered, (T *)space, mean, rstd);
-    for (i64 c = threadIdx.x; there && c < width; c += blockDim.x) y[g * width + c] = (x[c] - mean) * rstd * factor(w, residual, c0 + c);
+    i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, c0 = g % s.groups * s.width;
+    bool there = g < s.n; // all threads take part in the sums
+    T v[PER], mean, rstd;
+    columnsOf<PER>(x + (there ? g : 0) * s.width, s.width, v);
+    center<PER>(s, v, (T *)space, mean, rstd);
+    for (int k = 0; k < PER; k++) {
+        i64 c = threadIdx.x + k * (i64)blockDim.x;
+        if (there && c < s.width) y[g * s.width + c] = v[k] * rstd * factor(w, s.residual, c0 + c);
+    }
 }
 
 // dx, and the statistics of every group, mean and rstd, for norm_weight_grad.
-KERNEL norm_backward(const T *x, const T *w, const T *dy, T *dx, T *kept, i64 n, i64 groups, i64 width, T eps, int centered, int residual) {
+template <int PER> __device__ inline void backward(const Norm &s, const T *x, const T *w, const T *dy, T *dx, T *kept) {
     extern __shared__ char space[];
     T *room = (T *)space;
-    i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, c0 = g % groups * width;
-    bool there = g < n;
-    i64 at = (there ? g : 0) * width;
-    T mean, rstd;
-    stats(x + at, width, eps, centered, room, mean, rstd);
-    T sum = 0, sumX = 0;
-    for (i64 c = threadIdx.x; c < width; c += blockDim.x) {
-        T up = dy[at + c] * factor(w, residual, c0 + c);
-        sum += up;
-        sumX += up * (x[at + c] - mean) * rstd;
+    i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, c0 = g % s.groups * s.width;
+    bool there = g < s.n;
+    i64 at = (there ? g : 0) * s.width;
+    T v[PER], up[PER], mean, rstd, sum = 0, sumX = 0;
+    columnsOf<PER>(x + at, s.width, v);
+    columnsOf<PER>(dy + at, s.width, up);
+    center<PER>(s, v, room, mean, rstd);
+    for (int k = 0; k < PER; k++) {
+        i64 c = threadIdx.x + k * (i64)blockDim.x;
+        if (c < s.width) up[k] *= factor(w, s.residual, c0 + c);
+        v[k] *= rstd;
+        sum += up[k];
+        sumX += up[k] * v[k];
     }
-    sum = centered ? lanesSum(sum, room) / (T)width : 0;
-    sumX = lanesSum(sumX, room) / (T)width;
-    for (i64 c = threadIdx.x; there && c < width; c += blockDim.x) {
-        T up = dy[at + c] * factor(w, residual, c0 + c);
-        dx[at + c] = rstd * (up - sum - (x[at + c] - mean) * rstd * sumX);
+    sum = s.centered ? lanesSum(sum, room) / (T)s.width : 0;
+    sumX = lanesSum(sumX, room) / (T)s.width;
+    for (int k = 0; k < PER; k++) {
+        i64 c = threadIdx.x + k * (i64)blockDim.x;
+        if (there && c < s.width) dx[at + c] = rstd * (up[k] - sum - v[k] * sumX);
     }
     if (there && threadIdx.x == 0) {
         kept[2 * g] = mean;
@@ -55,14 +79,27 @@ KERNEL norm_backward(const T *x, const T *w, const T *dy, T *dx, T *kept, i64 n,
     }
 }
 
-// The parts of dw = Σ dy⊙x̂ over stretches of rows, for sum_parts.
+#define KERNELS(PER, THREADS)                                                                                            \
+    KERNEL __launch_bounds__(THREADS) norm_forward_##PER(Norm s, const T *x, const T *w, T *y) { forward<PER>(s, x, w, y); } \
+    KERNEL __launch_bounds__(THREADS) norm_backward_##PER(Norm s, const T *x, const T *w, const T *dy, T *dx, T *kept) {     \
+        backward<PER>(s, x, w, dy, dx, kept);                                                                              \
+    }
+
+KERNELS(4, 256)
+KERNELS(8, 256)
+KERNELS(16, 1024)
+KERNELS(64, 1024)
+
+// The parts of dw = Σ dy⊙x̂ over stretches of rows, for sum_parts. Block: 32 columns
+// by threads that share the rows; grid: columns, stretches.
 KERNEL norm_weight_grad(const T *x, const T *dy, const T *kept, T *part, i64 rows, i64 groups, i64 width, i64 stretch) {
-    i64 d = groups * width, c = blockIdx.x * (i64)blockDim.x + threadIdx.x, r0 = blockIdx.y * stretch;
-    if (c >= d) return;
+    i64 d = groups * width, c = blockIdx.x * 32ll + threadIdx.x, r0 = blockIdx.y * stretch, r1 = c < d ? min(rows, r0 + stretch) : r0, group = c / width;
     T sum = 0;
-    for (i64 r = r0; r < min(rows, r0 + stretch); r++) {
-        i64 g = r * groups + c / width;
+#pragma unroll 4
+    for (i64 r = r0 + threadIdx.y; r < r1; r += blockDim.y) {
+        i64 g = r * groups + group;
         sum += dy[r * d + c] * (x[r * d + c] - kept[2 * g]) * kept[2 * g + 1];
     }
-    part[blockIdx.y * d + c] = sum;
+    sum = rowsSum(sum);
+    if (threadIdx.y == 0 && c < d) part[blockIdx.y * d + c] = sum;
 }

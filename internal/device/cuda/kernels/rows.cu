@@ -3,29 +3,19 @@
 #include "common.cuh"
 
 // The rows of x [n,d] added up by stretches of `stretch` rows: part [stretches,d].
-// Grid: columns by blockDim.x, stretches.
+// Block: 32 columns by threads that share the rows; grid: columns, stretches.
 KERNEL column_sums(const T *x, T *part, i64 n, i64 d, i64 stretch) {
-    i64 c = blockIdx.x * (i64)blockDim.x + threadIdx.x, r0 = blockIdx.y * stretch;
-    if (c >= d) return;
+    i64 c = blockIdx.x * 32ll + threadIdx.x, r0 = blockIdx.y * stretch, r1 = c < d ? min(n, r0 + stretch) : r0;
     T sum = 0;
-    for (i64 r = r0; r < min(n, r0 + stretch); r++) sum += x[r * d + c];
-    part[blockIdx.y * d + c] = sum;
+#pragma unroll 4
+    for (i64 r = r0 + threadIdx.y; r < r1; r += blockDim.y) sum += x[r * d + c];
+    sum = rowsSum(sum);
+    if (threadIdx.y == 0 && c < d) part[blockIdx.y * d + c] = sum;
 }
 
-// The same of the products a⊙b.
-KERNEL column_dots(const T *a, const T *b, T *part, i64 n, i64 d, i64 stretch) {
-    i64 c = blockIdx.x * (i64)blockDim.x + threadIdx.x, r0 = blockIdx.y * stretch;
-    if (c >= d) return;
-    T sum = 0;
-    for (i64 r = r0; r < min(n, r0 + stretch); r++) sum += a[r * d + c] * b[r * d + c];
-    part[blockIdx.y * d + c] = sum;
-}
-
-// y [n] = Σ_i part[i,·].
+// y [n] = Σ_i part[i,·]. Block as rowsSum has it; grid: columns.
 KERNEL sum_parts(const T *part, T *y, i64 parts, i64 n) {
-    EACH(c, n) {
-        T sum = 0;
-        for (i64 i = 0; i < parts; i++) sum += part[i * n + c];
-        y[c] = sum;
-    }
+    i64 c = blockIdx.x * 32ll + threadIdx.x;
+    T sum = partsSum(part, parts, n, c, c < n);
+    if (threadIdx.y == 0 && c < n) y[c] = sum;
 }

@@ -3,7 +3,7 @@
 //
 // x_k, y [b·t,nh·dh] for the gates k = i, f, z, o; r [nh,4·dh,dh]; bias [4,nh·dh];
 // states y, c, n, m [4,b,nh·dh].
-#include "common.cuh"
+#include "outer.cuh"
 
 struct SLSTM {
     i64 b, t, nh, dh;
@@ -175,30 +175,17 @@ __device__ inline T before(const WeightGrad &s, i64 row, i64 col) {
 }
 
 // The parts of dR over stretches of rows: part [stretches,nh,4·dh,dh], by tiles of
-// TILE outputs and inputs. Block: 16 by 16 threads; grid: tiles, heads and gates,
-// stretches.
-#define TILE 32
+// outputs and inputs. Block: OUTER threads; grid: tiles, heads and gates, stretches.
 KERNEL slstm_weight_grad(WeightGrad s, T *part, i64 stretch) {
-    __shared__ T up[TILE][TILE], ys[TILE][TILE];
     i64 d = s.nh * s.dh, tiles = (s.dh + TILE - 1) / TILE, o0 = blockIdx.x / tiles * TILE, i0 = blockIdx.x % tiles * TILE;
-    i64 h = blockIdx.y / 4, k = blockIdx.y % 4, r0 = blockIdx.z * stretch, r1 = min(s.b * s.t, r0 + stretch);
-    int tid = threadIdx.y * 16 + threadIdx.x;
-    T sum[2][2] = {};
-    for (i64 r = r0; r < r1; r += TILE) {
-        for (int e = tid; e < TILE * TILE; e += 256) {
-            i64 row = r + e / TILE, o = o0 + e % TILE, i = i0 + e % TILE;
-            up[e / TILE][e % TILE] = row < r1 && o < s.dh ? s.dx[k][row * d + h * s.dh + o] : (T)0;
-            ys[e / TILE][e % TILE] = row < r1 && i < s.dh ? before(s, row, h * s.dh + i) : (T)0;
-        }
-        __syncthreads();
-        for (int e = 0; e < TILE; e++)
-            for (int m = 0; m < 2; m++)
-                for (int n = 0; n < 2; n++) sum[m][n] += up[e][threadIdx.y + 16 * m] * ys[e][threadIdx.x + 16 * n];
-        __syncthreads();
+    i64 h = blockIdx.y / 4, k = blockIdx.y % 4;
+    const T *dx = s.dx[k] + h * s.dh;
+    T sum[4][4];
+    outer([&](i64 r, i64 o) { return o0 + o < s.dh ? dx[r * d + o0 + o] : (T)0; },
+          [&](i64 r, i64 i) { return i0 + i < s.dh ? before(s, r, h * s.dh + i0 + i) : (T)0; },
+          blockIdx.z * stretch, min(s.b * s.t, (blockIdx.z + 1) * stretch), sum);
+    eachOfTile(m, n) {
+        i64 o = o0 + tileRow(m), i = i0 + tileColumn(n);
+        if (o < s.dh && i < s.dh) part[((blockIdx.z * s.nh + h) * 4 * s.dh + k * s.dh + o) * s.dh + i] = sum[m][n];
     }
-    for (int m = 0; m < 2; m++)
-        for (int n = 0; n < 2; n++) {
-            i64 o = o0 + threadIdx.y + 16 * m, i = i0 + threadIdx.x + 16 * n;
-            if (o < s.dh && i < s.dh) part[((blockIdx.z * s.nh + h) * 4 * s.dh + k * s.dh + o) * s.dh + i] = sum[m][n];
-        }
 }
