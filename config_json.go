@@ -44,9 +44,7 @@ func (b *BlockList) UnmarshalJSON(data []byte) error {
 // by Config.Warnings. The configuration is validated.
 func ParseConfig(data []byte) (Config, error) { return parseConfig(data, 0) }
 
-// ParseConfigFor is like ParseConfig, with vocab_size replaced by vocab.
-func ParseConfigFor(data []byte, vocab int) (Config, error) { return parseConfig(data, vocab) }
-
+// parseConfig is ParseConfig, with vocab_size replaced by vocab unless that is 0.
 func parseConfig(data []byte, vocab int) (Config, error) {
 	cfg := DefaultConfig()
 	cfg.MLSTMBlock, cfg.SLSTMBlock = nil, nil

@@ -16,12 +16,10 @@ import (
 // ParseConfig reads, or the config.yaml of the official code, which is the same
 // in YAML, and in its experiments under the key model, with references to
 // values elsewhere in the file, such as ${dataset.kwargs.vocab_size}.
-func ReadConfig(path string) (Config, error) { return ReadConfigFor(path, 0) }
-
-// ReadConfigFor is like ReadConfig for a configuration whose vocabulary may
-// depend on the data: vocab replaces a vocab_size that is missing, null or
-// below 1, which is the official default.
-func ReadConfigFor(path string, vocab int) (Config, error) {
+//
+// vocab takes the place of a vocab_size that is missing, null or below 1, the
+// official default, which depends on the data; 0 makes such a one an error.
+func ReadConfig(path string, vocab int) (Config, error) {
 	config := path
 	if name := filepath.Base(path); !isYAML(name) && (!strings.HasSuffix(name, ".json") || strings.HasSuffix(name, indexEnding)) {
 		config = configOf(path)

@@ -77,7 +77,7 @@ func FuzzConfigYAML(f *testing.F) {
 		if err := os.WriteFile(path, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := ReadConfig(path)
+		cfg, err := ReadConfig(path, 0)
 		if wantOneSentence(t, err); err == nil && cfg.Validate() != nil {
 			t.Errorf("%s was accepted but is not valid", raw)
 		}

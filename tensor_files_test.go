@@ -107,7 +107,7 @@ func TestReadConfigTakesWhatLoadTakes(t *testing.T) {
 		filepath.Join(pickled, configFile):     loaded(t, pickled).Config(),
 		filepath.Join(interchangeRoot, "none"): {},
 	} {
-		got, err := ReadConfig(path)
+		got, err := ReadConfig(path, 0)
 		if want.VocabSize == 0 {
 			testutil.WantError(t, err, "none", configFile)
 		} else if err != nil || !reflect.DeepEqual(got, want) {
@@ -122,7 +122,7 @@ func TestYAMLOfExperiments(t *testing.T) {
 	read := func(text string) (Config, error) {
 		dir := t.TempDir()
 		overwrite(t, filepath.Join(dir, yamlFile), []byte(text))
-		return ReadConfig(dir)
+		return ReadConfig(dir, 0)
 	}
 	got, err := read("x:\n  y: ${z}\nz: [1]\nlr: 1.e-3\nmodel:\n  vocab_size: ${data.vocab}\n  num_blocks: 2\n  slstm_at: ${x.y}\n  mlstm_block: {}\n  slstm_block: {slstm: {gradient_recurrent_clipval: 1e1}}\ndata:\n  vocab: 7\n")
 	ten := 10.0

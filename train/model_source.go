@@ -76,7 +76,7 @@ func settingsAt(path string, from source) (s run.Settings, err error) {
 	if run.IsRun(path) {
 		return run.SettingsAt(path)
 	}
-	s.Model, err = xlstm.ReadConfig(path)
+	s.Model, err = xlstm.ReadConfig(path, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, errors.Errorf("%s is neither a run nor a model: it has no %s and no config.json", path, run.SettingsFile)
 	}

@@ -82,7 +82,7 @@ func (s source) load() (run.Settings, error) {
 	}
 	if s.model != "" {
 		// The text that it is trained on says how large its vocabulary is.
-		if set.Model, err = xlstm.ReadConfigFor(s.model, 1); err != nil {
+		if set.Model, err = xlstm.ReadConfig(s.model, 1); err != nil {
 			return set, errors.Wrap(err, "reading -model")
 		}
 	}
