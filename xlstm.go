@@ -40,21 +40,21 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Model is a language model: a configuration and its parameters. All graphs that
-// are built of it share the parameters.
+// Model is a language model: a configuration and its parameters. All graphs
+// built from it share the parameters.
 //
-// What only reads the parameters may run at the same time, in any number of
-// goroutines: generators, batch generators, programs without gradients, traces,
-// Save, and making and closing these. Each generator and program is for one
-// goroutine at a time; a request gets one of its own. A program with gradients
-// only reads them, too.
+// Operations that only read the parameters may run concurrently in any number
+// of goroutines: generators, batch generators, programs with and without
+// gradients, traces, Save, and creating and closing these. Each generator and
+// program must be used by one goroutine at a time, so that each request needs
+// its own.
 //
-// A Trainer's update and LoadWeights take turns with all that reads, from whatever
-// goroutine: beside a trainer, each run of a generator's program reads the
-// parameters of one step as a whole, but a text is then read and written by those
-// of several; for one by the parameters of one step, wait between steps or load a
-// model of its own. A solver's step that is taken without a Trainer, and what
-// writes to the tensors of Params, need the model for themselves.
+// A Trainer's update and LoadWeights exclude all readers, in any goroutine.
+// Each run of a generator's program during training thus uses the parameters of
+// a single step, but a text may be read and generated with those of several
+// steps; to use those of one step, wait between steps or load a separate model.
+// A solver's step without a Trainer, and writing to the tensors of Params,
+// require exclusive use of the model.
 type Model struct {
 	cfg    Config
 	turns  sync.RWMutex // held while the parameters are read, or written
