@@ -1,7 +1,10 @@
 package main
 
 import (
+	"io"
+
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/pkg/errors"
 )
 
@@ -27,4 +30,18 @@ func (d onDevice) open() (xlstm.Device, func(), error) {
 		return nil, nil, err
 	}
 	return dev, func() { dev.Close() }, nil
+}
+
+// load loads a model, which is then on the device, and its vocabulary; closeDevice
+// is to be called when the model is of no use any more. Warnings go to out.
+func (d onDevice) load(path string, out io.Writer) (model *xlstm.Model, tok data.Tokenizer, closeDevice func(), err error) {
+	device, closeDevice, err := d.open()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if model, tok, err = openModel(path, out, xlstm.WithDevice(device)); err != nil {
+		closeDevice()
+		return nil, nil, nil, err
+	}
+	return model, tok, closeDevice, nil
 }

@@ -29,15 +29,11 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	device, closeDevice, err := on.open()
+	model, tok, closeDevice, err := on.load(dir, c.err)
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
-	model, tok, err := openModel(dir, c.err, xlstm.WithDevice(device))
-	if err != nil {
-		return err
-	}
 	set, err := runOf(dir)
 	if err != nil {
 		return err

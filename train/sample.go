@@ -81,15 +81,11 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if err := s.readPrompts(); err != nil {
 		return err
 	}
-	device, closeDevice, err := on.open()
+	model, tok, closeDevice, err := on.load(dir, c.err)
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
-	model, tok, err := openModel(dir, c.err, xlstm.WithDevice(device))
-	if err != nil {
-		return err
-	}
 	if s.request.StopTokens, err = stopTokens(model, tok, s.stopTokens); err != nil {
 		return err
 	}
