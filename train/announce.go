@@ -11,7 +11,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
-// announce prints what is in force.
+// announce prints the settings in effect.
 func announce(out io.Writer, r *run.Session, txt *run.Corpus) {
 	s := r.Settings()
 	cfg := s.Model

@@ -70,8 +70,8 @@ func printMeasurement(out io.Writer, m bench.Measurement) error {
 	return errors.Wrap(json.NewEncoder(out).Encode(m), "printing a measurement")
 }
 
-// measureAll measures one workload after the other. One that fails, for want of memory
-// perhaps, does not keep the others from being measured.
+// measureAll measures one workload after the other. One that fails, for want of
+// memory perhaps, does not keep the others from being measured.
 func measureAll(ctx context.Context, b bench.Bench, chosen []bench.Workload, c console) error {
 	var failed []string
 	for i, w := range chosen {

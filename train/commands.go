@@ -60,7 +60,7 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	return goOn(ctx, r, txt, shown)
 }
 
-// resumeCommand goes on with a run.
+// resumeCommand resumes a run.
 func resumeCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("resume", "Go on with a run that was stopped, as if it had never stopped.", c, "resume runs/small")
 	events := f.String("tensorboard", "", tensorboardUsage)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestDeviceFlags: mistakes get one sentence, and a program without GPUs says how to
-// build one that has them.
+// TestDeviceFlags: mistakes get one sentence, and a program without GPUs says
+// how to build one that has them.
 func TestDeviceFlags(t *testing.T) {
 	for _, c := range []struct {
 		on   onDevice

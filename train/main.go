@@ -1,8 +1,9 @@
-// Command train trains xLSTM language models, goes on with runs that were
-// stopped, and lets models write.
+// Command train trains xLSTM language models, resumes stopped runs, and
+// generates text.
 //
-// Without arguments it trains a character model on the Go standard library's own
-// source, which every machine with Go has, and takes about a minute:
+// Without arguments it trains a character model on the source of the Go
+// standard library, which every Go installation includes. This takes about a
+// minute:
 //
 //	go run ./train
 //
@@ -20,10 +21,11 @@
 //	bench      measure training, generation and their parts on this machine
 //	version    print the versions of the program and of Go, and the processor's kernels
 //
-// A run lives in a folder: its settings, a log of every step, the loss curve,
-// samples, a report, the last checkpoints and the best model. An interrupt (Ctrl-C) ends a
-// run after the step at hand and writes a checkpoint; a run that is resumed goes
-// on as if it had never stopped. The same seed gives the same run, to the bit.
+// A run is stored in a folder: its settings, a log of every step, the loss
+// curve, samples, a report, the last checkpoints and the best model. An
+// interrupt (Ctrl-C) ends a run after the current step and writes a checkpoint;
+// a resumed run is the same as one that never stopped. The same seed gives the
+// same run, to the bit.
 package main
 
 import (

@@ -47,8 +47,8 @@ func TestPipeInPlaceOfAnyFileOfARun(t *testing.T) {
 	}
 }
 
-// TestPipesThatFlagsNameAreNotRead: a text, a vocabulary, settings, a model, a state
-// and prompts.
+// TestPipesThatFlagsNameAreNotRead: a text, a vocabulary, settings, a model, a
+// state and prompts.
 func TestPipesThatFlagsNameAreNotRead(t *testing.T) {
 	dir, text := filepath.Join(t.TempDir(), "run"), sampleText(t)
 	mustRun(t, small(text, dir, "-steps", "4")...)

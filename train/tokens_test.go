@@ -129,8 +129,8 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 	}
 	for _, temperature := range []string{"0", "1"} {
 		out := mustRun(t, "sample", padded, "-max-tokens", "200", "-prompt", "the", "-temperature", temperature, "-top-p", "1")
-		// That is how an id without a token would be written. The part of a character
-		// is not: it stays the byte that it is.
+		// That is how an id without a token would be written. The part of a
+		// character is not: it stays the byte that it is.
 		if strings.Contains(out, "\ufffd") {
 			t.Errorf("temperature %s: a row without a token was written: %q", temperature, out)
 		}
@@ -164,7 +164,8 @@ func TestFilesLeftOutAreCountedByReason(t *testing.T) {
 	}
 }
 
-// TestCacheIsNotNamedWhereSizeIsNotTheMatter: for texts that are not there or empty.
+// TestCacheIsNotNamedWhereSizeIsNotTheMatter: for texts that are not there or
+// empty.
 func TestCacheIsNotNamedWhereSizeIsNotTheMatter(t *testing.T) {
 	for _, path := range []string{filepath.Join(t.TempDir(), "none.txt"), write(t, "empty.txt", "")} {
 		_, _, err := runHere(context.Background(), small(path, filepath.Join(t.TempDir(), "run"))...)

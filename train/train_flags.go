@@ -14,8 +14,8 @@ import (
 // tensorboardUsage describes -tensorboard.
 const tensorboardUsage = "also write the run as events for TensorBoard, into a folder of this folder"
 
-// registerSettings adds the flags for everything but the model, with the values at hand
-// as defaults.
+// registerSettings adds the flags for everything but the model, with the values
+// at hand as defaults.
 func registerSettings(f *flags, s *run.Settings) {
 	data := s.Data
 	f.Func("data", dataUsage+" (default: the Go standard library's source)", func(v string) error {

@@ -13,10 +13,10 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
-// watcher shows a person how a run goes on: a table with a line for every
-// evaluation and every first of a row of skipped steps, and below it, on a
-// terminal, a progress bar. Where there is no terminal to draw on, the table
-// has lines for steps in between as well, one every few seconds.
+// watcher shows the progress of a run: a table with a line for every evaluation
+// and every first of a row of skipped steps, and below it, on a terminal, a
+// progress bar. Where there is no terminal to draw on, the table has lines for
+// steps in between as well, one every few seconds.
 type watcher struct {
 	out          io.Writer
 	total, start int              // the last step of the run, and the step that it goes on after
@@ -31,8 +31,8 @@ type watcher struct {
 	width func() int // of the terminal, in columns; nil without one
 }
 
-// newWatcher returns a watcher for a run of total steps that goes on after step
-// start, 0 if it begins.
+// newWatcher returns a watcher for a run of total steps that continues after
+// step start, 0 if it begins.
 func newWatcher(out io.Writer, total, start int) *watcher {
 	w := &watcher{out: out, total: total, start: start, now: time.Now, began: time.Now(), told: start}
 	if _, terminal := columns(out); terminal {

@@ -141,8 +141,8 @@ func TestBarFitsTheTerminal(t *testing.T) {
 	}
 }
 
-// TestTableFitsTheTerminal: columns leave by their importance, the time left and the
-// held-out loss stay, and no line is wider than the terminal.
+// TestTableFitsTheTerminal: columns leave by their importance, the time left
+// and the held-out loss stay, and no line is wider than the terminal.
 func TestTableFitsTheTerminal(t *testing.T) {
 	for width, header := range map[int]string{
 		120: "   step     loss smoothed held out bits/byte grad norm  tokens/s     time     left",

@@ -5,7 +5,7 @@ import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 // Activation names an element-wise function.
 type Activation = vec.Activation
 
-// The activations of the official feed-forward layers, and the gates' own.
+// The activations of the official feed-forward layers, and those of the gates.
 const (
 	Sigmoid     = vec.Sigmoid
 	LogSigmoid  = vec.LogSigmoid
@@ -54,8 +54,8 @@ func SoftCapGrad[F Float](cap F, y, dy, dx []F) {
 	ParallelRows(len(y), activationCost, func(lo, hi int) { vec.SoftCapGrad(cap, y[lo:hi], dy[lo:hi], dx[lo:hi]) })
 }
 
-// SkipGate computes y = (h + skip⊙c)⊙SiLU(z), the exit of the mLSTM layer
-// (paper, figure 11): h, c, z, y [N,D], skip [D].
+// SkipGate computes y = (h + skip⊙c)⊙SiLU(z), the output stage of the mLSTM
+// layer (paper, figure 11): h, c, z, y [N,D], skip [D].
 func SkipGate[F Float](n, d int, h, c, skip, z, y []F) {
 	ParallelRows(n, activationCost*d, func(lo, hi int) {
 		for r := lo; r < hi; r++ {

@@ -2,8 +2,8 @@ package kernels
 
 import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 
-// Conv describes a causal depthwise convolution over time, each channel on its
-// own:
+// Conv describes a causal depthwise convolution over time, separate for each
+// channel:
 //
 //	out[t] = bias + Σ_j w[j]·x[t−(K−1)+j],  j = 0 … K−1
 //
@@ -30,8 +30,8 @@ func convRow[F Float](s Conv, b, t int, x, window []F) []F {
 	return window[(b*s.K+s.K+t)*s.D:][:s.D]
 }
 
-// hidden says whether the row of step t ≥ −K lies before a document that begins
-// after it and up to step last, which has then nothing to do with it.
+// hidden reports whether the row of step t ≥ −K lies before a document that
+// begins after it and up to step last, which has then nothing to do with it.
 func (s Conv) hidden(b, t, last int) bool {
 	for u := max(0, t+1); s.Resets != nil && u <= min(last, s.T-1); u++ {
 		if s.Resets.at(s.T, b, u) {
@@ -141,7 +141,7 @@ func (s Conv) pieces(f func(piece, b, t0, t1 int)) {
 
 func (s Conv) perSequence() int { return (s.T + convBlock - 1) / convBlock }
 
-// ConvForward computes y [B·T,D] and the new window, which may lie in the memory
+// ConvForward computes y [B·T,D] and the new window, which may share the memory
 // of window: its rows move towards the beginning. window may be nil.
 func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
 	s.Resets = s.Resets.some()

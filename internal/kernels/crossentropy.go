@@ -55,8 +55,9 @@ func CrossEntropyGrad[F Float](v int, logits []F, targets []int, g float64, dlog
 				clear(out)
 				continue
 			}
-			// The shift by the maximum is exact, and so is the sum beside the largest term;
-			// the logarithm of the sum would cost digits of every share.
+			// The shift by the maximum is exact, and so is the sum beside the
+			// largest term; the logarithm of the sum would cost digits of every
+			// share.
 			top := vec.Max(row)
 			vec.ExpScale(out, F(scale/float64(vec.ExpSum(row, top))), top, row)
 			out[targets[r]] -= F(scale)

@@ -1,9 +1,9 @@
-// Package kernels holds the arithmetic of xLSTM: every layer's forward pass and
-// its exact gradient, on plain slices.
+// Package kernels implements the arithmetic of xLSTM: the forward pass and the
+// exact gradient of every layer, on plain slices.
 //
-// Nothing here knows of graphs, tensors or parameters. A function takes its
-// inputs and writes its results into slices that the caller owns. Scratch space is
-// pooled and used again: the parallel form of the mLSTM takes 3·T² elements a
+// The package does not depend on graphs, tensors or parameters. Functions read
+// inputs from and write results to slices of the caller. Scratch space is
+// pooled and reused: the parallel form of the mLSTM takes 3·T² elements per
 // core. All functions are generic over float32 and float64.
 //
 // # Layouts
@@ -16,7 +16,7 @@
 //
 // # Determinism
 //
-// Work is split into pieces whose number depends on shapes only, never on the
-// number of cores, and partial sums are added in a fixed order. A result is
-// therefore the same to the bit whatever GOMAXPROCS is.
+// Work is split into pieces whose number depends only on shapes and not on the
+// number of cores, and partial sums are added in a fixed order. Results are
+// therefore the same to the bit for any GOMAXPROCS.
 package kernels

@@ -3,9 +3,9 @@ package kernels
 import "math"
 
 // Dropout sets each element to zero with probability rate and multiplies the
-// others by 1/(1−rate). Which ones fall depends on the key and the element's
-// index alone, so the gradient is the same call on the upstream gradient, and
-// nothing depends on the order of the work.
+// others by 1/(1−rate). The mask depends only on the key and the index of the
+// element, so that the gradient is the same call on the upstream gradient, and
+// the order of the work does not matter.
 func Dropout[F Float](rate float64, key uint64, x, y []F) {
 	threshold := uint64(rate * (1 << 53))
 	keep := F(1 / (1 - rate))
@@ -20,8 +20,7 @@ func Dropout[F Float](rate float64, key uint64, x, y []F) {
 	})
 }
 
-// DropoutKey mixes the numbers that tell one application of dropout from all
-// others into a key.
+// DropoutKey mixes numbers that identify an application of dropout into a key.
 func DropoutKey(parts ...uint64) uint64 {
 	key := uint64(math.MaxUint64)
 	for _, p := range parts {

@@ -12,7 +12,7 @@ func Add[F Float](a, b, y []F) {
 	ParallelRows(len(y), 1, func(lo, hi int) { vec.Add(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
 
-// Sum computes y = Σ xs, for two or more, from the first to the last.
+// Sum computes y = Σ xs, for two or more xs, from first to last.
 func Sum[F Float](xs [][]F, y []F) {
 	ParallelRows(len(y), 1, func(lo, hi int) {
 		sum := xs[0][lo:hi]

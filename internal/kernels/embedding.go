@@ -11,8 +11,8 @@ func Embedding[F Float](d int, ids []int, w, y []F) {
 	})
 }
 
-// EmbeddingGrad adds the rows of dy up in the rows of dw that they were taken
-// from; dw is overwritten.
+// EmbeddingGrad adds the rows of dy to the rows ids[r] of dw; dw is
+// overwritten.
 func EmbeddingGrad[F Float](d int, ids []int, dy, dw []F) {
 	clear(dw)
 	for r, id := range ids {

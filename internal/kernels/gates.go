@@ -14,8 +14,7 @@ func Stabilize[F Float](logF, m, i, n, y []F) {
 	}
 }
 
-// StabilizeGrad hands dy to the side that was the maximum: to i~, or to both
-// logF and m.
+// StabilizeGrad passes dy to the larger argument: to i~, or to both logF and m.
 func StabilizeGrad[F Float](logF, m, i, n, dy, dForget, dInput []F) {
 	for k, g := range dy {
 		dForget[k], dInput[k] = 0, g
@@ -39,7 +38,7 @@ func Maximum[F Float](a, b, y []F) {
 	}
 }
 
-// MaximumGrad hands dy to the larger of a and b, to a where they are equal.
+// MaximumGrad passes dy to the larger of a and b, and to a if they are equal.
 func MaximumGrad[F Float](a, b, dy, da, db []F) {
 	for k, g := range dy {
 		da[k], db[k] = g, 0

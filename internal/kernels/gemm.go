@@ -15,7 +15,7 @@ var (
 )
 
 // Gemm computes C = alpha·op(A)·op(B) + beta·C on row-major matrices, where
-// op(A) is m×k and op(B) k×n; transA and transB say that the matrix is stored
+// op(A) is m×k and op(B) k×n; transA and transB mean that the matrix is stored
 // transposed. lda, ldb and ldc are the distances between stored rows.
 func Gemm[F Float](transA, transB bool, m, n, k int, alpha F, a []F, lda int, b []F, ldb int, beta F, c []F, ldc int) {
 	gemm(engine, transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)

@@ -7,7 +7,7 @@ import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 // (LinearHeadwiseExpand in the official code).
 //
 // The weight is stored as [Heads, Stride, In]; of each head's Stride rows the
-// map uses Out, beginning at Row. A plain map has Row 0 and Stride Out; the
+// map uses Out rows, starting at Row. A plain map has Row 0 and Stride Out; the
 // recurrent kernel of the sLSTM holds four such maps (its gates) side by side.
 type Headwise struct{ N, Heads, In, Out, Row, Stride int }
 

@@ -3,8 +3,8 @@ package kernels
 import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 
 // Linear computes y = x·Wᵀ + b for x of N rows: x [N,In] with row distance ldx,
-// w [Out,In] with row distance ldw, y [N,Out]. If add is set it adds to y, else
-// it overwrites y. b may be nil.
+// w [Out,In] with row distance ldw, y [N,Out]. If add is set, the result is
+// added to y; otherwise it overwrites y. b may be nil.
 func Linear[F Float](n, in, out int, x []F, ldx int, w []F, ldw int, b, y []F, add bool) {
 	var beta F
 	if add {

@@ -61,7 +61,7 @@ type mlstmBack[F Float] struct {
 	di, df            []F
 	memories          []F            // before every chunk, and dmem
 	ms                []F            // the stabilisers there
-	dmem              mlstmMemory[F] // the gradient of the memory behind the chunk at hand
+	dmem              mlstmMemory[F] // the gradient of the memory after the current chunk
 	rest              float64        // and of the stabiliser, still to be handed back
 
 	d    matrix[F] // D
@@ -69,10 +69,10 @@ type mlstmBack[F Float] struct {
 	g    matrix[F] // G_i = δh_i/N_i
 	dden []F       // δden
 	w    []F       // W_ij, the gradients of one row's log D_ij
-	// Gradients of the stabiliser and of logarithms of shares, per step: of m_i, of
-	// the pairs that the step's forget gate lies between, of the step's input in the
-	// rows, of the initial state in the step's row, and of the step's input in the
-	// final state.
+	// Gradients of the stabiliser and of logarithms of shares, per step: of
+	// m_i, of the pairs that the step's forget gate lies between, of the step's
+	// input in the rows, of the initial state in the step's row, and of the
+	// step's input in the final state.
 	dm, cross, inputs, fromState, carried []F
 }
 
@@ -229,8 +229,9 @@ func (b *mlstmBack[F]) keysBack() {
 	addLowerTransTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.q, dk)
 }
 
-// queriesBack computes δq_i = β_i·ScaleQ·(C·G_i + δden_i·n) + ScaleQ·ScaleK·Σ_j P_ij·k_j,
-// and leaves β_i·ScaleQ·G_i and β_i·ScaleQ·δden_i in place of G and δden.
+// queriesBack computes δq_i = β_i·ScaleQ·(C·G_i + δden_i·n) + ScaleQ·ScaleK·Σ_j
+// P_ij·k_j, and leaves β_i·ScaleQ·G_i and β_i·ScaleQ·δden_i in place of G and
+// δden.
 func (b *mlstmBack[F]) queriesBack(mem mlstmMemory[F]) {
 	dq, inter := b.dq.from(b.t0, 0), b.gates.inter[:b.l]
 	vec.Mul(b.dden[:b.l], b.dden, inter)

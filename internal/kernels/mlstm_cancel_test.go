@@ -7,16 +7,17 @@ import (
 	"testing"
 )
 
-// cancelKind makes cells in which h becomes large because the shares that normalise it
-// nearly cancel, and in which one share, a state or an old input, outweighs the
-// others. What the gates get are then small differences of large numbers.
+// cancelKind makes cells in which h becomes large because the shares that
+// normalise it nearly cancel, and in which one share, a state or an old input,
+// outweighs the others. What the gates get are then small differences of large
+// numbers.
 type cancelKind struct {
 	name string
 	make func(c mlstmCase, uniform func(x []float64, low, high float64), r *rand.Rand)
-	// The largest float32 error of PyTorch's automatic derivative on the same cases,
-	// relative to the largest element: of the official chunkwise form in chunks of 16
-	// and of 96, of the recurrent form, and of the better official parallel form with the
-	// first input in the place of the state.
+	// The largest float32 error of PyTorch's automatic derivative on the same
+	// cases, relative to the largest element: of the official chunkwise form in
+	// chunks of 16 and of 96, of the recurrent form, and of the better official
+	// parallel form with the first input in the place of the state.
 	chunkwise, recurrent, parallel map[string]float64
 }
 

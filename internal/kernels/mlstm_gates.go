@@ -85,7 +85,7 @@ func (g *mlstmGates[F]) top(j int) int {
 	return j
 }
 
-// forgets says whether row j's stabiliser came from the forget side.
+// forgets reports whether the stabiliser of row j came from the forget gate.
 func (g *mlstmGates[F]) forgets(j int) bool {
 	if j == 0 {
 		return g.m0 >= at(g.u, 0)

@@ -4,7 +4,7 @@ package kernels
 // rows lie next to each other in all inputs and outputs. What is the same function
 // for a document alone is so to the bit, whatever the form.
 
-// mlstmSpan is a cell at work on one span of a batch.
+// mlstmSpan is a cell working on one span of a batch.
 type mlstmSpan struct {
 	MLSTM // of the batch
 	span
@@ -17,7 +17,7 @@ func (s mlstmSpan) alone() MLSTM {
 	return one
 }
 
-// ends says whether the span reaches the end of its sequence.
+// ends reports whether the span reaches the end of its sequence.
 func (s mlstmSpan) ends() bool { return s.to == s.T }
 
 // rows returns the span's rows of an array [B·T, width].

@@ -6,14 +6,14 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
-// Norm describes a normalisation of the rows of a matrix [N,Width]: every one
-// of Groups equal column blocks of a row is normalised on its own,
+// Norm describes a normalisation of the rows of a matrix [N,Width]: each of
+// Groups equal column blocks of a row is normalised separately,
 //
 //	y = (x − μ)/√(var + Eps) · w
 //
 // With Centered unset μ is taken as 0 (RMSNorm). With Residual set the factor
-// is 1+w, the way the paper's architecture stores its norm weights. Groups 1 is
-// a layer norm, Groups NH the per-head norm behind the cells.
+// is 1+w, the way the paper's architecture stores its norm weights. Groups is 1
+// for a layer norm, and NH for the per-head norm after the cells.
 type Norm struct {
 	N, Width, Groups   int
 	Eps                float64
@@ -60,8 +60,9 @@ func NormForward[F Float](s Norm, x, w, y []F) {
 	})
 }
 
-// NormBackward computes dx and, where w is not nil, dw. Mean and deviation are
-// computed again: reading a row twice is cheaper than storing them.
+// NormBackward computes dx and, if w is not nil, dw. Mean and standard
+// deviation are recomputed, because reading a row twice is cheaper than storing
+// them.
 func NormBackward[F Float](s Norm, x, w, dy, dx, dw []F) {
 	f, lent := scratch[F](2 * s.Width)
 	defer giveBack(lent)

@@ -2,13 +2,13 @@ package kernels
 
 import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 
-// Adam is the numbers of one step of Adam or AdamW.
+// Adam holds the coefficients of one step of Adam or AdamW.
 type Adam = vec.Adam
 
 // AdamStep takes a step; see vec.AdamStep.
 func AdamStep[F Float](k Adam, g, m, v, w []F) { vec.AdamStep(k, g, m, v, w) }
 
-// Squares returns Σx², added up in float64.
+// Squares returns Σx², summed in float64.
 func Squares[F Float](x []F) (sum float64) {
 	for _, v := range x {
 		sum += float64(v) * float64(v)
@@ -16,7 +16,7 @@ func Squares[F Float](x []F) (sum float64) {
 	return sum
 }
 
-// MoveMean moves a mean towards x, which is the given share of what it is of.
+// MoveMean moves a mean towards x by the given share of the difference.
 func MoveMean[F Float](share F, x, mean []F) {
 	if share == 1 {
 		copy(mean, x)

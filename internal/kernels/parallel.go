@@ -34,7 +34,7 @@ const blockWork = 1 << 14
 func rowBlock(width int) int { return max(1, blockWork/max(1, width)) }
 
 // ParallelRows calls f for consecutive blocks [lo,hi) of n rows, each of the
-// given width; the blocks depend on n and width alone.
+// given width; the blocks depend only on n and width.
 func ParallelRows(n, width int, f func(lo, hi int)) {
 	block := rowBlock(width)
 	if n <= block {

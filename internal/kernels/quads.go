@@ -4,10 +4,10 @@ import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 
 // Heads of four columns, the official block size of the q, k and v projections,
 // are too narrow for matrix products. All rows of all heads together are four
-// vector products instead: y_c = Σ_s w[s]_c·x_(c xor s), since c xor s for s = 0 … 3
-// runs through the four columns of c's head.
+// vector products instead: y_c = Σ_s w[s]_c·x_(c xor s), since c xor s for s =
+// 0 … 3 runs through the four columns of c's head.
 
-// quads says whether the heads are four columns wide.
+// quads reports whether the heads are four columns wide.
 func (s Headwise) quads() bool { return s.In == 4 && s.Out == 4 }
 
 // quadAt is where the weight from input column c xor s to output column c lies.
@@ -41,7 +41,7 @@ func quadsForward[F Float](s Headwise, x, w, y []F) {
 }
 
 // quadsForwardRow is quadsForward for a single row, for which to arrange the
-// weights would take longer than to use them as they lie.
+// weights would take longer than to use them in place.
 func quadsForwardRow[F Float](s Headwise, x, w, y []F) {
 	for h := range s.Heads {
 		xh, wh, yh := (*[4]F)(x[4*h:]), (*[16]F)(w[s.weight(h):]), (*[4]F)(y[4*h:])

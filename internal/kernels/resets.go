@@ -6,12 +6,12 @@ import (
 )
 
 // Resets say where documents begin within a batch: B·T integers, batch-major,
-// not 0 at the steps before which nothing is known. What an operation carries
-// over time is empty there: outputs from such a step on are those of the document
-// alone, and no gradient flows to the steps before. nil stands for none.
+// not 0 where a document begins. The state that an operation carries over time
+// is empty there: outputs from such a step on are those of the document alone,
+// and no gradient flows to earlier steps. Nil means no such steps.
 type Resets []int
 
-// at says whether a document begins at step t of sequence b, of steps steps.
+// at reports whether a document begins at step t of sequence b, of steps steps.
 func (r Resets) at(steps, b, t int) bool { return r != nil && r[b*steps+t] != 0 }
 
 // some returns nil if no document begins in the batch.

@@ -22,21 +22,22 @@ import (
 // zero at the start.
 type SLSTM struct {
 	B, T, NH, DH int
-	// Clip bounds the gradient that flows back into y of the step before; +∞
-	// for no bound, 0 to cut it.
+	// Clip bounds the gradient that flows to y of the previous step; +∞ means
+	// no bound, and 0 stops the gradient.
 	Clip float64
 	// The state is zero before every step at which a document begins.
 	Resets Resets
 }
 
-// SLSTMTape holds what the backward pass needs of every step, each [B·T,D]: the
-// gates after their non-linearities, 1−σ(f~), and the states c and n.
+// SLSTMTape holds the values of every step that the backward pass needs, each
+// [B·T,D]: the gates after their non-linearities, 1−σ(f~), and the states c and
+// n.
 type SLSTMTape[F Float] struct{ I, F, Z, O, Fbar, C, N []F }
 
-// TapeSize is the number of elements of a tape.
+// TapeSize returns the number of elements of a tape.
 func (s SLSTM) TapeSize() int { return 7 * s.B * s.T * s.NH * s.DH }
 
-// SLSTMTapeOf lays a tape out in buf.
+// SLSTMTapeOf returns a tape in the memory of buf.
 func SLSTMTapeOf[F Float](s SLSTM, buf []F) SLSTMTape[F] {
 	n := s.B * s.T * s.NH * s.DH
 	at := func(k int) []F { return buf[k*n : (k+1)*n] }
@@ -89,7 +90,7 @@ func (c *slstmScan[F]) gates(b int) (g [4][]F) {
 	return g
 }
 
-// SLSTMForward computes y, the new state, which may lie in the memory of state,
+// SLSTMForward computes y, the new state, which may share the memory of state,
 // and the tape; state may be nil for zeros.
 func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, tape SLSTMTape[F]) {
 	s.Resets = s.Resets.some()
@@ -158,8 +159,8 @@ func split4[F Float](a []F) (x, y, z, w []F) {
 	return a[:n], a[n : 2*n], a[2*n : 3*n], a[3*n:]
 }
 
-// SLSTMGrads receives the gradients of SLSTMForward, in the shapes of what they
-// belong to. State may be nil.
+// SLSTMGrads receives the gradients of SLSTMForward, in the shapes of the
+// corresponding inputs. State may be nil.
 type SLSTMGrads[F Float] struct {
 	X              [4][]F
 	R, Bias, State []F
@@ -170,9 +171,9 @@ type SLSTMGrads[F Float] struct {
 // and so may the initial state.
 //
 // The output does not depend on the stabiliser, whose gradient is therefore
-// zero along the whole scan; only a gradient that comes in through the final
-// state, whose c and n are stored relative to m, leaves a remainder that
-// follows the path of the maximum back.
+// zero along the whole scan; only the gradient of the final state, whose c and
+// n are stored relative to m, leaves a remainder that flows back through the
+// maximum.
 func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F], dy, dNew []F, grads SLSTMGrads[F]) {
 	s.Resets = s.Resets.some()
 	dState := grads.State

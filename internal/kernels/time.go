@@ -7,7 +7,8 @@ func TimeStep[F Float](b, t, d, step int, x, y []F) {
 	}
 }
 
-// PutTimeStep writes x [B,D] to step t of y [B·T,D] and leaves the rest alone.
+// PutTimeStep writes x [B,D] to step t of y [B·T,D] and does not change other
+// steps.
 func PutTimeStep[F Float](b, t, d, step int, x, y []F) {
 	for r := range b {
 		copy(y[(r*t+step)*d:][:d], x[r*d:(r+1)*d])

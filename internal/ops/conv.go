@@ -1,15 +1,15 @@
 package ops
 
-// Conv is a causal depthwise convolution over time, each channel on its own,
+// Conv is a causal depthwise convolution over time, separate for each channel,
 //
 //	y[t] = b + Σ_j w[j]·x[t−(K−1)+j],  j = 0 … K−1
 //
 // followed by SiLU if set: x and y [B·T,D], w [D,1,K], b [D]. Window adds the
 // input window [B,K,D], the last K inputs before the first step, newest last,
 // zeros without it; its oldest row is not read. The second result is the window
-// after the last step, which may lie in the memory of the first. Resets adds the
-// input resets [B·T]: before a step where it is not 0, all inputs count as zeros,
-// also in the new window.
+// after the last step, which may share the memory of the first. Resets adds the
+// input resets [B·T]: where it is not 0, all inputs before that step are taken
+// as zeros, also in the new window.
 type Conv struct {
 	computing
 	B, T, D, K           int
@@ -35,8 +35,8 @@ func (c Conv) Outputs() []Arg {
 	return []Arg{floats("y", c.B*c.T, c.D), floats("next window", c.B, c.K, c.D)}
 }
 
-// ConvGrad is the derivative of Conv: it reads its inputs but the resets, the
-// gradients that there are of y and of the new window, and the resets.
+// ConvGrad is the derivative of Conv: it reads the inputs of Conv except the
+// resets, the existing gradients of y and of the new window, and the resets.
 type ConvGrad struct {
 	Conv
 	Has [2]bool
@@ -44,7 +44,7 @@ type ConvGrad struct {
 
 func (c ConvGrad) Name() string { return "conv'" }
 
-// MulAdds counts the sums before the activation once more.
+// MulAdds includes the recomputation of the values before the activation.
 func (c ConvGrad) MulAdds() int64 { return 3 * c.Conv.MulAdds() }
 func (c ConvGrad) Outputs() []Arg { return grads(c.operands()) }
 func (c ConvGrad) Inputs() []Arg {

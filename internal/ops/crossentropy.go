@@ -1,6 +1,6 @@
 package ops
 
-// Ignored is the target that CrossEntropy leaves out.
+// Ignored is the target that CrossEntropy does not count.
 const Ignored = -1
 
 // CrossEntropy is the mean of −log softmax(logits)[target] in nats over the

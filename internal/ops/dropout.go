@@ -1,14 +1,14 @@
 package ops
 
-// Dropout sets each element of x to zero with probability Rate and multiplies the
-// others by 1/(1−Rate). Which ones fall follows from the input key [2], a seed
-// and the number of the step, from ID, which tells the dropouts of a graph apart,
-// and from the element's index. With mix one step of SplitMix64 (Steele, Lea and
-// Flood, 2014), which adds γ = 0x9e3779b97f4a7c15 and scrambles the bits,
+// Dropout sets each element of x to zero with probability Rate and multiplies
+// the others by 1/(1−Rate). The mask depends on the input key [2], a seed and
+// the number of the step, on ID, which distinguishes the dropouts of a graph,
+// and on the index of the element. With mix one step of SplitMix64 (Steele, Lea
+// and Flood, 2014), which adds γ = 0x9e3779b97f4a7c15 and scrambles the bits,
 //
 //	k = mix(mix(mix(2⁶⁴−1 xor mix(seed)) xor mix(step)) xor mix(ID))
 //
-// and element i falls if mix(k + i·γ)>>11 is less than ⌊Rate·2⁵³⌋.
+// and element i is dropped if mix(k + i·γ)>>11 is less than ⌊Rate·2⁵³⌋.
 type Dropout struct {
 	elementary
 	ID    uint64

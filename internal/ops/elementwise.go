@@ -30,8 +30,8 @@ func (o Maximum) Name() string   { return "max" }
 func (o Maximum) Inputs() []Arg  { return pair(o.Shape) }
 func (o Maximum) Outputs() []Arg { return []Arg{floats("y", o.Shape...)} }
 
-// MaximumGrad hands dy to the larger of a and b, to a where they are equal: it
-// reads a, b and dy.
+// MaximumGrad passes dy to the larger of a and b, and to a if they are equal:
+// it reads a, b and dy.
 type MaximumGrad struct {
 	elementary
 	Shape Shape

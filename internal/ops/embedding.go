@@ -10,9 +10,9 @@ func (e Embedding) Name() string   { return "embedding" }
 func (e Embedding) Inputs() []Arg  { return []Arg{ints("ids", e.N), floats("w", e.V, e.D)} }
 func (e Embedding) Outputs() []Arg { return []Arg{floats("y", e.N, e.D)} }
 
-// EmbeddingGrad is the derivative of Embedding: it reads ids and dy and adds up
-// the rows of dy, from the first to the last, in the rows of dw that they were
-// taken from. All other rows become zero.
+// EmbeddingGrad is the derivative of Embedding: it reads ids and dy and adds
+// the rows of dy, from first to last, to the rows ids[r] of dw. All other rows
+// become zero.
 type EmbeddingGrad struct {
 	elementary
 	N, V, D int

@@ -33,7 +33,8 @@ func (s StabilizeGrad) Outputs() []Arg {
 }
 
 // ExpGate is y = exp(x − m), an exponential gate made finite by its stabiliser
-// (paper, equations 16 and 17). Its gradient is y⊙dy, that of m the opposite.
+// (paper, equations 16 and 17). Its gradient is y⊙dy, and that of m is the
+// negative.
 type ExpGate struct {
 	elementary
 	Shape Shape

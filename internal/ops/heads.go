@@ -4,7 +4,7 @@ package ops
 // equal width; a memory is a row of Heads blocks of A·B numbers, each an A×B
 // matrix.
 
-// HeadOuter is the outer product of matching blocks: a [N,Heads·A], b
+// HeadOuter is the outer product of corresponding blocks: a [N,Heads·A], b
 // [N,Heads·B], y [N,Heads·A·B].
 type HeadOuter struct {
 	computing

@@ -2,8 +2,9 @@ package ops
 
 import "fmt"
 
-// Linear is y = x·Wᵀ + b with its result cut into column blocks: x [Rows,In], W
-// [ΣOuts,In], b [ΣOuts] if Bias is set, and a result [Rows,Outs[o]] for each o.
+// Linear is y = x·Wᵀ + b with the result split into column blocks: x [Rows,In],
+// W [ΣOuts,In], b [ΣOuts] if Bias is set, and a result [Rows,Outs[o]] for each
+// o.
 type Linear struct {
 	computing
 	Rows, In int
@@ -24,8 +25,8 @@ func (l Linear) Outputs() (out []Arg) {
 	return out
 }
 
-// LinearGrad is the derivative of Linear: it reads x, w and the gradients that
-// there are of its results, and writes dx = dy·W, dw = dyᵀ·x and db, the column
+// LinearGrad is the derivative of Linear: it reads x, w and the existing
+// gradients of its results, and writes dx = dy·W, dw = dyᵀ·x and db, the column
 // sums of dy.
 type LinearGrad struct {
 	Linear
@@ -52,8 +53,8 @@ func sum(xs []int) (n int) {
 	return n
 }
 
-// AddBias adds the window of b that begins at Lo to every row of x [N,D]: one
-// gate's share of a bias [Size] that holds several.
+// AddBias adds b[Lo:Lo+D] to every row of x [N,D]: the part of one gate in a
+// bias [Size] for several gates.
 type AddBias struct {
 	elementary
 	N, D, Lo, Size int

@@ -18,11 +18,12 @@ const (
 //	C' = f'·C + i'·k̂·vᵀ;  n' = f'·n + i'·k̂
 //	h  = C'ᵀq̂ / (max(|q̂·n'|, exp(−m')) + Eps)
 //
-// Inputs are q and k [B·T,NH·DQK], v [B·T,NH·DHV], i~ and f~ [B·T,NH]; with State
-// C [B,NH,DQK,DHV], n [B,NH,DQK] and m [B,NH]; with Resets the integers resets
-// [B·T]. Without a state, and before every step whose reset is not 0, the memory
-// is empty and m = 0, or −∞ in the parallel form. Results are h [B·T,NH·DHV] and
-// the new C, n and m, which may lie in the memory of the old ones.
+// Inputs are q and k [B·T,NH·DQK], v [B·T,NH·DHV], i~ and f~ [B·T,NH]; with
+// State C [B,NH,DQK,DHV], n [B,NH,DQK] and m [B,NH]; with Resets the integers
+// resets [B·T]. Without a state, and before every step whose reset is not 0,
+// the memory is empty and m = 0, or −∞ in the parallel form. Results are h
+// [B·T,NH·DHV] and the new C, n and m, which may share the memory of the old
+// ones.
 type MLSTM struct {
 	computing
 	B, T, NH, DQK, DHV  int

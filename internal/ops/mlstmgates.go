@@ -20,7 +20,7 @@ func (g MLSTMGates) Inputs() []Arg {
 func (g MLSTMGates) Outputs() []Arg { return []Arg{floats("i", g.N, g.NH), floats("f", g.N, g.NH)} }
 
 // MLSTMGatesGrad is the derivative of MLSTMGates: it reads q, k, v, wi, wf and
-// the gradients that there are of i~ and f~.
+// the existing gradients of i~ and f~.
 type MLSTMGatesGrad struct {
 	MLSTMGates
 	Has [2]bool

@@ -4,9 +4,9 @@ package ops
 //
 //	y = (x − μ)/√(var + Eps) · w
 //
-// Without Centered μ is taken as 0, also in var (RMSNorm). Weight adds the input
-// w [Width], the factor of each column, 1 without it; with Residual it is 1+w.
-// Groups is 1 for a layer norm, NH for the norm behind a cell.
+// Without Centered μ is taken as 0, also in var (RMSNorm). Weight adds the
+// input w [Width], the factor of each column, 1 without it; with Residual it is
+// 1+w. Groups is 1 for a layer norm, and NH for the norm after a cell.
 type Norm struct {
 	elementary
 	N, Width, Groups           int

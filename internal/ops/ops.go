@@ -1,57 +1,58 @@
-// Package ops says what is computed: every operation of the training and
-// inference graphs, forward and backward, as a plain value.
+// Package ops defines every operation of the training and inference graphs,
+// forward and backward, as a plain value.
 //
-// A value holds the sizes and constants of one operation. From it follow the
-// name that graphs show, what the operation reads and writes, how much it
-// computes and whether it computes at all. How it is computed is the matter of a
-// device; see package device.
+// A value holds the sizes and constants of one operation. They determine its
+// name in graphs, its operands, the amount of arithmetic, and whether it
+// computes anything at all. A device determines how it is computed; see package
+// device.
 //
 // # Operands
 //
-// Inputs and Outputs list the operands in the order in which an operation takes them.
-// Arrays are row-major. Activations are matrices of B·T rows, batch-major: row
-// b·T+t is step t of sequence b. Heads are consecutive column blocks. Floats all
-// have the element type of the graph, float32 or float64; integers are marked.
-// An optional operand is in the list if the value says that it is there.
+// Inputs and Outputs list the operands of an operation in order. Arrays are
+// row-major. Activations are matrices of B·T rows, batch-major: row b·T+t is
+// step t of sequence b. Heads are consecutive column blocks. All floats have
+// the element type of the graph, float32 or float64; integers are marked. An
+// optional operand is listed if a field of the value enables it.
 //
-// Unless an operation's comment says otherwise, no output may lie in the memory
-// of an input or of another output, and every element of every output is
-// written, whatever was there before.
+// Unless an operation's comment says otherwise, no output may share memory with
+// an input or with another output, and every element of every output is
+// written.
 //
 // # Derivatives
 //
 // The derivative of Norm is NormGrad, and so on. It reads the operands of the
-// forward operation that it needs, then the gradients of the results, and writes
-// the gradients of the float inputs in their order. They go by the same names: dx
-// is the gradient of x. A result that is used nowhere has no gradient, which
-// counts as zero; the field Has says which are there.
+// forward operation that it needs, then the gradients of the results, and
+// writes the gradients of the float inputs in order. The names correspond: dx
+// is the gradient of x. An unused result has no gradient, which counts as zero;
+// the field Has reports which gradients exist.
 //
 // # Notation
 //
-// B batch, T time, D width, NH heads, DH head width, DQK and DHV the widths of a
-// head's keys and values, N rows, V vocabulary, K kernel size, ~ a gate's
-// pre-activation, σ the logistic function, ⊙ the product element by element.
+// B batch, T time, D width, NH heads, DH head width, DQK and DHV the widths of
+// a head's keys and values, N rows, V vocabulary, K kernel size, ~ a gate's
+// pre-activation, σ the logistic function, ⊙ the element-wise product.
 package ops
 
 import "fmt"
 
 // Op is an operation.
 type Op interface {
-	// Name is what graphs show; it need not identify the operation. See Key.
+	// Name returns the name in graphs, which need not be unique. See Key.
 	Name() string
-	// Inputs and Outputs are the operands that it reads and writes.
+	// Inputs and Outputs return the operands that the operation reads and
+	// writes.
 	Inputs() []Arg
 	Outputs() []Arg
-	// Kind says what sort of work it is.
+	// Kind returns the kind of work.
 	Kind() Kind
-	// MulAdds is the number of multiply-adds in its matrix products and
-	// convolutions. What is done element by element (norms, activations,
-	// exponential gates, dropout, sums) is not counted: it grows with the width,
-	// they with its square.
+	// MulAdds returns the number of multiply-adds in matrix products and
+	// convolutions. Element-wise operations (norms, activations, exponential
+	// gates, dropout, sums) are not counted, because they grow with the width
+	// and not with its square.
 	MulAdds() int64
 }
 
-// Kind is a sort of work.
+// Kind is the kind of work of an operation.
 type Kind int
 
 const (
@@ -59,8 +60,8 @@ const (
 	Compute Kind = iota
 	// Move copies numbers from one place to another.
 	Move
-	// View is no work at all: the result is memory that is there already, or
-	// nothing that is read. Such operations are for graphs; no device sees them.
+	// View is no work: the result is existing memory, or is not read. Such
+	// operations only exist in graphs; devices do not run them.
 	View
 )
 
@@ -97,8 +98,8 @@ func (d Dtype) String() string { return [...]string{"float32", "float64", "int"}
 // Size is the number of bytes of an element.
 func (d Dtype) Size() int { return [...]int{4, 8, 8}[d] }
 
-// Key identifies an operation: two are the same if and only if their keys are
-// equal. It is the same in every run of a program.
+// Key returns the identity of an operation: two operations are equal if and
+// only if their keys are. Keys are the same in every run of a program.
 func Key(op Op) string { return fmt.Sprintf("%T%+v", op, op) }
 
 // floats returns the operand of a name and shape.

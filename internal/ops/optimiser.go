@@ -2,13 +2,13 @@ package ops
 
 import "fmt"
 
-// ClipNorm is the norm of all gradients taken as one vector, and what clipping
-// multiplies them by: inputs are max [1], the bound of the norm, 0 for none, and a
+// ClipNorm is the norm of all gradients taken as one vector, and the factor for
+// clipping: inputs are max [1], the bound of the norm, 0 for none, and a
 // gradient [n] for each of Sizes; the result norm [2] is
 //
 //	N = √Σg²;  min(1, max/(N + 10⁻⁶))
 //
-// the second −1 where N is not finite. Squares are added up in float64.
+// where the second is −1 if N is not finite. Squares are summed in float64.
 type ClipNorm struct {
 	elementary
 	Sizes []int
@@ -18,17 +18,17 @@ func (c ClipNorm) Name() string   { return "clip" }
 func (c ClipNorm) Inputs() []Arg  { return vectors([]Arg{floats("max", 1)}, "g", c.Sizes) }
 func (c ClipNorm) Outputs() []Arg { return []Arg{floats("norm", 2)} }
 
-// AdamStep is a step of Adam, or where the decay is Decoupled of AdamW, for the
-// parameters of Sizes, with the weight decay λ of each in Decay:
+// AdamStep is a step of Adam or, if Decoupled, of AdamW, for the parameters of
+// Sizes, with the weight decay λ of each in Decay:
 //
 //	g ← scale·g            + λ·w unless decoupled
 //	m ← β1·m + (1−β1)·g;  v ← β2·v + (1−β2)·g²
 //	w ← w·(1 − η·λ if decoupled) − rate·m/(√v·unbias + ε)
 //
-// Inputs are numbers [6], η, rate and unbias of the step, β1, β2 and ε, the norm of
-// ClipNorm, whose second number is scale, the gradients, all w, all m and all v;
-// results are the new w, m and v, which may lie in the memory of the old ones. Where
-// scale is negative they are the old ones.
+// Inputs are numbers [6], η, rate and unbias of the step, β1, β2 and ε, the
+// norm of ClipNorm, whose second number is scale, the gradients, all w, all m
+// and all v; results are the new w, m and v, which may share the memory of the
+// old ones. If scale is negative, they are the old ones.
 type AdamStep struct {
 	elementary
 	Sizes     []int
@@ -46,9 +46,9 @@ func (a AdamStep) Outputs() []Arg {
 }
 
 // MoveMean moves means towards further samples of gradients, for the vectors of
-// Sizes: mean + share·(x − mean), or where share is 1, x whatever the mean was. Inputs
-// are share [1], all x and all means; results are the new means, which may lie in the
-// memory of the old ones.
+// Sizes: mean + share·(x − mean), or, if share is 1, x regardless of the mean.
+// Inputs are share [1], all x and all means; results are the new means, which
+// may share the memory of the old ones.
 type MoveMean struct {
 	elementary
 	Sizes []int

@@ -50,7 +50,7 @@ func many(n int, s Shape) (in []Arg) {
 	return in
 }
 
-// Pick is entry K of x [N,Shape…], the inverse of Stack.
+// Pick is entry K of x [N,Shape…]. It is the inverse of Stack.
 type Pick struct {
 	moving
 	N, K  int

@@ -1,8 +1,8 @@
 package ops
 
-// Part is piece K of the results of an operation that has several, of the given
-// shapes. In a graph, whose operations return one value, the input is a number
-// that stands for all of them.
+// Part is result K of an operation with several results of the given shapes. In
+// a graph, where operations return one value, the input is a number that
+// represents all results.
 type Part struct {
 	viewing
 	Pieces []Shape
@@ -25,7 +25,7 @@ func (p Put) Name() string   { return "put" }
 func (p Put) Inputs() []Arg  { return []Arg{floats("dpiece", p.Pieces[p.K]...)} }
 func (p Put) Outputs() []Arg { return []Arg{floats("dpacked")} }
 
-// Fork is its input, for N readers that take a Branch each.
+// Fork is its input, for N readers, each of which reads a Branch.
 type Fork struct {
 	viewing
 	N     int
@@ -36,8 +36,8 @@ func (f Fork) Name() string   { return "fork" }
 func (f Fork) Inputs() []Arg  { return []Arg{floats("x", f.Shape...)} }
 func (f Fork) Outputs() []Arg { return []Arg{floats("y", f.Shape...)} }
 
-// ForkGrad adds up the gradients of N branches, from the first to the last; N is
-// at least 2.
+// ForkGrad adds the gradients of N branches, from first to last; N is at least
+// 2.
 type ForkGrad struct {
 	elementary
 	N     int

@@ -20,7 +20,7 @@ type eventLog struct {
 	w    *tensorboard.Writer
 }
 
-// openEvents begins an event file for a run that goes on after a step, in a
+// openEvents starts an event file for a run that continues after a step, in a
 // folder of its own within parent, so that parent can hold many runs.
 func openEvents(parent, name string, s Settings, after int) (*eventLog, error) {
 	dir := filepath.Join(parent, name)
@@ -127,7 +127,8 @@ func (v View) WriteEvents(parent string) (string, error) {
 	})
 }
 
-// began is when the run began, or a fixed moment if nobody noted it.
+// began returns the time at which the run began, or a fixed time if it was not
+// recorded.
 func (v View) began() time.Time {
 	if len(v.About.Starts) == 0 {
 		return time.Unix(0, 0)

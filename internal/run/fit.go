@@ -110,8 +110,8 @@ func niceLength(room int) int {
 	return room / 8 * 8
 }
 
-// tooShort says which flags would let a text do in which there is no room for the
-// length.
+// tooShort returns the error that names the flags that would let a text do in
+// which there is no room for the length.
 func (f *Fitter) tooShort(tokens, room int) error {
 	s := f.s
 	if tokens < 4 {

@@ -259,8 +259,9 @@ func IsRun(path string) bool {
 	return !isFile(path) && !os.IsNotExist(err)
 }
 
-// fits says whether a vocabulary can be that of a model. Models with a vocabulary
-// of subwords are often given some tokens more than it has, for a round number.
+// fits reports whether a vocabulary can be that of a model. Models with a
+// vocabulary of subwords are often given some tokens more than it has, for a
+// round number.
 func fits(tok data.Tokenizer, size int) bool {
 	_, subwords := tok.(interface{ ID(text string) (int, bool) })
 	return tok.Size() == size || subwords && tok.Size() < size

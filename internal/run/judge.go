@@ -25,7 +25,7 @@ func (r *Session) evaluate(rec *Record) (better bool, err error) {
 	return better, nil
 }
 
-// measure measures the model at hand on windows of the held-out part.
+// measure measures the current model on windows of the held-out part.
 func (r *Session) measure(ctx context.Context, windows *data.Windows) (Measured, error) {
 	return Measure(ctx, r.eval, windows, r.bounds, r.text.Lengths)
 }

@@ -222,11 +222,11 @@ func openLog(path string) (*runLog, error) {
 	return &runLog{f}, nil
 }
 
-// cutLog prepares the log of a run that goes on after the given step, 0 for one
-// that begins. What the log says about later steps is dropped, and so are damaged
-// lines and an unfinished last line: the run writes those steps again, so that its
-// log becomes that of a run that was never stopped. see gets every record that
-// stays, and what is returned tells of the flaws up to the step.
+// cutLog prepares the log of a run that continues after the given step, 0 for
+// one that begins. What the log says about later steps is dropped, and so are
+// damaged lines and an unfinished last line: the run writes those steps again,
+// so that its log becomes that of a run that was never stopped. see gets every
+// record that stays, and what is returned tells of the flaws up to the step.
 func cutLog(path string, after int, see func(Record)) (found LogFlaws, err error) {
 	size := int64(0) // of what stays
 	all, err := scanLog(path, func(r Record, raw []byte) error {
@@ -283,7 +283,7 @@ func (l *runLog) close() error {
 // smoother is an exponential moving average of the losses s̃ = 0.95 s̃ + 0.05 x
 // with the bias of its start at zero divided out, s = s̃ / (1 − 0.95ᵗ). It is
 // kept in the equivalent form s += w (x − s), w = 0.05 / (1 − 0.95ᵗ), which
-// needs no more than a record holds: a run that goes on after a step begins
+// needs no more than a record holds: a run that continues after a step begins
 // with that step and its average, and has the same averages to the bit. A loss
 // that is not finite leaves it as it is.
 type smoother struct {

@@ -12,7 +12,7 @@ import (
 )
 
 // What a run shows of itself. None of it is needed to go on: where it cannot be
-// written, say on a full disk, a run warns and goes on.
+// written, for example on a full disk, a run prints a warning and continues.
 
 // tell shows a step: to the listener, to TensorBoard and, after an evaluation, as
 // curves and a sample.
