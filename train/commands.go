@@ -62,7 +62,7 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 
 // resumeCommand resumes a run.
 func resumeCommand(ctx context.Context, args []string, c console) error {
-	f := newFlags("resume", "Go on with a run that was stopped, as if it had never stopped.", c, "resume runs/small")
+	f := newFlags("resume", "Continue a run that was stopped, as if it had never stopped.", c, "resume runs/small")
 	events := f.String("tensorboard", "", tensorboardUsage)
 	var on onDevice
 	on.register(f)

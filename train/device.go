@@ -13,8 +13,8 @@ type onDevice struct{ name, precision string }
 
 // register adds the flags -device and -precision.
 func (d *onDevice) register(f *flags) {
-	f.StringVar(&d.name, "device", "cpu", "where the model runs: cpu, cuda, or cuda:N for card number N")
-	f.StringVar(&d.precision, "precision", "", "how a card computes products: float32 or tf32 (default float32)")
+	f.StringVar(&d.name, "device", "cpu", "the device of the model: cpu, cuda, or cuda:N for GPU number N")
+	f.StringVar(&d.precision, "precision", "", "precision of matrix products on a GPU: float32 or tf32 (default float32)")
 }
 
 // open returns the device, nil for the CPU, and what closes it.

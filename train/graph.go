@@ -79,7 +79,7 @@ func (g *graphFlags) register(f *flags) {
 	f.StringVar(&g.out, "o", "", "write to this file: .svg, .png, or .dot for other programs (default: DOT to standard output)")
 	f.IntVar(&g.batch, "batch", 1, "sequences in a batch")
 	f.IntVar(&g.length, "length", 0, "tokens in a sequence (default: 256, or 1 with -symbolic)")
-	f.BoolVar(&g.symbolic, "symbolic", false, "cells built step by step out of the equations' operations")
+	f.BoolVar(&g.symbolic, "symbolic", false, "cells built step by step from the operations of the equations")
 	f.BoolVar(&g.forward, "forward", false, "the forward pass alone")
 	f.IntVar(&g.depth, "depth", 2, "fold boxes that are nested this deep into one node each")
 	f.Func("open", "unfold the box of this name, such as blocks.0; may be given more than once", func(v string) error {
@@ -87,7 +87,7 @@ func (g *graphFlags) register(f *flags) {
 		return nil
 	})
 	f.StringVar(&g.only, "only", "", "show the box of this name alone, unfolded, such as blocks.0.xlstm")
-	f.BoolVar(&g.all, "all", false, "show every node: nothing folded, and views and constants too")
+	f.BoolVar(&g.all, "all", false, "show every node: nothing is folded, and views and constants are included")
 }
 
 func (g *graphFlags) format() string {

@@ -10,11 +10,11 @@
 // The commands, each with -h for its flags:
 //
 //	train      train a model (the default)
-//	resume     go on with a run that was stopped
-//	sample     let a model write
+//	resume     continue a run that was stopped
+//	sample     generate text with a model
 //	evaluate   measure a model on a text
 //	score      print the probability of every token of a text
-//	memory     show what a model's memory does with a text
+//	memory     show a model's memory while it reads a text
 //	report     write a run as one HTML file
 //	inspect    show a model's size, memory and cost
 //	graph      draw a model's graph
@@ -83,11 +83,11 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"train", "train a model (the default)", trainCommand},
-		{"resume", "go on with a run that was stopped", resumeCommand},
-		{"sample", "let a model write", sampleCommand},
+		{"resume", "continue a run that was stopped", resumeCommand},
+		{"sample", "generate text with a model", sampleCommand},
 		{"evaluate", "measure a model on a text", evaluateCommand},
 		{"score", "print the probability of every token of a text", scoreCommand},
-		{"memory", "show what a model's memory does with a text", memoryCommand},
+		{"memory", "show a model's memory while it reads a text", memoryCommand},
 		{"report", "write a run as one HTML file", reportCommand},
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
 		{"graph", "draw a model's graph", graphCommand},

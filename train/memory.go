@@ -19,9 +19,9 @@ import (
 // maxPageTokens is the length of a text that a browser still shows at ease.
 const maxPageTokens = 20000
 
-// memoryCommand shows what a model's memory does with a text.
+// memoryCommand shows a model's memory while it reads a text.
 func memoryCommand(_ context.Context, args []string, c console) error {
-	f := newFlags("memory", "Show what a model's memory does with a text: a page of its gates, norms and retrievals.", c,
+	f := newFlags("memory", "Show a model's memory while it reads a text: a page of gates, norms and retrievals.", c,
 		"memory runs/small -data scene.txt", `memory runs/small -text "func main() {"`, "memory runs/small -text - -o page.html < scene.txt", "memory runs/small -data scene.txt -json -o arrays.json")
 	var given memoryText
 	given.register(f)

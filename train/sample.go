@@ -31,16 +31,16 @@ var escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t")
 
 // register makes the command's flags.
 func (s *sampling) register(f *flags, in io.Reader) {
-	f.Func("prompt", "what a text begins with; - reads it from standard input; may be given more than once (default a line's end)", func(v string) error {
+	f.Func("prompt", "the beginning of a text; - reads it from standard input; may be given more than once (default a line's end)", func(v string) error {
 		v, err := givenText("prompt", v, in)
 		s.prompts = append(s.prompts, v)
 		return err
 	})
 	f.StringVar(&s.promptFile, "prompts", "", "a file of prompts, one a line (\\n and \\t are understood)")
-	f.IntVar(&s.request.MaxTokens, "max-tokens", 500, "how many tokens to write at most")
+	f.IntVar(&s.request.MaxTokens, "max-tokens", 500, "maximum number of tokens to generate")
 	f.renamed("tokens", "max-tokens")
-	f.IntVar(&s.n, "n", 1, "how many samples of each prompt")
-	f.IntVar(&s.batch, "batch", 8, "how many texts to write at once at most")
+	f.IntVar(&s.n, "n", 1, "number of samples for each prompt")
+	f.IntVar(&s.batch, "batch", 8, "maximum number of texts to generate at once")
 	c := &s.request.Sampler
 	f.Uint64Var(&c.Seed, "seed", 1, "seed of the draws; each further sample of a prompt uses the next")
 	f.Float64Var(&c.Temperature, "temperature", 0.8, "divides the logits: below 1 is bolder, above 1 more random; 0 takes the likeliest token")
@@ -61,7 +61,7 @@ func (s *sampling) register(f *flags, in io.Reader) {
 
 // sampleCommand lets a model write.
 func sampleCommand(ctx context.Context, args []string, c console) error {
-	f := newFlags("sample", "Let a model write: the best of a run, or the model of a folder or of a file of weights.", c,
+	f := newFlags("sample", "Generate text with the best model of a run, or with the model of a folder or of a file of weights.", c,
 		`sample runs/small -prompt "func main"`, "sample runs/small -n 3 -temperature 0.9 -stop \"}\\n\"", "sample runs/small -prompt - < beginning.txt",
 		"sample runs/small -prompts questions.txt -json", "sample runs/small -read book.txt -save-state book.state", `sample runs/small -state book.state -prompt "The end"`)
 	var s sampling

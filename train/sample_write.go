@@ -20,7 +20,7 @@ type beginning struct {
 }
 
 func (b *beginning) register(f *flags) {
-	f.StringVar(&b.state, "state", "", "go on from this state, which -save-state wrote")
+	f.StringVar(&b.state, "state", "", "continue from this state, which -save-state wrote")
 	f.Func("read", "a text to read before the prompts: `FILE`, folder or glob; may be given more than once", func(v string) error {
 		b.texts = append(b.texts, v)
 		return nil

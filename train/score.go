@@ -18,7 +18,7 @@ const scorePiece = 4096
 
 // scoreCommand prints the probability of every token of a text.
 func scoreCommand(ctx context.Context, args []string, c console) error {
-	f := newFlags("score", "Print how probable a model finds every token of a text after all those before it.", c,
+	f := newFlags("score", "Print the probability of every token of a text, given the tokens before it.", c,
 		`score runs/small -text "func main() {"`, "score runs/small -data chapter.txt -json", "score runs/small -state book.state -text \"The end.\"")
 	var text string
 	f.Func("text", "the `TEXT` itself; - reads it from standard input", func(v string) (err error) {
@@ -30,7 +30,7 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 		files = append(files, v)
 		return nil
 	})
-	state := f.String("state", "", "the text goes on from this state, which sample -save-state wrote")
+	state := f.String("state", "", "the text continues from this state, which sample -save-state wrote")
 	asJSON := f.Bool("json", false, "print a line of JSON for every token, and one for the text")
 	var on onDevice
 	on.register(f)

@@ -47,7 +47,7 @@ func registerSettings(f *flags, s *run.Settings) {
 	f.IntVar(&s.EvalBatches, "eval-batches", s.EvalBatches, "batches of such an evaluation; 0 for the whole held-out part")
 	f.IntVar(&s.Patience, "patience", s.Patience, "stop after this many evaluations without a new best; 0 for never")
 	f.IntVar(&s.SaveEvery, "save-every", s.SaveEvery, "steps between checkpoints")
-	f.StringVar(&s.Prompt, "prompt", s.Prompt, "what samples begin with (default: a line of the held-out part)")
+	f.StringVar(&s.Prompt, "prompt", s.Prompt, "the beginning of samples (default: a line of the held-out part)")
 	f.IntVar(&s.SampleChars, "sample-tokens", s.SampleChars, "tokens in a sample along the way; 0 for none")
 	f.renamed("sample-chars", "sample-tokens")
 	f.Float64Var(&s.Temperature, "temperature", s.Temperature, "sampling temperature; 0 takes the likeliest token")
@@ -64,7 +64,7 @@ func (s *source) register(f *flag.FlagSet) {
 		names = append(names, p.Name)
 	}
 	f.StringVar(&s.preset, "preset", "small", "a `NAME` of settings to begin from: "+strings.Join(names, ", "))
-	f.StringVar(&s.config, "config", "", "read all settings from a JSON file, such as a run's run.json; flags still count")
+	f.StringVar(&s.config, "config", "", "read all settings from a JSON file, such as a run's run.json; flags override it")
 	f.StringVar(&s.model, "model", "", "read the model's configuration from a file with the official field names: config.json, config.yaml, or those beside a model")
 }
 
@@ -135,7 +135,7 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	newModelFlags().register(f.FlagSet, &p.Model)
 	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
 	f.StringVar(&p.tensorboard, "tensorboard", "", tensorboardUsage)
-	f.BoolVar(&p.verbose, "v", false, "list the files that are left out, and why")
+	f.BoolVar(&p.verbose, "v", false, "list the skipped files, with reasons")
 	p.on.register(f)
 	if err := f.Parse(args); err != nil {
 		return p, "", err
