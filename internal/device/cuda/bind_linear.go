@@ -216,12 +216,12 @@ func fours(all ...address) bool {
 	return true
 }
 
-// headwiseParts enqueues the gradient of narrow weights: make enqueues the parts
-// over stretches of rows.
-func (b *binder) headwiseParts(op ops.Headwise, dw address, make func(part address, parts, length int)) {
+// headwiseParts enqueues the gradient of narrow weights: sum enqueues the parts over
+// stretches of rows.
+func (b *binder) headwiseParts(op ops.Headwise, dw address, sum func(part address, parts, length int)) {
 	parts, length := stretches(op.N)
 	part := b.float(parts * op.Heads * op.Out * op.In)
-	make(part, parts, length)
+	sum(part, parts, length)
 	b.headwiseSums(op, part, dw, parts)
 }
 
