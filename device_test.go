@@ -182,7 +182,7 @@ func TestDeviceStepsWithOtherSolvers(t *testing.T) {
 	wantSteps(t, "SGD", got, want, 1e-9)
 }
 
-// TestDeviceTrainingMoves: a training begun without a device goes on with
+// TestDeviceTrainingMoves: a training started without a device continues with
 // one and ends without.
 func TestDeviceTrainingMoves(t *testing.T) {
 	cfg := smallConfig()

@@ -46,7 +46,7 @@ func Example() {
 	// Output: 2 1 0 1 2 1
 }
 
-// A model within a graph of one's own, with a loss of one's own.
+// A model in an existing graph, with a custom loss.
 func ExampleModel_Fwd() {
 	cfg := xlstm.DefaultConfig()
 	cfg.VocabSize = 10

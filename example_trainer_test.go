@@ -9,7 +9,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/optim"
 )
 
-// A training program of one's own: a vocabulary, batches, training, evaluation, a
+// A complete training program: a vocabulary, batches, training, evaluation, a
 // model saved, loaded and sampled.
 func ExampleTrainer() {
 	text := ""

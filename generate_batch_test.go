@@ -42,9 +42,9 @@ func agree(dt tensor.Dtype, a, b []float64) bool {
 	return slices.EqualFunc(a, b, func(x, y float64) bool { return math.Abs(x-y) <= allowed*(1+math.Abs(x)) })
 }
 
-// TestTextsOfABatchAreWhatTheyAreAlone: to rounding in a Generator, and to the bit
-// in a generator of as many texts whose others stand still, whoever else is there,
-// comes and goes.
+// TestTextsOfABatchAreWhatTheyAreAlone: to rounding in a Generator, and to the
+// bit in a generator of as many texts whose others stand still, with any other
+// texts, comes and goes.
 func TestTextsOfABatchAreWhatTheyAreAlone(t *testing.T) {
 	for name, cfg := range batchModels() {
 		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
@@ -55,7 +55,7 @@ func TestTextsOfABatchAreWhatTheyAreAlone(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer b.Close()
-				lonely, err := m.NewBatchGenerator(5) // of which text 3 alone goes on
+				lonely, err := m.NewBatchGenerator(5) // of which only text 3 continues
 				if err != nil {
 					t.Fatal(err)
 				}

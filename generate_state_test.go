@@ -65,8 +65,8 @@ func TestTextGoesOnFromASavedState(t *testing.T) {
 	}
 }
 
-// TestStatesOfOtherModelsAreRefused in one sentence, and the generator goes on
-// where it was.
+// TestStatesOfOtherModelsAreRefused in one sentence, and the generator
+// continues where it was.
 func TestStatesOfOtherModelsAreRefused(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	other := smallConfig()

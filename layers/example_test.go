@@ -10,8 +10,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// An sLSTM layer in a graph of one's own learns to predict the next value of a
-// wave.
+// An sLSTM layer in a user's graph learns to predict the next value of a wave.
 func ExampleNewSLSTM() {
 	const batch, steps, width = 1, 50, 8
 	store, err := layers.NewStore(tensor.Float64, 1)

@@ -9,7 +9,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// An mLSTM cell in a graph of one's own, differentiated by gorgonia.Grad.
+// An mLSTM cell in a user's graph, differentiated by gorgonia.Grad.
 func ExampleMLSTM() {
 	const batch, steps, heads, width = 2, 10, 4, 32
 	g := gorgonia.NewGraph()

@@ -75,9 +75,9 @@ func TestSequenceEqualsTapeMachine(t *testing.T) {
 	}
 }
 
-// TestSequenceAddsUpGradients: what three operations read without a Fork has the
-// gradient that a tape machine computes, to the bit, whether results share memory or
-// not.
+// TestSequenceAddsUpGradients: what three operations read without a Fork has
+// the gradient that a tape machine computes, to the bit, whether results share
+// memory or not.
 func TestSequenceAddsUpGradients(t *testing.T) {
 	run := func(sequence, share bool) (grad, y gorgonia.Value) {
 		g := gorgonia.NewGraph()

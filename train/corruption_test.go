@@ -38,7 +38,7 @@ type outcome int
 
 const (
 	refused outcome = iota // an error
-	told                   // it goes on from what is whole, and says so
+	told                   // it continues from what is intact, and says so
 	same                   // what it would have been without the damage
 )
 

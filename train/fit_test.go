@@ -26,8 +26,8 @@ const (
 	chinese = "道可道非常道名可名非常名無名天地之始有名萬物之母故常無欲以觀其妙常有欲以觀其徼此兩者同出而異名同謂之玄玄之又玄眾妙之門\n"
 )
 
-// TestShortTextsTrain: with the defaults, in one line that says what was changed,
-// and a run that goes on with it.
+// TestShortTextsTrain: with the defaults, in one line that says what was
+// changed, and a run that continues with it.
 func TestShortTextsTrain(t *testing.T) {
 	for _, test := range []struct {
 		name, text string

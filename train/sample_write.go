@@ -93,7 +93,7 @@ func (s *sampling) write(ctx context.Context, model *xlstm.Model, g *xlstm.Gener
 	}
 	if len(requests) == 1 && !s.asJSON {
 		r := requests[0]
-		r.After = nil // g goes on itself
+		r.After = nil // g itself continues
 		fmt.Fprint(out, r.Prompt)
 		_, err := run.Complete(ctx, g, tok, r, out)
 		fmt.Fprintln(out)

@@ -19,7 +19,7 @@ import (
 // steps in between as well, one every few seconds.
 type watcher struct {
 	out          io.Writer
-	total, start int              // the last step of the run, and the step that it goes on after
+	total, start int              // the last step of the run, and the step after which it continues
 	now          func() time.Time // time.Now, or a test's clock
 	began        time.Time
 

@@ -23,7 +23,7 @@ func (r Resets) some() Resets {
 }
 
 // span is the steps from … to−1 of sequence b: of one document, or, up to the
-// first beginning, of the one that goes on from the batch before.
+// first beginning, of the one that continues from the previous batch.
 type span struct {
 	b, from, to int
 	fresh       bool // it begins with an empty memory

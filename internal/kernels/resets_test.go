@@ -67,7 +67,8 @@ func halfState(st MLSTMState[float64], b int) MLSTMState[float64] {
 	return MLSTMState[float64]{half(st.C, b), half(st.N, b), half(st.M, b)}
 }
 
-// alone is the case of one document, which begins from no state unless it goes on.
+// alone is the case of one document, which begins without a state unless it
+// continues.
 func (c mlstmCase) alone(p span) mlstmCase {
 	qk, hv, s := c.s.NH*c.s.DQK, c.s.NH*c.s.DHV, c.s
 	s.B, s.T, s.Resets = 1, p.to-p.from, nil

@@ -33,7 +33,7 @@ func someRecords(n int) []Record {
 	return records
 }
 
-// writeLog appends records to a log that goes on after a step.
+// writeLog appends records to a log that continues after a step.
 func writeLog(t *testing.T, path string, after int, records []Record) {
 	t.Helper()
 	if _, err := cutLog(path, after, func(Record) {}); err != nil {

@@ -56,7 +56,7 @@ func New(s Settings, txt *Corpus, device xlstm.Device, listen Listener) (*Sessio
 }
 
 func (r *Session) build() (err error) {
-	if err := r.openText(); err != nil { // first: a text that does not do costs no compiling
+	if err := r.openText(); err != nil { // first, so that an unsuitable text costs no compilation
 		return err
 	}
 	if r.model, err = xlstm.New(r.s.Model, xlstm.WithSeed(r.s.Seed), xlstm.WithDevice(r.device)); err != nil {

@@ -53,8 +53,8 @@ func (r *Session) show(ctx context.Context, rec Record) {
 	}
 }
 
-// showMissing makes up for what a run that was stopped after an evaluation, and
-// goes on from there, did not come to show.
+// showMissing shows the results that are missing because the run was stopped
+// after an evaluation from which it continues.
 func (r *Session) showMissing(ctx context.Context, step int) {
 	rec := r.past.last
 	if rec == nil || rec.Step != step || rec.Val == nil || ctx.Err() != nil {
