@@ -111,6 +111,3 @@ KERNEL embedding_grad(const i64 *ids, const T *dy, T *dw, i64 n, i64 d) {
     for (int w = 1; warp == 0 && w < 32; w++) sum += room[w][lane];
     if (warp == 0 && c < d) dw[v * d + c] = sum;
 }
-
-// Copies m rows of n elements between arrays whose rows are lds and ldd apart.
-KERNEL copy_rows(const T *src, i64 lds, T *dst, i64 ldd, i64 m, i64 n) { EACH(i, m * n) dst[i / n * ldd + i % n] = src[i / n * lds + i % n]; }
