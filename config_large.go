@@ -138,7 +138,7 @@ func (c Config) validateLarge(check checker) error {
 	)
 }
 
-// validateOnlyLarge checks that there is nothing of the paper's architecture.
+// validateOnlyLarge checks that no field of the paper's architecture is set.
 func (c Config) validateOnlyLarge(check checker) error {
 	const none = "left out for the xLSTM-7B architecture, which has none"
 	return firstError(

@@ -223,8 +223,8 @@ func TestDeviceTwiceIsTheSame(t *testing.T) {
 	wantSteps(t, "again", runs[1], runs[0], 0)
 }
 
-// TestDeviceRefusesNonFiniteSteps: nothing of such a step is applied, and its error
-// says where it went wrong.
+// TestDeviceRefusesNonFiniteSteps: such a step changes nothing, and its error says
+// where the first value that is not finite was.
 func TestDeviceRefusesNonFiniteSteps(t *testing.T) {
 	_, m := deviceModel(t, smallConfig(), tensor.Float32)
 	tr := newDeviceTrainer(t, m, TrainerConfig{Carry: true}, adamW(t))

@@ -122,7 +122,7 @@ func checkDecoder(text json.RawMessage) error {
 	for _, d := range decoders {
 		switch d.Type {
 		case "null", "ByteLevel":
-		case "Fuse", "ByteFallback": // which change nothing of bytes
+		case "Fuse", "ByteFallback": // which leave bytes as they are
 		default:
 			return errors.Errorf("a decoder of type %.40q is not supported: it must be \"ByteLevel\", null or a Sequence of these", d.Type)
 		}

@@ -124,7 +124,7 @@ func mlstmBegin[F Float](s MLSTM, state MLSTMState[F], item int, mem mlstmMemory
 		return s.initialM()
 	}
 	c, n, m := mlstmHead(s, state, item)
-	if &c[0] != &mem.c.data[0] { // else it goes on in place
+	if &c[0] != &mem.c.data[0] { // else the memory is updated in place
 		copy(mem.c.data, c)
 		copy(mem.n, n)
 	}
