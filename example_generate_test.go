@@ -48,12 +48,12 @@ func ExampleBatchGenerator_Complete() {
 	done, err := b.Complete(context.Background(), tok, requests, nil)
 	check(err)
 	for i, c := range done {
-		fmt.Printf("%q goes on %q: %s\n", requests[i].Prompt, c.Text, c.End)
+		fmt.Printf("%q, then %q: %s\n", requests[i].Prompt, c.Text, c.End)
 	}
 	// Output:
-	// "9 8 7 6 5 " goes on "4 3 2 1": stop
-	// "9" goes on " 8 7 6 5 4 3 2 1": stop
-	// "9 8 7" goes on " 6 5 4 3 2 1": stop
+	// "9 8 7 6 5 ", then "4 3 2 1": stop
+	// "9", then " 8 7 6 5 4 3 2 1": stop
+	// "9 8 7", then " 6 5 4 3 2 1": stop
 }
 
 // A text that is shown as it is written.

@@ -95,7 +95,7 @@ func TestResultsAreTheSameToTheBitOnAnyNumberOfCores(t *testing.T) {
 	}
 }
 
-// Operations keep their buffers: nothing of one run may show in the next, nor in
+// Operations keep their buffers: no value of one run may show in the next, nor in
 // another graph.
 func TestRunsOfOneGraphAreTheSameToTheBit(t *testing.T) {
 	for name, c := range cases() {

@@ -63,7 +63,7 @@ func killedRun(t *testing.T, finished, dir string, last int) {
 	t.Fatalf("the run has come to its end: %v", err)
 }
 
-// killer shows nothing of a run but its notices, and panics when it hears of a
+// killer shows a run's notices alone, and panics when it hears of a
 // step: what is written by then is what a process killed there would leave.
 type killer struct {
 	console

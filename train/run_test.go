@@ -246,7 +246,7 @@ func killAndResume(t *testing.T, text, dir, unbroken string, more []string) (kil
 	return kills
 }
 
-// noLeftovers sees that nothing of a killed process stays in a run's folder.
+// noLeftovers checks that no file of a killed process stays in a run's folder.
 func noLeftovers(t *testing.T, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {

@@ -43,7 +43,7 @@ func TestSignalsEndARunWithACheckpoint(t *testing.T) {
 	}
 }
 
-// wantCheckpointOfLastStep sees that nothing of a run that was stopped is lost.
+// wantCheckpointOfLastStep checks that no step of a run that was stopped is lost.
 func wantCheckpointOfLastStep(t *testing.T, dir string) {
 	t.Helper()
 	records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile))

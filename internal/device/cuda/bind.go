@@ -266,5 +266,6 @@ func (d *Device) Record(launches []device.Launch) (device.Launch, error) {
 	if err != nil {
 		return nil, errors.Wrap(err, "cuda: recording a step")
 	}
+	g.release()
 	return d.launch([]func() error{g.enqueue}), nil
 }

@@ -37,7 +37,6 @@ type driver struct {
 	MemcpyDtoDAsync    uintptr `sym:"cuMemcpyDtoDAsync_v2"`
 	MemsetD8Async      uintptr `sym:"cuMemsetD8Async"`
 	ModuleLoadDataEx   uintptr `sym:"cuModuleLoadDataEx"`
-	ModuleUnload       uintptr `sym:"cuModuleUnload"`
 	ModuleGetFunction  uintptr `sym:"cuModuleGetFunction"`
 	FuncSetAttribute   uintptr `sym:"cuFuncSetAttribute"`
 	LaunchKernel       uintptr `sym:"cuLaunchKernel"`
@@ -54,8 +53,6 @@ type driver struct {
 	GraphDestroy       uintptr `sym:"cuGraphDestroy"`
 	EventCreate        uintptr `sym:"cuEventCreate"`
 	EventRecord        uintptr `sym:"cuEventRecord"`
-	EventSynchronize   uintptr `sym:"cuEventSynchronize"`
-	EventElapsedTime   uintptr `sym:"cuEventElapsedTime"`
 	EventDestroy       uintptr `sym:"cuEventDestroy_v2"`
 }
 

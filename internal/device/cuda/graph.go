@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"runtime"
 	"unsafe"
 
 	"github.com/pkg/errors"
@@ -45,4 +46,13 @@ func (g *graph) enqueue() error {
 	return errors.Wrap(g.d.drv.check("cuGraphLaunch", call(g.d.drv.GraphLaunch, g.exec, g.d.lane.stream)), "cuda: running a step")
 }
 
-func (g *graph) close() { call(g.d.drv.GraphExecDestroy, g.exec) }
+// release lets the driver destroy the graph when nothing refers to g any more: a
+// launch has no end of its own. A graph that still runs ends first.
+func (g *graph) release() {
+	d := g.d
+	runtime.AddCleanup(g, func(exec uintptr) {
+		d.thread.do(func() error {
+			return d.drv.check("cuGraphExecDestroy", call(d.drv.GraphExecDestroy, exec))
+		})
+	}, g.exec)
+}
