@@ -8,9 +8,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// binder prepares one operation: it collects what has to be enqueued, and counts
-// the workspace. The same code runs twice, to learn how much workspace there must
-// be, without buffers, and to bind.
+// binder prepares one operation: it collects the calls to enqueue and counts the
+// workspace. The same code runs twice: without buffers, to count the workspace,
+// and with buffers, to bind.
 type binder struct {
 	d       *Device
 	dt      ops.Dtype // of the floats
@@ -21,7 +21,7 @@ type binder struct {
 	err     error
 }
 
-// counting reports whether the workspace is counted and nothing is bound.
+// counting reports whether the binder only counts the workspace.
 func (b *binder) counting() bool { return b.out == nil }
 
 // read returns the address of the next input, write that of the next output.
@@ -40,7 +40,7 @@ func (b *binder) next(list *[]buffer) address {
 	return at
 }
 
-// readIf and writeIf are 0 for an operand that is not there.
+// readIf and writeIf return 0 for an absent operand.
 func (b *binder) readIf(has bool) address {
 	if has {
 		return b.read()
@@ -55,7 +55,7 @@ func (b *binder) writeIf(has bool) address {
 	return 0
 }
 
-// readSome returns the addresses of those inputs that are there, 0 for the others.
+// readSome returns the addresses of the inputs, 0 for absent ones.
 func (b *binder) readSome(has []bool) []address {
 	at := make([]address, len(has))
 	for k := range has {
@@ -83,7 +83,8 @@ func (b *binder) writeMany(n int) []address {
 // size is the number of bytes of a float.
 func (b *binder) size() int { return b.dt.Size() }
 
-// float and double return n floats, or float64, of the workspace.
+// float and double take n elements of the workspace, of the operation's type or
+// of float64.
 func (b *binder) float(n int) address  { return b.take(n * b.size()) }
 func (b *binder) double(n int) address { return b.take(n * 8) }
 
@@ -94,7 +95,7 @@ func (b *binder) take(n int) address {
 	return at
 }
 
-// scalar is x as an argument of type T.
+// scalar returns x as a kernel's argument of type T.
 func (b *binder) scalar(x float64) any {
 	if b.dt == ops.Float64 {
 		return x
@@ -127,13 +128,13 @@ func suffix(dt ops.Dtype) string {
 	return "f32"
 }
 
-// each enqueues a kernel of module elementwise or another over n elements, which is
-// the last argument of neither.
+// each enqueues a kernel with one thread for each of n elements. It does not pass n
+// to the kernel.
 func (b *binder) each(module, name string, n int, args ...any) {
 	b.kernel(module, name, b.d.spread(n), args...)
 }
 
-// zero enqueues the clearing of n floats.
+// zero enqueues clearing n floats.
 func (b *binder) zero(at address, n int) {
 	if b.counting() || n == 0 {
 		return
@@ -142,7 +143,7 @@ func (b *binder) zero(at address, n int) {
 	b.calls = append(b.calls, func() error { return d.clearMemory(at, bytes) })
 }
 
-// copy enqueues the copying of n floats.
+// copy enqueues copying n floats.
 func (b *binder) copy(dst, src address, n int) {
 	if b.counting() || n == 0 || dst == src {
 		return
@@ -151,8 +152,8 @@ func (b *binder) copy(dst, src address, n int) {
 	b.calls = append(b.calls, func() error { return d.copyMemory(dst, src, bytes) })
 }
 
-// multiply enqueues a product, with the element types and the computation of the
-// device's precision.
+// multiply enqueues a product whose element types and type of computation follow
+// from the device's precision.
 func (b *binder) multiply(p product) {
 	if b.counting() || p.m == 0 || p.n == 0 {
 		return
@@ -171,7 +172,7 @@ func (b *binder) multiply(p product) {
 	b.calls = append(b.calls, b.d.newProduct(p).enqueue)
 }
 
-// spread is a grid for n elements, each of which a thread takes.
+// spread returns a grid for n elements with a thread for each.
 func (d *Device) spread(n int) grid {
 	const threads = 256
 	return grid{x: max(1, min((n+threads-1)/threads, 16*int(d.processors))), threads: threads}
@@ -233,7 +234,7 @@ func (d *Device) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffe
 	return d.launch(b.calls), nil
 }
 
-// launch returns what enqueues the calls.
+// launch returns a Launch that enqueues the calls.
 func (d *Device) launch(calls []func() error) device.Launch {
 	return func() error { return d.enqueued(func() error { return run(calls) }) }
 }
@@ -246,7 +247,7 @@ func (d *Device) enqueued(f func() error) error {
 	return d.thread.do(f)
 }
 
-// Record makes one launch of many: a CUDA graph, which the card runs at one
+// Record combines launches into one, a CUDA graph, which the card runs on a single
 // command.
 func (d *Device) Record(launches []device.Launch) (device.Launch, error) {
 	var g *graph

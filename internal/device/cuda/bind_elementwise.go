@@ -4,12 +4,12 @@ package cuda
 
 import "github.com/gorgonia-xlstm/xlstm/internal/ops"
 
-// activations are the numbers of the activations in the kernels.
+// activations maps activations to their numbers in the kernels.
 var activations = map[ops.Activation]int32{
 	ops.Sigmoid: 0, ops.LogSigmoid: 1, ops.Tanh: 2, ops.SiLU: 3, ops.GELU: 4, ops.ReLU: 5, ops.ReLUSquared: 6, ops.SELU: 7,
 }
 
-// bindElementwise binds what takes one element at a time, and copies.
+// bindElementwise binds elementwise operations and copies.
 func bindElementwise(b *binder, op ops.Op) bool {
 	switch op := op.(type) {
 	case ops.Activate:

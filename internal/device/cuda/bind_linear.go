@@ -8,7 +8,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
 
-// bindLinear binds what multiplies with weights.
+// bindLinear binds the operations that multiply by weights.
 func bindLinear(b *binder, op ops.Op) bool {
 	switch op := op.(type) {
 	case ops.Linear:
@@ -48,7 +48,7 @@ func blocks(l ops.Linear) (all []block) {
 	return all
 }
 
-// at is the address of element i of floats.
+// at returns the address of element i of the floats at base.
 func (b *binder) at(base address, i int) address { return base + address(i*b.size()) }
 
 func (b *binder) linear(op ops.Linear) {
@@ -77,7 +77,7 @@ func (b *binder) linearGrad(op ops.LinearGrad) {
 	)
 }
 
-// linearInputs enqueues dx, the sum of what comes through all blocks.
+// linearInputs enqueues dx, the sum of the gradients through all blocks.
 func (b *binder) linearInputs(op ops.LinearGrad, dys []address, w, dx address) {
 	if !slices.Contains(op.Has, true) {
 		b.zero(dx, op.Rows*op.In)
@@ -118,27 +118,27 @@ func (b *binder) linearBiases(op ops.LinearGrad, dys []address, db address) {
 	}
 }
 
-// columnThreads is the number of columns that a block of a sum over rows takes.
+// columnThreads is the number of columns in a block of a sum over rows.
 const columnThreads = 128
 
-// stretches cuts the rows of a sum over rows: how many stretches, and how long.
+// stretches divides the rows of a sum over rows into parts of equal length.
 func stretches(rows int) (parts, length int) {
 	length = max(16, (rows+127)/128)
 	return (rows + length - 1) / length, length
 }
 
-// columns is the grid of a sum over rows for n columns.
+// columns returns the grid of a sum over rows for n columns.
 func columns(n, parts int) grid {
 	return grid{x: (n + columnThreads - 1) / columnThreads, y: parts, threads: columnThreads}
 }
 
-// strips is the same for kernels whose blocks are 32 columns by 8 threads that share
-// the rows of a stretch.
+// strips returns the grid of a sum over rows for kernels whose blocks are 32 columns
+// by 8 threads that share the rows of a stretch.
 func strips(n, parts int) grid {
 	return grid{x: (n + 31) / 32, y: parts, threads: 32, rows: 8}
 }
 
-// columnSums adds up the rows of x [n,d] in y.
+// columnSums enqueues the sum of the rows of x [n,d] into y [d].
 func (b *binder) columnSums(x, y address, n, d int) {
 	parts, length := stretches(n)
 	part := b.float(parts * d)
@@ -150,16 +150,17 @@ func (b *binder) sumParts(part, y address, parts, n int) {
 	b.kernel("rows", "sum_parts", summing(n, parts), part, y, int64(parts), int64(n))
 }
 
-// summing is the grid of kernels that make n sums of parts by partsSum in common.cuh.
+// summing returns the grid of kernels that compute n sums of parts by partsSum of
+// common.cuh.
 func summing(n, parts int) grid {
 	return grid{x: (n + 31) / 32, threads: 32, rows: min(16, parts)}
 }
 
-// headwiseArgs is the struct Headwise of the kernels.
+// headwiseArgs mirrors the struct Headwise of headwise.cu.
 type headwiseArgs struct{ n, heads, in, out, row, stride int64 }
 
-// narrow is the width below which a head's map is summed up by threads of their
-// own, not by cuBLAS.
+// narrow is the width of a head below which kernels of this package compute its
+// map; from this width on cuBLAS does.
 const narrow = 16
 
 func (b *binder) headwise(op ops.Headwise) {
@@ -206,7 +207,7 @@ func (b *binder) headwiseGrad(op ops.HeadwiseGrad) {
 	}
 }
 
-// fours reports whether all addresses are multiples of 16 bytes; 0 is one.
+// fours reports whether all addresses are multiples of 16 bytes, as 0 is.
 func fours(all ...address) bool {
 	for _, at := range all {
 		if at%16 != 0 {
@@ -216,8 +217,8 @@ func fours(all ...address) bool {
 	return true
 }
 
-// headwiseParts enqueues the gradient of narrow weights: sum enqueues the parts over
-// stretches of rows.
+// headwiseParts enqueues the gradient of narrow weights; sum enqueues the partial
+// sums over stretches of rows.
 func (b *binder) headwiseParts(op ops.Headwise, dw address, sum func(part address, parts, length int)) {
 	parts, length := stretches(op.N)
 	part := b.float(parts * op.Heads * op.Out * op.In)
@@ -230,8 +231,9 @@ func (b *binder) headwiseSums(op ops.Headwise, part, dw address, parts int) {
 	b.kernel("headwise", "headwise_weight_sums", summing(op.Heads*op.Stride*op.In, parts), s, part, dw, int64(parts))
 }
 
-// headwiseWideWeights enqueues the gradient of the weights of wide heads: a product
-// where the tiles of all heads fill the card, else parts over stretches of rows.
+// headwiseWideWeights enqueues the gradient of the weights of wide heads: as a
+// product if the tiles of all heads fill the card, else as partial sums over
+// stretches of rows.
 func (b *binder) headwiseWideWeights(op ops.Headwise, s structure, x, dy, dw address) {
 	tiles := ((op.In + outerTile - 1) / outerTile) * ((op.Out + outerTile - 1) / outerTile)
 	if parts, length := b.outerStretches(tiles*op.Heads, op.N); parts > 4 {
@@ -247,21 +249,21 @@ func (b *binder) headwiseWideWeights(op ops.Headwise, s structure, x, dy, dw add
 		b: operand{at: x, ld: op.Heads * op.In, stride: op.In}, c: operand{at: b.at(dw, op.Row*op.In), ld: op.In, stride: op.Stride * op.In}})
 }
 
-// TILE and OUTER of outer.cuh.
+// outerTile and outerThreads are TILE and OUTER of outer.cuh.
 const (
 	outerTile    = 32
 	outerThreads = 64
 )
 
-// outerStretches cuts rows for kernels that take outer products of them, of a
-// number of tiles: into as many stretches as give every processor a dozen blocks.
+// outerStretches divides rows for kernels that sum their outer products in a number
+// of tiles: into enough stretches to give every multiprocessor a dozen blocks.
 func (b *binder) outerStretches(tiles, rows int) (parts, length int) {
 	parts = max(1, min((rows+31)/32, 12*int(b.d.processors)/tiles))
 	length = (rows + parts - 1) / parts
 	return (rows + length - 1) / length, length
 }
 
-// gatesArgs is the struct Gates of the kernels in gates.cu.
+// gatesArgs mirrors the struct Gates of gates.cu.
 type gatesArgs struct {
 	n, nh, inputs int64
 	width         [3]int64

@@ -8,12 +8,12 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
 
-// mlstmChunk is the number of steps that the kernels take at once, CL in mlstm.cu.
-// All chunk lengths are the same function, so the operation's own is not asked.
+// mlstmChunk is the chunk length of the kernels, CL in mlstm.cu. The result does not
+// depend on the chunk length, so the operation's own is ignored.
 const mlstmChunk = 64
 
-// The structs MLSTM, Gates, Rows, Recurrence, StatePart, GateGrads and Lists of the
-// kernels.
+// These types mirror the structs MLSTM, Gates, Rows, Recurrence, StatePart, GateGrads
+// and Lists of mlstm.cu.
 type (
 	mlstmArgs struct {
 		b, t, nh, dqk, dhv, nc     int64
@@ -74,7 +74,7 @@ func newMLSTMArgs(op ops.MLSTM, resets address) mlstmArgs {
 	return s
 }
 
-// memory is the state of a cell in the card's memory, 0 for what is not there.
+// memory holds the addresses of a cell's state, 0 for absent parts.
 type memory struct{ c, n, m address }
 
 func (b *binder) readMemory(has bool) memory {
@@ -85,7 +85,7 @@ func (b *binder) writeMemory(has bool) memory {
 	return memory{b.writeIf(has), b.writeIf(has), b.writeIf(has)}
 }
 
-// mlstmStep is the cell for one step.
+// mlstmStep binds the cell for a single step.
 func (b *binder) mlstmStep(op ops.MLSTM) {
 	q, k, v, i, f := b.read(), b.read(), b.read(), b.read(), b.read()
 	old := b.readMemory(op.State)
@@ -97,7 +97,7 @@ func (b *binder) mlstmStep(op ops.MLSTM) {
 	b.kernel("mlstm", "mlstm_step", grid{x: (op.DHV + 31) / 32, y: items, threads: 32, rows: 8}, s, q, k, v, factors, old.c, next.c, h)
 }
 
-// mlstmScan is the cell over several chunks at work.
+// mlstmScan holds the addresses of the cell over several chunks while it is bound.
 type mlstmScan struct {
 	*binder
 	op        ops.MLSTM
@@ -141,19 +141,20 @@ func (b *binder) newScan(op ops.MLSTM) (c *mlstmScan, i, f address, old memory) 
 	return c, i, f, old
 }
 
-// memories takes space for C and n at the borders of all chunks.
+// memories takes workspace for C and n at the borders of all chunks.
 func (c *mlstmScan) memories() (state, n address) {
 	borders := c.items * (c.nc + 1)
 	return c.float(borders * c.op.DQK * c.op.DHV), c.float(borders * c.op.DQK)
 }
 
-// tile takes space for a matrix of scores for every chunk.
+// tile takes workspace for a matrix of scores for every chunk.
 func (c *mlstmScan) tile() address { return c.float(c.items * c.nc * mlstmChunk * mlstmChunk) }
 
 func (c *mlstmScan) run(kernel string, g grid, args ...any) { c.kernel("mlstm", kernel, g, args...) }
 
-// chunkGrid is a block for every chunk; itemGrid a block for every item, with CL
-// threads for each of the chunks that it takes at once, GROUP in mlstm.cu at most.
+// chunkGrid returns a grid with a block for every chunk; itemGrid one with a block
+// for every item, with CL threads for each of the chunks, at most GROUP in mlstm.cu,
+// that it processes at once.
 func (c *mlstmScan) chunkGrid(threads int) grid { return grid{x: c.items * c.nc, threads: threads} }
 func (c *mlstmScan) itemGrid() grid {
 	return grid{x: c.items, threads: mlstmChunk, rows: min(c.nc, 8)}
@@ -170,20 +171,20 @@ func (c *mlstmScan) add(base address, ofB, ofHead, ofChunk, ld int) list {
 	return list{k, ld}
 }
 
-// rows is the list for an array [B·T,NH·width].
+// rows returns the list for an array [B·T,NH·width].
 func (c *mlstmScan) rows(base address, width int) list {
 	ld := c.op.NH * width
 	return c.add(base, c.op.T*ld, width, mlstmChunk*ld, ld)
 }
 
-// squares is the list for tiles.
+// squares returns the list for tiles.
 func (c *mlstmScan) squares(base address) list {
 	size := mlstmChunk * mlstmChunk
 	return c.add(base, c.op.NH*c.nc*size, c.nc*size, size, mlstmChunk)
 }
 
-// borders is the list for the memories before the chunks, or with shift 1 behind
-// them.
+// borders returns the list for the memories before the chunks, or, with shift 1,
+// after them.
 func (c *mlstmScan) borders(base address, shift int) list {
 	size := c.op.DQK * c.op.DHV
 	return c.add(c.at(base, shift*size), c.op.NH*(c.nc+1)*size, (c.nc+1)*size, size, c.op.DHV)
@@ -213,8 +214,8 @@ func (c *mlstmScan) chunks(m, n, k int, a list, transA bool, b list, transB bool
 	}
 }
 
-// begin enqueues what both directions begin with: gates, lists, scores, and the
-// memories at the borders of the chunks.
+// begin enqueues the part that forward and backward passes share: gates, lists,
+// scores, and the memories at the borders of the chunks.
 func (c *mlstmScan) begin(i, f address, old, last memory) {
 	op := c.op
 	c.run("mlstm_gates", c.itemGrid(), c.args, i, f, old.m, last.m, c.gates)
@@ -229,8 +230,9 @@ func (c *mlstmScan) begin(i, f address, old, last memory) {
 	})
 }
 
-// scaleSums enqueues dst = x times the steps' factors, x being queries or keys, and
-// the chunks' sums of that times the weights, unless 0, at chunk + shift of ns.
+// scaleSums enqueues dst = x times the steps' factors, where x is queries or keys,
+// and each chunk's sum of dst times the weights (1 if 0 is given) at chunk + shift of
+// ns.
 func (c *mlstmScan) scaleSums(x, factors, weights, dst, ns address, shift int) {
 	g := grid{x: c.items * c.nc, y: (c.op.DQK + 31) / 32, threads: 32, rows: 8}
 	c.run("mlstm_scale_sums", g, c.args, x, factors, weights, dst, ns, int64(shift))
@@ -258,7 +260,7 @@ func (b *binder) mlstm(op ops.MLSTM) {
 	c.chunks(steps, op.DHV, op.DQK, qs, false, c.in.before, false, to, 1, 1)
 }
 
-// scores enqueues the making of A in the tiles, with what the rows give.
+// scores enqueues the computation of A in the tiles and of the rows' results.
 func (c *mlstmScan) scores(rows mlstmRowArgs) {
 	rows.q, rows.n, rows.den, rows.norm = c.q, c.stateNs, c.den, c.norm
 	halves := c.chunkGrid(512)
@@ -266,7 +268,7 @@ func (c *mlstmScan) scores(rows mlstmRowArgs) {
 	c.run("mlstm_scores", halves, c.args, c.gates, byValue(rows), c.tiles)
 }
 
-// mlstmBack is the cell's backward pass.
+// mlstmBack holds the addresses of the cell's backward pass.
 type mlstmBack struct {
 	*mlstmScan
 	h, dh                                             address
@@ -305,8 +307,8 @@ func (c *mlstmBack) takeWorkspace() {
 	c.dots = c.double(c.items * c.nc)
 }
 
-// products enqueues all but the gradients of the gates: hasH reports whether there
-// is a gradient of h, and begin what the forward pass computed.
+// products enqueues everything but the gradients of the gates. hasH reports whether
+// h has a gradient; begin has recomputed the forward pass.
 func (c *mlstmBack) products(hasH bool, begin func(), dLast, dFirst memory) {
 	op, scale := c.op, c.op.ScaleQ*c.op.ScaleK
 	grad, queries := c.rows(c.grad, op.DHV), c.rows(c.queries, op.DQK)
@@ -338,7 +340,8 @@ func (c *mlstmBack) products(hasH bool, begin func(), dLast, dFirst memory) {
 	})
 }
 
-// statePart enqueues the states' part of a gradient, in place of a product.
+// statePart enqueues the states' part of a gradient, adding to a
+// product in place.
 func (c *mlstmBack) statePart(s mlstmStateArgs) {
 	c.run("mlstm_state_part", grid{x: (c.items*c.op.T + 7) / 8, threads: 256}, c.args, byValue(s))
 }

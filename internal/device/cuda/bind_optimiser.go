@@ -4,13 +4,13 @@ package cuda
 
 import "github.com/gorgonia-xlstm/xlstm/internal/ops"
 
-// How optimiser.cu spreads its work: tensors of a launch, elements of a block.
+// How optimiser.cu divides its work: tensors per launch, elements per block.
 const (
 	optimiserTensors = 48
 	optimiserChunk   = 16384
 )
 
-// tensorArgs is the struct Tensors of optimiser.cu.
+// tensorArgs mirrors the struct Tensors of optimiser.cu.
 type tensorArgs struct {
 	w, g, m, v    [optimiserTensors]address
 	toW, toM, toV [optimiserTensors]address
@@ -19,7 +19,8 @@ type tensorArgs struct {
 	count, part   int64
 }
 
-// bindOptimiser binds what a step of training ends with.
+// bindOptimiser binds the operations that end a training step: the norm of the
+// gradients and the updates of the weights.
 func bindOptimiser(b *binder, op ops.Op) bool {
 	switch op := op.(type) {
 	case ops.ClipNorm:
@@ -58,8 +59,8 @@ func chunksOf(sizes []int) (chunks int) {
 	return chunks
 }
 
-// tensors enqueues a kernel over all vectors of the given sizes, as many at a time
-// as a launch takes: fill sets entry k of a launch to vector i.
+// tensors enqueues a kernel over all vectors of the given sizes, in launches of as
+// many as fit. fill sets entry k of a launch to vector i.
 func (b *binder) tensors(sizes []int, fill func(s *tensorArgs, k, i int), kernel string, args func(structure) []any) {
 	part := 0
 	for lo := 0; lo < len(sizes); lo += optimiserTensors {

@@ -9,7 +9,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// bindRows binds what reduces rows: norms and the loss.
+// bindRows binds the operations that reduce rows: norms and the loss.
 func bindRows(b *binder, op ops.Op) bool {
 	switch op := op.(type) {
 	case ops.Norm:
@@ -33,19 +33,20 @@ func bindRows(b *binder, op ops.Op) bool {
 	return true
 }
 
-// rowThreads is the number of threads for a row of n elements: a multiple of a
-// warp, and no more than are of use.
+// rowThreads returns the number of threads for a row of n elements: a multiple of a
+// warp, with at least four elements a thread where that leaves a warp.
 func rowThreads(n int) int { return min(1024, max(32, (n+3)/4/32*32)) }
 
-// normArgs is the struct Norm of norm.cu.
+// normArgs mirrors the struct Norm of norm.cu.
 type normArgs struct {
 	n, groups, width   int64
 	eps                float64
 	centered, residual int64
 }
 
-// norm enqueues a kernel of the norm: a group of columns has a warp, or as many as
-// keep 16 columns a thread where it is wide, and 64 where a block is full.
+// norm enqueues a kernel of the norm. A warp takes a group of columns; a wide group
+// gets more warps, so that a thread keeps at most 16 columns, or 64 if even a full
+// block does not suffice.
 func (b *binder) norm(kernel string, op ops.Norm, args ...any) {
 	const threads = 256 // of a block, unless a group takes more
 	width, lanes, per := op.Width/op.Groups, 32, 4

@@ -4,8 +4,8 @@ package cuda
 
 import "github.com/gorgonia-xlstm/xlstm/internal/ops"
 
-// The structs SLSTM and SLSTMBack of the kernels, whose clip is of the element
-// type; here they are told apart by it.
+// These types mirror the structs SLSTM and SLSTMBack of slstm.cu, whose clip has the
+// element type; here each element type has a struct.
 type (
 	slstmArgs[F any] struct {
 		b, t, nh, dh, rows            int64
@@ -45,8 +45,8 @@ func bindSLSTM(b *binder, op ops.Op) bool {
 	return true
 }
 
-// slstmRows is how many sequences a block takes: more share what is read of R, fewer
-// leave more blocks. ROWS in slstm.cu bounds it.
+// slstmRows returns the number of sequences per block: more of them share what is
+// read of R, fewer give more blocks. ROWS in slstm.cu bounds it.
 func (b *binder) slstmRows(op ops.SLSTM) int {
 	rows := 1
 	for rows < 4 && op.NH*(op.B/(2*rows)) >= int(b.d.processors) {
@@ -55,8 +55,8 @@ func (b *binder) slstmRows(op ops.SLSTM) int {
 	return rows
 }
 
-// slstmGrid is the grid for blocks of rows sequences with `floats` floats of shared
-// memory for each.
+// slstmGrid returns the grid for blocks of rows sequences with the given number of
+// floats of shared memory per sequence.
 func (b *binder) slstmGrid(op ops.SLSTM, rows, threads, floats int) grid {
 	return grid{x: op.NH, y: (op.B + rows - 1) / rows, threads: min(512, (threads+31)/32*32), shared: rows * floats * b.size()}
 }
@@ -96,7 +96,7 @@ func bindSLSTMBackward[F float32 | float64](b *binder, op ops.SLSTMGrad) {
 	b.slstmWeightGrad(op.SLSTM, g)
 }
 
-// slstmGrads are the operands of the backward scan.
+// slstmGrads holds the operands of the backward scan.
 type slstmGrads struct {
 	r, y, next, tape, state, dy, dnext, resets address
 	dx                                         [4]address
@@ -121,8 +121,8 @@ func (b *binder) readSLSTMGrad(op ops.SLSTMGrad) (g slstmGrads) {
 	return g
 }
 
-// slstmWeightGrad computes dR from the gradients of the pre-activations and the
-// output that each step saw.
+// slstmWeightGrad enqueues dR, computed from the gradients of the pre-activations and
+// the outputs of the steps before.
 func (b *binder) slstmWeightGrad(op ops.SLSTM, g slstmGrads) {
 	s := struct {
 		b, t, nh, dh     int64

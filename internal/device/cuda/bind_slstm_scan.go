@@ -8,7 +8,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
 
-// The structs Forward and Backward of the kernels in slstm_scan.cuh.
+// These types mirror the structs Forward and Backward of slstm_scan.cuh.
 type (
 	scanArgs struct {
 		b, t, nh                 int64
@@ -28,17 +28,17 @@ type (
 	}
 )
 
-// registers reports whether there is a scan for the operation that keeps the
-// recurrent weights of a head in registers.
+// registers reports whether a scan that keeps the recurrent weights of a head in
+// registers exists for the operation.
 func (b *binder) registers(op ops.SLSTM) bool {
 	return b.dt == ops.Float32 && (op.DH == 32 || op.DH == 64 || op.DH == 96)
 }
 
-// scanShape says how a scan is spread: sequences a block, lanes a unit.
+// scanShape is the division of a scan: sequences per block, lanes per unit.
 type scanShape struct{ rows, lanes int }
 
-// scanShapes chooses by the number of blocks that one sequence each would make, as
-// was measured on an H100.
+// scanShapes chooses the shapes by the number of blocks that one sequence per block
+// would give, as measured on an H100.
 func (b *binder) scanShapes(op ops.SLSTM) (forward, backward scanShape) {
 	pairs, processors := op.B*op.NH, int(b.d.processors)
 	switch op.DH {
@@ -68,7 +68,7 @@ func (s scanShape) grid(op ops.SLSTM) grid {
 
 func (s scanShape) kernel(name string) string { return fmt.Sprintf("%s_%d_%d", name, s.rows, s.lanes) }
 
-// split cuts the tape into {s, z, o, 1 − σ(f~)} and {c, n}.
+// splitTape returns the tape's two parts, {s, z, o, 1 − σ(f~)} and {c, n}.
 func (b *binder) splitTape(op ops.SLSTM, tape address) (gates, memories address) {
 	return tape, b.at(tape, 4*op.B*op.T*op.NH*op.DH)
 }
@@ -85,7 +85,7 @@ func (b *binder) scan(op ops.SLSTM) {
 	b.kernel(scanModule(op), shape.kernel("scan"), shape.grid(op), byValue(s))
 }
 
-// ringBytes is the shared memory of a thread of a scan back: four steps of seven
+// ringBytes is the shared memory per thread of a backward scan: four steps of seven
 // floats.
 const ringBytes = 4 * 28
 

@@ -4,7 +4,7 @@ package cuda
 
 import "github.com/gorgonia-xlstm/xlstm/internal/ops"
 
-// convArgs is the struct Conv of the kernels.
+// convArgs mirrors the struct Conv of conv.cu.
 type convArgs struct {
 	b, t, d, k int64
 	silu       int32
@@ -46,8 +46,8 @@ func (b *binder) conv(op ops.Conv) {
 // convTaps is TAPS in conv.cu.
 const convTaps = 4
 
-// convLength is how many steps a thread of the kernels for filters of convTaps takes:
-// as many as leave the card full of threads.
+// convLength returns the number of steps per thread in the kernels for filters of
+// convTaps: as many as still fill the card with threads.
 func convLength(op ops.Conv) int {
 	const threads = 150_000
 	return min(32, max(8, op.B*op.T*op.D/threads))

@@ -22,8 +22,8 @@ func (b buffer) Slice(from, n int) device.Buffer {
 	return buffer{b.at + address(from*b.dt.Size()), b.dt, n}
 }
 
-// Alloc returns memory for n elements. The error is a *MemoryError where the card
-// has not as much left.
+// Alloc returns memory for n elements. The error is a *MemoryError if the card has
+// too little left.
 func (d *Device) Alloc(dt ops.Dtype, n int) (device.Buffer, error) {
 	b := buffer{dt: dt, n: n}
 	err := d.thread.do(func() (err error) {
@@ -33,7 +33,7 @@ func (d *Device) Alloc(dt ops.Dtype, n int) (device.Buffer, error) {
 	return b, errors.Wrapf(err, "cuda: memory for %d numbers", n)
 }
 
-// Free gives the memory of a buffer back, which Alloc returned.
+// Free releases the memory of a buffer that Alloc returned.
 func (d *Device) Free(b device.Buffer) error {
 	mine, err := buffersOf(b)
 	if err != nil {
@@ -42,7 +42,7 @@ func (d *Device) Free(b device.Buffer) error {
 	return errors.Wrap(d.thread.do(func() error { return d.release(mine[0].at) }), "cuda: giving memory back")
 }
 
-// buffersOf returns the buffers as those of this package.
+// buffersOf converts the buffers to this package's type.
 func buffersOf(bs ...device.Buffer) ([]buffer, error) {
 	mine := make([]buffer, len(bs))
 	for i, b := range bs {
@@ -67,7 +67,7 @@ func hostBytes(x any) (data []byte, dt ops.Dtype, err error) {
 	return nil, 0, errors.Errorf("cuda: %T is no slice of float32, float64 or int", x)
 }
 
-// transfer checks that host memory and a buffer fit each other.
+// transfer checks that host memory and a buffer have the same type and length.
 func transfer(x any, b device.Buffer) ([]byte, address, error) {
 	data, dt, err := hostBytes(x)
 	if err != nil {
@@ -92,7 +92,7 @@ func (d *Device) Upload(dst device.Buffer, src any) error {
 	return errors.Wrap(d.thread.do(func() error { return d.upload(at, data) }), "cuda: copying to the card")
 }
 
-// Download copies src to dst when all launches before it are done.
+// Download copies src to dst after all earlier launches have finished.
 func (d *Device) Download(dst any, src device.Buffer) error {
 	data, at, err := transfer(dst, src)
 	if err != nil {
@@ -122,6 +122,5 @@ func (d *Device) Zero(dst device.Buffer) error {
 	return d.enqueued(func() error { return d.clearMemory(mine[0].at, dst.Len()*dst.Dtype().Size()) })
 }
 
-// Alignment is that of the memory that the driver gives out, which cuBLAS's fastest
-// kernels want.
+// Alignment is that of the driver's allocations, which cuBLAS's fastest kernels need.
 func (d *Device) Alignment() int { return 256 }

@@ -21,23 +21,23 @@ type cublas struct {
 	GemmBatched  uintptr `sym:"cublasGemmBatchedEx"`
 }
 
-// Numbers of cuBLAS's headers: element types, types of computation, and the
-// algorithm that cuBLAS chooses itself.
+// Constants of cuBLAS's headers: element types, types of computation, and the
+// algorithm that lets cuBLAS choose.
 const (
 	typeF32, typeF64                    = 0, 1
 	computeF32, computeF64, computeTF32 = 68, 70, 77
 	gemmDefault                         = ^uintptr(0) // −1
 )
 
-// blasWorkspace is memory for cuBLAS, given to it so that it allocates none while a
-// graph is captured and computes the same bits in every run.
+// blasWorkspace is the size of the memory given to cuBLAS, so that it allocates none
+// while a graph is captured and computes the same bits in every run.
 const blasWorkspace = 32 << 20
 
 // openCublas loads cuBLAS.
 func openCublas() (*cublas, error) {
 	dirs := toolkitDirs("cublas")
-	// libcublas looks for libcublasLt in the loader's path alone, but takes it where
-	// it is loaded already.
+	// libcublas looks for libcublasLt only in the loader's path, but uses one that is
+	// already loaded.
 	lt, err := openLibrary(dirs, "libcublasLt.so.13", "libcublasLt.so.12")
 	if err != nil {
 		return nil, errors.Wrap(err, "cuBLAS 12 or 13 is needed, of NVIDIA's toolkit or of the Python package nvidia-cublas")
@@ -73,7 +73,7 @@ func (c *cublas) destroy(handle uintptr) error {
 	return c.check("cublasDestroy", call(c.Destroy, handle))
 }
 
-// operand is a row-major matrix in the card's memory, or one of several.
+// operand is a row-major matrix, or a batch of them, in the card's memory.
 type operand struct {
 	at     address // of its first element, or of a list of addresses
 	ld     int     // elements between rows
@@ -81,8 +81,8 @@ type operand struct {
 	stride int     // elements between one matrix and the next
 }
 
-// product is C = alpha·op(A)·op(B) + beta·C for m×k op(A) and k×n op(B), batch
-// times. With lists, the operands' addresses are lists of batch addresses.
+// product is a batch of C = alpha·op(A)·op(B) + beta·C with op(A) m×k and op(B) k×n.
+// With lists, each operand's address is that of a list of batch addresses.
 type product struct {
 	m, n, k     int
 	a, b, c     operand
@@ -93,7 +93,7 @@ type product struct {
 	compute     int
 }
 
-// productCall is a product with its factors in memory that stays where it is.
+// productCall is a product with its factors in memory that does not move.
 type productCall struct {
 	product
 	d           *Device
@@ -120,8 +120,8 @@ func transposed(t bool) uintptr {
 	return 0
 }
 
-// enqueue sends the product to the current lane. cuBLAS has matrices by columns: a
-// row-major C = A·B is Cᵀ = Bᵀ·Aᵀ there, so the operands change places.
+// enqueue sends the product to the current lane. cuBLAS is column-major: a row-major
+// C = A·B is Cᵀ = Bᵀ·Aᵀ there, so the operands change places.
 func (q *productCall) enqueue() error {
 	blas, handle := q.d.blas, q.d.lane.blas
 	ta, tb := transposed(q.a.trans), transposed(q.b.trans)

@@ -9,8 +9,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// minDriver is the CUDA version that a driver must support: the embedded PTX is
-// of that version's instruction set.
+// minDriver is the CUDA version that a driver must support, that of the embedded
+// PTX's instruction set.
 const minDriver = 12040
 
 // driver holds the functions of libcuda that this package calls.
@@ -104,7 +104,7 @@ func (d *driver) check(function string, r int32) error {
 	return e
 }
 
-// cString copies the text at p up to its zero byte.
+// cString returns a copy of the text at p up to its zero byte.
 func cString(p *byte) string {
 	n := 0
 	for *(*byte)(unsafe.Add(unsafe.Pointer(p), n)) != 0 {

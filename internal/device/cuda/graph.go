@@ -9,13 +9,13 @@ import (
 	"github.com/pkg/errors"
 )
 
-// graph is a sequence of launches that the card runs at one command.
+// graph is a CUDA graph: a sequence of launches that the card runs on one command.
 type graph struct {
 	d    *Device
 	exec uintptr
 }
 
-// Modes of capturing and of instantiating.
+// Modes of capture and instantiation.
 const captureThreadLocal = 1
 
 // capture records what f enqueues on the device's lanes, without running it.
@@ -46,8 +46,8 @@ func (g *graph) enqueue() error {
 	return errors.Wrap(g.d.drv.check("cuGraphLaunch", call(g.d.drv.GraphLaunch, g.exec, g.d.lane.stream)), "cuda: running a step")
 }
 
-// release lets the driver destroy the graph when nothing refers to g any more: a
-// launch has no end of its own. A graph that still runs ends first.
+// release lets the driver destroy the graph when g becomes unreachable, since a
+// Launch is not closed. The driver lets a running graph finish first.
 func (g *graph) release() {
 	d := g.d
 	runtime.AddCleanup(g, func(exec uintptr) {

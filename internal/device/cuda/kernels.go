@@ -10,8 +10,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// The kernels as PTX, which the generator writes from kernels/*.cu with NVRTC: a
-// module for each file and element type.
+// ptxFiles holds the kernels as PTX, which the generator compiles from kernels/*.cu
+// with NVRTC: a module for each file and element type.
 //
 //go:generate go run -C kernels/_gen . -out ..
 //go:embed kernels/*.ptx.gz

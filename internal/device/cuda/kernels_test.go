@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestKernelsAreThoseThatPassed: testdata/passed.txt says with which kernels, by
-// their checksums, the tests passed on a card. Without one, a kernel that has
-// changed since is an error.
+// TestKernelsAreThoseThatPassed: testdata/passed.txt has the checksums of the kernels
+// with which the tests passed on a card. Without a card, a kernel that has changed
+// since then is an error.
 func TestKernelsAreThoseThatPassed(t *testing.T) {
 	record, err := os.ReadFile(filepath.Join("testdata", "passed.txt"))
 	if err != nil {

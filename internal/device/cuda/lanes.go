@@ -8,15 +8,15 @@ import (
 	"github.com/pkg/errors"
 )
 
-// lane is a stream with cuBLAS's handle for it. What is enqueued on one lane runs in
-// its order; kernels of different lanes run at the same time.
+// lane is a stream and cuBLAS's handle for it. The kernels of a lane run in order;
+// those of different lanes may run at the same time.
 type lane struct {
 	stream, blas uintptr
 	memory       address // of cuBLAS
 	reached      uintptr // an event: a place in the lane's order
 }
 
-// maxBranches is how many branches of a fork run at the same time.
+// maxBranches is the number of branches of a fork that run at the same time.
 const maxBranches = 3
 
 func (d *Device) newLane() (l lane, err error) {
@@ -34,8 +34,8 @@ func (d *Device) newLane() (l lane, err error) {
 	return l, err
 }
 
-// mark notes the place that l has reached; waitFor lets l wait for the noted place of
-// another.
+// mark records the position that l has reached; waitFor makes l wait for the recorded
+// position of another lane.
 func (d *Device) mark(l lane) error {
 	return d.drv.check("cuEventRecord", call(d.drv.EventRecord, l.reached, l.stream))
 }
@@ -44,8 +44,8 @@ func (d *Device) waitFor(l, other lane) error {
 	return d.drv.check("cuStreamWaitEvent", call(d.drv.StreamWaitEvent, l.stream, other.reached, 0))
 }
 
-// fork enqueues branches of calls that do not need one another, each on a lane of
-// its own; what is enqueued next waits for all.
+// fork enqueues branches of independent calls, each on its own lane; what is enqueued
+// next waits for all of them.
 func (d *Device) fork(branches [][]func() error) error {
 	main := d.lanes[0]
 	if err := d.mark(main); err != nil {
@@ -67,8 +67,8 @@ func (d *Device) fork(branches [][]func() error) error {
 	return nil
 }
 
-// branch enqueues calls on lane l, behind the place that main has noted, and notes
-// where they end.
+// branch enqueues calls on lane l after the position that main has recorded, and
+// records where they end.
 func (d *Device) branch(l, main lane, calls []func() error) error {
 	if err := d.waitFor(l, main); err != nil {
 		return err
@@ -90,9 +90,8 @@ func run(calls []func() error) error {
 	return nil
 }
 
-// atOnce lets what the functions enqueue run at the same time, where there are more
-// than maxBranches the last ones after one another: none may need what another one
-// writes.
+// atOnce lets what the functions enqueue run at the same time; beyond maxBranches the
+// last ones run one after another. None may need what another one writes.
 func (b *binder) atOnce(functions ...func()) {
 	before := b.calls
 	var branches [][]func() error

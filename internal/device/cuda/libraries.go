@@ -12,14 +12,14 @@ import (
 	"github.com/pkg/errors"
 )
 
-// library is a shared library that was loaded.
+// library is a loaded shared library.
 type library struct {
 	handle uintptr
 	path   string
 }
 
-// openLibrary loads the first of names that there is: where the dynamic loader
-// looks (LD_LIBRARY_PATH among others), then in dirs.
+// openLibrary loads the first of names that it finds: in the places where the dynamic
+// loader looks (such as LD_LIBRARY_PATH), then in dirs.
 func openLibrary(dirs []string, names ...string) (library, error) {
 	for _, name := range names {
 		if h, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_GLOBAL); err == nil {
@@ -62,9 +62,9 @@ func (l library) bind(table any) error {
 	return nil
 }
 
-// call calls a C function whose arguments are integers and pointers, 32 at most,
-// and whose result is an int. A pointer into Go's memory must be converted in the
-// call itself, uintptr(unsafe.Pointer(p)): only then does it stay valid.
+// call calls a C function that takes at most 32 integers and pointers and returns an
+// int. A pointer into Go's memory must be converted in the call expression itself,
+// uintptr(unsafe.Pointer(p)), to stay valid.
 //
 //go:uintptrescapes
 func call(fn uintptr, args ...uintptr) int32 {
@@ -72,15 +72,15 @@ func call(fn uintptr, args ...uintptr) int32 {
 	return int32(r)
 }
 
-// driverDirs lists where NVIDIA's driver puts its libraries on systems whose
-// loader does not look there.
+// driverDirs lists the folders in which NVIDIA's driver puts its libraries on systems
+// whose loader does not search them.
 func driverDirs() []string {
 	return []string{"/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib/wsl/lib"}
 }
 
-// toolkitDirs lists the folders in which CUDA's libraries may be: those that
-// environment variables name, the toolkit's, and those of the Python packages
-// nvidia-*, in the version-independent layout and in that of the named part.
+// toolkitDirs lists the folders in which CUDA's libraries may be: those named by
+// environment variables, the toolkit's, and those of the Python packages nvidia-*, in
+// the layout shared by all parts and in that of the given part.
 func toolkitDirs(part string) []string {
 	patterns := filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))
 	for _, variable := range []string{"CUDA_PATH", "CUDA_HOME"} {
@@ -105,7 +105,7 @@ func toolkitDirs(part string) []string {
 	return globAll(patterns)
 }
 
-// globAll returns the folders that match the patterns, in their order.
+// globAll returns the folders that match the patterns, in the order of the patterns.
 func globAll(patterns []string) (dirs []string) {
 	for _, pattern := range patterns {
 		found, err := filepath.Glob(pattern)

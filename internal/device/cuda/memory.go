@@ -8,7 +8,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// address is a place in the memory of a card.
+// address is an address in the memory of a card.
 type address uintptr
 
 // allocate returns n bytes of the card's memory, on its thread.
@@ -25,7 +25,7 @@ func (d *Device) allocate(n int) (address, error) {
 	return address(p), d.drv.check("cuMemAlloc", r)
 }
 
-// memory returns the free and the total memory of the card, in bytes.
+// memory returns the card's free and total memory in bytes.
 func (d *Device) memory() (free, total int64, err error) {
 	var f, t uintptr
 	err = d.drv.check("cuMemGetInfo", call(d.drv.MemGetInfo, uintptr(unsafe.Pointer(&f)), uintptr(unsafe.Pointer(&t))))
@@ -36,14 +36,14 @@ func (d *Device) release(p address) error {
 	return d.drv.check("cuMemFree", call(d.drv.MemFree, uintptr(p)))
 }
 
-// staging is page-locked memory of the host, which a card reads and writes many
-// times as fast as other memory.
+// staging is page-locked host memory, which a card reads and writes many times as
+// fast as pageable memory.
 type staging struct {
 	p unsafe.Pointer
 	n int
 }
 
-// stagingBytes is the size of the pieces in which larger copies are made.
+// stagingBytes is the size of the pieces of larger copies.
 const stagingBytes = 4 << 20
 
 func (d *Device) newStaging() (staging, error) {
@@ -54,7 +54,7 @@ func (d *Device) newStaging() (staging, error) {
 
 func (s staging) bytes() []byte { return unsafe.Slice((*byte)(s.p), s.n) }
 
-// upload copies host memory to the card through the staging memory and waits.
+// upload copies host memory to the card through the staging memory and waits for it.
 func (d *Device) upload(dst address, src []byte) error {
 	for len(src) > 0 {
 		n := copy(d.staging.bytes(), src)
@@ -70,7 +70,7 @@ func (d *Device) upload(dst address, src []byte) error {
 	return nil
 }
 
-// download copies the card's memory to the host, after all that was enqueued.
+// download copies the card's memory to the host after all that was enqueued before.
 func (d *Device) download(dst []byte, src address) error {
 	for len(dst) > 0 {
 		n := min(len(dst), d.staging.n)
@@ -104,8 +104,8 @@ func bytesOf[E any](s []E) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), len(s)*int(unsafe.Sizeof(s[0])))
 }
 
-// MemoryError reports that a card has less memory than was asked for. Numbers are
-// bytes.
+// MemoryError reports that a card has less free memory than was asked for. Its
+// numbers are bytes.
 type MemoryError struct {
 	Device            string
 	Need, Free, Total int64

@@ -16,8 +16,8 @@ type function struct {
 	name   string
 }
 
-// function returns a kernel of the module name, which is loaded, compiled by the
-// driver for the card, when one of its kernels is asked for first.
+// function returns a kernel of the named module. The driver loads a module, and
+// compiles it for the card, when its first kernel is asked for.
 func (d *Device) function(module, kernel string) (function, error) {
 	handle, ok := d.modules[module]
 	if !ok {
@@ -62,8 +62,8 @@ func (d *Device) loadModule(ptx []byte) (uintptr, error) {
 // maxDynamicShared is CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES.
 const maxDynamicShared = 8
 
-// allowShared lets a kernel be launched with n bytes of dynamic shared memory,
-// which is needed beyond 48 KiB.
+// allowShared lets a kernel be launched with n bytes of dynamic shared memory, which
+// the driver refuses beyond 48 KiB otherwise.
 func (d *Device) allowShared(f function, n int) error {
 	r := call(d.drv.FuncSetAttribute, f.handle, maxDynamicShared, uintptr(n))
 	return errors.Wrapf(d.drv.check("cuFuncSetAttribute", r), "cuda: %d bytes of shared memory for %s", n, f.name)
@@ -78,8 +78,8 @@ type grid struct {
 	shared  int
 }
 
-// kernelCall is a kernel with its grid and its arguments, ready to be enqueued
-// any number of times.
+// kernelCall is a kernel with its grid and arguments, which can be enqueued any number
+// of times.
 type kernelCall struct {
 	d     *Device
 	f     function
@@ -88,15 +88,15 @@ type kernelCall struct {
 	args  []unsafe.Pointer // to words
 }
 
-// structure is a struct that a kernel takes by value; see byValue.
+// structure is a struct that is passed to a kernel by value; see byValue.
 type structure struct{ p unsafe.Pointer }
 
-// byValue returns s as an argument of a kernel, whose struct must have the same
-// fields.
+// byValue returns s as an argument of a kernel, whose parameter must be a struct with
+// the same fields.
 func byValue[S any](s S) structure { return structure{unsafe.Pointer(&s)} }
 
-// newCall prepares a call. An argument is an address, an int32, int64 or uint64, a
-// float32 or float64, or a structure, as the kernel declares it.
+// newCall prepares a call. As the kernel declares it, an argument is an address, an
+// int32, int64, uint64, float32, float64 or a structure.
 func (d *Device) newCall(f function, g grid, args ...any) (*kernelCall, error) {
 	c := &kernelCall{d: d, f: f, g: g, words: make([]uint64, len(args)), args: make([]unsafe.Pointer, len(args)+1)}
 	for i, a := range args {

@@ -9,7 +9,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Device is a card with its context, its lanes, and cuBLAS.
+// Device is a card with its context, its lanes and cuBLAS.
 type Device struct {
 	drv    *driver
 	blas   *cublas
@@ -27,8 +27,8 @@ type Device struct {
 	onThread              bool // launches are called on the thread, while a graph is recorded
 }
 
-// Precision says how products of matrices are computed. Sums, states, norms, gates
-// and the weights that are trained are float32 in all of them.
+// Precision is the arithmetic of matrix products. Sums, states, norms, gates and
+// trained weights are float32 in every precision.
 type Precision int
 
 const (
@@ -36,11 +36,11 @@ const (
 	TF32                     // operands are rounded to 10 bits of mantissa
 )
 
-// minMajor is the compute capability that the embedded PTX needs: Ampere.
+// minMajor is the major compute capability that the embedded PTX needs: Ampere.
 const minMajor = 8
 
-// Open opens card number ordinal. The error says what is missing: the driver, a
-// card, cuBLAS.
+// Open opens card number ordinal. The error says what is missing: the driver, a card
+// or cuBLAS.
 func Open(ordinal int, precision Precision) (*Device, error) {
 	d := &Device{thread: newThread(), modules: make(map[string]uintptr), precision: precision}
 	if err := d.thread.do(func() error { return d.open(ordinal) }); err != nil {
@@ -90,7 +90,7 @@ const (
 	attrSharedMax  = 97 // of a block that asks for it
 )
 
-// identify finds the card and reads what it is.
+// identify finds the card and reads its properties.
 func (d *Device) identify(ordinal int) error {
 	var count int32
 	if err := d.drv.check("cuDeviceGetCount", call(d.drv.DeviceGetCount, uintptr(unsafe.Pointer(&count)))); err != nil {
@@ -128,19 +128,18 @@ func (d *Device) synchronize() error {
 	return d.drv.check("cuStreamSynchronize", call(d.drv.StreamSynchronize, d.lanes[0].stream))
 }
 
-// Sync waits until all that was enqueued is done, and returns the first error of
-// it.
+// Sync waits until all that was enqueued has finished and returns its first error.
 func (d *Device) Sync() error { return d.thread.do(d.synchronize) }
 
-// Close gives the card's memory back. The device and its buffers are of no use
-// after that.
+// Close releases the card's memory. The device and its buffers must not be used
+// afterwards.
 func (d *Device) Close() error {
 	err := d.thread.do(d.close)
 	d.thread.close()
 	return errors.Wrap(err, "cuda: closing "+d.name)
 }
 
-// close undoes open as far as it went. The context's memory and modules end with it.
+// close undoes open as far as it got. The context's memory and modules end with it.
 func (d *Device) close() error {
 	var err error
 	for _, l := range d.lanes {
@@ -163,5 +162,5 @@ func (d *Device) close() error {
 	return err
 }
 
-// String is the name of a precision as the flag -precision takes it.
+// String returns the precision's name: float32 or tf32.
 func (p Precision) String() string { return [...]string{"float32", "tf32"}[p] }

@@ -13,7 +13,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// opened returns card 0, and skips the test where there is none.
+// opened returns card 0 and skips the test if there is none.
 func opened(t *testing.T, p Precision) *Device {
 	t.Helper()
 	d, err := Open(0, p)
@@ -137,8 +137,8 @@ func slstmCases() (cases []opstest.Example) {
 	return append(cases, opstest.Example{Op: clipped, Grad: ops.SLSTMGrad{SLSTM: clipped, Has: [2]bool{true, false}}})
 }
 
-// TestOperations compares every operation with the CPU's float64, results and
-// workspace poisoned before.
+// TestOperations compares every operation with the CPU's float64, with results and
+// workspace poisoned beforehand.
 func TestOperations(t *testing.T) {
 	d := opened(t, Float32)
 	for _, group := range []struct {
@@ -182,8 +182,8 @@ func compare(t *testing.T, d *Device, c opstest.Example, single float64) {
 	}
 }
 
-// apart is how far numbers are from those that are wanted, relative to their norm,
-// or to the smallest that rounding errors leave of numbers around 1.
+// apart returns the distance of numbers from the wanted ones, relative to their norm
+// or, if that is larger, to the norm of as many numbers of 0.01.
 func apart(got, want []float64) float64 {
 	var diff, norm float64
 	for i, w := range want {
@@ -193,7 +193,7 @@ func apart(got, want []float64) float64 {
 	return math.Sqrt(diff / max(norm, 1e-4*float64(len(want))))
 }
 
-// TestSymbolicOperationsAreUnsupported: their error has the cause that says so.
+// TestSymbolicOperationsAreUnsupported: the cause of their error is ErrUnsupported.
 func TestSymbolicOperationsAreUnsupported(t *testing.T) {
 	d := opened(t, Float32)
 	if _, err := (opstest.Example{Op: ops.Stabilize{Shape: shape}}).Run(d, ops.Float32, 1); !errors.Is(err, device.ErrUnsupported) {

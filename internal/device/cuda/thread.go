@@ -9,8 +9,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// thread is a goroutine that stays on one thread of the operating system, as a
-// CUDA context requires, and calls what it is sent, in the order of sending.
+// thread is a goroutine locked to a thread of the operating system, as a CUDA context
+// requires. It calls the functions sent to it in the order of sending.
 type thread struct {
 	mu   sync.Mutex // held while work is sent, so that none is sent to a closed channel
 	work chan request
@@ -34,7 +34,7 @@ func newThread() *thread {
 	return &thread{work: work}
 }
 
-// do calls f on the thread and returns its error, errClosed after close.
+// do calls f on the thread and returns its error, or errClosed after close.
 func (t *thread) do(f func() error) error {
 	done := make(chan error, 1)
 	if err := t.send(request{f, done}); err != nil {

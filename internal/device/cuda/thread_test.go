@@ -10,8 +10,8 @@ import (
 	"github.com/pkg/errors"
 )
 
-// TestThreadCallsInOrder: what is sent from one goroutine is called in its order,
-// and after close nothing is called any more.
+// TestThreadCallsInOrder: functions sent from one goroutine are called in order, and
+// none is called after close.
 func TestThreadCallsInOrder(t *testing.T) {
 	th := newThread()
 	var wg sync.WaitGroup
@@ -41,8 +41,8 @@ func TestThreadCallsInOrder(t *testing.T) {
 	}
 }
 
-// TestOpenSaysWhatIsMissing: where no card can be opened, the error says what was
-// looked for and where.
+// TestOpenSaysWhatIsMissing: if no card can be opened, the error says what was sought
+// and where.
 func TestOpenSaysWhatIsMissing(t *testing.T) {
 	d, err := Open(0, Float32)
 	if err == nil {

@@ -1,5 +1,5 @@
-// What the kernels have in common. Every file is compiled twice, with float and with
-// double as ELEMENT; sums run in a fixed order, so that the same inputs give the
+// Definitions that the kernels share. Every file is compiled twice, with float and
+// with double as ELEMENT. Sums run in a fixed order, so that the same inputs give the
 // same bits.
 #pragma once
 
@@ -16,7 +16,7 @@ typedef unsigned long long u64;
 
 __device__ inline T infinity() { return (T)__int_as_float(0x7f800000); }
 
-// The sum over the lanes of a warp, in all of them.
+// The sum over the lanes of a warp, returned to all of them.
 template <typename X> __device__ inline X warpSum(X x) {
     for (int o = 16; o; o >>= 1) x += __shfl_xor_sync(~0u, x, o);
     return x;
@@ -30,8 +30,8 @@ template <typename X> __device__ inline X warpMax(X x) {
     return x;
 }
 
-// The sum over the threads x of a block, whose number is a multiple of 32, for
-// each thread y, in all of them. room holds 32 elements for each y.
+// The sum over the threads x of a block, a multiple of 32, for each y, returned to
+// all of them. room holds 32 elements for each y.
 template <typename X> __device__ inline X lanesSum(X x, X *room) {
     x = warpSum(x);
     int warps = blockDim.x >> 5;
@@ -57,14 +57,14 @@ template <typename X> __device__ inline X lanesMax(X x, X *room) {
     return x;
 }
 
-// Four neighbours, which are read and written at once where their address is a
+// Four neighbouring elements, read and written at once; the address must be a
 // multiple of 16 bytes.
 struct __align__(16) Four { T v[4]; };
 
 __device__ inline bool fours(const void *a) { return ((u64)a & 15) == 0; }
 
-// The sum over y of a block of 32 threads along x and 16 at most along y, in the
-// threads of y = 0.
+// The sum over y of a block of 32 threads along x and at most 16 along y, returned to
+// the threads of y = 0.
 __device__ inline T rowsSum(T sum) {
     __shared__ T room[16][32];
     __syncthreads(); // room may still be read from the sum before
@@ -74,8 +74,8 @@ __device__ inline T rowsSum(T sum) {
     return sum;
 }
 
-// Σ_p part[p·stride + at] over `parts` parts, 0 unless `there`, for a block as
-// rowsSum has it.
+// Σ_p part[p·stride + at] over `parts` parts, or 0 unless `there`. The block is that
+// of rowsSum.
 __device__ inline T partsSum(const T *part, i64 parts, i64 stride, i64 at, bool there) {
     T sum = 0;
 #pragma unroll 4
@@ -94,7 +94,7 @@ enum { SIGMOID, LOG_SIGMOID, TANH, SILU, GELU, RELU, RELU_SQUARED, SELU };
 __device__ inline T sigmoid(T x) { return 1 / (1 + exp(-x)); }
 __device__ inline T logSigmoid(T x) { return min(x, (T)0) - log1p(exp(-abs(x))); }
 
-// A factor that stays finite where the other factor is zero.
+// x bounded from below, so that its product with a factor that underflows is zero.
 __device__ inline T fromBelow(T x) { return max((T)-1000, x); }
 
 __device__ inline T activate(int a, T x) {

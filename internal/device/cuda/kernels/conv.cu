@@ -1,5 +1,5 @@
-// The causal convolution over time, a filter of k taps a channel, with SiLU where
-// silu is set. x, y [b·t,d]; w [d,k], the oldest step first; window [b,k,d], the
+// The causal convolution over time, a filter of k taps per channel, with SiLU if silu
+// is set. x, y [b·t,d]; w [d,k], the oldest step first; window [b,k,d], the
 // steps before the batch, or null.
 #include "common.cuh"
 
@@ -40,7 +40,7 @@ KERNEL conv(Conv s, const T *x, const T *w, const T *bias, const T *window, T *y
     }
 }
 
-// The last k steps. next may be the memory of window: a thread takes one channel
+// The last k steps. next may be the memory of window: a thread copies one channel
 // from the oldest step to the newest.
 KERNEL conv_window(Conv s, const T *x, const T *window, T *next) {
     EACH(i, s.b * s.d) {
@@ -68,7 +68,7 @@ KERNEL conv_grad(Conv s, const T *w, const T *dpre, const T *dnext, T *dx, T *dw
         i64 c = i % s.d, t = i / s.d % steps + first, b = i / s.d / steps;
         T sum = 0;
         for (i64 j = 0; j < s.k; j++) {
-            i64 to = t + j; // whose tap k−1−j is step t
+            i64 to = t + j; // its tap k−1−j is step t
             if (to >= 0 && to < s.t && !hidden(s, b, t, to)) sum += w[c * s.k + s.k - 1 - j] * dpre[(b * s.t + to) * s.d + c];
         }
         i64 k = t - (s.t - s.k); // of the new window
@@ -92,8 +92,8 @@ KERNEL conv_weight_grad(Conv s, const T *x, const T *window, const T *dpre, T *p
     part[(blockIdx.z * (s.k + 1) + j) * s.d + c] = sum;
 }
 
-// dw [d,k] and, unless null, dbias [d] from the sums [k+1,d] of the parts. Block as
-// rowsSum has it; grid: the sums.
+// dw [d,k] and, unless null, dbias [d] from the sums [k+1,d] of the parts. Block: that
+// of rowsSum; grid: the sums.
 KERNEL conv_weight_sums(const T *part, T *dw, T *dbias, i64 parts, i64 d, i64 k) {
     i64 i = blockIdx.x * 32ll + threadIdx.x, c = i % d, j = i / d, size = (k + 1) * d;
     T sum = partsSum(part, parts, size, i, i < size);
@@ -102,8 +102,8 @@ KERNEL conv_weight_sums(const T *part, T *dw, T *dbias, i64 parts, i64 d, i64 k)
     else if (dbias) dbias[c] = sum;
 }
 
-// For filters of four taps a thread takes a channel over a stretch of the steps of a
-// sequence, and reads every input once.
+// For filters of four taps, a thread takes a channel over a stretch of the steps of a
+// sequence and reads every input once.
 #define TAPS 4
 
 struct Taps {
@@ -115,7 +115,7 @@ struct Taps {
         for (int j = 0; j < TAPS; j++) w[j] = weights[c * TAPS + j], past[j] = 0, seen[j] = false;
         bias = b ? b[c] : (T)0;
     }
-    // Goes to step t; before the first one the inputs come from the window.
+    // Advances to step t; before the first step the inputs come from the window.
     __device__ void step(const Conv &s, const T *x, const T *window, i64 b, i64 t, i64 c) {
         bool fresh = t >= 0 && t < s.t && begins(s.resets, s.t, b, t);
         for (int j = 0; j + 1 < TAPS; j++) past[j] = fresh ? (T)0 : past[j + 1], seen[j] = !fresh && seen[j + 1];

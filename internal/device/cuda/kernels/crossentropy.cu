@@ -1,5 +1,5 @@
-// The mean cross-entropy of rows of logits [n,v] against targets [n], of which −1
-// does not count. A block a row.
+// The mean cross-entropy of rows of logits [n,v] against targets [n], where −1 marks
+// rows that do not count. One block per row.
 #include "common.cuh"
 
 __device__ inline void softmaxParts(const T *x, i64 v, T *room, T &top, T &sum) {
@@ -11,7 +11,7 @@ __device__ inline void softmaxParts(const T *x, i64 v, T *room, T &top, T &sum) 
     sum = lanesSum(sum, room);
 }
 
-// The loss of every row, 0 where there is no target.
+// The loss of every row, 0 in rows without a target.
 KERNEL cross_entropy_rows(const T *logits, const i64 *targets, double *loss, i64 v) {
     __shared__ T room[32];
     i64 r = blockIdx.x;
@@ -25,8 +25,8 @@ KERNEL cross_entropy_rows(const T *logits, const i64 *targets, double *loss, i64
     if (threadIdx.x == 0) loss[r] = (double)top + log((double)sum) - (double)logits[r * v + t];
 }
 
-// The mean, by one block: out its value, count the number of targets, either of
-// which may be null. loss may be null with out.
+// The mean, in one block: its value in out, the number of targets in count. Either
+// may be null; loss may be null if out is.
 KERNEL cross_entropy_mean(const double *loss, const i64 *targets, T *out, int *count, i64 n) {
     __shared__ double room[32];
     __shared__ int counts[32];

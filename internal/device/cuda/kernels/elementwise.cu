@@ -37,7 +37,7 @@ KERNEL add(const T *a, const T *b, T *y, i64 n) {
 
 KERNEL multiply(const T *a, const T *b, T *y, i64 n) { EACH(i, n) y[i] = a[i] * b[i]; }
 
-// y [n,d] += b [d], a row each.
+// Adds b [d] to every row of y [n,d].
 KERNEL add_rows(const T *b, T *y, i64 n, i64 d) { EACH(i, n * d) y[i] += b[i % d]; }
 
 // y = (h + skip⊙c)⊙SiLU(z), all [n,d] but skip [d].
@@ -71,18 +71,18 @@ __device__ inline u64 mix(u64 z) {
     return z ^ z >> 31;
 }
 
-// Zeroes elements by the bits of a counter, the CPU's: threshold is rate·2⁵³ and
-// keep 1/(1 − rate). The key is a hash of the two numbers at `run`, a seed and a
-// step, and of id, which tells the dropouts of a graph apart.
+// Zeroes elements by the bits of a counter, the same as on the CPU: threshold is
+// rate·2⁵³, keep is 1/(1 − rate). The key is a hash of the two numbers at `run`, a
+// seed and a step, and of id, which distinguishes the dropouts of a graph.
 KERNEL dropout(const T *x, T *y, i64 n, u64 threshold, T keep, u64 id, const i64 *run) {
     u64 key = mix(mix(mix(~0ull ^ mix(run[0])) ^ mix(run[1])) ^ mix(id));
     EACH(i, n) y[i] = mix(key + (u64)i * 0x9e3779b97f4a7c15ull) >> 11 < threshold ? (T)0 : x[i] * keep;
 }
 
-// Row ids[r] of w [.,d] to row r of y.
+// Copies row ids[r] of w [.,d] to row r of y.
 KERNEL embedding(const i64 *ids, const T *w, T *y, i64 n, i64 d) { EACH(i, n * d) y[i] = w[ids[i / d] * d + i % d]; }
 
-// Adds up the rows of dy that were taken from row v of w, for every v. Block: 32
+// The sum of the rows of dy whose id is v, for every row v of dw. Block: 32
 // columns by 32 threads that share the rows; grid: v, columns.
 KERNEL embedding_grad(const i64 *ids, const T *dy, T *dw, i64 n, i64 d) {
     __shared__ int rows[1024], warps[32];

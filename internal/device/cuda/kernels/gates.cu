@@ -11,7 +11,7 @@ struct Gates {
     const T *x[3], *w[2], *b[2];
 };
 
-// How many outputs of how many rows a warp sums up at once.
+// The numbers of outputs and of rows that a warp sums at once.
 #define OUTPUTS 8
 #define ROWS 2
 
@@ -51,7 +51,7 @@ KERNEL gate_projections(Gates s, T *y0, T *y1) {
     }
 }
 
-// What the gradients come from, dy_g or null, and where those of the inputs go.
+// The gradients of the outputs, dy_g or null, and those of the inputs.
 struct GateGrads {
     const T *dy[2];
     T *dx[3];
@@ -59,8 +59,8 @@ struct GateGrads {
 
 // The gradients of the inputs, and the parts of dW and db over stretches of rows:
 // part [stretches,2,nh,width+1], that of b last. Block: 32 columns by 8 threads that
-// share the rows; grid: columns and one more, stretches. HEADS heads are taken at
-// once.
+// share the rows; grid: columns and one more, stretches. HEADS heads are
+// processed at once.
 #define HEADS 4
 #define TILE 32 // rows whose dy is in shared memory: TILE·2·HEADS is the block's size
 KERNEL __launch_bounds__(256) gate_grads(Gates s, GateGrads g, T *part, i64 stretch) {
@@ -72,7 +72,7 @@ KERNEL __launch_bounds__(256) gate_grads(Gates s, GateGrads g, T *part, i64 stre
     i64 ld = s.width[0];
     if (at >= ld) at -= ld, x = s.x[1], dx = g.dx[1], ld = s.width[1];
     if (at >= ld) at -= ld, x = s.x[2], dx = g.dx[2], ld = s.width[2];
-    bool there = c < width; // else x is 1, for the bias
+    bool there = c < width; // otherwise x is 1, for the bias
     int mine = threadIdx.y * 32 + threadIdx.x, myRow = mine / 8, myGate = mine / 4 % 2, myHead = mine % 4;
     const T *dy = myGate ? g.dy[1] : g.dy[0];
     for (i64 h0 = 0; h0 < s.nh; h0 += HEADS) {
@@ -81,7 +81,7 @@ KERNEL __launch_bounds__(256) gate_grads(Gates s, GateGrads g, T *part, i64 stre
             for (int h = 0; h < HEADS; h++)
                 if (h0 + h < s.nh && there) w[k].v[h] = s.w[k][(h0 + h) * width + c];
         for (i64 r = r0; r < r1; r += TILE) {
-            __syncthreads(); // the rows before have been read
+            __syncthreads(); // the previous rows have been read
             ups[myRow][myGate].v[myHead] = dy && r + myRow < r1 && h0 + myHead < s.nh ? dy[(r + myRow) * s.nh + h0 + myHead] : (T)0;
             __syncthreads();
 #pragma unroll
@@ -102,15 +102,15 @@ KERNEL __launch_bounds__(256) gate_grads(Gates s, GateGrads g, T *part, i64 stre
         for (int k = 0; k < 2; k++)
             for (int h = 0; h < HEADS; h++) room[threadIdx.y][k * HEADS + h][threadIdx.x] = sum[k].v[h];
         __syncthreads();
-        int k = threadIdx.y / HEADS, h = threadIdx.y % HEADS; // what the thread adds up
+        int k = threadIdx.y / HEADS, h = threadIdx.y % HEADS; // the thread's sum
         T all = 0;
         for (int y = 0; y < 8; y++) all += room[y][threadIdx.y][threadIdx.x];
         if (c <= width && h0 + h < s.nh) part[((blockIdx.y * 2 + k) * s.nh + h0 + h) * (width + 1) + c] = all;
     }
 }
 
-// dW_g [nh,width] and db_g [nh] from the parts. Block as rowsSum
-// has it; grid: the sums.
+// dW_g [nh,width] and db_g [nh] from the parts. Block: that of rowsSum;
+// grid: the sums.
 KERNEL gate_sums(const T *part, T *dw0, T *db0, T *dw1, T *db1, i64 nh, i64 width, i64 parts) {
     i64 i = blockIdx.x * 32ll + threadIdx.x, size = 2 * nh * (width + 1), c = i % (width + 1), h = i / (width + 1) % nh;
     T sum = partsSum(part, parts, size, i, i < size);

@@ -1,4 +1,4 @@
-// Linear maps of each head on its own: x [n,heads·in], y [n,heads·out], the
+// A separate linear map for each head: x [n,heads·in], y [n,heads·out], the
 // weights of head h are the rows (h·stride + row) … + out of w [heads·stride,in].
 // For narrow heads; wide ones are products for cuBLAS.
 #include "outer.cuh"
@@ -41,7 +41,7 @@ KERNEL headwise_weight_grad(Headwise s, const T *x, const T *dy, T *part, i64 st
 }
 
 // dw [heads·stride,in]: the sums of the parts, zero in rows that the map lacks.
-// Block as rowsSum has it; grid: weights.
+// Block: that of rowsSum; grid: weights.
 KERNEL headwise_weight_sums(Headwise s, const T *part, T *dw, i64 parts) {
     i64 size = s.heads * s.out * s.in, i = blockIdx.x * 32ll + threadIdx.x;
     i64 k = i % s.in, o = i / s.in % s.stride - s.row, h = i / s.in / s.stride;
@@ -50,8 +50,8 @@ KERNEL headwise_weight_sums(Headwise s, const T *part, T *dw, i64 parts) {
     if (threadIdx.y == 0 && there) dw[i] = sum;
 }
 
-// The map, and below its gradients, for heads of 4 to 4 columns, at addresses that
-// are multiples of 16 bytes.
+// The map, and below its gradients, for heads of 4 inputs and 4 outputs at addresses
+// that are multiples of 16 bytes.
 KERNEL headwise_4(Headwise s, const Four *x, const Four *w, const Four *bias, Four *y) {
     EACH(i, s.n * s.heads) {
         i64 h = i % s.heads;
@@ -65,7 +65,7 @@ KERNEL headwise_4(Headwise s, const Four *x, const Four *w, const Four *bias, Fo
     }
 }
 
-// dx, and the parts of dw over stretches of rows, as headwise_weight_grad has them.
+// dx, and the parts of dw over stretches of rows, as in headwise_weight_grad.
 // Block: 32 heads by 8 threads that share the rows; grid: heads, stretches.
 KERNEL headwise_4_grad(Headwise s, const Four *x, const Four *w, const Four *dy, Four *dx, Four *part, i64 stretch) {
     __shared__ Four room[8][32][4];
@@ -84,7 +84,7 @@ KERNEL headwise_4_grad(Headwise s, const Four *x, const Four *w, const Four *dy,
     }
     for (int o = 0; o < 4; o++) room[threadIdx.y][threadIdx.x][o] = sum[o];
     __syncthreads();
-    int o = threadIdx.y; // the row of the weights that the thread adds up
+    int o = threadIdx.y; // the row of the weights whose gradient the thread sums
     if (o >= 4 || h >= s.heads) return;
     Four all = room[0][threadIdx.x][o];
     for (int y = 1; y < 8; y++)
@@ -92,7 +92,7 @@ KERNEL headwise_4_grad(Headwise s, const Four *x, const Four *w, const Four *dy,
     part[(blockIdx.y * s.heads + h) * 4 + o] = all;
 }
 
-// The parts of dw as headwise_weight_grad has them, for wider heads. Block: OUTER
+// The parts of dw as in headwise_weight_grad, for wider heads. Block: OUTER
 // threads; grid: tiles, heads, stretches.
 KERNEL headwise_outer(Headwise s, const T *x, const T *dy, T *part, i64 stretch) {
     i64 tiles = (s.in + TILE - 1) / TILE, o0 = blockIdx.x / tiles * TILE, k0 = blockIdx.x % tiles * TILE, h = blockIdx.y;

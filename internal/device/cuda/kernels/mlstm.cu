@@ -1,14 +1,13 @@
-// What the chunkwise mLSTM does besides products of matrices: gates, shares,
-// normalisers and their gradients, for chunks of CL steps. internal/kernels has
-// the equations.
+// The chunkwise mLSTM apart from its matrix products: gates, shares, normalisers and
+// their gradients, for chunks of CL steps. internal/kernels has the equations.
 //
-// q, k [b·t,nh·dqk], v, h [b·t,nh·dhv], gates [b·t,nh]. What belongs to one step of
-// one head is at (item·t + step) with item = b·nh + head, what belongs to a chunk at
+// q, k [b·t,nh·dqk], v, h [b·t,nh·dhv], gates [b·t,nh]. Values per step
+// and head are at (item·t + step) with item = b·nh + head, values per chunk at
 // item·nc + chunk. Tiles of scores are [CL,CL].
 //
-// Where documents begin within a chunk, it falls into segments; a share between
-// steps of different segments is zero. Segment 0 is the one that the state before
-// the chunk reaches.
+// The beginnings of documents divide a chunk into segments; a share between steps of
+// different segments is zero. Segment 0 is the one that the state before the chunk
+// reaches.
 #include "common.cuh"
 
 #define CL 64
@@ -25,21 +24,21 @@ struct Gates {
     double *u;   // i~ − the sum of log σ(f~) within the segment, up to and with the step
     double *top; // the running maximum of u in the segment, with the stabiliser before it
     int *segment;
-    int *winner; // the chunk's step whose input set the stabiliser, −1 for the state before
+    int *winner; // the chunk's step whose input set the stabiliser, −1 for the previous state
     T *inter; // β·scaleQ
     T *carry; // ā·scaleK
     T *floor; // exp(−m)
-    T *keep;  // of every chunk
+    T *keep;  // one per chunk
 };
 
 __device__ inline double bounded(double x) { return max(-0x1p126, min(x, 0x1p126)); }
 __device__ inline double logForget(double f) { return max(min(f, 0.0) - log1p(exp(-abs(f))), -1e6); }
 
-// How many chunks a block of CL threads along x takes at once, along y.
+// The number of chunks, along y, that a block of CL threads along x processes at once.
 #define GROUP 8
 
-// What the scan of a chunk's threads, doubling the distance, makes of x: its sums or
-// maxima within the segments. All threads of the block take part.
+// The running sums or maxima of x within the segments of a chunk, by a scan over its
+// threads that doubles the distance. All threads of the block must take part.
 template <bool MAX> __device__ inline void scanSegments(double *x, const int *segment) {
     int j = threadIdx.x;
     for (int o = 1; o < CL; o <<= 1) {
@@ -74,7 +73,7 @@ KERNEL __launch_bounds__(CL *GROUP) mlstm_gates(MLSTM s, const T *i, const T *f,
         }
         scanSegments<false>(sum, segment);
         double u = (double)i[at] - sum[j];
-        top[j] = u = u == 1.0 / 0.0 ? 0.0 / 0.0 : bounded(u); // no share is defined relative to an infinite one
+        top[j] = u = u == 1.0 / 0.0 ? 0.0 / 0.0 : bounded(u); // relative to an infinite one no share is defined
         scanSegments<true>(top, segment);
         __syncthreads();
         int chunks = min((i64)blockDim.y, s.nc - c0);
@@ -87,7 +86,7 @@ KERNEL __launch_bounds__(CL *GROUP) mlstm_gates(MLSTM s, const T *i, const T *f,
         m = behind[chunks - 1];
         int seg = segment[j], to = there ? segment[end] : 0;
         double begin = seg ? s.begin : before[y], high = max(begin, top[j]), total = there ? sum[end] : 0;
-        __syncthreads(); // all have read the segments' maxima
+        __syncthreads(); // all threads have read the segments' maxima
         top[j] = high;
         __syncthreads();
         bool first = j == 0 || segment[j - 1] != seg;
@@ -112,10 +111,10 @@ KERNEL __launch_bounds__(CL *GROUP) mlstm_gates(MLSTM s, const T *i, const T *f,
     if (j == 0 && y == 0) last[item] = (T)m;
 }
 
-// dst = x with the rows of each head times its steps' factors, and what every chunk
-// then adds to n: the sum of its rows, each times its weight unless weights is null.
-// x, dst [b·t,nh·dqk]; added [chunks,dqk], by chunk and one further for each item:
-// the sums of chunk c at c + shift. Block: 32 columns by 8; grid: chunks, columns.
+// dst = x, each row of a head times its step's factor, and every chunk's addition to
+// n: the sum of its rows of dst, each times its weight unless weights is null. x, dst
+// [b·t,nh·dqk]; added [chunks,dqk] with one more entry for each item: the sum of
+// chunk c is at c + shift. Block: 32 columns by 8; grid: chunks, columns.
 KERNEL mlstm_scale_sums(MLSTM s, const T *x, const T *factors, const T *weights, T *dst, T *added, i64 shift) {
     __shared__ T room[8][32];
     i64 item = blockIdx.x / s.nc, c = blockIdx.x % s.nc, t0 = c * CL, l = min((i64)CL, s.t - t0), d = blockIdx.y * 32 + threadIdx.x;
@@ -166,7 +165,7 @@ KERNEL mlstm_carry(MLSTM s, Recurrence c, Recurrence n, i64 ofN, const T *keep, 
     if (c.end) c.end[item * size + i] = sum;
 }
 
-// The gates of the steps of a chunk that its rows share.
+// The gates of a chunk's steps, shared by its rows.
 struct Chunk {
     double u[CL];
     int segment[CL];
@@ -175,15 +174,15 @@ struct Chunk {
         if (threadIdx.x < l) u[threadIdx.x] = g.u[at + threadIdx.x], segment[threadIdx.x] = g.segment[at + threadIdx.x];
         __syncthreads();
     }
-    // D_ij, the share of step j in the row of step i, whose maximum is top.
+    // D_ij, the share of step j in the row of step i; top is the row's maximum.
     __device__ T share(int i, int j, double top) const { return segment[i] == segment[j] ? (T)exp((T)(u[j] - top)) : (T)0; }
 };
 
-// Whether a row is normalised by its |q·n|, so that the gradient flows through it.
+// Whether a row is normalised by |q·n|, so that the gradient flows through it.
 __device__ inline bool linear(const Gates &g, const T *den, i64 at) { return abs(den[at]) >= g.floor[at]; }
 
-// What the rows of scores give: den, the normaliser N, and forward the queries
-// β·q/N; backward G = dh/N, the gradient of den, and that of the stabiliser where
+// The results of the rows of scores: den, the normaliser N; forward also the queries
+// β·q/N; backward also G = dh/N, the gradient of den, and that of the stabiliser where
 // exp(−m) normalises.
 struct Rows {
     const T *q, *n; // n: the memories before the chunks
@@ -193,8 +192,8 @@ struct Rows {
     T *grad, *dden, *dm;
 };
 
-// A = D⊙(scaled scores) in place; forward, where there are queries, A/N. A warp a
-// row; block: 512 threads; grid: chunks of all items, halves of their rows.
+// A = D⊙(scaled scores) in place; in the forward pass, if queries is given, A/N. One
+// warp per row; block: 512 threads; grid: chunks of all items, halves of their rows.
 KERNEL __launch_bounds__(512) mlstm_scores(MLSTM s, Gates g, Rows r, T *a) {
     __shared__ Chunk chunk;
     i64 item = blockIdx.x / s.nc, c = blockIdx.x % s.nc, t0 = c * CL, l = min((i64)CL, s.t - t0);
@@ -238,8 +237,8 @@ KERNEL __launch_bounds__(512) mlstm_scores(MLSTM s, Gates g, Rows r, T *a) {
 
 // P = (dA + dden)⊙D in place of dA, and from W = dA⊙A its column sums and, for every
 // step, its sum over the pairs that the step lies between. The stabiliser of a row
-// that |q·n| normalises gets minus the row's sum; the share that set it is 1
-// whatever the gates, and has no part in W. Block: 4·CL threads; grid: chunks of all
+// that |q·n| normalises gets minus the row's sum; the share that set it is always 1
+// and does not contribute to W. Block: 4·CL threads; grid: chunks of all
 // items. a is undivided.
 KERNEL __launch_bounds__(4 * CL) mlstm_scores_grad(MLSTM s, Gates g, const T *a, const T *den, const T *dden, T *p, T *dm, T *inputs, T *cross) {
     __shared__ T w[CL][CL + 1], quarters[4][CL];
@@ -271,7 +270,7 @@ KERNEL __launch_bounds__(4 * CL) mlstm_scores_grad(MLSTM s, Gates g, const T *a,
         if (lane == 0 && through) dm[at] = -row;
     }
     __syncthreads();
-    // The sums of each column from every row on, by quarters of the rows.
+    // The sums of each column from every row onwards, by quarters of the rows.
     int j = threadIdx.x % CL, quarter = threadIdx.x / CL, i0 = quarter * CL / 4, i1 = min((i64)i0 + CL / 4, l);
     T sum = 0, later = 0;
     for (int i = i1 - 1; i >= i0; i--) w[i][j] = sum += w[i][j];
@@ -296,8 +295,8 @@ struct StatePart {
 };
 
 // x [b·t,nh·dqk] = weights⊙(x + more⊙n) for the chunks' vectors n, of which that of
-// chunk c is at c + shift, and dots = ⟨y,x⟩ after that, all by rows; more may be null
-// for ones. A warp a row.
+// chunk c is at c + shift, and dots = ⟨y,x⟩ after that, all by rows; a null
+// more stands for ones. One warp per row.
 KERNEL mlstm_state_part(MLSTM s, StatePart a) {
     i64 row = (blockIdx.x * (i64)blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
     if (row >= s.b * s.t * s.nh) return;
@@ -314,7 +313,7 @@ KERNEL mlstm_state_part(MLSTM s, StatePart a) {
     if (lane == 0) a.dots[at] = dot;
 }
 
-// ⟨x_c,y_c+1⟩ for memories of `size` elements, by a thread's share of them.
+// A thread's part of ⟨x_c,y_c+1⟩ for memories of `size` elements.
 __device__ inline double memoryDot(i64 size, const T *x, const T *y) {
     double sum = 0;
 #pragma unroll 8
@@ -322,7 +321,7 @@ __device__ inline double memoryDot(i64 size, const T *x, const T *y) {
     return sum;
 }
 
-// ⟨C_c,dC_c+1⟩ + ⟨n_c,dn_c+1⟩: a block a chunk.
+// ⟨C_c,dC_c+1⟩ + ⟨n_c,dn_c+1⟩, one block per chunk.
 KERNEL mlstm_memory_dots(MLSTM s, const T *c, const T *dc, const T *n, const T *dn, double *dots) {
     __shared__ double room[32];
     i64 at = blockIdx.x / s.nc * (s.nc + 1) + blockIdx.x % s.nc, size = s.dqk * s.dhv;
@@ -331,11 +330,11 @@ KERNEL mlstm_memory_dots(MLSTM s, const T *c, const T *dc, const T *n, const T *
     if (threadIdx.x == 0) dots[blockIdx.x] = sum;
 }
 
-// What mlstm_gates_grad reads and writes. By steps: dm is the gradient of the
+// The operands of mlstm_gates_grad. Per step: dm is the gradient of the
 // stabiliser, inputs that of the step's input in the rows, cross that of the pairs
 // that its forget gate lies between, fromState that of the initial state's share in
-// its row, carried that of its input's share in the memory behind the chunk. dots,
-// by chunks, are ⟨memory before the chunk, gradient of the memory behind⟩.
+// its row, carried that of its input's share in the memory after the chunk. Per
+// chunk: dots is ⟨memory before the chunk, gradient of the memory after it⟩.
 struct GateGrads {
     const T *f, *den, *dm, *inputs, *cross, *fromState, *carried;
     const double *dots;
@@ -344,8 +343,8 @@ struct GateGrads {
 };
 
 // The gradients of the gates of an item, chunk by chunk from the last to the first,
-// and, unless null, of the stabiliser before it. The gradient of the stabilisers runs
-// from a step to the one before until a step whose input set its own, or where a
+// and, unless null, of the stabiliser before it. The gradient of the stabilisers flows
+// from a step to the previous one, up to a step whose input set its own or at which a
 // document begins. Block: CL threads by chunks; grid: items.
 KERNEL __launch_bounds__(CL *GROUP) mlstm_gates_grad(MLSTM s, Gates g, GateGrads d) {
     __shared__ double lates[GROUP][CL], earlies[GROUP][CL], rests[GROUP][CL], into[GROUP], keeps[GROUP];
@@ -423,9 +422,9 @@ KERNEL mlstm_lists(MLSTM s, Lists lists, T **out) {
     }
 }
 
-// A single step, as generation takes it: the gates, the new n and m, and for every
-// item what C is kept by, what k·v is added by, and what q reads by. n and m may be
-// in the memory of the old ones, which may be null. A block an item.
+// A single step, for generation: the gates, the new n and m, and for every item the
+// factors of the old C, of k·v, and of what q reads. n and m may share the memory of
+// the old ones, which may be null. One block per item.
 KERNEL mlstm_step_gates(MLSTM s, const T *q, const T *k, const T *i, const T *f, const T *n, const T *m, T *nextN, T *nextM, T *factors) {
     __shared__ T room[32];
     i64 item = blockIdx.x;
@@ -433,7 +432,7 @@ KERNEL mlstm_step_gates(MLSTM s, const T *q, const T *k, const T *i, const T *f,
     double m0 = fresh ? s.begin : m ? (double)m[item] : s.begin, lf = logForget(f[item]) + m0, it = i[item];
     double top = (double)(T)max(lf, it);
     T keep = fresh || !n ? (T)0 : (T)exp(lf - top), share = (T)(exp(it - top) * s.scaleK), den = 0;
-    __syncthreads(); // all have read m before one writes it
+    __syncthreads(); // all threads have read m before one writes it
     for (i64 d = threadIdx.x; d < s.dqk; d += blockDim.x) {
         T x = share * k[item * s.dqk + d];
         if (keep != 0) x += keep * n[item * s.dqk + d];
@@ -448,7 +447,7 @@ KERNEL mlstm_step_gates(MLSTM s, const T *q, const T *k, const T *i, const T *f,
     factors[3 * item + 2] = (T)(s.scaleQ / (max(abs((double)den), exp(-top)) + s.eps));
 }
 
-// The new C, which may be in the memory of the old one, and h. Block: 32 columns of C
+// The new C, which may share the memory of the old one, and h. Block: 32 columns of C
 // by 8; grid: columns by 32, items.
 KERNEL mlstm_step(MLSTM s, const T *q, const T *k, const T *v, const T *factors, const T *c, T *next, T *h) {
     __shared__ T parts[8][32];

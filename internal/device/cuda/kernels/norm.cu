@@ -1,6 +1,6 @@
-// Layer norm and RMS norm over groups of a row's columns: heads, or whole rows.
+// Layer norm and RMS norm over groups of a row's columns: heads or whole rows.
 // Block: lanes (a multiple of 32) by groups; grid: the groups of all rows. A thread
-// keeps its columns in registers, PER of them at most.
+// keeps its columns, at most PER, in registers.
 #include "common.cuh"
 
 struct Norm {
@@ -11,7 +11,7 @@ struct Norm {
 
 __device__ inline T factor(const T *w, i64 residual, i64 c) { return !w ? (T)1 : residual ? 1 + w[c] : w[c]; }
 
-// The columns of a thread, 0 beyond the width.
+// A thread's columns, 0 beyond the width.
 template <int PER> __device__ inline void columnsOf(const T *x, i64 width, T (&v)[PER]) {
 #pragma unroll
     for (int k = 0; k < PER; k++) {
@@ -20,7 +20,7 @@ template <int PER> __device__ inline void columnsOf(const T *x, i64 width, T (&v
     }
 }
 
-// x − mean in place of x, and the reciprocal of the deviation.
+// Replaces x by x − mean and returns the reciprocal of the deviation.
 template <int PER> __device__ inline void center(const Norm &s, T (&x)[PER], T *room, T &mean, T &rstd) {
     T sum = 0, squares = 0;
     mean = 0;

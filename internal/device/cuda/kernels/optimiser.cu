@@ -1,10 +1,10 @@
-// AdamW and Adam, and what comes before them, over many parameters in one launch.
-// What changes from step to step is in memory, so that a recorded graph runs any
-// step.
+// AdamW and Adam, and the clipping before them, over many parameters in one launch.
+// The values that change from step to step are in memory, so that a recorded graph
+// can run any step.
 #include "common.cuh"
 
-#define TENSORS 48  // of a launch
-#define CHUNK 16384 // elements of a block
+#define TENSORS 48  // per launch
+#define CHUNK 16384 // elements per block
 
 // The tensors of a launch. Block k has the chunk k − first[i] of tensor i, the last
 // one whose first is not larger; part counts the chunks of the launches before.
@@ -16,7 +16,7 @@ struct Tensors {
     i64 count, part;
 };
 
-// The tensor of a block, and the elements of it, from … to.
+// The tensor of a block and the range of its elements, from … to.
 __device__ inline int chunk(const Tensors &s, i64 &from, i64 &to) {
     int i = 0;
     while (i + 1 < s.count && s.first[i + 1] <= blockIdx.x) i++;
@@ -25,7 +25,7 @@ __device__ inline int chunk(const Tensors &s, i64 &from, i64 &to) {
     return i;
 }
 
-// Partial sums of squares, in double.
+// Partial sums of squares in double precision.
 KERNEL squares(const __grid_constant__ Tensors s, double *part) {
     __shared__ double room[32];
     i64 from, to;
@@ -36,8 +36,8 @@ KERNEL squares(const __grid_constant__ Tensors s, double *part) {
     if (threadIdx.x == 0) part[s.part + blockIdx.x] = sum;
 }
 
-// norm: the norm, and the factor of clipping, −1 if the norm is not finite. One
-// block.
+// norm receives the norm and the factor of clipping, −1 if the norm is not finite.
+// One block.
 KERNEL clip(const T *most, const double *part, i64 chunks, T *norm) {
     __shared__ double room[32];
     double sum = 0;

@@ -1,10 +1,10 @@
-// A tile of the outer products of rows, as the gradients of weights take them.
+// A tile of the sum of outer products of rows, for the gradients of weights.
 #pragma once
 #include "common.cuh"
 
 #define TILE 32
-#define OUTER 64 // threads of a block; each has 4 by 4 elements of the tile
-#define DEPTH 16 // rows at once
+#define OUTER 64 // threads per block; each has 4 by 4 elements of the tile
+#define DEPTH 16 // rows per pass
 
 __device__ inline int tileRow(int m) { return threadIdx.x / 8 * 4 + m; }
 __device__ inline int tileColumn(int n) { return threadIdx.x % 8 * 4 + n; }
@@ -26,7 +26,7 @@ template <typename A, typename B> __device__ inline void outer(A a, B b, i64 r0,
             p[e] = row < r1 ? a(row, column) : (T)0;
             q[e] = row < r1 ? b(row, column) : (T)0;
         }
-        __syncthreads(); // the rows before have been read
+        __syncthreads(); // the previous rows have been read
         for (int e = 0; e < DEPTH / 2; e++) {
             int row = 2 * e + threadIdx.x / TILE;
             left[row][column / 4].v[column % 4] = p[e];

@@ -1,8 +1,8 @@
-// Sums over the rows of a matrix. They are made in two steps: each block adds up a
-// stretch of rows for some columns, then sum_parts the stretches in their order.
+// Sums over the rows of a matrix, in two steps: each block sums a stretch of rows for
+// some columns, then sum_parts sums the stretches in order.
 #include "common.cuh"
 
-// The rows of x [n,d] added up by stretches of `stretch` rows: part [stretches,d].
+// The sums of the rows of x [n,d] over stretches of `stretch` rows: part [stretches,d].
 // Block: 32 columns by threads that share the rows; grid: columns, stretches.
 KERNEL column_sums(const T *x, T *part, i64 n, i64 d, i64 stretch) {
     i64 c = blockIdx.x * 32ll + threadIdx.x, r0 = blockIdx.y * stretch, r1 = c < d ? min(n, r0 + stretch) : r0;
@@ -13,7 +13,7 @@ KERNEL column_sums(const T *x, T *part, i64 n, i64 d, i64 stretch) {
     if (threadIdx.y == 0 && c < d) part[blockIdx.y * d + c] = sum;
 }
 
-// y [n] = Σ_i part[i,·]. Block as rowsSum has it; grid: columns.
+// y [n] = Σ_i part[i,·]. Block: that of rowsSum; grid: columns.
 KERNEL sum_parts(const T *part, T *y, i64 parts, i64 n) {
     i64 c = blockIdx.x * 32ll + threadIdx.x;
     T sum = partsSum(part, parts, n, c, c < n);

@@ -1,4 +1,4 @@
-// The sLSTM scan for heads of any width, one block a head and a few sequences.
+// The sLSTM scan for heads of any width, one block per head and a few sequences.
 // internal/kernels has the equations.
 //
 // x_k, y [b·t,nh·dh] for the gates k = i, f, z, o; r [nh,4·dh,dh]; bias [4,nh·dh];
@@ -7,8 +7,8 @@
 
 struct SLSTM {
     i64 b, t, nh, dh;
-    i64 rows; // sequences a block
-    T clip;   // bounds the gradient of y of the step before; infinity for no bound
+    i64 rows; // sequences per block
+    T clip;   // bounds the gradient of the previous step's y; infinity for no bound
     const i64 *resets;
     const T *x[4];
     const T *r; // [nh,dh,4·dh], transposed, forward
@@ -16,12 +16,12 @@ struct SLSTM {
     T *y, *next, *tape;
 };
 
-#define ROWS 4 // at most, of SLSTM.rows
+#define ROWS 4 // maximum of SLSTM.rows
 
-// Beyond this the rounding of a stabiliser takes whole exponents, not fractions.
+// Beyond this the rounding of a stabiliser changes exponents by whole numbers.
 #define COARSE 1048576.0
 
-// r [heads,m,n] to out [heads,n,m].
+// Transposes r [heads,m,n] to out [heads,n,m].
 KERNEL slstm_transpose(const T *r, T *out, i64 heads, i64 m, i64 n) {
     EACH(i, heads * m * n) {
         i64 row = i % m, col = i / m % n, h = i / m / n;
@@ -95,7 +95,7 @@ struct SLSTMBack {
     const i64 *resets;
     const T *r, *state, *y, *next, *tape; // r as it is stored
     const T *dy, *dnext;
-    T *dx[4], *dstate; // dstate: memory for 4·b·nh·dh elements, given back or not
+    T *dx[4], *dstate; // dstate: memory for 4·b·nh·dh elements, a result or scratch
 };
 
 // Dynamic shared memory: the gradients of the pre-activations [rows,4·dh].
@@ -108,7 +108,7 @@ KERNEL slstm_backward(SLSTMBack s) {
         i64 at = (b0 + e / s.dh) * d + h * s.dh + e % s.dh;
         T g[4] = {};
         for (int k = 0; s.dnext && k < 4; k++) g[k] = s.dnext[k * bd + at];
-        // What a stored stabiliser leaves; it follows the path of the maximum.
+        // The gradient left to a stored stabiliser; it follows the path of the maximum.
         if (s.dnext) g[3] -= s.next[bd + at] * g[1] + s.next[2 * bd + at] * g[2];
         for (int k = 0; k < 4; k++) s.dstate[k * bd + at] = g[k];
     }
@@ -158,8 +158,8 @@ KERNEL slstm_backward(SLSTMBack s) {
     }
 }
 
-// What the gradient of R is a product of: dx of the gates, and the y that each step
-// saw, that of the step before, the state's at the start, 0 where a document begins.
+// The factors of the gradient of R: dx of the gates, and the y that each step read:
+// that of the previous step, the state's at the start, 0 where a document begins.
 struct WeightGrad {
     i64 b, t, nh, dh;
     const i64 *resets;

@@ -1,4 +1,4 @@
-// The scan for heads of 96 units: NB sequences a block, KQ lanes a unit.
+// The scan for heads of 96 units: NB sequences per block, KQ lanes per unit.
 //gen: f32
 #include "slstm_scan.cuh"
 

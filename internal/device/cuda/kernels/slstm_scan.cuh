@@ -1,12 +1,12 @@
-// The sLSTM scan in float32 with the recurrent weights of a head in registers for
-// the whole of it. A block has one head, or with clusters 1/CS of its units, and NB
-// sequences; a thread has one unit and 1/KQ of the sums over the units before it,
-// for all four gates. The KQ parts meet by shuffles, y crosses over to the next step
-// through two buffers in shared memory, and there is one barrier a step.
+// The sLSTM scan in float32 with the recurrent weights of a head in registers
+// throughout. A block has one head, or with clusters 1/CS of its units, and NB
+// sequences; a thread has one unit and 1/KQ of its sums over the previous step's
+// units, for all four gates. Shuffles combine the KQ parts, y is passed to the next
+// step through two buffers in shared memory, and there is one barrier per step.
 //
-// The tape is six floats a cell: {s, tanh z~, σ(o~), 1 − σ(f~)} and {c, n}. One of i'
-// and f' is always 1, so that one number with a sign holds both: without the sign
-// f' = 1 and i' = s, with it i' = 1 and f' = −s.
+// The tape has six floats per cell: {s, tanh z~, σ(o~), 1 − σ(f~)} and {c, n}. One of
+// i' and f' is always 1, so that one signed number holds both: if s is positive, f' = 1
+// and i' = s; if it is negative, i' = 1 and f' = −s.
 #pragma once
 #include "common.cuh"
 
@@ -35,8 +35,8 @@ struct Backward {
 
 __device__ __forceinline__ unsigned shared(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
 
-// Hides a number from the compiler, which else works addresses out again in every
-// step.
+// Hides a number from the compiler, which would otherwise recompute addresses in
+// every step.
 __device__ __forceinline__ unsigned opaque(unsigned v) {
     unsigned r;
     asm volatile("mov.u32 %0, %1;" : "=r"(r) : "r"(v));
@@ -64,7 +64,7 @@ __device__ __forceinline__ void store4(unsigned a, float4 v) {
 }
 __device__ __forceinline__ void prefetch(const void *p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
-// Copies of 4, 8 and 16 bytes to shared memory that do not wait.
+// Asynchronous copies of 4, 8 and 16 bytes to shared memory.
 __device__ __forceinline__ void copy1(unsigned to, const void *from) { asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory"); }
 __device__ __forceinline__ void copy2(unsigned to, const void *from) { asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(to), "l"(from) : "memory"); }
 __device__ __forceinline__ void copy4(unsigned to, const void *from) { asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory"); }
@@ -76,7 +76,7 @@ template <int THREADS> __device__ __forceinline__ void barrier() {
     else __syncwarp();
 }
 
-// eˣ to about float32's rounding for x in −150 … 80.
+// eˣ, accurate to about float32's rounding, for x in −150 … 80.
 __device__ __forceinline__ float fastExp(float x) {
     const float high = 1.44269504f, low = 1.92596299e-8f; // 1/log 2
     float t = x * high, e;
@@ -90,7 +90,7 @@ __device__ __forceinline__ float reciprocal(float x) {
     return r;
 }
 
-// log(1 + e) for e in 0 … 1, by a polynomial fitted to it.
+// log(1 + e) for e in 0 … 1, by a fitted polynomial.
 __device__ __forceinline__ float fastLog1p(float e) {
     float e2 = e * e, e4 = e2 * e2;
     float p01 = fmaf(e, -4.999989265e-01f, 9.999999947e-01f), p23 = fmaf(e, -2.495161626e-01f, 3.332971050e-01f);
@@ -110,7 +110,7 @@ struct Cell {
     float4 kept;
 };
 
-// A step of the cell, with one exponential for the two exponential gates.
+// A step of the cell, with a single exponential for both exponential gates.
 __device__ __forceinline__ void step(float it, float ft, float zt, float ot, Cell &s) {
     float e = fastExp(fmaxf(-fabsf(ft), -80.f));
     float lf = s.m + (fminf(ft, 0.f) - fastLog1p(e));
@@ -126,8 +126,9 @@ __device__ __forceinline__ void step(float it, float ft, float zt, float ot, Cel
     s.kept = make_float4(forgets ? g : -g, z, o, reciprocal(1.f + e) * (ft >= 0.f ? e : 1.f));
 }
 
-// A step back: dy is the whole gradient of y; dc, dn and rest, what a stored
-// stabiliser leaves, are carried. Returns the gradients of the pre-activations.
+// A step of the backward pass: dy is the whole gradient of y; dc, dn and rest, the
+// gradient left to a stored stabiliser, are carried. Returns the gradients of the
+// pre-activations.
 __device__ __forceinline__ float4 stepBack(float4 kept, float c, float overN, float before, float nBefore, float dy, float &dc, float &dn, float &rest) {
     bool forgets = !(__float_as_uint(kept.x) >> 31);
     float g = fabsf(kept.x), i = forgets ? g : 1.f, f = forgets ? 1.f : g;
@@ -143,8 +144,8 @@ __device__ __forceinline__ float4 stepBack(float4 kept, float c, float overN, fl
     return d;
 }
 
-// The sums of KQ lanes, for NB sequences of four numbers: the lanes halve the
-// sequences that they add up for, until each has one, then all have the sum.
+// The sums of KQ lanes for NB sequences of four numbers: the lanes halve the sequences
+// that they sum until each has one; further halvings give all lanes the sum.
 template <int NB, int LANES> __device__ __forceinline__ void meet(float (&sum)[NB][4], int lane) {
     int rows = NB;
 #pragma unroll
@@ -166,8 +167,8 @@ template <int NB, int LANES> __device__ __forceinline__ void meet(float (&sum)[N
     }
 }
 
-// The sums of LANES lanes over four units of NB sequences: the lanes halve the units
-// first, then the sequences, so that each ends with the sum that it needs.
+// The sums of LANES lanes over four units of NB sequences: the lanes halve first the
+// units, then the sequences, so that each ends with the sum that it needs.
 template <int NB, int LANES> __device__ __forceinline__ void meetUnits(float (&sum)[NB][4], int lane) {
     int units = 4, rows = NB;
 #pragma unroll
@@ -213,7 +214,7 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scan(const For
 #pragma unroll
             for (int j = 0; j < 4; j++) r[i][g][j] = a.r[((i64)(head * 4 + g) * DH + unit) * DH + (i * KQ + q) * 4 + j];
 
-    const bool loads = q * LOADS < 4; // this lane brings the gates from q·LOADS on
+    const bool loads = q * LOADS < 4; // this lane loads the gates from q·LOADS on
     float bias[LOADS];
     const float *x[NB][LOADS];
 #pragma unroll
@@ -301,8 +302,8 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scan(const For
     a.next[(3 * (i64)B + b) * D + col] = s.m;
 }
 
-// The scan back. A thread has one cell, and four units of the step before for its
-// part of the sums over all units and gates.
+// The backward scan. A thread has one cell, and four units of the previous step for
+// its part of the sums over all units and gates.
 template <int DH, int NB, int KQ> __device__ __forceinline__ void scanBack(const Backward &a) {
     constexpr int THREADS = DH * KQ, KP = 4 * KQ, KI = DH / KP, COPIES = KQ / NB, RING = 4;
     static_assert(KI * KP == DH && KP <= 32 && COPIES * NB == KQ, "shape");
@@ -342,8 +343,8 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scanBack(const
     const float4 *gates = a.gates + last;
     const float2 *memories = a.memories + last - D;
     const float *dys = a.dy ? a.dy + last : nullptr;
-    float2 now = a.memories[last]; // c and n behind the step
-    auto fetch = [&](int t) {      // brings in what step t needs
+    float2 now = a.memories[last]; // c and n after the step
+    auto fetch = [&](int t) {      // loads the inputs of step t
         const int slot = (t & (RING - 1)) * THREADS;
         if (t >= 0) {
             copy4(ring4 + slot * 16, gates), gates -= D;

@@ -1,11 +1,11 @@
-// The generator compiles the kernels, CUDA C++, to PTX by NVRTC 12.4, without a
-// card, a toolkit or a host compiler. It finds libnvrtc.so.12 by the flag -nvrtc,
-// in the loader's path, or among the Python packages:
+// The generator compiles the kernels from CUDA C++ to PTX with NVRTC 12.4, without a
+// card, a toolkit or a host compiler. It finds libnvrtc.so.12 through the flag
+// -nvrtc, in the loader's path, or among the Python packages:
 //
 //	pip install --no-deps nvidia-cuda-nvrtc-cu12==12.4.127
 //
-// Every file NAME.cu becomes NAME.f32.ptx.gz and NAME.f64.ptx.gz, or one of them
-// where it says so. The same version writes the same bytes.
+// Every file NAME.cu becomes NAME.f32.ptx.gz and NAME.f64.ptx.gz, or one of them if
+// it says so. The same version writes the same bytes.
 package main
 
 import (
@@ -20,8 +20,8 @@ import (
 	"strings"
 )
 
-// release is the version of NVRTC whose output is committed: drivers from CUDA 12.4
-// on take it.
+// release is the version of NVRTC whose output is committed; drivers accept it from
+// CUDA 12.4 on.
 const release = "12.4"
 
 // builds are the ways in which every file is compiled.
@@ -55,13 +55,13 @@ func main() {
 	}
 }
 
-// element is the line by which a file asks for one element type alone.
+// element is the prefix of the line by which a file asks for one element type only.
 var element = regexp.MustCompile(`(?m)^//gen: (f32|f64)$`)
 
 var include = regexp.MustCompile(`(?m)^#include "([^"]+)"$`)
 
-// inline returns a source with the files that it includes put in place: NVRTC then
-// needs no file system, and the PTX no paths.
+// inline returns a source with its includes expanded, so that NVRTC needs no file
+// system and the PTX contains no paths.
 func inline(path string) ([]byte, error) {
 	code, err := os.ReadFile(path)
 	if err != nil {
@@ -78,7 +78,8 @@ func inline(path string) ([]byte, error) {
 	return code, failed
 }
 
-// pack compresses without a name or a time, so that equal input gives equal bytes.
+// pack compresses without a name or a time, so that the same input gives the same
+// bytes.
 func pack(ptx []byte) []byte {
 	var b bytes.Buffer
 	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)

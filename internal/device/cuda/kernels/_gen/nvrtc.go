@@ -26,7 +26,7 @@ func openCompiler(path string) (*compiler, error) {
 	if path == "" {
 		path = find()
 	}
-	// NVRTC opens its built-ins by their name alone: loaded before, they are found.
+	// NVRTC opens its built-ins by name only and finds them if they are loaded.
 	if found, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "libnvrtc-builtins.so.*")); len(found) > 0 {
 		if _, err := purego.Dlopen(found[0], purego.RTLD_NOW|purego.RTLD_GLOBAL); err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func openCompiler(path string) (*compiler, error) {
 	return c, nil
 }
 
-// find returns the library's path where Python's packages are, else its name.
+// find returns the library's path among the Python packages, else its name.
 func find() string {
 	roots := []string{os.Getenv("VIRTUAL_ENV"), "/usr", "/usr/local"}
 	if home, err := os.UserHomeDir(); err == nil {
@@ -101,7 +101,7 @@ func (c *compiler) compile(name string, code []byte, options ...string) ([]byte,
 	return c.read(program, "nvrtcGetPTX")
 }
 
-// read returns the text that the function gives of a program.
+// read returns a text of a program, of the given size and contents functions.
 func (c *compiler) read(program uintptr, function string) ([]byte, error) {
 	var n uintptr
 	if err := c.do(function+"Size", program, uintptr(unsafe.Pointer(&n))); err != nil {
