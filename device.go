@@ -4,10 +4,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
-	"gorgonia.org/tensor"
 )
 
 // Device is a processor with separate memory, on which models train and
@@ -67,7 +65,7 @@ func (m *Model) settle(d Device) error {
 	}
 	m.home = &home{device: d, params: make(map[string]nodes.Buffer)}
 	for _, p := range m.Params() {
-		b, err := d.Alloc(dtypeOf(p.Value.Dtype()), p.Value.Size())
+		b, err := nodes.Alloc(d, p.Value)
 		if err != nil {
 			return errors.Wrapf(err, "xlstm: memory for %s on %s", p.Name, d.Name())
 		}
@@ -107,15 +105,4 @@ func (m *Model) eachParam(f func(d Device, host any, b nodes.Buffer) error) erro
 		}
 	}
 	return nil
-}
-
-// dtypeOf is a float type as operations call it.
-func dtypeOf(dt tensor.Dtype) ops.Dtype {
-	switch dt {
-	case tensor.Float32:
-		return ops.Float32
-	case tensor.Float64:
-		return ops.Float64
-	}
-	return ops.Int
 }

@@ -21,7 +21,7 @@ func (s *State) settle(d Device) error {
 	}
 	s.residence = &residence{device: d}
 	for _, t := range s.tensors {
-		b, err := d.Alloc(dtypeOf(t.Value.Dtype()), t.Value.Size())
+		b, err := nodes.Alloc(d, t.Value)
 		if err != nil {
 			return errors.Wrapf(err, "xlstm: memory for the state's %s on %s", t.Name, d.Name())
 		}

@@ -83,10 +83,15 @@ func (p *planned) givenOn(d Device, memory map[*gorgonia.Node]Buffer) (given map
 	return given, results, nil
 }
 
+// Alloc returns memory on d for the elements of v.
+func Alloc(d Device, v gorgonia.Value) (Buffer, error) {
+	return d.Alloc(dtypeOf(v.Dtype()), v.Shape().TotalSize())
+}
+
 // upload returns a copy of a value in the memory of d.
 func upload(d Device, v gorgonia.Value) (Buffer, error) {
 	x := elements(v)
-	b, err := d.Alloc(dtypeOf(v.Dtype()), v.Shape().TotalSize())
+	b, err := Alloc(d, v)
 	if err != nil {
 		return nil, err
 	}

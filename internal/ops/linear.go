@@ -25,6 +25,20 @@ func (l Linear) Outputs() (out []Arg) {
 	return out
 }
 
+// LinearBlock is a result of a Linear: its number, its width, and its first row
+// in the weight.
+type LinearBlock struct{ Out, Width, Row int }
+
+// Blocks returns the blocks of the weight's rows, one for each result.
+func (l Linear) Blocks() (all []LinearBlock) {
+	row := 0
+	for o, width := range l.Outs {
+		all = append(all, LinearBlock{o, width, row})
+		row += width
+	}
+	return all
+}
+
 // LinearGrad is the derivative of Linear: it reads x, w and the existing
 // gradients of its results, and writes dx = dy·W, dw = dyᵀ·x and db, the column
 // sums of dy.

@@ -60,29 +60,16 @@ func headwise(op ops.Headwise) kernels.Headwise {
 	return kernels.Headwise{N: op.N, Heads: op.Heads, In: op.In, Out: op.Out, Row: op.Row, Stride: op.Stride}
 }
 
-// block is an output of a linear map: its number, its width and its first row in
-// the weight.
-type block struct{ o, width, row int }
-
-func blocks(l ops.Linear) (all []block) {
-	row := 0
-	for o, width := range l.Outs {
-		all = append(all, block{o, width, row})
-		row += width
-	}
-	return all
-}
-
 func linear[F kernels.Float](op ops.Linear, a *operands) device.Launch {
 	x, w, b := in[F](a), in[F](a), inIf[F](a, op.Bias)
-	ys, cuts := outs[F](a), blocks(op)
+	ys, cuts := outs[F](a), op.Blocks()
 	return always(func() {
 		for _, c := range cuts {
 			var bias []F
 			if b != nil {
-				bias = b.data[c.row : c.row+c.width]
+				bias = b.data[c.Row : c.Row+c.Width]
 			}
-			kernels.Linear(op.Rows, op.In, c.width, x.data, op.In, w.data[c.row*op.In:], op.In, bias, ys[c.o].data, false)
+			kernels.Linear(op.Rows, op.In, c.Width, x.data, op.In, w.data[c.Row*op.In:], op.In, bias, ys[c.Out].data, false)
 		}
 	})
 }
@@ -91,7 +78,7 @@ func linearGrad[F kernels.Float](op ops.LinearGrad, a *operands) device.Launch {
 	x, w, dys := in[F](a), in[F](a), some[F](a, op.Has)
 	grads := outs[F](a)
 	dx, dw := grads[0], grads[1]
-	cuts, complete := blocks(op.Linear), !slices.Contains(op.Has, false)
+	cuts, complete := op.Blocks(), !slices.Contains(op.Has, false)
 	return always(func() {
 		if !complete {
 			for _, g := range grads {
@@ -100,15 +87,15 @@ func linearGrad[F kernels.Float](op ops.LinearGrad, a *operands) device.Launch {
 		}
 		started := false
 		for _, c := range cuts {
-			dy := dys[c.o].get()
+			dy := dys[c.Out].get()
 			if dy == nil {
 				continue
 			}
-			kernels.LinearGradX(op.Rows, op.In, c.width, dy, w.data[c.row*op.In:], op.In, dx.data, op.In, started)
+			kernels.LinearGradX(op.Rows, op.In, c.Width, dy, w.data[c.Row*op.In:], op.In, dx.data, op.In, started)
 			started = true
-			kernels.LinearGradW(op.Rows, op.In, c.width, dy, x.data, op.In, dw.data[c.row*op.In:], op.In)
+			kernels.LinearGradW(op.Rows, op.In, c.Width, dy, x.data, op.In, dw.data[c.Row*op.In:], op.In)
 			if op.Bias {
-				kernels.ColumnSums(op.Rows, c.width, dy, grads[2].data[c.row:c.row+c.width])
+				kernels.ColumnSums(op.Rows, c.Width, dy, grads[2].data[c.Row:c.Row+c.Width])
 			}
 		}
 	})

@@ -35,32 +35,19 @@ func bindLinear(b *binder, op ops.Op) bool {
 	return true
 }
 
-// block is an output of a linear map: its number, its width and its first row in
-// the weight.
-type block struct{ o, width, row int }
-
-func blocks(l ops.Linear) (all []block) {
-	row := 0
-	for o, width := range l.Outs {
-		all = append(all, block{o, width, row})
-		row += width
-	}
-	return all
-}
-
 // at returns the address of element i of the floats at base.
 func (b *binder) at(base address, i int) address { return base + address(i*b.size()) }
 
 func (b *binder) linear(op ops.Linear) {
 	x, w, bias := b.read(), b.read(), b.readIf(op.Bias)
 	var outs []func()
-	for _, c := range blocks(op) {
+	for _, c := range op.Blocks() {
 		y := b.write()
 		outs = append(outs, func() {
-			b.multiply(product{m: op.Rows, n: c.width, k: op.In, a: operand{at: x, ld: op.In},
-				b: operand{at: b.at(w, c.row*op.In), ld: op.In, trans: true}, c: operand{at: y, ld: c.width}})
+			b.multiply(product{m: op.Rows, n: c.Width, k: op.In, a: operand{at: x, ld: op.In},
+				b: operand{at: b.at(w, c.Row*op.In), ld: op.In, trans: true}, c: operand{at: y, ld: c.Width}})
 			if op.Bias {
-				b.each("elementwise", "add_rows", op.Rows*c.width, b.at(bias, c.row), y, int64(op.Rows), int64(c.width))
+				b.each("elementwise", "add_rows", op.Rows*c.Width, b.at(bias, c.Row), y, int64(op.Rows), int64(c.Width))
 			}
 		})
 	}
@@ -83,24 +70,24 @@ func (b *binder) linearInputs(op ops.LinearGrad, dys []address, w, dx address) {
 		b.zero(dx, op.Rows*op.In)
 	}
 	started := 0.0
-	for _, c := range blocks(op.Linear) {
-		if !op.Has[c.o] {
+	for _, c := range op.Blocks() {
+		if !op.Has[c.Out] {
 			continue
 		}
-		b.multiply(product{m: op.Rows, n: op.In, k: c.width, a: operand{at: dys[c.o], ld: c.width},
-			b: operand{at: b.at(w, c.row*op.In), ld: op.In}, c: operand{at: dx, ld: op.In}, beta: started})
+		b.multiply(product{m: op.Rows, n: op.In, k: c.Width, a: operand{at: dys[c.Out], ld: c.Width},
+			b: operand{at: b.at(w, c.Row*op.In), ld: op.In}, c: operand{at: dx, ld: op.In}, beta: started})
 		started = 1
 	}
 }
 
 func (b *binder) linearWeights(op ops.LinearGrad, dys []address, x, dw address) {
-	for _, c := range blocks(op.Linear) {
-		at := b.at(dw, c.row*op.In)
-		if !op.Has[c.o] {
-			b.zero(at, c.width*op.In)
+	for _, c := range op.Blocks() {
+		at := b.at(dw, c.Row*op.In)
+		if !op.Has[c.Out] {
+			b.zero(at, c.Width*op.In)
 			continue
 		}
-		b.multiply(product{m: c.width, n: op.In, k: op.Rows, a: operand{at: dys[c.o], ld: c.width, trans: true},
+		b.multiply(product{m: c.Width, n: op.In, k: op.Rows, a: operand{at: dys[c.Out], ld: c.Width, trans: true},
 			b: operand{at: x, ld: op.In}, c: operand{at: at, ld: op.In}})
 	}
 }
@@ -109,11 +96,11 @@ func (b *binder) linearBiases(op ops.LinearGrad, dys []address, db address) {
 	if !op.Bias {
 		return
 	}
-	for _, c := range blocks(op.Linear) {
-		if at := b.at(db, c.row); op.Has[c.o] {
-			b.columnSums(dys[c.o], at, op.Rows, c.width)
+	for _, c := range op.Blocks() {
+		if at := b.at(db, c.Row); op.Has[c.Out] {
+			b.columnSums(dys[c.Out], at, op.Rows, c.Width)
 		} else {
-			b.zero(at, c.width)
+			b.zero(at, c.Width)
 		}
 	}
 }
