@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
@@ -155,14 +156,7 @@ func (p *Program) loadLogits(row int, logits []float64) error {
 		return err
 	}
 	lo := row * len(logits)
-	switch data := t.Data().(type) {
-	case []float32:
-		for i := range logits {
-			logits[i] = float64(data[lo+i])
-		}
-	case []float64:
-		copy(logits, data[lo:])
-	}
+	floats.Of(t.Data()).Cut(lo, lo+len(logits)).Read(logits)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"github.com/pkg/errors"
@@ -138,22 +139,17 @@ func (m *Model) fingerprint() (config, weights string, err error) {
 	sum := sha256.Sum256(append(raw, m.Dtype().String()...))
 	h := sha256.New()
 	for _, p := range m.Params() {
-		switch data := p.Value.Data().(type) {
-		case []float32:
-			hashSome(h, data)
-		case []float64:
-			hashSome(h, data)
-		}
+		hashSome(h, floats.Of(p.Value.Data()))
 	}
 	return hex.EncodeToString(sum[:]), hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // hashSome writes numbers to h that are spread over all.
-func hashSome[F float32 | float64](h io.Writer, numbers []F) {
-	step := max(1, len(numbers)/fingerprintNumbers)
+func hashSome(h io.Writer, numbers floats.Slice) {
+	step := max(1, numbers.Len()/fingerprintNumbers)
 	var buf []byte
-	for i := 0; i < len(numbers); i += step {
-		buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(float64(numbers[i])))
+	for i := 0; i < numbers.Len(); i += step {
+		buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(numbers.At(i)))
 	}
 	h.Write(buf) // a hash never fails
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/optim"
@@ -81,17 +82,10 @@ func pushModel(t testing.TB, m *Model) {
 }
 
 func setFloats(t *tensor.Dense, v []float64) {
-	switch to := t.Data().(type) {
-	case []float32:
-		for i := range to {
-			to[i] = float32(v[i])
-		}
-	case []float64:
-		copy(to, v)
-	}
+	floats.Of(t.Data()).Write(v)
 }
 
-func floatsOf(v gorgonia.Value) []float64 { return golden.Floats(v.Data()) }
+func floatsOf(v gorgonia.Value) []float64 { return floats.Of(v.Data()).Float64s() }
 
 // forms are the ways to compute a model.
 var forms = []struct {

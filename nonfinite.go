@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"gorgonia.org/gorgonia"
 )
@@ -75,24 +76,4 @@ func described(n *gorgonia.Node) string {
 	return fmt.Sprintf("%v of %s", n.Op(), strings.Join(reads, ", "))
 }
 
-func finite(v gorgonia.Value) bool {
-	switch x := v.Data().(type) {
-	case float32:
-		return numbers.Finite(float64(x))
-	case float64:
-		return numbers.Finite(x)
-	case []float32:
-		for _, e := range x {
-			if !numbers.Finite(float64(e)) {
-				return false
-			}
-		}
-	case []float64:
-		for _, e := range x {
-			if !numbers.Finite(e) {
-				return false
-			}
-		}
-	}
-	return true
-}
+func finite(v gorgonia.Value) bool { return floats.Of(v.Data()).All(numbers.Finite) }

@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -252,18 +253,7 @@ func (p *Program) Loss() (float64, error) {
 			return 0, err
 		}
 	}
-	switch v := loss.Data().(type) {
-	case []float32:
-		return float64(v[0]), nil
-	case []float64:
-		return v[0], nil
-	case float32:
-		return float64(v), nil
-	case float64:
-		return v, nil
-	default:
-		return 0, errors.Errorf("xlstm: the loss is a %T", v)
-	}
+	return floats.Of(loss.Data()).At(0), nil
 }
 
 // Logits returns the logits of the last run, (B·T, V). They are valid until the

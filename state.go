@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
@@ -141,18 +142,7 @@ func (s *State) SetText(i int, from *State, j int) error {
 	}
 	for k, t := range s.tensors {
 		other := from.tensors[k].Value
-		ok := false
-		switch to := t.Value.Data().(type) {
-		case []float32:
-			if data, same := other.Data().([]float32); same {
-				ok = copyText(to, data, s.slices(k), s.batch, i, from.batch, j)
-			}
-		case []float64:
-			if data, same := other.Data().([]float64); same {
-				ok = copyText(to, data, s.slices(k), s.batch, i, from.batch, j)
-			}
-		}
-		if !ok {
+		if !copyText(floats.Of(t.Value.Data()), floats.Of(other.Data()), s.slices(k), s.batch, i, from.batch, j) {
 			return errors.Errorf("xlstm: the state's %s, %v of %v, does not fit %v of %v", t.Name, t.Value.Dtype(), t.Value.Shape(), other.Dtype(), other.Shape())
 		}
 	}
@@ -170,15 +160,17 @@ func (s *State) slices(k int) int {
 }
 
 // copyText copies text j of a part with slices × batch texts over text i of
-// another. It reports whether the sizes agree.
-func copyText[F float32 | float64](to, from []F, slices, toBatch, i, fromBatch, j int) bool {
-	n := len(to) / (slices * toBatch)
-	if len(from) != n*slices*fromBatch {
+// another. It reports whether the sizes and types agree.
+func copyText(to, from floats.Slice, slices, toBatch, i, fromBatch, j int) bool {
+	n := to.Len() / (slices * toBatch)
+	if from.Len() != n*slices*fromBatch {
 		return false
 	}
 	for k := range slices {
 		a, b := (k*toBatch+i)*n, (k*fromBatch+j)*n
-		copy(to[a:a+n], from[b:b+n])
+		if !to.Cut(a, a+n).Copy(from.Cut(b, b+n)) {
+			return false
+		}
 	}
 	return true
 }
@@ -188,19 +180,8 @@ func copyFrom(dst layers.Param, v gorgonia.Value) error {
 	if v == gorgonia.Value(dst.Value) {
 		return nil
 	}
-	if v != nil {
-		switch from := v.Data().(type) {
-		case []float32:
-			if to, ok := dst.Value.Data().([]float32); ok && len(to) == len(from) {
-				copy(to, from)
-				return nil
-			}
-		case []float64:
-			if to, ok := dst.Value.Data().([]float64); ok && len(to) == len(from) {
-				copy(to, from)
-				return nil
-			}
-		}
+	if v != nil && floats.Of(dst.Value.Data()).Copy(floats.Of(v.Data())) {
+		return nil
 	}
 	return errors.Errorf("xlstm: the state's %s does not fit shape %v of %v", dst.Name, dst.Value.Shape(), dst.Value.Dtype())
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
@@ -272,22 +273,11 @@ func (m *meanGrad) add(first bool, share float64) error {
 	if err != nil {
 		return err
 	}
-	switch to := m.mean.Data().(type) {
-	case []float32:
-		moveMean(to, g.Data().([]float32), first, float32(share))
-	case []float64:
-		moveMean(to, g.Data().([]float64), first, share)
+	mean, x := floats.Of(m.mean.Data()), floats.Of(g.Data())
+	if first {
+		mean.Copy(x)
+	} else {
+		mean.Move(x, share)
 	}
 	return nil
-}
-
-// moveMean moves a mean towards x, which is the given share of what it is of.
-func moveMean[F float32 | float64](mean, x []F, first bool, share F) {
-	if first {
-		copy(mean, x)
-		return
-	}
-	for i, v := range x {
-		mean[i] += (v - mean[i]) * share
-	}
 }

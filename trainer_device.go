@@ -2,6 +2,7 @@ package xlstm
 
 import (
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/optim"
@@ -90,11 +91,9 @@ func (r *remoteTrainer) add(share float64) error {
 	if r.mean == nil {
 		return nil
 	}
-	var x any = []float32{float32(share)}
-	if r.share.Dtype() == ops.Float64 {
-		x = []float64{share}
-	}
-	if err := r.device.Upload(r.share, x); err != nil {
+	x := floats.Make(r.share.Dtype(), 1)
+	x.Write([]float64{share})
+	if err := r.device.Upload(r.share, x.Data()); err != nil {
 		return err
 	}
 	return r.mean()

@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -165,12 +166,5 @@ func (s *Store) initialise(name string, init Init, t *tensor.Dense) {
 	h.Write([]byte(name))
 	values := make([]float64, t.Shape().TotalSize())
 	init(rand.New(rand.NewPCG(s.seed, h.Sum64())), values)
-	switch data := t.Data().(type) {
-	case []float32:
-		for i, v := range values {
-			data[i] = float32(v)
-		}
-	case []float64:
-		copy(data, values)
-	}
+	floats.Of(t.Data()).Write(values)
 }

@@ -49,7 +49,7 @@ func TestSiLUOfMinusInfinityIsZero(t *testing.T) {
 			return one(SiLU(x[0]))
 		}}, dt)
 		m.run(t, [][]float64{{math.Inf(-1), math.Inf(-1)}})
-		for what, got := range map[string][]float64{"value": floats(m.results[0]), "slope": m.gradients()[0]} {
+		for what, got := range map[string][]float64{"value": elementsOf(m.results[0]), "slope": m.gradients()[0]} {
 			if got[0] != 0 || got[1] != 0 {
 				t.Errorf("%v: the %s is %v, want 0", dt, what, got)
 			}
@@ -64,7 +64,7 @@ func inBoth(t *testing.T, c graphCase, values [][]float64) (f32, f64 [][]float64
 	m := compile(t, c, tensor.Float32)
 	m.run(t, values)
 	for _, v := range m.results {
-		f32 = append(f32, floats(v))
+		f32 = append(f32, elementsOf(v))
 	}
 	return f32, outputs(t, c, values)
 }

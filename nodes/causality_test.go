@@ -18,7 +18,7 @@ func wantCausal(t *testing.T, c graphCase, batch, steps, sequences int) {
 		m := compile(t, c, dt)
 		values := c.values(1)
 		m.run(t, values)
-		want := floats(m.results[0])
+		want := elementsOf(m.results[0])
 		width := len(want) / (batch * steps)
 		for step := range steps {
 			changed := c.values(1)
@@ -29,7 +29,7 @@ func wantCausal(t *testing.T, c graphCase, batch, steps, sequences int) {
 				}
 			}
 			m.run(t, changed)
-			got := floats(m.results[0])
+			got := elementsOf(m.results[0])
 			touched := false
 			for k := range got {
 				at := k / width // of the row: sequence·steps + step

@@ -43,9 +43,9 @@ func scanBack(t *testing.T, cfg SLSTMConfig, s size, values [][]float64, wy, ws 
 		t.Fatal(err)
 	}
 	for _, d := range ds {
-		grads = append(grads, floats(d.Value()))
+		grads = append(grads, elementsOf(d.Value()))
 	}
-	return grads, floats(yv), floats(sv)
+	return grads, elementsOf(yv), elementsOf(sv)
 }
 
 // What GradientClip and CutGradient do is what bounding the gradient of y in the

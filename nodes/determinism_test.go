@@ -67,7 +67,7 @@ func (m *compiled) bits(t *testing.T, values [][]float64) (all []float64) {
 	t.Helper()
 	all = append(all, m.run(t, values))
 	for _, v := range m.results {
-		all = append(all, floats(v)...)
+		all = append(all, elementsOf(v)...)
 	}
 	for _, g := range m.gradients() {
 		all = append(all, g...)

@@ -29,7 +29,7 @@ func dropped(t *testing.T, dt tensor.Dtype, id uint64, rate float64, seed, step 
 	if err := m.RunAll(); err != nil {
 		t.Fatal(err)
 	}
-	return floats(y.Value())
+	return elementsOf(y.Value())
 }
 
 func TestDropoutFollowsFromItsKeyAndID(t *testing.T) {

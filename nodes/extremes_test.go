@@ -19,8 +19,8 @@ func wantFinite(t *testing.T, c graphCase, all map[string][][]float64) {
 		for name, values := range all {
 			m.run(t, values)
 			for k, v := range m.results {
-				if !finite(floats(v)) {
-					t.Errorf("%v, %s: result %d is %v", dt, name, k, floats(v))
+				if !finite(elementsOf(v)) {
+					t.Errorf("%v, %s: result %d is %v", dt, name, k, elementsOf(v))
 				}
 			}
 			for k, g := range m.gradients() {

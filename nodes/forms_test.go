@@ -69,7 +69,7 @@ func TestMLSTMFormsAgreeAtExtremeGates(t *testing.T) {
 				recurrent.run(t, values)
 				m.run(t, values)
 				what := fmt.Sprintf("%s, %s: ", form, name)
-				wantClose(t, what+"h", floats(m.results[0]), floats(recurrent.results[0]), 1e-9)
+				wantClose(t, what+"h", elementsOf(m.results[0]), elementsOf(recurrent.results[0]), 1e-9)
 				want := recurrent.gradients()
 				for k, g := range m.gradients() {
 					wantClose(t, what+"the gradient of "+c.inputs[k].name, g, want[k], 1e-9)

@@ -194,9 +194,9 @@ func (f goldenFile) checkMLSTM(t *testing.T, what string, dt tensor.Dtype, cfg M
 		}
 		return tol
 	}
-	f.compare(t, what, "h", rows(floats(hv), b, h, steps, dhv, true), tol("h"))
+	f.compare(t, what, "h", rows(elementsOf(hv), b, h, steps, dhv, true), tol("h"))
 	for j, name := range names {
-		got := floats(grads[j])
+		got := elementsOf(grads[j])
 		if w := map[string]int{"q": dqk, "k": dqk, "v": dhv, "i": 1, "f": 1}[name]; w > 0 {
 			got = rows(got, b, h, steps, w, true)
 		}
@@ -209,9 +209,9 @@ func (f goldenFile) checkMLSTM(t *testing.T, what string, dt tensor.Dtype, cfg M
 	if dt == tensor.Float64 {
 		stateTol = 1e-9
 	}
-	f.compare(t, what, "c_last", floats(next.C.Value()), stateTol)
-	f.compare(t, what, "n_last", floats(next.N.Value()), stateTol)
-	f.compare(t, what, "m_last", floats(next.M.Value()), stateTol)
+	f.compare(t, what, "c_last", elementsOf(next.C.Value()), stateTol)
+	f.compare(t, what, "n_last", elementsOf(next.N.Value()), stateTol)
+	f.compare(t, what, "m_last", elementsOf(next.M.Value()), stateTol)
 }
 
 func TestGoldenSLSTM(t *testing.T) {
@@ -267,19 +267,19 @@ func (f goldenFile) checkSLSTM(t *testing.T, dt tensor.Dtype) {
 		}
 		return f.tolerance(func(r golden.Report, n string) float64 { return r[n].Grads[name] })
 	}
-	f.compareStates(t, dt.String(), floats(yv), floats(state.Value()), steps, b, d, tol("y"))
+	f.compareStates(t, dt.String(), elementsOf(yv), elementsOf(state.Value()), steps, b, d, tol("y"))
 	var dx []float64
 	for s := range steps {
 		for i := range b {
 			for k := range 4 {
-				dx = append(dx, floats(grads[k])[(i*steps+s)*d:][:d]...)
+				dx = append(dx, elementsOf(grads[k])[(i*steps+s)*d:][:d]...)
 			}
 		}
 	}
 	f.compare(t, dt.String(), "dx", dx, tol("x"))
-	f.compare(t, dt.String(), "dR", floats(grads[4]), tol("R"))
-	f.compare(t, dt.String(), "db", floats(grads[5]), tol("b"))
-	f.compare(t, dt.String(), "ds0", floats(grads[6]), tol("s0"))
+	f.compare(t, dt.String(), "dR", elementsOf(grads[4]), tol("R"))
+	f.compare(t, dt.String(), "db", elementsOf(grads[5]), tol("b"))
+	f.compare(t, dt.String(), "ds0", elementsOf(grads[6]), tol("s0"))
 }
 
 // compareStates compares all outputs and the final state with the reference's
@@ -392,9 +392,9 @@ func (f goldenFile) checkComponent(t *testing.T, component string, dt tensor.Dty
 	var yv gorgonia.Value
 	gorgonia.Read(y, &yv)
 	grads := differentiate(t, y, f.node(g, dt, "dy", arrange(part("dy").Data, false), n, width), wrt...)
-	f.compare(t, dt.String(), component+".y", arrange(floats(yv), true), tol)
+	f.compare(t, dt.String(), component+".y", arrange(elementsOf(yv), true), tol)
 	for k, name := range names {
-		got := floats(grads[k])
+		got := elementsOf(grads[k])
 		if name == "dx" {
 			got = arrange(got, true)
 		}

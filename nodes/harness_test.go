@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -56,7 +57,7 @@ func dense(dt tensor.Dtype, shape []int, v []float64) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(f))
 }
 
-func floats(v gorgonia.Value) []float64 { return golden.Floats(v.Data()) }
+func elementsOf(v gorgonia.Value) []float64 { return floats.Of(v.Data()).Float64s() }
 
 // compiled is a case as a compiled graph.
 type compiled struct {
@@ -128,7 +129,7 @@ func (m *compiled) run(t testing.TB, values [][]float64) float64 {
 	if err := m.machine.RunAll(); err != nil {
 		t.Fatal(err)
 	}
-	return floats(m.loss)[0]
+	return elementsOf(m.loss)[0]
 }
 
 // gradients returns the gradients of the last run by input, nil for fixed ones.
@@ -137,7 +138,7 @@ func (m *compiled) gradients() [][]float64 {
 	k := 0
 	for i, in := range m.c.inputs {
 		if !in.fixed {
-			out[i] = floats(m.grads[k].Value())
+			out[i] = elementsOf(m.grads[k].Value())
 			k++
 		}
 	}
@@ -159,7 +160,7 @@ func (c graphCase) check(t *testing.T) {
 	got := m.gradients()
 	var results [][]float64
 	for _, v := range m.results {
-		results = append(results, floats(v))
+		results = append(results, elementsOf(v))
 	}
 	for i, in := range c.inputs {
 		if in.fixed {
@@ -183,7 +184,7 @@ func (c graphCase) check(t *testing.T) {
 	m32 := compile(t, c, tensor.Float32)
 	m32.run(t, values)
 	for i, v := range m32.results {
-		if d := apart(floats(v), results[i]); d > 1e-4 {
+		if d := apart(elementsOf(v), results[i]); d > 1e-4 {
 			t.Errorf("float32 result %d is %.3g away from float64", i, d)
 		}
 	}

@@ -188,13 +188,13 @@ func (s *stepper) run(t *testing.T) (all []float64) {
 	if err := s.vm.RunAll(); err != nil {
 		t.Fatal(err)
 	}
-	all = floats(s.loss.Value())
+	all = elementsOf(s.loss.Value())
 	for _, p := range s.params {
 		g, err := p.Grad()
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, floats(g)...)
+		all = append(all, elementsOf(g)...)
 	}
 	return all
 }
@@ -301,7 +301,7 @@ func TestViewsAsValuesOfInputs(t *testing.T) {
 		if err := m.RunAll(); err != nil {
 			t.Fatal(err)
 		}
-		wantClose(t, name, floats(y.Value()), want, 1e-15)
+		wantClose(t, name, elementsOf(y.Value()), want, 1e-15)
 	}
 }
 
@@ -320,5 +320,5 @@ func TestColumnOfAMatrixAsAVector(t *testing.T) {
 	if err := m.RunAll(); err != nil {
 		t.Fatal(err)
 	}
-	wantClose(t, "rows", floats(y.Value()), []float64{11, 10, 12}, 0)
+	wantClose(t, "rows", elementsOf(y.Value()), []float64{11, 10, 12}, 0)
 }

@@ -54,9 +54,9 @@ func TestLispMachineFailsRatherThanGivesZeros(t *testing.T) {
 	if got := loss.Value().Data().(float64); got != value {
 		t.Errorf("the loss is %v, on a LispMachine %v", got, value)
 	}
-	for _, d := range floats(grads[0].Value()) {
+	for _, d := range elementsOf(grads[0].Value()) {
 		if d == 0 {
-			t.Errorf("gradient %v", floats(grads[0].Value()))
+			t.Errorf("gradient %v", elementsOf(grads[0].Value()))
 		}
 	}
 }

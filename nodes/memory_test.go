@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -30,16 +31,8 @@ func poison(g *gorgonia.ExprGraph) {
 			continue
 		}
 		for _, b := range o.exe.out {
-			switch x := cpu.Elements(b).(type) {
-			case []float32:
-				for i := range x {
-					x[i] = float32(math.NaN())
-				}
-			case []float64:
-				for i := range x {
-					x[i] = math.NaN()
-				}
-			}
+			x := floats.Of(cpu.Elements(b))
+			x.Write(slices.Repeat([]float64{math.NaN()}, x.Len()))
 		}
 	}
 }
@@ -165,17 +158,17 @@ func TestKeptAndWatchedValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	var watched []float64
-	memory.Watch(func(_ *gorgonia.Node, v gorgonia.Value) { watched = append(watched, floats(v)[0]) })
+	memory.Watch(func(_ *gorgonia.Node, v gorgonia.Value) { watched = append(watched, elementsOf(v)[0]) })
 	runAll(t, gorgonia.NewTapeMachine(g))
 	if want := []float64{2, 4, 8, 16, 32, 64}; !slices.Equal(watched, want) {
 		t.Errorf("watched %v, want %v", watched, want)
 	}
-	wantClose(t, "kept", floats(ns[1].Value()), []float64{4, 8, 12, 16, 20, 24}, 0)
-	wantClose(t, "the result", floats(ns[5].Value()), []float64{64, 128, 192, 256, 320, 384}, 0)
+	wantClose(t, "kept", elementsOf(ns[1].Value()), []float64{4, 8, 12, 16, 20, 24}, 0)
+	wantClose(t, "the result", elementsOf(ns[5].Value()), []float64{64, 128, 192, 256, 320, 384}, 0)
 	if shared, kept := memory.Bytes(); shared != 2*64 || kept != 2*64 {
 		t.Errorf("%d bytes shared and %d kept, want two matrices each", shared, kept)
 	}
-	if floats(ns[0].Value())[0] == 2 {
+	if elementsOf(ns[0].Value())[0] == 2 {
 		t.Error("nothing is shared")
 	}
 }
@@ -233,5 +226,5 @@ func TestRunAfterAFailedRun(t *testing.T) {
 	tokens.Value().Data().([]int)[1] = 1
 	m.Reset()
 	runAll(t, m)
-	wantClose(t, "y", floats(y.Value()), []float64{6, 8}, 0)
+	wantClose(t, "y", elementsOf(y.Value()), []float64{6, 8}, 0)
 }

@@ -19,7 +19,7 @@ func outputs(t *testing.T, c graphCase, values [][]float64) [][]float64 {
 	m.run(t, values)
 	var out [][]float64
 	for _, v := range m.results {
-		out = append(out, floats(v))
+		out = append(out, elementsOf(v))
 	}
 	return out
 }
@@ -147,7 +147,7 @@ func TestMLSTMFormsAreOneFunction(t *testing.T) {
 			}
 			m := compile(t, c, tensor.Float64)
 			m.run(t, values)
-			got := append([][]float64{floats(m.results[0])}, m.gradients()...)
+			got := append([][]float64{elementsOf(m.results[0])}, m.gradients()...)
 			if want == nil {
 				want = got
 				continue

@@ -50,7 +50,7 @@ func wantBits(t *testing.T, what string, got, want gorgonia.Value) {
 		t.Fatalf("%s: %v instead of %v of %v", what, got, want.Dtype(), want.Shape())
 	}
 	same := func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
-	if !slices.EqualFunc(floats(got), floats(want), same) {
+	if !slices.EqualFunc(elementsOf(got), elementsOf(want), same) {
 		t.Errorf("%s: %v, a tape machine computes %v", what, got, want)
 	}
 }
@@ -161,8 +161,8 @@ func runSequence(t *testing.T, s *Sequence) {
 
 func wantFloats(t *testing.T, what string, got gorgonia.Value, want ...float64) {
 	t.Helper()
-	if !slices.Equal(floats(got), want) {
-		t.Errorf("%s: %v, want %v", what, floats(got), want)
+	if !slices.Equal(elementsOf(got), want) {
+		t.Errorf("%s: %v, want %v", what, elementsOf(got), want)
 	}
 }
 
@@ -174,12 +174,12 @@ func TestSequenceReadsInputsAsTheyAre(t *testing.T) {
 	bind(t, b, ones)
 	runSequence(t, s)
 	wantFloats(t, "the first run", y.Value(), 2, 3, 4, 5, 6, 7)
-	before := floats(loss.Value())[0]
+	before := elementsOf(loss.Value())[0]
 
 	first.Data().([]float64)[0] = 10
 	runSequence(t, s)
 	wantFloats(t, "an input that was written to", y.Value(), 11, 3, 4, 5, 6, 7)
-	if after := floats(loss.Value())[0]; !(after < before) {
+	if after := elementsOf(loss.Value())[0]; !(after < before) {
 		t.Errorf("the loss is %v, was %v: the likely targets have become likelier", after, before)
 	}
 
@@ -253,7 +253,7 @@ func TestSequenceCopiesScalars(t *testing.T) {
 	for _, top := range []float64{1, 5} {
 		bind(t, x, dense(tensor.Float64, []int{1, 2}, []float64{top, 0}))
 		runSequence(t, s)
-		l := floats(loss.Value())[0]
+		l := elementsOf(loss.Value())[0]
 		wantFloats(t, "the sum", y.Value(), 2*l)
 		wantFloats(t, "a copy", copies[1].Value(), l)
 	}

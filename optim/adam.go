@@ -3,6 +3,7 @@ package optim
 import (
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 	"github.com/pkg/errors"
 )
@@ -93,12 +94,12 @@ const secondMoment = "exp_avg_sq"
 
 func (adamRule) buffers() []string { return []string{"exp_avg", secondMoment} }
 
-func (r adamRule) update(w, g numbers, state [2]numbers, a amounts) {
+func (r adamRule) update(w, g floats.Slice, state [2]floats.Slice, a amounts) {
 	k := r.factors(a)
-	if w.f32 != nil {
-		vec.AdamStep(k, g.f32, state[0].f32, state[1].f32, w.f32)
+	if w.F32 != nil {
+		vec.AdamStep(k, g.F32, state[0].F32, state[1].F32, w.F32)
 	} else {
-		vec.AdamStep(k, g.f64, state[0].f64, state[1].f64, w.f64)
+		vec.AdamStep(k, g.F64, state[0].F64, state[1].F64, w.F64)
 	}
 }
 

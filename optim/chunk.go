@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/cores"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 )
 
 // chunkLen is the number of elements that a goroutine processes at a time. It
@@ -23,7 +24,7 @@ type chunk struct {
 func split(dst []chunk, params []param) []chunk {
 	for i := range params {
 		p := &params[i]
-		for lo, n := 0, p.g.len(); lo < n; lo += chunkLen {
+		for lo, n := 0, p.g.Len(); lo < n; lo += chunkLen {
 			dst = append(dst, chunk{p: p, lo: lo, hi: min(lo+chunkLen, n)})
 		}
 	}
@@ -35,8 +36,8 @@ func split(dst []chunk, params []param) []chunk {
 func globalNorm(chunks []chunk) float64 {
 	cores.Run(len(chunks), func(i int) {
 		c := &chunks[i]
-		g := c.p.g.slice(c.lo, c.hi)
-		c.sum = sumSquares(g.f32) + sumSquares(g.f64)
+		g := c.p.g.Cut(c.lo, c.hi)
+		c.sum = sumSquares(g.F32) + sumSquares(g.F64)
 	})
 	total := 0.0
 	for i := range chunks {
@@ -47,7 +48,7 @@ func globalNorm(chunks []chunk) float64 {
 
 // sumSquares adds in four independent lanes, because in a single one each
 // addition would wait for the previous one.
-func sumSquares[T float](x []T) float64 {
+func sumSquares[T floats.Float](x []T) float64 {
 	var a, b, c, d float64
 	for len(x) >= 4 {
 		x0, x1, x2, x3 := float64(x[0]), float64(x[1]), float64(x[2]), float64(x[3])

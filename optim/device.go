@@ -2,6 +2,7 @@ package optim
 
 import (
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -119,14 +120,9 @@ func (o *OnDevice) add(op ops.Op, out, in []device.Buffer) (err error) {
 
 // upload writes numbers to a buffer.
 func (o *OnDevice) upload(b device.Buffer, xs ...float64) error {
-	if o.dtype() == ops.Float64 {
-		return o.device.Upload(b, xs)
-	}
-	singles := make([]float32, len(xs))
-	for i, x := range xs {
-		singles[i] = float32(x)
-	}
-	return o.device.Upload(b, singles)
+	x := floats.Make(o.dtype(), len(xs))
+	x.Write(xs)
+	return o.device.Upload(b, x.Data())
 }
 
 // Begin writes the coefficients of the next step to the device.
@@ -179,18 +175,11 @@ func (o *OnDevice) firstNonFinite() (string, error) {
 }
 
 func (o *OnDevice) download(b device.Buffer) ([]float64, error) {
-	x := make([]float64, b.Len())
-	if b.Dtype() == ops.Float64 {
-		return x, o.device.Download(x, b)
-	}
-	singles := make([]float32, b.Len())
-	if err := o.device.Download(singles, b); err != nil {
+	x := floats.Make(b.Dtype(), b.Len())
+	if err := o.device.Download(x.Data(), b); err != nil {
 		return nil, err
 	}
-	for i, v := range singles {
-		x[i] = float64(v)
-	}
-	return x, nil
+	return x.Float64s(), nil
 }
 
 // Fetch copies the moments from the device to the solver.

@@ -3,69 +3,29 @@ package optim
 import (
 	"unsafe"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// float is the element type of a parameter.
-type float interface{ float32 | float64 }
-
-// numbers is a slice of float32s or of float64s: at most one of the two slices
-// is not nil.
-type numbers struct {
-	f32 []float32
-	f64 []float64
-}
-
-// like returns n zeros of the type of x.
-func (x numbers) like(n int) numbers {
-	if x.f32 != nil {
-		return numbers{f32: make([]float32, n)}
-	}
-	return numbers{f64: make([]float64, n)}
-}
-
-func (x numbers) len() int { return len(x.f32) + len(x.f64) }
-
-func (x numbers) dtype() tensor.Dtype {
-	if x.f32 != nil {
-		return tensor.Float32
-	}
-	return tensor.Float64
-}
-
-// slice returns x[lo:hi]; if x has no numbers, neither has the result.
-func (x numbers) slice(lo, hi int) numbers {
-	switch {
-	case x.f32 != nil:
-		return numbers{f32: x.f32[lo:hi]}
-	case x.f64 != nil:
-		return numbers{f64: x.f64[lo:hi]}
-	}
-	return numbers{}
-}
-
 // set does x[i] = y[j].
-func (x numbers) set(i int, y numbers, j int) {
-	if x.f32 != nil {
-		x.f32[i] = y.f32[j]
+func set(x floats.Slice, i int, y floats.Slice, j int) {
+	if x.F32 != nil {
+		x.F32[i] = y.F32[j]
 	} else {
-		x.f64[i] = y.f64[j]
+		x.F64[i] = y.F64[j]
 	}
 }
 
 // dense returns a tensor of the given shape over x, without copying.
-func (x numbers) dense(shape tensor.Shape) *tensor.Dense {
-	if x.f32 != nil {
-		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x.f32))
-	}
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x.f64))
+func dense(x floats.Slice, shape tensor.Shape) *tensor.Dense {
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x.Data()))
 }
 
 // view is the memory of a value with its shape and strides.
 type view struct {
-	raw            numbers
+	raw            floats.Slice
 	shape, strides []int
 }
 
@@ -74,9 +34,9 @@ type view struct {
 func viewOf(v gorgonia.Value) (view, error) {
 	switch v := v.(type) {
 	case *gorgonia.F32:
-		return view{raw: numbers{f32: unsafe.Slice((*float32)(v), 1)}}, nil
+		return view{raw: floats.Slice{F32: unsafe.Slice((*float32)(v), 1)}}, nil
 	case *gorgonia.F64:
-		return view{raw: numbers{f64: unsafe.Slice((*float64)(v), 1)}}, nil
+		return view{raw: floats.Slice{F64: unsafe.Slice((*float64)(v), 1)}}, nil
 	case *tensor.Dense:
 		if v == nil {
 			return view{}, errors.New("the tensor is nil")
@@ -93,18 +53,18 @@ func viewOfDense(d *tensor.Dense) (view, error) {
 	v := view{shape: d.Shape(), strides: d.Strides()}
 	switch d.Dtype() {
 	case tensor.Float32:
-		v.raw.f32 = d.Float32s()
+		v.raw.F32 = d.Float32s()
 	case tensor.Float64:
-		v.raw.f64 = d.Float64s()
+		v.raw.F64 = d.Float64s()
 	default:
 		return view{}, errors.Errorf("a tensor of %v is not one of float32 or float64", d.Dtype())
 	}
 	if v.size() == 0 {
 		return view{}, errors.Errorf("shape %v has no elements", d.Shape())
 	}
-	if len(v.strides) != len(v.shape) || v.last() >= v.raw.len() {
+	if len(v.strides) != len(v.shape) || v.last() >= v.raw.Len() {
 		return view{}, errors.Errorf("%d numbers in memory are too few for shape %v with strides %v",
-			v.raw.len(), v.shape, v.strides)
+			v.raw.Len(), v.shape, v.strides)
 	}
 	return v, nil
 }
@@ -143,38 +103,37 @@ func (v view) rowMajor() bool {
 
 // flat returns the elements in row-major order: the memory itself if it is in
 // that order, otherwise a copy.
-func (v view) flat() numbers {
+func (v view) flat() floats.Slice {
 	n := v.size()
 	if v.rowMajor() {
-		return v.raw.slice(0, n)
+		return v.raw.Cut(0, n)
 	}
-	out, i := v.raw.like(n), 0
+	out, i := v.raw.Like(n), 0
 	walk(v.shape, v.strides, 0, func(at int) {
-		out.set(i, v.raw, at)
+		set(out, i, v.raw, at)
 		i++
 	})
 	return out
 }
 
 // copied returns the elements in row-major order, always in new memory.
-func (v view) copied() numbers {
+func (v view) copied() floats.Slice {
 	flat := v.flat()
-	out := flat.like(flat.len())
-	copy(out.f32, flat.f32)
-	copy(out.f64, flat.f64)
+	out := flat.Like(flat.Len())
+	out.Copy(flat)
 	return out
 }
 
 // zero sets every element to zero, but not the memory between elements.
 func (v view) zero() {
 	if v.rowMajor() {
-		x := v.raw.slice(0, v.size())
-		clear(x.f32)
-		clear(x.f64)
+		x := v.raw.Cut(0, v.size())
+		clear(x.F32)
+		clear(x.F64)
 		return
 	}
-	none := v.raw.like(1)
-	walk(v.shape, v.strides, 0, func(at int) { v.raw.set(at, none, 0) })
+	none := v.raw.Like(1)
+	walk(v.shape, v.strides, 0, func(at int) { set(v.raw, at, none, 0) })
 }
 
 // walk visits the offsets of all elements in the order of their indices.

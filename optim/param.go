@@ -3,6 +3,7 @@ package optim
 import (
 	"slices"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -15,9 +16,9 @@ const unnamed = "%!s(<nil>)()"
 type param struct {
 	name  string
 	shape tensor.Shape
-	w, g  numbers    // weight and gradient, row-major
-	state [2]numbers // what the rule keeps, as far as it keeps anything
-	decay float64    // weight decay, 0 where the predicate says no
+	w, g  floats.Slice    // weight and gradient, row-major
+	state [2]floats.Slice // what the rule keeps, as far as it keeps anything
+	decay float64         // weight decay, 0 where the predicate says no
 
 	grad view // g where the graph keeps it
 	ours bool // whether the graph adds into the gradient and leaves the zeroing to us
@@ -110,8 +111,8 @@ func readParam(vg gorgonia.ValueGrad) (p param, err error) {
 		return p, errors.Wrapf(err, "reading the gradient of %q", p.name)
 	}
 	p.w = weight.flat()
-	if p.w.dtype() != p.g.dtype() {
-		return p, errors.Errorf("%q is %v but its gradient is %v", p.name, p.w.dtype(), p.g.dtype())
+	if p.w.Dtype() != p.g.Dtype() {
+		return p, errors.Errorf("%q is %v but its gradient is %v", p.name, p.w.Dtype(), p.g.Dtype())
 	}
 	if !sameExtents(p.shape, p.grad.shape) {
 		return p, errors.Errorf("%q has shape %v but its gradient has shape %v",
@@ -164,9 +165,9 @@ func (p *param) attach(state []*tensor.Dense) error {
 		if err != nil {
 			return errors.Wrapf(err, "reading the state kept for %q", p.name)
 		}
-		if p.w.dtype() != v.raw.dtype() || !slices.Equal(p.shape, tensor.Shape(v.shape)) {
+		if p.w.Dtype() != v.raw.Dtype() || !slices.Equal(p.shape, tensor.Shape(v.shape)) {
 			return errors.Errorf("%q is %v of shape %v but the state kept for it is %v of shape %v",
-				p.name, p.w.dtype(), p.shape, v.raw.dtype(), tensor.Shape(v.shape))
+				p.name, p.w.Dtype(), p.shape, v.raw.Dtype(), tensor.Shape(v.shape))
 		}
 		p.state[i] = v.flat()
 	}

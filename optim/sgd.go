@@ -1,6 +1,9 @@
 package optim
 
-import "github.com/pkg/errors"
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
+	"github.com/pkg/errors"
+)
 
 // SGDConfig configures SGD. The zero value is valid.
 type SGDConfig struct {
@@ -59,16 +62,16 @@ func (r sgdRule) buffers() []string {
 	return []string{"momentum_buffer"}
 }
 
-func (r sgdRule) update(w, g numbers, state [2]numbers, a amounts) {
-	if w.f32 != nil {
-		sgdStep(w.f32, g.f32, state[0].f32, r.momentum, a)
+func (r sgdRule) update(w, g floats.Slice, state [2]floats.Slice, a amounts) {
+	if w.F32 != nil {
+		sgdStep(w.F32, g.F32, state[0].F32, r.momentum, a)
 	} else {
-		sgdStep(w.f64, g.f64, state[0].f64, r.momentum, a)
+		sgdStep(w.F64, g.F64, state[0].F64, r.momentum, a)
 	}
 }
 
 // sgdStep is one step on a range of a parameter. Without momentum b is empty.
-func sgdStep[T float](w, g, b []T, momentum float64, a amounts) {
+func sgdStep[T floats.Float](w, g, b []T, momentum float64, a amounts) {
 	mu, rate, scale, l2 := T(momentum), T(a.rate), T(a.scale), T(a.decay)
 	g = g[:len(w)]
 	if len(b) == 0 {

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/cores"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -21,7 +22,7 @@ type rule interface {
 
 	// update changes w and state given g. It is element-wise, so a stretch of a
 	// parameter will do.
-	update(w, g numbers, state [2]numbers, a amounts)
+	update(w, g floats.Slice, state [2]floats.Slice, a amounts)
 }
 
 // amounts are the coefficients of one step for one parameter.
@@ -140,8 +141,8 @@ func (c *core) addState() {
 		}
 		state := make([]*tensor.Dense, len(c.rule.buffers()))
 		for j := range state {
-			p.state[j] = p.w.like(p.w.len())
-			state[j] = p.state[j].dense(p.shape)
+			p.state[j] = p.w.Like(p.w.Len())
+			state[j] = dense(p.state[j], p.shape)
 		}
 		c.moments[p.name] = state
 	}
@@ -153,8 +154,8 @@ func (c *core) update(a amounts) {
 		ch := &c.chunks[i]
 		p, a := ch.p, a
 		a.decay = p.decay
-		state := [2]numbers{p.state[0].slice(ch.lo, ch.hi), p.state[1].slice(ch.lo, ch.hi)}
-		c.rule.update(p.w.slice(ch.lo, ch.hi), p.g.slice(ch.lo, ch.hi), state, a)
+		state := [2]floats.Slice{p.state[0].Cut(ch.lo, ch.hi), p.state[1].Cut(ch.lo, ch.hi)}
+		c.rule.update(p.w.Cut(ch.lo, ch.hi), p.g.Cut(ch.lo, ch.hi), state, a)
 	})
 }
 

@@ -56,8 +56,8 @@ func read(v gorgonia.Value) []float64 {
 		panic(err)
 	}
 	flat := view.flat()
-	out := slices.Clone(flat.f64)
-	for _, x := range flat.f32 {
+	out := slices.Clone(flat.F64)
+	for _, x := range flat.F32 {
 		out = append(out, float64(x))
 	}
 	return out
@@ -88,8 +88,8 @@ func near(t *testing.T, what string, got, want []float64, tol float64) {
 // fill overwrites a fake's gradient.
 func (f *fake) fill(xs []float64) {
 	v, _ := viewOf(f.g)
-	copy(v.raw.f64, xs)
-	copy(v.raw.f32, narrow(xs))
+	copy(v.raw.F64, xs)
+	copy(v.raw.F32, narrow(xs))
 }
 
 // newFake makes a parameter of n elements; its values are float32s, so that

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -79,24 +80,24 @@ func (c *core) restore(moments map[string][]*tensor.Dense, key string, d *tensor
 	if moments[name] == nil {
 		moments[name] = make([]*tensor.Dense, len(buffers))
 	}
-	moments[name][i] = own.dense(v.shape)
+	moments[name][i] = dense(own, v.shape)
 	return nil
 }
 
 // checkMoment returns an error for numbers that no step can produce.
-func checkMoment(x numbers, square bool) error {
-	if i := firstBad(x.f32, square); i >= 0 {
-		return errors.Errorf("number %d is %v, which a moment cannot be", i, x.f32[i])
+func checkMoment(x floats.Slice, square bool) error {
+	if i := firstBad(x.F32, square); i >= 0 {
+		return errors.Errorf("number %d is %v, which a moment cannot be", i, x.F32[i])
 	}
-	if i := firstBad(x.f64, square); i >= 0 {
-		return errors.Errorf("number %d is %v, which a moment cannot be", i, x.f64[i])
+	if i := firstBad(x.F64, square); i >= 0 {
+		return errors.Errorf("number %d is %v, which a moment cannot be", i, x.F64[i])
 	}
 	return nil
 }
 
 // firstBad returns the index of the first number that is not finite or, in a
 // mean of squares, negative, or -1 if there is none.
-func firstBad[T float](x []T, square bool) int {
+func firstBad[T floats.Float](x []T, square bool) int {
 	return slices.IndexFunc(x, func(v T) bool {
 		f := float64(v)
 		return math.IsNaN(f) || math.IsInf(f, 0) || square && f < 0

@@ -68,7 +68,7 @@ func (tr *tracer) newMLSTM(block int, cell *layers.MLSTMCell) *mlstmTracer {
 }
 
 func (x *mlstmTracer) read(from, n int) bool {
-	q, k, v, i, f, h := floats(x.cell.Q), floats(x.cell.K), floats(x.cell.V), floats(x.cell.I), floats(x.cell.F), floats(x.cell.H)
+	q, k, v, i, f, h := elements(x.cell.Q.Value()), elements(x.cell.K.Value()), elements(x.cell.V.Value()), elements(x.cell.I.Value()), elements(x.cell.F.Value()), elements(x.cell.H.Value())
 	for s := range n {
 		for j := range x.heads {
 			head, row := &x.heads[j], s*len(x.heads)+j

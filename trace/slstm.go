@@ -61,9 +61,9 @@ func (tr *tracer) newSLSTM(cell *layers.SLSTMCell) *slstmTracer {
 func (x *slstmTracer) read(_, n int) bool {
 	var gates [4][]float64
 	for k, n := range []*gorgonia.Node{x.cell.I, x.cell.F, x.cell.Z, x.cell.O} {
-		gates[k] = floats(n)
+		gates[k] = elements(n.Value())
 	}
-	r, bias, y, d := floats(x.cell.R), floats(x.cell.Bias), floats(x.cell.H), len(x.y)
+	r, bias, y, d := elements(x.cell.R.Value()), elements(x.cell.Bias.Value()), elements(x.cell.H.Value()), len(x.y)
 	for t := range n {
 		for h := range x.heads {
 			var pre [4][]float64

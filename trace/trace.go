@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/pkg/errors"
@@ -153,7 +154,7 @@ func (tr *tracer) read(from, n int) error {
 	if err != nil {
 		return err
 	}
-	logits := asFloats(t.Data())
+	logits := elements(t)
 	for i := range n {
 		if next := from + i + 1; next < len(tr.tokens) {
 			if tr.surprise[next] = -numbers.LogProb(logits[i*tr.vocab:][:tr.vocab], tr.tokens[next]); !numbers.Finite(tr.surprise[next]) {
@@ -172,23 +173,8 @@ func (tr *tracer) result() *Trace {
 	return t
 }
 
-// floats returns a node's elements.
-func floats(n *gorgonia.Node) []float64 { return asFloats(n.Value().Data()) }
-
-// asFloats returns the elements of a tensor's data.
-func asFloats(data any) []float64 {
-	switch data := data.(type) {
-	case []float64:
-		return data
-	case []float32:
-		out := make([]float64, len(data))
-		for i, x := range data {
-			out[i] = float64(x)
-		}
-		return out
-	}
-	return nil
-}
+// elements returns a copy of the elements of a value.
+func elements(v gorgonia.Value) []float64 { return floats.Of(v.Data()).Float64s() }
 
 // deviation is the largest difference of two series of numbers, relative to the
 // largest of the second.

@@ -135,7 +135,7 @@ func wantTracedState(t *testing.T, m *xlstm.Model, trace *Trace, bound float64) 
 		for _, h := range trace.Blocks[b].MLSTM {
 			c, n, ms = append(c, h.CNorm[last]), append(n, h.NNorm[last]), append(ms, h.M[last])
 		}
-		x := asFloats(part.Value.Data())
+		x := elements(part.Value)
 		switch name {
 		case "mlstm_c":
 			want(part.Name, c, pieceNorms(x, len(c)))

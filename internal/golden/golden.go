@@ -6,7 +6,6 @@ package golden
 import (
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -135,26 +134,6 @@ func (r Report) Float32Tolerance(name string, pick func(name string) float64) fl
 		}
 	}
 	return 10 * math.Max(tol, 1.2e-7)
-}
-
-// Floats returns a copy of the elements of a value's data, which is a float or
-// a slice of floats of either type.
-func Floats(data any) []float64 {
-	switch x := data.(type) {
-	case []float64:
-		return append([]float64{}, x...)
-	case []float32:
-		out := make([]float64, len(x))
-		for i, f := range x {
-			out[i] = float64(f)
-		}
-		return out
-	case float64:
-		return []float64{x}
-	case float32:
-		return []float64{float64(x)}
-	}
-	panic(fmt.Sprintf("golden: %T holds no floats", data))
 }
 
 // Apart returns the largest difference between two slices, relative to the

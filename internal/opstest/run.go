@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 )
@@ -77,19 +78,14 @@ func (r *runner) download(op ops.Op, out []device.Buffer) error {
 		if err := r.device.Download(data, out[k]); err != nil {
 			return err
 		}
-		r.results[arg.Name] = float64s(data)
+		r.results[arg.Name] = floats.Of(data).Float64s()
 	}
 	return nil
 }
 
 func (r *runner) upload(data any) (device.Buffer, error) {
-	dt, n := r.dtype, 0
-	switch x := data.(type) {
-	case []float32:
-		n = len(x)
-	case []float64:
-		n = len(x)
-	case []int:
+	dt, n := r.dtype, floats.Of(data).Len()
+	if x, ok := data.([]int); ok {
 		dt, n = ops.Int, len(x)
 	}
 	b, err := r.device.Alloc(dt, n)
@@ -145,27 +141,10 @@ func shaped(op ops.Op, arg ops.Arg, i int, x float64) float64 {
 
 // floats returns n numbers of the element type.
 func (r *runner) floats(n int, next func() float64) any {
-	if r.dtype == ops.Float64 {
-		x := make([]float64, n)
-		for i := range x {
-			x[i] = next()
-		}
-		return x
+	x, values := floats.Make(r.dtype, n), make([]float64, n)
+	for i := range values {
+		values[i] = next()
 	}
-	x := make([]float32, n)
-	for i := range x {
-		x[i] = float32(next())
-	}
-	return x
-}
-
-func float64s(data any) []float64 {
-	if x, ok := data.([]float64); ok {
-		return x
-	}
-	var all []float64
-	for _, x := range data.([]float32) {
-		all = append(all, float64(x))
-	}
-	return all
+	x.Write(values)
+	return x.Data()
 }
