@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/optim"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 )
 
 // countdown returns a model that knows one text by heart.
@@ -32,6 +34,17 @@ func countdown() (*xlstm.Model, data.Tokenizer) {
 		check(solver.Step(train.ValueGrads()))
 	}
 	return model, tok
+}
+
+// TestWriteCountdown writes testdata/countdown, which examples open, if
+// XLSTM_WRITE_TESTDATA is set.
+func TestWriteCountdown(t *testing.T) {
+	if os.Getenv("XLSTM_WRITE_TESTDATA") == "" {
+		t.Skip("XLSTM_WRITE_TESTDATA is not set")
+	}
+	model, tok := countdown()
+	const dir = "testdata/countdown"
+	check(model.SavePretrained(dir, xlstm.SaveConfig{Encoding: safetensors.BF16}), data.WriteTokenizer(dir, tok))
 }
 
 // Prompts of different lengths, continued at once: when one ends, the next takes

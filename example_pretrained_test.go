@@ -2,8 +2,9 @@ package xlstm_test
 
 import (
 	"fmt"
-	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"os"
+
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 
 	"github.com/gorgonia-xlstm/xlstm"
 )

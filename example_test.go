@@ -1,6 +1,7 @@
 package xlstm_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 
@@ -19,8 +20,26 @@ func check(errs ...error) {
 	}
 }
 
-// A language model with three tokens memorises a tune and continues it.
+// A model is opened with its vocabulary, and continues texts.
 func Example() {
+	ctx := context.Background()
+	lm, err := xlstm.Open("testdata/countdown")
+	check(err)
+	defer lm.Close()
+	text, err := lm.Generate(ctx, "9 8 7 ", xlstm.MaxTokens(5), xlstm.Temperature(0))
+	check(err)
+	fmt.Println(text)
+	for piece, err := range lm.Stream(ctx, "3 2 ", xlstm.Stop(".")) {
+		check(err)
+		fmt.Print(piece)
+	}
+	// Output:
+	// 6 5 4
+	// 1 go
+}
+
+// A language model with three tokens memorises a tune and continues it.
+func Example_training() {
 	cfg := xlstm.DefaultConfig()
 	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt = 3, 32, 2, xlstm.Blocks(1)
 	model, err := xlstm.New(cfg)

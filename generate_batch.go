@@ -22,7 +22,8 @@ type BatchGenerator struct {
 	texts   []batchText
 	program *Program // reads one token for each of its rows
 	rows    *State   // of the program
-	seated  []int    // the text in each of the first rows, in ascending order
+	empty   *State   // of a row without a text
+	seats   []int    // the text in each row, −1 for none
 }
 
 // batchText is one of the texts.
@@ -30,6 +31,7 @@ type batchText struct {
 	state  *State // out of date while the text is seated
 	logits []float64
 	count  int
+	row    int // of the program in which the text is seated, −1 for none
 }
 
 // NewBatchGenerator returns a generator for n texts, numbered 0 to n−1, all at
@@ -57,9 +59,13 @@ func (b *BatchGenerator) prepare() (err error) {
 		if t.state, err = b.model.NewState(1); err != nil {
 			return err
 		}
-		t.logits = make([]float64, b.model.cfg.VocabSize)
+		t.logits, t.row = make([]float64, b.model.cfg.VocabSize), -1
 	}
 	n := len(b.texts)
+	b.seats = slices.Repeat([]int{-1}, n)
+	if b.empty, err = b.model.NewState(1); err != nil {
+		return err
+	}
 	if b.rows, err = b.model.NewState(n); err != nil {
 		return err
 	}
@@ -81,24 +87,19 @@ func (b *BatchGenerator) text(i int) (*batchText, error) {
 // Begin replaces text i by the text of g, whose state it copies. If g is nil,
 // text i is reset to the start of a text.
 func (b *BatchGenerator) Begin(i int, g *Generator) error {
+	if g != nil {
+		return b.Resume(i, &Position{g.state, g.logits, g.count}) // which is only read
+	}
 	t, err := b.text(i)
 	if err != nil {
 		return err
 	}
-	if err := b.unseat(); err != nil {
+	if err := b.unseat(i); err != nil {
 		return err
 	}
-	if g == nil {
-		t.state.Reset()
-		t.count = 0
-		return nil
-	}
-	if len(g.logits) != len(t.logits) {
-		return errors.Errorf("xlstm: a generator with a vocabulary of %d cannot go on where one with %d is", len(t.logits), len(g.logits))
-	}
-	t.count = g.count
-	copy(t.logits, g.logits)
-	return t.state.Set(g.state)
+	t.state.Reset()
+	t.count = 0
+	return nil
 }
 
 // Read continues text i with tokens. A Generator would compute the same bits.
@@ -110,7 +111,7 @@ func (b *BatchGenerator) Read(i int, tokens ...int) error {
 	if err := b.model.checkTokens(tokens); err != nil {
 		return err
 	}
-	if err := b.unseat(); err != nil {
+	if err := b.unseat(i); err != nil {
 		return err
 	}
 	if err := b.reader.state.Set(t.state); err != nil {
@@ -133,60 +134,79 @@ func (b *BatchGenerator) Step(tokens []int) error {
 	if len(tokens) != len(b.texts) {
 		return errors.Errorf("xlstm: %d tokens for %d texts", len(tokens), len(b.texts))
 	}
-	var texts, ids []int
+	ids := make([]int, len(b.texts))
+	var texts []int
 	for i, token := range tokens {
 		if token >= 0 {
-			texts, ids = append(texts, i), append(ids, token)
+			texts = append(texts, i)
 		}
 	}
 	if len(texts) == 0 {
 		return nil
 	}
-	if err := b.model.checkTokens(ids); err != nil {
-		return err
-	}
-	if !slices.Equal(texts, b.seated) {
-		if err := b.seat(texts); err != nil {
+	for _, i := range texts {
+		if err := b.model.checkTokens(tokens[i : i+1]); err != nil {
 			return err
 		}
 	}
-	ids = append(ids, make([]int, len(b.texts)-len(ids))...)
+	if err := b.seat(tokens); err != nil {
+		return err
+	}
+	for _, i := range texts {
+		ids[b.texts[i].row] = tokens[i]
+	}
 	if err := b.program.Run(Input{Tokens: ids, State: b.rows}); err != nil {
 		return err
 	}
-	for row, i := range texts {
-		if err := b.program.loadLogits(row, b.texts[i].logits); err != nil {
+	for _, i := range texts {
+		t := &b.texts[i]
+		if err := b.program.loadLogits(t.row, t.logits); err != nil {
 			return err
 		}
-		b.texts[i].count++
+		t.count++
 	}
 	return nil
 }
 
-// seat puts texts into rows of the program.
-func (b *BatchGenerator) seat(texts []int) error {
-	if err := b.unseat(); err != nil {
+// seat puts the texts that continue into rows of the program, and takes the
+// others out. Those that are in a row stay there.
+func (b *BatchGenerator) seat(tokens []int) error {
+	for i, token := range tokens {
+		if token < 0 {
+			if err := b.unseat(i); err != nil {
+				return err
+			}
+		}
+	}
+	for i, token := range tokens {
+		t := &b.texts[i]
+		if token < 0 || t.row >= 0 {
+			continue
+		}
+		row := slices.Index(b.seats, -1)
+		if err := b.rows.SetText(row, t.state, 0); err != nil {
+			return err
+		}
+		t.row, b.seats[row] = row, i
+	}
+	return nil
+}
+
+// unseat takes text i out of its row, if it is in one, and brings its state up to
+// date. The row computes on without a text, and should compute something
+// harmless.
+func (b *BatchGenerator) unseat(i int) error {
+	t := &b.texts[i]
+	if t.row < 0 {
+		return nil
+	}
+	if err := t.state.SetText(0, b.rows, t.row); err != nil {
 		return err
 	}
-	// Rows without a text compute too, and should compute something harmless.
-	b.rows.Reset()
-	for row, i := range texts {
-		if err := b.rows.SetText(row, b.texts[i].state, 0); err != nil {
-			return err
-		}
+	if err := b.rows.SetText(t.row, b.empty, 0); err != nil {
+		return err
 	}
-	b.seated = texts
-	return nil
-}
-
-// unseat brings the states of the texts seated up to date.
-func (b *BatchGenerator) unseat() error {
-	for row, i := range b.seated {
-		if err := b.texts[i].state.SetText(0, b.rows, row); err != nil {
-			return err
-		}
-	}
-	b.seated = nil
+	b.seats[t.row], t.row = -1, -1
 	return nil
 }
 

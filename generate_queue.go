@@ -16,7 +16,7 @@ import (
 // The answer to a request does not depend on the other requests; see
 // BatchGenerator.
 func (b *BatchGenerator) Complete(ctx context.Context, tok data.Tokenizer, requests []Request, see func(i int, c Completion) error) ([]Completion, error) {
-	q := &queue{b: b, tok: tok, requests: requests, done: make([]Completion, len(requests)), at: make([]int, len(b.texts)), texts: make([]*writing, len(b.texts)), see: see}
+	q := &queue{b: b, tok: tok, requests: requests, done: make([]Completion, len(requests)), at: make([]int, len(b.texts)), texts: make([]*Answer, len(b.texts)), see: see}
 	tokens := make([]int, len(b.texts))
 	for {
 		busy := false
@@ -44,8 +44,8 @@ type queue struct {
 	requests []Request
 	next     int // the first request that is not begun
 	done     []Completion
-	at       []int      // the request that each text answers
-	texts    []*writing // nil for those that have nothing to do
+	at       []int     // the request that each text answers
+	texts    []*Answer // nil for those that have nothing to do
 	see      func(i int, c Completion) error
 }
 
@@ -53,22 +53,22 @@ type queue struct {
 // there is nothing left to do. The last token of a text is not read any more.
 func (q *queue) token(ctx context.Context, i int) (int, error) {
 	for {
-		w := q.texts[i]
-		if w == nil {
+		a := q.texts[i]
+		if a == nil {
 			if q.next == len(q.requests) || ctx.Err() != nil {
 				return -1, nil
 			}
 			if err := q.begin(i); err != nil {
 				return 0, errors.Wrapf(err, "request %d", q.at[i]+1)
 			}
-			w = q.texts[i]
+			a = q.texts[i]
 		}
-		if w.goesOn(ctx) {
-			t, err := q.draw(w, i)
+		if a.Continues(ctx) {
+			t, err := q.draw(a, i)
 			if err != nil {
 				return 0, errors.Wrapf(err, "request %d", q.at[i]+1)
 			}
-			if w.goesOn(ctx) {
+			if a.Continues(ctx) {
 				return t, nil
 			}
 		}
@@ -86,37 +86,34 @@ func (q *queue) begin(i int) error {
 	if err := q.b.Begin(i, r.After); err != nil {
 		return err
 	}
-	w, err := q.b.model.newWriting(q.tok, r, q.b.Tokens(i) == 0)
+	a, err := q.b.model.NewAnswer(q.tok, r, q.b.Tokens(i) == 0)
 	if err != nil {
 		return err
 	}
-	q.texts[i] = w
-	return q.b.Read(i, w.prompt...)
+	q.texts[i] = a
+	return q.b.Read(i, a.prompt...)
 }
 
 // draw continues text i with a token.
-func (q *queue) draw(w *writing, i int) (int, error) {
+func (q *queue) draw(a *Answer, i int) (int, error) {
 	logits, err := q.b.Logits(i)
 	if err != nil {
 		return 0, err
 	}
-	t, err := w.sampler.Sample(logits)
-	if err != nil {
-		return 0, err
-	}
-	return t, w.take(t)
+	return a.Next(logits)
 }
 
 // end delivers what text i has become.
 func (q *queue) end(i int) error {
-	w, k := q.texts[i], q.at[i]
+	a, k := q.texts[i], q.at[i]
 	q.texts[i] = nil
-	if err := w.finish(); err != nil {
+	done, err := a.Finish()
+	if err != nil {
 		return err
 	}
-	q.done[k] = w.done
+	q.done[k] = done
 	if q.see == nil {
 		return nil
 	}
-	return q.see(k, w.done)
+	return q.see(k, done)
 }

@@ -60,28 +60,35 @@ func (g *Generator) Complete(ctx context.Context, tok data.Tokenizer, r Request,
 	if r.After != nil {
 		return Completion{}, errors.New("xlstm: a generator goes on with its own text; a request to it cannot be for the text after another")
 	}
-	w, err := g.model.newWriting(tok, r, g.count == 0)
+	a, err := g.model.NewAnswer(tok, r, g.count == 0)
 	if err != nil {
 		return Completion{}, err
 	}
-	w.see = see
-	if err := g.Read(w.prompt...); err != nil {
+	a.OnText(see)
+	if err := g.Read(a.prompt...); err != nil {
 		return Completion{}, err
 	}
-	for w.goesOn(ctx) {
-		t, err := g.Next(w.sampler)
+	for a.Continues(ctx) {
+		logits, err := g.Logits()
 		if err != nil {
-			return w.done, err
+			return a.done, err
 		}
-		if err := w.take(t); err != nil {
-			return w.done, err
+		t, err := a.Next(logits)
+		if err != nil {
+			return a.done, err
+		}
+		if err := g.Read(t); err != nil {
+			return a.done, err
 		}
 	}
-	return w.done, w.finish()
+	return a.Finish()
 }
 
-// writing is a text that is being written.
-type writing struct {
+// Answer is the answer to a Request while it is generated: it draws tokens,
+// recognises stops, and decides which text is certain. Generator.Complete and
+// BatchGenerator.Complete use it; it serves programs that run the model
+// themselves, such as those in which texts come and go.
+type Answer struct {
 	tok     data.Tokenizer
 	request Request
 	prompt  []int
@@ -91,8 +98,10 @@ type writing struct {
 	done    Completion
 }
 
-// newWriting prepares the answer to a request, at the start of a text or later.
-func (m *Model) newWriting(tok data.Tokenizer, r Request, start bool) (*writing, error) {
+// NewAnswer prepares the answer to a request. start says that the prompt is at
+// the start of a text, where the tokens that begin a text precede it; r.After is
+// not used.
+func (m *Model) NewAnswer(tok data.Tokenizer, r Request, start bool) (*Answer, error) {
 	s, err := NewSampler(r.Sampler)
 	if err != nil {
 		return nil, err
@@ -108,53 +117,73 @@ func (m *Model) newWriting(tok data.Tokenizer, r Request, start bool) (*writing,
 	if r.StopTokens == nil {
 		r.StopTokens = marks.Ends
 	}
-	w := &writing{tok: tok, request: r, prompt: prompt, sampler: s}
-	s.Observe(w.prompt...)
-	return w, nil
+	s.Observe(prompt...)
+	return &Answer{tok: tok, request: r, prompt: prompt, sampler: s}, nil
 }
 
-// goesOn reports whether the text needs another token; if not, the text has an
-// End.
-func (w *writing) goesOn(ctx context.Context) bool {
+// Prompt returns the tokens that the model must read before the first Next.
+func (a *Answer) Prompt() []int { return a.prompt }
+
+// OnText sets a function that is called with text as soon as it is certain to be
+// part of the completion. Its error ends the answer.
+func (a *Answer) OnText(see func(text string) error) { a.see = see }
+
+// Continues reports whether the answer needs another token. If not, Completion
+// has an End.
+func (a *Answer) Continues(ctx context.Context) bool {
 	switch {
-	case w.done.End != "":
-	case len(w.done.Tokens) >= w.request.MaxTokens:
-		w.done.End = EndLength
+	case a.done.End != "":
+	case len(a.done.Tokens) >= a.request.MaxTokens:
+		a.done.End = EndLength
 	case ctx.Err() != nil:
-		w.done.End = EndEarly
+		a.done.End = EndEarly
 	}
-	return w.done.End == ""
+	return a.done.End == ""
+}
+
+// Next draws a token from logits, (V), continues the answer with it and returns
+// it.
+func (a *Answer) Next(logits []float64) (int, error) {
+	t, err := a.sampler.Sample(logits)
+	if err != nil {
+		return 0, err
+	}
+	return t, a.take(t)
 }
 
 // take continues the text with a token.
-func (w *writing) take(token int) error {
-	w.done.Tokens = append(w.done.Tokens, token)
-	for _, stop := range w.request.StopTokens {
+func (a *Answer) take(token int) error {
+	a.done.Tokens = append(a.done.Tokens, token)
+	for _, stop := range a.request.StopTokens {
 		if token == stop {
-			w.done.End = EndStop
+			a.done.End = EndStop
 			return nil
 		}
 	}
-	w.rest += w.tok.Decode([]int{token})
-	certain := len(w.rest) - pending(w.rest, w.request.Stop)
-	if at := firstStop(w.rest, w.request.Stop); at >= 0 {
-		w.done.End = EndStop
-		w.rest, certain = w.rest[:at], at
+	a.rest += a.tok.Decode([]int{token})
+	certain := len(a.rest) - pending(a.rest, a.request.Stop)
+	if at := firstStop(a.rest, a.request.Stop); at >= 0 {
+		a.done.End = EndStop
+		a.rest, certain = a.rest[:at], at
 	}
-	return w.tell(certain)
+	return a.tell(certain)
 }
 
-// finish tells what is left, but the beginning of a character that has no end: a
-// text that ends by its length can stop there.
-func (w *writing) finish() error { return w.tell(len(w.rest) - unfinished(w.rest)) }
+// Finish tells what is left, except the beginning of a character without its
+// end, at which a text that ends by its length can stop, and returns the
+// completion.
+func (a *Answer) Finish() (Completion, error) {
+	err := a.tell(len(a.rest) - unfinished(a.rest))
+	return a.done, err
+}
 
 // tell makes the first n bytes of the rest part of the completion.
-func (w *writing) tell(n int) error {
-	text := w.rest[:n]
-	w.rest = w.rest[n:]
-	w.done.Text += text
-	if w.see == nil || text == "" {
+func (a *Answer) tell(n int) error {
+	text := a.rest[:n]
+	a.rest = a.rest[n:]
+	a.done.Text += text
+	if a.see == nil || text == "" {
 		return nil
 	}
-	return w.see(text)
+	return a.see(text)
 }

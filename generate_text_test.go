@@ -46,25 +46,25 @@ func TestStopsAcrossTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.request.MaxTokens = len(c.tokens)
-			w, err := m.newWriting(data.Bytes{}, c.request, true)
+			a, err := m.NewAnswer(data.Bytes{}, c.request, true)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var shown []string
-			w.see = func(text string) error {
+			a.OnText(func(text string) error {
 				shown = append(shown, text)
 				return nil
-			}
-			for i := 0; w.goesOn(t.Context()); i++ {
-				if err := w.take(int(c.tokens[i])); err != nil {
+			})
+			for i := 0; a.Continues(t.Context()); i++ {
+				if err := a.take(int(c.tokens[i])); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := w.finish(); err != nil {
+			if _, err := a.Finish(); err != nil {
 				t.Fatal(err)
 			}
-			if w.done.Text != c.text || w.done.End != c.end || !slices.Equal(shown, c.shown) {
-				t.Errorf("%+v, shown as %q; want %q, %q, shown as %q", w.done, shown, c.text, c.end, c.shown)
+			if a.done.Text != c.text || a.done.End != c.end || !slices.Equal(shown, c.shown) {
+				t.Errorf("%+v, shown as %q; want %q, %q, shown as %q", a.done, shown, c.text, c.end, c.shown)
 			}
 		})
 	}

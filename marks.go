@@ -59,6 +59,20 @@ func (c Config) ForcedBOS() (id int, ok bool) {
 	return *hf.BOSTokenID, true
 }
 
+// WithBeginning returns a vocabulary that puts before every text the token that
+// the configuration requires there (see ForcedBOS), unless the vocabulary's
+// template already puts something there. Saved with a model, it does so wherever
+// the model is read.
+func (c Config) WithBeginning(tok data.Tokenizer) (data.Tokenizer, error) {
+	c.VocabSize = tok.Size()
+	id, ok := c.ForcedBOS()
+	if !ok {
+		return tok, nil
+	}
+	begun, err := data.BeginWith(tok, id)
+	return begun, errors.Wrap(err, "the bos_token_id of the model's configuration")
+}
+
 const generationFile = "generation_config.json"
 
 // readGenerationEnds returns the eos_token_id of a generation_config.json in a

@@ -75,7 +75,7 @@ type net struct {
 	scope     layers.Scope
 	embedding *layers.Embedding
 	stack     *layers.Stack
-	head      *layers.Linear
+	head      *layers.Linear // nil for none
 	parts     []netPart
 }
 
@@ -85,8 +85,9 @@ type netPart struct {
 	*layers.Part
 }
 
-// newNet makes a model's layers, and with them its parameters, in their order.
-func newNet(s layers.Scope, cfg Config) (*net, error) {
+// newNet makes a model's layers, and with them its parameters, in their order,
+// with the head or without.
+func newNet(s layers.Scope, cfg Config, withHead bool) (*net, error) {
 	n := &net{cfg: cfg, blueprint: cfg.blueprint(), scope: s}
 	var outside layers.Description
 	s = s.Describe(&outside)
@@ -96,7 +97,7 @@ func newNet(s layers.Scope, cfg Config) (*net, error) {
 	}
 	n.describe(-1, &outside)
 	tied := n.embedding.Weight
-	if cfg.TieWeights {
+	if cfg.TieWeights && withHead {
 		readers, err := nodes.Fork(tied, 2)
 		if err != nil {
 			return nil, err
@@ -110,6 +111,9 @@ func newNet(s layers.Scope, cfg Config) (*net, error) {
 		n.describe(i, b.Description())
 	}
 	n.describe(-1, n.stack.PostNorm())
+	if !withHead {
+		return n, nil
+	}
 	var last layers.Description
 	head := s.Describe(&last).Part("head").Sub("lm_head")
 	if cfg.TieWeights {
@@ -136,8 +140,9 @@ func (n *net) states() (all []layers.StateParts) {
 	return all
 }
 
-// fwd maps tokens to logits and returns the states after the last step.
-func (n *net) fwd(tokens *gorgonia.Node, begin layers.StackState) (*gorgonia.Node, layers.StackState, error) {
+// hidden maps tokens to what the head reads and returns the states after the
+// last step.
+func (n *net) hidden(tokens *gorgonia.Node, begin layers.StackState) (*gorgonia.Node, layers.StackState, error) {
 	x, err := n.embedding.Fwd(tokens)
 	if err != nil {
 		return nil, nil, err
@@ -147,16 +152,16 @@ func (n *net) fwd(tokens *gorgonia.Node, begin layers.StackState) (*gorgonia.Nod
 			return nil, nil, err
 		}
 	}
-	x, ends, err := n.stack.Fwd(x, begin)
-	if err != nil {
-		return nil, nil, err
-	}
-	logits, err := n.head.Fwd(x)
+	return n.stack.Fwd(x, begin)
+}
+
+// logits maps what the head reads to logits.
+func (n *net) logits(hidden *gorgonia.Node) (*gorgonia.Node, error) {
+	logits, err := n.head.Fwd(hidden)
 	if err != nil || n.blueprint.logitCap == 0 {
-		return logits, ends, err
+		return logits, err
 	}
-	logits, err = nodes.SoftCap(logits, n.blueprint.logitCap)
-	return logits, ends, err
+	return nodes.SoftCap(logits, n.blueprint.logitCap)
 }
 
 // stateName is the name of the state of a block.

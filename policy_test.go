@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/graphviz":    {},
 	"internal/files":       {},
 	"internal/pytorch":     {},
+	"internal/rundir":      {},
 	"internal/report":      {".", "data", "internal/numbers", "trace"},
 	"internal/tensorboard": {},
 	"internal/testutil":    {},
@@ -45,15 +46,15 @@ var mayImport = map[string][]string{
 	"layers":               {"internal/floats", "internal/ops", "nodes", "safetensors"},
 	"safetensors":          {"internal/files"},
 	"trace":                {".", "internal/floats", "internal/numbers", "layers"},
-	".":                    {"internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "safetensors", "internal/files", "internal/floats", "internal/numbers", "internal/pytorch"},
+	".":                    {"internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "safetensors", "internal/files", "internal/floats", "internal/numbers", "internal/pytorch", "internal/rundir"},
 	"internal/machine":     {},
 	"internal/numbers":     {},
 	"internal/bench":       {".", "nodes", "optim", "data", "blas", "internal/kernels", "internal/machine"},
 	"dot":                  {},
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},
-	"internal/run":         {".", "data", "data/bpe", "optim", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/tensorboard"},
-	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "trace"},
+	"internal/run":         {".", "data", "data/bpe", "optim", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/rundir", "internal/tensorboard"},
+	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "internal/rundir", "trace"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

@@ -157,6 +157,9 @@ func (p *Program) build() (err error) {
 	if !p.cfg.Loss && !p.cfg.Grad {
 		return nil
 	}
+	if p.out.Logits == nil {
+		return errors.New("a loss needs the head; compile without WithoutHead, or add a loss of another kind with Model.Fwd")
+	}
 	p.targets = idsInput(p.graph, "targets", n)
 	if p.loss, err = nodes.CrossEntropy(p.out.Logits, p.targets); err != nil || !p.cfg.Grad {
 		return err
@@ -173,7 +176,7 @@ func (p *Program) plan() (err error) {
 	if p.cfg.KeepValues {
 		return nodes.Check(p.graph)
 	}
-	keep := gorgonia.Nodes{p.out.Logits}
+	keep := gorgonia.Nodes{p.out.result()}
 	for _, st := range p.out.State {
 		keep = append(keep, st.Nodes()...)
 	}
@@ -259,13 +262,31 @@ func (p *Program) Loss() (float64, error) {
 // Logits returns the logits of the last run, (B·T, V). They are valid until the
 // next run.
 func (p *Program) Logits() (*tensor.Dense, error) {
+	if p.out.Logits == nil {
+		return nil, errors.New("xlstm: the program was compiled without the head, and has no logits")
+	}
+	return p.value(p.out.Logits)
+}
+
+// Hidden returns what the head reads, the features of every token in the last
+// run, (B·T, D), of a program that was compiled with WithoutHead. They are valid
+// until the next run.
+func (p *Program) Hidden() (*tensor.Dense, error) {
+	if p.out.Logits != nil {
+		return nil, errors.New("xlstm: the program keeps its logits alone; compile with WithoutHead for the hidden states")
+	}
+	return p.value(p.out.Hidden)
+}
+
+// value returns the value of the last node in the last run.
+func (p *Program) value(n *gorgonia.Node) (*tensor.Dense, error) {
 	if !p.hasRun() {
 		return nil, errors.New("xlstm: the program has not been run")
 	}
 	if p.remote != nil {
-		return p.remote.fetch(p.out.Logits)
+		return p.remote.fetch(n)
 	}
-	return p.out.Logits.Value().(*tensor.Dense), nil
+	return n.Value().(*tensor.Dense), nil
 }
 
 // hasRun reports whether there was a run whose results can be read.
@@ -273,7 +294,7 @@ func (p *Program) hasRun() bool {
 	if p.remote != nil {
 		return p.remote.ran
 	}
-	return p.out.Logits.Value() != nil
+	return p.out.result().Value() != nil
 }
 
 // Model returns the nodes of the parameters in this program's graph, in the

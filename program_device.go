@@ -44,7 +44,7 @@ func (p *Program) newRemote() error {
 		memory[in.node] = b
 		r.inputs = append(r.inputs, remoteInput{in.buf, b})
 	}
-	keep := gorgonia.Nodes{p.out.Logits}
+	keep := gorgonia.Nodes{p.out.result()}
 	k := 0
 	for i, st := range p.beginNodes {
 		ends := p.out.State[i].Nodes()

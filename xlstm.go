@@ -2,6 +2,8 @@
 // language models of sLSTM and mLSTM blocks, or of xLSTM-7B's blocks, whose
 // layers are graph nodes. A compiled program runs them, forward and backward.
 //
+// Open opens a model with its vocabulary as an LM, which turns text into text.
+//
 // A Model is a configuration and its parameters. Fwd adds it to an existing
 // graph. Compile returns a Program, a graph compiled for one shape that runs
 // forward and, optionally, backward. NewGenerator returns a Generator, which
@@ -119,7 +121,7 @@ func New(cfg Config, opts ...Option) (*Model, error) {
 
 // newModel makes the parameters of a model in the store.
 func newModel(cfg Config, store *layers.Store) (*Model, error) {
-	n, err := newNet(layers.NewScope(gorgonia.NewGraph(), store, 1), cfg)
+	n, err := newNet(layers.NewScope(gorgonia.NewGraph(), store, 1), cfg, true)
 	if err != nil {
 		return nil, err
 	}
@@ -174,12 +176,18 @@ type FwdConfig struct {
 	Form     nodes.Form
 	Chunk    int
 	Symbolic bool
+	// WithoutHead ends the model before the head, at Output.Hidden, for another
+	// use of what it computes. The head is then not part of the graph.
+	WithoutHead bool
 }
 
 // Output is a model built into a graph.
 type Output struct {
-	// Logits is (B·T, V), batch-major.
+	// Logits is (B·T, V), batch-major; nil with FwdConfig.WithoutHead.
 	Logits *gorgonia.Node
+	// Hidden is what the head reads: the features of every token after the
+	// blocks and the norm, (B·T, D), batch-major.
+	Hidden *gorgonia.Node
 	// State has the state of every block after the last step.
 	State layers.StackState
 	// DropoutKey is the input for the key of dropout, nil without dropout; see
@@ -188,6 +196,14 @@ type Output struct {
 	// Cells has the cell of every block.
 	Cells      []layers.Cell
 	learnables gorgonia.Nodes
+}
+
+// result is the last node of the model.
+func (o *Output) result() *gorgonia.Node {
+	if o.Logits == nil {
+		return o.Hidden
+	}
+	return o.Logits
 }
 
 // Model returns the nodes of the parameters in the graph, in the order of
@@ -203,12 +219,17 @@ func (m *Model) Fwd(g *gorgonia.ExprGraph, in GraphInput, fwd FwdConfig) (*Outpu
 		out.DropoutKey = s.Training()
 	}
 	s.ResetAt(in.Resets)
-	n, err := newNet(s, m.cfg)
+	n, err := newNet(s, m.cfg, !fwd.WithoutHead)
 	if err != nil {
 		return nil, err
 	}
-	if out.Logits, out.State, err = n.fwd(in.Tokens, in.State); err != nil {
+	if out.Hidden, out.State, err = n.hidden(in.Tokens, in.State); err != nil {
 		return nil, err
+	}
+	if n.head != nil {
+		if out.Logits, err = n.logits(out.Hidden); err != nil {
+			return nil, err
+		}
 	}
 	for _, b := range n.stack.Blocks() {
 		out.Cells = append(out.Cells, b.Cell())

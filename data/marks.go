@@ -80,3 +80,19 @@ func TryEncode(tok Tokenizer, text string) ([]int, error) {
 	}
 	return tok.Encode(text), nil
 }
+
+// BeginWith returns a tokenizer of package bpe with the token id before every
+// text, as if its template said so. A tokenizer that already puts tokens before
+// a text, or is of another kind, is returned unchanged. It returns an error if
+// the vocabulary has no such token.
+func BeginWith(tok Tokenizer, id int) (Tokenizer, error) {
+	subwords, ok := tok.(*bpe.Tokenizer)
+	if !ok || len(Beginning(tok)) > 0 {
+		return tok, nil
+	}
+	begun, err := subwords.BeginWith(id)
+	if err != nil {
+		return nil, err
+	}
+	return begun, nil
+}

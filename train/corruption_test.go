@@ -15,7 +15,9 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 )
 
@@ -131,7 +133,7 @@ type expected struct {
 func expectations(t *testing.T, stopped string) expected {
 	t.Helper()
 	want := expected{files: make(map[string][]byte), losses: make(map[string]bool)}
-	for _, without := range []string{"none", run.CheckpointName(run.LastKind, 16)} {
+	for _, without := range []string{"none", rundir.CheckpointName(rundir.LastKind, 16)} {
 		dir := filepath.Join(t.TempDir(), filepath.Base(stopped))
 		copyFolder(t, dir, stopped)
 		if err := os.RemoveAll(filepath.Join(dir, without)); err != nil {
@@ -151,10 +153,11 @@ func expectations(t *testing.T, stopped string) expected {
 	if want.view, err = run.Read(stopped); err != nil || len(want.view.Flaws) > 0 {
 		t.Fatal(err, want.view.Flaws)
 	}
-	model, _, err := openModel(stopped, io.Discard)
+	lm, err := openModel(stopped, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
+	model := lm.Model()
 	want.weights = bitsOf(model)
 	return want
 }
@@ -171,7 +174,7 @@ func oneStep(dir string) (out, errs string, err error) {
 func newestFiles(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	all := make(map[string][]byte)
-	for _, name := range []string{run.WeightsFile, run.TokenizerFile, "config.json"} {
+	for _, name := range []string{run.WeightsFile, data.TokenizerFile, "config.json"} {
 		path := filepath.Join(newest(t, dir), name)
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -223,7 +226,7 @@ func (want expected) resume(t *testing.T, dir, what string) outcome {
 	if errs != "" {
 		return told
 	}
-	if filepath.Base(newest(t, dir)) != run.CheckpointName(run.LastKind, 17) || len(said) != 17 {
+	if filepath.Base(newest(t, dir)) != rundir.CheckpointName(rundir.LastKind, 17) || len(said) != 17 {
 		t.Errorf("%s: without a word the run is at %s with %d lines in its log", what, newest(t, dir), len(said))
 	}
 	return same
@@ -241,10 +244,10 @@ func (want expected) read(t *testing.T, dir, what string) outcome {
 	case !reflect.DeepEqual(view, want.view):
 		t.Errorf("%s: a report would show %d steps and %d samples, or others, want %d and %d", what, len(view.Records), len(view.Samples), len(want.view.Records), len(want.view.Samples))
 	}
-	switch model, _, err := openModel(dir, io.Discard); {
+	switch lm, err := openModel(dir, io.Discard); {
 	case err != nil:
 		result = refused
-	case bitsOf(model) != want.weights:
+	case bitsOf(lm.Model()) != want.weights:
 		t.Errorf("%s: the best model is another", what)
 	}
 	return result

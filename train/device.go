@@ -4,7 +4,6 @@ import (
 	"io"
 
 	"github.com/gorgonia-xlstm/xlstm"
-	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/pkg/errors"
 )
 
@@ -32,16 +31,17 @@ func (d onDevice) open() (xlstm.Device, func(), error) {
 	return dev, func() { dev.Close() }, nil
 }
 
-// load loads a model, which is then on the device, and its vocabulary; closeDevice
-// is to be called when the model is of no use any more. Warnings go to out.
-func (d onDevice) load(path string, out io.Writer) (model *xlstm.Model, tok data.Tokenizer, closeDevice func(), err error) {
+// load opens a model, which is then on the device, with its vocabulary;
+// closeDevice is to be called when the model is of no use any more. Warnings go
+// to out.
+func (d onDevice) load(path string, out io.Writer) (lm *xlstm.LM, closeDevice func(), err error) {
 	device, closeDevice, err := d.open()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	if model, tok, err = openModel(path, out, xlstm.WithDevice(device)); err != nil {
+	if lm, err = openModel(path, out, xlstm.WithDevice(device)); err != nil {
 		closeDevice()
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	return model, tok, closeDevice, nil
+	return lm, closeDevice, nil
 }

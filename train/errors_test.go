@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 )
 
 // write makes a file in a temporary folder.
@@ -125,7 +127,7 @@ func TestBadInputsGetOneClearSentence(t *testing.T) {
 
 func newest(t *testing.T, dir string) string {
 	t.Helper()
-	found, err := run.Checkpoints(dir, run.LastKind)
+	found, err := rundir.Checkpoints(dir, rundir.LastKind)
 	if err != nil || len(found) == 0 {
 		t.Fatalf("no checkpoint in %s: %v", dir, err)
 	}
@@ -153,13 +155,13 @@ func TestDamagedRunsSayWhatIsWrong(t *testing.T) {
 		},
 		"a vocabulary of another model": {
 			func(t *testing.T, dir string) {
-				replace(t, filepath.Join(best(t, dir), run.TokenizerFile), `{"kind":"bytes","tokenizer":null}`)
+				replace(t, filepath.Join(best(t, dir), data.TokenizerFile), `{"kind":"bytes","tokenizer":null}`)
 			},
 			func(dir string) []string { return []string{"sample", dir} }, []string{"vocabulary"},
 		},
 		"no vocabulary": {
-			func(t *testing.T, dir string) { os.Remove(filepath.Join(best(t, dir), run.TokenizerFile)) },
-			func(dir string) []string { return []string{"sample", dir} }, []string{run.TokenizerFile},
+			func(t *testing.T, dir string) { os.Remove(filepath.Join(best(t, dir), data.TokenizerFile)) },
+			func(dir string) []string { return []string{"sample", dir} }, []string{data.TokenizerFile},
 		},
 		"a run of another size": {
 			func(t *testing.T, dir string) {
@@ -202,7 +204,7 @@ func TestDamagedRunsSayWhatIsWrong(t *testing.T) {
 
 func best(t *testing.T, dir string) string {
 	t.Helper()
-	dir, err := run.ModelPath(dir)
+	dir, err := rundir.ModelPath(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

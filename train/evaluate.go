@@ -9,6 +9,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
 )
 
@@ -29,11 +30,12 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	model, tok, closeDevice, err := on.load(dir, c.err)
+	lm, closeDevice, err := on.load(dir, c.err)
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
+	model, tok := lm.Model(), lm.Tokenizer()
 	set, err := runOf(dir)
 	if err != nil {
 		return err
@@ -71,7 +73,7 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 
 // runOf returns the settings of a run, and empty ones for a model without one.
 func runOf(path string) (run.Settings, error) {
-	if !run.IsRun(path) {
+	if !rundir.IsRun(path) {
 		return run.Settings{}, nil
 	}
 	return run.SettingsAt(path)

@@ -60,10 +60,11 @@ func TestTextsBeginTheSameEverywhere(t *testing.T) {
 		t.Errorf("the second document begins %v", held)
 	}
 
-	model, _, err := openModel(dir, io.Discard)
+	lm, err := openModel(dir, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
+	model := lm.Model()
 	g, err := model.NewGenerator()
 	if err != nil {
 		t.Fatal(err)
@@ -129,17 +130,18 @@ func TestForcedBeginningIsSavedWithARun(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, args(dir, "-tokens", vocabulary)...)
-	saved, err := run.LoadTokenizer(best(t, dir))
+	saved, err := data.ReadTokenizer(best(t, dir))
 	if err != nil || !slices.Equal(data.Beginning(saved), []int{1}) {
 		t.Errorf("the run's vocabulary begins texts with %v, %v", data.Beginning(saved), err)
 	}
 	// With a vocabulary that is made of the text, ids of another mean nothing.
 	own := filepath.Join(t.TempDir(), "own")
 	mustRun(t, args(own, "-tokens", "bpe", "-vocab", "264")...)
-	model, ownTok, err := openModel(own, io.Discard)
+	lm, err := openModel(own, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
+	model, ownTok := lm.Model(), lm.Tokenizer()
 	if m := model.Marks(ownTok); len(m.Begin) != 0 || !slices.Equal(m.Ends, []int{0}) {
 		t.Errorf("marks of a vocabulary of its own: %+v", m)
 	}

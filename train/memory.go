@@ -37,10 +37,11 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	model, tok, err := openModel(dir, c.err)
+	lm, err := openModel(dir, c.err)
 	if err != nil {
 		return err
 	}
+	model, tok := lm.Model(), lm.Tokenizer()
 	tokens, err := data.TryEncode(tok, text)
 	if err != nil {
 		return err

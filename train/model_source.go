@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
 )
 
@@ -73,7 +74,7 @@ func settingsAt(path string, from source) (s run.Settings, err error) {
 	if path == "" {
 		return from.load()
 	}
-	if run.IsRun(path) {
+	if rundir.IsRun(path) {
 		return run.SettingsAt(path)
 	}
 	s.Model, err = xlstm.ReadConfig(path, 0)

@@ -5,19 +5,17 @@ import (
 	"io"
 
 	"github.com/gorgonia-xlstm/xlstm"
-	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
-// openModel loads a model and its vocabulary as loadModel does, and prints the
-// model's warnings.
-func openModel(path string, out io.Writer, opts ...xlstm.Option) (*xlstm.Model, data.Tokenizer, error) {
-	model, tok, err := run.LoadModel(path, opts...)
+// openModel opens a model with its vocabulary and prints the model's warnings.
+func openModel(path string, out io.Writer, opts ...xlstm.Option) (*xlstm.LM, error) {
+	lm, err := xlstm.Open(path, opts...)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	warn(out, model.Warnings())
-	return model, tok, nil
+	warn(out, lm.Model().Warnings())
+	return lm, nil
 }
 
 // warn prints warnings, a line each.

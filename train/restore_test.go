@@ -11,8 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 )
 
@@ -98,18 +100,18 @@ func TestRunGoesOnFromTheCheckpointBefore(t *testing.T) {
 	for name, harm := range map[string]func(t *testing.T, dir string){
 		"a flipped bit in the weights":    func(t *testing.T, dir string) { flipBit(t, filepath.Join(dir, run.WeightsFile)) },
 		"a flipped bit in the moments":    func(t *testing.T, dir string) { flipBit(t, filepath.Join(dir, "training.safetensors")) },
-		"a flipped bit in the vocabulary": func(t *testing.T, dir string) { flipBit(t, filepath.Join(dir, run.TokenizerFile)) },
+		"a flipped bit in the vocabulary": func(t *testing.T, dir string) { flipBit(t, filepath.Join(dir, data.TokenizerFile)) },
 		"no checksums to be read":         func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, files.SumsFile)) },
 		"moments of NaN":                  func(t *testing.T, dir string) { setMoment(t, dir, "exp_avg.", float32(math.NaN())) },
 		"squares below zero":              func(t *testing.T, dir string) { setMoment(t, dir, "exp_avg_sq.", -1) },
 		"another vocabulary": func(t *testing.T, dir string) {
-			replace(t, filepath.Join(dir, run.TokenizerFile), `{"kind":"bytes","tokenizer":null}`)
+			replace(t, filepath.Join(dir, data.TokenizerFile), `{"kind":"bytes","tokenizer":null}`)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stopped := filepath.Join(t.TempDir(), "stopped")
 			killedRun(t, unbroken, stopped, 16)
-			newest := filepath.Join(stopped, run.CheckpointName(run.LastKind, 16))
+			newest := filepath.Join(stopped, rundir.CheckpointName(rundir.LastKind, 16))
 			harm(t, newest)
 			errs := resumed(t, stopped)
 			if n := strings.Count(errs, "\n"); n != 1 || !strings.Contains(errs, newest+" cannot be used and is now ") {
@@ -155,7 +157,7 @@ func setMoment(t *testing.T, dir, prefix string, to float32) {
 // TestDamagedBestModelIsPutAside, and the run finds another.
 func TestDamagedBestModelIsPutAside(t *testing.T) {
 	stopped, _ := stoppedRun(t)
-	found, err := run.Checkpoints(stopped, run.BestKind)
+	found, err := rundir.Checkpoints(stopped, rundir.BestKind)
 	if err != nil || len(found) != 1 || found[0].Step != 12 {
 		t.Fatalf("%v, %v; want the best of step 12", found, err)
 	}
@@ -164,11 +166,11 @@ func TestDamagedBestModelIsPutAside(t *testing.T) {
 	if !strings.Contains(errs, found[0].Dir+" cannot be used") || !strings.Contains(errs, "The next evaluation counts as the best") {
 		t.Errorf("it says\n%s", errs)
 	}
-	found, err = run.Checkpoints(stopped, run.BestKind)
+	found, err = rundir.Checkpoints(stopped, rundir.BestKind)
 	if err != nil || len(found) != 1 {
 		t.Fatalf("%v, %v", found, err)
 	}
-	if _, _, err := openModel(found[0].Dir, io.Discard); err != nil {
+	if _, err := openModel(found[0].Dir, io.Discard); err != nil {
 		t.Error(err)
 	}
 }
@@ -176,11 +178,11 @@ func TestDamagedBestModelIsPutAside(t *testing.T) {
 // TestDamagedBestModelOfAFinishedRunIsPutAside: the last model is judged.
 func TestDamagedBestModelOfAFinishedRunIsPutAside(t *testing.T) {
 	_, finished := stoppedRun(t)
-	found, err := run.Checkpoints(finished, run.BestKind)
+	found, err := rundir.Checkpoints(finished, rundir.BestKind)
 	if err != nil || len(found) != 1 {
 		t.Fatal(found, err)
 	}
-	flipBit(t, filepath.Join(found[0].Dir, run.TokenizerFile))
+	flipBit(t, filepath.Join(found[0].Dir, data.TokenizerFile))
 	if errs := resumed(t, finished); !strings.Contains(errs, found[0].Dir+" cannot be used") {
 		t.Errorf("it says\n%s", errs)
 	}
@@ -191,7 +193,7 @@ func TestDamagedBestModelOfAFinishedRunIsPutAside(t *testing.T) {
 func TestNoCheckpointThatCanBeUsedIsAnError(t *testing.T) {
 	stopped, _ := stoppedRun(t)
 	for _, step := range []int{12, 16} {
-		flipBit(t, filepath.Join(stopped, run.CheckpointName(run.LastKind, step), run.WeightsFile))
+		flipBit(t, filepath.Join(stopped, rundir.CheckpointName(rundir.LastKind, step), run.WeightsFile))
 	}
 	_, _, err := runHere(context.Background(), "resume", stopped)
 	if err == nil || !strings.Contains(err.Error(), "cannot go on from any checkpoint (2 tried)") || strings.Contains(err.Error(), "\n") {
@@ -278,7 +280,7 @@ func TestWhatARunCanDoWithoutDoesNotStopIt(t *testing.T) {
 func TestMissingSampleIsMadeUpFor(t *testing.T) {
 	stopped, unbroken := stoppedRun(t)
 	// What a run killed right after the checkpoint of step 12 has.
-	for _, name := range []string{run.CheckpointName(run.LastKind, 16), run.SamplesDir} {
+	for _, name := range []string{rundir.CheckpointName(rundir.LastKind, 16), run.SamplesDir} {
 		if err := os.RemoveAll(filepath.Join(stopped, name)); err != nil {
 			t.Fatal(err)
 		}

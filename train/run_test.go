@@ -19,6 +19,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 )
 
 // asMain makes the test binary the program itself, for tests that kill it.
@@ -104,12 +105,12 @@ func sameRun(t *testing.T, what, got, want string) {
 			t.Fatalf("%s: step is\n%s, want\n%s", what, a[i], b[i])
 		}
 	}
-	for _, kind := range []string{run.LastKind, run.BestKind} {
-		ca, err := run.Checkpoints(got, kind)
+	for _, kind := range []string{rundir.LastKind, rundir.BestKind} {
+		ca, err := rundir.Checkpoints(got, kind)
 		if err != nil || len(ca) == 0 {
 			t.Fatalf("%s: no %s: %v", what, kind, err)
 		}
-		cb, err := run.Checkpoints(want, kind)
+		cb, err := rundir.Checkpoints(want, kind)
 		if err != nil || len(cb) == 0 || ca[0].Step != cb[0].Step {
 			t.Fatalf("%s: newest %s of step %d, want %v: %v", what, kind, ca[0].Step, cb, err)
 		}
@@ -292,7 +293,7 @@ func TestRunFallsBackToTheCheckpointBefore(t *testing.T) {
 	unbroken, broken := filepath.Join(dir, "unbroken"), filepath.Join(dir, "broken")
 	mustRun(t, small(text, unbroken)...)
 	mustRun(t, small(text, broken)...)
-	found, err := run.Checkpoints(broken, run.LastKind)
+	found, err := rundir.Checkpoints(broken, rundir.LastKind)
 	if err != nil || len(found) != run.KeepLast {
 		t.Fatalf("%v: %v", found, err)
 	}
@@ -336,7 +337,7 @@ func TestStepsThatAreNotFinite(t *testing.T) {
 	if err != nil || len(records) == 0 || records[len(records)-1].Skipped == "" {
 		t.Fatalf("the log does not end with the step: %v, %v", records, err)
 	}
-	found, err := run.Checkpoints(stop, run.LastKind)
+	found, err := rundir.Checkpoints(stop, rundir.LastKind)
 	if err != nil || len(found) == 0 || found[0].Step != records[len(records)-1].Step {
 		t.Errorf("checkpoints %v, want one of step %d: %v", found, records[len(records)-1].Step, err)
 	}

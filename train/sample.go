@@ -81,15 +81,16 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if err := s.readPrompts(); err != nil {
 		return err
 	}
-	model, tok, closeDevice, err := on.load(dir, c.err)
+	lm, closeDevice, err := on.load(dir, c.err)
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
+	model, tok := lm.Model(), lm.Tokenizer()
 	if s.request.StopTokens, err = stopTokens(model, tok, s.stopTokens); err != nil {
 		return err
 	}
-	s.request.Sampler.Exclude = run.Excluded(tok, model)
+	s.request.Sampler.Exclude = lm.Request("").Sampler.Exclude
 	if u := run.UnknownShare(tok, data.IDs(tok.Encode(strings.Join(s.prompts, "")))); u > 0 {
 		fmt.Fprintf(c.err, "%s of the prompt's characters are unknown to the model\n", numbers.Percent(u))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 )
 
 // chunks remembers what was written piece by piece.
@@ -25,10 +26,11 @@ func (c *chunks) Write(p []byte) (int, error) {
 func TestCompletionStreamsExactlyWhatItReturns(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(sampleText(t), dir, "-steps", "4")...)
-	model, tok, err := openModel(dir, io.Discard)
+	lm, err := openModel(dir, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
+	model, tok := lm.Model(), lm.Tokenizer()
 	g, err := model.NewGenerator()
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +132,7 @@ func TestEarlyStopAndBestModel(t *testing.T) {
 			lowest, at = *r.Val, r.Step
 		}
 	}
-	found, err := run.Checkpoints(dir, run.BestKind)
+	found, err := rundir.Checkpoints(dir, rundir.BestKind)
 	if err != nil || len(found) != 1 || found[0].Step != at {
 		t.Errorf("the best model is of %v, the lowest held-out loss of step %d (%v)", found, at, err)
 	}

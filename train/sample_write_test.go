@@ -13,7 +13,6 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
-	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
 // lines reads lines of JSON.
@@ -68,10 +67,11 @@ func TestStopsOnTheCommandLine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	mustRun(t, small(sampleText(t), dir, "-steps", "4")...)
 	whole := mustRun(t, "sample", dir, "-prompt", "the", "-max-tokens", "40", "-temperature", "1")
-	_, tok, err := openModel(dir, io.Discard)
+	lm, err := openModel(dir, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
+	tok := lm.Tokenizer()
 	text := strings.TrimPrefix(strings.TrimSuffix(whole, "\n"), "the")
 	stop := text[20:21]
 	want := "the" + text[:strings.Index(text, stop)] + "\n"
@@ -184,7 +184,7 @@ func TestScoreOfAModelThatDivergesIsNoNumber(t *testing.T) {
 	if err := model.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := run.SaveTokenizer(dir, data.Bytes{}); err != nil {
+	if err := data.WriteTokenizer(dir, data.Bytes{}); err != nil {
 		t.Fatal(err)
 	}
 	mustRun(t, "score", dir, "-text", "the gate")
@@ -216,7 +216,7 @@ func TestFolderWithSubwords(t *testing.T) {
 	if err := model.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := run.SaveTokenizer(dir, tok); err != nil {
+	if err := data.WriteTokenizer(dir, tok); err != nil {
 		t.Fatal(err)
 	}
 	got := lines[written](t, mustRun(t, "sample", dir, "-prompt", "the gate", "-prompt", "é", "-max-tokens", "9", "-json"))

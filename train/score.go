@@ -41,11 +41,12 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 	if (text == "") == (len(files) == 0) {
 		return errors.New("score takes a text: give either -text or -data")
 	}
-	model, tok, closeDevice, err := on.load(dir, c.err)
+	lm, closeDevice, err := on.load(dir, c.err)
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
+	model, tok := lm.Model(), lm.Tokenizer()
 	docs := &data.Corpus{Documents: []data.Document{{Text: text}}}
 	if len(files) > 0 {
 		if docs, err = data.Load(data.DefaultMaxBytes, files...); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 )
 
 // long is a run that does not come to its end by itself while a test waits.
@@ -47,7 +48,7 @@ func TestSignalsEndARunWithACheckpoint(t *testing.T) {
 func wantCheckpointOfLastStep(t *testing.T, dir string) {
 	t.Helper()
 	records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile))
-	found, _ := run.Checkpoints(dir, run.LastKind)
+	found, _ := rundir.Checkpoints(dir, rundir.LastKind)
 	if err != nil || len(records) == 0 || len(found) == 0 || found[0].Step != records[len(records)-1].Step {
 		t.Errorf("checkpoints %v for %d steps: %v", found, len(records), err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 )
 
 // TestLongRunStaysSmall takes the steps of a long run with a small model, which is
@@ -32,7 +33,7 @@ func TestLongRunStaysSmall(t *testing.T) {
 	var resident [points - 1]int64
 	for i := range resident {
 		at := steps * (i + 1) / points
-		for !exists(filepath.Join(dir, run.CheckpointName(run.LastKind, at/10*10))) {
+		for !exists(filepath.Join(dir, rundir.CheckpointName(rundir.LastKind, at/10*10))) {
 			if time.Sleep(time.Millisecond); checkpointAfter(t, dir, at) {
 				break
 			}
@@ -72,7 +73,7 @@ func checkpointAfter(t *testing.T, dir string, step int) bool {
 	if !exists(dir) {
 		return false
 	}
-	found, err := run.Checkpoints(dir, run.LastKind)
+	found, err := rundir.Checkpoints(dir, rundir.LastKind)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,8 +114,8 @@ func sizeOf(t *testing.T, dir string) (bytes int64, count int) {
 // samples alone.
 func wantBoundedFolder(t *testing.T, dir string, steps int) {
 	t.Helper()
-	for kind, most := range map[string]int{run.LastKind: run.KeepLast, run.BestKind: 1} {
-		if found, err := run.Checkpoints(dir, kind); err != nil || len(found) > most {
+	for kind, most := range map[string]int{rundir.LastKind: run.KeepLast, rundir.BestKind: 1} {
+		if found, err := rundir.Checkpoints(dir, kind); err != nil || len(found) > most {
 			t.Errorf("%d of %s: %v", len(found), kind, err)
 		}
 	}

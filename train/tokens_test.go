@@ -68,7 +68,7 @@ func TestVocabularyOfAFile(t *testing.T) {
 	text, dir := sampleText(t), t.TempDir()
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	mustRun(t, small(text, first, "-tokens", "bpe", "-vocab", "270", "-steps", "4")...)
-	mustRun(t, small(text, second, "-tokens", filepath.Join(newest(t, first), run.TokenizerFile), "-steps", "4")...)
+	mustRun(t, small(text, second, "-tokens", filepath.Join(newest(t, first), data.TokenizerFile), "-steps", "4")...)
 	sameRun(t, "the vocabulary from a file", second, first)
 	_, _, err := runHere(context.Background(), small(text, filepath.Join(dir, "none"), "-tokens", "words")...)
 	if err == nil || !strings.Contains(err.Error(), `-tokens is "words"; it must be chars, bytes, bpe or the path`) {
@@ -106,7 +106,7 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 	text, dir := sampleText(t), t.TempDir()
 	trained := filepath.Join(dir, "run")
 	mustRun(t, small(text, trained, "-tokens", "bpe", "-vocab", "260", "-steps", "4")...)
-	tok, err := run.LoadTokenizer(newest(t, trained))
+	tok, err := data.ReadTokenizer(newest(t, trained))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 	if err := model.Save(padded); err != nil {
 		t.Fatal(err)
 	}
-	if err := run.SaveTokenizer(padded, tok); err != nil {
+	if err := data.WriteTokenizer(padded, tok); err != nil {
 		t.Fatal(err)
 	}
 	for _, temperature := range []string{"0", "1"} {
@@ -136,10 +136,10 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 		}
 	}
 	mustRun(t, "evaluate", padded, "-data", text)
-	if err := run.SaveTokenizer(padded, data.Bytes{}); err != nil {
+	if err := data.WriteTokenizer(padded, data.Bytes{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := openModel(padded, io.Discard); err == nil {
+	if _, err := openModel(padded, io.Discard); err == nil {
 		t.Error("bytes are taken for the vocabulary of 1000 tokens")
 	}
 }

@@ -53,7 +53,7 @@ func TestCommandsTakeModelsOfOtherPrograms(t *testing.T) {
 		if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "testdata", "interchange", from))); err != nil {
 			t.Fatal(err)
 		}
-		if err := run.SaveTokenizer(dir, characters); err != nil {
+		if err := data.WriteTokenizer(dir, characters); err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, file)
@@ -92,7 +92,7 @@ func TestTokenizerConfigIsBesideTheTokenizer(t *testing.T) {
 	for tokens, want := range map[string]bool{"bpe": true, "chars": false} {
 		dir := filepath.Join(t.TempDir(), "run")
 		mustRun(t, small(text, dir, "-steps", "4", "-tokens", tokens, "-vocab", "260")...)
-		raw, err := os.ReadFile(filepath.Join(newest(t, dir), run.TokenizerConfig))
+		raw, err := os.ReadFile(filepath.Join(newest(t, dir), data.TokenizerConfigFile))
 		if (err == nil) != want {
 			t.Errorf("-tokens %s: %v", tokens, err)
 		}

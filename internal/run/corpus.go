@@ -8,9 +8,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
 )
 
@@ -56,7 +56,7 @@ func LoadFitting(ctx context.Context, f *Fitter, tok data.Tokenizer, progress Pr
 		}
 	}
 	if isVocabularyFile(f.s.Tokens) {
-		if tok, err = withBeginning(tok, f.s.Model); err != nil {
+		if tok, err = f.s.Model.WithBeginning(tok); err != nil {
 			return nil, err
 		}
 	}
@@ -82,7 +82,7 @@ func loadCached(ctx context.Context, f *Fitter, tok data.Tokenizer, progress Pro
 		}
 	}
 	if isVocabularyFile(f.s.Tokens) {
-		if tok, err = withBeginning(tok, f.s.Model); err != nil {
+		if tok, err = f.s.Model.WithBeginning(tok); err != nil {
 			return nil, err
 		}
 	}
@@ -122,13 +122,13 @@ func ResumeText(ctx context.Context, dir string, s Settings, progress Progress) 
 // model with so many tokens, nil if there is no checkpoint yet: the same text gives
 // the same again.
 func runTokenizer(dir string, vocab int) (data.Tokenizer, error) {
-	found, err := Checkpoints(dir, LastKind)
+	found, err := rundir.Checkpoints(dir, rundir.LastKind)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
 	for _, cp := range found {
 		var tok data.Tokenizer
-		tok, err = LoadTokenizer(cp.Dir)
+		tok, err = data.ReadTokenizer(cp.Dir)
 		if err == nil && tok.Size() != vocab {
 			err = errors.Errorf("the vocabulary in %s has %d tokens, the run %d; they do not belong together", cp.Dir, tok.Size(), vocab)
 		}
@@ -226,12 +226,6 @@ func (t *Corpus) Describe() []string {
 func (t *Corpus) FitModel(s *Settings) {
 	s.Model.VocabSize = t.Tokenizer.Size()
 	s.Model.Large = ownTokens(*s, t.Tokenizer)
-}
-
-// Excluded returns the ids that a model must not generate: it may have more ids
-// than there are tokens.
-func Excluded(tok data.Tokenizer, model *xlstm.Model) []int {
-	return data.WithoutToken(tok, model.Config().VocabSize)
 }
 
 // someLine returns a line of the held-out part to begin a sample with: the first

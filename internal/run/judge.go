@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 )
 
 // evaluate measures the held-out loss.
@@ -40,7 +41,7 @@ type Verdict struct {
 // Judge measures the best model on the whole held-out part, or the current
 // model if there is no best one.
 func (r *Session) Judge(ctx context.Context) (v Verdict, err error) {
-	found, err := Checkpoints(r.dir, BestKind)
+	found, err := rundir.Checkpoints(r.dir, rundir.BestKind)
 	if err != nil {
 		return v, err
 	}

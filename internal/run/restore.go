@@ -10,6 +10,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
 )
 
@@ -24,7 +25,7 @@ func (r *Session) restore() error {
 	if err != nil {
 		return err
 	}
-	found, err := Checkpoints(r.dir, LastKind)
+	found, err := rundir.Checkpoints(r.dir, rundir.LastKind)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (r *Session) removeLeftovers() error {
 // takeUp puts the folder in order after restoring from a checkpoint. The newer
 // ones, with their flaws, are put aside. lost are the steps of best models that
 // were damaged.
-func (r *Session) takeUp(from Checkpoint, newer []Checkpoint, flaws []error, lost map[int]bool) error {
+func (r *Session) takeUp(from rundir.Checkpoint, newer []rundir.Checkpoint, flaws []error, lost map[int]bool) error {
 	for i, cp := range newer {
 		if err := r.putAside(cp, flaws[i]); err != nil {
 			return err
@@ -76,7 +77,7 @@ func (r *Session) takeUp(from Checkpoint, newer []Checkpoint, flaws []error, los
 
 // putAside renames a checkpoint that is of no use any more, so that no run takes
 // it up again, and says so.
-func (r *Session) putAside(cp Checkpoint, flaw error) error {
+func (r *Session) putAside(cp rundir.Checkpoint, flaw error) error {
 	aside := filepath.Join(r.dir, "damaged-"+filepath.Base(cp.Dir))
 	if err := files.RemoveDir(aside); err != nil {
 		return errors.Wrap(err, "putting a damaged checkpoint aside")
@@ -90,7 +91,7 @@ func (r *Session) putAside(cp Checkpoint, flaw error) error {
 
 // checkBest puts best models that are damaged aside and returns their steps.
 func (r *Session) checkBest() (lost map[int]bool, err error) {
-	found, err := Checkpoints(r.dir, BestKind)
+	found, err := rundir.Checkpoints(r.dir, rundir.BestKind)
 	if err != nil {
 		return nil, err
 	}
@@ -118,12 +119,12 @@ func checkModel(dir string) error {
 	if _, err := xlstm.Load(dir); err != nil {
 		return err
 	}
-	_, err = LoadTokenizer(dir)
+	_, err = data.ReadTokenizer(dir)
 	return err
 }
 
 // restoreFrom brings the session to a checkpoint.
-func (r *Session) restoreFrom(cp Checkpoint) error {
+func (r *Session) restoreFrom(cp rundir.Checkpoint) error {
 	extra, err := r.trainer.Restore(cp.Dir)
 	if err != nil {
 		return err
@@ -150,7 +151,7 @@ func (r *Session) restoreFrom(cp Checkpoint) error {
 
 // checkTokenizer sees that a checkpoint's vocabulary is the one in use.
 func (r *Session) checkTokenizer(dir string) error {
-	tok, err := LoadTokenizer(dir)
+	tok, err := data.ReadTokenizer(dir)
 	if err != nil {
 		return err
 	}

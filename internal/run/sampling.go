@@ -45,7 +45,7 @@ func CheckSampler(c xlstm.SamplerConfig) error {
 func (r *Session) sample(prompt string, tokens int) xlstm.Request {
 	return xlstm.Request{
 		Prompt: prompt, MaxTokens: tokens, Sampler: xlstm.SamplerConfig{
-			Temperature: r.s.Temperature, TopP: r.s.TopP, Exclude: Excluded(r.text.Tokenizer, r.model), Seed: r.s.Seed,
+			Temperature: r.s.Temperature, TopP: r.s.TopP, Exclude: data.WithoutToken(r.text.Tokenizer, r.model.Config().VocabSize), Seed: r.s.Seed,
 		},
 	}
 }

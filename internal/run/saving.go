@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
 )
 
@@ -30,20 +32,20 @@ func (r *Session) save() error {
 		return errors.Wrap(err, "saving the position")
 	}
 	extra := map[string]string{extraPosition: string(at), extraBatches: base64.StdEncoding.EncodeToString(r.batches.State()), extraTexts: string(texts)}
-	return writeCheckpoint(r.dir, LastKind, r.trainer.Steps(), KeepLast, func(tmp string) error {
+	return writeCheckpoint(r.dir, rundir.LastKind, r.trainer.Steps(), KeepLast, func(tmp string) error {
 		if err := r.trainer.Save(tmp, extra); err != nil {
 			return err
 		}
-		return SaveTokenizer(tmp, r.text.Tokenizer)
+		return data.WriteTokenizer(tmp, r.text.Tokenizer)
 	})
 }
 
 // saveBest writes the model as the best so far.
 func (r *Session) saveBest() error {
-	return writeCheckpoint(r.dir, BestKind, r.trainer.Steps(), 1, func(tmp string) error {
+	return writeCheckpoint(r.dir, rundir.BestKind, r.trainer.Steps(), 1, func(tmp string) error {
 		if err := r.model.Save(tmp); err != nil {
 			return err
 		}
-		return SaveTokenizer(tmp, r.text.Tokenizer)
+		return data.WriteTokenizer(tmp, r.text.Tokenizer)
 	})
 }

@@ -50,25 +50,6 @@ func newTokenizer(ctx context.Context, s Settings, text iter.Seq[string], progre
 	return tok, errors.Wrapf(err, "reading %s", s.Tokens)
 }
 
-// withBeginning returns a vocabulary that puts before a text what the model's
-// configuration wants there. Saved with a run, it does so wherever the run is read.
-func withBeginning(tok data.Tokenizer, cfg xlstm.Config) (data.Tokenizer, error) {
-	subwords, ok := tok.(*bpe.Tokenizer)
-	if !ok || len(data.Beginning(tok)) > 0 {
-		return tok, nil
-	}
-	cfg.VocabSize = tok.Size()
-	id, ok := cfg.ForcedBOS()
-	if !ok {
-		return tok, nil
-	}
-	begun, err := subwords.BeginWith(id)
-	if err != nil {
-		return nil, errors.Wrap(err, "the bos_token_id of the model's configuration")
-	}
-	return begun, nil
-}
-
 // ownTokens returns the part of a configuration that names special tokens, with
 // those of a vocabulary that was made of the text: what a file says is of another.
 func ownTokens(s Settings, tok data.Tokenizer) *xlstm.LargeConfig {

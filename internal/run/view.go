@@ -10,6 +10,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/report"
+	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
 )
 
@@ -35,7 +36,7 @@ func Read(dir string) (v View, err error) {
 		v.flaw("what was noted about the run's starts is left out: %v", err)
 		v.About = noAbout()
 	}
-	saved, err := Checkpoints(dir, LastKind) // before the log, which is ahead of them
+	saved, err := rundir.Checkpoints(dir, rundir.LastKind) // before the log, which is ahead of them
 	if err != nil {
 		return v, err
 	}
