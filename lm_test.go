@@ -119,6 +119,7 @@ func TestGenerateAndStreamAgree(t *testing.T) {
 func TestGenerateEnds(t *testing.T) {
 	lm := openCountdown(t)
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var got string
 	var failed error
 	for piece, err := range lm.Stream(ctx, "9 8 7 ", Temperature(0), MaxTokens(1e6)) {
