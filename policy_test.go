@@ -54,7 +54,8 @@ var mayImport = map[string][]string{
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},
 	"internal/run":         {".", "data", "data/bpe", "optim", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/rundir", "internal/tensorboard"},
-	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "internal/rundir", "trace"},
+	"internal/experiment":  {".", "data", "layers", "nodes", "optim", "trace", "internal/files", "internal/numbers", "internal/report"},
+	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/experiment", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "internal/rundir", "trace"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

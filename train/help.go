@@ -31,6 +31,7 @@ func subjects() []subject {
 		{"Writing", []string{"max-tokens", "n", "temperature", "top-p", "top-k", "penalty", "stop", "stop-token"}},
 		{"Graph", []string{"depth", "open", "only", "forward", "symbolic", "all"}},
 		{"Memory", []string{"from", "window"}},
+		{"Experiment", []string{"cells", "seeds", "full", "workers", "run"}},
 		{"Measuring", []string{"seconds", "threads", "child"}},
 		{"Device", []string{"device", "precision"}},
 		{"Output", []string{"out", "o", "json", "tensorboard"}},

@@ -18,6 +18,7 @@
 //	report     write a run as one HTML file
 //	inspect    show a model's size, memory and cost
 //	graph      draw a model's graph
+//	experiment check a claim of the papers
 //	bench      measure training, generation and their parts on this machine
 //	version    print the versions of the program and of Go, and the processor's kernels
 //
@@ -91,6 +92,7 @@ func commands() []command {
 		{"report", "write a run as one HTML file", reportCommand},
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
 		{"graph", "draw a model's graph", graphCommand},
+		{"experiment", "check a claim of the papers", experimentCommand},
 		{"bench", "measure training, generation and their parts on this machine", benchCommand},
 		{"version", "print the versions of the program and of Go, and the processor's kernels", versionCommand},
 	}

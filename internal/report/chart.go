@@ -1,18 +1,23 @@
 package report
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Chart is a chart of numbers over the steps of a run, either on a page, where
-// it can be enlarged, or as a picture (SVG, PNG).
+// Chart is a chart of numbers over the steps of a run, or over another axis of
+// whole numbers, either on a page, where it can be enlarged, or as a picture
+// (SVG, PNG).
 type Chart struct {
 	Title  string
 	About  string
-	Wide   bool // as wide as the page
-	Log    bool // whether a logarithmic scale is offered
+	Axis   string // what the numbers are over; "step" if empty
+	LogX   bool   // a logarithmic axis, of positive numbers
+	Wide   bool   // as wide as the page
+	Log    bool   // whether a logarithmic scale is offered
 	Curves []Curve
 	Levels []Level
 }
@@ -25,6 +30,8 @@ type Curve struct {
 	Lowest bool // whether a picture marks its lowest point
 	Steps  []int
 	Y      []float64
+	// Low and High are the spread around Y at every step, nil for none.
+	Low, High []float64
 }
 
 // Kind is the style of a curve.
@@ -37,6 +44,20 @@ const (
 	Main  Kind = "main"
 	Other Kind = "other"
 )
+
+// seriesKinds is the number of colours of curves that are compared.
+const seriesKinds = 8
+
+// Series returns the kind of curve i of several that are compared, each in a
+// colour of its own, of which there are eight.
+func Series(i int) Kind { return Kind("s" + strconv.Itoa(i%seriesKinds+1)) }
+
+// series returns the number of the colour of a kind, from 0, and whether it is
+// one of Series.
+func (k Kind) series() (int, bool) {
+	n, err := strconv.Atoi(strings.TrimPrefix(string(k), "s"))
+	return n - 1, err == nil && strings.HasPrefix(string(k), "s")
+}
 
 // Level is a horizontal line for comparison with a chart's curves.
 type Level struct {
@@ -55,6 +76,8 @@ const side = 1000
 type drawing struct {
 	Title  string       `json:"title"`
 	About  string       `json:"-"`
+	Axis   string       `json:"axis"`
+	LogX   bool         `json:"logx,omitempty"`
 	Wide   bool         `json:"-"`
 	Log    bool         `json:"log"`
 	Curves []drawnCurve `json:"curves"`
@@ -69,7 +92,10 @@ type drawnCurve struct {
 	Dots bool      `json:"dots"`
 	X    []int     `json:"x"`
 	Y    []float64 `json:"y"`
+	Low  []float64 `json:"low,omitempty"`
+	High []float64 `json:"high,omitempty"`
 	Path string    `json:"-"`
+	Band string    `json:"-"` // the path of the spread
 	Spot string    `json:"-"` // the path of the dots
 	Last string    `json:"-"`
 }
@@ -110,16 +136,20 @@ func (c Chart) draw() drawing {
 // prepare chooses what is drawn of a chart, of a curve at most so many points.
 // There are no curves if none has a finite number.
 func (c Chart) prepare(points int) drawing {
-	d := drawing{Title: c.Title, About: c.About, Wide: c.Wide, Log: c.Log}
+	d := drawing{Title: c.Title, About: c.About, Axis: cmp.Or(c.Axis, "step"), LogX: c.LogX, Wide: c.Wide, Log: c.Log}
 	for _, curve := range c.Curves {
+		low, high := curve.spread()
 		x, y := finite(curve.Steps, curve.Y)
-		x, y = thin(x, y, points)
+		if low == nil {
+			x, y = thin(x, y, points)
+		}
 		if len(x) == 0 {
 			continue
 		}
+		_, compared := curve.Kind.series()
 		d.Curves = append(d.Curves, drawnCurve{
-			Name: curve.Name, Kind: curve.Kind, Dots: len(x) == 1 || curve.Kind == Other && len(x) <= 60,
-			X: x, Y: y, Last: number(y[len(y)-1]),
+			Name: curve.Name, Kind: curve.Kind, Dots: len(x) == 1 || (compared || curve.Kind == Other) && len(x) <= 60,
+			X: x, Y: y, Low: low, High: high, Last: number(y[len(y)-1]),
 		})
 	}
 	if len(d.Curves) == 0 {
@@ -139,7 +169,7 @@ func (d *drawing) place() {
 	x0, x1, y0, y1 := math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
 	for _, c := range d.Curves {
 		x0, x1 = min(x0, float64(c.X[0])), max(x1, float64(c.X[len(c.X)-1]))
-		for _, y := range c.Y {
+		for _, y := range slices.Concat(c.Y, c.Low, c.High) {
 			y0, y1 = min(y0, y), max(y1, y)
 		}
 	}
@@ -150,7 +180,7 @@ func (d *drawing) place() {
 		x0, x1 = x0-1, x1+1
 	}
 	y0, y1 = widen(y0, y1)
-	right := func(x float64) float64 { return (x - x0) / (x1 - x0) }
+	right := across(x0, x1, d.LogX)
 	down := func(y float64) float64 { return (y1 - y) / (y1 - y0) }
 	for i := range d.Curves {
 		d.Curves[i].trace(right, down)
@@ -158,12 +188,20 @@ func (d *drawing) place() {
 	for i := range d.Levels {
 		d.Levels[i].At = tenth(side * down(d.Levels[i].Y))
 	}
-	for _, t := range ticks(x0, x1, 5, true) {
+	for _, t := range axisTicks(x0, x1, 5, d.LogX) {
 		d.X = append(d.X, mark{tenth(100 * right(t.value)), t.label})
 	}
 	for _, t := range ticks(y0, y1, 5, false) {
 		d.Y = append(d.Y, mark{tenth(100 * down(t.value)), t.label})
 	}
+}
+
+// across returns where a number is on an axis from x0 to x1, from 0 to 1.
+func across(x0, x1 float64, logarithmic bool) func(x float64) float64 {
+	if logarithmic && x0 > 0 {
+		return func(x float64) float64 { return math.Log(x/x0) / math.Log(x1/x0) }
+	}
+	return func(x float64) float64 { return (x - x0) / (x1 - x0) }
 }
 
 // widen leaves some room around a range, but none below zero for numbers that
@@ -193,7 +231,27 @@ func (c *drawnCurve) trace(right, down func(float64) float64) {
 			spots.WriteString("M" + at + "h0")
 		}
 	}
-	c.Path, c.Spot = line.String(), spots.String()
+	c.Path, c.Spot, c.Band = line.String(), spots.String(), c.band(right, down)
+}
+
+// band makes the path around the spread, "" if there is none.
+func (c *drawnCurve) band(right, down func(float64) float64) string {
+	if len(c.Low) < 2 {
+		return ""
+	}
+	var path strings.Builder
+	command := "M"
+	put := func(i int, y float64) {
+		path.WriteString(command + short(side*right(float64(c.X[i]))) + " " + short(side*down(y)))
+		command = "L"
+	}
+	for i, y := range c.High {
+		put(i, y)
+	}
+	for i := len(c.Low) - 1; i >= 0; i-- {
+		put(i, c.Low[i])
+	}
+	return path.String() + "Z"
 }
 
 // tenth rounds to one decimal, and to 0 rather than -0.
@@ -212,6 +270,24 @@ func finite(steps []int, y []float64) (keptSteps []int, kept []float64) {
 		}
 	}
 	return keptSteps, kept
+}
+
+// spread returns the spread at the steps that are drawn, nil if there is none
+// or a part of it is not finite.
+func (c Curve) spread() (low, high []float64) {
+	if len(c.Low) != len(c.Y) || len(c.High) != len(c.Y) {
+		return nil, nil
+	}
+	for i, y := range c.Y {
+		switch {
+		case !drawable(y):
+		case !drawable(c.Low[i]) || !drawable(c.High[i]):
+			return nil, nil
+		default:
+			low, high = append(low, significant(c.Low[i])), append(high, significant(c.High[i]))
+		}
+	}
+	return low, high
 }
 
 // significant rounds to the six digits that a report keeps.

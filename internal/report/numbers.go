@@ -33,6 +33,27 @@ func ticks(low, high float64, count int, whole bool) (all []tick) {
 	return all
 }
 
+// axisTicks returns about count whole numbers of an axis, powers of two if it is
+// logarithmic and covers several of them.
+func axisTicks(low, high float64, count int, logarithmic bool) (all []tick) {
+	if !logarithmic || low <= 0 || high < 4*low {
+		return ticks(low, high, count, true)
+	}
+	first, last := math.Ceil(math.Log2(low)-1e-9), math.Floor(math.Log2(high)+1e-9)
+	for e := first; e <= last; e += math.Ceil((last - first + 1) / float64(count+1)) {
+		x := math.Exp2(e)
+		text := label(x, x)
+		if x >= 1024 { // 1k is 1024 here, as for lengths
+			text = short6(x/1024) + "Ki"
+		}
+		if x >= 1<<20 {
+			text = short6(x/(1<<20)) + "Mi"
+		}
+		all = append(all, tick{x, text})
+	}
+	return all
+}
+
 // label writes a number of an axis whose numbers are so far apart.
 func label(x, step float64) string {
 	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))

@@ -67,6 +67,9 @@ const (
 	paleGrey  hue = 0xe6e6e6
 )
 
+// compared are the colours of curves that are compared (Okabe and Ito).
+var compared = [seriesKinds]hue{blue, vermilion, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9, 0x000000, 0x999933}
+
 // RGBA makes a hue a color.Color.
 func (h hue) RGBA() (r, g, b, a uint32) {
 	return color.RGBA{R: uint8(h >> 16), G: uint8(h >> 8), B: uint8(h), A: 0xff}.RGBA()
@@ -81,6 +84,9 @@ type stroke struct {
 
 // strokeOf returns how a kind of curve looks, and the radius of its dots.
 func strokeOf(k Kind) (stroke, vg.Length) {
+	if i, ok := k.series(); ok {
+		return stroke{hue: compared[i], width: 1.6}, 2.4
+	}
 	switch k {
 	case Noise:
 		return stroke{hue: paleBlue, width: 0.8}, 2.2
@@ -113,13 +119,14 @@ type lineName struct {
 	hue  hue
 }
 
-// painter paints a chart. Its frame is from x = 0 to the last step, and shows
+// painter paints a chart. Its frame is from the first to the last step, and shows
 // numbers from low to high.
 type painter struct {
 	vg.Canvas
-	frame     vg.Rectangle
-	last      float64
-	low, high float64
+	frame       vg.Rectangle
+	first, last float64
+	logX        bool
+	low, high   float64
 }
 
 // paint paints the chart: the curves, the legend above them, and on the right the
@@ -132,9 +139,7 @@ func (c Chart) paint(canvas vg.Canvas) error {
 	vg.Initialize(canvas)
 	p := painter{Canvas: canvas}
 	p.low, p.high = c.focus()
-	for _, curve := range d.Curves {
-		p.last = max(p.last, float64(curve.X[len(curve.X)-1]))
-	}
+	p.span(d)
 	names, room := c.labels(d), vg.Length(16)
 	for _, l := range names {
 		room = max(room, textWidth(l.text, numberSize)+16)
@@ -145,9 +150,12 @@ func (c Chart) paint(canvas vg.Canvas) error {
 		left = max(left, textWidth(t.label, numberSize))
 	}
 	p.frame = vg.Rectangle{Min: vg.Point{X: 12 + nameSize + 8 + left + 4, Y: 48}, Max: vg.Point{X: pictureWidth - room, Y: pictureHeight - 36}}
-	p.axes(rows, c.Title)
+	p.axes(rows, c.Title, d.Axis)
 	for _, l := range d.Levels {
-		p.across(0, l.Y, stroke{hue: grey, width: 1, dashes: []vg.Length{5, 3}})
+		p.across(p.first, l.Y, stroke{hue: grey, width: 1, dashes: []vg.Length{5, 3}})
+	}
+	for _, curve := range d.Curves {
+		p.band(curve)
 	}
 	for i, curve := range d.Curves {
 		p.curve(curve)
@@ -160,6 +168,18 @@ func (c Chart) paint(canvas vg.Canvas) error {
 	p.legend(d.Curves)
 	p.names(names)
 	return nil
+}
+
+// span sets the range of the axis: from 0, or from the first number of a
+// logarithmic one.
+func (p *painter) span(d drawing) {
+	first := math.Inf(1)
+	for _, curve := range d.Curves {
+		first, p.last = min(first, float64(curve.X[0])), max(p.last, float64(curve.X[len(curve.X)-1]))
+	}
+	if p.logX = d.LogX && first > 0 && first < p.last; p.logX {
+		p.first = first
+	}
 }
 
 // lowest returns the lowest point of the curve i of a drawing, and whether it
@@ -211,6 +231,9 @@ func (c Chart) focus() (low, high float64) {
 			include(y[:(len(y)*99+99)/100]...)
 		case curve.Kind == Other:
 			include(y[slices.Index(y, slices.Min(y)):]...)
+		case curve.Kind != Main:
+			low, high := curve.spread()
+			include(slices.Concat(y, low, high)...)
 		}
 	}
 	if low > high {
@@ -228,7 +251,7 @@ func (c Chart) focus() (low, high float64) {
 func (p painter) at(x, y float64) vg.Point {
 	size := p.frame.Size()
 	return vg.Point{
-		X: p.frame.Min.X + size.X*vg.Length(x/p.last),
+		X: p.frame.Min.X + size.X*vg.Length(across(p.first, p.last, p.logX)(x)),
 		Y: p.frame.Min.Y + size.Y*vg.Length((y-p.low)/(p.high-p.low)),
 	}
 }
@@ -272,7 +295,7 @@ func (p painter) write(x, y vg.Length, before float64, size vg.Length, h hue, te
 }
 
 // axes paints the grid, the axis of the steps and what the axes are called.
-func (p painter) axes(rows []tick, title string) {
+func (p painter) axes(rows []tick, title, axis string) {
 	p.SetColor(white)
 	var all vg.Path
 	all.Move(vg.Point{})
@@ -281,25 +304,46 @@ func (p painter) axes(rows []tick, title string) {
 	all.Line(vg.Point{Y: pictureHeight})
 	all.Close()
 	p.Fill(all)
-	grid, axis := stroke{hue: paleGrey, width: 0.6}, stroke{hue: grey, width: 0.8}
+	grid, edge := stroke{hue: paleGrey, width: 0.6}, stroke{hue: grey, width: 0.8}
 	for _, t := range rows {
-		at := p.at(0, t.value)
-		p.across(0, t.value, grid)
+		at := p.at(p.first, t.value)
+		p.across(p.first, t.value, grid)
 		p.write(at.X-4, at.Y, 1, numberSize, ink, t.label)
 	}
-	for _, t := range ticks(0, p.last, 10, true) {
+	for _, t := range axisTicks(p.first, p.last, 10, p.logX) {
 		bottom := p.at(t.value, p.low)
 		p.line(grid, bottom, p.at(t.value, p.high))
-		p.line(axis, bottom, vg.Point{X: bottom.X, Y: bottom.Y - 4})
+		p.line(edge, bottom, vg.Point{X: bottom.X, Y: bottom.Y - 4})
 		p.write(bottom.X, bottom.Y-12, 0.5, numberSize, ink, t.label)
 	}
-	p.across(0, p.low, axis)
-	p.write((p.frame.Min.X+p.frame.Max.X)/2, 16, 0.5, nameSize, ink, "step")
+	p.across(p.first, p.low, edge)
+	p.write((p.frame.Min.X+p.frame.Max.X)/2, 16, 0.5, nameSize, ink, axis)
 	p.Push()
 	p.Translate(vg.Point{X: 18, Y: (p.frame.Min.Y + p.frame.Max.Y) / 2})
 	p.Rotate(math.Pi / 2)
 	p.write(0, 0, 0.5, nameSize, ink, title)
 	p.Pop()
+}
+
+// band paints the spread of a curve, as far as it is within the frame.
+func (p painter) band(c drawnCurve) {
+	if len(c.Low) < 2 {
+		return
+	}
+	put := func(i int, y float64) vg.Point { return p.at(float64(c.X[i]), max(p.low, min(y, p.high))) }
+	var path vg.Path
+	path.Move(put(0, c.High[0]))
+	for i, y := range c.High {
+		path.Line(put(i, y))
+	}
+	for i := len(c.Low) - 1; i >= 0; i-- {
+		path.Line(put(i, c.Low[i]))
+	}
+	path.Close()
+	s, _ := strokeOf(c.Kind)
+	r, g, b, _ := s.hue.RGBA()
+	p.SetColor(color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0x30})
+	p.Fill(path)
 }
 
 // curve paints a curve as far as it is within the frame, its line in pieces:
@@ -377,7 +421,7 @@ func (p painter) legend(curves []drawnCurve) {
 func (p painter) names(all []lineName) {
 	free := vg.Length(math.Inf(1))
 	for _, l := range all {
-		y := min(p.at(0, l.y).Y, free)
+		y := min(p.at(p.first, l.y).Y, free)
 		p.write(p.frame.Max.X+8, y, 0, numberSize, l.hue, l.text)
 		free = y - 1.15*numberSize
 	}

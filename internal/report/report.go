@@ -5,6 +5,7 @@
 package report
 
 import (
+	"cmp"
 	_ "embed"
 	"html/template"
 	"io"
@@ -15,10 +16,12 @@ import (
 
 // Run is the content of a report. Empty parts are omitted.
 type Run struct {
+	Kind        string // of page, in its title; empty for a training run
 	Name, State string
 	About       string   // a description of the run
 	Notes       []string // notes at the top of the page, one sentence each
 	Figures     []Figure
+	Grids       []Grid
 	Charts      []Chart
 	Samples     []Sample // the newest first
 	Parts       []Part
@@ -46,6 +49,13 @@ type Part struct {
 type Amount struct {
 	Name  string
 	Bytes int64
+}
+
+// Grid is a table of cells under a head. The first cell of a row names it.
+type Grid struct {
+	Title, About string
+	Head         []string
+	Rows         [][]string
 }
 
 // Table is a list of names and values under a title.
@@ -81,6 +91,9 @@ type view struct {
 	Style       template.CSS
 	Script      template.JS
 }
+
+// Title is the kind of the page, as its title has it.
+func (v view) Title() string { return cmp.Or(v.Kind, "xLSTM training run") }
 
 // Write writes the report. The same run gives the same bytes.
 func Write(w io.Writer, r Run) error {

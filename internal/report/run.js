@@ -6,13 +6,18 @@
   const charts = JSON.parse(document.getElementById("data").textContent);
   const figures = [...document.querySelectorAll(".chart")];
   const SIDE = 1000;
-  const whole = [Infinity, -Infinity];
-  for (const c of charts) for (const s of c.curves) {
-    whole[0] = Math.min(whole[0], s.x[0]);
-    whole[1] = Math.max(whole[1], s.x[s.x.length - 1]);
+  // An axis is what the charts that are over the same have in common: the whole
+  // of its numbers and the span of them that is shown.
+  const axes = {};
+  for (const c of charts) {
+    const axis = c.along = axes[c.axis] ??= { whole: [Infinity, -Infinity] };
+    for (const s of c.curves) {
+      axis.whole[0] = Math.min(axis.whole[0], s.x[0]);
+      axis.whole[1] = Math.max(axis.whole[1], s.x[s.x.length - 1]);
+    }
   }
-  if (whole[0] === whole[1]) { whole[0]--; whole[1]++; }
-  let span = whole.slice();
+  for (const { whole } of Object.values(axes)) if (whole[0] === whole[1]) { whole[0]--; whole[1]++; }
+  for (const axis of Object.values(axes)) axis.span = axis.whole.slice();
 
   const add = (parent, tag, cls) => {
     const e = document.createElement(tag);
@@ -30,6 +35,13 @@
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high * (1 + 1e-12); i++) all.push(+(i * step).toPrecision(12));
     return all;
   }
+  // powers returns at most n powers of two, as axisTicks in numbers.go.
+  function powers(low, high, n) {
+    const first = Math.ceil(Math.log2(low) - 1e-9), last = Math.floor(Math.log2(high) + 1e-9), all = [];
+    for (let e = first; e <= last; e += Math.ceil((last - first + 1) / n)) all.push(2 ** e);
+    return all;
+  }
+  const binary = x => x >= 2 ** 20 ? +(x / 2 ** 20).toPrecision(6) + "Mi" : +(x / 1024).toPrecision(6) + "Ki";
   function label(x) {
     const a = Math.abs(x);
     if (a >= 1e6) return +(x / 1e6).toPrecision(6) + "M";
@@ -48,15 +60,17 @@
     return low > 0 && x - xs[low - 1] < xs[low] - x ? low - 1 : low;
   }
 
-  // draw draws a chart for the steps in span.
+  // draw draws a chart for the steps in its span.
   function draw(c) {
+    const { whole, span } = c.along, logx = c.logx && span[0] > 0;
+    const g = logx ? Math.log2 : x => x;
     const f = c.log && c.logarithmic ? y => Math.log10(y) : y => y;
     const drawable = y => Number.isFinite(f(y));
     let low = Infinity, high = -Infinity;
     const see = y => { if (drawable(y)) { low = Math.min(low, y); high = Math.max(high, y); } };
     for (const s of c.curves) if (!s.hidden) s.x.forEach((x, i) => {
       // The next points beyond count too: the line runs to them.
-      if ((s.x[i + 1] ?? x) >= span[0] && (s.x[i - 1] ?? x) <= span[1]) see(s.y[i]);
+      if ((s.x[i + 1] ?? x) >= span[0] && (s.x[i - 1] ?? x) <= span[1]) for (const y of [s.y, s.low, s.high]) if (y) see(y[i]);
     });
     if (c.levels && span[0] === whole[0] && span[1] === whole[1]) for (const l of c.levels) see(l.y);
     if (low > high) { low = 1; high = 2; }
@@ -64,7 +78,8 @@
     const room = (b - a) * 0.05 || Math.abs(b) * 0.05 || 1e-9;
     a = low >= 0 && !c.logarithmic ? Math.max(a - room, 0) : a - room;
     b += room;
-    c.right = x => (x - span[0]) / (span[1] - span[0]);
+    c.right = x => (g(x) - g(span[0])) / (g(span[1]) - g(span[0]));
+    c.stepAt = share => logx ? 2 ** (g(span[0]) + share * (g(span[1]) - g(span[0]))) : span[0] + share * (span[1] - span[0]);
     const down = y => (b - f(y)) / (b - a);
     const at = (x, y) => (SIDE * c.right(x)).toFixed(1) + " " + (SIDE * down(y)).toFixed(1);
     c.curves.forEach((s, k) => {
@@ -75,6 +90,10 @@
         if (s.dots) dots += "M" + at(x, s.y[i]) + "h0";
       });
       c.paths[k].setAttribute("d", s.hidden ? "" : line);
+      if (s.low) {
+        const edge = (ys, i) => at(s.x[i], ys[i]), all = s.x.map((_, i) => i).filter(i => drawable(s.low[i]) && drawable(s.high[i]));
+        c.bands[k].setAttribute("d", s.hidden || all.length < 2 ? "" : "M" + [...all.map(i => edge(s.high, i)), ...all.reverse().map(i => edge(s.low, i))].join("L") + "Z");
+      }
       c.spots[k].setAttribute("d", s.hidden ? "" : dots);
     });
     (c.levels || []).forEach((l, k) => c.lines[k].setAttribute("d", drawable(l.y) ? "M0 " + (SIDE * down(l.y)).toFixed(1) + "H" + SIDE : ""));
@@ -94,36 +113,37 @@
       s.style.top = add(c.grid, "i").style.top = top;
     }
     c.x.replaceChildren();
-    for (const x of ticks(span[0], span[1], 5, 1)) {
+    for (const x of logx && span[1] >= 4 * span[0] ? powers(span[0], span[1], 6) : ticks(span[0], span[1], 5, 1)) {
       const s = add(c.x, "span");
-      s.textContent = label(x);
+      s.textContent = logx && x >= 1024 && x % 1024 === 0 ? binary(x) : label(x);
       s.style.left = percent(c.right(x));
       s.className = c.right(x) < .07 ? "first" : c.right(x) > .93 ? "last" : ""; // as Edge in chart.go
     }
     c.reset.hidden = span[0] === whole[0] && span[1] === whole[1];
     c.figure.classList.toggle("zoomed", !c.reset.hidden);
   }
-  const zoom = (from, to) => {
-    span = [Math.max(whole[0], from), Math.min(whole[1], to)];
+  const zoom = (axis, from, to) => {
+    axis.span = [Math.max(axis.whole[0], from), Math.min(axis.whole[1], to)];
     leave();
-    charts.forEach(draw);
+    charts.filter(c => c.along === axis).forEach(draw);
   };
 
   // point shows the numbers at a step: the line in all charts, the numbers in one.
   function point(c, x) {
     for (const other of charts) {
+      if (other.along !== c.along) continue;
       other.cross.hidden = false;
       other.cross.style.left = percent(other.right(x));
       other.tip.hidden = other !== c;
     }
     c.at = x;
     c.tip.replaceChildren();
-    add(c.tip, "b").textContent = "step " + x.toLocaleString("en");
+    add(c.tip, "b").textContent = c.axis + " " + x.toLocaleString("en");
     for (const s of c.curves) {
       if (s.hidden) continue;
       const i = nearest(s.x, x), row = add(c.tip, "span", "key " + s.kind);
       add(row, "i");
-      row.append(s.name + " " + show(s.y[i]) + (s.x[i] === x ? "" : " (step " + s.x[i].toLocaleString("en") + ")"));
+      row.append(s.name + " " + show(s.y[i]) + (s.x[i] === x ? "" : " (" + c.axis + " " + s.x[i].toLocaleString("en") + ")"));
     }
     const share = c.right(x), left = share < 0.5;
     c.tip.style.left = left ? "calc(" + percent(share) + " + 10px)" : "";
@@ -141,6 +161,8 @@
     c.y = get(".y"); c.x = get(".x"); c.grid = get(".grid");
     c.lines = [...figure.querySelectorAll("svg path.level")];
     c.paths = [...figure.querySelectorAll("svg path.line")];
+    const bands = [...figure.querySelectorAll("svg path.band")];
+    c.bands = c.curves.map(s => s.low && bands.shift());
     c.spots = [...figure.querySelectorAll("svg path.dots")];
     c.cross = add(area, "div", "cross");
     c.tip = add(area, "div", "tip");
@@ -165,14 +187,14 @@
       log.onclick = () => { c.logarithmic = !c.logarithmic; log.setAttribute("aria-pressed", String(c.logarithmic)); draw(c); };
     }
     c.reset = add(legend, "button", "do");
-    c.reset.textContent = "all steps";
+    c.reset.textContent = "all " + c.axis + "s";
     c.reset.hidden = true;
-    c.reset.onclick = () => zoom(...whole);
+    c.reset.onclick = () => zoom(c.along, ...c.along.whole);
 
     const dense = c.curves.reduce((best, s) => s.x.length > best.x.length ? s : best);
     const shareOf = e => { const r = area.getBoundingClientRect(); return Math.min(1, Math.max(0, (e.clientX - r.left) / r.width)); };
-    const stepAt = share => span[0] + share * (span[1] - span[0]);
-    const snap = share => Math.min(span[1], Math.max(span[0], dense.x[nearest(dense.x, stepAt(share))]));
+    const within = x => Math.min(c.along.span[1], Math.max(c.along.span[0], x));
+    const snap = share => within(dense.x[nearest(dense.x, c.stepAt(share))]);
     let from = null;
     area.onpointermove = e => {
       const to = shareOf(e);
@@ -190,22 +212,22 @@
       from = null;
       pick.hidden = true;
       if (start === null || Math.abs(to - start) < 0.01) return;
-      const a = stepAt(Math.min(start, to)), b = stepAt(Math.max(start, to));
-      if (b - a >= 2) zoom(a, b);
+      const a = c.stepAt(Math.min(start, to)), b = c.stepAt(Math.max(start, to));
+      if (b - a >= 2) zoom(c.along, a, b);
     };
     area.onpointercancel = () => { from = null; pick.hidden = true; };
     area.onpointerleave = leave;
-    area.ondblclick = () => zoom(...whole);
+    area.ondblclick = () => zoom(c.along, ...c.along.whole);
     area.tabIndex = 0;
     area.onblur = leave;
     area.onkeydown = e => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[e.key];
-      if (e.key === "Escape") zoom(...whole);
+      if (e.key === "Escape") zoom(c.along, ...c.along.whole);
       if (!by) return;
       e.preventDefault();
       const i = c.cross.hidden ? dense.x.length - 1 : nearest(dense.x, c.at) + by;
       const x = dense.x[Math.min(dense.x.length - 1, Math.max(0, i))];
-      if (x >= span[0] && x <= span[1]) point(c, x);
+      if (x === within(x)) point(c, x);
     };
     draw(c);
   });

@@ -1,0 +1,161 @@
+package experiment
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/report"
+)
+
+// group is the results of runs that differ in their seeds.
+type group struct {
+	name    string
+	labels  map[string]string
+	results []Result
+}
+
+// grouped returns the groups of results, in the order of their first runs.
+func grouped(all []Result) (groups []group) {
+	for _, r := range all {
+		i := slices.IndexFunc(groups, func(g group) bool { return g.name == r.Group })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, group{name: r.Group, labels: r.Labels})
+		}
+		groups[i].results = append(groups[i].results, r)
+	}
+	return groups
+}
+
+// where returns the results with all of the given labels.
+func where(all []Result, labels ...string) (some []Result) {
+	for _, r := range all {
+		fits := true
+		for i := 0; i < len(labels); i += 2 {
+			fits = fits && r.Labels[labels[i]] == labels[i+1]
+		}
+		if fits {
+			some = append(some, r)
+		}
+	}
+	return some
+}
+
+// values returns the values of a label, in the order of their first runs.
+func values(all []Result, label string) (found []string) {
+	for _, r := range all {
+		if v := r.Labels[label]; !slices.Contains(found, v) {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
+// spread is the mean of numbers, and the lowest and highest.
+type spread struct {
+	mean, low, high float64
+	n               int
+}
+
+func spreadOf(numbers []float64) spread {
+	s := spread{low: math.Inf(1), high: math.Inf(-1), n: len(numbers)}
+	for _, y := range numbers {
+		s.mean += y / float64(len(numbers))
+		s.low, s.high = min(s.low, y), max(s.high, y)
+	}
+	return s
+}
+
+// String returns the mean, and the range if there are several numbers that
+// differ.
+func (s spread) String() string {
+	switch {
+	case s.n == 0:
+		return "–"
+	case short(s.low) == short(s.high):
+		return short(s.mean)
+	}
+	return fmt.Sprintf("%s (%s to %s)", short(s.mean), short(s.low), short(s.high))
+}
+
+// short writes a number with three decimals, or four digits if it is large.
+func short(y float64) string {
+	if math.Abs(y) >= 100 {
+		return fmt.Sprintf("%.4g", y)
+	}
+	return strings.Replace(fmt.Sprintf("%.3f", y), "-0.000", "0.000", 1)
+}
+
+// figure returns a figure over the results that have it.
+func figure(results []Result, name string) spread {
+	var all []float64
+	for _, r := range results {
+		if y, ok := r.Figures[name]; ok {
+			all = append(all, y)
+		}
+	}
+	return spreadOf(all)
+}
+
+// Plot is a curve of the results of every group, over one another.
+type Plot struct {
+	Title, About, Axis string
+	LogX, Log          bool
+	Curve              string   // the name of the curve
+	Only               []string // label and value of the results, in turn
+	// By is the label that tells the groups apart in the legend.
+	By string
+}
+
+// chart returns the plot's chart: of every group the mean over the seeds, and
+// their spread.
+func (p Plot) chart(all []Result) report.Chart {
+	c := report.Chart{Title: p.Title, About: p.About, Axis: p.Axis, LogX: p.LogX, Log: p.Log, Wide: true}
+	for _, g := range grouped(where(all, p.Only...)) {
+		curve := meanCurve(g.results, p.Curve)
+		if len(curve.Y) == 0 {
+			continue
+		}
+		curve.Name, curve.Kind = titleOf(p.By, g.labels[p.By]), report.Series(len(c.Curves))
+		c.Curves = append(c.Curves, curve)
+	}
+	return c
+}
+
+// titleOf returns what a value of a label is called.
+func titleOf(label, value string) string {
+	if c, err := cellNamed(value); label == "cell" && err == nil {
+		return c.Title
+	}
+	return value
+}
+
+// meanCurve returns the mean of a curve over results, at the points that all of
+// them have which have the curve at all.
+func meanCurve(results []Result, name string) (mean report.Curve) {
+	at := make(map[int][]float64)
+	runs := 0
+	for _, r := range results {
+		c := r.curve(name)
+		runs += min(1, len(c.X))
+		for i, x := range c.X {
+			at[x] = append(at[x], c.Y[i])
+		}
+	}
+	for x, all := range at {
+		if len(all) == runs {
+			mean.Steps = append(mean.Steps, x)
+		}
+	}
+	slices.Sort(mean.Steps)
+	for _, x := range mean.Steps {
+		s := spreadOf(at[x])
+		mean.Y = append(mean.Y, s.mean)
+		if runs > 1 {
+			mean.Low, mean.High = append(mean.Low, s.low), append(mean.High, s.high)
+		}
+	}
+	return mean
+}

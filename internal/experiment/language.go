@@ -1,0 +1,130 @@
+package experiment
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+)
+
+// The lengths of the paper's experiments with formal languages (section 4.1 and
+// appendix D.1 of xLSTM): strings to train on, and the longest in tests.
+const (
+	shortest = 3
+	longest  = 40
+	farthest = 256
+)
+
+// recurrentCells are compared wherever memory mixing matters.
+var recurrentCells = []string{SLSTM, MLSTM, Mixed}
+
+// Where a language's answers are scored.
+const (
+	running = "running" // at every step, the answer for what has been read
+	atEnd   = "end"     // once, as in the official data
+)
+
+// parity is the experiment on one language.
+func parity() Experiment {
+	return Experiment{
+		Name:    "parity",
+		About:   "Parity of strings up to length 40, examined on strings up to 256: scaled accuracy, 0 for guessing and 1 for all right.",
+		Minutes: "2 blocks of width 64 with one head, 600 steps of 64 strings at a rate of 1e-2, the parity scored at every step, or at the end alone",
+		Full:    fullLanguages,
+		cells:   recurrentCells,
+		runs: func(setting Setting, c Cell, seed uint64) []Run {
+			if setting == Full {
+				return paperRuns(data.Parity, c, seed)
+			}
+			return []Run{languageRun(data.Parity, running, c, seed), languageRun(data.Parity, atEnd, c, seed)}
+		},
+		charts: languageCharts,
+	}
+}
+
+const fullLanguages = "the paper's: the answer scored at the end alone, 100,000 steps of 256 strings, at rates of 1e-2, 1e-3 and 1e-4; days on two cores"
+
+// languages is the experiment on the other languages.
+func languages() Experiment {
+	return Experiment{
+		Name:    "languages",
+		About:   "Formal languages, strings up to length 40, examined on strings up to 256: scaled accuracy, 0 for guessing and 1 for all right.",
+		Minutes: "2 blocks of width 64 with one head, 1,000 steps of 64 strings at a rate of 1e-2, the answer scored at every step, and of arithmetic with brackets at the end",
+		Full:    fullLanguages,
+		cells:   recurrentCells,
+		runs: func(setting Setting, c Cell, seed uint64) (all []Run) {
+			for _, name := range data.Languages()[1:] {
+				switch {
+				case setting == Full:
+					all = append(all, paperRuns(name, c, seed)...)
+				case name == data.ModularArithmeticBrackets:
+					all = append(all, languageRun(name, atEnd, c, seed))
+				default:
+					all = append(all, languageRun(name, running, c, seed))
+				}
+			}
+			return all
+		},
+		charts: languageCharts,
+	}
+}
+
+// languageRun is a run on a language for minutes.
+func languageRun(name, scored string, c Cell, seed uint64) Run {
+	steps := 1000
+	if name == data.Parity {
+		steps = 600
+	}
+	t := Training{Batch: 64, LR: 1e-2, MinLR: 1e-4, Every: 100}
+	return t.onLanguage(data.Language{Name: name, Min: shortest, Max: longest, EveryStep: scored == running}, steps, c, seed)
+}
+
+// paperRuns are the paper's runs on a language, one for each rate.
+func paperRuns(name string, c Cell, seed uint64) (all []Run) {
+	for _, rate := range []float64{1e-2, 1e-3, 1e-4} {
+		t := Training{Batch: 256, LR: rate, MinLR: 1e-5, Every: 1000}
+		r := t.onLanguage(data.Language{Name: name, Min: shortest, Max: longest}, 100_000, c, seed)
+		r.Group = fmt.Sprintf("%s-%g", r.Group, rate)
+		all = append(all, r)
+	}
+	return all
+}
+
+// onLanguage completes a training on a language, with examinations on strings of
+// length 40 and of length 256.
+func (t Training) onLanguage(l data.Language, steps int, c Cell, seed uint64) Run {
+	t.Model, t.Seed = c.model(size{vocab: l.Vocab(), dim: 64, blocks: 2, heads: 1}), seed
+	t.Warmup, t.Beta2, t.WeightDecay, t.Clip = steps/10, 0.99, 0.1, 1
+	t.Lessons = []Lesson{{Source{Language: &l}, steps}}
+	scored := atEnd
+	if l.EveryStep {
+		scored = running
+	}
+	for _, n := range []int{longest, farthest} {
+		exam := l
+		exam.Max = n
+		if !l.EveryStep {
+			exam.Min = n - 1 // arithmetic has no even lengths
+		}
+		t.Exams = append(t.Exams, Exam{Name: fmt.Sprintf("accuracy at %d", n), Source: Source{Language: &exam}, Batch: 64, Batches: 4, Seed: examSeed, ByPosition: l.EveryStep && n == farthest})
+	}
+	return Run{Group: fmt.Sprintf("%s-%s-%s", l.Name, scored, c.Name), Labels: map[string]string{"task": l.Name + ", " + scored, "cell": c.Name}, Settings: t}
+}
+
+// examSeed is the seed of examinations, whatever that of the training: seeds of
+// training begin at 1<<16.
+const examSeed = 7
+
+// languageCharts shows, for every language, how accuracy grows in training and
+// how it falls with the length of strings.
+func languageCharts(all []Result) (plots []Plot) {
+	at := fmt.Sprintf("accuracy at %d", farthest)
+	for _, task := range values(all, "task") {
+		only := []string{"task", task}
+		plots = append(plots, Plot{Title: fmt.Sprintf("%s: %s, in training", task, at), Axis: "step", Curve: at, Only: only, By: "cell"})
+		if strings.HasSuffix(task, running) {
+			plots = append(plots, Plot{Title: fmt.Sprintf("%s: accuracy by length", task), Axis: "length", Curve: at + ", by length", Only: only, By: "cell"})
+		}
+	}
+	return plots
+}

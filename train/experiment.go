@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/experiment"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/pkg/errors"
+)
+
+// experimentFlags are those of the experiment command.
+type experimentFlags struct {
+	name    string
+	cells   string
+	seeds   int
+	full    bool
+	out     string
+	workers int
+	child   string
+}
+
+// experimentCommand runs an experiment, and continues one that was interrupted.
+func experimentCommand(ctx context.Context, args []string, c console) error {
+	x, err := parseExperiment(args, c)
+	if err != nil {
+		return err
+	}
+	e, err := experiment.Named(x.name)
+	if err != nil {
+		return err
+	}
+	g, err := e.Grid(x.setting(), x.cellNames(), x.seeds)
+	if err != nil {
+		return err
+	}
+	f := experiment.Folder{Dir: x.out, Workers: x.workers, Done: func(r experiment.Result, done, of int) {
+		fmt.Fprintf(c.out, "%d of %d: %s%s\n", done, of, r.Name, r.Summary())
+	}}
+	if x.child != "" {
+		ctx, cancel := context.WithCancel(ctx)
+		go func() { // until the process that began this one closes it, or ends
+			io.Copy(io.Discard, c.in)
+			cancel()
+		}()
+		_, err := f.Do(ctx, g, x.child)
+		return err
+	}
+	if f.Workers > 1 {
+		f.Child = x.start
+	}
+	fmt.Fprintf(c.out, "%s\n%s in %s, %d at a time\n", e.About, numbers.Count(len(g.Names()), "run"), x.out, f.Workers)
+	results, err := f.Run(ctx, g)
+	if ctx.Err() != nil {
+		fmt.Fprintf(c.out, "Stopped. Go on with: %s\n", c.hint(append([]string{"experiment"}, args...)...))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	page := filepath.Join(x.out, experiment.PageFile)
+	if err := e.WritePage(page, g.Setting, results); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "Results: %s\nPage: %s\n", filepath.Join(x.out, experiment.ResultsFile), page)
+	return nil
+}
+
+func parseExperiment(args []string, c console) (experimentFlags, error) {
+	var about strings.Builder
+	about.WriteString("Check a claim of the papers: a grid of runs over cells and seeds, whose results are files, and a page.\nAn experiment that was interrupted goes on when it is started again.\n")
+	for _, e := range experiment.All() {
+		fmt.Fprintf(&about, "\n  %s\n%s\n", e.Name, e.About)
+	}
+	f := newFlags("experiment", strings.TrimSuffix(about.String(), "\n"), c, "experiment parity", "experiment parity -cells slstm,mlstm -seeds 3")
+	var x experimentFlags
+	f.StringVar(&x.cells, "cells", "", "the cells to compare, of "+strings.Join(experiment.CellNames(), ", ")+" (default: the experiment's)")
+	f.IntVar(&x.seeds, "seeds", 3, "seeds of every run, from 1 on")
+	f.BoolVar(&x.full, "full", false, "the papers' numbers, which takes hours, instead of minutes")
+	f.StringVar(&x.out, "out", "", "the folder (default: experiments/ and the experiment's name)")
+	f.IntVar(&x.workers, "workers", 0, "runs at a time, each on a core of its own (default: the number of cores)")
+	f.StringVar(&x.child, "run", "", "do one run alone, in this process")
+	words, err := parseWords(f, args)
+	switch {
+	case err != nil:
+		return x, err
+	case len(words) != 1:
+		return x, errors.Errorf("experiment needs the name of one experiment; %s lists them", c.hint("experiment", "-h"))
+	case x.workers < 0:
+		return x, errors.Errorf("-workers is %d; it must be at least 1, or 0 for one on each core", x.workers)
+	}
+	x.name = words[0]
+	if x.out == "" {
+		x.out = filepath.Join("experiments", x.name)
+		if x.full {
+			x.out += "-full"
+		}
+	}
+	if x.workers == 0 {
+		x.workers = runtime.GOMAXPROCS(0)
+	}
+	return x, nil
+}
+
+func (x experimentFlags) setting() experiment.Setting {
+	if x.full {
+		return experiment.Full
+	}
+	return experiment.Minutes
+}
+
+func (x experimentFlags) cellNames() []string {
+	if x.cells == "" {
+		return nil
+	}
+	return strings.Split(x.cells, ",")
+}
+
+// start returns what does a run of the experiment in a process of its own, on
+// one core. Closing its input asks it to write a checkpoint and end.
+func (x experimentFlags) start(ctx context.Context, run string) (*exec.Cmd, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, errors.Wrap(err, "finding this program")
+	}
+	cmd := exec.CommandContext(ctx, program, "experiment", "-out", x.out, "-cells", x.cells, "-seeds", strconv.Itoa(x.seeds),
+		"-full="+strconv.FormatBool(x.full), "-run", run, x.name)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, errors.Wrap(err, "starting a run")
+	}
+	cmd.Cancel, cmd.WaitDelay = input.Close, time.Minute
+	return cmd, nil
+}
