@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"gorgonia.org/tensor"
@@ -64,7 +65,7 @@ func TestReadersBesideATrainerAtTheSameTime(t *testing.T) {
 		defer tr.Close()
 		stop, done := make(chan struct{}), make(chan struct{})
 		go func() { defer close(done); beside(m, stop) }()
-		batch := data.Batch{B: 2, T: 8, Inputs: randomTokens(1, 16, 256), Targets: randomTokens(2, 16, 256)}
+		batch := data.Batch{B: 2, T: 8, Inputs: testutil.Tokens(1, 16, 256), Targets: testutil.Tokens(2, 16, 256)}
 		for range 8 {
 			if _, err := tr.Step(func() data.Batch { return batch }); err != nil {
 				t.Fatal(err)
@@ -117,7 +118,7 @@ var readers = []func(t *testing.T, m *Model) (string, error){
 			return "", err
 		}
 		defer p.Close()
-		if err := p.Run(Input{Tokens: randomTokens(1, 16, 256), Targets: randomTokens(2, 16, 256)}); err != nil {
+		if err := p.Run(Input{Tokens: testutil.Tokens(1, 16, 256), Targets: testutil.Tokens(2, 16, 256)}); err != nil {
 			return "", err
 		}
 		loss, err := p.Loss()
@@ -129,7 +130,7 @@ var readers = []func(t *testing.T, m *Model) (string, error){
 			return "", err
 		}
 		defer p.Close()
-		if err := p.Run(Input{Tokens: randomTokens(3, 20, 256)}); err != nil {
+		if err := p.Run(Input{Tokens: testutil.Tokens(3, 20, 256)}); err != nil {
 			return "", err
 		}
 		return fmt.Sprint(p.Cells()[0].(*layers.MLSTMCell).H.Value()), nil

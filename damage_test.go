@@ -81,18 +81,25 @@ func TestModelsWithoutChecksumsLoad(t *testing.T) {
 	}
 }
 
-func TestFlippedBitsOfATrainingAreNoticed(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 3))
+// savedTraining returns a trainer after one step, the folder in which it is saved,
+// and the path of its own file there.
+func savedTraining(t *testing.T) (tr *Trainer, dir, path string) {
+	t.Helper()
 	m := smallModel(t, smallConfig(), tensor.Float32)
-	tr := newTestTrainer(t, m, TrainerConfig{Batch: 2, Steps: 8, Carry: true})
+	tr = newTestTrainer(t, m, TrainerConfig{Batch: 2, Steps: 8, Carry: true})
 	if _, err := tr.Step(streams(t, 2, 8).Next); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir = t.TempDir()
 	if err := tr.Save(dir, nil); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, trainingFile)
+	return tr, dir, filepath.Join(dir, trainingFile)
+}
+
+func TestFlippedBitsOfATrainingAreNoticed(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 3))
+	tr, dir, path := savedTraining(t)
 	for range 50 {
 		was := flip(t, r, path)
 		_, err := tr.Restore(dir)
@@ -106,21 +113,12 @@ func TestFlippedBitsOfATrainingAreNoticed(t *testing.T) {
 
 // TestRestoreRefusesWhatNoStepCanGoOnFrom, even where no checksum tells.
 func TestRestoreRefusesWhatNoStepCanGoOnFrom(t *testing.T) {
-	m := smallModel(t, smallConfig(), tensor.Float32)
-	tr := newTestTrainer(t, m, TrainerConfig{Batch: 2, Steps: 8, Carry: true})
-	if _, err := tr.Step(streams(t, 2, 8).Next); err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if err := tr.Save(dir, nil); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, trainingFile)
+	tr, dir, path := savedTraining(t)
 	tensors, meta, err := safetensors.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := m.Params()[3].Name
+	name := tr.model.Params()[3].Name
 	carried := carriedPrefix + tr.state.tensors[0].Name
 	for says, edit := range map[string]func(byName map[string]*tensor.Dense){
 		"number 0 is NaN": func(all map[string]*tensor.Dense) { all["exp_avg."+name].Float32s()[0] = float32(math.NaN()) },

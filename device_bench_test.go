@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -26,7 +27,7 @@ func benchProgram(b *testing.B, dim, blocks int) (*Program, Input) {
 		b.Fatal(err)
 	}
 	p := compileProgram(b, m, ProgramConfig{Batch: 16, Steps: 256, Grad: true})
-	return p, Input{Tokens: randomTokens(1, 16*256, 64), Targets: randomTokens(2, 16*256, 64)}
+	return p, Input{Tokens: testutil.Tokens(1, 16*256, 64), Targets: testutil.Tokens(2, 16*256, 64)}
 }
 
 // BenchmarkDevice runs forward and backward passes on the device of the tests,

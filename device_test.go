@@ -10,6 +10,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"github.com/pkg/errors"
@@ -91,7 +92,7 @@ func deviceBatches(vocab int) func() data.Batch {
 	n := uint64(0)
 	return func() data.Batch {
 		n++
-		b := data.Batch{Inputs: randomTokens(n, 3*70, vocab), Targets: randomTokens(n+100, 3*70, vocab), Starts: make([]bool, 3*70), Fresh: n%4 == 0}
+		b := data.Batch{Inputs: testutil.Tokens(n, 3*70, vocab), Targets: testutil.Tokens(n+100, 3*70, vocab), Starts: make([]bool, 3*70), Fresh: n%4 == 0}
 		for i := range b.Targets {
 			if (uint64(i)+n)%7 == 0 {
 				b.Targets[i] = -1
@@ -270,7 +271,7 @@ func TestDeviceGeneratesLikeTheCPU(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			check(g.Read(randomTokens(9, 150, cfg.VocabSize)...))
+			check(g.Read(testutil.Tokens(9, 150, cfg.VocabSize)...))
 			check(g.SaveState(path))
 			check(g.Read(1, 2))
 			check(g.LoadState(path))

@@ -5,10 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"gorgonia.org/tensor"
 )
@@ -20,20 +20,12 @@ func addFiles(f *testing.F, name string) {
 	err := filepath.WalkDir("testdata", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == name {
 			found++
-			f.Add(must(os.ReadFile(path)))
+			f.Add(testutil.Must(os.ReadFile(path)))
 		}
 		return err
 	})
 	if err != nil || found == 0 {
 		f.Fatalf("testdata has no %s, or %v", name, err)
-	}
-}
-
-// wantOneSentence sees that an error is one.
-func wantOneSentence(t *testing.T, err error) {
-	t.Helper()
-	if err != nil && strings.Contains(err.Error(), "\n") {
-		t.Errorf("error %q is not one sentence", err)
 	}
 }
 
@@ -78,7 +70,7 @@ func FuzzConfigYAML(f *testing.F) {
 			t.Fatal(err)
 		}
 		cfg, err := ReadConfig(path, 0)
-		if wantOneSentence(t, err); err == nil && cfg.Validate() != nil {
+		if testutil.WantSentence(t, err); err == nil && cfg.Validate() != nil {
 			t.Errorf("%s was accepted but is not valid", raw)
 		}
 	})
@@ -96,7 +88,7 @@ func FuzzGenerationConfig(f *testing.F) {
 			t.Fatal(err)
 		}
 		ends, err := readGenerationEnds(dir)
-		if wantOneSentence(t, err); err != nil {
+		if testutil.WantSentence(t, err); err != nil {
 			return
 		}
 		m := &Model{cfg: m.cfg, generationEnds: ends}
@@ -133,7 +125,7 @@ func FuzzRestore(f *testing.F) {
 		f.Fatal(err)
 	}
 	path := filepath.Join(dir, trainingFile)
-	raw := must(os.ReadFile(path))
+	raw := testutil.Must(os.ReadFile(path))
 	f.Add(raw)
 	f.Add(raw[:len(raw)-1])
 	f.Add(bytes.ReplaceAll(raw, []byte("step"), []byte("stop")))
@@ -145,7 +137,7 @@ func FuzzRestore(f *testing.F) {
 			t.Fatal(err)
 		}
 		_, err := tr.Restore(dir)
-		if wantOneSentence(t, err); err != nil {
+		if testutil.WantSentence(t, err); err != nil {
 			return
 		}
 		if _, err := tr.Step(next); err != nil {

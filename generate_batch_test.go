@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/tensor"
 )
 
@@ -62,7 +63,7 @@ func TestTextsOfABatchAreWhatTheyAreAlone(t *testing.T) {
 				defer lonely.Close()
 				var singles []*Generator
 				for i, n := range []int{1, 9, 3, 70, 12} {
-					prompt := randomTokens(uint64(i), n, m.cfg.VocabSize)
+					prompt := testutil.Tokens(uint64(i), n, m.cfg.VocabSize)
 					singles = append(singles, alone(t, m, prompt...))
 					if err := b.Read(i, prompt...); err != nil {
 						t.Fatal(err)
@@ -72,7 +73,7 @@ func TestTextsOfABatchAreWhatTheyAreAlone(t *testing.T) {
 					t.Fatal(err)
 				}
 				for step := range 12 {
-					tokens := randomTokens(uint64(100+step), 5, m.cfg.VocabSize)
+					tokens := testutil.Tokens(uint64(100+step), 5, m.cfg.VocabSize)
 					switch {
 					case step >= 8: // two of five
 						tokens[0], tokens[1], tokens[4] = -1, -1, -1

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"gorgonia.org/tensor"
 )
@@ -31,7 +32,7 @@ func TestTextGoesOnFromASavedState(t *testing.T) {
 			for _, n := range []int{0, 1, 75} {
 				t.Run(fmt.Sprint(name, "/", dt, "/", n), func(t *testing.T) {
 					m := smallModel(t, cfg, dt)
-					whole := alone(t, m, randomTokens(1, n, m.cfg.VocabSize)...)
+					whole := alone(t, m, testutil.Tokens(1, n, m.cfg.VocabSize)...)
 					path, dir := savedState(t, whole), t.TempDir()
 					if err := m.Save(dir); err != nil {
 						t.Fatal(err)
@@ -47,7 +48,7 @@ func TestTextGoesOnFromASavedState(t *testing.T) {
 					if n > 0 && !slices.Equal(g.logits, whole.logits) || g.Tokens() != n {
 						t.Errorf("after %d tokens the logits are %v, loaded after %d %v", n, whole.logits, g.Tokens(), g.logits)
 					}
-					rest := randomTokens(2, 20, m.cfg.VocabSize)
+					rest := testutil.Tokens(2, 20, m.cfg.VocabSize)
 					want, err := whole.LogProbs(rest...)
 					if err != nil {
 						t.Fatal(err)

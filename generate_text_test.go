@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/tensor"
 )
 
@@ -88,12 +89,12 @@ func TestRequestsAreAnsweredAsAlone(t *testing.T) {
 	cfg := smallConfig()
 	cfg.VocabSize = 256
 	m := smallModel(t, cfg, tensor.Float64) // where rounding does not change a draw
-	before := alone(t, m, randomTokens(8, 30, 256)...)
+	before := alone(t, m, testutil.Tokens(8, 30, 256)...)
 	var want []Completion
 	for _, r := range someRequests(nil) {
 		g := alone(t, m)
 		if strings.HasPrefix(r.Prompt, "after") || r.Prompt == "" {
-			if err := g.Read(randomTokens(8, 30, 256)...); err != nil {
+			if err := g.Read(testutil.Tokens(8, 30, 256)...); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -39,7 +39,7 @@ const ioSuffix = ".io.safetensors"
 // withIO returns the folders under root that have such a file beside them.
 func withIO(t *testing.T, root string) (dirs []string) {
 	t.Helper()
-	for _, path := range must(filepath.Glob(filepath.Join(root, "*"+ioSuffix))) {
+	for _, path := range testutil.Must(filepath.Glob(filepath.Join(root, "*"+ioSuffix))) {
 		dirs = append(dirs, strings.TrimSuffix(path, ioSuffix))
 	}
 	if len(dirs) < 3 {
@@ -96,7 +96,7 @@ func TestTransformersHeadIsReadAsItIs(t *testing.T) {
 		t.Errorf("warnings %q", w)
 	}
 	as := savedAs(t, m, SaveConfig{AsLoaded: true})
-	if got, want := must(os.ReadFile(filepath.Join(as, weightsFile))), must(os.ReadFile(filepath.Join(dir, weightsFile))); !bytes.Equal(got, want) {
+	if got, want := testutil.Must(os.ReadFile(filepath.Join(as, weightsFile))), testutil.Must(os.ReadFile(filepath.Join(dir, weightsFile))); !bytes.Equal(got, want) {
 		t.Error("saved as it was, the weights are others")
 	}
 	again := savedAs(t, m, SaveConfig{})
@@ -119,7 +119,8 @@ func TestTiedModelsAreWrittenWithTheirHead(t *testing.T) {
 	for _, p := range tensors {
 		byName[p.Name] = p
 	}
-	if head := byName[headName]; head.Value == nil || bits(head.Value) != bits(byName["backbone.embeddings.weight"].Value) {
+	head, embedding := byName[headName].Value, byName["backbone.embeddings.weight"].Value
+	if head == nil || testutil.Bits(head.Shape(), head.Data()) != testutil.Bits(embedding.Shape(), embedding.Data()) {
 		t.Error("the file has no head that equals the embedding")
 	}
 	got := loaded(t, dir)
@@ -317,7 +318,7 @@ func TestConfigNamesTheBackendOfTheLayout(t *testing.T) {
 				SLSTM struct{ Backend string } `json:"slstm"`
 			} `json:"slstm_block"`
 		}
-		if err := json.Unmarshal(must(os.ReadFile(filepath.Join(dir, configFile))), &config); err != nil {
+		if err := json.Unmarshal(testutil.Must(os.ReadFile(filepath.Join(dir, configFile))), &config); err != nil {
 			t.Fatal(err)
 		}
 		if got := config.SLSTMBlock.SLSTM.Backend; got != want {
@@ -327,7 +328,7 @@ func TestConfigNamesTheBackendOfTheLayout(t *testing.T) {
 		if !reflect.DeepEqual(again.Config(), m.Config()) {
 			t.Errorf("layout %v: the configuration becomes %+v", layout, again.Config())
 		}
-		if got := savedAs(t, again, SaveConfig{}); layout == CUDA && !bytes.Contains(must(os.ReadFile(filepath.Join(got, configFile))), []byte(`"backend": "vanilla"`)) {
+		if got := savedAs(t, again, SaveConfig{}); layout == CUDA && !bytes.Contains(testutil.Must(os.ReadFile(filepath.Join(got, configFile))), []byte(`"backend": "vanilla"`)) {
 			t.Error("saved in the other layout, the backend is the old one")
 		}
 	}
@@ -363,13 +364,6 @@ func TestInterchangeWithTheRealPrograms(t *testing.T) {
 			}
 		}
 	}
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
 }
 
 // writeOurs saves small models in all settings, and what they compute.
@@ -426,8 +420,8 @@ func writeOurs(t *testing.T, root string) {
 // writeTokens saves a tokenizer beside a model, as the training program does, and
 // how it encodes pieces of a text, at every place, and characters of all kinds.
 func writeTokens(t *testing.T, dir string) {
-	text := string(must(os.ReadFile(filepath.Join(goldenRoot, "README.md"))))
-	tok := must(bpe.Train(t.Context(), slices.Values([]string{text}), bpe.TrainConfig{VocabSize: 600, SpecialTokens: []string{bpe.EndOfText}, Pattern: bpe.Llama3}))
+	text := string(testutil.Must(os.ReadFile(filepath.Join(goldenRoot, "README.md"))))
+	tok := testutil.Must(bpe.Train(t.Context(), slices.Values([]string{text}), bpe.TrainConfig{VocabSize: 600, SpecialTokens: []string{bpe.EndOfText}, Pattern: bpe.Llama3}))
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -458,7 +452,7 @@ func writeTokens(t *testing.T, dir string) {
 		}
 		cases = append(cases, encoded{string(piece), append([]int{}, tok.Encode(string(piece))...)})
 	}
-	overwrite(t, filepath.Join(dir, "tokens.json"), must(json.Marshal(cases)))
+	overwrite(t, filepath.Join(dir, "tokens.json"), testutil.Must(json.Marshal(cases)))
 }
 
 // writeIO writes token ids and logits as interchange.py reads them.

@@ -66,7 +66,7 @@ func gathered(t *testing.T, single *Model, name string) (numbers []float64) {
 func TestFusedWeightsAreTheSameModel(t *testing.T) {
 	single := smallLarge(t, SingleWeights, tensor.Float64)
 	fused := fuse(t, single)
-	tokens := randomTokens(1, 2*13, 11)
+	tokens := testutil.Tokens(1, 2*13, 11)
 	var logits [2][]float64
 	grads := make(map[string][]float64)
 	for k, m := range []*Model{single, fused} {
@@ -134,7 +134,7 @@ func TestLargeGradientsAreExact(t *testing.T) {
 	for _, mode := range []string{SingleWeights, FusedWeights} {
 		m := smallLarge(t, mode, tensor.Float64)
 		p := compileProgram(t, m, ProgramConfig{Batch: 2, Steps: 5, Grad: true})
-		tokens := randomTokens(2, 12, 11)
+		tokens := testutil.Tokens(2, 12, 11)
 		loss := func() float64 {
 			runProgram(t, p, columns(tokens, 6, 0, 5), columns(tokens, 6, 1, 5), nil)
 			v, err := p.Loss()
@@ -224,7 +224,7 @@ func TestLargeModelsLearnByHeart(t *testing.T) {
 // TestLargeGeneratorPredictsWhatTheWholeSequenceDoes.
 func TestLargeGeneratorPredictsWhatTheWholeSequenceDoes(t *testing.T) {
 	const n = 77 // read as 64+8+5·1
-	tokens := randomTokens(1, n, 11)
+	tokens := testutil.Tokens(1, n, 11)
 	m := smallLarge(t, SingleWeights, tensor.Float64)
 	p := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: n, FwdConfig: FwdConfig{Form: nodes.Recurrent}})
 	runProgram(t, p, tokens, nil, nil)
@@ -272,7 +272,7 @@ func TestLargeTrainingResumesToTheBit(t *testing.T) {
 	}
 	step := func(tr *Trainer, k int) {
 		t.Helper()
-		tokens := randomTokens(uint64(k), 14, 11)
+		tokens := testutil.Tokens(uint64(k), 14, 11)
 		if _, err := tr.Step(func() data.Batch {
 			return data.Batch{Inputs: columns(tokens, 7, 0, 6), Targets: columns(tokens, 7, 1, 6)}
 		}); err != nil {

@@ -4,11 +4,13 @@ package xlstm
 
 import (
 	"fmt"
-	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
+	"github.com/gorgonia-xlstm/xlstm/safetensors"
 )
 
 // loadOnly is set for the process that loads the model of the folder it names, and
@@ -68,7 +70,7 @@ func loadAndGenerate(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	// Once all of the generator's programs.
-	if err := g.Read(randomTokens(1, 256+64+8+1, m.Config().VocabSize)...); err != nil {
+	if err := g.Read(testutil.Tokens(1, 256+64+8+1, m.Config().VocabSize)...); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := g.Next(s); err != nil {

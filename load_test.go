@@ -125,7 +125,7 @@ func TestModelsSurviveBitForBit(t *testing.T) {
 			}
 			for _, p := range m.Params() {
 				q, _ := again.Param(p.Name)
-				if bits(p.Value) != bits(q) {
+				if testutil.Bits(p.Value.Shape(), p.Value.Data()) != testutil.Bits(q.Shape(), q.Data()) {
 					t.Errorf("tied %v, %v: %s is another", tied, dt, p.Name)
 				}
 			}
@@ -195,7 +195,7 @@ func TestLoadWeightsReplacesParameters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := randomTokens(1, 6, smallConfig().VocabSize)
+	ids := testutil.Tokens(1, 6, smallConfig().VocabSize)
 	var logits [][]float64
 	run := func(m *Model, p *Program) {
 		runProgram(t, p, ids, nil, nil)
@@ -307,7 +307,7 @@ func wantSameParams(t *testing.T, got, want *Model) {
 		t.Errorf("%d parameters, want %d", len(got.Params()), len(want.Params()))
 	}
 	for _, p := range want.Params() {
-		if v, ok := got.Param(p.Name); !ok || bits(v) != bits(p.Value) {
+		if v, ok := got.Param(p.Name); !ok || testutil.Bits(v.Shape(), v.Data()) != testutil.Bits(p.Value.Shape(), p.Value.Data()) {
 			t.Errorf("%s is another", p.Name)
 		}
 	}

@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/rundir":      {},
 	"internal/report":      {".", "data", "internal/numbers", "trace"},
 	"internal/tensorboard": {},
-	"internal/testutil":    {},
+	"internal/testutil":    {"internal/floats"},
 	"data":                 {"data/bpe", "internal/files"},
 	"data/bpe":             {},
 	"optim":                {"internal/cores", "internal/device", "internal/floats", "internal/ops", "internal/vec"},

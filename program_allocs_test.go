@@ -3,6 +3,7 @@ package xlstm
 import (
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/tensor"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestTrainingAllocatesLittle(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	p := compileProgram(t, m, ProgramConfig{Batch: 2, Steps: 20, Grad: true})
-	ids := randomTokens(1, 40, 11)
+	ids := testutil.Tokens(1, 40, 11)
 	run := func() { runProgram(t, p, ids, ids, nil) }
 	run()
 	n, steps := testing.AllocsPerRun(10, run), len(p.graph.AllNodes())

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -33,7 +34,7 @@ func randomState(t *testing.T, m *Model, batch int) *State {
 	}
 	// What a model has come to after some text: arbitrary numbers are no state.
 	p := onTape(t, m, ProgramConfig{Batch: batch, Steps: 5, Carry: true})
-	runProgram(t, p, randomTokens(6, 5*batch, 11), nil, s)
+	runProgram(t, p, testutil.Tokens(6, 5*batch, 11), nil, s)
 	return s
 }
 
@@ -102,7 +103,7 @@ func equalsTape(t *testing.T, m *Model, c ProgramConfig) {
 		if run == 3 {
 			state, tapeState = nil, nil // from the start
 		}
-		in := Input{Tokens: randomTokens(uint64(run), c.Batch*c.Steps, 11), Targets: randomTokens(7, c.Batch*c.Steps, 11), Dropout: DropoutKey{3, run}}
+		in := Input{Tokens: testutil.Tokens(uint64(run), c.Batch*c.Steps, 11), Targets: testutil.Tokens(7, c.Batch*c.Steps, 11), Dropout: DropoutKey{3, run}}
 		if c.WithResets {
 			in.Starts = make([]bool, c.Batch*c.Steps)
 			in.Starts[run], in.Starts[c.Steps+1] = true, true
@@ -196,7 +197,7 @@ func TestGeneratorCarriesItsStateBetweenPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := randomTokens(8, 200, 11)
+	tokens := testutil.Tokens(8, 200, 11)
 	at := 0
 	read := func(n int, sizes ...int) {
 		t.Helper()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/tensor"
 )
@@ -54,16 +55,6 @@ func runResets(t *testing.T, p *Program, starts []bool, inputs, targets []int, s
 	return r
 }
 
-func wantNear(t *testing.T, what string, got, want []float64) {
-	t.Helper()
-	for i := range want {
-		if !(math.Abs(got[i]-want[i]) <= 1e-10*(1+math.Abs(want[i]))) {
-			t.Errorf("%s[%d] is %v, want %v", what, i, got[i], want[i])
-			return
-		}
-	}
-}
-
 func TestModelResetsEqualDocumentsAlone(t *testing.T) {
 	for arch, m := range resetModels(t) {
 		for name, starts := range map[string][2][]int{
@@ -82,7 +73,7 @@ func TestModelResetsEqualDocumentsAlone(t *testing.T) {
 // in it from no state, the others from the carried one.
 func equalsDocuments(t *testing.T, m *Model, fwd FwdConfig, starts []bool) {
 	const total = 2 * resetSteps
-	tokens := randomTokens(2, total+1, 11)
+	tokens := testutil.Tokens(2, total+1, 11)
 	inputs, targets := tokens[:total], tokens[1:]
 	state := randomState(t, m, 2)
 	p := compileProgram(t, m, ProgramConfig{Batch: 2, Steps: resetSteps, Grad: true, Carry: true, WithResets: true, FwdConfig: fwd})
@@ -103,7 +94,7 @@ func equalsDocuments(t *testing.T, m *Model, fwd FwdConfig, starts []bool) {
 		}
 		one := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: to - from, Grad: true, Carry: true, FwdConfig: fwd})
 		want := runResets(t, one, nil, inputs[from:to], targets[from:to], begin)
-		wantNear(t, fmt.Sprintf("logits from %d", from), got.logits[from*vocab:to*vocab], want.logits)
+		testutil.Near(t, fmt.Sprintf("logits from %d", from), got.logits[from*vocab:to*vocab], want.logits, 1e-10)
 		for i, g := range want.grads {
 			for j, v := range g {
 				sums[i][j] += v * float64(to-from) / total
@@ -111,13 +102,13 @@ func equalsDocuments(t *testing.T, m *Model, fwd FwdConfig, starts []bool) {
 		}
 		for i, s := range want.state.Tensors() {
 			if to%resetSteps == 0 {
-				wantNear(t, s.Name, floatsOf(end.Tensors()[i].Value), floatsOf(s.Value))
+				testutil.Near(t, s.Name, floatsOf(end.Tensors()[i].Value), floatsOf(s.Value), 1e-10)
 			}
 		}
 		from = to
 	}
 	for i, param := range m.Params() {
-		wantNear(t, "gradient of "+param.Name, got.grads[i], sums[i])
+		testutil.Near(t, "gradient of "+param.Name, got.grads[i], sums[i], 1e-10)
 	}
 }
 
@@ -140,7 +131,7 @@ func oneState(t *testing.T, m *Model, from *State, b int) *State {
 func TestNothingLeaksOverAReset(t *testing.T) {
 	starts := startsAt([2][]int{{4, 5}, {3}})
 	for arch, m := range resetModels(t) {
-		inputs := randomTokens(2, 2*resetSteps, 11)
+		inputs := testutil.Tokens(2, 2*resetSteps, 11)
 		other := slices.Clone(inputs)
 		for _, i := range []int{0, 1, 2, 3, 4, 9, 10, 11} { // before 5 of the one and 3 of the other
 			other[i] = (other[i] + 1 + i%3) % 11
@@ -177,7 +168,7 @@ func TestNothingLeaksOverAReset(t *testing.T) {
 // one without resets gives, to the bit.
 func TestUnsetResetsChangeNothing(t *testing.T) {
 	for arch, m := range resetModels(t) {
-		inputs, state := randomTokens(2, 2*resetSteps, 11), randomState(t, m, 2)
+		inputs, state := testutil.Tokens(2, 2*resetSteps, 11), randomState(t, m, 2)
 		cfg := ProgramConfig{Batch: 2, Steps: resetSteps, Grad: true, Carry: true}
 		want := runResets(t, compileProgram(t, m, cfg), nil, inputs, inputs, state)
 		cfg.WithResets = true
@@ -192,7 +183,7 @@ func TestUnsetResetsChangeNothing(t *testing.T) {
 func TestResetGradientsAreExact(t *testing.T) {
 	starts := startsAt([2][]int{{4, 5}, {8}})
 	for arch, m := range resetModels(t) {
-		tokens, state := randomTokens(2, 2*resetSteps+1, 11), randomState(t, m, 2)
+		tokens, state := testutil.Tokens(2, 2*resetSteps+1, 11), randomState(t, m, 2)
 		p := compileProgram(t, m, ProgramConfig{Batch: 2, Steps: resetSteps, Grad: true, Carry: true, WithResets: true})
 		run := func() (float64, [][]float64) {
 			r := runResets(t, p, starts, tokens[:2*resetSteps], tokens[1:], state)

@@ -397,7 +397,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(config, weights, []byte(`{"weight_map": {"lm_head.weight": "a.safetensors"}}`))
 	}
 	pickled := filepath.Join(interchangeRoot, "xlstm_pickled")
-	f.Add(must(os.ReadFile(filepath.Join(pickled, configFile))), must(os.ReadFile(filepath.Join(pickled, "model.pt"))), []byte{})
+	f.Add(testutil.Must(os.ReadFile(filepath.Join(pickled, configFile))), testutil.Must(os.ReadFile(filepath.Join(pickled, "model.pt"))), []byte{})
 	f.Add([]byte(`{"model_type": "xlstm"}`), []byte{}, []byte(`{"weight_map": {"x": "a.safetensors", "y": "a.safetensors"}}`))
 	f.Fuzz(func(t *testing.T, config, weights, index []byte) {
 		dir := t.TempDir()

@@ -79,7 +79,7 @@ func TestNumberedFilesAreOneModel(t *testing.T) {
 	wantSameParams(t, loaded(t, filepath.Join(dir, firstFile)), m)
 	as := savedAs(t, m, SaveConfig{AsLoaded: true})
 	for _, name := range []string{"config.yaml", "model_0.safetensors", "model_1.safetensors"} {
-		if string(must(os.ReadFile(filepath.Join(as, name)))) != string(must(os.ReadFile(filepath.Join(dir, name)))) {
+		if string(testutil.Must(os.ReadFile(filepath.Join(as, name)))) != string(testutil.Must(os.ReadFile(filepath.Join(dir, name)))) {
 			t.Errorf("%s is another file", name)
 		}
 	}
@@ -151,7 +151,7 @@ func TestTensorsOfOtherTypesAreRefusedByName(t *testing.T) {
 	_, err := Load(filepath.Join(interchangeRoot, "xlstm_pickled", "model.pt"), WithLayout(CUDA))
 	testutil.WantError(t, err, "vanilla layout")
 	dir := copyOf(t, "xlstm_pickled")
-	raw := string(must(os.ReadFile(filepath.Join(dir, "model.pt"))))
+	raw := string(testutil.Must(os.ReadFile(filepath.Join(dir, "model.pt"))))
 	edited := strings.Replace(raw, "ctorch\nFloatStorage\n", "ctorch\nInt32Storage\n", 1)
 	if edited == raw {
 		t.Fatal("nothing is edited")

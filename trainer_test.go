@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -30,7 +31,7 @@ func newTestTrainer(t *testing.T, m *Model, cfg TrainerConfig) *Trainer {
 
 func streams(t *testing.T, b, steps int) *data.Streams {
 	t.Helper()
-	s, err := data.NewStreams(randomTokens(8, 40*b, 11), b, steps)
+	s, err := data.NewStreams(testutil.Tokens(8, 40*b, 11), b, steps)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func weightsOf(m *Model) (all []float64) {
 // is that of the whole.
 func TestAccumulatedStepEqualsOneLargeBatch(t *testing.T) {
 	whole, halves := smallModel(t, smallConfig(), tensor.Float64), smallModel(t, smallConfig(), tensor.Float64)
-	tokens := randomTokens(9, 4*9, 11)
+	tokens := testutil.Tokens(9, 4*9, 11)
 	inputs, targets := columns(tokens, 9, 0, 8), columns(tokens, 9, 1, 8)
 	one := newTestTrainer(t, whole, TrainerConfig{Batch: 4, Steps: 8})
 	if _, err := one.Step(func() data.Batch { return data.Batch{Inputs: inputs, Targets: targets, B: 4, T: 8} }); err != nil {
@@ -75,7 +76,7 @@ func TestAccumulatedStepEqualsOneLargeBatch(t *testing.T) {
 // TestAccumulationWeighsByTargets: batches in which 4, none and 1 of the targets
 // count step as one batch in which 5 do.
 func TestAccumulationWeighsByTargets(t *testing.T) {
-	tokens := randomTokens(9, 3*9, 11)
+	tokens := testutil.Tokens(9, 3*9, 11)
 	inputs, targets := columns(tokens, 9, 0, 8), columns(tokens, 9, 1, 8)
 	for i := range targets {
 		if i >= 4 && i != 16 {

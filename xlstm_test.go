@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"gorgonia.org/gorgonia"
@@ -34,23 +35,10 @@ func smallModel(t testing.TB, cfg Config, dt tensor.Dtype) *Model {
 	}
 	r := rand.New(rand.NewPCG(4, 4))
 	for _, p := range m.Params() {
-		v := floatsOf(p.Value)
-		for i := range v {
-			v[i] += 0.3 * r.NormFloat64()
-		}
-		setFloats(p.Value, v)
+		testutil.Perturb(r, p.Value.Data())
 	}
 	pushModel(t, m)
 	return m
-}
-
-func randomTokens(seed uint64, n, vocab int) []int {
-	r := rand.New(rand.NewPCG(seed, 5))
-	out := make([]int, n)
-	for i := range out {
-		out[i] = r.IntN(vocab)
-	}
-	return out
 }
 
 // TestParameterCounts compares with the counts of the official models.
@@ -94,7 +82,7 @@ func TestParameterCounts(t *testing.T) {
 // chunks of any kind, predicts what the whole sequence at once predicts.
 func TestLogProbsOfGeneratorEqualWholeForward(t *testing.T) {
 	const n = 141 // read as 64+64+8+5·1
-	tokens := randomTokens(1, n, 11)
+	tokens := testutil.Tokens(1, n, 11)
 	for _, c := range []struct {
 		dt  tensor.Dtype
 		tol float64
@@ -287,7 +275,7 @@ func trainSteps(t *testing.T, cfg Config, steps int, carry bool) []float64 {
 			t.Fatal(err)
 		}
 	}
-	tokens := randomTokens(2, 4*25, cfg.VocabSize)
+	tokens := testutil.Tokens(2, 4*25, cfg.VocabSize)
 	var losses []float64
 	for step := range steps {
 		runInput(t, p, Input{Tokens: columns(tokens, 25, 0, 24), Targets: columns(tokens, 25, 1, 24), State: state, Dropout: DropoutKey{1, step}})
@@ -329,7 +317,7 @@ func TestTrainingIsTheSameToTheBitWhateverGOMAXPROCS(t *testing.T) {
 // change in another.
 func TestProgramsOfOneModelShareParameters(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
-	tokens := randomTokens(3, 8, 11)
+	tokens := testutil.Tokens(3, 8, 11)
 	eval := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 7, Loss: true})
 	train := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 7, Grad: true})
 	runProgram(t, eval, tokens[:7], tokens[1:], nil)

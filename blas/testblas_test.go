@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/testblas"
 )
@@ -32,23 +33,15 @@ func TestGonumsCases(t *testing.T) {
 type single struct{ BLAS }
 
 func (s single) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
-	to := narrow(c)
-	s.Sgemm(tA, tB, m, n, k, float32(alpha), narrow(a), lda, narrow(b), ldb, float32(beta), to, ldc)
+	to := testutil.Convert[float32](c)
+	s.Sgemm(tA, tB, m, n, k, float32(alpha), testutil.Convert[float32](a), lda, testutil.Convert[float32](b), ldb, float32(beta), to, ldc)
 	widen(c, to)
 }
 
 func (s single) Dgemv(tA blas.Transpose, m, n int, alpha float64, a []float64, lda int, x []float64, incX int, beta float64, y []float64, incY int) {
-	to := narrow(y)
-	s.Sgemv(tA, m, n, float32(alpha), narrow(a), lda, narrow(x), incX, float32(beta), to, incY)
+	to := testutil.Convert[float32](y)
+	s.Sgemv(tA, m, n, float32(alpha), testutil.Convert[float32](a), lda, testutil.Convert[float32](x), incX, float32(beta), to, incY)
 	widen(y, to)
-}
-
-func narrow(x []float64) []float32 {
-	out := make([]float32, len(x))
-	for i, v := range x {
-		out[i] = float32(v)
-	}
-	return out
 }
 
 func widen(dst []float64, src []float32) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // cached returns the tokens of a folder of texts, and whether the cache was
@@ -227,14 +229,7 @@ func TestCacheFolderIsCleaned(t *testing.T) {
 		}
 	}
 	c, _ := cached(t, dir, Bytes{}, from)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, e := range entries {
-		got = append(got, e.Name())
-	}
+	got := testutil.Names(t, dir)
 	want := []string{".lock", "tokens-1111111111111111.bin", "tokens-mine.bin", filepath.Base(c.Path)}
 	slices.Sort(want)
 	if !slices.Equal(got, want) {

@@ -114,16 +114,23 @@ func mustBPE(t testing.TB) *bpe.Tokenizer {
 	return tok
 }
 
+// reloaded returns a tokenizer that was saved and loaded.
+func reloaded(t testing.TB, tok Tokenizer) Tokenizer {
+	t.Helper()
+	var file bytes.Buffer
+	if err := SaveTokenizer(&file, tok); err != nil {
+		t.Fatal(err)
+	}
+	back, err := LoadTokenizer(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return back
+}
+
 func TestSaveAndLoadTokenizer(t *testing.T) {
 	for _, tok := range []Tokenizer{Bytes{}, mustChars(t, "hello, 世界", 1), mustBPE(t)} {
-		var file bytes.Buffer
-		if err := SaveTokenizer(&file, tok); err != nil {
-			t.Fatal(err)
-		}
-		back, err := LoadTokenizer(&file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		back := reloaded(t, tok)
 		testutil.Equal(t, "loaded tokenizer", back, tok)
 	}
 }
@@ -254,14 +261,7 @@ func FuzzLoadTokenizer(f *testing.F) {
 		if tok.Size() > max(256, len(text)) {
 			t.Fatalf("%d ids out of %d bytes", tok.Size(), len(text))
 		}
-		var file bytes.Buffer
-		if err := SaveTokenizer(&file, tok); err != nil {
-			t.Fatal(err)
-		}
-		back, err := LoadTokenizer(&file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		back := reloaded(t, tok)
 		if !reflect.DeepEqual(back, tok) {
 			t.Fatalf("saved and loaded again: got %v, want %v", back, tok)
 		}

@@ -14,19 +14,19 @@ import (
 func TestWhatIsForkedMayBeReadByGorgonia(t *testing.T) {
 	for name, c := range map[string]graphCase{
 		"once": {[]input{in("x", 4, 3), in("w", 3)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			u := must(SiLU(x[0]))
+			u := testutil.Must(SiLU(x[0]))
 			us := split(Fork(u, 2))
-			z := must(gorgonia.Add(u, x[0]))
-			y := must(Norm(NormConfig{Eps: 0.1}, us[0], x[1]))
-			return []*gorgonia.Node{z, must(Add(y, us[1]))}, nil
+			z := testutil.Must(gorgonia.Add(u, x[0]))
+			y := testutil.Must(Norm(NormConfig{Eps: 0.1}, us[0], x[1]))
+			return []*gorgonia.Node{z, testutil.Must(Add(y, us[1]))}, nil
 		}},
 		"twice": {[]input{in("x", 4, 3), in("w", 3)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			u := must(SiLU(x[0]))
+			u := testutil.Must(SiLU(x[0]))
 			us := split(Fork(u, 2))
 			more := split(Fork(us[0], 2))
-			z := must(gorgonia.Add(u, x[0]))
-			y := must(Norm(NormConfig{Eps: 0.1}, more[0], x[1]))
-			return []*gorgonia.Node{z, must(Add(y, more[1])), must(SiLU(us[1]))}, nil
+			z := testutil.Must(gorgonia.Add(u, x[0]))
+			y := testutil.Must(Norm(NormConfig{Eps: 0.1}, more[0], x[1]))
+			return []*gorgonia.Node{z, testutil.Must(Add(y, more[1])), testutil.Must(SiLU(us[1]))}, nil
 		}},
 	} {
 		t.Run(name, c.check)
@@ -37,11 +37,11 @@ func TestCheckReportsACopyThatGorgoniaReads(t *testing.T) {
 	g := gorgonia.NewGraph()
 	x := matrix(g, "x", 2, 3)
 	xs := split(Fork(x, 2))
-	must(Add(xs[0], xs[1]))
+	testutil.Must(Add(xs[0], xs[1]))
 	if err := Check(g); err != nil {
 		t.Fatal(err)
 	}
-	must(gorgonia.Tanh(xs[1]))
+	testutil.Must(gorgonia.Tanh(xs[1]))
 	testutil.WantError(t, Check(g), "tanh", "Fork")
 }
 
@@ -50,7 +50,7 @@ func TestGradientsOfAForkAreAddedUpAtOnce(t *testing.T) {
 	c := graphCase{[]input{in("x", 4, 3)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 		var ys []*gorgonia.Node
 		for _, u := range split(Fork(x[0], 5)) {
-			ys = append(ys, must(SoftCap(u, float64(len(ys)+1))))
+			ys = append(ys, testutil.Must(SoftCap(u, float64(len(ys)+1))))
 		}
 		return ys, nil
 	}}

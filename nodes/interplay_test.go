@@ -5,16 +5,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// must chains Gorgonia's own operations.
-func must(n *gorgonia.Node, err error) *gorgonia.Node { return gorgonia.Must(n, err) }
-
 // columns returns columns lo…hi−1 of a matrix: a view that is not contiguous.
 func columns(x *gorgonia.Node, lo, hi int) *gorgonia.Node {
-	return must(gorgonia.Slice(x, nil, gorgonia.S(lo, hi)))
+	return testutil.Must(gorgonia.Slice(x, nil, gorgonia.S(lo, hi)))
 }
 
 // Gorgonia's element-wise operations overwrite an input that has no later
@@ -40,11 +38,11 @@ func TestResultsThatGorgoniaOverwritesDoNotCorruptTheOthers(t *testing.T) {
 	cs := map[string]graphCase{
 		"sLSTM": {scan, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			y, st := slstm(x)
-			return []*gorgonia.Node{must(gorgonia.Tanh(y)), must(gorgonia.Neg(st))}, nil
+			return []*gorgonia.Node{testutil.Must(gorgonia.Tanh(y)), testutil.Must(gorgonia.Neg(st))}, nil
 		}},
 		"sLSTM with residual": {scan, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			y, st := slstm(x)
-			return []*gorgonia.Node{must(gorgonia.Add(y, x[2])), must(gorgonia.Sigmoid(st))}, nil
+			return []*gorgonia.Node{testutil.Must(gorgonia.Add(y, x[2])), testutil.Must(gorgonia.Sigmoid(st))}, nil
 		}},
 		"sLSTM without state": {scan, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			y, _ := slstm(x)
@@ -59,44 +57,44 @@ func TestResultsThatGorgoniaOverwritesDoNotCorruptTheOthers(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			return []*gorgonia.Node{must(gorgonia.Tanh(ys[0])), must(gorgonia.Add(ys[1], ys[2]))}, nil
+			return []*gorgonia.Node{testutil.Must(gorgonia.Tanh(ys[0])), testutil.Must(gorgonia.Add(ys[1], ys[2]))}, nil
 		}},
 		"CausalConv": {[]input{in("x", 10, 2), in("w", 2, 1, 4), in("b", 2)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			y, window, err := CausalConvSiLU(2, x[0], x[1], x[2], nil)
 			if err != nil {
 				return nil, err
 			}
-			return []*gorgonia.Node{must(gorgonia.Tanh(y)), must(gorgonia.Square(window))}, nil
+			return []*gorgonia.Node{testutil.Must(gorgonia.Tanh(y)), testutil.Must(gorgonia.Square(window))}, nil
 		}},
 		"Norm and its input": {[]input{in("x", 4, 6), in("w", 6)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			u := must(gorgonia.Tanh(x[0]))
+			u := testutil.Must(gorgonia.Tanh(x[0]))
 			y, err := Norm(NormConfig{Eps: 1e-5}, u, x[1])
 			if err != nil {
 				return nil, err
 			}
-			return one(gorgonia.Add(u, must(gorgonia.Tanh(y))))
+			return one(gorgonia.Add(u, testutil.Must(gorgonia.Tanh(y))))
 		}},
 		"Add and SiLU": {[]input{in("a", 4, 3), in("b", 4, 3)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			y := must(SiLU(must(Add(x[0], x[1]))))
-			return one(gorgonia.Exp(must(gorgonia.HadamardProd(y, x[0]))))
+			y := testutil.Must(SiLU(testutil.Must(Add(x[0], x[1]))))
+			return one(gorgonia.Exp(testutil.Must(gorgonia.HadamardProd(y, x[0]))))
 		}},
 		"operations that read their own result": {[]input{in("a", 4, 3), in("b", 4, 3)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			return []*gorgonia.Node{must(gorgonia.Tanh(must(SoftCap(x[0], 2)))), must(gorgonia.Tanh(must(ExpGate(x[0], x[1]))))}, nil
+			return []*gorgonia.Node{testutil.Must(gorgonia.Tanh(testutil.Must(SoftCap(x[0], 2)))), testutil.Must(gorgonia.Tanh(testutil.Must(ExpGate(x[0], x[1]))))}, nil
 		}},
 		"a result used three times": {scan, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			y, st := slstm(x)
-			sum := must(gorgonia.Add(must(gorgonia.Tanh(y)), must(gorgonia.HadamardProd(y, x[3]))))
-			return []*gorgonia.Node{sum, y, must(gorgonia.Tanh(st))}, nil
+			sum := testutil.Must(gorgonia.Add(testutil.Must(gorgonia.Tanh(y)), testutil.Must(gorgonia.HadamardProd(y, x[3]))))
+			return []*gorgonia.Node{sum, y, testutil.Must(gorgonia.Tanh(st))}, nil
 		}},
 	}
 	for name, form := range map[string]Form{"chunkwise": Chunkwise, "parallel": Parallel, "recurrent": Recurrent} {
 		cs["mLSTM "+name] = graphCase{cell, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			h, st := mlstm(form, x)
-			return []*gorgonia.Node{must(gorgonia.Tanh(h)), must(gorgonia.Neg(st.C)), must(gorgonia.Square(st.N)), must(gorgonia.Tanh(st.M))}, nil
+			return []*gorgonia.Node{testutil.Must(gorgonia.Tanh(h)), testutil.Must(gorgonia.Neg(st.C)), testutil.Must(gorgonia.Square(st.N)), testutil.Must(gorgonia.Tanh(st.M))}, nil
 		}}
 		cs["mLSTM with residual, "+name] = graphCase{cell, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			h, st := mlstm(form, x)
-			return []*gorgonia.Node{must(gorgonia.Add(h, x[2])), must(gorgonia.Tanh(st.N))}, nil
+			return []*gorgonia.Node{testutil.Must(gorgonia.Add(h, x[2])), testutil.Must(gorgonia.Tanh(st.N))}, nil
 		}}
 	}
 	for name, c := range cs {
@@ -114,19 +112,19 @@ func TestViewsAsInputs(t *testing.T) {
 			return two(SLSTM(SLSTMConfig{Batch: 2, NumHeads: 1}, columns(x[0], 0, 2), columns(x[0], 2, 4), columns(x[0], 4, 6), columns(x[0], 6, 8), x[1], x[2], nil))
 		}},
 		"a transposed weight": {[]input{in("x", 5, 3), in("w", 3, 4)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			return one(Linear(x[0], must(gorgonia.Transpose(x[1])), nil))
+			return one(Linear(x[0], testutil.Must(gorgonia.Transpose(x[1])), nil))
 		}},
 		"a transposed input": {[]input{in("x", 3, 5), in("w", 4, 3)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			return one(Linear(must(gorgonia.Transpose(x[0])), x[1], nil))
+			return one(Linear(testutil.Must(gorgonia.Transpose(x[0])), x[1], nil))
 		}},
 		"a transposed tensor": {[]input{in("x", 4, 6), in("w", 3, 2, 4)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			return one(HeadwiseLinear(x[0], must(gorgonia.Transpose(x[1], 1, 2, 0)), nil))
+			return one(HeadwiseLinear(x[0], testutil.Must(gorgonia.Transpose(x[1], 1, 2, 0)), nil))
 		}},
 		"rows": {[]input{in("x", 6, 4), in("w", 4)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			return one(Norm(NormConfig{Groups: 2, Eps: 1e-5}, must(gorgonia.Slice(x[0], gorgonia.S(1, 4))), x[1]))
+			return one(Norm(NormConfig{Groups: 2, Eps: 1e-5}, testutil.Must(gorgonia.Slice(x[0], gorgonia.S(1, 4))), x[1]))
 		}},
 		"a reshaped input": {[]input{in("x", 3, 8), in("w", 2, 4)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			return one(Linear(must(gorgonia.Reshape(x[0], tensor.Shape{6, 4})), x[1], nil))
+			return one(Linear(testutil.Must(gorgonia.Reshape(x[0], tensor.Shape{6, 4})), x[1], nil))
 		}},
 		"element-wise on columns": {[]input{in("x", 5, 6)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			return one(GatedActivation("gelu", columns(x[0], 0, 3), columns(x[0], 3, 6)))
@@ -135,8 +133,8 @@ func TestViewsAsInputs(t *testing.T) {
 			return two(CausalConv(2, columns(x[0], 1, 4), x[1], x[2], nil))
 		}},
 		"columns of a result": {[]input{in("x", 5, 3), in("w", 6, 3)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
-			y := must(Linear(x[0], x[1], nil))
-			return one(SkipGate(columns(y, 0, 2), columns(y, 2, 4), must(gorgonia.Slice(x[1], gorgonia.S(0), gorgonia.S(0, 2))), columns(y, 4, 6)))
+			y := testutil.Must(Linear(x[0], x[1], nil))
+			return one(SkipGate(columns(y, 0, 2), columns(y, 2, 4), testutil.Must(gorgonia.Slice(x[1], gorgonia.S(0), gorgonia.S(0, 2))), columns(y, 4, 6)))
 		}},
 	} {
 		t.Run(name, c.check)
@@ -168,7 +166,7 @@ func newStepper(t *testing.T, steps int, r, bias *tensor.Dense, opts func(params
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.loss = must(gorgonia.Sum(must(gorgonia.Square(y))))
+	s.loss = testutil.Must(gorgonia.Sum(testutil.Must(gorgonia.Square(y))))
 	if _, err := gorgonia.Grad(s.loss, s.params...); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +288,7 @@ func TestViewsAsValuesOfInputs(t *testing.T) {
 	for name, v := range map[string]tensor.Tensor{"slice": slice, "transposed": tall, "column-major": fortran} {
 		g := gorgonia.NewGraph()
 		x, w := matrix(g, "x", 3, 4), matrix(g, "w", 2, 4)
-		y := must(Linear(x, w, nil))
+		y := testutil.Must(Linear(x, w, nil))
 		for n, v := range map[*gorgonia.Node]gorgonia.Value{x: v, w: dense(tensor.Float64, []int{2, 4}, values[1])} {
 			if err := gorgonia.Let(n, v); err != nil {
 				t.Fatal(err)
@@ -314,7 +312,7 @@ func TestColumnOfAMatrixAsAVector(t *testing.T) {
 	g := gorgonia.NewGraph()
 	index := gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(3), gorgonia.WithName("ids"), gorgonia.WithValue(column))
 	w := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(3, 1), gorgonia.WithName("w"), gorgonia.WithValue(dense(tensor.Float64, []int{3, 1}, []float64{10, 11, 12})))
-	y := must(Embedding(index, w))
+	y := testutil.Must(Embedding(index, w))
 	m := gorgonia.NewTapeMachine(g)
 	defer m.Close()
 	if err := m.RunAll(); err != nil {

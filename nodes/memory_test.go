@@ -45,12 +45,12 @@ func layersCase() graphCase {
 		h := x[0]
 		for range 4 {
 			hs := split(Fork(h, 3))
-			y := must(Norm(NormConfig{Eps: 0.1}, hs[0], x[2]))
+			y := testutil.Must(Norm(NormConfig{Eps: 0.1}, hs[0], x[2]))
 			gates := split(LinearSplit(y, x[1], nil, 4, 4))
-			g := must(GatedActivation("gelu", gates[0], must(gorgonia.Tanh(gates[1]))))
-			h = must(Add(must(Linear(g, x[3], nil)), must(Add(hs[1], must(SiLU(hs[2]))))))
+			g := testutil.Must(GatedActivation("gelu", gates[0], testutil.Must(gorgonia.Tanh(gates[1]))))
+			h = testutil.Must(Add(testutil.Must(Linear(g, x[3], nil)), testutil.Must(Add(hs[1], testutil.Must(SiLU(hs[2]))))))
 		}
-		return []*gorgonia.Node{must(Linear(h, x[4], nil)), must(gorgonia.Tanh(h))}, nil
+		return []*gorgonia.Node{testutil.Must(Linear(h, x[4], nil)), testutil.Must(gorgonia.Tanh(h))}, nil
 	}}
 }
 
@@ -137,7 +137,7 @@ func reluChain(t *testing.T) (g *gorgonia.ExprGraph, ns []*gorgonia.Node) {
 		t.Fatal(err)
 	}
 	for range 6 {
-		x = must(Add(x, x))
+		x = testutil.Must(Add(x, x))
 		ns = append(ns, x)
 	}
 	return g, ns
@@ -187,11 +187,11 @@ func TestShareMemoryRefusesWhatItCannotPlan(t *testing.T) {
 func TestRunsThatDoNotFollowThePlanAreErrors(t *testing.T) {
 	t.Run("a part of the graph", func(t *testing.T) {
 		g, ns := reluChain(t)
-		must(Add(ns[0], ns[1]))
+		testutil.Must(Add(ns[0], ns[1]))
 		if _, err := ShareMemory(g); err != nil {
 			t.Fatal(err)
 		}
-		sub := g.ExactSubgraphRoots(must(Add(ns[0], ns[1])))
+		sub := g.ExactSubgraphRoots(testutil.Must(Add(ns[0], ns[1])))
 		m := gorgonia.NewTapeMachine(sub)
 		defer m.Close()
 		testutil.WantError(t, m.RunAll(), "ShareMemory")
@@ -201,7 +201,7 @@ func TestRunsThatDoNotFollowThePlanAreErrors(t *testing.T) {
 		if _, err := ShareMemory(g); err != nil {
 			t.Fatal(err)
 		}
-		must(gorgonia.Tanh(ns[0]))
+		testutil.Must(gorgonia.Tanh(ns[0]))
 		m := gorgonia.NewTapeMachine(g)
 		defer m.Close()
 		testutil.WantError(t, m.RunAll(), "changed since ShareMemory")
@@ -213,7 +213,7 @@ func TestRunAfterAFailedRun(t *testing.T) {
 	g := gorgonia.NewGraph()
 	tokens := ids(g, "ids", 0, 9)
 	w := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 1), gorgonia.WithName("w"), gorgonia.WithValue(dense(tensor.Float64, []int{2, 1}, []float64{3, 4})))
-	y := must(Add(must(Embedding(tokens, must(Add(w, w)))), must(SiLU(matrix(g, "x", 2, 1)))))
+	y := testutil.Must(Add(testutil.Must(Embedding(tokens, testutil.Must(Add(w, w)))), testutil.Must(SiLU(matrix(g, "x", 2, 1)))))
 	if err := gorgonia.Let(g.ByName("x")[0], dense(tensor.Float64, []int{2, 1}, []float64{0, 0})); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -27,11 +28,11 @@ func TestGatesOfOneWideRecurrentKernelRunTwice(t *testing.T) {
 	c := graphCase{[]input{in("y", 3, heads*dh), in("r", heads, 4*dh, dh)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 		var sum *gorgonia.Node
 		for gate := range 3 {
-			y := must(RecurrentLinear(x[0], x[1], gate))
+			y := testutil.Must(RecurrentLinear(x[0], x[1], gate))
 			if sum == nil {
 				sum = y
 			} else {
-				sum = must(gorgonia.Add(sum, y))
+				sum = testutil.Must(gorgonia.Add(sum, y))
 			}
 		}
 		return one(sum, nil)

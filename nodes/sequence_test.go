@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -84,10 +85,10 @@ func TestSequenceAddsUpGradients(t *testing.T) {
 		x, targets := matrix(g, "x", 4, 3), gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(4), gorgonia.WithName("targets"))
 		out := x
 		for range 3 {
-			u := must(SiLU(out))
-			out = must(Add(must(Add(must(Tanh(u)), must(Sigmoid(u)))), must(SoftCap(u, 2))))
+			u := testutil.Must(SiLU(out))
+			out = testutil.Must(Add(testutil.Must(Add(testutil.Must(Tanh(u)), testutil.Must(Sigmoid(u)))), testutil.Must(SoftCap(u, 2))))
 		}
-		if _, err := gorgonia.Grad(must(CrossEntropy(out, targets)), x); err != nil {
+		if _, err := gorgonia.Grad(testutil.Must(CrossEntropy(out, targets)), x); err != nil {
 			t.Fatal(err)
 		}
 		if share {
@@ -136,8 +137,8 @@ func sumGraph(t *testing.T) (a, b, y, loss *gorgonia.Node, s *Sequence) {
 	g := gorgonia.NewGraph()
 	a = gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("a"))
 	b = gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("b"))
-	y = must(Add(a, b))
-	loss = must(CrossEntropy(y, ids(g, "targets", 0, 2)))
+	y = testutil.Must(Add(a, b))
+	loss = testutil.Must(CrossEntropy(y, ids(g, "targets", 0, 2)))
 	s, err := NewSequence(g, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -159,13 +160,6 @@ func runSequence(t *testing.T, s *Sequence) {
 	}
 }
 
-func wantFloats(t *testing.T, what string, got gorgonia.Value, want ...float64) {
-	t.Helper()
-	if !slices.Equal(elementsOf(got), want) {
-		t.Errorf("%s: %v, want %v", what, elementsOf(got), want)
-	}
-}
-
 func TestSequenceReadsInputsAsTheyAre(t *testing.T) {
 	a, b, y, loss, s := sumGraph(t)
 	first := dense(tensor.Float64, []int{2, 3}, []float64{1, 2, 3, 4, 5, 6})
@@ -173,12 +167,12 @@ func TestSequenceReadsInputsAsTheyAre(t *testing.T) {
 	bind(t, a, first)
 	bind(t, b, ones)
 	runSequence(t, s)
-	wantFloats(t, "the first run", y.Value(), 2, 3, 4, 5, 6, 7)
+	testutil.Equal(t, "the first run", elementsOf(y.Value()), []float64{2, 3, 4, 5, 6, 7})
 	before := elementsOf(loss.Value())[0]
 
 	first.Data().([]float64)[0] = 10
 	runSequence(t, s)
-	wantFloats(t, "an input that was written to", y.Value(), 11, 3, 4, 5, 6, 7)
+	testutil.Equal(t, "an input that was written to", elementsOf(y.Value()), []float64{11, 3, 4, 5, 6, 7})
 	if after := elementsOf(loss.Value())[0]; !(after < before) {
 		t.Errorf("the loss is %v, was %v: the likely targets have become likelier", after, before)
 	}
@@ -191,19 +185,19 @@ func TestSequenceReadsInputsAsTheyAre(t *testing.T) {
 	for _, top := range []float64{1, 7} {
 		wide.Data().([]float64)[0] = top
 		runSequence(t, s)
-		wantFloats(t, "a transposed input", y.Value(), top+1, 4, 6, 3, 5, 7)
+		testutil.Equal(t, "a transposed input", elementsOf(y.Value()), []float64{top + 1, 4, 6, 3, 5, 7})
 	}
 
 	bind(t, a, first)
 	bind(t, b, first)
 	runSequence(t, s)
-	wantFloats(t, "one tensor for two inputs", y.Value(), 20, 4, 6, 8, 10, 12)
+	testutil.Equal(t, "one tensor for two inputs", elementsOf(y.Value()), []float64{20, 4, 6, 8, 10, 12})
 	if err := first.T(); err != nil { // in place, and back: the memory stays where it is
 		t.Fatal(err)
 	}
 	first.UT()
 	runSequence(t, s)
-	wantFloats(t, "a tensor that was transposed and back", y.Value(), 20, 4, 6, 8, 10, 12)
+	testutil.Equal(t, "a tensor that was transposed and back", elementsOf(y.Value()), []float64{20, 4, 6, 8, 10, 12})
 }
 
 // TestSequenceWritesWhereItIsTold lets a graph add to a tensor in place, and a
@@ -213,12 +207,12 @@ func TestSequenceWritesWhereItIsTold(t *testing.T) {
 	sum := dense(tensor.Float64, []int{2, 3}, make([]float64, 6))
 	a := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("a"), gorgonia.WithValue(sum))
 	b := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("b"))
-	y := must(Add(a, b))
+	y := testutil.Must(Add(a, b))
 	copies, err := Fork(y, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	twice := must(Add(copies[0], copies[1]))
+	twice := testutil.Must(Add(copies[0], copies[1]))
 	s, err := NewSequence(g, map[*gorgonia.Node]*tensor.Dense{y: sum})
 	if err != nil {
 		t.Fatal(err)
@@ -230,8 +224,8 @@ func TestSequenceWritesWhereItIsTold(t *testing.T) {
 	for range 3 {
 		runSequence(t, s)
 	}
-	wantFloats(t, "three runs", sum, 3, 6, 9, 12, 15, 18)
-	wantFloats(t, "who reads the sum", twice.Value(), 6, 12, 18, 24, 30, 36)
+	testutil.Equal(t, "three runs", elementsOf(sum), []float64{3, 6, 9, 12, 15, 18})
+	testutil.Equal(t, "who reads the sum", elementsOf(twice.Value()), []float64{6, 12, 18, 24, 30, 36})
 	if y.Value() != gorgonia.Value(sum) {
 		t.Error("the node has another value")
 	}
@@ -240,55 +234,43 @@ func TestSequenceWritesWhereItIsTold(t *testing.T) {
 func TestSequenceCopiesScalars(t *testing.T) {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(1, 2), gorgonia.WithName("x"))
-	loss := must(CrossEntropy(x, ids(g, "targets", 0)))
-	copies, err := Fork(loss, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	y := must(Add(copies[0], copies[1]))
-	s, err := NewSequence(g, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, top := range []float64{1, 5} {
-		bind(t, x, dense(tensor.Float64, []int{1, 2}, []float64{top, 0}))
-		runSequence(t, s)
-		l := elementsOf(loss.Value())[0]
-		wantFloats(t, "the sum", y.Value(), 2*l)
-		wantFloats(t, "a copy", copies[1].Value(), l)
-	}
+	copiesAreOf(t, testutil.Must(CrossEntropy(x, ids(g, "targets", 0))), x)
 }
 
 func TestSequenceCopiesInputs(t *testing.T) {
-	g := gorgonia.NewGraph()
-	a := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(1, 2), gorgonia.WithName("a"))
-	copies, err := Fork(a, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	y := must(Add(copies[0], copies[1]))
-	s, err := NewSequence(g, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, x := range []float64{1, 5} {
-		bind(t, a, dense(tensor.Float64, []int{1, 2}, []float64{x, 2}))
+	x := gorgonia.NewMatrix(gorgonia.NewGraph(), tensor.Float64, gorgonia.WithShape(1, 2), gorgonia.WithName("x"))
+	copiesAreOf(t, x, x)
+}
+
+// copiesAreOf runs a Sequence that forks n, which depends on x (1, 2), for several
+// values of x.
+func copiesAreOf(t *testing.T, n, x *gorgonia.Node) {
+	t.Helper()
+	copies := testutil.Must(Fork(n, 2))
+	y := testutil.Must(Add(copies[0], copies[1]))
+	s := testutil.Must(NewSequence(x.Graph(), nil))
+	for _, v := range []float64{1, 5} {
+		bind(t, x, dense(tensor.Float64, []int{1, 2}, []float64{v, 2}))
 		runSequence(t, s)
-		wantFloats(t, "the sum", y.Value(), 2*x, 4)
-		wantFloats(t, "a copy", copies[1].Value(), x, 2)
+		want := elementsOf(n.Value())
+		testutil.Equal(t, "a copy", elementsOf(copies[1].Value()), want)
+		for i := range want {
+			want[i] *= 2
+		}
+		testutil.Equal(t, "the sum", elementsOf(y.Value()), want)
 	}
 }
 
 func TestSequenceRefusesMemoryThatDoesNotFit(t *testing.T) {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))
-	y := must(SiLU(x))
+	y := testutil.Must(SiLU(x))
 	wide := dense(tensor.Float64, []int{3, 2}, make([]float64, 6))
 	transposed := wide.Clone().(*tensor.Dense)
 	if err := transposed.T(); err != nil {
 		t.Fatal(err)
 	}
-	other := must(SiLU(gorgonia.NewMatrix(gorgonia.NewGraph(), tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))))
+	other := testutil.Must(SiLU(gorgonia.NewMatrix(gorgonia.NewGraph(), tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))))
 	fits := dense(tensor.Float64, []int{2, 3}, make([]float64, 6))
 	for name, into := range map[string]map[*gorgonia.Node]*tensor.Dense{
 		"another shape":  {y: wide},
@@ -297,7 +279,7 @@ func TestSequenceRefusesMemoryThatDoesNotFit(t *testing.T) {
 		"no tensor":      {y: nil},
 		"an input":       {x: fits},
 		"another graph":  {other: fits},
-		"the loss alone": {must(CrossEntropy(y, ids(g, "targets", 0, 2))): fits},
+		"the loss alone": {testutil.Must(CrossEntropy(y, ids(g, "targets", 0, 2))): fits},
 	} {
 		if _, err := NewSequence(g, into); err == nil || !strings.Contains(err.Error(), "cannot write") {
 			t.Errorf("%s: %v", name, err)
@@ -308,7 +290,7 @@ func TestSequenceRefusesMemoryThatDoesNotFit(t *testing.T) {
 func TestSequenceErrorsSayWhatIsWrong(t *testing.T) {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(2, 3), gorgonia.WithName("x"))
-	gorgonia.Must(gorgonia.Exp(must(SiLU(x))))
+	gorgonia.Must(gorgonia.Exp(testutil.Must(SiLU(x))))
 	if _, err := NewSequence(g, nil); err == nil || !strings.Contains(err.Error(), "another package") {
 		t.Errorf("an operation of Gorgonia's own: %v", err)
 	}
@@ -316,7 +298,7 @@ func TestSequenceErrorsSayWhatIsWrong(t *testing.T) {
 	g = gorgonia.NewGraph()
 	w := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithShape(3, 2), gorgonia.WithName("w"))
 	tokens := ids(g, "tokens", 0, 2)
-	y := must(Embedding(tokens, w))
+	y := testutil.Must(Embedding(tokens, w))
 	s, err := NewSequence(g, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -331,5 +313,5 @@ func TestSequenceErrorsSayWhatIsWrong(t *testing.T) {
 	}
 	tokens.Value().Data().([]int)[1] = 1
 	runSequence(t, s)
-	wantFloats(t, "after the errors", y.Value(), 1, 2, 3, 4)
+	testutil.Equal(t, "after the errors", elementsOf(y.Value()), []float64{1, 2, 3, 4})
 }

@@ -53,11 +53,7 @@ type Adam struct{ core }
 // not below 1, or if Eps, WeightDecay, ClipNorm or the first learning rate is
 // negative or not finite.
 func NewAdam(cfg AdamConfig) (*Adam, error) {
-	r, err := newAdamRule(cfg.Beta1, cfg.Beta2, 0.999, cfg.Eps)
-	if err != nil {
-		return nil, errors.Wrap(err, "optim: configuring Adam")
-	}
-	c, err := newCore(r, settings{lr: cfg.LR, decay: cfg.WeightDecay, decays: cfg.Decays, clip: cfg.ClipNorm})
+	c, err := newAdamCore(cfg, 0.999, false)
 	if err != nil {
 		return nil, errors.Wrap(err, "optim: configuring Adam")
 	}
@@ -70,16 +66,19 @@ type adamRule struct {
 	decoupled         bool
 }
 
-// newAdamRule checks the numbers and replaces zeros by defaults, which are the
+// newAdamCore checks the numbers and replaces zeros by defaults, which are the
 // same for Adam and AdamW except beta2's.
-func newAdamRule(beta1, beta2, defaultBeta2, eps float64) (adamRule, error) {
-	r := adamRule{beta1: orDefault(beta1, 0.9), beta2: orDefault(beta2, defaultBeta2), eps: orDefault(eps, 1e-8)}
+func newAdamCore(cfg AdamConfig, beta2 float64, decoupled bool) (core, error) {
+	r := adamRule{orDefault(cfg.Beta1, 0.9), orDefault(cfg.Beta2, beta2), orDefault(cfg.Eps, 1e-8), decoupled}
 	for _, beta := range []float64{r.beta1, r.beta2} {
 		if !(beta > 0 && beta < 1) {
-			return r, errors.Errorf("a beta is %v, not between 0 and 1", beta)
+			return core{}, errors.Errorf("a beta is %v, not between 0 and 1", beta)
 		}
 	}
-	return r, notNegative("eps", r.eps)
+	if err := notNegative("eps", r.eps); err != nil {
+		return core{}, err
+	}
+	return newCore(r, settings{lr: cfg.LR, decay: cfg.WeightDecay, decays: cfg.Decays, clip: cfg.ClipNorm})
 }
 
 func orDefault(x, instead float64) float64 {

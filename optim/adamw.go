@@ -49,12 +49,7 @@ type AdamW struct{ core }
 // not below 1, or if Eps, WeightDecay, ClipNorm or the first learning rate is
 // negative or not finite.
 func NewAdamW(cfg AdamWConfig) (*AdamW, error) {
-	r, err := newAdamRule(cfg.Beta1, cfg.Beta2, 0.95, cfg.Eps)
-	if err != nil {
-		return nil, errors.Wrap(err, "optim: configuring AdamW")
-	}
-	r.decoupled = true
-	c, err := newCore(r, settings{lr: cfg.LR, decay: cfg.WeightDecay, decays: cfg.Decays, clip: cfg.ClipNorm})
+	c, err := newAdamCore(AdamConfig(cfg), 0.95, true)
 	if err != nil {
 		return nil, errors.Wrap(err, "optim: configuring AdamW")
 	}

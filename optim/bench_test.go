@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -43,7 +44,7 @@ func BenchmarkAdamW(b *testing.B) {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			const tensors = 60
 			model := benchParams(tensors, size/tensors)
-			solver := must[*AdamW](b)(NewAdamW(AdamWConfig{WeightDecay: 0.1, ClipNorm: 1}))
+			solver := testutil.Must(NewAdamW(AdamWConfig{WeightDecay: 0.1, ClipNorm: 1}))
 			step := func() {
 				if err := solver.Step(model); err != nil {
 					b.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -43,7 +44,7 @@ func TestGlobalNorm(t *testing.T) {
 			t.Errorf("GlobalNorm = %v, %v, want %v", got, err, c.want)
 		}
 	}
-	near(t, "gradient", read(a.g), []float64{1, 2, 3, 4, 5}, 0)
+	testutil.Near(t, "gradient", read(a.g), []float64{1, 2, 3, 4, 5}, 0)
 	for _, bad := range []gorgonia.ValueGrad{nil, &fake{"x", nil, nil}, &fake{"x", nil, gorgonia.NewI(3)}} {
 		if _, err := GlobalNorm([]gorgonia.ValueGrad{a, bad}); err == nil || !strings.Contains(err.Error(), "parameter 1") {
 			t.Errorf("GlobalNorm of %v: error %v, want one about parameter 1", bad, err)
@@ -75,7 +76,7 @@ func TestNormOfManyChunks(t *testing.T) {
 	if err != nil || math.Abs(got/math.Sqrt(want)-1) > 1e-12 {
 		t.Errorf("GlobalNorm = %v, %v, want %v", got, err, math.Sqrt(want))
 	}
-	s := must[*SGD](t)(NewSGD(SGDConfig{}))
+	s := testutil.Must(NewSGD(SGDConfig{}))
 	if err := s.Step([]gorgonia.ValueGrad{p}); err != nil || s.GradNorm() != got {
 		t.Errorf("GradNorm() = %v, %v, want %v", s.GradNorm(), err, got)
 	}
@@ -83,11 +84,11 @@ func TestNormOfManyChunks(t *testing.T) {
 
 func TestClippingLimitsTheStep(t *testing.T) {
 	a, b := &fake{"a", gorgonia.NewF64(0), gorgonia.NewF64(30)}, &fake{"b", gorgonia.NewF32(0), gorgonia.NewF32(40)}
-	s := must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(1), ClipNorm: 5}))
+	s := testutil.Must(NewSGD(SGDConfig{LR: Constant(1), ClipNorm: 5}))
 	if err := s.Step([]gorgonia.ValueGrad{a, b}); err != nil {
 		t.Fatal(err)
 	}
-	near(t, "weights", append(read(a.w), read(b.w)...), []float64{-3, -4}, 1e-6)
+	testutil.Near(t, "weights", append(read(a.w), read(b.w)...), []float64{-3, -4}, 1e-6)
 	if s.GradNorm() != 50 {
 		t.Errorf("GradNorm() = %v, want 50, the norm before clipping", s.GradNorm())
 	}
@@ -112,7 +113,7 @@ func TestNonFiniteGradientsChangeNothing(t *testing.T) {
 			rng := rand.New(rand.NewSource(7))
 			a, b := newFake(c.dt, "a", 3, rng), newFake(c.dt, "b", 3, rng)
 			model := []gorgonia.ValueGrad{a, b}
-			s := must[*AdamW](t)(NewAdamW(AdamWConfig{ClipNorm: 1, WeightDecay: 1}))
+			s := testutil.Must(NewAdamW(AdamWConfig{ClipNorm: 1, WeightDecay: 1}))
 			a.fill([]float64{1, 2, 3})
 			if err := s.Step(model); err != nil {
 				t.Fatal(err)
@@ -130,10 +131,10 @@ func TestNonFiniteGradientsChangeNothing(t *testing.T) {
 			if !errors.As(err, &bad) || bad.Step != 2 || bad.Param != c.param || finite(bad.Norm) {
 				t.Fatalf("error %#v, want step 2, parameter %q", err, c.param)
 			}
-			near(t, "weights", append(read(a.w), read(b.w)...), weights, 0)
+			testutil.Near(t, "weights", append(read(a.w), read(b.w)...), weights, 0)
 			sameState(t, s.State(), state)
-			near(t, "gradients", append(read(a.g), read(b.g)...), make([]float64, 6), 0)
-			near(t, "rate and norm", []float64{s.LR(), s.GradNorm()}, []float64{rate, math.Sqrt(14)}, 1e-15)
+			testutil.Near(t, "gradients", append(read(a.g), read(b.g)...), make([]float64, 6), 0)
+			testutil.Near(t, "rate and norm", []float64{s.LR(), s.GradNorm()}, []float64{rate, math.Sqrt(14)}, 1e-15)
 			if err := s.Step(model); err != nil || s.State().Step != 2 {
 				t.Errorf("the step after it: %v, step %d", err, s.State().Step)
 			}

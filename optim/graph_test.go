@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -36,10 +37,10 @@ func newRegression(t *testing.T, dt tensor.Dtype, w0, w1, c float64) *regression
 	x, y := input("x", xs, 20, 2), input("y", ys, 20, 1)
 	r.w = input("w", []float64{w0, w1}, 1, 2)
 	r.c = G.NewScalar(r.g, dt, G.WithName("c"), G.WithValue(scalar(dt, c)))
-	node := must[*G.Node](t)
+	node := testutil.Must[*G.Node]
 	out := node(G.Add(node(G.Mul(x, node(G.Transpose(r.w)))), r.c))
 	loss := node(G.Mean(node(G.Square(node(G.Sub(out, y))))))
-	must[G.Nodes](t)(G.Grad(loss, r.w, r.c))
+	testutil.Must(G.Grad(loss, r.w, r.c))
 	return r
 }
 
@@ -77,10 +78,10 @@ func TestRegressionConverges(t *testing.T) {
 		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 			t.Run(fmt.Sprintf("%s/%v", name, dt), func(t *testing.T) {
 				r := newRegression(t, dt, 0, 0, 0)
-				plain := r.train(t, must[solver](t)(make()), 200)
-				near(t, "fit", plain, []float64{2, -3, 0.5}, 1e-3)
+				plain := r.train(t, testutil.Must[solver](make()), 200)
+				testutil.Near(t, "fit", plain, []float64{2, -3, 0.5}, 1e-3)
 				r = newRegression(t, dt, 0, 0, 0)
-				dual := r.train(t, must[solver](t)(make()), 200, G.BindDualValues(r.w, r.c))
+				dual := r.train(t, testutil.Must[solver](make()), 200, G.BindDualValues(r.w, r.c))
 				if !sameBits(plain, dual) {
 					t.Errorf("fit %v without dual values, %v with", plain, dual)
 				}
@@ -91,10 +92,10 @@ func TestRegressionConverges(t *testing.T) {
 
 func TestTrainingContinuesInAnotherGraph(t *testing.T) {
 	dt := tensor.Float32
-	s := must[*AdamW](t)(NewAdamW(AdamWConfig{LR: Constant(0.1), ClipNorm: 1}))
+	s := testutil.Must(NewAdamW(AdamWConfig{LR: Constant(0.1), ClipNorm: 1}))
 	want := newRegression(t, dt, 1, 1, 1).train(t, s, 20)
 
-	s = must[*AdamW](t)(NewAdamW(AdamWConfig{LR: Constant(0.1), ClipNorm: 1}))
+	s = testutil.Must(NewAdamW(AdamWConfig{LR: Constant(0.1), ClipNorm: 1}))
 	half := newRegression(t, dt, 1, 1, 1).train(t, s, 10)
 	r := newRegression(t, dt, half[0], half[1], half[2])
 	if got := r.train(t, s, 10, G.BindDualValues(r.w, r.c)); !sameBits(got, want) {
@@ -108,9 +109,9 @@ func TestParametersThatShareTheirGradient(t *testing.T) {
 		g := G.NewGraph()
 		a := G.NodeFromAny(g, vector(tensor.Float64, 1, 2), G.WithName("a"))
 		b := G.NodeFromAny(g, vector(tensor.Float64, 3, 5), G.WithName("b"))
-		node := must[*G.Node](t)
+		node := testutil.Must[*G.Node]
 		loss := node(G.Sum(node(G.Square(node(G.Add(a, b))))))
-		must[G.Nodes](t)(G.Grad(loss, a, b))
+		testutil.Must(G.Grad(loss, a, b))
 		if a.Deriv() != b.Deriv() {
 			t.Fatal("the gradients are not shared, so this tests nothing")
 		}
@@ -119,7 +120,7 @@ func TestParametersThatShareTheirGradient(t *testing.T) {
 			opts = append(opts, G.BindDualValues(a, b))
 		}
 		m := G.NewTapeMachine(g, opts...)
-		s := must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(1), ClipNorm: 1}))
+		s := testutil.Must(NewSGD(SGDConfig{LR: Constant(1), ClipNorm: 1}))
 		wa, wb := []float64{1, 2}, []float64{3, 5}
 		for range 3 {
 			d0, d1 := 2*(wa[0]+wb[0]), 2*(wa[1]+wb[1])
@@ -133,9 +134,9 @@ func TestParametersThatShareTheirGradient(t *testing.T) {
 			if err := s.Step([]G.ValueGrad{a, b}); err != nil {
 				t.Fatal(err)
 			}
-			near(t, "norm", []float64{s.GradNorm()}, []float64{norm}, 1e-14)
-			near(t, "a", read(a.Value()), wa, 1e-14)
-			near(t, "b", read(b.Value()), wb, 1e-14)
+			testutil.Near(t, "norm", []float64{s.GradNorm()}, []float64{norm}, 1e-14)
+			testutil.Near(t, "a", read(a.Value()), wa, 1e-14)
+			testutil.Near(t, "b", read(b.Value()), wb, 1e-14)
 			m.Reset()
 		}
 		m.Close()
@@ -149,9 +150,9 @@ func TestGradientsThatAreConstantsStay(t *testing.T) {
 		g := G.NewGraph()
 		a := G.NewScalar(g, G.Float64, G.WithName("a"), G.WithValue(2.0))
 		b := G.NewScalar(g, G.Float64, G.WithName("b"), G.WithValue(3.0))
-		must[G.Nodes](t)(G.Grad(must[*G.Node](t)(G.Add(a, b)), a, b))
+		testutil.Must(G.Grad(testutil.Must(G.Add(a, b)), a, b))
 		m := G.NewTapeMachine(g)
-		s := must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(0.25)}))
+		s := testutil.Must(NewSGD(SGDConfig{LR: Constant(0.25)}))
 		for range 2 {
 			if err := m.RunAll(); err != nil {
 				t.Fatal(err)
@@ -161,7 +162,7 @@ func TestGradientsThatAreConstantsStay(t *testing.T) {
 			}
 			m.Reset()
 		}
-		near(t, "weights", append(read(a.Value()), read(b.Value())...), []float64{1.5, 2.5}, 0)
+		testutil.Near(t, "weights", append(read(a.Value()), read(b.Value())...), []float64{1.5, 2.5}, 0)
 		m.Close()
 	}
 }
@@ -170,11 +171,11 @@ func TestNonFiniteDualValuesDoNotPoisonTheNextStep(t *testing.T) {
 	g := G.NewGraph()
 	a := G.NodeFromAny(g, vector(tensor.Float64, 1, 1), G.WithName("a"))
 	x := G.NodeFromAny(g, vector(tensor.Float64, math.NaN(), 1), G.WithName("x"))
-	node := must[*G.Node](t)
-	must[G.Nodes](t)(G.Grad(node(G.Sum(node(G.HadamardProd(a, x)))), a))
+	node := testutil.Must[*G.Node]
+	testutil.Must(G.Grad(node(G.Sum(node(G.HadamardProd(a, x)))), a))
 	m := G.NewTapeMachine(g, G.BindDualValues(a))
 	defer m.Close()
-	s := must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(1)}))
+	s := testutil.Must(NewSGD(SGDConfig{LR: Constant(1)}))
 	if err := m.RunAll(); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +192,7 @@ func TestNonFiniteDualValuesDoNotPoisonTheNextStep(t *testing.T) {
 	if err := s.Step([]G.ValueGrad{a}); err != nil {
 		t.Fatal(err)
 	}
-	near(t, "weights", read(a.Value()), []float64{-1, -2}, 0)
+	testutil.Near(t, "weights", read(a.Value()), []float64{-1, -2}, 0)
 }
 
 // A LispMachine also adds to the gradients, without BindDualValues. It runs
@@ -200,9 +201,9 @@ func TestLispMachine(t *testing.T) {
 	g := G.NewGraph()
 	a := G.NodeFromAny(g, vector(tensor.Float64, 1, 1), G.WithName("a"))
 	x := G.NodeFromAny(g, vector(tensor.Float64, 2, 3), G.WithName("x"))
-	node := must[*G.Node](t)
+	node := testutil.Must[*G.Node]
 	node(G.Sum(node(G.HadamardProd(a, x))))
-	s := must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(1)}))
+	s := testutil.Must(NewSGD(SGDConfig{LR: Constant(1)}))
 	for range 2 {
 		m := G.NewLispMachine(g)
 		if err := m.RunAll(); err != nil {
@@ -213,5 +214,5 @@ func TestLispMachine(t *testing.T) {
 		}
 		m.Close()
 	}
-	near(t, "weights", read(a.Value()), []float64{-3, -5}, 0)
+	testutil.Near(t, "weights", read(a.Value()), []float64{-3, -5}, 0)
 }

@@ -3,6 +3,8 @@ package optim
 import (
 	"math"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 func TestSchedules(t *testing.T) {
@@ -33,7 +35,7 @@ func TestSchedules(t *testing.T) {
 
 func TestFirstStepHasTheScheduleOfOne(t *testing.T) {
 	var asked []int
-	s := must[*SGD](t)(NewSGD(SGDConfig{LR: func(step int) float64 {
+	s := testutil.Must(NewSGD(SGDConfig{LR: func(step int) float64 {
 		asked = append(asked, step)
 		return float64(step)
 	}}))

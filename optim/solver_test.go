@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	_ "go4.org/unsafe/assume-no-moving-gc"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -38,15 +39,7 @@ func vector(dt tensor.Dtype, xs ...float64) *tensor.Dense {
 	if dt == tensor.Float64 {
 		return tensor.New(tensor.WithShape(len(xs)), tensor.WithBacking(slices.Clone(xs)))
 	}
-	return tensor.New(tensor.WithShape(len(xs)), tensor.WithBacking(narrow(xs)))
-}
-
-func narrow(xs []float64) []float32 {
-	out := make([]float32, len(xs))
-	for i, x := range xs {
-		out[i] = float32(x)
-	}
-	return out
+	return tensor.New(tensor.WithShape(len(xs)), tensor.WithBacking(testutil.Convert[float32](xs)))
 }
 
 // read returns the elements of a value as float64s.
@@ -63,33 +56,11 @@ func read(v gorgonia.Value) []float64 {
 	return out
 }
 
-func must[T any](t testing.TB) func(T, error) T {
-	return func(x T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return x
-	}
-}
-
-func near(t *testing.T, what string, got, want []float64, tol float64) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Fatalf("%s: got %d numbers, want %d", what, len(got), len(want))
-	}
-	for i := range got {
-		if !(math.Abs(got[i]-want[i]) <= tol*(1+math.Abs(want[i]))) {
-			t.Fatalf("%s[%d] = %v, want %v", what, i, got[i], want[i])
-		}
-	}
-}
-
 // fill overwrites a fake's gradient.
 func (f *fake) fill(xs []float64) {
 	v, _ := viewOf(f.g)
 	copy(v.raw.F64, xs)
-	copy(v.raw.F32, narrow(xs))
+	copy(v.raw.F32, testutil.Convert[float32](xs))
 }
 
 // newFake makes a parameter of n elements; its values are float32s, so that
@@ -165,7 +136,7 @@ func TestSolversFollowTheirFormulas(t *testing.T) {
 	for _, c := range cases {
 		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 			t.Run(fmt.Sprintf("%s/%v", c.name, dt), func(t *testing.T) {
-				s := must[solver](t)(c.make())
+				s := testutil.Must[solver](c.make())
 				follow(t, s, dt, c.want, lr, c.wd, c.clip)
 			})
 		}
@@ -202,9 +173,9 @@ func follow(t *testing.T, s solver, dt tensor.Dtype, f formula, lr Schedule, wd,
 		if err := s.Step([]gorgonia.ValueGrad{a, b}); err != nil {
 			t.Fatal(err)
 		}
-		near(t, fmt.Sprintf("weights after step %d", step), append(read(a.w), read(b.w)...), w, tol)
-		near(t, "rate and norm", []float64{s.LR(), s.GradNorm()}, []float64{lr(step), norm}, 1e-14)
-		near(t, "gradients", append(read(a.g), read(b.g)...), make([]float64, 5), 0)
+		testutil.Near(t, fmt.Sprintf("weights after step %d", step), append(read(a.w), read(b.w)...), w, tol)
+		testutil.Near(t, "rate and norm", []float64{s.LR(), s.GradNorm()}, []float64{lr(step), norm}, 1e-14)
+		testutil.Near(t, "gradients", append(read(a.g), read(b.g)...), make([]float64, 5), 0)
 	}
 }
 
@@ -212,7 +183,7 @@ func follow(t *testing.T, s solver, dt tensor.Dtype, f formula, lr Schedule, wd,
 // lr·wd.
 func TestStepsComputedByHand(t *testing.T) {
 	p := &fake{"w", gorgonia.NewF64(1), gorgonia.NewF64(0.5)}
-	s := must[*AdamW](t)(NewAdamW(AdamWConfig{LR: Constant(0.1), WeightDecay: 0.1}))
+	s := testutil.Must(NewAdamW(AdamWConfig{LR: Constant(0.1), WeightDecay: 0.1}))
 	for _, want := range []float64{
 		1*0.99 - 0.1,
 		// g=-0.25: m=.9·.05-.025=.02, v=.95·.0125+.003125=.015, over 1-.81 and
@@ -222,18 +193,18 @@ func TestStepsComputedByHand(t *testing.T) {
 		if err := s.Step([]gorgonia.ValueGrad{p}); err != nil {
 			t.Fatal(err)
 		}
-		near(t, "AdamW", read(p.w), []float64{want}, 1e-7)
+		testutil.Near(t, "AdamW", read(p.w), []float64{want}, 1e-7)
 		p.fill([]float64{-0.25})
 	}
 
 	p = &fake{"w", gorgonia.NewF32(1), gorgonia.NewF32(2)}
-	sgd := must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(0.1), Momentum: 0.5}))
+	sgd := testutil.Must(NewSGD(SGDConfig{LR: Constant(0.1), Momentum: 0.5}))
 	for _, want := range []float64{0.8, 0.5, 0.15} { // velocities 2, 3, 3.5
 		p.fill([]float64{2})
 		if err := sgd.Step([]gorgonia.ValueGrad{p}); err != nil {
 			t.Fatal(err)
 		}
-		near(t, "SGD", read(p.w), []float64{want}, 1e-6)
+		testutil.Near(t, "SGD", read(p.w), []float64{want}, 1e-6)
 	}
 }
 
@@ -241,11 +212,11 @@ func TestDefaults(t *testing.T) {
 	for _, c := range []struct {
 		implicit, explicit solver
 	}{
-		{must[*AdamW](t)(NewAdamW(AdamWConfig{})),
-			must[*AdamW](t)(NewAdamW(AdamWConfig{LR: Constant(1e-3), Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}))},
-		{must[*Adam](t)(NewAdam(AdamConfig{})),
-			must[*Adam](t)(NewAdam(AdamConfig{LR: Constant(1e-3), Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}))},
-		{must[*SGD](t)(NewSGD(SGDConfig{})), must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(1e-3)}))},
+		{testutil.Must(NewAdamW(AdamWConfig{})),
+			testutil.Must(NewAdamW(AdamWConfig{LR: Constant(1e-3), Beta1: 0.9, Beta2: 0.95, Eps: 1e-8}))},
+		{testutil.Must(NewAdam(AdamConfig{})),
+			testutil.Must(NewAdam(AdamConfig{LR: Constant(1e-3), Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}))},
+		{testutil.Must(NewSGD(SGDConfig{})), testutil.Must(NewSGD(SGDConfig{LR: Constant(1e-3)}))},
 	} {
 		if a, b := trajectory(t, c.implicit, 3), trajectory(t, c.explicit, 3); !slices.Equal(a, b) {
 			t.Errorf("%T: %v by default, %v with the documented numbers", c.implicit, a, b)
@@ -342,7 +313,7 @@ func TestStepRefusesUnsoundParametersAndChangesNothing(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := must[*AdamW](t)(NewAdamW(AdamWConfig{}))
+			s := testutil.Must(NewAdamW(AdamWConfig{}))
 			if err := s.Step([]gorgonia.ValueGrad{&fake{"old", v(), v()}}); err != nil {
 				t.Fatal(err)
 			}
@@ -352,15 +323,15 @@ func TestStepRefusesUnsoundParametersAndChangesNothing(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("error %v, want one with %q", err, c.want)
 			}
-			near(t, "weights", read(good.w), []float64{1, 2}, 0)
-			near(t, "gradients", read(good.g), []float64{1, 2}, 0)
+			testutil.Near(t, "weights", read(good.w), []float64{1, 2}, 0)
+			testutil.Near(t, "gradients", read(good.g), []float64{1, 2}, 0)
 			sameState(t, s.State(), before)
 			if err := s.Step([]gorgonia.ValueGrad{good}); err != nil {
 				t.Errorf("the next step fails: %v", err)
 			}
 		})
 	}
-	s := must[*AdamW](t)(NewAdamW(AdamWConfig{}))
+	s := testutil.Must(NewAdamW(AdamWConfig{}))
 	if s.Step(nil) == nil {
 		t.Error("a step without parameters is not refused")
 	}
@@ -368,7 +339,7 @@ func TestStepRefusesUnsoundParametersAndChangesNothing(t *testing.T) {
 
 func TestStepRefusesNonsensicalRates(t *testing.T) {
 	lr := func(step int) float64 { return []float64{0, 0.1, math.NaN()}[step] }
-	s := must[*SGD](t)(NewSGD(SGDConfig{LR: lr}))
+	s := testutil.Must(NewSGD(SGDConfig{LR: lr}))
 	p := &fake{"x", gorgonia.NewF64(1), gorgonia.NewF64(1)}
 	if err := s.Step([]gorgonia.ValueGrad{p}); err != nil {
 		t.Fatal(err)
@@ -377,7 +348,7 @@ func TestStepRefusesNonsensicalRates(t *testing.T) {
 	if err := s.Step([]gorgonia.ValueGrad{p}); err == nil || !strings.Contains(err.Error(), "step 2") {
 		t.Errorf("error %v, want one about step 2", err)
 	}
-	near(t, "weight", read(p.w), []float64{0.9}, 1e-15)
+	testutil.Near(t, "weight", read(p.w), []float64{0.9}, 1e-15)
 	if s.LR() != 0.1 {
 		t.Errorf("LR() = %v after a failed step, want that of the last one done", s.LR())
 	}
@@ -390,26 +361,26 @@ func TestStridedGradients(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := tensor.New(tensor.WithShape(2, 4), tensor.WithBacking([]float32{9, 1, 2, 9, 9, 3, 4, 9}))
-	part := must[tensor.View](t)(whole.Slice(nil, tensor.S(1, 3))).(*tensor.Dense)
+	part := testutil.Must[tensor.View](whole.Slice(nil, tensor.S(1, 3))).(*tensor.Dense)
 	a := &fake{"a", tensor.New(tensor.WithShape(2, 3), tensor.Of(tensor.Float64)), transposed}
 	b := &fake{"b", tensor.New(tensor.WithShape(2, 2), tensor.Of(tensor.Float32)), part}
 	lengthened := tensor.New(tensor.WithShape(1, 2, 1), tensor.WithBacking([]float64{7, 8}))
 	c := &fake{"c", vector(tensor.Float64, 0, 0), lengthened}
-	s := must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(1)}))
+	s := testutil.Must(NewSGD(SGDConfig{LR: Constant(1)}))
 	if err := s.Step([]gorgonia.ValueGrad{a, b, c}); err != nil {
 		t.Fatal(err)
 	}
-	near(t, "a", read(a.w), []float64{-1, -2, -3, -4, -5, -6}, 0)
-	near(t, "b", read(b.w), []float64{-1, -2, -3, -4}, 0)
-	near(t, "c", read(c.w), []float64{-7, -8}, 0)
-	near(t, "gradient of a", read(a.g), make([]float64, 6), 0)
-	near(t, "around the gradient of b", read(whole), []float64{9, 0, 0, 9, 9, 0, 0, 9}, 0)
+	testutil.Near(t, "a", read(a.w), []float64{-1, -2, -3, -4, -5, -6}, 0)
+	testutil.Near(t, "b", read(b.w), []float64{-1, -2, -3, -4}, 0)
+	testutil.Near(t, "c", read(c.w), []float64{-7, -8}, 0)
+	testutil.Near(t, "gradient of a", read(a.g), make([]float64, 6), 0)
+	testutil.Near(t, "around the gradient of b", read(whole), []float64{9, 0, 0, 9, 9, 0, 0, 9}, 0)
 }
 
 // large is a model of several chunks, with a ragged end, and a solver for it.
 func large(t testing.TB, dt tensor.Dtype) ([]gorgonia.ValueGrad, func()) {
 	rng := rand.New(rand.NewSource(3))
-	s := must[*AdamW](t)(NewAdamW(AdamWConfig{WeightDecay: 0.1, ClipNorm: 1}))
+	s := testutil.Must(NewAdamW(AdamWConfig{WeightDecay: 0.1, ClipNorm: 1}))
 	var model []gorgonia.ValueGrad
 	for i, n := range []int{3*chunkLen + 5, 1, chunkLen} {
 		p := newFake(dt, fmt.Sprint("p", i), n, rng)
@@ -442,7 +413,7 @@ func TestResultsDoNotDependOnProcessors(t *testing.T) {
 }
 
 func TestEveryElementIsUpdatedOnce(t *testing.T) {
-	s := must[*SGD](t)(NewSGD(SGDConfig{LR: Constant(1)}))
+	s := testutil.Must(NewSGD(SGDConfig{LR: Constant(1)}))
 	n := 2*chunkLen + 3
 	p := &fake{"p", vector(tensor.Float32, make([]float64, n)...), vector(tensor.Float32, make([]float64, n)...)}
 	want := make([]float64, n)
@@ -453,7 +424,7 @@ func TestEveryElementIsUpdatedOnce(t *testing.T) {
 	if err := s.Step([]gorgonia.ValueGrad{p}); err != nil {
 		t.Fatal(err)
 	}
-	near(t, "weights", read(p.w), want, 0)
+	testutil.Near(t, "weights", read(p.w), want, 0)
 }
 
 func TestStepsAllocateNextToNothing(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -77,10 +78,10 @@ func TestResumingEqualsNeverStopping(t *testing.T) {
 		"SGD with momentum": func() (solver, error) { return NewSGD(SGDConfig{LR: lr, Momentum: 0.9}) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			whole, straight := assorted(), must[solver](t)(make())
+			whole, straight := assorted(), testutil.Must[solver](make())
 			steps(t, straight, whole, 1, 8)
 
-			parts, first, second := assorted(), must[solver](t)(make()), must[solver](t)(make())
+			parts, first, second := assorted(), testutil.Must[solver](make()), testutil.Must[solver](make())
 			steps(t, first, parts, 1, 3)
 			saved, kept := first.State(), first.State()
 			if err := second.SetState(saved); err != nil {
@@ -98,10 +99,10 @@ func TestResumingEqualsNeverStopping(t *testing.T) {
 }
 
 func TestMomentsGoByName(t *testing.T) {
-	whole, straight := assorted(), must[*Adam](t)(NewAdam(AdamConfig{}))
+	whole, straight := assorted(), testutil.Must(NewAdam(AdamConfig{}))
 	steps(t, straight, whole, 1, 6)
 
-	model, s := assorted(), must[*Adam](t)(NewAdam(AdamConfig{}))
+	model, s := assorted(), testutil.Must(NewAdam(AdamConfig{}))
 	steps(t, s, model, 1, 3)
 	rebuilt := assorted()
 	for i, p := range rebuilt {
@@ -118,12 +119,12 @@ func TestStateNamesItsTensors(t *testing.T) {
 		s    solver
 		want []string
 	}{
-		{must[*AdamW](t)(NewAdamW(AdamWConfig{})), []string{
+		{testutil.Must(NewAdamW(AdamWConfig{})), []string{
 			"exp_avg.b", "exp_avg.blocks.0.a.weight", "exp_avg.c",
 			"exp_avg_sq.b", "exp_avg_sq.blocks.0.a.weight", "exp_avg_sq.c"}},
-		{must[*SGD](t)(NewSGD(SGDConfig{Momentum: 0.5})), []string{
+		{testutil.Must(NewSGD(SGDConfig{Momentum: 0.5})), []string{
 			"momentum_buffer.b", "momentum_buffer.blocks.0.a.weight", "momentum_buffer.c"}},
-		{must[*SGD](t)(NewSGD(SGDConfig{})), nil},
+		{testutil.Must(NewSGD(SGDConfig{})), nil},
 	} {
 		if s := c.s.State(); s.Step != 0 || len(s.Tensors) != 0 {
 			t.Errorf("a new %T has the state %v", c.s, s)
@@ -142,7 +143,7 @@ func TestStateNamesItsTensors(t *testing.T) {
 }
 
 func TestSetStateCopies(t *testing.T) {
-	s := must[*SGD](t)(NewSGD(SGDConfig{Momentum: 0.5}))
+	s := testutil.Must(NewSGD(SGDConfig{Momentum: 0.5}))
 	given := tensor.New(tensor.WithShape(3, 2), tensor.WithBacking([]float64{1, 4, 2, 5, 3, 6}))
 	if err := given.T(); err != nil {
 		t.Fatal(err)
@@ -155,7 +156,7 @@ func TestSetStateCopies(t *testing.T) {
 	if got.Step != 7 {
 		t.Errorf("step %d, want 7", got.Step)
 	}
-	near(t, "buffer", read(got.Tensors["momentum_buffer.w"]), []float64{1, 2, 3, 4, 5, 6}, 0)
+	testutil.Near(t, "buffer", read(got.Tensors["momentum_buffer.w"]), []float64{1, 2, 3, 4, 5, 6}, 0)
 }
 
 func TestSetStateRefusesForeignStatesAndChangesNothing(t *testing.T) {
@@ -179,7 +180,7 @@ func TestSetStateRefusesForeignStatesAndChangesNothing(t *testing.T) {
 			"exp_avg.w": tensor.New(tensor.WithShape(1), tensor.Of(tensor.Int))}}, "int"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := must[*Adam](t)(NewAdam(AdamConfig{}))
+			s := testutil.Must(NewAdam(AdamConfig{}))
 			steps(t, s, assorted(), 1, 2)
 			before := s.State()
 			if err := s.SetState(c.s); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -191,7 +192,7 @@ func TestSetStateRefusesForeignStatesAndChangesNothing(t *testing.T) {
 }
 
 func TestSnapshotsStayWhatTheyWere(t *testing.T) {
-	s, model := must[*SGD](t)(NewSGD(SGDConfig{Momentum: 0.5})), assorted()
+	s, model := testutil.Must(NewSGD(SGDConfig{Momentum: 0.5})), assorted()
 	steps(t, s, model, 1, 2)
 	saved := s.State()
 	want := make(map[string][]float64)
@@ -200,7 +201,7 @@ func TestSnapshotsStayWhatTheyWere(t *testing.T) {
 	}
 	steps(t, s, model, 3, 4)
 	for name, d := range saved.Tensors {
-		near(t, name, read(d), want[name], 0)
+		testutil.Near(t, name, read(d), want[name], 0)
 	}
 	if saved.Step != 2 {
 		t.Errorf("step %d, want 2", saved.Step)

@@ -37,17 +37,7 @@ func someMetadata() map[string]string {
 }
 
 // bits returns type, shape and numbers, bit by bit.
-func bits(p Tensor) string {
-	var data any
-	if p.Value.Dtype() == tensor.Float64 {
-		data = p.Value.Float64s()
-	} else {
-		data = p.Value.Float32s()
-	}
-	var buf bytes.Buffer
-	binary.Write(&buf, binary.LittleEndian, data)
-	return fmt.Sprintf("%v %v %x", p.Value.Dtype(), p.Value.Shape(), buf.Bytes())
-}
+func bits(p Tensor) string { return testutil.Bits(p.Value.Shape(), p.Value.Data()) }
 
 func writeTensors(t testing.TB, tensors []Tensor, metadata map[string]string) (path string, raw []byte) {
 	t.Helper()

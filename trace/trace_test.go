@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"gorgonia.org/tensor"
 )
 
@@ -39,27 +40,9 @@ func smallModel(t *testing.T, cfg xlstm.Config, dt tensor.Dtype) *xlstm.Model {
 	}
 	r := rand.New(rand.NewPCG(4, 4))
 	for _, p := range m.Params() {
-		switch v := p.Value.Data().(type) {
-		case []float32:
-			for i := range v {
-				v[i] += float32(0.3 * r.NormFloat64())
-			}
-		case []float64:
-			for i := range v {
-				v[i] += 0.3 * r.NormFloat64()
-			}
-		}
+		testutil.Perturb(r, p.Value.Data())
 	}
 	return m
-}
-
-func randomTokens(seed uint64, n, vocab int) []int {
-	r := rand.New(rand.NewPCG(seed, 5))
-	out := make([]int, n)
-	for i := range out {
-		out[i] = r.IntN(vocab)
-	}
-	return out
 }
 
 // tracedModels are small models of both architectures, in one element type.
@@ -89,7 +72,7 @@ func TestTraceIsTheModelsOwn(t *testing.T) {
 	for dt, bound := range map[tensor.Dtype]float64{tensor.Float64: 1e-9, tensor.Float32: 1e-4} {
 		for name, m := range tracedModels(t, dt) {
 			t.Run(fmt.Sprint(name, " ", dt), func(t *testing.T) {
-				tokens := randomTokens(7, 300, 11) // more than one piece
+				tokens := testutil.Tokens(7, 300, 11) // more than one piece
 				trace := traced(t, m, tokens, Config{})
 				for b, block := range trace.Blocks {
 					if !(block.Deviation < bound) {
@@ -170,7 +153,7 @@ func pieceNorms(x []float64, n int) (norms []float64) {
 // TestTraceDoesNotDependOnThePieces in which the model reads.
 func TestTraceDoesNotDependOnThePieces(t *testing.T) {
 	for name, m := range tracedModels(t, tensor.Float64) {
-		tokens := randomTokens(8, 20, 11)
+		tokens := testutil.Tokens(8, 20, 11)
 		cfg := Config{From: 3, To: 17}
 		whole := traceNumbers(traced(t, m, tokens, cfg))
 		for _, piece := range []int{1, 7, 64} {
@@ -212,7 +195,7 @@ func traceNumbers(trace *Trace) (all []float64) {
 // gates and stabilisers keep their promises.
 func TestTraceShapes(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float64)
-	trace := traced(t, m, randomTokens(9, 12, 11), Config{})
+	trace := traced(t, m, testutil.Tokens(9, 12, 11), Config{})
 	if len(trace.Blocks) != 3 || len(trace.Blocks[0].MLSTM) != 4 || len(trace.Blocks[1].SLSTM) != 4 || trace.Blocks[1].MLSTM != nil {
 		t.Fatalf("blocks are %+v", trace.Blocks)
 	}
@@ -235,7 +218,7 @@ func TestTraceShapes(t *testing.T) {
 // has the rows of the whole, and only heads to keep have any.
 func TestTraceRetrieval(t *testing.T) {
 	for name, m := range tracedModels(t, tensor.Float64) {
-		tokens := randomTokens(10, 24, 11)
+		tokens := testutil.Tokens(10, 24, 11)
 		whole := traced(t, m, tokens, Config{To: 24})
 		window := traced(t, m, tokens, Config{From: 9, To: 20, Keep: func(block, head int) bool { return block == 2 && head == 1 }})
 		for b, block := range whole.Blocks {
@@ -275,7 +258,7 @@ func wantRowSums(t *testing.T, head MLSTM, from int) {
 
 func TestTraceSurpriseIsWhatTheGeneratorSays(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float64)
-	tokens := randomTokens(11, 30, 11)
+	tokens := testutil.Tokens(11, 30, 11)
 	g, err := m.NewGenerator()
 	if err != nil {
 		t.Fatal(err)
@@ -326,7 +309,7 @@ func TestTraceErrors(t *testing.T) {
 // TestTracesOfOneModelRunAtTheSameTime, since they only read its parameters.
 func TestTracesOfOneModelRunAtTheSameTime(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
-	tokens := randomTokens(3, 20, 11)
+	tokens := testutil.Tokens(3, 20, 11)
 	want := traced(t, m, tokens, Config{To: 5})
 	got := make([]*Trace, 4)
 	var all sync.WaitGroup

@@ -27,11 +27,7 @@ func PNG(dot []byte, scale float64) ([]byte, error) {
 	if !(scale > 0) {
 		return nil, errors.Errorf("render: a scale of %v; it must be above 0", scale)
 	}
-	svg, err := layout(dot)
-	if err != nil {
-		return nil, err
-	}
-	s, err := parse(svg)
+	s, err := sceneOf(dot)
 	if err != nil {
 		return nil, err
 	}

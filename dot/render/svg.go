@@ -12,11 +12,7 @@ import (
 // SVG draws a graph in the DOT language. It returns an error if Graphviz cannot
 // read the graph. The result looks the same on every machine, except for fonts.
 func SVG(dot []byte) ([]byte, error) {
-	svg, err := layout(dot)
-	if err != nil {
-		return nil, err
-	}
-	s, err := parse(svg)
+	s, err := sceneOf(dot)
 	if err != nil {
 		return nil, err
 	}

@@ -32,14 +32,7 @@ func mustWrite(t *testing.T, path, s string) {
 // "a" has this text, if there is to be one.
 func checkFolder(t *testing.T, dir, a string, names ...string) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, e := range entries {
-		got = append(got, e.Name())
-	}
+	got := testutil.Names(t, dir)
 	if strings.Join(got, " ") != strings.Join(names, " ") {
 		t.Errorf("the folder holds %q, want %q", got, names)
 	}

@@ -85,7 +85,7 @@ func (k cancelKind) cell(seed uint64) mlstmCase {
 			x[i] = low + (high-low)*r.Float64()
 		}
 	}, r)
-	c.dLast = zeroState(s)
+	c.dLast = zeroState[float64](s)
 	c.rounded()
 	return c
 }
@@ -107,7 +107,7 @@ func TestMLSTMGradientsWhereSharesCancel(t *testing.T) {
 	for _, kind := range cancelKinds {
 		for seed := range uint64(6) {
 			c := kind.cell(seed)
-			check := func(form string, got single, want mlstmResult, torch map[string]float64) {
+			check := func(form string, got mlstmResult[float32], want mlstmResult[float64], torch map[string]float64) {
 				for name, tol := range torch {
 					if d := apart(got.all()[name], want.all()[name]); !(d <= 10*tol) {
 						t.Errorf("%s %d, %s: %s is %.2g away from float64, PyTorch %.2g", kind.name, seed, form, name, d, tol)

@@ -4,14 +4,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-)
 
-// single is a cell's results in float32.
-type single struct {
-	h     []float32
-	last  MLSTMState[float32]
-	grads MLSTMGrads[float32]
-}
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
+)
 
 // rounded rounds the inputs to float32, so that both precisions have the same.
 func (c mlstmCase) rounded() {
@@ -22,52 +17,8 @@ func (c mlstmCase) rounded() {
 	}
 }
 
-func (c mlstmCase) runSingle(recurrent bool) single {
-	s := c.s
-	n := s.B * s.T * s.NH
-	r := single{h: make([]float32, n*s.DHV), last: state32(s)}
-	r.grads = MLSTMGrads[float32]{
-		Q: make([]float32, n*s.DQK), K: make([]float32, n*s.DQK), V: make([]float32, n*s.DHV),
-		I: make([]float32, n), F: make([]float32, n), State: state32(s),
-	}
-	q, k, v, i, f := toSingle(c.q), toSingle(c.k), toSingle(c.v), toSingle(c.i), toSingle(c.f)
-	state := MLSTMState[float32]{toSingle(c.state.C), toSingle(c.state.N), toSingle(c.state.M)}
-	dh, dLast := toSingle(c.dh), MLSTMState[float32]{toSingle(c.dLast.C), toSingle(c.dLast.N), toSingle(c.dLast.M)}
-	if recurrent {
-		MLSTMRecurrentForward(s, q, k, v, i, f, state, r.h, r.last)
-		MLSTMRecurrentBackward(s, q, k, v, i, f, state, dh, dLast, r.grads)
-		return r
-	}
-	MLSTMForward(s, q, k, v, i, f, state, r.h, r.last)
-	MLSTMBackward(s, q, k, v, i, f, state, r.h, dh, dLast, r.grads)
-	return r
-}
-
-func (r single) all() map[string][]float64 {
-	return map[string][]float64{
-		"h": toDouble(r.h), "C": toDouble(r.last.C), "n": toDouble(r.last.N), "m": toDouble(r.last.M),
-		"dq": toDouble(r.grads.Q), "dk": toDouble(r.grads.K), "dv": toDouble(r.grads.V), "di": toDouble(r.grads.I), "df": toDouble(r.grads.F),
-		"dC": toDouble(r.grads.State.C), "dn": toDouble(r.grads.State.N), "dm": toDouble(r.grads.State.M),
-	}
-}
-
-func toSingle(x []float64) []float32 {
-	if x == nil {
-		return nil
-	}
-	y := make([]float32, len(x))
-	for i, v := range x {
-		y[i] = float32(v)
-	}
-	return y
-}
-
-func toDouble(x []float32) []float64 {
-	y := make([]float64, len(x))
-	for i, v := range x {
-		y[i] = float64(v)
-	}
-	return y
+func (c mlstmCase) runSingle(recurrent bool) mlstmResult[float32] {
+	return runMLSTM[float32](c, recurrent)
 }
 
 // TestMLSTMInSinglePrecision: the less is forgotten and the wilder the input gates,
@@ -113,7 +64,7 @@ func TestMLSTMAtTheEndsOfSinglePrecision(t *testing.T) {
 		masked.rounded()
 		wild.rounded()
 		got, want := masked.runSingle(false), masked.runSingle(true)
-		if d := apart(toDouble(got.h), toDouble(want.h)); d > 1e-5 {
+		if d := apart(testutil.Convert[float64](got.h), testutil.Convert[float64](want.h)); d > 1e-5 {
 			t.Errorf("seed %d: h is %.3g away from the recurrent form", seed, d)
 		}
 		for name, x := range wild.runSingle(false).all() {
@@ -142,9 +93,4 @@ func TestMLSTMInfiniteInputGate(t *testing.T) {
 			t.Errorf("step %d has h = %v", step/s.DHV, h)
 		}
 	}
-}
-
-func state32(s MLSTM) MLSTMState[float32] {
-	heads := s.B * s.NH
-	return MLSTMState[float32]{make([]float32, heads*s.size()), make([]float32, heads*s.DQK), make([]float32, heads)}
 }

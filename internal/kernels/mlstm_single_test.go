@@ -5,43 +5,21 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
-// narrowed returns x in element type F.
-func narrowed[F Float](x []float64) []F {
-	y := make([]F, len(x))
-	for i, v := range x {
-		y[i] = F(v)
-	}
-	return y
-}
-
-func narrowedState[F Float](st MLSTMState[float64]) MLSTMState[F] {
-	if st.C == nil {
-		return MLSTMState[F]{}
-	}
-	return MLSTMState[F]{narrowed[F](st.C), narrowed[F](st.N), narrowed[F](st.M)}
-}
-
-func widened[F Float](xs ...[]F) (y []float64) {
-	for _, x := range xs {
-		for _, v := range x {
-			y = append(y, float64(v))
-		}
-	}
-	return y
-}
-
-// oneStep runs one step in element type F and returns h and the new state, which
-// lies in the memory of the old one if asked to.
+// oneStep runs one step in element type F and returns h and the new state, in the
+// memory of the old one if inPlace is set.
 func oneStep[F Float](c mlstmCase, inPlace bool, run func(s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F])) []float64 {
-	state, last := narrowedState[F](c.state), narrowedState[F](zeroState(c.s))
+	in := testutil.Convert[F, float64]
+	state, last := stateIn[F](c.state), zeroState[F](c.s)
 	if inPlace {
 		last = state
 	}
 	h := make([]F, c.s.B*c.s.NH*c.s.DHV)
-	run(c.s, narrowed[F](c.q), narrowed[F](c.k), narrowed[F](c.v), narrowed[F](c.i), narrowed[F](c.f), state, h, last)
-	return widened(h, last.C, last.N, last.M)
+	run(c.s, in(c.q), in(c.k), in(c.v), in(c.i), in(c.f), state, h, last)
+	return testutil.Convert[float64](slices.Concat(h, last.C, last.N, last.M))
 }
 
 // TestSingleStepEqualsRecurrentForm in widths that four and registers do not

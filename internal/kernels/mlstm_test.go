@@ -1,12 +1,14 @@
 package kernels
 
-import "github.com/gorgonia-xlstm/xlstm/internal/vec"
-
 import (
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
 // mlstmCase is a cell with random inputs, and upstream gradients for
@@ -48,32 +50,43 @@ func randomState(r *rand.Rand, s MLSTM) MLSTMState[float64] {
 	return MLSTMState[float64]{normals(r, bh*s.DQK*s.DHV, 1, 0), normals(r, bh*s.DQK, 1, 0), normals(r, bh, 1, 0)}
 }
 
-func zeroState(s MLSTM) MLSTMState[float64] {
+func zeroState[F Float](s MLSTM) MLSTMState[F] {
 	bh := s.B * s.NH
-	return MLSTMState[float64]{make([]float64, bh*s.DQK*s.DHV), make([]float64, bh*s.DQK), make([]float64, bh)}
+	return MLSTMState[F]{make([]F, bh*s.DQK*s.DHV), make([]F, bh*s.DQK), make([]F, bh)}
 }
 
-type mlstmResult struct {
-	h     []float64
-	last  MLSTMState[float64]
-	grads MLSTMGrads[float64]
+// stateIn returns a state in element type F.
+func stateIn[F Float](st MLSTMState[float64]) MLSTMState[F] {
+	return MLSTMState[F]{testutil.Convert[F](st.C), testutil.Convert[F](st.N), testutil.Convert[F](st.M)}
 }
 
-func (c mlstmCase) run(recurrent bool) mlstmResult {
+type mlstmResult[F Float] struct {
+	h     []F
+	last  MLSTMState[F]
+	grads MLSTMGrads[F]
+}
+
+func (c mlstmCase) run(recurrent bool) mlstmResult[float64] { return runMLSTM[float64](c, recurrent) }
+
+// runMLSTM runs a cell forward and backward in element type F.
+func runMLSTM[F Float](c mlstmCase, recurrent bool) mlstmResult[F] {
 	s := c.s
 	n := s.B * s.T * s.NH
-	r := mlstmResult{h: make([]float64, n*s.DHV), last: zeroState(s)}
-	r.grads = MLSTMGrads[float64]{
-		Q: make([]float64, n*s.DQK), K: make([]float64, n*s.DQK), V: make([]float64, n*s.DHV),
-		I: make([]float64, n), F: make([]float64, n), State: zeroState(s),
+	r := mlstmResult[F]{h: make([]F, n*s.DHV), last: zeroState[F](s)}
+	r.grads = MLSTMGrads[F]{
+		Q: make([]F, n*s.DQK), K: make([]F, n*s.DQK), V: make([]F, n*s.DHV),
+		I: make([]F, n), F: make([]F, n), State: zeroState[F](s),
 	}
+	in := testutil.Convert[F, float64]
+	q, k, v, i, f, dh := in(c.q), in(c.k), in(c.v), in(c.i), in(c.f), in(c.dh)
+	state, dLast := stateIn[F](c.state), stateIn[F](c.dLast)
 	if recurrent {
-		MLSTMRecurrentForward(s, c.q, c.k, c.v, c.i, c.f, c.state, r.h, r.last)
-		MLSTMRecurrentBackward(s, c.q, c.k, c.v, c.i, c.f, c.state, c.dh, c.dLast, r.grads)
+		MLSTMRecurrentForward(s, q, k, v, i, f, state, r.h, r.last)
+		MLSTMRecurrentBackward(s, q, k, v, i, f, state, dh, dLast, r.grads)
 		return r
 	}
-	MLSTMForward(s, c.q, c.k, c.v, c.i, c.f, c.state, r.h, r.last)
-	MLSTMBackward(s, c.q, c.k, c.v, c.i, c.f, c.state, r.h, c.dh, c.dLast, r.grads)
+	MLSTMForward(s, q, k, v, i, f, state, r.h, r.last)
+	MLSTMBackward(s, q, k, v, i, f, state, r.h, dh, dLast, r.grads)
 	return r
 }
 
@@ -83,29 +96,17 @@ func (c mlstmCase) loss(recurrent bool) float64 {
 	return vec.Dot(r.h, c.dh) + vec.Dot(r.last.C, c.dLast.C) + vec.Dot(r.last.N, c.dLast.N) + vec.Dot(r.last.M, c.dLast.M)
 }
 
-func (r mlstmResult) all() map[string][]float64 {
+func (r mlstmResult[F]) all() map[string][]float64 {
+	out := testutil.Convert[float64, F]
 	return map[string][]float64{
-		"h": r.h, "C": r.last.C, "n": r.last.N, "m": r.last.M,
-		"dq": r.grads.Q, "dk": r.grads.K, "dv": r.grads.V, "di": r.grads.I, "df": r.grads.F,
-		"dC": r.grads.State.C, "dn": r.grads.State.N, "dm": r.grads.State.M,
+		"h": out(r.h), "C": out(r.last.C), "n": out(r.last.N), "m": out(r.last.M),
+		"dq": out(r.grads.Q), "dk": out(r.grads.K), "dv": out(r.grads.V), "di": out(r.grads.I), "df": out(r.grads.F),
+		"dC": out(r.grads.State.C), "dn": out(r.grads.State.N), "dm": out(r.grads.State.M),
 	}
 }
 
-// apart is the largest difference relative to the largest value.
-func apart(a, b []float64) float64 {
-	var diff, top float64
-	for i := range a {
-		if math.IsNaN(a[i]) || math.IsNaN(b[i]) {
-			return math.Inf(1)
-		}
-		diff = max(diff, math.Abs(a[i]-b[i]))
-		top = max(top, math.Abs(a[i]), math.Abs(b[i]))
-	}
-	if diff == 0 {
-		return 0
-	}
-	return diff / top
-}
+// apart returns the largest difference relative to the largest value.
+func apart(got, want []float64) float64 { return golden.Apart(got, want, 0) }
 
 func TestMLSTMFormsAgree(t *testing.T) {
 	for _, gate := range []float64{1, 8} {
@@ -134,7 +135,7 @@ func TestMLSTMFormsAgree(t *testing.T) {
 func TestMLSTMParallelFormIsTheSameFunctionWithoutEps(t *testing.T) {
 	s := MLSTM{B: 2, T: 21, NH: 2, DQK: 4, DHV: 6, ScaleQ: 0.5, ScaleK: 1}
 	c := newMLSTMCase(2, s, 3, false)
-	c.dLast = zeroState(s)
+	c.dLast = zeroState[float64](s)
 	want, got := c.run(true).all(), c.run(false).all()
 	for _, name := range []string{"h", "dq", "dk", "dv", "di", "df"} {
 		if d := apart(got[name], want[name]); d > 1e-11 {

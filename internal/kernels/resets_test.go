@@ -72,14 +72,14 @@ func halfState(st MLSTMState[float64], b int) MLSTMState[float64] {
 func (c mlstmCase) alone(p span) mlstmCase {
 	qk, hv, s := c.s.NH*c.s.DQK, c.s.NH*c.s.DHV, c.s
 	s.B, s.T, s.Resets = 1, p.to-p.from, nil
-	d := mlstmCase{s: s, q: part(c.q, p, qk), k: part(c.k, p, qk), v: part(c.v, p, hv), i: part(c.i, p, s.NH), f: part(c.f, p, s.NH), dh: part(c.dh, p, hv), dLast: zeroState(s)}
+	d := mlstmCase{s: s, q: part(c.q, p, qk), k: part(c.k, p, qk), v: part(c.v, p, hv), i: part(c.i, p, s.NH), f: part(c.f, p, s.NH), dh: part(c.dh, p, hv), dLast: zeroState[float64](s)}
 	if p.to == resetSteps {
 		d.dLast = halfState(c.dLast, p.b)
 	}
 	if !p.fresh && c.state.C != nil {
 		d.state = halfState(c.state, p.b)
 	} else {
-		d.state = zeroState(s)
+		d.state = zeroState[float64](s)
 	}
 	return d
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // put writes a file into a folder of its own.
@@ -16,13 +18,6 @@ func put(t testing.TB, name string, content []byte) (dir string) {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-func wantOneSentence(t *testing.T, err error) {
-	t.Helper()
-	if err != nil && strings.Contains(err.Error(), "\n") {
-		t.Errorf("error %q is not one sentence", err)
-	}
 }
 
 // FuzzSettings: a run.json that is accepted is written and read as the same.
@@ -38,7 +33,7 @@ func FuzzSettings(f *testing.F) {
 	f.Add([]byte(`{} {}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		s, err := SettingsAt(put(t, SettingsFile, raw))
-		if wantOneSentence(t, err); err != nil {
+		if testutil.WantSentence(t, err); err != nil {
 			return
 		}
 		dir := t.TempDir()
@@ -90,6 +85,6 @@ func FuzzAbout(f *testing.F) {
 	f.Add([]byte(`{"starts": null}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		_, err := readAbout(put(t, AboutFile, raw))
-		wantOneSentence(t, err)
+		testutil.WantSentence(t, err)
 	})
 }

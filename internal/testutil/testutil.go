@@ -1,4 +1,4 @@
-// Package testutil holds what tests of several packages check with.
+// Package testutil has the helpers that tests of several packages share.
 package testutil
 
 import (
@@ -7,20 +7,26 @@ import (
 	"testing"
 )
 
-// WantError reports an error that is missing, is no single sentence, or does not have all
-// the parts in its text.
+// WantError reports an error that is nil, is not one sentence, or lacks one of the
+// parts in its text.
 func WantError(t testing.TB, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
 		t.Fatalf("no error, want one with %q", parts)
 	}
-	if strings.Contains(err.Error(), "\n") || len(err.Error()) > 2000 {
-		t.Errorf("error %q is not one sentence", err)
-	}
+	WantSentence(t, err)
 	for _, part := range parts {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error %q lacks %q", err, part)
 		}
+	}
+}
+
+// WantSentence reports an error that is not one sentence.
+func WantSentence(t testing.TB, err error) {
+	t.Helper()
+	if err != nil && (strings.Contains(err.Error(), "\n") || len(err.Error()) > 2000) {
+		t.Errorf("error %q is not one sentence", err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // op is a function of the package on vectors of one length. What it returns are
@@ -124,10 +126,7 @@ func random(o op[float32], n int, r *rand.Rand) [][]float32 {
 func clone[T, F Float](v [][]F) [][]T {
 	c := make([][]T, len(v))
 	for i := range v {
-		c[i] = make([]T, len(v[i]))
-		for j, x := range v[i] {
-			c[i][j] = T(x)
-		}
+		c[i] = testutil.Convert[T](v[i])
 	}
 	return c
 }
