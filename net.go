@@ -96,14 +96,6 @@ func newNet(s layers.Scope, cfg Config, withHead bool) (*net, error) {
 		return nil, err
 	}
 	n.describe(-1, &outside)
-	tied := n.embedding.Weight
-	if cfg.TieWeights && withHead {
-		readers, err := nodes.Fork(tied, 2)
-		if err != nil {
-			return nil, err
-		}
-		n.embedding.Weight, tied = readers[0], readers[1]
-	}
 	if n.stack, err = layers.NewStack(s.Sub(n.blueprint.stackName), n.blueprint.stack); err != nil {
 		return nil, err
 	}
@@ -117,8 +109,11 @@ func newNet(s layers.Scope, cfg Config, withHead bool) (*net, error) {
 	var last layers.Description
 	head := s.Describe(&last).Part("head").Sub("lm_head")
 	if cfg.TieWeights {
-		n.head = layers.TiedLinear(head, tied)
-	} else if n.head, err = layers.NewLinear(head, cfg.EmbeddingDim, cfg.VocabSize, false, layers.Small(cfg.EmbeddingDim)); err != nil {
+		n.head, err = n.embedding.Tied(head)
+	} else {
+		n.head, err = layers.NewLinear(head, cfg.EmbeddingDim, cfg.VocabSize, false, layers.Small(cfg.EmbeddingDim))
+	}
+	if err != nil {
 		return nil, err
 	}
 	n.describe(-1, &last)

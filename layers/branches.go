@@ -3,7 +3,6 @@ package layers
 import (
 	"math/rand/v2"
 
-	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/gorgonia"
 )
 
@@ -76,7 +75,7 @@ func (b *branches) Fwd(xs []*gorgonia.Node) (gorgonia.Nodes, error) {
 		for _, m := range b.list {
 			widths = append(widths, m.width)
 		}
-		ys, err := nodes.LinearSplit(xs[0], b.maps[0].Weight, b.maps[0].Bias, widths...)
+		ys, err := b.maps[0].multiply(xs[0], b.maps[0].Bias, widths...)
 		for k, y := range ys {
 			b.s.Sub(b.list[k].name).label(y)
 		}

@@ -10,6 +10,10 @@ import (
 type TensorShape struct {
 	Name  string
 	Shape []int
+	// Packable means that the tensor is a weight that can be held in a packed
+	// format: that of a linear map or an embedding, of a width that is a multiple
+	// of nodes.Group.
+	Packable bool
 }
 
 // Size returns the number of elements.

@@ -1,25 +1,36 @@
 package layers
 
 import (
-	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/gorgonia"
 )
 
-// Embedding maps ids to rows of its parameter "weight" (V, D).
+// Embedding maps ids to rows of its parameter "weight" (V, D). The weight is packed
+// if the store has it so; then Weight is nil.
 type Embedding struct {
-	s      Scope
-	Weight *gorgonia.Node
+	s Scope
+	matrix
 }
 
 // NewEmbedding creates an embedding of vocab tokens with dim numbers each.
 func NewEmbedding(s Scope, vocab, dim int, init Init) (*Embedding, error) {
-	w, err := s.Param("weight", init, vocab, dim)
+	w, err := s.matrix("weight", init, vocab, dim)
 	return &Embedding{s, w}, err
 }
 
 // Fwd maps ids (N), of dtype tensor.Int, to (N, D).
 func (l *Embedding) Fwd(ids *gorgonia.Node) (*gorgonia.Node, error) {
-	y, err := nodes.Embedding(ids, l.Weight)
+	y, err := l.rows(ids)
 	l.s.label(y)
 	return y, err
+}
+
+// Tied returns a linear layer without a bias that has the embedding's weight. It
+// must be called before Fwd.
+func (l *Embedding) Tied(s Scope) (*Linear, error) {
+	own, other, err := l.shared()
+	if err != nil {
+		return nil, err
+	}
+	l.matrix = own
+	return linearOf(s, other), nil
 }

@@ -103,7 +103,7 @@ func NewLargeMLSTM(s Scope, cfg LargeConfig) (*LargeMLSTM, error) {
 	); err != nil {
 		return nil, err
 	}
-	if l.gates, err = newBranches(s.Part("gates"), cfg.Fused, "ifgate_preact", d,
+	if l.gates, err = newBranches(s.Part("gates").inFloat(), cfg.Fused, "ifgate_preact", d,
 		branch{"igate_preact", nh, Constant(0), Constant(-10)},
 		branch{"fgate_preact", nh, Constant(0), Linspace(3, 6)},
 	); err != nil {

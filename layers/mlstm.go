@@ -79,7 +79,7 @@ func NewMLSTM(s Scope, cfg MLSTMConfig) (*MLSTM, error) {
 // order in which they run.
 func (l *MLSTM) make() (err error) {
 	s, cfg, d, inner := l.s, l.cfg, l.cfg.EmbeddingDim, l.cfg.InnerDim
-	up, conv, qkv, gates, cell := s.Part("up projection"), s.Part("convolution"), s.Part("q, k, v"), s.Part("gates"), s.Part("cell")
+	up, conv, qkv, gates, cell := s.Part("up projection"), s.Part("convolution"), s.Part("q, k, v"), s.Part("gates").inFloat(), s.Part("cell")
 	skip, down := s.Part("skip and output gate"), s.Part("down projection")
 	if l.up, err = NewLinear(up.Sub("proj_up"), d, 2*inner, cfg.Bias, Small(d)); err != nil {
 		return err

@@ -17,6 +17,7 @@ type Scope struct {
 	prefix string
 	into   *Description // what layers add themselves to, nil for nothing
 	part   *Part        // of into
+	float  bool         // weights are not packed
 }
 
 // build is what all scopes of one graph share.

@@ -27,6 +27,7 @@ type Store struct {
 	seed               uint64
 	params             []Param
 	byName             map[string]int
+	packed             map[string]PackedParam
 	zeroed, shapesOnly bool
 }
 
@@ -58,7 +59,8 @@ func NewStore(dtype tensor.Dtype, seed uint64, opts ...StoreOption) (*Store, err
 // Dtype returns the element type of the parameters.
 func (s *Store) Dtype() tensor.Dtype { return s.dtype }
 
-// Params returns the parameters in the order in which they were created.
+// Params returns the parameters in the order in which they were created, without
+// packed ones.
 func (s *Store) Params() []Param { return append([]Param(nil), s.params...) }
 
 // Get returns the parameter of that name.
@@ -70,10 +72,13 @@ func (s *Store) Get(name string) (Param, bool) {
 	return s.params[i], true
 }
 
-// Size returns the number of elements of all parameters.
+// Size returns the number of elements of all parameters, packed ones included.
 func (s *Store) Size() (n int) {
 	for _, p := range s.params {
 		n += p.Value.Size()
+	}
+	for _, p := range s.packed {
+		n += p.Out * p.In
 	}
 	return n
 }

@@ -60,11 +60,7 @@ func (e *exec) prepare() (err error) {
 	}
 	e.in, e.out, e.tensors = nil, nil, nil
 	for _, arg := range e.op.Inputs() {
-		dt := e.dtype
-		if arg.Int {
-			dt = ops.Int
-		}
-		e.in = append(e.in, cpu.Input(dt, arg.Shape.Size()))
+		e.in = append(e.in, cpu.Input(arg.Dtype(e.dtype), arg.Shape.Size()))
 	}
 	for k, arg := range e.op.Outputs() {
 		b, err := e.memory(k, arg.Shape.Size())

@@ -111,6 +111,10 @@ func floatType(o ops.Op, inputs []*gorgonia.Node) (tensor.Dtype, error) {
 			if got != tensor.Int {
 				return dt, errors.Errorf("nodes: input %d of %s is %v, want int", i, o.Name(), got)
 			}
+		case args[i].Bytes:
+			if got != tensor.Byte {
+				return dt, errors.Errorf("nodes: input %d of %s is %v, want bytes", i, o.Name(), got)
+			}
 		case got != tensor.Float32 && got != tensor.Float64:
 			return dt, errors.Errorf("nodes: input %d of %s is %v, want float32 or float64", i, o.Name(), got)
 		case dt.Type != nil && got != dt:
@@ -118,6 +122,9 @@ func floatType(o ops.Op, inputs []*gorgonia.Node) (tensor.Dtype, error) {
 		default:
 			dt = got
 		}
+	}
+	if dt.Type == nil {
+		dt = tensor.Float32 // packed numbers alone
 	}
 	return dt, nil
 }
@@ -129,6 +136,8 @@ func dtypeOf(dt tensor.Dtype) ops.Dtype {
 		return ops.Float32
 	case tensor.Float64:
 		return ops.Float64
+	case tensor.Byte:
+		return ops.Byte
 	}
 	return ops.Int
 }

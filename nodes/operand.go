@@ -19,6 +19,8 @@ func elements(v gorgonia.Value) any {
 		return rowMajor(t, x)
 	case []int:
 		return rowMajor(t, x)
+	case []byte:
+		return rowMajor(t, x)
 	case float32:
 		return []float32{x}
 	case float64:

@@ -48,6 +48,15 @@ var forms = byText(slices.Concat(
 
 		{"add v%.4s, v%.4s, v%.4s", 0x4ea08400, []uint{d, n, m}},
 		{"sub v%.4s, v%.4s, v%.4s", 0x6ea08400, []uint{d, n, m}},
+		{"scvtf v%.4s, v%.4s", 0x4e21d800, []uint{d, n}},
+		{"sshll v%.8h, v%.8b, #0", 0x0f08a400, []uint{d, n}},
+		{"sshll2 v%.8h, v%.16b, #0", 0x4f08a400, []uint{d, n}},
+		{"sshll v%.4s, v%.4h, #0", 0x0f10a400, []uint{d, n}},
+		{"sshll2 v%.4s, v%.8h, #0", 0x4f10a400, []uint{d, n}},
+		{"shll v%.4s, v%.4h, #16", 0x2e613800, []uint{d, n}},
+		{"shll2 v%.4s, v%.8h, #16", 0x6e613800, []uint{d, n}},
+		{"sshr v%.16b, v%.16b, #4", 0x4f0c0400, []uint{d, n}},
+		{"shl v%.16b, v%.16b, #4", 0x4f0c5400, []uint{d, n}},
 		{"sshr v%.4s, v%.4s, #1", 0x4f3f0400, []uint{d, n}},
 		{"shl v%.4s, v%.4s, #23", 0x4f375400, []uint{d, n}},
 

@@ -22,7 +22,7 @@ type Device interface {
 	Name() string
 	// Alloc returns memory for n elements, of undefined content.
 	Alloc(dt ops.Dtype, n int) (Buffer, error)
-	// Upload fills dst from src, a []float32, []float64 or []int of dst's type
+	// Upload fills dst from src, a []float32, []float64, []int or []byte of dst's type
 	// and length; Download copies in the other direction, after all earlier
 	// launches have finished.
 	Upload(dst Buffer, src any) error
@@ -103,10 +103,11 @@ func Check(op ops.Op, out, in []Buffer) error {
 		}
 		for k, arg := range side.args {
 			dt := side.bufs[k].Dtype()
-			if !arg.Int && float == nil {
+			if float == nil && !arg.Int && !arg.Bytes && (dt == ops.Float32 || dt == ops.Float64) {
 				float = &dt
 			}
-			if arg.Int != (dt == ops.Int) || !arg.Int && dt != *float || side.bufs[k].Len() != arg.Shape.Size() {
+			ok := float != nil && dt == arg.Dtype(*float) || dt == arg.Dtype(ops.Float32) && (arg.Int || arg.Bytes)
+			if !ok || side.bufs[k].Len() != arg.Shape.Size() {
 				return errors.Errorf("%s: %s %s is of shape %v, got a buffer of %d elements of %v", op.Name(), side.what, arg.Name, arg.Shape, side.bufs[k].Len(), dt)
 			}
 		}

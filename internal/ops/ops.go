@@ -11,8 +11,8 @@
 // Inputs and Outputs list the operands of an operation in order. Arrays are
 // row-major. Activations are matrices of B·T rows, batch-major: row b·T+t is
 // step t of sequence b. Heads are consecutive column blocks. All floats have
-// the element type of the graph, float32 or float64; integers are marked. An
-// optional operand is listed if a field of the value enables it.
+// the element type of the graph, float32 or float64; integers and bytes are
+// marked. An optional operand is listed if a field of the value enables it.
 //
 // Unless an operation's comment says otherwise, no output may share memory with
 // an input or with another output, and every element of every output is
@@ -70,6 +70,19 @@ type Arg struct {
 	Name  string
 	Shape Shape
 	Int   bool // its elements are integers
+	Bytes bool // its elements are bytes, of packed weights
+}
+
+// Dtype returns the type of the operand's elements in a graph of the given float
+// type.
+func (a Arg) Dtype(float Dtype) Dtype {
+	switch {
+	case a.Int:
+		return Int
+	case a.Bytes:
+		return Byte
+	}
+	return float
 }
 
 // Shape is the length of every axis of an array; empty for a single number.
@@ -90,13 +103,14 @@ type Dtype int
 const (
 	Float32 Dtype = iota
 	Float64
-	Int // of the size of Go's int
+	Int  // of the size of Go's int
+	Byte // of packed weights
 )
 
-func (d Dtype) String() string { return [...]string{"float32", "float64", "int"}[d] }
+func (d Dtype) String() string { return [...]string{"float32", "float64", "int", "byte"}[d] }
 
 // Size is the number of bytes of an element.
-func (d Dtype) Size() int { return [...]int{4, 8, 8}[d] }
+func (d Dtype) Size() int { return [...]int{4, 8, 8, 1}[d] }
 
 // Key returns the identity of an operation: two operations are equal if and
 // only if their keys are. Keys are the same in every run of a program.
@@ -106,6 +120,8 @@ func Key(op Op) string { return fmt.Sprintf("%T%+v", op, op) }
 func floats(name string, shape ...int) Arg { return Arg{Name: name, Shape: shape} }
 
 func ints(name string, shape ...int) Arg { return Arg{Name: name, Shape: shape, Int: true} }
+
+func bytes(name string, shape ...int) Arg { return Arg{Name: name, Shape: shape, Bytes: true} }
 
 // when appends args if they are there.
 func when(has bool, to []Arg, args ...Arg) []Arg {
@@ -126,7 +142,7 @@ func gradsOf(to []Arg, has []bool, results []Arg) []Arg {
 // grads returns the gradients of the floats among args.
 func grads(args []Arg) (gs []Arg) {
 	for _, a := range args {
-		if !a.Int {
+		if a.Dtype(Float32) == Float32 {
 			gs = append(gs, Arg{Name: "d" + a.Name, Shape: a.Shape})
 		}
 	}

@@ -15,7 +15,7 @@ type Example struct{ Op, Grad ops.Op }
 // for each optional operand one example with it and one without.
 func Examples() []Example {
 	var all []Example
-	for _, group := range [][]Example{elementwise(), products(), moves(), convs(), mlstms(), slstms(), optimisers()} {
+	for _, group := range [][]Example{elementwise(), products(), packed(), moves(), convs(), mlstms(), slstms(), optimisers()} {
 		all = append(all, group...)
 	}
 	return all
@@ -75,6 +75,20 @@ func products() (all []Example) {
 		Example{ops.HeadLeft{N: 5, Heads: 2, A: 3, B: 4}, nil},
 		Example{ops.HeadRight{N: 5, Heads: 2, A: 3, B: 4}, nil},
 	)
+}
+
+// packed are the operations with packed weights: with one row, few and many, and
+// numbers of groups that are even and odd.
+func packed() (all []Example) {
+	for _, f := range []ops.Format{ops.BF16, ops.Int8, ops.Int4} {
+		all = append(all,
+			Example{ops.PackedLinear{Format: f, Rows: 1, In: 96, Outs: []int{7, 30}, Bias: true}, nil},
+			Example{ops.PackedLinear{Format: f, Rows: 5, In: 64, Outs: []int{50}}, nil},
+			Example{ops.PackedLinear{Format: f, Rows: 33, In: 96, Outs: []int{50, 1}, Bias: true}, nil},
+			Example{ops.PackedEmbedding{Format: f, N: 5, V: 7, D: 96}, nil},
+		)
+	}
+	return all
 }
 
 func moves() []Example {

@@ -1,6 +1,7 @@
 package opstest
 
 import (
+	"encoding/binary"
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
@@ -87,6 +88,8 @@ func (r *runner) upload(data any) (device.Buffer, error) {
 	dt, n := r.dtype, floats.Of(data).Len()
 	if x, ok := data.([]int); ok {
 		dt, n = ops.Int, len(x)
+	case []byte:
+		dt, n = ops.Byte, len(x)
 	}
 	b, err := r.device.Alloc(dt, n)
 	if err != nil {
@@ -101,6 +104,9 @@ func (r *runner) draw(op ops.Op, arg ops.Arg) any {
 	h := fnv.New64a()
 	h.Write([]byte(arg.Name))
 	rng := rand.New(rand.NewPCG(r.seed, h.Sum64()))
+	if arg.Bytes {
+		return bytes(op, arg, rng)
+	}
 	if !arg.Int {
 		i, next := -1, func() float64 { return float64(float32(rng.NormFloat64())) }
 		return r.floats(arg.Shape.Size(), func() float64 {
@@ -113,11 +119,31 @@ func (r *runner) draw(op ops.Op, arg ops.Arg) any {
 		switch op := op.(type) {
 		case ops.Embedding:
 			x[i] = rng.IntN(op.V)
+		case ops.PackedEmbedding:
+			x[i] = rng.IntN(op.V)
 		case ops.CrossEntropy:
 			x[i] = rng.IntN(op.V+1) - 1 // −1 is ops.Ignored
 		default:
 			x[i] = rng.IntN(5) / 4 // a few resets, and any dropout key
 		}
+	}
+	return x
+}
+
+// bytes returns packed numbers of any pattern, and bf16 numbers and scales that
+// are normally distributed.
+func bytes(op ops.Op, arg ops.Arg, rng *rand.Rand) []byte {
+	x := make([]byte, arg.Shape.Size())
+	linear, _ := op.(ops.PackedLinear)
+	embedding, _ := op.(ops.PackedEmbedding)
+	if arg.Name == "w" && linear.Format != ops.BF16 && embedding.Format != ops.BF16 {
+		for i := range x {
+			x[i] = byte(rng.Uint32())
+		}
+		return x
+	}
+	for i := 0; i < len(x); i += 2 {
+		binary.LittleEndian.PutUint16(x[i:], uint16(math.Float32bits(float32(rng.NormFloat64()))>>16))
 	}
 	return x
 }

@@ -64,10 +64,7 @@ func (p *Plan) Add(op ops.Op, dt ops.Dtype, in ...ID) (out []ID, err error) {
 	}
 	at := len(p.Steps)
 	for k, id := range in {
-		v, want := &p.Values[id], dt
-		if args[k].Int {
-			want = ops.Int
-		}
+		v, want := &p.Values[id], args[k].Dtype(dt)
 		if v.Dtype != want || v.Shape.Size() != args[k].Shape.Size() {
 			return nil, errors.Errorf("plan: %s reads %s, %v of shape %v, got %v of shape %v", op.Name(), args[k].Name, want, args[k].Shape, v.Dtype, v.Shape)
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-type element interface{ float32 | float64 | int }
+type element interface{ float32 | float64 | int | byte }
 
 // vector is a Buffer: n elements that launches look up when they run.
 type vector[E element] struct {
@@ -24,6 +24,8 @@ func (v *vector[E]) Dtype() ops.Dtype {
 		return ops.Float32
 	case float64:
 		return ops.Float64
+	case byte:
+		return ops.Byte
 	}
 	return ops.Int
 }
@@ -40,7 +42,8 @@ func (v *vector[E]) get() []E {
 	return v.data
 }
 
-// Of returns a buffer in the memory of data, a []float32, []float64 or []int.
+// Of returns a buffer in the memory of data, a []float32, []float64, []int or
+// []byte.
 func Of(data any) (device.Buffer, error) {
 	switch x := data.(type) {
 	case []float32:
@@ -49,17 +52,21 @@ func Of(data any) (device.Buffer, error) {
 		return of(x), nil
 	case []int:
 		return of(x), nil
+	case []byte:
+		return of(x), nil
 	}
-	return nil, errors.Errorf("cpu: %T are no elements of a buffer; it takes float32, float64 or int", data)
+	return nil, errors.Errorf("cpu: %T are no elements of a buffer; it takes float32, float64, int or byte", data)
 }
 
 // Elements returns the elements of a buffer of this device, as a []float32,
-// []float64 or []int in the buffer's memory.
+// []float64, []int or []byte in the buffer's memory.
 func Elements(b device.Buffer) any {
 	switch v := b.(type) {
 	case *vector[float32]:
 		return v.data
 	case *vector[float64]:
+		return v.data
+	case *vector[byte]:
 		return v.data
 	}
 	return b.(*vector[int]).data
@@ -73,6 +80,8 @@ func Input(dt ops.Dtype, n int) device.Buffer {
 		return &vector[float32]{n: n}
 	case ops.Float64:
 		return &vector[float64]{n: n}
+	case ops.Byte:
+		return &vector[byte]{n: n}
 	}
 	return &vector[int]{n: n}
 }
@@ -88,6 +97,8 @@ func Rebind(b device.Buffer, data any) error {
 	case *vector[float64]:
 		ok = v.rebind(data)
 	case *vector[int]:
+		ok = v.rebind(data)
+	case *vector[byte]:
 		ok = v.rebind(data)
 	}
 	if !ok {
@@ -126,6 +137,9 @@ func outIf[F kernels.Float](a *operands, has bool) *vector[F] { return take[F](&
 
 // ints returns the next input, of integers; nil if it is not there.
 func ints(a *operands, has bool) *vector[int] { return take[int](&a.in, has) }
+
+// bytes returns the next input, of bytes; nil if it is not there.
+func bytes(a *operands, has bool) *vector[byte] { return take[byte](&a.in, has) }
 
 // ins returns the next n inputs, outs all outputs that are left.
 func ins[F kernels.Float](a *operands, n int) (vs []*vector[F]) {

@@ -22,6 +22,8 @@ func (Device) Alloc(dt ops.Dtype, n int) (device.Buffer, error) {
 		return of(make([]float32, n)), nil
 	case ops.Float64:
 		return of(make([]float64, n)), nil
+	case ops.Byte:
+		return of(make([]byte, n)), nil
 	}
 	return of(make([]int, n)), nil
 }
@@ -56,6 +58,8 @@ func (Device) Zero(dst device.Buffer) error {
 		clear(x)
 	case []int:
 		clear(x)
+	case []byte:
+		clear(x)
 	}
 	return nil
 }
@@ -74,6 +78,8 @@ func transfer(dst, src device.Buffer) error {
 		copy(to, Elements(src).([]float64))
 	case []int:
 		copy(to, Elements(src).([]int))
+	case []byte:
+		copy(to, Elements(src).([]byte))
 	}
 	return nil
 }
@@ -107,7 +113,7 @@ func (Device) Bind(op ops.Op, out, in []device.Buffer, _ device.Buffer) (device.
 // bind returns nil for an operation that is not there.
 func bind[F kernels.Float](op ops.Op, a *operands) device.Launch {
 	for _, family := range []func(ops.Op, *operands) device.Launch{
-		bindProduct[F], bindElementwise[F], bindGate[F], bindCell[F], bindMove[F], bindOptimiser[F],
+		bindProduct[F], bindPacked[F], bindElementwise[F], bindGate[F], bindCell[F], bindMove[F], bindOptimiser[F],
 	} {
 		if launch := family(op, a); launch != nil {
 			return launch

@@ -1,0 +1,63 @@
+// Command _gen writes the assembly of package weights and the Go declarations
+// that go with it; see the go:generate line in that package.
+package main
+
+import (
+	"flag"
+	"log"
+
+	. "github.com/mmcloughlin/avo/build"
+)
+
+// format is how numbers are stored.
+type format struct {
+	name   string
+	bytes  int // of a group of numbers
+	scaled bool
+}
+
+const (
+	group      = 32 // numbers with one scale
+	lanes      = 16 // partial sums
+	scaleBytes = 2
+)
+
+var (
+	bf16 = format{"BF16", 2 * group, false}
+	int8 = format{"Int8", group, true}
+	int4 = format{"Int4", group / 2, true}
+
+	formats = []format{bf16, int8, int4}
+)
+
+// dotsSignature is that of a kernel for the products of rows with a vector,
+// unpackSignature that of one that writes the numbers of a row.
+func (f format) dotsSignature() string {
+	if f.scaled {
+		return "func(rows, groups int, w, scales *byte, x, y *float32)"
+	}
+	return "func(rows, groups int, w *byte, x, y *float32)"
+}
+
+func (f format) unpackSignature() string {
+	if f.scaled {
+		return "func(groups int, w, scales *byte, dst *float32)"
+	}
+	return "func(groups int, w *byte, dst *float32)"
+}
+
+func main() {
+	arm64 := flag.String("arm64", "", "file for the assembly for arm64")
+	arm64Stubs := flag.String("arm64stubs", "", "file for the declarations for arm64")
+	ConstraintExpr("!purego")
+	for _, s := range []set{{"AVX512", true, 16}, {"AVX2", false, 8}} {
+		for _, f := range formats {
+			s.dots(f)
+			s.unpack(f)
+		}
+	}
+	Generate() // parses the flags
+	if err := writeNEON(*arm64, *arm64Stubs); err != nil {
+		log.Fatalf("writing the kernels for arm64: %v", err)
+	}
+}

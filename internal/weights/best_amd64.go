@@ -1,0 +1,30 @@
+//go:build !purego
+
+package weights
+
+import "github.com/gorgonia-xlstm/xlstm/internal/processor"
+
+//go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg weights -arm64 ../kernels_arm64.s -arm64stubs ../stubs_arm64.go
+
+// best is the kernels for this processor, nil for plain Go.
+var best = choose()
+
+func choose() *table {
+	switch {
+	case processor.AVX512():
+		return &tableAVX512
+	case processor.AVX2():
+		return &tableAVX2
+	}
+	return nil
+}
+
+var tableAVX512 = table{
+	dotsBF16: dotsBF16AVX512, dotsInt8: dotsInt8AVX512, dotsInt4: dotsInt4AVX512,
+	unpackBF16: unpackBF16AVX512, unpackInt8: unpackInt8AVX512, unpackInt4: unpackInt4AVX512,
+}
+
+var tableAVX2 = table{
+	dotsBF16: dotsBF16AVX2, dotsInt8: dotsInt8AVX2, dotsInt4: dotsInt4AVX2,
+	unpackBF16: unpackBF16AVX2, unpackInt8: unpackInt8AVX2, unpackInt4: unpackInt4AVX2,
+}

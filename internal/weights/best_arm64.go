@@ -1,0 +1,12 @@
+//go:build !purego
+
+package weights
+
+// best is the kernels for this processor: every one of arm64 has their
+// instructions.
+var best = &tableNEON
+
+var tableNEON = table{
+	dotsBF16: dotsBF16NEON, dotsInt8: dotsInt8NEON, dotsInt4: dotsInt4NEON,
+	unpackBF16: unpackBF16NEON, unpackInt8: unpackInt8NEON, unpackInt4: unpackInt4NEON,
+}

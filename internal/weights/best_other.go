@@ -1,0 +1,6 @@
+//go:build (!amd64 && !arm64) || purego
+
+package weights
+
+// best is the kernels for this processor: plain Go.
+var best *table

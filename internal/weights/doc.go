@@ -1,0 +1,31 @@
+// Package weights holds weight matrices in two bytes, one byte or half a byte
+// for each number, and multiplies vectors with them in float32.
+//
+// # Layout
+//
+// A matrix has rows of In numbers, one after the other, where In is a multiple
+// of 32. Numbers are little-endian.
+//
+//	bf16   2 bytes: the upper half of a float32, rounded to the nearest
+//	int8   1 byte: a signed integer q from −127 to 127
+//	int4   half a byte: a signed integer q from −8 to 7; byte i of the 16 bytes
+//	       of a group has number i in its lower half and number 16+i in its upper
+//
+// In int8 and int4 each 32 consecutive numbers of a row are a group with one
+// scale s, and stand for s·q. The scales are bf16 numbers in a separate matrix
+// of In/32 columns. There are no offsets: q = 0 is zero.
+//
+// # Rounding
+//
+// The scale of an int8 group is its largest magnitude divided by 127. That of
+// an int4 group minimises the sum of the squared errors over a fixed set of
+// candidates; see [Pack]. Both are rounded to bf16 before the numbers are
+// divided by them, so that rounding the scale adds no error of its own.
+//
+// # Products
+//
+// Sums are float32. The products of a group are added in 16 partial sums, which
+// are multiplied by the scale and added to those of the row: the same order for
+// all instruction sets, so that AVX2, AVX-512 and NEON give the same bits. The
+// portable code adds in another order and agrees to rounding.
+package weights

@@ -1,0 +1,17 @@
+//go:build !purego
+
+package weights
+
+import "github.com/gorgonia-xlstm/xlstm/internal/processor"
+
+// sets are the kernels that this machine can run, by name; plain Go is nil.
+func sets() map[string]*table {
+	all := map[string]*table{"Go": nil}
+	if processor.AVX2() {
+		all["AVX2"] = &tableAVX2
+	}
+	if processor.AVX512() {
+		all["AVX512"] = &tableAVX512
+	}
+	return all
+}
