@@ -86,7 +86,8 @@ func (r *runner) download(op ops.Op, out []device.Buffer) error {
 
 func (r *runner) upload(data any) (device.Buffer, error) {
 	dt, n := r.dtype, floats.Of(data).Len()
-	if x, ok := data.([]int); ok {
+	switch x := data.(type) {
+	case []int:
 		dt, n = ops.Int, len(x)
 	case []byte:
 		dt, n = ops.Byte, len(x)
