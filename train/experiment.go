@@ -26,6 +26,7 @@ type experimentFlags struct {
 	out     string
 	workers int
 	child   string
+	data    []string
 }
 
 // experimentCommand runs an experiment, and continues one that was interrupted.
@@ -38,7 +39,13 @@ func experimentCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	g, err := e.Grid(x.setting(), x.cellNames(), x.seeds)
+	var text *experiment.Corpus
+	if e.OnText {
+		if text, err = experiment.LoadCorpus(ctx, x.data...); err != nil {
+			return err
+		}
+	}
+	g, err := e.Grid(x.setting(), x.cellNames(), x.seeds, text)
 	if err != nil {
 		return err
 	}
@@ -88,6 +95,10 @@ func parseExperiment(args []string, c console) (experimentFlags, error) {
 	f.StringVar(&x.out, "out", "", "the folder (default: experiments/ and the experiment's name)")
 	f.IntVar(&x.workers, "workers", 0, "runs at a time, each on a core of its own (default: the number of cores)")
 	f.StringVar(&x.child, "run", "", "do one run alone, in this process")
+	f.Func("data", dataUsage+" (default: the Go standard library's source)", func(v string) error {
+		x.data = append(x.data, v)
+		return nil
+	})
 	words, err := parseWords(f, args)
 	switch {
 	case err != nil:
@@ -131,8 +142,11 @@ func (x experimentFlags) start(ctx context.Context, run string) (*exec.Cmd, erro
 	if err != nil {
 		return nil, errors.Wrap(err, "finding this program")
 	}
-	cmd := exec.CommandContext(ctx, program, "experiment", "-out", x.out, "-cells", x.cells, "-seeds", strconv.Itoa(x.seeds),
-		"-full="+strconv.FormatBool(x.full), "-run", run, x.name)
+	args := []string{"experiment", "-out", x.out, "-cells", x.cells, "-seeds", strconv.Itoa(x.seeds), "-full=" + strconv.FormatBool(x.full), "-run", run, x.name}
+	for _, path := range x.data {
+		args = append(args, "-data", path)
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	input, err := cmd.StdinPipe()
 	if err != nil {

@@ -202,3 +202,37 @@ func TestCommandLine(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestReportOfSeveralRuns shows their curves over one another and what differs in
+// their settings, and tells runs of one name apart.
+func TestReportOfSeveralRuns(t *testing.T) {
+	dirs := []string{emptyRun(t, "same"), emptyRun(t, "same"), emptyRun(t, "third")}
+	for i, dir := range dirs {
+		var log strings.Builder
+		for step := 1; step <= 3; step++ {
+			fmt.Fprintf(&log, `{"step":%d,"tokens":%d,"loss":%d,"smoothed":3,"grad_norm":1,"lr":0.001,"seconds":%d,"val":%d.25}`+"\n", step, 100*step, 4-step, step, 5+i-step)
+		}
+		place(t, log.String(), dir, run.LogFile)
+	}
+	settings := read(t, dirs[2], run.SettingsFile)
+	place(t, strings.Replace(settings, `"beta2": 0.95`, `"beta2": 0.75`, 1), dirs[2], run.SettingsFile)
+	if err := os.Remove(filepath.Join(dirs[2], "checksums.sha256")); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "all.html")
+	if got, want := mustRun(t, "report", "-o", path, dirs[0], dirs[1], dirs[2]), "Comparison: "+path+"\n"; got != want {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+	page := read(t, path)
+	for _, want := range []string{"same (1)", "same (2)", "third", "2.2500", "4.2500", `<th scope="row">beta2</th><td class="n">0.95</td><td class="n">0.95</td><td class="n">0.75</td>`, "Held-out loss", `class="line s3"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the comparison says nothing of %q", want)
+		}
+	}
+	if strings.Contains(page, `<th scope="row">batch</th>`) {
+		t.Error("what all have in common is among the differences")
+	}
+	if _, _, err := runHere(context.Background(), "report", "-tensorboard", t.TempDir(), dirs[0], dirs[1]); err == nil || !strings.Contains(err.Error(), "one by one") {
+		t.Errorf("event files of several runs: %v", err)
+	}
+}

@@ -27,10 +27,20 @@ type Experiment struct {
 	Minutes, Full string
 	// cells are those that are compared unless others are asked for.
 	cells []string
+	// OnText reports whether it needs a text.
+	OnText bool
 	// runs returns the runs of a cell and a seed.
-	runs func(setting Setting, c Cell, seed uint64) []Run
+	runs func(p plan) []Run
 	// charts are what the page shows.
 	charts func(all []Result) []Plot
+}
+
+// plan is a part of a grid.
+type plan struct {
+	setting Setting
+	cell    Cell
+	seed    uint64
+	text    *Corpus // nil without OnText
 }
 
 // Run is one run of a grid.
@@ -80,18 +90,22 @@ func Named(name string) (Experiment, error) {
 
 // All returns all experiments.
 func All() []Experiment {
-	return []Experiment{parity(), languages()}
+	return []Experiment{parity(), languages(), recall()}
 }
 
 // Grid returns the runs of an experiment for the cells of the given names, or
-// its own if there are none, and the seeds from 1 to seeds.
-func (e Experiment) Grid(setting Setting, cells []string, seeds int) (Grid, error) {
+// its own if there are none, and the seeds from 1 to seeds. text is only used
+// by experiments on text.
+func (e Experiment) Grid(setting Setting, cells []string, seeds int, text *Corpus) (Grid, error) {
 	g := Grid{Experiment: e, Setting: setting}
 	if setting != Minutes && setting != Full {
 		return g, errors.Errorf("there is no setting %q; there are %s and %s", setting, Minutes, Full)
 	}
 	if seeds < 1 || seeds > 1000 {
 		return g, errors.Errorf("an experiment with %d seeds; it takes at least 1, and at most 1000", seeds)
+	}
+	if e.OnText && text == nil {
+		return g, errors.Errorf("the experiment %s needs a text", e.Name)
 	}
 	if len(cells) == 0 {
 		cells = e.cells
@@ -103,7 +117,7 @@ func (e Experiment) Grid(setting Setting, cells []string, seeds int) (Grid, erro
 			if err != nil {
 				return g, err
 			}
-			for _, r := range e.runs(setting, c, seed) {
+			for _, r := range e.runs(plan{setting, c, seed, text}) {
 				j := job{Run: r, seed: seed}
 				if taken[j.name()] {
 					continue // a cell that is asked for twice

@@ -16,10 +16,10 @@ import (
 func tiny() Experiment {
 	return Experiment{
 		Name: "tiny", cells: []string{SLSTM, MLSTM},
-		runs: func(_ Setting, c Cell, seed uint64) []Run {
+		runs: func(p plan) []Run {
 			short, long := data.Language{Name: data.Parity, Min: 3, Max: 6, EveryStep: true}, data.Language{Name: data.Parity, Min: 3, Max: 10, EveryStep: true}
-			return []Run{{Group: "parity-" + c.Name, Labels: map[string]string{"task": "parity", "cell": c.Name}, Settings: Training{
-				Model: c.model(size{vocab: 3, dim: 16, blocks: 1, heads: 1}), Seed: seed, Batch: 4,
+			return []Run{{Group: "parity-" + p.cell.Name, Labels: map[string]string{"task": "parity", "cell": p.cell.Name}, Settings: Training{
+				Model: p.cell.model(size{vocab: 3, dim: 16, blocks: 1, heads: 1}), Seed: p.seed, Batch: 4,
 				LR: 1e-2, MinLR: 1e-4, Warmup: 2, Beta2: 0.99, WeightDecay: 0.1, Clip: 1, Every: 4,
 				Lessons: []Lesson{{Source{Language: &short}, 5}, {Source{Language: &long}, 6}},
 				Exams:   []Exam{{Name: "accuracy", Source: Source{Language: &long}, Batch: 8, Batches: 2, Seed: examSeed, ByPosition: true}},
@@ -33,7 +33,7 @@ func tiny() Experiment {
 
 func tinyGrid(t *testing.T, seeds int) Grid {
 	t.Helper()
-	g, err := tiny().Grid(Minutes, nil, seeds)
+	g, err := tiny().Grid(Minutes, nil, seeds, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestGridsRefuseWhatTheyDoNotHave(t *testing.T) {
 	}{
 		{"hours", nil, 1, "there are minutes and full"}, {Minutes, []string{"gru"}, 1, "there are slstm"}, {Minutes, nil, 0, "at least 1"},
 	} {
-		if _, err := tiny().Grid(test.setting, test.cells, test.seeds); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := tiny().Grid(test.setting, test.cells, test.seeds, nil); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: %v", test, err)
 		}
 	}
@@ -226,9 +226,13 @@ func TestGridsRefuseWhatTheyDoNotHave(t *testing.T) {
 
 // TestAllGridsHaveRunsOfDifferentNames, with every cell, in both settings.
 func TestAllGridsHaveRunsOfDifferentNames(t *testing.T) {
+	text, err := corpusOf(strings.Repeat("some text, ", 1<<16), "a test")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, e := range All() {
 		for _, setting := range []Setting{Minutes, Full} {
-			g, err := e.Grid(setting, CellNames(), 2)
+			g, err := e.Grid(setting, CellNames(), 2, text)
 			if err != nil {
 				t.Fatal(err)
 			}

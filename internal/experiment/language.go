@@ -32,11 +32,11 @@ func parity() Experiment {
 		Minutes: "2 blocks of width 64 with one head, 600 steps of 64 strings at a rate of 1e-2, the parity scored at every step, or at the end alone",
 		Full:    fullLanguages,
 		cells:   recurrentCells,
-		runs: func(setting Setting, c Cell, seed uint64) []Run {
-			if setting == Full {
-				return paperRuns(data.Parity, c, seed)
+		runs: func(p plan) []Run {
+			if p.setting == Full {
+				return paperRuns(data.Parity, p)
 			}
-			return []Run{languageRun(data.Parity, running, c, seed), languageRun(data.Parity, atEnd, c, seed)}
+			return []Run{languageRun(data.Parity, running, p), languageRun(data.Parity, atEnd, p)}
 		},
 		charts: languageCharts,
 	}
@@ -52,15 +52,15 @@ func languages() Experiment {
 		Minutes: "2 blocks of width 64 with one head, 1,000 steps of 64 strings at a rate of 1e-2, the answer scored at every step, and of arithmetic with brackets at the end",
 		Full:    fullLanguages,
 		cells:   recurrentCells,
-		runs: func(setting Setting, c Cell, seed uint64) (all []Run) {
+		runs: func(p plan) (all []Run) {
 			for _, name := range data.Languages()[1:] {
 				switch {
-				case setting == Full:
-					all = append(all, paperRuns(name, c, seed)...)
+				case p.setting == Full:
+					all = append(all, paperRuns(name, p)...)
 				case name == data.ModularArithmeticBrackets:
-					all = append(all, languageRun(name, atEnd, c, seed))
+					all = append(all, languageRun(name, atEnd, p))
 				default:
-					all = append(all, languageRun(name, running, c, seed))
+					all = append(all, languageRun(name, running, p))
 				}
 			}
 			return all
@@ -70,20 +70,20 @@ func languages() Experiment {
 }
 
 // languageRun is a run on a language for minutes.
-func languageRun(name, scored string, c Cell, seed uint64) Run {
+func languageRun(name, scored string, p plan) Run {
 	steps := 1000
 	if name == data.Parity {
 		steps = 600
 	}
 	t := Training{Batch: 64, LR: 1e-2, MinLR: 1e-4, Every: 100}
-	return t.onLanguage(data.Language{Name: name, Min: shortest, Max: longest, EveryStep: scored == running}, steps, c, seed)
+	return t.onLanguage(data.Language{Name: name, Min: shortest, Max: longest, EveryStep: scored == running}, steps, p)
 }
 
 // paperRuns are the paper's runs on a language, one for each rate.
-func paperRuns(name string, c Cell, seed uint64) (all []Run) {
+func paperRuns(name string, p plan) (all []Run) {
 	for _, rate := range []float64{1e-2, 1e-3, 1e-4} {
 		t := Training{Batch: 256, LR: rate, MinLR: 1e-5, Every: 1000}
-		r := t.onLanguage(data.Language{Name: name, Min: shortest, Max: longest}, 100_000, c, seed)
+		r := t.onLanguage(data.Language{Name: name, Min: shortest, Max: longest}, 100_000, p)
 		r.Group = fmt.Sprintf("%s-%g", r.Group, rate)
 		all = append(all, r)
 	}
@@ -92,8 +92,8 @@ func paperRuns(name string, c Cell, seed uint64) (all []Run) {
 
 // onLanguage completes a training on a language, with examinations on strings of
 // length 40 and of length 256.
-func (t Training) onLanguage(l data.Language, steps int, c Cell, seed uint64) Run {
-	t.Model, t.Seed = c.model(size{vocab: l.Vocab(), dim: 64, blocks: 2, heads: 1}), seed
+func (t Training) onLanguage(l data.Language, steps int, p plan) Run {
+	t.Model, t.Seed = p.cell.model(size{vocab: l.Vocab(), dim: 64, blocks: 2, heads: 1}), p.seed
 	t.Warmup, t.Beta2, t.WeightDecay, t.Clip = steps/10, 0.99, 0.1, 1
 	t.Lessons = []Lesson{{Source{Language: &l}, steps}}
 	scored := atEnd
@@ -108,7 +108,7 @@ func (t Training) onLanguage(l data.Language, steps int, c Cell, seed uint64) Ru
 		}
 		t.Exams = append(t.Exams, Exam{Name: fmt.Sprintf("accuracy at %d", n), Source: Source{Language: &exam}, Batch: 64, Batches: 4, Seed: examSeed, ByPosition: l.EveryStep && n == farthest})
 	}
-	return Run{Group: fmt.Sprintf("%s-%s-%s", l.Name, scored, c.Name), Labels: map[string]string{"task": l.Name + ", " + scored, "cell": c.Name}, Settings: t}
+	return Run{Group: fmt.Sprintf("%s-%s-%s", l.Name, scored, p.cell.Name), Labels: map[string]string{"task": l.Name + ", " + scored, "cell": p.cell.Name}, Settings: t}
 }
 
 // examSeed is the seed of examinations, whatever that of the training: seeds of

@@ -10,6 +10,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/report"
+	"github.com/pkg/errors"
 )
 
 // WritePage writes the results of an experiment as an HTML file.
@@ -18,9 +19,13 @@ func (e Experiment) WritePage(path string, setting Setting, all []Result) error 
 	if setting == Full {
 		about = e.Full
 	}
+	differ, common, err := settings(all)
+	if err != nil {
+		return err
+	}
 	page := report.Run{
 		Kind: "xLSTM experiment", Name: e.Name, State: e.About, About: fmt.Sprintf("Setting %s: %s.", setting, about),
-		Grids: []report.Grid{figuresGrid(all)}, Settings: settingsOf(all),
+		Grids: []report.Grid{figuresGrid(all)}, Settings: []report.Table{{Title: "Common to all", Rows: common}},
 	}
 	for _, r := range all {
 		if r.Failed != "" {
@@ -29,6 +34,9 @@ func (e Experiment) WritePage(path string, setting Setting, all []Result) error 
 	}
 	if grid := measuredGrid(all); len(grid.Rows) > 0 {
 		page.Grids = append(page.Grids, grid)
+	}
+	if len(differ.Rows) > 0 {
+		page.Grids = append(page.Grids, differ)
 	}
 	for _, p := range e.charts(all) {
 		page.Charts = append(page.Charts, p.chart(all))
@@ -70,10 +78,19 @@ func measuredGrid(all []Result) report.Grid {
 	return grid
 }
 
-// settingsOf lists the settings of one run of every group.
-func settingsOf(all []Result) (tables []report.Table) {
+// settings returns what the groups have in common in their settings, and what
+// they differ in.
+func settings(all []Result) (differ report.Grid, common []report.Row, err error) {
+	var names []string
+	var lists [][]report.Row
 	for _, g := range grouped(all) {
-		tables = append(tables, report.Table{Title: g.name, Rows: []report.Row{{Name: "settings", Value: string(g.results[0].Settings)}}})
+		rows, err := report.Fields(g.results[0].Settings)
+		if err != nil {
+			return differ, nil, errors.Wrapf(err, "the settings of %s", g.name)
+		}
+		names, lists = append(names, g.name), append(lists, rows)
 	}
-	return tables
+	differ, common = report.Differences(names, lists)
+	differ.Title = "Settings that differ"
+	return differ, common, nil
 }

@@ -72,7 +72,7 @@ func (s Source) width() int {
 // batches returns what draws batches for training.
 func (s Source) batches(b int, seed uint64) (data.Batcher, error) {
 	if s.Text != nil {
-		return s.Text.windows(b, seed)
+		return s.Text.batches(b, seed)
 	}
 	return data.NewTaskBatches(s.task(), b, seed)
 }

@@ -1,10 +1,10 @@
 package run
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
@@ -77,66 +77,28 @@ func (v View) startTables() (all []report.Table) {
 	return all
 }
 
-// settingTables lists all settings under their names in run.json.
-func settingTables(s Settings) ([]report.Table, error) {
+// settingRows lists all settings under their names in run.json.
+func settingRows(s Settings) ([]report.Row, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, errors.Wrap(err, "listing the settings")
 	}
+	return report.Fields(text)
+}
+
+// settingTables lists all settings, those of the model apart.
+func settingTables(s Settings) ([]report.Table, error) {
+	rows, err := settingRows(s)
+	if err != nil {
+		return nil, err
+	}
 	training, model := report.Table{Title: "Training"}, report.Table{Title: "Model"}
-	err = eachField(text, func(name string, value json.RawMessage) error {
-		if name == "model" {
-			return addRows(&model, "", value)
-		}
-		return addRows(&training, name, value)
-	})
-	return []report.Table{training, model}, errors.Wrap(err, "listing the settings")
-}
-
-// addRows adds a value, or every value in it, to a table.
-func addRows(t *report.Table, name string, value json.RawMessage) error {
-	if value[0] == '{' {
-		return eachField(value, func(inner string, v json.RawMessage) error {
-			if name != "" {
-				inner = name + "." + inner
-			}
-			return addRows(t, inner, v)
-		})
-	}
-	text := string(value)
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 && name != "seed" {
-		text = numbers.Commas(n)
-	}
-	if value[0] == '"' {
-		if err := json.Unmarshal(value, &text); err != nil {
-			return err
+	for _, r := range rows {
+		if name, of := strings.CutPrefix(r.Name, "model."); of {
+			model.Rows = append(model.Rows, report.Row{Name: name, Value: r.Value})
+		} else {
+			training.Rows = append(training.Rows, r)
 		}
 	}
-	if text == "" || text == "null" {
-		text = "–"
-	}
-	t.Rows = append(t.Rows, report.Row{Name: name, Value: text})
-	return nil
-}
-
-// eachField calls f with the fields of a JSON object, in their order.
-func eachField(object []byte, f func(name string, value json.RawMessage) error) error {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if _, err := d.Token(); err != nil {
-		return err
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return err
-		}
-		if err := f(name.(string), value); err != nil {
-			return err
-		}
-	}
-	return nil
+	return []report.Table{training, model}, nil
 }
