@@ -16,8 +16,9 @@ type binder struct {
 	dt      ops.Dtype // of the floats
 	in, out []buffer  // nil while counting
 	work    buffer
-	used    int // bytes of the workspace
-	calls   []func() error
+	used    int    // bytes of the workspace
+	spans   []span // of the operands, and of the pieces of the workspace
+	tasks   []task
 	err     error
 }
 
@@ -91,7 +92,9 @@ func (b *binder) double(n int) address { return b.take(n * 8) }
 func (b *binder) take(n int) address {
 	const line = 256
 	at := b.work.at + address(b.used)
-	b.used += (n + line - 1) / line * line
+	n = (n + line - 1) / line * line
+	b.used += n
+	b.spans = append(b.spans, span{at, at + address(n), true})
 	return at
 }
 
@@ -118,7 +121,7 @@ func (b *binder) kernel(module, name string, g grid, args ...any) {
 		b.err = err
 		return
 	}
-	b.calls = append(b.calls, c.enqueue)
+	b.enqueue(task{enqueue: c.enqueue, spans: b.spansOf(args)})
 }
 
 func suffix(dt ops.Dtype) string {
@@ -136,20 +139,20 @@ func (b *binder) each(module, name string, n int, args ...any) {
 
 // zero enqueues clearing n floats.
 func (b *binder) zero(at address, n int) {
-	if b.counting() || n == 0 {
+	if n == 0 {
 		return
 	}
 	d, bytes := b.d, n*b.size()
-	b.calls = append(b.calls, func() error { return d.clearMemory(at, bytes) })
+	b.enqueue(task{enqueue: func() error { return d.clearMemory(at, bytes) }, spans: b.appendSpans(nil, at)})
 }
 
 // copy enqueues copying n floats.
 func (b *binder) copy(dst, src address, n int) {
-	if b.counting() || n == 0 || dst == src {
+	if n == 0 || dst == src {
 		return
 	}
 	d, bytes := b.d, n*b.size()
-	b.calls = append(b.calls, func() error { return d.copyMemory(dst, src, bytes) })
+	b.enqueue(task{enqueue: func() error { return d.copyMemory(dst, src, bytes) }, spans: b.appendSpans(nil, dst, src)})
 }
 
 // multiply enqueues a product whose element types and type of computation follow
@@ -169,7 +172,11 @@ func (b *binder) multiply(p product) {
 		p.alpha = 1
 	}
 	p.batch = max(p.batch, 1)
-	b.calls = append(b.calls, b.d.newProduct(p).enqueue)
+	spans := b.appendSpans(nil, p.a.at, p.b.at, p.c.at)
+	if p.lists {
+		spans = b.spans // the lists name some of them
+	}
+	b.enqueue(task{enqueue: b.d.newProduct(p).enqueue, spans: spans, product: true})
 }
 
 // spread returns a grid for n elements with a thread for each.
@@ -215,6 +222,12 @@ func (d *Device) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffe
 	if b.out, err = buffersOf(out...); err != nil {
 		return nil, err
 	}
+	for _, in := range b.in {
+		b.spans = append(b.spans, in.span(false))
+	}
+	for _, out := range b.out {
+		b.spans = append(b.spans, out.span(true))
+	}
 	if workspace != nil {
 		work, err := buffersOf(workspace)
 		if err != nil {
@@ -231,17 +244,17 @@ func (d *Device) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffe
 	if need, have := b.used, b.work.n*b.work.dt.Size(); need > have {
 		return nil, errors.Errorf("cuda: %s needs a workspace of %d bytes and got %d", op.Name(), need, have)
 	}
-	return d.launch(b.calls), nil
+	return d.launch(b.tasks), nil
 }
 
-// launch returns a Launch that enqueues the calls.
-func (d *Device) launch(calls []func() error) device.Launch {
-	return func() error { return d.enqueued(func() error { return run(calls) }) }
+// launch returns what enqueues the tasks.
+func (d *Device) launch(tasks []task) device.Launch {
+	return func() error { return d.enqueued(func() error { return d.run(tasks) }) }
 }
 
 // enqueued calls f on the device's thread.
 func (d *Device) enqueued(f func() error) error {
-	if d.onThread {
+	if d.recorder != nil { // Record is on the thread
 		return f()
 	}
 	return d.thread.do(f)
@@ -252,8 +265,8 @@ func (d *Device) enqueued(f func() error) error {
 func (d *Device) Record(launches []device.Launch) (device.Launch, error) {
 	var g *graph
 	err := d.thread.do(func() (err error) {
-		d.onThread = true
-		defer func() { d.onThread = false }()
+		d.recorder = newRecorder(d)
+		defer func() { d.recorder = nil }()
 		g, err = d.capture(func() error {
 			for _, l := range launches {
 				if err := l(); err != nil {
@@ -268,5 +281,5 @@ func (d *Device) Record(launches []device.Launch) (device.Launch, error) {
 		return nil, errors.Wrap(err, "cuda: recording a step")
 	}
 	g.release()
-	return d.launch([]func() error{g.enqueue}), nil
+	return d.launch([]task{{enqueue: g.enqueue, spans: []span{everything}}}), nil
 }

@@ -40,28 +40,22 @@ func (b *binder) at(base address, i int) address { return base + address(i*b.siz
 
 func (b *binder) linear(op ops.Linear) {
 	x, w, bias := b.read(), b.read(), b.readIf(op.Bias)
-	var outs []func()
-	for _, c := range op.Blocks() {
+	for _, c := range blocks(op) {
 		y := b.write()
-		outs = append(outs, func() {
-			b.multiply(product{m: op.Rows, n: c.Width, k: op.In, a: operand{at: x, ld: op.In},
-				b: operand{at: b.at(w, c.Row*op.In), ld: op.In, trans: true}, c: operand{at: y, ld: c.Width}})
-			if op.Bias {
-				b.each("elementwise", "add_rows", op.Rows*c.Width, b.at(bias, c.Row), y, int64(op.Rows), int64(c.Width))
-			}
-		})
+		b.multiply(product{m: op.Rows, n: c.width, k: op.In, a: operand{at: x, ld: op.In},
+			b: operand{at: b.at(w, c.row*op.In), ld: op.In, trans: true}, c: operand{at: y, ld: c.width}})
+		if op.Bias {
+			b.each("elementwise", "add_rows", op.Rows*c.width, b.at(bias, c.row), y, int64(op.Rows), int64(c.width))
+		}
 	}
-	b.atOnce(outs...)
 }
 
 func (b *binder) linearGrad(op ops.LinearGrad) {
 	x, w, dys := b.read(), b.read(), b.readSome(op.Has)
 	dx, dw, db := b.write(), b.write(), b.writeIf(op.Bias)
-	b.atOnce(
-		func() { b.linearInputs(op, dys, w, dx) },
-		func() { b.linearWeights(op, dys, x, dw) },
-		func() { b.linearBiases(op, dys, db) },
-	)
+	b.linearInputs(op, dys, w, dx)
+	b.linearWeights(op, dys, x, dw)
+	b.linearBiases(op, dys, db)
 }
 
 // linearInputs enqueues dx, the sum of the gradients through all blocks.
@@ -184,10 +178,9 @@ func (b *binder) headwiseGrad(op ops.HeadwiseGrad) {
 			b.kernel("headwise", "headwise_weight_grad", columns(op.Heads*op.Out*op.In, parts), s, x, dy, part, int64(length))
 		})
 	default:
-		b.atOnce(func() {
-			b.multiply(product{m: op.N, n: op.In, k: op.Out, batch: op.Heads, a: operand{at: dy, ld: op.Heads * op.Out, stride: op.Out},
-				b: operand{at: b.at(w, op.Row*op.In), ld: op.In, stride: op.Stride * op.In}, c: operand{at: dx, ld: op.Heads * op.In, stride: op.In}})
-		}, func() { b.headwiseWideWeights(op.Headwise, s, x, dy, dw) })
+		b.multiply(product{m: op.N, n: op.In, k: op.Out, batch: op.Heads, a: operand{at: dy, ld: op.Heads * op.Out, stride: op.Out},
+			b: operand{at: b.at(w, op.Row*op.In), ld: op.In, stride: op.Stride * op.In}, c: operand{at: dx, ld: op.Heads * op.In, stride: op.In}})
+		b.headwiseWideWeights(op.Headwise, s, x, dy, dw)
 	}
 	if op.Bias {
 		b.columnSums(dy, db, op.N, op.Heads*op.Out)

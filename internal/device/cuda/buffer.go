@@ -18,6 +18,9 @@ type buffer struct {
 func (b buffer) Dtype() ops.Dtype { return b.dt }
 func (b buffer) Len() int         { return b.n }
 
+// span is the buffer as what a task reads or writes.
+func (b buffer) span(writes bool) span { return span{b.at, b.at + address(b.n*b.dt.Size()), writes} }
+
 func (b buffer) Slice(from, n int) device.Buffer {
 	return buffer{b.at + address(from*b.dt.Size()), b.dt, n}
 }
@@ -110,7 +113,9 @@ func (d *Device) Copy(dst, src device.Buffer) error {
 	if src.Dtype() != dst.Dtype() || src.Len() != dst.Len() {
 		return errors.Errorf("cuda: %d elements of %v for %d of %v", src.Len(), src.Dtype(), dst.Len(), dst.Dtype())
 	}
-	return d.enqueued(func() error { return d.copyMemory(mine[0].at, mine[1].at, dst.Len()*dst.Dtype().Size()) })
+	to, from := mine[0], mine[1]
+	copying := func() error { return d.copyMemory(to.at, from.at, to.n*to.dt.Size()) }
+	return d.launch([]task{{enqueue: copying, spans: []span{to.span(true), from.span(false)}}})()
 }
 
 // Zero clears dst, in the order of the launches.
@@ -119,7 +124,9 @@ func (d *Device) Zero(dst device.Buffer) error {
 	if err != nil {
 		return err
 	}
-	return d.enqueued(func() error { return d.clearMemory(mine[0].at, dst.Len()*dst.Dtype().Size()) })
+	to := mine[0]
+	clearing := func() error { return d.clearMemory(to.at, to.n*to.dt.Size()) }
+	return d.launch([]task{{enqueue: clearing, spans: []span{to.span(true)}}})()
 }
 
 // Alignment is that of the driver's allocations, which cuBLAS's fastest kernels need.

@@ -66,7 +66,12 @@ func (c *cublas) newHandle(stream uintptr, workspace address) (handle uintptr, e
 	if err := c.check("cublasSetStream", call(c.SetStream, handle, stream)); err != nil {
 		return handle, err
 	}
-	return handle, c.check("cublasSetWorkspace", call(c.SetWorkspace, handle, uintptr(workspace), blasWorkspace))
+	return handle, c.setWorkspace(handle, workspace)
+}
+
+// setWorkspace lets the products that follow use blasWorkspace bytes of memory.
+func (c *cublas) setWorkspace(handle uintptr, at address) error {
+	return c.check("cublasSetWorkspace", call(c.SetWorkspace, handle, uintptr(at), blasWorkspace))
 }
 
 func (c *cublas) destroy(handle uintptr) error {
@@ -120,10 +125,10 @@ func transposed(t bool) uintptr {
 	return 0
 }
 
-// enqueue sends the product to the current lane. cuBLAS is column-major: a row-major
-// C = A·B is Cᵀ = Bᵀ·Aᵀ there, so the operands change places.
+// enqueue sends the product to the stream. cuBLAS has matrices by columns: a
+// row-major C = A·B is Cᵀ = Bᵀ·Aᵀ there, so the operands change places.
 func (q *productCall) enqueue() error {
-	blas, handle := q.d.blas, q.d.lane.blas
+	blas, handle := q.d.blas, q.d.handle
 	ta, tb := transposed(q.a.trans), transposed(q.b.trans)
 	m, n, k, batch := uintptr(q.m), uintptr(q.n), uintptr(q.k), uintptr(q.batch)
 	in, out := uintptr(q.in), uintptr(q.out)

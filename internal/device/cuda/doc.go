@@ -12,6 +12,7 @@
 //
 // # Order
 //
-// A device has one stream: what is enqueued first is done first. A Launch only
-// enqueues; Download and Sync wait.
+// A device has one stream: what is enqueued first is done first, except that the
+// tasks of a recorded graph run as soon as the memory that they touch allows. A
+// Launch only enqueues; Download and Sync wait.
 package cuda

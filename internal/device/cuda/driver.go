@@ -42,7 +42,6 @@ type driver struct {
 	LaunchKernel       uintptr `sym:"cuLaunchKernel"`
 	StreamCreate       uintptr `sym:"cuStreamCreate"`
 	StreamDestroy      uintptr `sym:"cuStreamDestroy_v2"`
-	StreamWaitEvent    uintptr `sym:"cuStreamWaitEvent"`
 	StreamSynchronize  uintptr `sym:"cuStreamSynchronize"`
 	StreamBeginCapture uintptr `sym:"cuStreamBeginCapture_v2"`
 	StreamEndCapture   uintptr `sym:"cuStreamEndCapture"`
@@ -51,9 +50,9 @@ type driver struct {
 	GraphLaunch        uintptr `sym:"cuGraphLaunch"`
 	GraphExecDestroy   uintptr `sym:"cuGraphExecDestroy"`
 	GraphDestroy       uintptr `sym:"cuGraphDestroy"`
-	EventCreate        uintptr `sym:"cuEventCreate"`
-	EventRecord        uintptr `sym:"cuEventRecord"`
-	EventDestroy       uintptr `sym:"cuEventDestroy_v2"`
+
+	StreamGetCaptureInfo            uintptr `sym:"cuStreamGetCaptureInfo_v2"`
+	StreamUpdateCaptureDependencies uintptr `sym:"cuStreamUpdateCaptureDependencies"`
 }
 
 // openDriver loads libcuda and initialises it.

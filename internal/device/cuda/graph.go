@@ -18,14 +18,14 @@ type graph struct {
 // Modes of capture and instantiation.
 const captureThreadLocal = 1
 
-// capture records what f enqueues on the device's lanes, without running it.
+// capture records what f enqueues on the device's stream, without running it.
 func (d *Device) capture(f func() error) (*graph, error) {
-	if err := d.drv.check("cuStreamBeginCapture", call(d.drv.StreamBeginCapture, d.lane.stream, captureThreadLocal)); err != nil {
+	if err := d.drv.check("cuStreamBeginCapture", call(d.drv.StreamBeginCapture, d.stream, captureThreadLocal)); err != nil {
 		return nil, err
 	}
 	failed := f()
 	var recorded uintptr
-	ended := d.drv.check("cuStreamEndCapture", call(d.drv.StreamEndCapture, d.lane.stream, uintptr(unsafe.Pointer(&recorded))))
+	ended := d.drv.check("cuStreamEndCapture", call(d.drv.StreamEndCapture, d.stream, uintptr(unsafe.Pointer(&recorded))))
 	if failed != nil {
 		return nil, failed
 	}
@@ -38,12 +38,12 @@ func (d *Device) capture(f func() error) (*graph, error) {
 	if err := d.drv.check("cuGraphInstantiate", r); err != nil {
 		return nil, err
 	}
-	return g, d.drv.check("cuGraphUpload", call(d.drv.GraphUpload, g.exec, d.lane.stream))
+	return g, d.drv.check("cuGraphUpload", call(d.drv.GraphUpload, g.exec, d.stream))
 }
 
 // enqueue lets the card run the graph.
 func (g *graph) enqueue() error {
-	return errors.Wrap(g.d.drv.check("cuGraphLaunch", call(g.d.drv.GraphLaunch, g.exec, g.d.lane.stream)), "cuda: running a step")
+	return errors.Wrap(g.d.drv.check("cuGraphLaunch", call(g.d.drv.GraphLaunch, g.exec, g.d.stream)), "cuda: running a step")
 }
 
 // release lets the driver destroy the graph when g becomes unreachable, since a

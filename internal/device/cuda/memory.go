@@ -39,8 +39,9 @@ func (d *Device) release(p address) error {
 // staging is page-locked host memory, which a card reads and writes many times as
 // fast as pageable memory.
 type staging struct {
-	p unsafe.Pointer
-	n int
+	p    unsafe.Pointer
+	n    int
+	used int // bytes of copies to the card that may not be done
 }
 
 // stagingBytes is the size of the pieces of larger copies.
@@ -54,17 +55,23 @@ func (d *Device) newStaging() (staging, error) {
 
 func (s staging) bytes() []byte { return unsafe.Slice((*byte)(s.p), s.n) }
 
-// upload copies host memory to the card through the staging memory and waits for it.
+// upload copies host memory to the card by way of the staging memory. It waits only
+// when that is full.
 func (d *Device) upload(dst address, src []byte) error {
+	s := &d.staging
 	for len(src) > 0 {
-		n := copy(d.staging.bytes(), src)
-		r := call(d.drv.MemcpyHtoDAsync, uintptr(dst), uintptr(d.staging.p), uintptr(n), d.lane.stream)
+		if s.used == s.n {
+			if err := d.synchronize(); err != nil {
+				return err
+			}
+		}
+		from := unsafe.Add(s.p, s.used)
+		n := copy(s.bytes()[s.used:], src)
+		r := call(d.drv.MemcpyHtoDAsync, uintptr(dst), uintptr(from), uintptr(n), d.stream)
 		if err := d.drv.check("cuMemcpyHtoDAsync", r); err != nil {
 			return err
 		}
-		if err := d.synchronize(); err != nil {
-			return err
-		}
+		s.used += n
 		src, dst = src[n:], dst+address(n)
 	}
 	return nil
@@ -74,7 +81,7 @@ func (d *Device) upload(dst address, src []byte) error {
 func (d *Device) download(dst []byte, src address) error {
 	for len(dst) > 0 {
 		n := min(len(dst), d.staging.n)
-		r := call(d.drv.MemcpyDtoHAsync, uintptr(d.staging.p), uintptr(src), uintptr(n), d.lane.stream)
+		r := call(d.drv.MemcpyDtoHAsync, uintptr(d.staging.p), uintptr(src), uintptr(n), d.stream)
 		if err := d.drv.check("cuMemcpyDtoHAsync", r); err != nil {
 			return err
 		}
@@ -89,11 +96,11 @@ func (d *Device) download(dst []byte, src address) error {
 
 // copyMemory and clearMemory enqueue work on n bytes.
 func (d *Device) copyMemory(dst, src address, n int) error {
-	return d.drv.check("cuMemcpyDtoDAsync", call(d.drv.MemcpyDtoDAsync, uintptr(dst), uintptr(src), uintptr(n), d.lane.stream))
+	return d.drv.check("cuMemcpyDtoDAsync", call(d.drv.MemcpyDtoDAsync, uintptr(dst), uintptr(src), uintptr(n), d.stream))
 }
 
 func (d *Device) clearMemory(dst address, n int) error {
-	return d.drv.check("cuMemsetD8Async", call(d.drv.MemsetD8Async, uintptr(dst), 0, uintptr(n), d.lane.stream))
+	return d.drv.check("cuMemsetD8Async", call(d.drv.MemsetD8Async, uintptr(dst), 0, uintptr(n), d.stream))
 }
 
 // bytesOf returns the memory of a slice of fixed-size elements.

@@ -88,12 +88,18 @@ type kernelCall struct {
 	args  []unsafe.Pointer // to words
 }
 
-// structure is a struct that is passed to a kernel by value; see byValue.
-type structure struct{ p unsafe.Pointer }
+// structure is a struct that a kernel takes by value; see byValue.
+type structure struct {
+	p    unsafe.Pointer
+	size uintptr
+}
 
-// byValue returns s as an argument of a kernel, whose parameter must be a struct with
-// the same fields.
-func byValue[S any](s S) structure { return structure{unsafe.Pointer(&s)} }
+// byValue returns s as an argument of a kernel, whose struct must have the same
+// fields.
+func byValue[S any](s S) structure { return structure{unsafe.Pointer(&s), unsafe.Sizeof(s)} }
+
+// words returns the structure as numbers of 64 bits, as which it holds addresses.
+func (s structure) words() []address { return unsafe.Slice((*address)(s.p), s.size/8) }
 
 // newCall prepares a call. As the kernel declares it, an argument is an address, an
 // int32, int64, uint64, float32, float64 or a structure.
@@ -129,10 +135,10 @@ func (d *Device) newCall(f function, g grid, args ...any) (*kernelCall, error) {
 	return c, nil
 }
 
-// enqueue sends the call to the current lane. The driver copies the arguments.
+// enqueue sends the call to the stream. The driver copies the arguments.
 func (c *kernelCall) enqueue() error {
 	d := c.d
 	r := call(d.drv.LaunchKernel, c.f.handle, uintptr(c.g.x), uintptr(max(c.g.y, 1)), uintptr(max(c.g.z, 1)),
-		uintptr(c.g.threads), uintptr(max(c.g.rows, 1)), 1, uintptr(c.g.shared), d.lane.stream, uintptr(unsafe.Pointer(&c.args[0])), 0)
+		uintptr(c.g.threads), uintptr(max(c.g.rows, 1)), 1, uintptr(c.g.shared), d.stream, uintptr(unsafe.Pointer(&c.args[0])), 0)
 	return errors.Wrapf(d.drv.check("cuLaunchKernel", r), "cuda: launching %s", c.f.name)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Device is a card with its context, its lanes and cuBLAS.
+// Device is a card with its context, its stream, and cuBLAS.
 type Device struct {
 	drv    *driver
 	blas   *cublas
@@ -19,12 +19,12 @@ type Device struct {
 	ordinal, major, minor int32
 	processors, sharedMax int32
 	context               uintptr
-	lanes                 []lane // the first is the main one
-	lane                  lane   // on which calls are enqueued: the main one but in a branch of a fork
+	stream, handle        uintptr // handle is cuBLAS's
+	blasMemory            address // its workspaces
 	staging               staging
 	modules               map[string]uintptr
 	precision             Precision
-	onThread              bool // launches are called on the thread, while a graph is recorded
+	recorder              *recorder // of the graph that is being recorded; nil for none
 }
 
 // Precision is the arithmetic of matrix products. Sums, states, norms, gates and
@@ -71,15 +71,15 @@ func (d *Device) open(ordinal int) (err error) {
 	if d.blas, err = openCublas(); err != nil {
 		return err
 	}
-	for range maxBranches {
-		l, err := d.newLane()
-		d.lanes = append(d.lanes, l)
-		if err != nil {
-			return err
-		}
+	const nonBlocking = 1
+	if err := drv.check("cuStreamCreate", call(drv.StreamCreate, uintptr(unsafe.Pointer(&d.stream)), nonBlocking)); err != nil {
+		return err
 	}
-	d.lane = d.lanes[0]
-	return nil
+	if d.blasMemory, err = d.allocate(workspaces * blasWorkspace); err != nil {
+		return err
+	}
+	d.handle, err = d.blas.newHandle(d.stream, d.blasMemory)
+	return err
 }
 
 // Attributes of cuDeviceGetAttribute.
@@ -124,8 +124,10 @@ func (d *Device) identify(ordinal int) error {
 // Name returns the card's name.
 func (d *Device) Name() string { return d.name }
 
+// synchronize waits for all that was enqueued, so that the staging memory is free.
 func (d *Device) synchronize() error {
-	return d.drv.check("cuStreamSynchronize", call(d.drv.StreamSynchronize, d.lanes[0].stream))
+	d.staging.used = 0
+	return d.drv.check("cuStreamSynchronize", call(d.drv.StreamSynchronize, d.stream))
 }
 
 // Sync waits until all that was enqueued has finished and returns its first error.
@@ -142,16 +144,11 @@ func (d *Device) Close() error {
 // close undoes open as far as it got. The context's memory and modules end with it.
 func (d *Device) close() error {
 	var err error
-	for _, l := range d.lanes {
-		if l.blas != 0 {
-			err = d.blas.destroy(l.blas)
-		}
-		if l.reached != 0 {
-			call(d.drv.EventDestroy, l.reached)
-		}
-		if l.stream != 0 {
-			call(d.drv.StreamDestroy, l.stream)
-		}
+	if d.handle != 0 {
+		err = d.blas.destroy(d.handle)
+	}
+	if d.stream != 0 {
+		call(d.drv.StreamDestroy, d.stream)
 	}
 	if d.staging.p != nil {
 		call(d.drv.MemFreeHost, uintptr(d.staging.p))
