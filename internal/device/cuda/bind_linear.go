@@ -40,12 +40,12 @@ func (b *binder) at(base address, i int) address { return base + address(i*b.siz
 
 func (b *binder) linear(op ops.Linear) {
 	x, w, bias := b.read(), b.read(), b.readIf(op.Bias)
-	for _, c := range blocks(op) {
+	for _, c := range op.Blocks() {
 		y := b.write()
-		b.multiply(product{m: op.Rows, n: c.width, k: op.In, a: operand{at: x, ld: op.In},
-			b: operand{at: b.at(w, c.row*op.In), ld: op.In, trans: true}, c: operand{at: y, ld: c.width}})
+		b.multiply(product{m: op.Rows, n: c.Width, k: op.In, a: operand{at: x, ld: op.In},
+			b: operand{at: b.at(w, c.Row*op.In), ld: op.In, trans: true}, c: operand{at: y, ld: c.Width}})
 		if op.Bias {
-			b.each("elementwise", "add_rows", op.Rows*c.width, b.at(bias, c.row), y, int64(op.Rows), int64(c.width))
+			b.each("elementwise", "add_rows", op.Rows*c.Width, b.at(bias, c.Row), y, int64(op.Rows), int64(c.Width))
 		}
 	}
 }

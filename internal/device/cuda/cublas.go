@@ -125,8 +125,8 @@ func transposed(t bool) uintptr {
 	return 0
 }
 
-// enqueue sends the product to the stream. cuBLAS has matrices by columns: a
-// row-major C = A·B is Cᵀ = Bᵀ·Aᵀ there, so the operands change places.
+// enqueue sends the product to the stream. cuBLAS is column-major: a row-major
+// C = A·B is Cᵀ = Bᵀ·Aᵀ there, so the operands change places.
 func (q *productCall) enqueue() error {
 	blas, handle := q.d.blas, q.d.handle
 	ta, tb := transposed(q.a.trans), transposed(q.b.trans)

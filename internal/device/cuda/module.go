@@ -88,14 +88,14 @@ type kernelCall struct {
 	args  []unsafe.Pointer // to words
 }
 
-// structure is a struct that a kernel takes by value; see byValue.
+// structure is a struct that is passed to a kernel by value; see byValue.
 type structure struct {
 	p    unsafe.Pointer
 	size uintptr
 }
 
-// byValue returns s as an argument of a kernel, whose struct must have the same
-// fields.
+// byValue returns s as an argument of a kernel, whose parameter must be a struct with
+// the same fields.
 func byValue[S any](s S) structure { return structure{unsafe.Pointer(&s), unsafe.Sizeof(s)} }
 
 // words returns the structure as numbers of 64 bits, as which it holds addresses.
