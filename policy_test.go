@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -153,6 +154,23 @@ func TestFilesAreReadWithChecks(t *testing.T) {
 				if x, ok := s.X.(*ast.Ident); ok && x.Name == "os" && (s.Sel.Name == "Open" || s.Sel.Name == "ReadFile") {
 					t.Errorf("%s calls os.%s; use internal/files", file, s.Sel.Name)
 				}
+			}
+			return true
+		})
+	})
+}
+
+// TestRunsKnowNoFlags: package run names settings; which flags set them is known to
+// package train alone.
+func TestRunsKnowNoFlags(t *testing.T) {
+	flag := regexp.MustCompile(`(^|[ (])-[a-z]`)
+	eachSource(t, parser.SkipObjectResolution, func(file string, parsed *ast.File) {
+		if path.Dir(file) != "internal/run" {
+			return
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING && flag.MatchString(strings.Trim(text.Value, "`\"")) {
+				t.Errorf("%s names a flag in %s; use Settings.Name", file, text.Value)
 			}
 			return true
 		})

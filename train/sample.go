@@ -75,7 +75,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	if s.request.MaxTokens < 0 || s.n < 1 || s.batch < 1 {
 		return errors.Errorf("-max-tokens is %d, -n %d and -batch %d; they must be at least 0, 1 and 1", s.request.MaxTokens, s.n, s.batch)
 	}
-	if err := run.CheckSampler(s.request.Sampler); err != nil {
+	if err := run.CheckSampler(s.request.Sampler, flagOf); err != nil {
 		return err
 	}
 	if err := s.readPrompts(); err != nil {

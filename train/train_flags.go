@@ -75,6 +75,7 @@ func (s source) load() (run.Settings, error) {
 		return run.Settings{}, err
 	}
 	set := p.Settings()
+	set.Name = flagOf
 	if s.config != "" {
 		if set, err = run.ReadSettings(s.config, set); err != nil {
 			return set, err
@@ -154,15 +155,23 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 
 // givenBy returns which settings must stay as they are: those of flags that were
 // given, and all of a file.
-func givenBy(f *flag.FlagSet, fromFile bool) func(name string) bool {
+func givenBy(f *flag.FlagSet, fromFile bool) func(setting string) bool {
 	given := make(map[string]bool)
 	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
-	return func(name string) bool { return fromFile || given[name] }
+	return func(setting string) bool { return fromFile || given[strings.TrimPrefix(flagOf(setting), "-")] }
+}
+
+// flagOf returns the flag for a setting.
+func flagOf(setting string) string {
+	if setting == "sample_chars" {
+		return "-sample-tokens"
+	}
+	return "-" + strings.ReplaceAll(setting, "_", "-")
 }
 
 // derive fits what was not given to what was.
 func derive(s *run.Settings, f *flag.FlagSet) {
-	if given := givenBy(f, false); given("lr") && !given("min-lr") {
+	if given := givenBy(f, false); given("lr") && !given("min_lr") {
 		s.MinLR = s.LR / 10
 	}
 	s.Model.ContextLength = s.Length

@@ -19,7 +19,7 @@ func BoundariesOf(s Settings, tok data.Tokenizer) (Boundaries, error) {
 	}
 	end, ok := data.TextEnd(tok)
 	if !ok {
-		return Boundaries{}, errors.New("-reset-documents needs a token that stands between documents, and the vocabulary has none; with -tokens chars a text of more documents or a lower -rare gives one, -tokens bytes and bpe always have one")
+		return Boundaries{}, errors.Errorf("%s needs a token that stands between documents, and the vocabulary has none; with %s chars a text of more documents or a lower %s gives one, %[2]s bytes and bpe always have one", s.name("reset_documents"), s.name("tokens"), s.name("rare"))
 	}
 	begin := data.Beginning(tok)
 	return Boundaries{true, end, len(begin) == 1 && begin[0] == end}, nil

@@ -31,6 +31,7 @@ type Corpus struct {
 	Lengths        *data.Lengths // the amounts of text that tokens stand for
 	Train, HeldOut data.Tokens   // to train on, and held out
 	cache          *data.Cache   // that holds the tokens; nil if they are in memory
+	name           func(setting string) string
 }
 
 // LoadText reads the texts of a run. Without a tokenizer, one is made from the
@@ -141,6 +142,7 @@ func runTokenizer(dir string, vocab int) (data.Tokenizer, error) {
 
 // divide cuts the tokens of the text in two.
 func (t *Corpus) divide(f *Fitter, tokens data.Tokens) (err error) {
+	t.name = f.s.name
 	if err := f.shape(tokens.Len()); err != nil {
 		return err
 	}
@@ -160,17 +162,17 @@ func (t *Corpus) Close() error {
 func loadDocuments(ctx context.Context, s Settings) (*data.Corpus, error) {
 	if len(s.Data) > 0 {
 		docs, err := data.Load(data.DefaultMaxBytes, s.Data...)
-		return docs, explainRead(err)
+		return docs, explainRead(err, s)
 	}
 	docs, err := data.GoSource(ctx, s.MaxBytes, corpusSeed)
-	return docs, errors.Wrap(err, "reading the default text (name another with -data)")
+	return docs, errors.Wrapf(err, "reading the default text (name another with %s)", s.name("data"))
 }
 
 // explainRead says what to do about texts that could not be read.
-func explainRead(err error) error {
+func explainRead(err error, s Settings) error {
 	if large := (*data.TooLargeError)(nil); errors.As(err, &large) {
-		return errors.Errorf("the text is larger than the %s that are kept in memory (%s goes beyond): name fewer files, or give a folder for its tokens with -cache, which takes a text of any size",
-			numbers.Human(float64(large.Limit), "B"), large.Path)
+		return errors.Errorf("the text is larger than the %s that are kept in memory (%s goes beyond): name fewer files, or give a folder for its tokens with %s, which takes a text of any size",
+			numbers.Human(float64(large.Limit), "B"), large.Path, s.name("cache"))
 	}
 	return errors.Wrap(err, "reading the text")
 }
@@ -216,7 +218,7 @@ func (t *Corpus) Describe() []string {
 		lines = append(lines, "the tokens are in "+t.cache.Path)
 	}
 	if u := UnknownShare(t.Tokenizer, t.Train); u >= 0.001 {
-		lines = append(lines, numbers.Percent(u)+" of the characters are too rare for the vocabulary and count as one; see -rare and -tokens bytes")
+		lines = append(lines, numbers.Percent(u)+" of the characters are too rare for the vocabulary and count as one; see "+t.name("rare")+" and "+t.name("tokens")+" bytes")
 	}
 	return lines
 }

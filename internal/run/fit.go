@@ -9,17 +9,19 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Fitter adapts the settings that the command line does not give to those that
-// it gives, and to a short text. It records its changes.
+// Fitter adapts the settings that were not given to those that were, and to a
+// short text. It records its changes.
 type Fitter struct {
 	s     *Settings
-	given func(name string) bool // whether a flag's value must stay
+	given func(setting string) bool
 	said  []string
 }
 
-// NewFitter returns a Fitter for settings; given reports the settings whose
-// values must not change.
-func NewFitter(s *Settings, given func(name string) bool) *Fitter { return &Fitter{s: s, given: given} }
+// NewFitter returns a Fitter for settings; given reports whether the value of a
+// setting, by its name in JSON, must not change.
+func NewFitter(s *Settings, given func(setting string) bool) *Fitter {
+	return &Fitter{s: s, given: given}
+}
 
 // fixed leaves settings as they are.
 func fixed(s Settings) *Fitter {
@@ -36,7 +38,7 @@ func (f *Fitter) Changes() []string { return f.said }
 // Warmup limits the warm-up to a tenth of the steps.
 func (f *Fitter) Warmup() {
 	if tenth := f.s.Steps / 10; f.s.Warmup > tenth && !f.given("warmup") {
-		f.say("-warmup %d, a tenth of -steps %d, instead of %d", tenth, f.s.Steps, f.s.Warmup)
+		f.say("%s %d, a tenth of %s %d, instead of %d", f.s.name("warmup"), tenth, f.s.name("steps"), f.s.Steps, f.s.Warmup)
 		f.s.Warmup = tenth
 	}
 }
@@ -49,7 +51,7 @@ const mostHeld = 0.2
 func (f *Fitter) vocabulary(bytes, chars int) {
 	s := f.s
 	if rare := max(1, chars/10_000); s.Tokens == tokensChars && s.Rare > rare && !f.given("rare") {
-		f.say("-rare %d, instead of %d, to a text of %s", rare, s.Rare, numbers.Count(chars, "character"))
+		f.say("%s %d, instead of %d, to a text of %s", s.name("rare"), rare, s.Rare, numbers.Count(chars, "character"))
 		s.Rare = rare
 	}
 	tokens := chars
@@ -65,7 +67,7 @@ func (f *Fitter) vocabulary(bytes, chars int) {
 		val = min(2*val, mostHeld)
 	}
 	if val != s.Val {
-		f.say("-val %g, instead of %g, to a text of %s", val, s.Val, numbers.Count(chars, "character"))
+		f.say("%s %g, instead of %g, to a text of %s", s.name("val"), val, s.Val, numbers.Count(chars, "character"))
 		s.Val = val
 	}
 }
@@ -78,7 +80,7 @@ func (f *Fitter) shape(tokens int) error {
 	s := f.s
 	room := longest(s.Val, tokens)
 	if length := niceLength(room); s.Length > room && room > 0 && !f.given("length") {
-		f.say("-length %d, instead of %d, to a text of %s", length, s.Length, numbers.Count(tokens, "token"))
+		f.say("%s %d, instead of %d, to a text of %s", s.name("length"), length, s.Length, numbers.Count(tokens, "token"))
 		s.Length, s.Model.ContextLength = length, length
 	}
 	if s.Length > room {
@@ -89,9 +91,10 @@ func (f *Fitter) shape(tokens int) error {
 		return nil
 	}
 	if f.given("batch") {
-		return errors.Errorf("the text has %s to train on, too few for -carry with %d streams of -length %d: -batch %d would do", numbers.Count(tokens-held(s.Val, tokens), "token"), s.Batch, s.Length, rows)
+		return errors.Errorf("the text has %s to train on, too few for %s with %d streams of %s %d: %s %d would do", numbers.Count(tokens-held(s.Val, tokens), "token"),
+			s.name("carry"), s.Batch, s.name("length"), s.Length, s.name("batch"), rows)
 	}
-	f.say("-batch %d, instead of %d, to a text of %s", rows, s.Batch, numbers.Count(tokens, "token"))
+	f.say("%s %d, instead of %d, to a text of %s", s.name("batch"), rows, s.Batch, numbers.Count(tokens, "token"))
 	s.Batch = rows
 	return nil
 }
@@ -110,8 +113,8 @@ func niceLength(room int) int {
 	return room / 8 * 8
 }
 
-// tooShort returns the error that names the flags that would let a text do in
-// which there is no room for the length.
+// tooShort returns the error for a text without room for the length. It names
+// settings for which the text would suffice.
 func (f *Fitter) tooShort(tokens, room int) error {
 	s := f.s
 	if tokens < 4 {
@@ -119,12 +122,12 @@ func (f *Fitter) tooShort(tokens, room int) error {
 	}
 	var does []string
 	if room > 0 {
-		does = append(does, fmt.Sprintf("-length %d", niceLength(room)))
+		does = append(does, fmt.Sprintf("%s %d", s.name("length"), niceLength(room)))
 	}
 	val := max(mostHeld, math.Ceil(200/float64(tokens))/100) // two tokens
 	if other := longest(val, tokens); other > max(room, 0) {
-		does = append(does, fmt.Sprintf("-val %g with -length %d", val, min(s.Length, niceLength(other))))
+		does = append(does, fmt.Sprintf("%s %g with %s %d", s.name("val"), val, s.name("length"), min(s.Length, niceLength(other))))
 	}
-	return errors.Errorf("the text has %s, of which -val %g holds out %s; sequences of -length %d need %s in each part: use more text, or %s",
-		numbers.Commas(tokens)+" tokens", s.Val, numbers.Commas(held(s.Val, tokens)), s.Length, numbers.Commas(s.Length+1), strings.Join(does, ", or "))
+	return errors.Errorf("the text has %s, of which %s %g holds out %s; sequences of %s %d need %s in each part: use more text, or %s",
+		numbers.Commas(tokens)+" tokens", s.name("val"), s.Val, numbers.Commas(held(s.Val, tokens)), s.name("length"), s.Length, numbers.Commas(s.Length+1), strings.Join(does, ", or "))
 }

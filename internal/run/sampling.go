@@ -23,19 +23,20 @@ func Complete(ctx context.Context, g *xlstm.Generator, tok data.Tokenizer, r xls
 	return c.Text, err
 }
 
-// CheckSampler returns an error that names the flag if a value is invalid.
-func CheckSampler(c xlstm.SamplerConfig) error {
+// CheckSampler returns an error for the first invalid value. name returns what the
+// error calls the value, as in Settings.
+func CheckSampler(c xlstm.SamplerConfig, name func(setting string) string) error {
 	for _, one := range []struct {
-		flag string
+		name string
 		only xlstm.SamplerConfig
 	}{
 		{"temperature", xlstm.SamplerConfig{Temperature: c.Temperature}},
-		{"top-k", xlstm.SamplerConfig{TopK: c.TopK}},
-		{"top-p", xlstm.SamplerConfig{TopP: c.TopP}},
+		{"top_k", xlstm.SamplerConfig{TopK: c.TopK}},
+		{"top_p", xlstm.SamplerConfig{TopP: c.TopP}},
 		{"penalty", xlstm.SamplerConfig{RepetitionPenalty: c.RepetitionPenalty}},
 	} {
 		if _, err := xlstm.NewSampler(one.only); err != nil {
-			return errors.Errorf("-%s: %s", one.flag, strings.TrimPrefix(err.Error(), "xlstm: "))
+			return errors.Errorf("%s: %s", name(one.name), strings.TrimPrefix(err.Error(), "xlstm: "))
 		}
 	}
 	return nil

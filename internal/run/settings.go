@@ -12,8 +12,12 @@ import (
 )
 
 // Settings has all settings that determine a run. It is saved in the run's
-// folder and can be given as a file (-config).
+// folder and can be given as a file.
 type Settings struct {
+	// Name returns what messages call a setting, given its name in JSON: for a
+	// program with flags, the flag. Nil means the name in JSON.
+	Name func(setting string) string `json:"-"`
+
 	Data     []string `json:"data"` // none: the Go standard library's source
 	MaxBytes int      `json:"max_bytes"`
 	Val      float64  `json:"val"`
@@ -48,6 +52,13 @@ type Settings struct {
 	SampleChars int     `json:"sample_chars"`
 	Temperature float64 `json:"temperature"`
 	TopP        float64 `json:"top_p"`
+}
+
+func (s Settings) name(setting string) string {
+	if s.Name == nil {
+		return setting
+	}
+	return s.Name(setting)
 }
 
 // Settings returns the settings of the preset.
@@ -98,7 +109,7 @@ func (s *Settings) MakeAbsolute() (err error) {
 		return nil
 	}
 	if _, err := os.Stat(s.Tokens); err != nil {
-		return errors.Errorf("-tokens is %q; it must be chars, bytes, bpe or the path of a tokenizer.json", s.Tokens)
+		return errors.Errorf("%s is %q; it must be chars, bytes, bpe or the path of a tokenizer.json", s.name("tokens"), s.Tokens)
 	}
 	s.Tokens, err = filepath.Abs(s.Tokens)
 	return errors.Wrap(err, "finding the vocabulary")
@@ -125,9 +136,9 @@ func (s Settings) Check() error {
 		value any
 		want  string
 	}{
-		{s.MaxBytes > 0, "max-bytes", s.MaxBytes, "positive"},
+		{s.MaxBytes > 0, "max_bytes", s.MaxBytes, "positive"},
 		{s.Val > 0 && s.Val < 1, "val", s.Val, "between 0 and 1"},
-		{s.Cache == "" || len(s.Data) > 0, "cache", s.Cache, "empty without -data: the default text is small"},
+		{s.Cache == "" || len(s.Data) > 0, "cache", s.Cache, "empty without " + s.name("data") + ": the default text is small"},
 		{s.Tokens != "", "tokens", s.Tokens, "chars, bytes, bpe or the path of a tokenizer.json"},
 		{s.Tokens != tokensBPE || s.Vocab > 256, "vocab", s.Vocab, "at least 257: the bytes, and the end of a text"},
 		{s.Batch > 0, "batch", s.Batch, "at least 1"},
@@ -135,23 +146,23 @@ func (s Settings) Check() error {
 		{s.Steps > 0, "steps", s.Steps, "at least 1"},
 		{s.Accumulate > 0, "accumulate", s.Accumulate, "at least 1"},
 		{s.LR > 0 && s.LR <= 1e6, "lr", s.LR, "positive and at most 1e6"},
-		{s.MinLR >= 0 && s.MinLR <= s.LR, "min-lr", s.MinLR, "between 0 and lr"},
-		{s.Warmup >= 0 && s.Warmup <= s.Steps, "warmup", s.Warmup, "between 0 and steps"},
+		{s.MinLR >= 0 && s.MinLR <= s.LR, "min_lr", s.MinLR, "between 0 and " + s.name("lr")},
+		{s.Warmup >= 0 && s.Warmup <= s.Steps, "warmup", s.Warmup, "between 0 and " + s.name("steps")},
 		{s.Beta2 > 0 && s.Beta2 < 1, "beta2", s.Beta2, "between 0 and 1"},
-		{s.WeightDecay >= 0, "weight-decay", s.WeightDecay, "at least 0"},
+		{s.WeightDecay >= 0, "weight_decay", s.WeightDecay, "at least 0"},
 		{s.Clip >= 0, "clip", s.Clip, "at least 0"},
-		{s.NonFinite == "stop" || s.NonFinite == "skip", "non-finite", s.NonFinite, "stop or skip"},
-		{s.EvalEvery > 0, "eval-every", s.EvalEvery, "at least 1"},
-		{s.EvalBatches >= 0, "eval-batches", s.EvalBatches, "at least 0"},
+		{s.NonFinite == "stop" || s.NonFinite == "skip", "non_finite", s.NonFinite, "stop or skip"},
+		{s.EvalEvery > 0, "eval_every", s.EvalEvery, "at least 1"},
+		{s.EvalBatches >= 0, "eval_batches", s.EvalBatches, "at least 0"},
 		{s.Patience >= 0, "patience", s.Patience, "at least 0"},
-		{s.SaveEvery > 0, "save-every", s.SaveEvery, "at least 1"},
-		{s.SampleChars >= 0, "sample-tokens", s.SampleChars, "at least 0"},
+		{s.SaveEvery > 0, "save_every", s.SaveEvery, "at least 1"},
+		{s.SampleChars >= 0, "sample_chars", s.SampleChars, "at least 0"},
 	} {
 		if !c.ok {
-			return errors.Errorf("-%s is %v; it must be %s", c.name, c.value, c.want)
+			return errors.Errorf("%s is %v; it must be %s", s.name(c.name), c.value, c.want)
 		}
 	}
-	if err := CheckSampler(xlstm.SamplerConfig{Temperature: s.Temperature, TopP: s.TopP}); err != nil {
+	if err := CheckSampler(xlstm.SamplerConfig{Temperature: s.Temperature, TopP: s.TopP}, s.name); err != nil {
 		return err
 	}
 	cfg := s.Model

@@ -43,7 +43,7 @@ func newTokenizer(ctx context.Context, s Settings, text iter.Seq[string], progre
 	}
 	f, _, err := files.Open(s.Tokens, bpe.MaxBytes)
 	if err != nil {
-		return nil, errors.Wrap(err, "opening the vocabulary that -tokens names")
+		return nil, errors.Wrapf(err, "opening the vocabulary that %s names", s.name("tokens"))
 	}
 	defer f.Close()
 	tok, err := data.LoadTokenizer(f)
