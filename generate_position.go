@@ -77,7 +77,7 @@ func (b *BatchGenerator) Resume(i int, p *Position) error {
 
 func fitsVocabulary(p *Position, vocab int) error {
 	if len(p.logits) != vocab {
-		return errors.Errorf("xlstm: a generator with a vocabulary of %d cannot go on where one with %d is", vocab, len(p.logits))
+		return errors.Errorf("xlstm: a generator with a vocabulary of %d cannot continue from the position of one with %d", vocab, len(p.logits))
 	}
 	return nil
 }

@@ -420,7 +420,7 @@ func writeOurs(t *testing.T, root string) {
 // writeTokens saves a tokenizer beside a model, as the training program does, and
 // how it encodes pieces of a text, at every place, and characters of all kinds.
 func writeTokens(t *testing.T, dir string) {
-	text := string(testutil.Must(os.ReadFile(filepath.Join(goldenRoot, "README.md"))))
+	text := string(testutil.Must(os.ReadFile(filepath.Join("testdata", "subwords.txt"))))
 	tok := testutil.Must(bpe.Train(t.Context(), slices.Values([]string{text}), bpe.TrainConfig{VocabSize: 600, SpecialTokens: []string{bpe.EndOfText}, Pattern: bpe.Llama3}))
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		t.Fatal(err)

@@ -108,7 +108,7 @@ func explainTaken(err error, c console) error {
 	case !errors.As(err, &taken):
 		return err
 	case taken.IsRun:
-		return errors.Errorf("%v; choose another folder with -out, or go on with that run: %s", taken, c.hint("resume", taken.Dir))
+		return errors.Errorf("%v; choose another folder with -out, or continue that run: %s", taken, c.hint("resume", taken.Dir))
 	}
 	return errors.Errorf("%v; choose another folder with -out", taken)
 }
@@ -140,7 +140,7 @@ func farewell(r *run.Session, why run.Ending, c console) string {
 	case run.InterruptedAtLast:
 		return fmt.Sprintf("All %s steps are done. Judge the model with: %s\n", done, c.hint("evaluate", r.Folder()))
 	case run.Interrupted:
-		return fmt.Sprintf("Stopped after step %s of %s. Go on with: %s\n", done, all, c.hint("resume", r.Folder()))
+		return fmt.Sprintf("Stopped after step %s of %s. To continue: %s\n", done, all, c.hint("resume", r.Folder()))
 	case run.Impatient:
 		return fmt.Sprintf("Stopped after step %s: no better held-out loss in %s.\n", done, numbers.Count(r.Waited(), "evaluation"))
 	}

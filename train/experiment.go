@@ -67,7 +67,7 @@ func experimentCommand(ctx context.Context, args []string, c console) error {
 	fmt.Fprintf(c.out, "%s\n%s in %s, %d at a time\n", e.About, numbers.Count(len(g.Names()), "run"), x.out, f.Workers)
 	results, err := f.Run(ctx, g)
 	if ctx.Err() != nil {
-		fmt.Fprintf(c.out, "Stopped. Go on with: %s\n", c.hint(append([]string{"experiment"}, args...)...))
+		fmt.Fprintf(c.out, "Stopped. To continue: %s\n", c.hint(append([]string{"experiment"}, args...)...))
 		return nil
 	}
 	if err != nil {

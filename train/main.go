@@ -133,7 +133,7 @@ func unknownCommand(word string, c console) error {
 	_, err := os.Stat(filepath.Join(word, run.SettingsFile))
 	switch _, missing := os.Stat(word); {
 	case err == nil:
-		return errors.Errorf("%q is a run, not a command; go on with it: %s, or let it write: %s", word, c.hint("resume", word), c.hint("sample", word))
+		return errors.Errorf("%q is a run, not a command; to continue it: %s, to generate text: %s", word, c.hint("resume", word), c.hint("sample", word))
 	case missing == nil || strings.ContainsAny(word, "./*?["):
 		return errors.Errorf("%q is not a command; to train on a text, give it with -data: %s", word, c.hint("-data", word))
 	}

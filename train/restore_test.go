@@ -196,7 +196,7 @@ func TestNoCheckpointThatCanBeUsedIsAnError(t *testing.T) {
 		flipBit(t, filepath.Join(stopped, rundir.CheckpointName(rundir.LastKind, step), run.WeightsFile))
 	}
 	_, _, err := runHere(context.Background(), "resume", stopped)
-	if err == nil || !strings.Contains(err.Error(), "cannot go on from any checkpoint (2 tried)") || strings.Contains(err.Error(), "\n") {
+	if err == nil || !strings.Contains(err.Error(), "cannot be resumed from any checkpoint (2 tried)") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%v", err)
 	}
 }

@@ -17,33 +17,33 @@ import (
 // q and k are [B·T, NH·DQK], v and h [B·T, NH·DHV], the gate pre-activations i~
 // and f~ [B·T, NH].
 //
-// Chunk is the number of steps that are computed at once as matrix products;
-// all values give the same function. Chunk 0 takes the whole sequence as one
-// chunk, the parallel form (paper, appendix A.3), which is the same up to Eps: its
-// m begins at −∞ and not at 0.
+// Chunk is the number of steps that are computed at once as matrix products; the
+// function does not depend on it. Chunk 0 takes the whole sequence as one chunk,
+// the parallel form (paper, appendix A.3), which differs in terms of Eps, because
+// its m begins at −∞, not 0.
 type MLSTM struct {
 	B, T, NH, DQK, DHV, Chunk int
-	// ScaleQ·ScaleK is 1/√DQK. The paper's code scales the keys, so that the
-	// state holds scaled keys; xLSTM-7B's scales the queries.
+	// ScaleQ·ScaleK is 1/√DQK. The paper's code scales the keys, so that its
+	// state holds scaled keys; xLSTM-7B scales the queries.
 	ScaleQ, ScaleK, Eps float64
-	// The memory is empty, as without a state, before every step at which a
-	// document begins.
+	// Before every step at which a document begins, the memory is emptied, as
+	// without a state.
 	Resets Resets
 }
 
 // MLSTMState is the memory of an mLSTM cell: C [B,NH,DQK,DHV], n [B,NH,DQK],
-// m [B,NH]. A state whose C is nil stands for none: an empty memory and m = 0,
-// or m = −∞ in the parallel form, which knows no state. In a gradient each of the
-// three may be nil, for zeros.
+// m [B,NH]. A state whose C is nil stands for none: an empty memory and m = 0, or
+// m = −∞ in the parallel form, which has no state. In a gradient, each of the three
+// may be nil, for zeros.
 type MLSTMState[F Float] struct{ C, N, M []F }
 
-// some reports whether any of the three is there.
+// some reports whether any of the three is not nil.
 func (st MLSTMState[F]) some() bool { return st.C != nil || st.N != nil || st.M != nil }
 
 // size is the number of elements of one head's C.
 func (s MLSTM) size() int { return s.DQK * s.DHV }
 
-// mlstmHead returns the state of item i = b·NH+h, nil for what is not there.
+// mlstmHead returns the state of item i = b·NH+h, with nil for what is absent.
 func mlstmHead[F Float](s MLSTM, st MLSTMState[F], i int) (c, n, m []F) {
 	part := func(x []F, size int) []F {
 		if x == nil {
@@ -69,8 +69,8 @@ func (s MLSTM) initialM() float64 {
 	return 0
 }
 
-// mlstmInputs are the inputs of one (sequence, head), with the distances
-// between the rows of consecutive steps.
+// mlstmInputs are the inputs of one head of one sequence, with the distances between
+// the rows of consecutive steps.
 type mlstmInputs[F Float] struct {
 	q, k, v, i, f []F
 	ldq, ldv, ldg int
@@ -93,21 +93,21 @@ type mlstmMemory[F Float] struct {
 	n []F
 }
 
-// memoryAt is memory k of several next to each other.
+// memoryAt returns memory k of several consecutive ones.
 func memoryAt[F Float](s MLSTM, memories []F, k int) mlstmMemory[F] {
 	size, per := s.size(), s.size()+s.DQK
 	part := memories[k*per : (k+1)*per]
 	return mlstmMemory[F]{matrix[F]{part[:size], s.DHV}, part[size:]}
 }
 
-// set copies another memory.
+// set copies another memory to m.
 func (mem mlstmMemory[F]) set(other mlstmMemory[F]) {
 	copy(mem.c.data, other.c.data)
 	copy(mem.n, other.n)
 }
 
-// dot is ⟨C,C'⟩ + ⟨n,n'⟩, on which whole sequences hang: the rows' parts are added
-// in float64.
+// dot returns ⟨C,C'⟩ + ⟨n,n'⟩. The gradients of whole sequences depend on it: the
+// parts of the rows are summed in float64.
 func (mem mlstmMemory[F]) dot(other mlstmMemory[F]) float64 {
 	sum := float64(vec.Dot(mem.n, other.n))
 	for i := range mem.n {
@@ -124,27 +124,28 @@ func mlstmBegin[F Float](s MLSTM, state MLSTMState[F], item int, mem mlstmMemory
 		return s.initialM()
 	}
 	c, n, m := mlstmHead(s, state, item)
-	if &c[0] != &mem.c.data[0] { // else the memory is updated in place
+	if &c[0] != &mem.c.data[0] { // otherwise the memory is updated in place
 		copy(mem.c.data, c)
 		copy(mem.n, n)
 	}
 	return float64(m[0])
 }
 
-// mlstmCell is one (sequence, head) at work on one chunk after the other.
+// mlstmCell computes one head of one sequence, chunk by chunk.
 type mlstmCell[F Float] struct {
 	MLSTM
 	in    mlstmInputs[F]
 	t0, l int // the chunk: steps t0 … t0+l−1
 	gates mlstmGates[F]
-	// The chunk's rows, copied next to each other: between those of the inputs lie
-	// the other heads', and the products would meet in few places of the cache.
+	// The chunk's rows, copied to consecutive memory: in the inputs they are
+	// interleaved with other heads, and the products would compete for few lines of
+	// the cache.
 	q, k, v matrix[F]
 	a       matrix[F] // A_ij = D_ij·q̂_i·k̂_j, lower triangular
 	den     []F       // Σ_j A_ij + β_i·q̂_i·n
 }
 
-// layOut takes the cell's scratch space.
+// layOut takes the cell's scratch space from the arena.
 func (c *mlstmCell[F]) layOut(space *arena[F]) {
 	l := c.chunk()
 	c.gates.layOut(space, l)
@@ -152,7 +153,7 @@ func (c *mlstmCell[F]) layOut(space *arena[F]) {
 	c.a, c.den = space.matrix(l, l), space.take(l)
 }
 
-// begin turns to the chunk at t0, before which the stabiliser is m0.
+// begin moves to the chunk at t0, before which the stabiliser is m0.
 func (c *mlstmCell[F]) begin(t0 int, m0 float64) {
 	c.t0, c.l = t0, min(c.chunk(), c.T-t0)
 	c.gates.load(c.MLSTM, c.in, t0, c.l, m0)
@@ -167,8 +168,8 @@ func (c *mlstmCell[F]) loadInputs() {
 	copyRows(c.v, matrix[F]{c.in.v, c.in.ldv}.from(c.t0, 0), c.l, c.DHV)
 }
 
-// MLSTMForward computes h and the final state, which may lie in the memory of
-// the initial one.
+// MLSTMForward computes h and the final state, which may share the memory of the
+// initial one.
 func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	if s.Resets = s.Resets.some(); s.Resets != nil {
 		mlstmResetForward(MLSTMForward[F], s, q, k, v, i, f, state, h, last)
@@ -204,7 +205,7 @@ func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []
 //
 //	h_i = (Σ_j A_ij·v_j + β_i·Cᵀq̂_i) / N_i
 //
-// and leaves β_i·q̂_i in place of the queries.
+// and replaces the queries by β_i·q̂_i.
 func (c *mlstmCell[F]) forward(mem mlstmMemory[F], h matrix[F]) {
 	c.scores(mem.n, matrix[F]{})
 	scaleRows(c.q, c.gates.inter[:c.l], c.q, c.DQK)
@@ -217,7 +218,7 @@ func (c *mlstmCell[F]) forward(mem mlstmMemory[F], h matrix[F]) {
 	}
 }
 
-// scores computes A and den, and D in d if there is one. Above the diagonal A is
+// scores computes A and den, and D in d unless d is empty. Above the diagonal, A is
 // zero as far as products read it.
 func (c *mlstmCell[F]) scores(n []F, d matrix[F]) {
 	lowerOf(c.l, c.DQK, F(c.ScaleQ*c.ScaleK), c.q, c.k, c.a)
@@ -233,18 +234,18 @@ func (c *mlstmCell[F]) scores(n []F, d matrix[F]) {
 	}
 }
 
-// normaliser is N = max(|den|, floor) + eps, where floor is exp(−m); linear says
-// that |den| is the larger, so that the gradient flows through it.
+// normaliser returns N = max(|den|, floor) + eps, where floor is exp(−m). linear
+// reports whether |den| is the larger, so that the gradient flows through it.
 func (s MLSTM) normaliser(den, floor float64) (n float64, linear bool) {
 	den = math.Abs(den)
 	return max(den, floor) + s.Eps, den >= floor
 }
 
-// advance moves the memory over the chunk,
+// advance updates the memory by the chunk,
 //
 //	C' = keep·C + Σ_j ā_j·k̂_j·v_jᵀ;  n' = keep·n + Σ_j ā_j·k̂_j
 //
-// and leaves ā_j·k̂_j in place of the keys.
+// and replaces the keys by ā_j·k̂_j.
 func (c *mlstmCell[F]) advance(mem mlstmMemory[F]) {
 	keep := F(c.gates.keep)
 	apply(true, c.l, c.DQK, 1, c.k, c.gates.carry, keep, mem.n)

@@ -6,8 +6,8 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
-// MLSTMGrads receives the gradients of an mLSTM cell, in the shapes of what
-// they belong to. State's slices may be nil.
+// MLSTMGrads receives the gradients of an mLSTM cell, each in the shape of the value
+// that it belongs to. State's slices may be nil.
 type MLSTMGrads[F Float] struct {
 	Q, K, V, I, F []F
 	State         MLSTMState[F]
@@ -16,18 +16,18 @@ type MLSTMGrads[F Float] struct {
 // MLSTMBackward computes the exact gradients of MLSTMForward from the upstream
 // gradient dh of the outputs (nil for zeros) and dLast of the final state.
 //
-// Exact means: through the normaliser's |q̂·n|, through the final state, and
-// through the stabilisers, each of which hands what it gets back along the path
-// of its maximum, to the gate that set it. Shares are relative to the stabiliser,
-// so it gets minus the sum of their gradients: of row i's, which are functions of
-// D_ij and β_i, and of the final state's. Where |q̂·n| normalises, that sum is next
-// to nothing, δh_i·h_i·Eps/N_i, left over from numbers as large as δh_i·h_i. So the
-// sum is taken as it was computed, and without the share that set the stabiliser:
-// that one is 1 whatever the gates, so that the largest rounding error of the row
-// is in none of them. Where exp(−m) normalises, h is a function of the absolute
-// shares, and only δm_i = −(δh_i·h_i)·Eps/N_i is left.
+// Exact means that gradients flow through the normaliser's |q̂·n|, the final state
+// and the stabilisers, each of which passes its gradient back along the path of its
+// maximum to the gate that set it. Shares are relative to the stabiliser, so its
+// gradient is minus the sum of theirs: of those of row i, which are functions of
+// D_ij and β_i, and of those in the final state. If |q̂·n| normalises, that sum is
+// nearly zero, δh_i·h_i·Eps/N_i, the difference of numbers as large as δh_i·h_i.
+// Therefore the computed sum is used, without the share that set the stabiliser:
+// this share is always 1, so that the largest rounding error of the row enters none
+// of the gates. If exp(−m) normalises, h is a function of the absolute shares, and
+// only δm_i = −(δh_i·h_i)·Eps/N_i remains.
 //
-// The states between the chunks are computed again.
+// The states between the chunks are recomputed.
 func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
 	if s.Resets = s.Resets.some(); s.Resets != nil {
 		qk, hv := s.NH*s.DQK, s.NH*s.DHV
@@ -54,29 +54,29 @@ func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h, 
 	})
 }
 
-// mlstmBack is the backward pass of one (sequence, head).
+// mlstmBack is the backward pass of one head of one sequence.
 type mlstmBack[F Float] struct {
 	mlstmCell[F]
-	h, dh, dq, dk, dv matrix[F] // of all steps; dh may be without data
+	h, dh, dq, dk, dv matrix[F] // of all steps; dh may have no data
 	di, df            []F
 	memories          []F            // before every chunk, and dmem
-	ms                []F            // the stabilisers there
+	ms                []F            // the stabilisers before every chunk
 	dmem              mlstmMemory[F] // the gradient of the memory after the current chunk
-	rest              float64        // and of the stabiliser, still to be handed back
+	rest              float64        // and of the stabiliser, still to be passed back
 
 	d    matrix[F] // D
 	p    matrix[F] // P = δA⊙D, lower triangular
 	g    matrix[F] // G_i = δh_i/N_i
 	dden []F       // δden
 	w    []F       // W_ij, the gradients of one row's log D_ij
-	// Gradients of the stabiliser and of logarithms of shares, per step: of
-	// m_i, of the pairs that the step's forget gate lies between, of the step's
-	// input in the rows, of the initial state in the step's row, and of the
-	// step's input in the final state.
+	// Gradients of the stabiliser and of logarithms of shares, per step: of m_i, of
+	// the pairs on both sides of the step's forget gate, of the step's input in the
+	// rows, of the initial state in the step's row, and of the step's input in the
+	// final state.
 	dm, cross, inputs, fromState, carried []F
 }
 
-// layOut takes the scratch space.
+// layOut takes the scratch space from the arena.
 func (b *mlstmBack[F]) layOut(space *arena[F]) {
 	b.mlstmCell.layOut(space)
 	l := b.chunk()
@@ -89,7 +89,7 @@ func (b *mlstmBack[F]) layOut(space *arena[F]) {
 	b.ms, b.memories = space.take(chunks), space.take((chunks+1)*(b.size()+b.DQK))
 }
 
-// memory is the memory before chunk k.
+// memory returns the memory before chunk k.
 func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] { return memoryAt(b.MLSTM, b.memories, k) }
 
 func (b *mlstmBack[F]) run(state, dLast, dState MLSTMState[F], item int) {
@@ -133,8 +133,8 @@ func (b *mlstmBack[F]) replay(state MLSTMState[F], item int) {
 	}
 }
 
-// chunkBack takes the chunk at t0 back: mem is the memory before it, and dmem
-// turns from the gradient of the one behind it into that of mem.
+// chunkBack computes the backward pass of the chunk at t0. mem is the memory before
+// it; dmem changes from the gradient of the memory after it to that of mem.
 func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
 	b.begin(t0, m0)
 	b.loadQueries()
@@ -150,7 +150,7 @@ func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
 	b.gatesBack(kept)
 }
 
-// rowsBack computes G, and the gradients of den and, where it normalises, of the
+// rowsBack computes G and the gradients of den and, where exp(−m) normalises, of the
 // stabilisers.
 func (b *mlstmBack[F]) rowsBack() {
 	if b.dh.data == nil {
@@ -172,19 +172,19 @@ func (b *mlstmBack[F]) rowsBack() {
 	}
 }
 
-// linear reports whether row i is normalised by its |q̂·n|.
+// linear reports whether row i is normalised by |q̂·n|.
 func (b *mlstmBack[F]) linear(i int) bool {
 	_, linear := b.normaliser(float64(b.den[i]), float64(b.gates.floor[i]))
 	return linear
 }
 
-// scoresBack computes δA = G·Vᵀ + δden and P = δA⊙D, and from W = δA⊙A, the
-// gradient of log D, what the gates get: log σ(f~_t) is in D_ij exactly where
-// j < t ≤ i, so its gradient is the sum of W_ij over those pairs, here the sum
-// over j < t of what the columns hold once the rows from t on are in. Sums of such
-// pairs alone keep all digits; the shorter Σ_{s≥t}(q_s·δq_s − k_s·δk_s) is the
-// same number with everything else in it twice, and where the gates forget, the
-// rest is all there is.
+// scoresBack computes δA = G·Vᵀ + δden and P = δA⊙D, and from W = δA⊙A, the gradient
+// of log D, the gradients of the gates: log σ(f~_t) is part of log D_ij if and only
+// if j < t ≤ i, so its gradient is the sum of W_ij over those pairs, computed as the
+// sum over j < t of the column sums of the rows from t on. A sum over these pairs
+// alone keeps all digits. The shorter formula Σ_{s≥t}(q_s·δq_s − k_s·δk_s) adds and
+// subtracts all other pairs, which are much larger than the result if the gates
+// forget.
 func (b *mlstmBack[F]) scoresBack() {
 	lowerOf(b.l, b.DHV, 1, b.g, b.v, b.p)
 	clear(b.inputs)
@@ -207,8 +207,8 @@ func (b *mlstmBack[F]) scoresBack() {
 	}
 }
 
-// valuesBack computes δv_j = ā_j·ScaleK·δCᵀk_j + Σ_i A_ij·G_i, the shares in the
-// final state and in the rows.
+// valuesBack computes δv_j = ā_j·ScaleK·δCᵀk_j + Σ_i A_ij·G_i, through the final state
+// and through the rows.
 func (b *mlstmBack[F]) valuesBack() {
 	dv := b.dv.from(b.t0, 0)
 	multiply(false, false, b.l, b.DHV, b.DQK, 1, b.k, b.dmem.c, 0, dv)
@@ -217,7 +217,7 @@ func (b *mlstmBack[F]) valuesBack() {
 }
 
 // keysBack computes δk_j = ā_j·ScaleK·(δC·v_j + δn) + ScaleQ·ScaleK·Σ_i P_ij·q_i,
-// and leaves ā_j·ScaleK·v_j in place of the values.
+// and replaces the values by ā_j·ScaleK·v_j.
 func (b *mlstmBack[F]) keysBack() {
 	dk := b.dk.from(b.t0, 0)
 	scaleRows(b.v, b.gates.carry[:b.l], b.v, b.DHV)
@@ -230,8 +230,7 @@ func (b *mlstmBack[F]) keysBack() {
 }
 
 // queriesBack computes δq_i = β_i·ScaleQ·(C·G_i + δden_i·n) + ScaleQ·ScaleK·Σ_j
-// P_ij·k_j, and leaves β_i·ScaleQ·G_i and β_i·ScaleQ·δden_i in place of G and
-// δden.
+// P_ij·k_j, and replaces G by β_i·ScaleQ·G_i and δden by β_i·ScaleQ·δden_i.
 func (b *mlstmBack[F]) queriesBack(mem mlstmMemory[F]) {
 	dq, inter := b.dq.from(b.t0, 0), b.gates.inter[:b.l]
 	vec.Mul(b.dden[:b.l], b.dden, inter)
@@ -245,9 +244,10 @@ func (b *mlstmBack[F]) queriesBack(mem mlstmMemory[F]) {
 	addLowerTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.k, dq)
 }
 
-// stateBack hands the stabilisers what the initial state's shares leave to them.
+// stateBack adds the gradients of the initial state's shares to those of the
+// stabilisers.
 func (b *mlstmBack[F]) stateBack() {
-	first := 0 // the rows before it have their stabilisers from the initial state
+	first := 0 // rows before it have stabilisers set by the initial state
 	for first < b.l && b.gates.forgets(first) {
 		first++
 	}
@@ -262,7 +262,8 @@ func (b *mlstmBack[F]) stateBack() {
 	}
 }
 
-// memoryBack takes the gradient of the memory over the chunk, after queriesBack:
+// memoryBack moves the gradient of the memory from after the chunk to before it; it
+// follows queriesBack:
 // δC' = keep·δC + Σ_i β_i·q̂_i·G_iᵀ, δn' = keep·δn + Σ_i β_i·q̂_i·δden_i.
 func (b *mlstmBack[F]) memoryBack() {
 	keep := F(b.gates.keep)
@@ -270,13 +271,13 @@ func (b *mlstmBack[F]) memoryBack() {
 	multiply(true, false, b.DQK, b.DHV, b.l, 1, b.q, b.g, keep, b.dmem.c)
 }
 
-// gatesBack computes the gate gradients, last step first. The gradient of i~_t is
-// that of its input's shares in the rows and in the final state. The gradient of
-// log σ(f~_t) is the sum over all that it scales: the pairs across t, the initial
-// state's share in the rows from t on, the earlier inputs' share in the final
-// state, and kept, what is kept of the initial state in the final one. Each gets
-// the stabilisers' remainder where it passes, and the initial state's stabiliser
-// what is left of it.
+// gatesBack computes the gradients of the gates, last step first. The gradient of
+// i~_t is that of its input's shares in the rows and in the final state. The
+// gradient of log σ(f~_t) is the sum over all shares that it scales: the pairs
+// across t, the initial state's share in the rows from t on, the earlier inputs'
+// shares in the final state, and kept, the initial state's share in the final state.
+// The stabilisers' gradients are added along their paths; the remainder is that of
+// the initial state's stabiliser.
 func (b *mlstmBack[F]) gatesBack(kept float64) {
 	if top := b.gates.top(b.l - 1); top >= 0 {
 		b.carried[top] = 0

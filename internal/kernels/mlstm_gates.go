@@ -6,8 +6,8 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
-// mlstmGates are the gates of one chunk. With b_i the sum of log σ(f~) from the
-// chunk's start up to and with row i, the row's stabiliser is
+// mlstmGates are the gates of one chunk. With b_i the sum of log σ(f~) over the
+// chunk's rows up to and including row i, the row's stabiliser is
 //
 //	m_i = max(b_i + m0, max_{j≤i}(b_i − b_j + i~_j)) = b_i + max(m0, max_{j≤i} u_j)
 //
@@ -19,7 +19,7 @@ import (
 //	ā_j  = exp(u_j + b_l − m)  of input j in the final state
 //	keep = exp(m0 + b_l − m)   of the initial state in the final state
 //
-// The logarithms are float64 or pairs: differences of long sums must not cost
+// The logarithms are float64 or pairs, so that differences of long sums keep their
 // digits.
 type mlstmGates[F Float] struct {
 	m0    float64
@@ -28,7 +28,7 @@ type mlstmGates[F Float] struct {
 	carry []F     // ā_j·ScaleK
 	floor []F     // exp(−m_i)
 	keep  float64 // see above
-	last  float64 // m, the last row's stabiliser as it is stored
+	last  float64 // m, the last row's stabiliser as stored
 
 	down vec.Pair[F] // −m_i
 	tail []F         // log σ(|f~|)
@@ -42,18 +42,18 @@ func (g *mlstmGates[F]) layOut(space *arena[F], l int) {
 	g.inter, g.carry, g.floor, g.tail = space.take(l), space.take(l), space.take(l), space.take(l)
 }
 
-// load computes the gates of the l steps from t0 on.
+// load computes the gates of the l steps from t0.
 func (g *mlstmGates[F]) load(s MLSTM, in mlstmInputs[F], t0, l int, m0 float64) {
 	g.m0 = m0
 	g.tails(in, t0, l)
 	sum, top := 0.0, m0
 	for j := range l {
-		// In two parts: a sum of rounded large logarithms and small ones would
-		// lose the small.
+		// In two parts: a single sum of large and small logarithms would lose the
+		// small ones.
 		sum += boundForget(min(float64(in.f[(t0+j)*in.ldg]), 0) + float64(g.tail[j]))
 		u := float64(in.i[(t0+j)*in.ldg]) - sum
 		if math.IsInf(u, 1) {
-			u = math.NaN() // no share is defined relative to an infinite one
+			u = math.NaN() // relative to an infinite one no share is defined
 		}
 		top = max(top, u)
 		g.u.Split(j, bounded(u))
@@ -93,7 +93,7 @@ func (g *mlstmGates[F]) forgets(j int) bool {
 	return -at(g.c, j-1) >= at(g.u, j)
 }
 
-// shares sets dst_j = scale·exp(u_j + c).
+// shares computes dst_j = scale·exp(u_j + c).
 func shares[F Float](dst []F, scale float64, u vec.Pair[F], c float64) {
 	for j := range dst {
 		dst[j] = F(scale)
@@ -101,17 +101,17 @@ func shares[F Float](dst []F, scale float64, u vec.Pair[F], c float64) {
 	vec.Decay(u, bounded(c), dst, nil)
 }
 
-// at is element j of a vector of pairs.
+// at returns element j of a vector of pairs.
 func at[F Float](p vec.Pair[F], j int) float64 { return float64(p.High[j]) + float64(p.Low[j]) }
 
-// bounded keeps logarithms where sums of two do not overflow a float32: beyond,
-// they stand for no share, or for all of it. The bound is itself a float32, so
-// that the same in a pair and in a float64 cancel.
+// bounded limits a logarithm so that the sum of two does not overflow a float32;
+// beyond the limit a share is 0 or 1 in any case. The limit is a float32, so that
+// equal limits in a pair and in a float64 cancel.
 func bounded(x float64) float64 { return max(-0x1p126, min(x, 0x1p126)) }
 
-// boundForget bounds a log σ(f~): below −1e6 the gate is zero beside anything, but
-// sums with a number such as −1e20, a usual mask, would have no digits left for
-// the gates after it.
+// boundForget limits log σ(f~): below −1e6 the gate is zero in any case, but sums with
+// a number such as −1e20, a common mask, would have no digits left for the gates
+// after it.
 func boundForget(x float64) float64 { return max(x, -1e6) }
 
 func logForget(f float64) float64 { return boundForget(logSigmoid(f)) }

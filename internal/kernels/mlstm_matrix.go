@@ -5,7 +5,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
-// matrix is a matrix with the rows ld apart.
+// matrix is a row-major matrix whose rows are ld elements apart.
 type matrix[F Float] struct {
 	data []F
 	ld   int
@@ -13,7 +13,7 @@ type matrix[F Float] struct {
 
 func (x matrix[F]) row(i, n int) []F { return x.data[i*x.ld:][:n] }
 
-// from is the matrix without its first i rows and j columns.
+// from returns the matrix without its first i rows and j columns.
 func (x matrix[F]) from(i, j int) matrix[F] { return matrix[F]{x.data[i*x.ld+j:], x.ld} }
 
 // copyRows copies m rows of n elements.
@@ -30,8 +30,8 @@ func scaleRows[F Float](dst matrix[F], factors []F, src matrix[F], n int) {
 	}
 }
 
-// multiply is a product on matrices of this kind; sequences and heads are spread
-// over the cores, not what is done for one.
+// multiply computes a product of such matrices on one core: the cores share sequences
+// and heads, not the work for one of them.
 func multiply[F Float](transA, transB bool, m, n, k int, alpha F, a, b matrix[F], beta F, c matrix[F]) {
 	serialGemm(transA, transB, m, n, k, alpha, a.data, a.ld, b.data, b.ld, beta, c.data, c.ld)
 }
@@ -46,14 +46,14 @@ func addOuter[F Float](m, n int, x, y []F, c matrix[F]) {
 	multiply(false, false, m, n, 1, 1, matrix[F]{x, 1}, matrix[F]{y, n}, 1, c)
 }
 
-// Products with a lower triangular l×l matrix go block by block, so as to leave
-// out most of the other half: in blocks of stepRows rows where the triangle is
-// read, of stepCols columns where it is written. The first is a compromise between
-// long products and exact ones, the second a tile of the kernels.
+// Products with a lower triangular l×l matrix are computed in blocks, which skip most
+// of the upper half: blocks of stepRows rows where the triangle is read, and of
+// stepCols columns where it is written. The former is a compromise between long
+// products and skipped work, the latter the width of a kernel's tile.
 const stepRows, stepCols = 16, 32
 
-// clearAbove clears row i of a lower triangular matrix where it is read beyond
-// the diagonal.
+// clearAbove clears the elements of row i of a lower triangular matrix that are read
+// beyond the diagonal.
 func clearAbove[F Float](a matrix[F], i, l int) {
 	clear(a.data[i*a.ld:][i+1 : min((i/stepRows+1)*stepRows, l)])
 }
@@ -82,21 +82,21 @@ func addLowerTransTimes[F Float](l, n int, alpha F, a, b, c matrix[F]) {
 	}
 }
 
-// arena hands out parts of one piece of scratch space; without one it only
-// counts. What needs space is laid out twice: to count, and once it is claimed.
+// arena hands out parts of a piece of scratch space. Before claim it only counts, so
+// that everything is laid out twice: to count the space, and to use it.
 type arena[F Float] struct {
 	space []F
 	used  int
 }
 
-// claim takes the scratch space that was counted, to be given back.
+// claim takes the counted scratch space, which must be given back.
 func (a *arena[F]) claim() (lent *[]F) {
 	a.space, lent = scratch[F](a.used)
 	a.used = 0
 	return lent
 }
 
-// take returns n elements, which begin with a line of the cache.
+// take returns n elements that begin at a cache line.
 func (a *arena[F]) take(n int) []F {
 	const line = 16
 	from := a.used

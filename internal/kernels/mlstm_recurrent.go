@@ -7,10 +7,10 @@ import (
 )
 
 // The recurrent form follows the equations of the cell step by step. It shares
-// nothing with the chunkwise form but the shapes, which makes each a check of
-// the other; per step it does less than a chunk of one, which suits decoding.
+// nothing with the chunkwise form but the shapes, so that each is a check of the
+// other. Per step it does less work than a chunk of one step, which suits decoding.
 
-// mlstmStep is what one step of the recurrence needs besides the memory.
+// mlstmStep is the data of one step of the recurrence besides the memory.
 type mlstmStep[F Float] struct {
 	q, k, v []F
 	i, f    float64
@@ -23,14 +23,14 @@ func (in mlstmInputs[F]) step(s MLSTM, t int) mlstmStep[F] {
 	}
 }
 
-// gates returns i', f' and m' for a step that begins with stabiliser m.
+// gates returns i', f' and m' of a step, given the stabiliser m before it.
 func (st mlstmStep[F]) gates(m float64) (ig, fg, mNew float64) {
 	lf := logForget(st.f) + m
 	mNew = float64(F(max(lf, st.i)))
 	return math.Exp(st.i - mNew), math.Exp(lf - mNew), mNew
 }
 
-// update moves the memory by one step and returns the new stabiliser.
+// update updates the memory by one step and returns the new stabiliser.
 func (st mlstmStep[F]) update(s MLSTM, mem mlstmMemory[F], m float64) float64 {
 	ig, fg, m := st.gates(m)
 	share := F(ig * s.ScaleK)
@@ -40,7 +40,7 @@ func (st mlstmStep[F]) update(s MLSTM, mem mlstmMemory[F], m float64) float64 {
 	return m
 }
 
-// read writes h, and returns the normaliser with its sum before max and eps.
+// read computes h and returns the normaliser and its sum before max and eps.
 func (st mlstmStep[F]) read(s MLSTM, mem mlstmMemory[F], m float64, h []F) (norm, den float64, linear bool) {
 	den = s.ScaleQ * float64(vec.Dot(st.q, mem.n))
 	norm, linear = s.normaliser(den, math.Exp(-m))
@@ -48,8 +48,8 @@ func (st mlstmStep[F]) read(s MLSTM, mem mlstmMemory[F], m float64, h []F) (norm
 	return norm, den, linear
 }
 
-// MLSTMRecurrentForward computes what MLSTMForward computes, one step after the
-// other; s.Chunk is ignored.
+// MLSTMRecurrentForward computes the same as MLSTMForward, step by step. It ignores
+// s.Chunk.
 func MLSTMRecurrentForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	if s.Resets = s.Resets.some(); s.Resets != nil {
 		mlstmResetForward(MLSTMRecurrentForward[F], s, q, k, v, i, f, state, h, last)
@@ -71,9 +71,9 @@ func MLSTMRecurrentForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState
 	})
 }
 
-// MLSTMRecurrentBackward computes the gradients of MLSTMRecurrentForward by
-// going back through its steps. It keeps the memory of every step, T matrices a
-// head: right for short sequences and for checking, not for training.
+// MLSTMRecurrentBackward computes the gradients of MLSTMRecurrentForward step by
+// step. It keeps the memory of every step, T matrices per head: suitable for short
+// sequences and for checking, not for training.
 func MLSTMRecurrentBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
 	if s.Resets = s.Resets.some(); s.Resets != nil {
 		qk, hv := s.NH*s.DQK, s.NH*s.DHV
@@ -111,24 +111,24 @@ func MLSTMRecurrentBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMStat
 	})
 }
 
-// recurrentBack goes back through the steps of one (sequence, head).
+// recurrentBack is the backward pass of one head of one sequence.
 type recurrentBack[F Float] struct {
 	MLSTM
-	memories   []F            // before every step and behind the last
+	memories   []F            // before every step and after the last
 	dmem       mlstmMemory[F] // the gradient of the memory between two steps
 	dm         float64        // and of the stabiliser
 	h          []F
 	dq, dk, dv []F
 }
 
-// layOut takes the scratch space.
+// layOut takes the scratch space from the arena.
 func (b *recurrentBack[F]) layOut(space *arena[F]) {
 	b.memories = space.take((b.T + 1) * (b.size() + b.DQK))
 	b.dmem = mlstmMemory[F]{space.matrix(b.DQK, b.DHV), space.take(b.DQK)}
 	b.h = space.take(b.DHV)
 }
 
-// memory is the memory before step t.
+// memory returns the memory before step t.
 func (b *recurrentBack[F]) memory(t int) mlstmMemory[F] { return memoryAt(b.MLSTM, b.memories, t) }
 
 func (b *recurrentBack[F]) seed(dLast MLSTMState[F], item int) {
@@ -151,7 +151,7 @@ func (b *recurrentBack[F]) finish(dState MLSTMState[F], item int) {
 	}
 }
 
-// readBack takes the reading of the memory back.
+// readBack is the backward pass of read.
 func (b *recurrentBack[F]) readBack(st mlstmStep[F], mem mlstmMemory[F], m float64, dh []F) {
 	norm, den, linear := st.read(b.MLSTM, mem, m, b.h)
 	s := float64(vec.Dot(dh, b.h))
@@ -159,7 +159,7 @@ func (b *recurrentBack[F]) readBack(st mlstmStep[F], mem mlstmMemory[F], m float
 	if linear {
 		dden = -s / norm * math.Copysign(1, den)
 	} else {
-		// exp(−m)/N without the overflow of either.
+		// exp(−m)/N, without overflow in either.
 		b.dm += s / (1 + b.Eps*math.Exp(m))
 	}
 	apply(false, b.DQK, b.DHV, F(b.ScaleQ/norm), mem.c, dh, 0, b.dq)
@@ -168,7 +168,7 @@ func (b *recurrentBack[F]) readBack(st mlstmStep[F], mem mlstmMemory[F], m float
 	vec.Axpy(b.dmem.n, F(dden*b.ScaleQ), st.q)
 }
 
-// step takes one step back, from the memory after it to the memory before.
+// step is the backward pass of one step, from the memory after it to the one before.
 func (b *recurrentBack[F]) step(st mlstmStep[F], before, after mlstmMemory[F], m, mNew float64, dh []F) (di, df float64) {
 	clear(b.dq)
 	if dh != nil {

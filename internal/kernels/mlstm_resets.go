@@ -1,16 +1,16 @@
 package kernels
 
-// A document that begins within a batch is computed as a batch of its own: its
-// rows lie next to each other in all inputs and outputs. What is the same function
-// for a document alone is so to the bit, whatever the form.
+// A document that begins within a batch is computed as a separate batch, since its
+// rows are contiguous in all inputs and outputs. Its results are therefore the same
+// to the bit as those of the document alone, in every form.
 
-// mlstmSpan is a cell working on one span of a batch.
+// mlstmSpan is a contiguous part of one sequence of a batch.
 type mlstmSpan struct {
 	MLSTM // of the batch
 	span
 }
 
-// alone describes the span as a batch.
+// alone returns the description of the span as a batch.
 func (s mlstmSpan) alone() MLSTM {
 	one := s.MLSTM
 	one.B, one.T, one.Resets = 1, s.to-s.from, nil
@@ -28,8 +28,8 @@ func rows[F Float](s mlstmSpan, x []F, width int) []F {
 	return x[(s.b*s.T+s.from)*width : (s.b*s.T+s.to)*width]
 }
 
-// memoryOf returns the part of a state that belongs to the span's sequence, and
-// none of none.
+// memoryOf returns the part of a state that belongs to the span's sequence; of an
+// absent state it returns an absent one.
 func memoryOf[F Float](s mlstmSpan, st MLSTMState[F]) MLSTMState[F] {
 	part := func(x []F) []F {
 		n := len(x) / s.B
@@ -38,7 +38,7 @@ func memoryOf[F Float](s mlstmSpan, st MLSTMState[F]) MLSTMState[F] {
 	return MLSTMState[F]{part(st.C), part(st.N), part(st.M)}
 }
 
-// mlstmSpanState returns the state that the span begins from.
+// mlstmSpanState returns the initial state of the span.
 func mlstmSpanState[F Float](s mlstmSpan, state MLSTMState[F]) MLSTMState[F] {
 	if s.fresh {
 		return MLSTMState[F]{}
@@ -46,8 +46,8 @@ func mlstmSpanState[F Float](s mlstmSpan, state MLSTMState[F]) MLSTMState[F] {
 	return memoryOf(s, state)
 }
 
-// mlstmSpans calls f for every span of the batch, one after the other: each is
-// spread over the cores by itself.
+// mlstmSpans calls f for every span of the batch in turn; the work of each span is
+// shared by the cores.
 func mlstmSpans(s MLSTM, f func(s mlstmSpan)) {
 	for b := range s.B {
 		for part := range s.Resets.spans(s.T, b) {
@@ -59,8 +59,8 @@ func mlstmSpans(s MLSTM, f func(s mlstmSpan)) {
 // mlstmForward is MLSTMForward or MLSTMRecurrentForward.
 type mlstmForward[F Float] func(s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F])
 
-// mlstmResetForward runs a forward pass span by span. The state after a span that
-// does not end its sequence is of no use.
+// mlstmResetForward runs a forward pass span by span. The state after a span is
+// discarded unless the span ends its sequence.
 func mlstmResetForward[F Float](run mlstmForward[F], s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	head := s.size() + s.DQK + 1
 	buf, lent := scratch[F](s.NH * head)
@@ -77,8 +77,8 @@ func mlstmResetForward[F Float](run mlstmForward[F], s MLSTM, q, k, v, i, f []F,
 	})
 }
 
-// mlstmSpanGrads returns where the gradients of a span go. That of the state which
-// a document does not begin from is zero.
+// mlstmSpanGrads returns the part of the gradients that belongs to a span. The
+// gradient of an initial state from which no span begins is zero.
 func mlstmSpanGrads[F Float](p mlstmSpan, grads MLSTMGrads[F]) MLSTMGrads[F] {
 	qk, hv := p.NH*p.DQK, p.NH*p.DHV
 	g := MLSTMGrads[F]{Q: rows(p, grads.Q, qk), K: rows(p, grads.K, qk), V: rows(p, grads.V, hv), I: rows(p, grads.I, p.NH), F: rows(p, grads.F, p.NH)}
@@ -93,8 +93,8 @@ func mlstmSpanGrads[F Float](p mlstmSpan, grads MLSTMGrads[F]) MLSTMGrads[F] {
 	return g
 }
 
-// mlstmResetBackward is the backward pass of mlstmResetForward: run gets a span,
-// the upstream gradients that belong to it, and where its gradients go.
+// mlstmResetBackward is the backward pass of mlstmResetForward. run is given a span,
+// its upstream gradients, and the memory for its gradients.
 func mlstmResetBackward[F Float](s MLSTM, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F], run func(p mlstmSpan, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F])) {
 	mlstmSpans(s, func(p mlstmSpan) {
 		var end MLSTMState[F]

@@ -6,11 +6,11 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
-// A single step is what generation consists of: it takes its time from reading
-// and writing the memory C, and does so once.
+// Generation consists of single steps. Most of their time goes into reading and
+// writing the memory C, which is done once.
 
-// mlstmSingle is MLSTMForward for one step, by the equations of the recurrent
-// form.
+// mlstmSingle is MLSTMForward for one step, computed by the equations of the
+// recurrent form.
 func mlstmSingle[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	parallelWork(s.B*s.NH, 2*s.size(), func(item int) { mlstmSingleItem(s, item, q, k, v, i, f, state, h, last) })
 }
@@ -29,8 +29,8 @@ func mlstmSingleItem[F Float](s MLSTM, item int, q, k, v, i, f []F, state MLSTMS
 	st.recall(s, c, keep, share, F(s.ScaleQ/norm), h[ov:][:s.DHV])
 }
 
-// recall takes the memory one step on and reads it: C = keep·C + share·k·vᵀ,
-// h = query·Cᵀq.
+// recall updates the memory by one step and reads it: C = keep·C + share·k·vᵀ, h =
+// query·Cᵀq.
 func (st mlstmStep[F]) recall(s MLSTM, c []F, keep, share, query F, h []F) {
 	clear(h)
 	row := func(i int) []F { return c[i*s.DHV : (i+1)*s.DHV] }

@@ -1,12 +1,13 @@
 package ops
 
-// Form is a way to compute the mLSTM cell. All forms are the same function, the
-// parallel one up to Eps: its stabiliser begins at −∞ and not at 0.
+// Form is a way to compute the mLSTM cell. All forms compute the same function;
+// the parallel one differs in terms of Eps, because its stabiliser begins at −∞,
+// not 0.
 type Form int
 
 const (
-	Chunkwise Form = iota // Chunk steps at once as matrix products
-	Parallel              // all steps at once, without a state to begin from
+	Chunkwise Form = iota // Chunk steps at once, as matrix products
+	Parallel              // all steps at once, without an initial state
 	Recurrent             // step after step
 )
 
@@ -35,7 +36,7 @@ type MLSTM struct {
 
 func (m MLSTM) Name() string { return "mLSTM" }
 
-// operands are the inputs but the resets.
+// operands are the inputs except the resets.
 func (m MLSTM) operands() []Arg {
 	rows := m.B * m.T
 	in := []Arg{floats("q", rows, m.NH*m.DQK), floats("k", rows, m.NH*m.DQK), floats("v", rows, m.NH*m.DHV),
@@ -53,8 +54,8 @@ func (m MLSTM) Outputs() []Arg {
 }
 
 // MulAdds is the sum over the chunks. For a chunk of L steps and a head with keys
-// of width D and values of width E the products are those of whole L×L matrices,
-// half of which the causal mask then discards:
+// of width D and values of width E, whole L×L matrices are counted, although the
+// causal mask discards half of them:
 //
 //	forward   Q·Kᵀ and A·V                          L²·(D+E)
 //	          Q·C and Kᵀ·V into the new C           2·L·D·E
@@ -62,9 +63,9 @@ func (m MLSTM) Outputs() []Arg {
 //	          K·δC, V·δCᵀ, Qᵀ·G, G·Cᵀ               4·L·D·E
 //	          Kᵀ·V again, except in the last chunk  L·D·E
 //
-// Where the chunks are whole and D and E equal, that is 2·D² + 2·L·D a step
-// forward, and for a step alone 2·D² + 2·D. The recurrent form has 2·D·E a step
-// forward and 6·D·E backward.
+// If all chunks have L steps and D = E, the forward pass takes 2·D² + 2·L·D per step,
+// and a single step 2·D² + 2·D. The recurrent form takes 2·D·E per step forward and
+// 6·D·E backward.
 func (m MLSTM) MulAdds() int64 {
 	if m.Form == Recurrent {
 		return 2 * product(m.B, m.NH, m.T, m.DQK, m.DHV)
@@ -72,7 +73,7 @@ func (m MLSTM) MulAdds() int64 {
 	return m.overChunks(func(l, d, e int64, _ bool) int64 { return l*l*(d+e) + 2*l*d*e })
 }
 
-// overChunks adds up f of the length of every chunk of all heads.
+// overChunks returns the sum of f over the lengths of all chunks of all heads.
 func (m MLSTM) overChunks(f func(l, d, e int64, last bool) int64) (sum int64) {
 	step := m.Chunk
 	if m.Form == Parallel {
@@ -84,8 +85,8 @@ func (m MLSTM) overChunks(f func(l, d, e int64, last bool) int64) (sum int64) {
 	return product(m.B, m.NH) * sum
 }
 
-// MLSTMGrad is the derivative of MLSTM: it reads its inputs but the resets, the
-// result h, the gradients that there are of all results, and the resets.
+// MLSTMGrad is the derivative of MLSTM. It reads the inputs of MLSTM except the
+// resets, the result h, the existing gradients of the results, and the resets.
 type MLSTMGrad struct {
 	MLSTM
 	Has [4]bool
@@ -93,7 +94,7 @@ type MLSTMGrad struct {
 
 func (m MLSTMGrad) Name() string { return "mLSTM'" }
 
-// MulAdds is explained at MLSTM.
+// MulAdds is documented at MLSTM.
 func (m MLSTMGrad) MulAdds() int64 {
 	if m.Form == Recurrent {
 		return 6 * product(m.B, m.NH, m.T, m.DQK, m.DHV)

@@ -88,7 +88,7 @@ func readAbout(dir string) (a About, err error) {
 	if err != nil {
 		return a, errors.Wrap(err, "reading what is known about the run")
 	}
-	return a, errors.Wrapf(json.Unmarshal(data, &a), "%s cannot be read (a run does without it: remove it to go on)", path)
+	return a, errors.Wrapf(json.Unmarshal(data, &a), "%s cannot be read (a run does not need it: remove it to continue)", path)
 }
 
 // noAbout is what is known of a run about which nothing is noted.

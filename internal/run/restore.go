@@ -14,9 +14,9 @@ import (
 	"github.com/pkg/errors"
 )
 
-// restore brings the session to the newest checkpoint from which the run can go
-// on, or leaves it at the beginning if there is none at all. Newer ones, and a
-// best model that is damaged, are put aside, each with a sentence.
+// restore brings the session to the newest checkpoint from which the run can be
+// resumed, or leaves it at the beginning if there is none at all. Newer ones, and
+// a damaged best model, are put aside, each with a message.
 func (r *Session) restore() error {
 	if err := r.removeLeftovers(); err != nil {
 		return err
@@ -33,14 +33,14 @@ func (r *Session) restore() error {
 	for i, cp := range found {
 		flaws[i] = r.restoreFrom(cp)
 		if changed := (*changedText)(nil); errors.As(flaws[i], &changed) {
-			return flaws[i] // which no other checkpoint would heal
+			return flaws[i] // another checkpoint would not help
 		}
 		if flaws[i] == nil {
 			return r.takeUp(cp, found[:i], flaws, lost)
 		}
 	}
 	if len(found) > 0 {
-		return errors.Wrapf(flaws[0], "the run in %s cannot go on from any checkpoint (%d tried); what is wrong with the newest", r.dir, len(found))
+		return errors.Wrapf(flaws[0], "the run in %s cannot be resumed from any checkpoint (%d tried); the newest", r.dir, len(found))
 	}
 	return nil
 }
@@ -75,8 +75,8 @@ func (r *Session) takeUp(from rundir.Checkpoint, newer []rundir.Checkpoint, flaw
 	return nil
 }
 
-// putAside renames a checkpoint that is of no use any more, so that no run takes
-// it up again, and says so.
+// putAside renames a checkpoint that can no longer be used, so that no run resumes
+// from it, and reports it.
 func (r *Session) putAside(cp rundir.Checkpoint, flaw error) error {
 	aside := filepath.Join(r.dir, "damaged-"+filepath.Base(cp.Dir))
 	if err := files.RemoveDir(aside); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// What a run shows of itself. None of it is needed to go on: where it cannot be
+// What a run shows of itself. None of it is needed to continue: where it cannot be
 // written, for example on a full disk, a run prints a warning and continues.
 
 // tell shows a step: to the listener, to TensorBoard and, after an evaluation, as

@@ -103,8 +103,9 @@ func slstmBackward(k *body) {
 	df := k.mul(f, k.fma(dc, k.load("cb"), k.mul(dn, nb)))
 	k.store("c", k.mul(f, dc))
 	k.store("n", k.mul(f, dn))
-	// The larger gate is the one on the side of the maximum; the stabiliser's
-	// remainder goes on or ends there.
+	// The larger gate is on the side of the maximum. If that is the forget gate, the
+	// stabiliser's remaining gradient is passed to the previous step; otherwise it
+	// ends at the input gate.
 	rest := k.load("rest")
 	forgets := k.both(k.compare(atLeast, f, i), k.compare(notEqual, nb, k.num(0)))
 	through := k.only(forgets, rest)
