@@ -138,7 +138,12 @@ func (e *examination) hold(out *Outcome, step int, last bool) error {
 		return nil
 	}
 	out.set(e.Name, result)
-	if e.ByPosition {
+	switch {
+	case e.Needle != nil && e.ByPosition:
+		for _, d := range e.Needle.At {
+			out.add(e.Name+", by distance", d, e.scaled(m.accuracy(d+1, d+2)))
+		}
+	case e.ByPosition:
 		e.byPosition(out, m)
 	}
 	return nil

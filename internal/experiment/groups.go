@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/report"
@@ -99,29 +100,66 @@ func figure(results []Result, name string) spread {
 	return spreadOf(all)
 }
 
-// Plot is a curve of the results of every group, over one another.
+// Plot is curves of the results over one another.
 type Plot struct {
 	Title, About, Axis string
 	LogX, Log          bool
-	Curve              string   // the name of the curve
-	Only               []string // label and value of the results, in turn
-	// By is the label that tells the groups apart in the legend.
+	// Curve is the name of the curve of every group that is shown, or else
+	// Figure a figure of the groups over a label that is a number.
+	Curve, Figure, Over string
+	Only                []string // label and value of the results, in turn
+	// By is the label that tells curves apart in the legend.
 	By string
 }
 
-// chart returns the plot's chart: of every group the mean over the seeds, and
+// overParameters is what a figure is shown over that is shown over the number of
+// parameters without embedding and head.
+const overParameters = "parameters"
+
+// Chart returns the plot's chart: of every curve the mean over the seeds, and
 // their spread.
-func (p Plot) chart(all []Result) report.Chart {
+func (p Plot) Chart(all []Result) report.Chart {
 	c := report.Chart{Title: p.Title, About: p.About, Axis: p.Axis, LogX: p.LogX, Log: p.Log, Wide: true}
-	for _, g := range grouped(where(all, p.Only...)) {
-		curve := meanCurve(g.results, p.Curve)
+	all = where(all, p.Only...)
+	for _, by := range values(all, p.By) {
+		curve := meanCurve(p.points(where(all, p.By, by)))
 		if len(curve.Y) == 0 {
 			continue
 		}
-		curve.Name, curve.Kind = titleOf(p.By, g.labels[p.By]), report.Series(len(c.Curves))
+		curve.Name, curve.Kind = titleOf(p.By, by), report.Series(len(c.Curves))
 		c.Curves = append(c.Curves, curve)
 	}
 	return c
+}
+
+// points returns the curves of some results: those of their runs, or one for each
+// seed of the figure over what the runs differ in.
+func (p Plot) points(some []Result) (curves []Curve) {
+	if p.Curve != "" {
+		for _, r := range some {
+			if c := r.curve(p.Curve); len(c.X) > 0 {
+				curves = append(curves, c)
+			}
+		}
+		return curves
+	}
+	for _, r := range some {
+		y, ok := r.Figures[p.Figure]
+		x, err := inner(r), error(nil)
+		if p.Over != overParameters {
+			x, err = strconv.Atoi(r.Labels[p.Over])
+		}
+		if !ok || err != nil {
+			continue
+		}
+		i := slices.IndexFunc(curves, func(c Curve) bool { return c.Name == strconv.FormatUint(r.Seed, 10) })
+		if i < 0 {
+			i = len(curves)
+			curves = append(curves, Curve{Name: strconv.FormatUint(r.Seed, 10)})
+		}
+		curves[i].X, curves[i].Y = append(curves[i].X, x), append(curves[i].Y, y)
+	}
+	return curves
 }
 
 // titleOf returns what a value of a label is called.
@@ -132,20 +170,17 @@ func titleOf(label, value string) string {
 	return value
 }
 
-// meanCurve returns the mean of a curve over results, at the points that all of
-// them have which have the curve at all.
-func meanCurve(results []Result, name string) (mean report.Curve) {
+// meanCurve returns the mean of curves at the points that all of them have, and
+// the spread if there are several.
+func meanCurve(curves []Curve) (mean report.Curve) {
 	at := make(map[int][]float64)
-	runs := 0
-	for _, r := range results {
-		c := r.curve(name)
-		runs += min(1, len(c.X))
+	for _, c := range curves {
 		for i, x := range c.X {
 			at[x] = append(at[x], c.Y[i])
 		}
 	}
 	for x, all := range at {
-		if len(all) == runs {
+		if len(all) == len(curves) {
 			mean.Steps = append(mean.Steps, x)
 		}
 	}
@@ -153,7 +188,7 @@ func meanCurve(results []Result, name string) (mean report.Curve) {
 	for _, x := range mean.Steps {
 		s := spreadOf(at[x])
 		mean.Y = append(mean.Y, s.mean)
-		if runs > 1 {
+		if len(curves) > 1 {
 			mean.Low, mean.High = append(mean.Low, s.low), append(mean.High, s.high)
 		}
 	}

@@ -39,7 +39,7 @@ func (e Experiment) WritePage(path string, setting Setting, all []Result) error 
 		page.Grids = append(page.Grids, differ)
 	}
 	for _, p := range e.charts(all) {
-		page.Charts = append(page.Charts, p.chart(all))
+		page.Charts = append(page.Charts, p.Chart(all))
 	}
 	return files.WriteFile(path, func(w io.Writer) error { return report.Write(w, page) })
 }

@@ -87,16 +87,13 @@ func (t Training) steps() (n int) {
 
 // do trains and examines. place is the folder of its checkpoint.
 func (t Training) do(ctx context.Context, place string) (*Outcome, error) {
+	return t.doThen(ctx, place, nil)
+}
+
+// doThen is do with something more to do with the trained model; nil for nothing.
+func (t Training) doThen(ctx context.Context, place string, then func(m *xlstm.Model, out *Outcome) error) (*Outcome, error) {
 	p := &pupil{Training: t, place: place, out: new(Outcome)}
-	defer p.close()
-	if err := p.begin(); err != nil {
-		return nil, err
-	}
-	err := p.learn(ctx)
-	if bad := (*xlstm.NonFiniteError)(nil); errors.As(err, &bad) {
-		p.out.Failed, err = bad.Error(), nil
-	}
-	return p.out, err
+	return p.do(ctx, then)
 }
 
 // pupil is a training in progress.
@@ -114,6 +111,25 @@ type pupil struct {
 	loss    float64 // summed since the last examination
 	losses  int
 	saved   time.Time
+	// watch is called at the start and with every examination, unless it is nil.
+	watch func(m *xlstm.Model, out *Outcome, step int) error
+}
+
+// do trains, and then does something more with the model unless then is nil.
+func (p *pupil) do(ctx context.Context, then func(m *xlstm.Model, out *Outcome) error) (*Outcome, error) {
+	defer p.close()
+	if err := p.begin(); err != nil {
+		return nil, err
+	}
+	err := p.learn(ctx)
+	if bad := (*xlstm.NonFiniteError)(nil); errors.As(err, &bad) {
+		p.out.Failed = bad.Error()
+		return p.out, nil
+	}
+	if err == nil && then != nil {
+		err = then(p.model, p.out)
+	}
+	return p.out, err
 }
 
 func (p *pupil) close() {
@@ -147,6 +163,11 @@ func (p *pupil) begin() (err error) {
 	p.saved = time.Now()
 	if _, err := os.Stat(p.place); err == nil {
 		return p.restore()
+	}
+	if p.watch != nil {
+		if err := p.watch(p.model, p.out, 0); err != nil {
+			return err
+		}
 	}
 	return p.open(0)
 }
@@ -289,5 +310,8 @@ func (p *pupil) examine(step int, last bool) error {
 			return err
 		}
 	}
-	return nil
+	if p.watch == nil {
+		return nil
+	}
+	return p.watch(p.model, p.out, step)
 }
