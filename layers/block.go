@@ -7,9 +7,11 @@ import (
 )
 
 // BlockConfig describes a block of one kind: it is an MLSTMBlockConfig, an
-// SLSTMBlockConfig or a LargeConfig.
+// SLSTMBlockConfig, a LargeConfig, an LSTMBlockConfig, or an LSTMConfig for a
+// layer alone.
 type BlockConfig interface {
-	// Kind names the kind of the block's cell, mLSTM or sLSTM.
+	// Kind names the kind of the block's cell: mLSTM, sLSTM or LSTM. Blocks of
+	// one kind in a model have the same shapes.
 	Kind() string
 	// NewBlock creates a block in a scope. The description of the block
 	// (parameters, state, arithmetic) is recorded as its layers are created;
@@ -29,16 +31,16 @@ type feedForward interface {
 	Fwd(x *gorgonia.Node) (*gorgonia.Node, error)
 }
 
-// Cell is a recurrent cell in a graph with its nodes: an *MLSTMCell or an
-// *SLSTMCell.
+// Cell is a recurrent cell in a graph with its nodes: an *MLSTMCell, an
+// *SLSTMCell or an *LSTMCell.
 type Cell interface{ isCell() }
 
 // Block is a residual block: x + layer(norm(x)), followed, if there is a
-// feed-forward layer, by x + ffn(norm(x)).
+// feed-forward layer, by x + ffn(norm(x)). Without a norm it is the layer alone.
 type Block struct {
 	s           Scope
 	description Description
-	norm        *Norm
+	norm        *Norm // nil for the layer alone
 	layer       recurrent
 	ffnNorm     *Norm
 	ffn         feedForward
@@ -53,6 +55,25 @@ func newBlock(s Scope, norm string, cfg NormConfig) (*Block, Scope, error) {
 	return b, b.s, err
 }
 
+// newCellBlock returns a block of the sLSTM's form around a layer, with the
+// parameters "xlstm_norm" and those of the layer, and unless ffn is nil
+// "ffn_norm" and "ffn".
+func newCellBlock(s Scope, dim int, ffn *FeedForwardConfig, layer func(s Scope) (recurrent, error)) (*Block, error) {
+	b, s, err := newBlock(s, "xlstm_norm", DefaultNormConfig(dim))
+	if err != nil {
+		return nil, err
+	}
+	if b.layer, err = layer(s); err != nil || ffn == nil {
+		return b, err
+	}
+	s = s.Part("feed-forward")
+	if b.ffnNorm, err = NewNorm(s.Sub("ffn_norm"), DefaultNormConfig(dim)); err != nil {
+		return nil, err
+	}
+	b.ffn, err = NewFeedForward(s.Sub("ffn"), *ffn)
+	return b, err
+}
+
 // Description returns the parts of the block.
 func (b *Block) Description() *Description { return &b.description }
 
@@ -62,9 +83,13 @@ func (b *Block) NewState(s Scope) (*State, error) { return b.layer.NewState(s) }
 // Cell returns the block's cell as Fwd built it.
 func (b *Block) Cell() Cell { return b.layer.Cell() }
 
-// Fwd maps x (B·T, EmbeddingDim) to the same shape and returns the state after
-// the last step; state may be nil for the initial state.
+// Fwd maps x (B·T, EmbeddingDim) to the same shape, or a layer alone to its own
+// width, and returns the state after the last step; state may be nil for the
+// initial state.
 func (b *Block) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, error) {
+	if b.norm == nil {
+		return b.layer.Fwd(x, state)
+	}
 	var next *State
 	x, err := b.residual(b.norm, x, func(h *gorgonia.Node) (y *gorgonia.Node, err error) {
 		y, next, err = b.layer.Fwd(h, state)

@@ -11,10 +11,10 @@ import (
 var symbols = map[string]string{
 	"fgate": "Wⁱx", "igate": "Wᶠx",
 	"q_proj": "q", "k_proj": "k", "v_proj": "v", "zgate": "Wᶻx", "ogate": "Wᵒx",
-	"mlstm_cell": "h", "slstm_cell": "h", "C": "C", "n": "n", "m": "m",
+	"mlstm_cell": "h", "slstm_cell": "h", "lstm_cell": "h", "gates": "Wx", "C": "C", "n": "n", "m": "m",
 	"_recurrent_kernel_": "R", "_bias_": "b",
 	"zero": "h₀, c₀, n₀, m₀", "zero_C": "C₀", "zero_n": "n₀", "zero_m": "m₀",
-	"mlstm_c": "C₀", "mlstm_n": "n₀", "mlstm_m": "m₀", "slstm": "h₀, c₀, n₀, m₀",
+	"mlstm_c": "C₀", "mlstm_n": "n₀", "mlstm_m": "m₀", "slstm": "h₀, c₀, n₀, m₀", "lstm": "h₀, c₀",
 }
 
 // mlstmGates are the pre-activations of the mLSTM's gates. The sLSTM's layers
@@ -23,8 +23,8 @@ var mlstmGates = map[string]string{"igate": "ĩ", "fgate": "f̃"}
 
 // stepSymbols are those for the values of one step of a symbolic cell.
 var stepSymbols = map[string]string{
-	"i~": "ĩ", "f~": "f̃", "z~": "z̃", "o~": "õ", "i'": "i′", "f'": "f′",
-	"q": "q", "k": "k", "v": "v", "z": "z", "o": "o", "C": "C", "c": "c", "n": "n", "m": "m", "h": "h",
+	"i~": "ĩ", "f~": "f̃", "z~": "z̃", "g~": "g̃", "o~": "õ", "i'": "i′", "f'": "f′",
+	"q": "q", "k": "k", "v": "v", "i": "i", "f": "f", "g": "g", "z": "z", "o": "o", "C": "C", "c": "c", "n": "n", "m": "m", "h": "h",
 }
 
 // Symbol returns the papers' symbol for the value of the node of that name in a

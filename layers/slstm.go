@@ -57,20 +57,9 @@ func (cfg SLSTMBlockConfig) Kind() string { return "sLSTM" }
 // NewBlock creates the block with the parameters "xlstm_norm" and "xlstm", and
 // with a feed-forward layer "ffn_norm" and "ffn".
 func (cfg SLSTMBlockConfig) NewBlock(s Scope) (*Block, error) {
-	dim := cfg.SLSTM.EmbeddingDim
-	b, s, err := newBlock(s, "xlstm_norm", DefaultNormConfig(dim))
-	if err != nil {
-		return nil, err
-	}
-	if b.layer, err = NewSLSTM(s.Sub("xlstm"), cfg.SLSTM); err != nil || cfg.FeedForward == nil {
-		return b, err
-	}
-	ffn := s.Part("feed-forward")
-	if b.ffnNorm, err = NewNorm(ffn.Sub("ffn_norm"), DefaultNormConfig(dim)); err != nil {
-		return nil, err
-	}
-	b.ffn, err = NewFeedForward(ffn.Sub("ffn"), *cfg.FeedForward)
-	return b, err
+	return newCellBlock(s, cfg.SLSTM.EmbeddingDim, cfg.FeedForward, func(s Scope) (recurrent, error) {
+		return NewSLSTM(s.Sub("xlstm"), cfg.SLSTM)
+	})
 }
 
 // SLSTMCell is an sLSTM cell in a graph (paper, section 2.2). R is (Heads, 4·DH,

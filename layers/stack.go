@@ -14,6 +14,9 @@ type StackConfig struct {
 	// is the name of its parameters.
 	PostNorm     *NormConfig
 	PostNormName string
+	// Flat gives the parameters of all blocks the names that they have in their
+	// blocks, which must differ, without "blocks.0", "blocks.1" and so on.
+	Flat bool
 }
 
 // DefaultStackConfig returns the configuration of a stack of the paper's
@@ -41,7 +44,7 @@ func DefaultStackConfig(dim, blocks int, slstm ...int) (StackConfig, error) {
 
 // Stack is a sequence of blocks without an embedding and without a head, which
 // maps features to features (the official xLSTMBlockStack). Its parameters are
-// "blocks.0", "blocks.1" and so on, and those of the norm.
+// "blocks.0", "blocks.1" and so on, unless it is flat, and those of the norm.
 type Stack struct {
 	s      Scope
 	blocks []*Block
@@ -53,7 +56,11 @@ type Stack struct {
 func NewStack(s Scope, cfg StackConfig) (*Stack, error) {
 	st := &Stack{s: s}
 	for i, b := range cfg.Blocks {
-		block, err := b.NewBlock(s.Sub(fmt.Sprintf("blocks.%d", i)))
+		within := s
+		if !cfg.Flat {
+			within = s.Sub(fmt.Sprintf("blocks.%d", i))
+		}
+		block, err := b.NewBlock(within)
 		if err != nil {
 			return nil, errors.Wrapf(err, "block %d", i)
 		}

@@ -13,6 +13,7 @@ type State struct {
 	Conv    *gorgonia.Node // (B, K, D): the convolution's last K inputs, newest last
 	C, N, M *gorgonia.Node // mLSTM: (B, NH, DQK, DHV), (B, NH, DQK), (B, NH)
 	SLSTM   *gorgonia.Node // sLSTM: (4, B, D), the slices y, c, n, m
+	LSTM    *gorgonia.Node // classic LSTM: (2, B, D), the slices h and c
 }
 
 // The names of the parts of a state.
@@ -22,6 +23,7 @@ const (
 	mlstmNPart = "mlstm_n"
 	mlstmMPart = "mlstm_m"
 	slstmPart  = "slstm"
+	lstmPart   = "lstm"
 )
 
 // stateFields are the fields of a State by the names of their parts.
@@ -34,6 +36,7 @@ var stateFields = []struct {
 	{mlstmNPart, func(s *State) **gorgonia.Node { return &s.N }},
 	{mlstmMPart, func(s *State) **gorgonia.Node { return &s.M }},
 	{slstmPart, func(s *State) **gorgonia.Node { return &s.SLSTM }},
+	{lstmPart, func(s *State) **gorgonia.Node { return &s.LSTM }},
 }
 
 // Nodes returns the nodes that are not nil, in the order of the fields.
@@ -142,6 +145,13 @@ func (s *State) slstm() *gorgonia.Node {
 		return nil
 	}
 	return s.SLSTM
+}
+
+func (s *State) lstm() *gorgonia.Node {
+	if s == nil {
+		return nil
+	}
+	return s.LSTM
 }
 
 func (s *State) mlstm() *nodes.MLSTMState {

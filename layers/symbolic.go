@@ -68,6 +68,16 @@ func (s Scope) noResets() error {
 	return nil
 }
 
+// preActivation is x + R·y + b at step t for one of four gates, of which r and
+// bias have one after the other.
+func (e *exprs) preActivation(batch, t, gate int, x, y, r, bias *gorgonia.Node) *gorgonia.Node {
+	at := e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.TimeStep(batch, t, x) }, x)
+	ry := e.unary(func(y *gorgonia.Node) (*gorgonia.Node, error) { return nodes.RecurrentLinear(y, r, gate) }, y)
+	return e.unary(func(sum *gorgonia.Node) (*gorgonia.Node, error) {
+		return nodes.AddBias(sum, bias, gate*x.Shape()[1])
+	}, e.add(at, ry))
+}
+
 // symbolicSLSTM is nodes.SLSTM, step by step.
 func symbolicSLSTM(s Scope, cfg SLSTMConfig, x [4]*gorgonia.Node, r, bias, state *gorgonia.Node) (ys, newState *gorgonia.Node, err error) {
 	if err := s.noResets(); err != nil {
@@ -88,9 +98,7 @@ func symbolicSLSTM(s Scope, cfg SLSTMConfig, x [4]*gorgonia.Node, r, bias, state
 	for t := range x[0].Shape()[0] / b {
 		s := s.step(t)
 		pre := func(gate int, as string) *gorgonia.Node {
-			at := e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.TimeStep(b, t, x) }, x[gate])
-			ry := e.unary(func(y *gorgonia.Node) (*gorgonia.Node, error) { return nodes.RecurrentLinear(y, r, gate) }, y)
-			return s.named(as, e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.AddBias(x, bias, gate*d) }, e.add(at, ry)))
+			return s.named(as, e.preActivation(b, t, gate, x[gate], y, r, bias))
 		}
 		ig, fg, mNew := e.gates(s, pre(0, "i~"), pre(1, "f~"), m, n)
 		z, o := s.named("z", e.unary(nodes.Tanh, pre(2, "z~"))), s.named("o", e.unary(nodes.Sigmoid, pre(3, "o~")))
@@ -108,6 +116,45 @@ func symbolicSLSTM(s Scope, cfg SLSTMConfig, x [4]*gorgonia.Node, r, bias, state
 	}
 	newState, err = nodes.Stack(y, c, n, m)
 	return ys, newState, err
+}
+
+// symbolicLSTM is nodes.LSTM, step by step, with one input a gate.
+func symbolicLSTM(s Scope, x []*gorgonia.Node, r, bias, state *gorgonia.Node) (hs, newState *gorgonia.Node, err error) {
+	if err := s.noResets(); err != nil {
+		return nil, nil, err
+	}
+	b, d := s.batch, x[0].Shape()[1]
+	if state == nil {
+		if state, err = s.zeros("zero", 2, b, d); err != nil {
+			return nil, nil, err
+		}
+	}
+	e := &exprs{}
+	r = e.keep(nodes.Reshape(r, 1, 4*d, d)) // one head
+	pick := func(k int, as string) *gorgonia.Node {
+		return s.step(-1).named(as, e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Pick(k, x) }, state))
+	}
+	h, c := pick(0, "h"), pick(1, "c")
+	var steps []*gorgonia.Node
+	for t := range x[0].Shape()[0] / b {
+		s := s.step(t)
+		pre := func(gate int, as string) *gorgonia.Node {
+			return s.named(as, e.preActivation(b, t, gate, x[gate], h, r, bias))
+		}
+		i, f := s.named("i", e.unary(nodes.Sigmoid, pre(0, "i~"))), s.named("f", e.unary(nodes.Sigmoid, pre(1, "f~")))
+		g, o := s.named("g", e.unary(nodes.Tanh, pre(2, "g~"))), s.named("o", e.unary(nodes.Sigmoid, pre(3, "o~")))
+		c = s.named("c", e.add(e.mul(f, c), e.mul(i, g)))
+		h = s.named("h", e.mul(o, e.unary(nodes.Tanh, c)))
+		steps = append(steps, h)
+	}
+	if e.err != nil {
+		return nil, nil, e.err
+	}
+	if hs, err = nodes.StackTime(steps); err != nil {
+		return nil, nil, err
+	}
+	newState, err = nodes.Stack(h, c)
+	return hs, newState, err
 }
 
 // symbolicMLSTM is nodes.MLSTM, step by step; the form in cfg is of no account.

@@ -60,6 +60,10 @@ func TestSLSTMIsCausal(t *testing.T) {
 	wantCausal(t, slstmCase(s, false), s.b, s.t, 4)
 }
 
+func TestLSTMIsCausal(t *testing.T) {
+	wantCausal(t, lstmCase(2, 9, 3, false), 2, 9, 1)
+}
+
 func TestCausalConvIsCausal(t *testing.T) {
 	for name, conv := range map[string]func(int, *gorgonia.Node, *gorgonia.Node, *gorgonia.Node, *gorgonia.Node) (*gorgonia.Node, *gorgonia.Node, error){"CausalConv": CausalConv, "CausalConvSiLU": CausalConvSiLU} {
 		t.Run(name, func(t *testing.T) {

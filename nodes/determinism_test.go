@@ -18,6 +18,7 @@ func largeCases() map[string]graphCase {
 		"MLSTM parallel":  mlstmCase(MLSTMConfig{Batch: cell.b, NumHeads: cell.nh, Form: Parallel}, cell, false),
 		"MLSTM recurrent": mlstmCase(MLSTMConfig{Batch: cell.b, NumHeads: cell.nh, Form: Recurrent}, size{4, 30, 4, 16}, true),
 		"SLSTM":           slstmCase(scan, true),
+		"LSTM":            lstmCase(9, 12, 160, true),
 		"Norm": {[]input{in("x", 2000, 64), in("w", 64)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			return one(Norm(NormConfig{Groups: 4, Eps: 1e-5}, x[0], x[1]))
 		}},

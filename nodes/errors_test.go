@@ -35,7 +35,7 @@ func (i input) node(g *gorgonia.ExprGraph, dt tensor.Dtype, shape ...int) *gorgo
 // optionalInputs may be nil.
 var optionalInputs = []string{
 	"Linear b", "LinearSplit b", "HeadwiseLinear narrow b", "layer norm w", "RMS norm w", "Fork v", "Fork of one row and column v",
-	"Stabilizer of a memory n", "CausalConvSiLU continued window", "CausalConvSiLU of one step window", "SLSTM continued state",
+	"Stabilizer of a memory n", "CausalConvSiLU continued window", "CausalConvSiLU of one step window", "SLSTM continued state", "LSTM continued state",
 }
 
 // eachInput calls f for every input of every operation.
@@ -139,6 +139,10 @@ func TestArgumentsThatMakeNoSenseAreErrors(t *testing.T) {
 		_, _, err := SLSTM(cfg, x, x, x, x, m("r", 2, 8, 2), m("bias", 16), nil)
 		return err
 	}
+	lstm := func(batch, hidden int) error {
+		_, _, err := LSTM(LSTMConfig{Batch: batch}, m("gates4", 6, 8), m(fmt.Sprint("r", hidden), 4*hidden, hidden), m("b", 8), nil)
+		return err
+	}
 	second := func(_ any, err error) error { return err }
 	for name, c := range map[string]struct {
 		err   error
@@ -148,6 +152,8 @@ func TestArgumentsThatMakeNoSenseAreErrors(t *testing.T) {
 		"batch zero of MLSTM":            {mlstm(MLSTMConfig{NumHeads: 2}, nil), []string{"batch of 0"}},
 		"negative batch of SLSTM":        {slstm(SLSTMConfig{Batch: -2, NumHeads: 2}), []string{"SLSTM", "batch of -2"}},
 		"heads of SLSTM":                 {slstm(SLSTMConfig{Batch: 2, NumHeads: 3}), []string{"SLSTM", "4", "3 heads"}},
+		"batch of LSTM":                  {lstm(4, 2), []string{"LSTM", "6 rows", "batch of 4"}},
+		"hidden size of LSTM":            {lstm(2, 3), []string{"LSTM", "x", "(6, 8)", "(6, 12)"}},
 		"no heads of SLSTM":              {slstm(SLSTMConfig{Batch: 2}), []string{"0 heads"}},
 		"heads of MLSTM":                 {mlstm(MLSTMConfig{Batch: 2, NumHeads: 3}, nil), []string{"MLSTM", "(6, 2)", "(6, 3)"}},
 		"negative heads of MLSTM":        {mlstm(MLSTMConfig{Batch: 2, NumHeads: -1}, nil), []string{"-1 heads"}},

@@ -121,6 +121,17 @@ func slstmCase(s size, continued bool) graphCase {
 	return c
 }
 
+func TestLSTMIsFiniteAtExtremeGates(t *testing.T) {
+	c := lstmCase(2, 6, 3, true)
+	all := make(map[string][][]float64)
+	for name, x := range patterns {
+		values := c.values(1)
+		setGate(values[0], 2, 6, x)
+		all[name] = values
+	}
+	wantFinite(t, c, all)
+}
+
 func TestSLSTMIsFiniteAtExtremeGates(t *testing.T) {
 	for _, s := range sizes {
 		for _, continued := range []bool{false, true} {

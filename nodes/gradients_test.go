@@ -162,9 +162,29 @@ func addCells(cs map[string]graphCase) {
 	cs["SLSTM continued"] = graphCase{append(cell(10, 2, 3), in("state", 4, 2, 6).times(0.1).plus(1)), func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 		return two(SLSTM(SLSTMConfig{Batch: 2, NumHeads: 2}, x[0], x[1], x[2], x[3], x[4], x[5], x[6]))
 	}}
+	cs["LSTM"], cs["LSTM continued"] = lstmCase(2, 9, 3, false), lstmCase(2, 5, 3, true)
+	cs["LSTM of one step and unit"] = graphCase{lstmCase(1, 1, 1, false).inputs, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+		h, _, err := LSTM(LSTMConfig{Batch: 1}, x[0], x[1], x[2], nil)
+		return one(h, err)
+	}}
 	cs["SLSTM of one step, head and channel"] = graphCase{cell(1, 1, 1), func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 		y, _, err := SLSTM(SLSTMConfig{Batch: 1, NumHeads: 1}, x[0], x[1], x[2], x[3], x[4], x[5], nil)
 		return one(y, err)
+	}}
+}
+
+// lstmCase is a classic LSTM cell with all its results.
+func lstmCase(batch, steps, hidden int, continued bool) graphCase {
+	ins := []input{in("x", batch*steps, 4*hidden), in("r", 4*hidden, hidden).times(0.5), in("bias", 4*hidden)}
+	if continued {
+		ins = append(ins, in("state", 2, batch, hidden))
+	}
+	return graphCase{ins, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+		var state *gorgonia.Node
+		if continued {
+			state = x[3]
+		}
+		return two(LSTM(LSTMConfig{Batch: batch}, x[0], x[1], x[2], state))
 	}}
 }
 

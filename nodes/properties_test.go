@@ -181,4 +181,8 @@ func TestStateOfZerosIsTheStart(t *testing.T) {
 	got, want := outputs(t, continued, zero(continued, 6)), outputs(t, start, start.values(1))
 	wantClose(t, "sLSTM: y", got[0], want[0], 0)
 	wantClose(t, "sLSTM: state", got[1], want[1], 0)
+	start, continued = lstmCase(2, 5, 3, false), lstmCase(2, 5, 3, true)
+	got, want = outputs(t, continued, zero(continued, 3)), outputs(t, start, start.values(1))
+	wantClose(t, "LSTM: h", got[0], want[0], 0)
+	wantClose(t, "LSTM: state", got[1], want[1], 0)
 }

@@ -15,7 +15,7 @@ type Example struct{ Op, Grad ops.Op }
 // for each optional operand one example with it and one without.
 func Examples() []Example {
 	var all []Example
-	for _, group := range [][]Example{elementwise(), products(), packed(), moves(), convs(), mlstms(), slstms(), optimisers()} {
+	for _, group := range [][]Example{elementwise(), products(), packed(), moves(), convs(), mlstms(), slstms(), lstms(), optimisers()} {
 		all = append(all, group...)
 	}
 	return all
@@ -151,6 +151,19 @@ func slstms() (all []Example) {
 		{SLSTM: ops.SLSTM{B: 2, T: 7, NH: 3, DH: 5, Clip: 0, State: true, Resets: true}, Has: [2]bool{false, true}},
 	} {
 		all = append(all, Example{s.SLSTM, s})
+	}
+	return all
+}
+
+func lstms() (all []Example) {
+	for _, s := range []ops.LSTMGrad{
+		{LSTM: ops.LSTM{B: 2, T: 9, H: 6}, Has: [2]bool{true, false}},
+		{LSTM: ops.LSTM{B: 9, T: 3, H: 16, State: true}, Has: [2]bool{true, true}},
+		{LSTM: ops.LSTM{B: 17, T: 12, H: 96, State: true, Resets: true}, Has: [2]bool{true, true}},
+		{LSTM: ops.LSTM{B: 2, T: 7, H: 5, Resets: true}, Has: [2]bool{false, true}},
+		{LSTM: ops.LSTM{B: 1, T: 1, H: 5, State: true}, Has: [2]bool{true, false}},
+	} {
+		all = append(all, Example{s.LSTM, s})
 	}
 	return all
 }

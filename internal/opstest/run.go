@@ -150,11 +150,14 @@ func bytes(op ops.Op, arg ops.Arg, rng *rand.Rand) []byte {
 }
 
 // shaped makes of a normal number one that element i of an operand may be: the
-// recurrent weights of an sLSTM must not let rounding errors grow from step to
+// recurrent weights of an sLSTM or LSTM must not let rounding errors grow from step to
 // step, and its normaliser n is positive.
 func shaped(op ops.Op, arg ops.Arg, i int, x float64) float64 {
 	if _, step := op.(ops.AdamStep); step && arg.Name[0] != 'g' && arg.Name[0] != 'w' {
 		return float64(float32(0.05 + 0.9*math.Abs(math.Tanh(x)))) // β, the factor of clipping, second moments
+	}
+	if cell, ok := op.(ops.LSTM); ok && arg.Name == "r" {
+		return float64(float32(x * 0.5 / math.Sqrt(float64(cell.H))))
 	}
 	cell, ok := op.(ops.SLSTM)
 	switch {

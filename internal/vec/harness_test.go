@@ -15,6 +15,7 @@ type op[F Float] struct {
 	vectors  int
 	run      func(v [][]F) []F
 	positive []int // the vectors whose elements must be
+	gates    []int // the vectors whose elements are between 0 and 1
 	fours    bool  // whether the length is a multiple of four
 	apart    bool  // whether no vector may be written in place of another
 }
@@ -67,6 +68,8 @@ func ops[F Float]() []op[F] {
 		{name: "DecayGrad", apart: true, vectors: 4, run: func(v [][]F) []F { DecayGrad(v[0], v[1], 0.75, v[2], v[3]); return nil }},
 		{name: "SLSTM", apart: true, vectors: 23, positive: []int{13}, run: func(v [][]F) []F { slstmOf(v).Forward(); return nil }},
 		{name: "SLSTMGrad", apart: true, vectors: 18, positive: []int{5}, run: func(v [][]F) []F { slstmGradOf(v).Step(); return nil }},
+		{name: "LSTM", apart: true, vectors: 19, run: func(v [][]F) []F { lstmOf(v).Forward(); return nil }},
+		{name: "LSTMGrad", apart: true, vectors: 13, gates: []int{0, 1, 2, 3}, run: func(v [][]F) []F { lstmGradOf(v).Step(); return nil }},
 	}
 	for name, a := range activations {
 		list = append(list,
@@ -95,6 +98,14 @@ func slstmGradOf[F Float](v [][]F) *SLSTMGrad[F] {
 		CPrev: v[9], NPrev: v[10], DC: v[11], DN: v[12], Rest: v[13], DPre: [4][]F(v[14:])}
 }
 
+func lstmOf[F Float](v [][]F) *LSTM[F] {
+	return &LSTM[F]{P: [4][]F(v), X: [4][]F(v[4:]), B: [4][]F(v[8:]), C: v[12], Gates: [4][]F(v[13:]), CNext: v[17], Y: v[18]}
+}
+
+func lstmGradOf[F Float](v [][]F) *LSTMGrad[F] {
+	return &LSTMGrad[F]{Gates: [4][]F(v), CNext: v[4], CPrev: v[5], DY: v[6], Carried: v[7], DC: v[8], DPre: [4][]F(v[9:])}
+}
+
 // using calls f with each set of kernels that this machine can run, and with none.
 func using(f func(set string)) {
 	defer func(was *table) { best = was }(best)
@@ -117,6 +128,11 @@ func random(o op[float32], n int, r *rand.Rand) [][]float32 {
 	for _, i := range o.positive {
 		for j, x := range v[i] {
 			v[i][j] = 0.5 + float32(math.Abs(float64(x)))
+		}
+	}
+	for _, i := range o.gates {
+		for j, x := range v[i] {
+			v[i][j] = float32(Sigmoid.At(float64(x)))
 		}
 	}
 	return v

@@ -7322,6 +7322,681 @@ begin:
 	JGE     whole
 	JMP     tail
 
+// func lstmAVX512(elements int, pi *float32, pf *float32, pg *float32, po *float32, xi *float32, xf *float32, xg *float32, xo *float32, bi *float32, bf *float32, bg *float32, bo *float32, c *float32, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, y *float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmAVX512(SB), NOSPLIT, $0-160
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	JMP  begin
+
+whole:
+	MOVQ         pi+8(FP), DX
+	VMOVUPS      (DX)(CX*1), Z0
+	MOVQ         xi+40(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	VADDPS       Z1, Z0, Z0
+	MOVQ         bi+72(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	VADDPS       Z1, Z0, Z0
+	VPORD        Z2, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z23
+	VRNDSCALEPS  $0x08, Z23, Z23
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z6, Z23, Z1
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z7, Z23, Z1
+	VMOVUPS      Z8, Z24
+	VFMADD213PS  Z9, Z1, Z24
+	VFMADD213PS  Z10, Z1, Z24
+	VFMADD213PS  Z11, Z1, Z24
+	VFMADD213PS  Z12, Z1, Z24
+	VMULPS       Z1, Z1, Z25
+	VMOVUPS      Z1, Z1
+	VFMADD231PS  Z25, Z24, Z1
+	VADDPS       Z13, Z1, Z1
+	VSCALEFPS    Z23, Z1, Z1
+	VADDPS       Z13, Z1, Z23
+	VDIVPS       Z23, Z13, Z23
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z23, Z1, Z0
+	VMOVUPS      Z23, Z1
+	VMOVUPS      Z0, K1, Z1
+	MOVQ         pf+16(FP), DX
+	VMOVUPS      (DX)(CX*1), Z0
+	MOVQ         xf+48(FP), DX
+	VMOVUPS      (DX)(CX*1), Z23
+	VADDPS       Z23, Z0, Z0
+	MOVQ         bf+80(FP), DX
+	VMOVUPS      (DX)(CX*1), Z23
+	VADDPS       Z23, Z0, Z0
+	VPORD        Z2, Z0, Z23
+	VMINPS       Z23, Z4, Z23
+	VMAXPS       Z23, Z3, Z23
+	VMULPS       Z5, Z23, Z24
+	VRNDSCALEPS  $0x08, Z24, Z24
+	VMOVUPS      Z23, Z23
+	VFNMADD231PS Z6, Z24, Z23
+	VMOVUPS      Z23, Z23
+	VFNMADD231PS Z7, Z24, Z23
+	VMOVUPS      Z8, Z25
+	VFMADD213PS  Z9, Z23, Z25
+	VFMADD213PS  Z10, Z23, Z25
+	VFMADD213PS  Z11, Z23, Z25
+	VFMADD213PS  Z12, Z23, Z25
+	VMULPS       Z23, Z23, Z26
+	VMOVUPS      Z23, Z23
+	VFMADD231PS  Z26, Z25, Z23
+	VADDPS       Z13, Z23, Z23
+	VSCALEFPS    Z24, Z23, Z23
+	VADDPS       Z13, Z23, Z24
+	VDIVPS       Z24, Z13, Z24
+	VCMPPS       $0x11, Z14, Z0, K1
+	VMULPS       Z24, Z23, Z0
+	VMOVUPS      Z24, Z23
+	VMOVUPS      Z0, K1, Z23
+	MOVQ         ti+112(FP), DX
+	VMOVUPS      Z1, (DX)(CX*1)
+	MOVQ         tf+120(FP), DX
+	VMOVUPS      Z23, (DX)(CX*1)
+	MOVQ         pg+24(FP), DX
+	VMOVUPS      (DX)(CX*1), Z0
+	MOVQ         xg+56(FP), DX
+	VMOVUPS      (DX)(CX*1), Z24
+	VADDPS       Z24, Z0, Z0
+	MOVQ         bg+88(FP), DX
+	VMOVUPS      (DX)(CX*1), Z24
+	VADDPS       Z24, Z0, Z0
+	VPANDD       Z15, Z0, Z24
+	VMULPS       Z16, Z24, Z25
+	VMINPS       Z25, Z4, Z25
+	VMAXPS       Z25, Z3, Z25
+	VMULPS       Z5, Z25, Z26
+	VRNDSCALEPS  $0x08, Z26, Z26
+	VMOVUPS      Z25, Z25
+	VFNMADD231PS Z6, Z26, Z25
+	VMOVUPS      Z25, Z25
+	VFNMADD231PS Z7, Z26, Z25
+	VMOVUPS      Z8, Z27
+	VFMADD213PS  Z9, Z25, Z27
+	VFMADD213PS  Z10, Z25, Z27
+	VFMADD213PS  Z11, Z25, Z27
+	VFMADD213PS  Z12, Z25, Z27
+	VMULPS       Z25, Z25, Z28
+	VMOVUPS      Z25, Z25
+	VFMADD231PS  Z28, Z27, Z25
+	VADDPS       Z13, Z25, Z25
+	VSCALEFPS    Z26, Z25, Z25
+	VSUBPS       Z25, Z13, Z26
+	VADDPS       Z13, Z25, Z25
+	VDIVPS       Z25, Z26, Z25
+	VMULPS       Z0, Z0, Z26
+	VMOVUPS      Z17, Z27
+	VFMADD213PS  Z18, Z26, Z27
+	VFMADD213PS  Z19, Z26, Z27
+	VFMADD213PS  Z20, Z26, Z27
+	VFMADD213PS  Z21, Z26, Z27
+	VMULPS       Z26, Z27, Z26
+	VMOVUPS      Z0, Z27
+	VFMADD231PS  Z0, Z26, Z27
+	VCMPPS       $0x11, Z22, Z24, K1
+	VMOVUPS      Z25, Z24
+	VMOVUPS      Z27, K1, Z24
+	VPANDD       Z2, Z0, Z0
+	VPORD        Z0, Z24, Z0
+	MOVQ         tg+128(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	MOVQ         c+104(FP), DX
+	VMOVUPS      (DX)(CX*1), Z24
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z24, Z23, Z0
+	MOVQ         c+104(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	MOVQ         tc+144(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	MOVQ         po+32(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	MOVQ         xo+64(FP), DX
+	VMOVUPS      (DX)(CX*1), Z23
+	VADDPS       Z23, Z1, Z1
+	MOVQ         bo+96(FP), DX
+	VMOVUPS      (DX)(CX*1), Z23
+	VADDPS       Z23, Z1, Z1
+	VPORD        Z2, Z1, Z23
+	VMINPS       Z23, Z4, Z23
+	VMAXPS       Z23, Z3, Z23
+	VMULPS       Z5, Z23, Z24
+	VRNDSCALEPS  $0x08, Z24, Z24
+	VMOVUPS      Z23, Z23
+	VFNMADD231PS Z6, Z24, Z23
+	VMOVUPS      Z23, Z23
+	VFNMADD231PS Z7, Z24, Z23
+	VMOVUPS      Z8, Z25
+	VFMADD213PS  Z9, Z23, Z25
+	VFMADD213PS  Z10, Z23, Z25
+	VFMADD213PS  Z11, Z23, Z25
+	VFMADD213PS  Z12, Z23, Z25
+	VMULPS       Z23, Z23, Z26
+	VMOVUPS      Z23, Z23
+	VFMADD231PS  Z26, Z25, Z23
+	VADDPS       Z13, Z23, Z23
+	VSCALEFPS    Z24, Z23, Z23
+	VADDPS       Z13, Z23, Z24
+	VDIVPS       Z24, Z13, Z24
+	VCMPPS       $0x11, Z14, Z1, K1
+	VMULPS       Z24, Z23, Z1
+	VMOVUPS      Z24, Z23
+	VMOVUPS      Z1, K1, Z23
+	MOVQ         to+136(FP), DX
+	VMOVUPS      Z23, (DX)(CX*1)
+	VPANDD       Z15, Z0, Z1
+	VMULPS       Z16, Z1, Z24
+	VMINPS       Z24, Z4, Z24
+	VMAXPS       Z24, Z3, Z24
+	VMULPS       Z5, Z24, Z25
+	VRNDSCALEPS  $0x08, Z25, Z25
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z6, Z25, Z24
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z7, Z25, Z24
+	VMOVUPS      Z8, Z26
+	VFMADD213PS  Z9, Z24, Z26
+	VFMADD213PS  Z10, Z24, Z26
+	VFMADD213PS  Z11, Z24, Z26
+	VFMADD213PS  Z12, Z24, Z26
+	VMULPS       Z24, Z24, Z27
+	VMOVUPS      Z24, Z24
+	VFMADD231PS  Z27, Z26, Z24
+	VADDPS       Z13, Z24, Z24
+	VSCALEFPS    Z25, Z24, Z24
+	VSUBPS       Z24, Z13, Z25
+	VADDPS       Z13, Z24, Z24
+	VDIVPS       Z24, Z25, Z24
+	VMULPS       Z0, Z0, Z25
+	VMOVUPS      Z17, Z26
+	VFMADD213PS  Z18, Z25, Z26
+	VFMADD213PS  Z19, Z25, Z26
+	VFMADD213PS  Z20, Z25, Z26
+	VFMADD213PS  Z21, Z25, Z26
+	VMULPS       Z25, Z26, Z25
+	VMOVUPS      Z0, Z26
+	VFMADD231PS  Z0, Z25, Z26
+	VCMPPS       $0x11, Z22, Z1, K1
+	VMOVUPS      Z24, Z1
+	VMOVUPS      Z26, K1, Z1
+	VPANDD       Z2, Z0, Z0
+	VPORD        Z0, Z1, Z0
+	VMULPS       Z0, Z23, Z0
+	MOVQ         y+152(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	MOVL         $0x0000ffff, DX
+	BZHIL        AX, DX, DX
+	KMOVW        DX, K1
+	MOVQ         pi+8(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z0
+	MOVQ         xi+40(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	VADDPS       Z1, Z0, Z0
+	MOVQ         bi+72(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	VADDPS       Z1, Z0, Z0
+	VPORD        Z2, Z0, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z1, Z3, Z1
+	VMULPS       Z5, Z1, Z23
+	VRNDSCALEPS  $0x08, Z23, Z23
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z6, Z23, Z1
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z7, Z23, Z1
+	VMOVUPS      Z8, Z24
+	VFMADD213PS  Z9, Z1, Z24
+	VFMADD213PS  Z10, Z1, Z24
+	VFMADD213PS  Z11, Z1, Z24
+	VFMADD213PS  Z12, Z1, Z24
+	VMULPS       Z1, Z1, Z25
+	VMOVUPS      Z1, Z1
+	VFMADD231PS  Z25, Z24, Z1
+	VADDPS       Z13, Z1, Z1
+	VSCALEFPS    Z23, Z1, Z1
+	VADDPS       Z13, Z1, Z23
+	VDIVPS       Z23, Z13, Z23
+	VCMPPS       $0x11, Z14, Z0, K2
+	VMULPS       Z23, Z1, Z0
+	VMOVUPS      Z23, Z1
+	VMOVUPS      Z0, K2, Z1
+	MOVQ         pf+16(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z0
+	MOVQ         xf+48(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z23
+	VADDPS       Z23, Z0, Z0
+	MOVQ         bf+80(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z23
+	VADDPS       Z23, Z0, Z0
+	VPORD        Z2, Z0, Z23
+	VMINPS       Z23, Z4, Z23
+	VMAXPS       Z23, Z3, Z23
+	VMULPS       Z5, Z23, Z24
+	VRNDSCALEPS  $0x08, Z24, Z24
+	VMOVUPS      Z23, Z23
+	VFNMADD231PS Z6, Z24, Z23
+	VMOVUPS      Z23, Z23
+	VFNMADD231PS Z7, Z24, Z23
+	VMOVUPS      Z8, Z25
+	VFMADD213PS  Z9, Z23, Z25
+	VFMADD213PS  Z10, Z23, Z25
+	VFMADD213PS  Z11, Z23, Z25
+	VFMADD213PS  Z12, Z23, Z25
+	VMULPS       Z23, Z23, Z26
+	VMOVUPS      Z23, Z23
+	VFMADD231PS  Z26, Z25, Z23
+	VADDPS       Z13, Z23, Z23
+	VSCALEFPS    Z24, Z23, Z23
+	VADDPS       Z13, Z23, Z24
+	VDIVPS       Z24, Z13, Z24
+	VCMPPS       $0x11, Z14, Z0, K2
+	VMULPS       Z24, Z23, Z0
+	VMOVUPS      Z24, Z23
+	VMOVUPS      Z0, K2, Z23
+	MOVQ         ti+112(FP), AX
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	MOVQ         tf+120(FP), AX
+	VMOVUPS      Z23, K1, (AX)(CX*1)
+	MOVQ         pg+24(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z0
+	MOVQ         xg+56(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z24
+	VADDPS       Z24, Z0, Z0
+	MOVQ         bg+88(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z24
+	VADDPS       Z24, Z0, Z0
+	VPANDD       Z15, Z0, Z24
+	VMULPS       Z16, Z24, Z25
+	VMINPS       Z25, Z4, Z25
+	VMAXPS       Z25, Z3, Z25
+	VMULPS       Z5, Z25, Z26
+	VRNDSCALEPS  $0x08, Z26, Z26
+	VMOVUPS      Z25, Z25
+	VFNMADD231PS Z6, Z26, Z25
+	VMOVUPS      Z25, Z25
+	VFNMADD231PS Z7, Z26, Z25
+	VMOVUPS      Z8, Z27
+	VFMADD213PS  Z9, Z25, Z27
+	VFMADD213PS  Z10, Z25, Z27
+	VFMADD213PS  Z11, Z25, Z27
+	VFMADD213PS  Z12, Z25, Z27
+	VMULPS       Z25, Z25, Z28
+	VMOVUPS      Z25, Z25
+	VFMADD231PS  Z28, Z27, Z25
+	VADDPS       Z13, Z25, Z25
+	VSCALEFPS    Z26, Z25, Z25
+	VSUBPS       Z25, Z13, Z26
+	VADDPS       Z13, Z25, Z25
+	VDIVPS       Z25, Z26, Z25
+	VMULPS       Z0, Z0, Z26
+	VMOVUPS      Z17, Z27
+	VFMADD213PS  Z18, Z26, Z27
+	VFMADD213PS  Z19, Z26, Z27
+	VFMADD213PS  Z20, Z26, Z27
+	VFMADD213PS  Z21, Z26, Z27
+	VMULPS       Z26, Z27, Z26
+	VMOVUPS      Z0, Z27
+	VFMADD231PS  Z0, Z26, Z27
+	VCMPPS       $0x11, Z22, Z24, K2
+	VMOVUPS      Z25, Z24
+	VMOVUPS      Z27, K2, Z24
+	VPANDD       Z2, Z0, Z0
+	VPORD        Z0, Z24, Z0
+	MOVQ         tg+128(FP), AX
+	VMOVUPS      Z0, K1, (AX)(CX*1)
+	MOVQ         c+104(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z24
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z24, Z23, Z0
+	MOVQ         c+104(FP), AX
+	VMOVUPS      Z0, K1, (AX)(CX*1)
+	MOVQ         tc+144(FP), AX
+	VMOVUPS      Z0, K1, (AX)(CX*1)
+	MOVQ         po+32(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	MOVQ         xo+64(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z23
+	VADDPS       Z23, Z1, Z1
+	MOVQ         bo+96(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z23
+	VADDPS       Z23, Z1, Z1
+	VPORD        Z2, Z1, Z23
+	VMINPS       Z23, Z4, Z23
+	VMAXPS       Z23, Z3, Z23
+	VMULPS       Z5, Z23, Z24
+	VRNDSCALEPS  $0x08, Z24, Z24
+	VMOVUPS      Z23, Z23
+	VFNMADD231PS Z6, Z24, Z23
+	VMOVUPS      Z23, Z23
+	VFNMADD231PS Z7, Z24, Z23
+	VMOVUPS      Z8, Z25
+	VFMADD213PS  Z9, Z23, Z25
+	VFMADD213PS  Z10, Z23, Z25
+	VFMADD213PS  Z11, Z23, Z25
+	VFMADD213PS  Z12, Z23, Z25
+	VMULPS       Z23, Z23, Z26
+	VMOVUPS      Z23, Z23
+	VFMADD231PS  Z26, Z25, Z23
+	VADDPS       Z13, Z23, Z23
+	VSCALEFPS    Z24, Z23, Z23
+	VADDPS       Z13, Z23, Z24
+	VDIVPS       Z24, Z13, Z24
+	VCMPPS       $0x11, Z14, Z1, K2
+	VMULPS       Z24, Z23, Z1
+	VMOVUPS      Z24, Z14
+	VMOVUPS      Z1, K2, Z14
+	MOVQ         to+136(FP), AX
+	VMOVUPS      Z14, K1, (AX)(CX*1)
+	VPANDD       Z15, Z0, Z1
+	VMULPS       Z16, Z1, Z15
+	VMINPS       Z15, Z4, Z4
+	VMAXPS       Z4, Z3, Z3
+	VMULPS       Z5, Z3, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z6, Z4, Z3
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z7, Z4, Z3
+	VMOVUPS      Z8, Z5
+	VFMADD213PS  Z9, Z3, Z5
+	VFMADD213PS  Z10, Z3, Z5
+	VFMADD213PS  Z11, Z3, Z5
+	VFMADD213PS  Z12, Z3, Z5
+	VMULPS       Z3, Z3, Z6
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z6, Z5, Z3
+	VADDPS       Z13, Z3, Z3
+	VSCALEFPS    Z4, Z3, Z3
+	VSUBPS       Z3, Z13, Z4
+	VADDPS       Z13, Z3, Z3
+	VDIVPS       Z3, Z4, Z3
+	VMULPS       Z0, Z0, Z4
+	VMOVUPS      Z17, Z5
+	VFMADD213PS  Z18, Z4, Z5
+	VFMADD213PS  Z19, Z4, Z5
+	VFMADD213PS  Z20, Z4, Z5
+	VFMADD213PS  Z21, Z4, Z5
+	VMULPS       Z4, Z5, Z4
+	VMOVUPS      Z0, Z5
+	VFMADD231PS  Z0, Z4, Z5
+	VCMPPS       $0x11, Z22, Z1, K2
+	VMOVUPS      Z3, Z1
+	VMOVUPS      Z5, K2, Z1
+	VPANDD       Z2, Z0, Z0
+	VPORD        Z0, Z1, Z0
+	VMULPS       Z0, Z14, Z0
+	MOVQ         y+152(FP), AX
+	VMOVUPS      Z0, K1, (AX)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z2
+	VMOVUPS constc3160000<>+0(SB), Z3
+	VMOVUPS const43020000<>+0(SB), Z4
+	VMOVUPS const3fb8aa3b<>+0(SB), Z5
+	VMOVUPS const3f318000<>+0(SB), Z6
+	VMOVUPS constb95e8083<>+0(SB), Z7
+	VMOVUPS const3ab511e6<>+0(SB), Z8
+	VMOVUPS const3c091d10<>+0(SB), Z9
+	VMOVUPS const3d2aac79<>+0(SB), Z10
+	VMOVUPS const3e2aaa49<>+0(SB), Z11
+	VMOVUPS const3efffffe<>+0(SB), Z12
+	VMOVUPS const3f800000<>+0(SB), Z13
+	VMOVUPS const00000000<>+0(SB), Z14
+	VMOVUPS const7fffffff<>+0(SB), Z15
+	VMOVUPS constc0000000<>+0(SB), Z16
+	VMOVUPS constbbb78d38<>+0(SB), Z17
+	VMOVUPS const3ca857a4<>+0(SB), Z18
+	VMOVUPS constbd5c02a6<>+0(SB), Z19
+	VMOVUPS const3e0882cc<>+0(SB), Z20
+	VMOVUPS constbeaaaa96<>+0(SB), Z21
+	VMOVUPS const3f200000<>+0(SB), Z22
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
+// func lstmGradAVX512(elements int, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, cb *float32, dy *float32, gy *float32, c *float32, ei *float32, ef *float32, eg *float32, eo *float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·lstmGradAVX512(SB), NOSPLIT, $0-112
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	JMP  begin
+
+whole:
+	MOVQ         dy+56(FP), DX
+	VMOVUPS      (DX)(CX*1), Z0
+	MOVQ         gy+64(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	VADDPS       Z1, Z0, Z0
+	MOVQ         to+32(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	MOVQ         tc+40(FP), DX
+	VMOVUPS      (DX)(CX*1), Z22
+	VPANDD       Z2, Z22, Z23
+	VMULPS       Z3, Z23, Z24
+	VMINPS       Z24, Z5, Z24
+	VMAXPS       Z24, Z4, Z24
+	VMULPS       Z6, Z24, Z25
+	VRNDSCALEPS  $0x08, Z25, Z25
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z7, Z25, Z24
+	VMOVUPS      Z24, Z24
+	VFNMADD231PS Z8, Z25, Z24
+	VMOVUPS      Z9, Z26
+	VFMADD213PS  Z10, Z24, Z26
+	VFMADD213PS  Z11, Z24, Z26
+	VFMADD213PS  Z12, Z24, Z26
+	VFMADD213PS  Z13, Z24, Z26
+	VMULPS       Z24, Z24, Z27
+	VMOVUPS      Z24, Z24
+	VFMADD231PS  Z27, Z26, Z24
+	VADDPS       Z14, Z24, Z24
+	VSCALEFPS    Z25, Z24, Z24
+	VSUBPS       Z24, Z14, Z25
+	VADDPS       Z14, Z24, Z24
+	VDIVPS       Z24, Z25, Z24
+	VMULPS       Z22, Z22, Z25
+	VMOVUPS      Z15, Z26
+	VFMADD213PS  Z16, Z25, Z26
+	VFMADD213PS  Z17, Z25, Z26
+	VFMADD213PS  Z18, Z25, Z26
+	VFMADD213PS  Z19, Z25, Z26
+	VMULPS       Z25, Z26, Z25
+	VMOVUPS      Z22, Z26
+	VFMADD231PS  Z22, Z25, Z26
+	VCMPPS       $0x11, Z20, Z23, K1
+	VMOVUPS      Z24, Z23
+	VMOVUPS      Z26, K1, Z23
+	VPANDD       Z21, Z22, Z22
+	VPORD        Z22, Z23, Z22
+	VMULPS       Z22, Z0, Z23
+	VMOVUPS      Z1, Z24
+	VFNMADD231PS Z1, Z1, Z24
+	VMULPS       Z24, Z23, Z23
+	MOVQ         eo+104(FP), DX
+	VMOVUPS      Z23, (DX)(CX*1)
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z14, Z1
+	VFNMADD231PS Z22, Z22, Z1
+	MOVQ         c+72(FP), DX
+	VMOVUPS      (DX)(CX*1), Z22
+	VMOVUPS      Z22, Z22
+	VFMADD231PS  Z1, Z0, Z22
+	MOVQ         ti+8(FP), DX
+	VMOVUPS      (DX)(CX*1), Z0
+	MOVQ         tf+16(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	MOVQ         tg+24(FP), DX
+	VMOVUPS      (DX)(CX*1), Z23
+	VMULPS       Z23, Z22, Z24
+	VMOVUPS      Z0, Z25
+	VFNMADD231PS Z0, Z0, Z25
+	VMULPS       Z25, Z24, Z24
+	MOVQ         ei+80(FP), DX
+	VMOVUPS      Z24, (DX)(CX*1)
+	MOVQ         cb+48(FP), DX
+	VMOVUPS      (DX)(CX*1), Z24
+	VMULPS       Z24, Z22, Z24
+	VMOVUPS      Z1, Z25
+	VFNMADD231PS Z1, Z1, Z25
+	VMULPS       Z25, Z24, Z24
+	MOVQ         ef+88(FP), DX
+	VMOVUPS      Z24, (DX)(CX*1)
+	VMULPS       Z0, Z22, Z0
+	VMOVUPS      Z14, Z24
+	VFNMADD231PS Z23, Z23, Z24
+	VMULPS       Z24, Z0, Z0
+	MOVQ         eg+96(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	VMULPS       Z1, Z22, Z0
+	MOVQ         c+72(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	MOVL         $0x0000ffff, DX
+	BZHIL        AX, DX, DX
+	KMOVW        DX, K1
+	MOVQ         dy+56(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z0
+	MOVQ         gy+64(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	VADDPS       Z1, Z0, Z0
+	MOVQ         to+32(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	MOVQ         tc+40(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z22
+	VPANDD       Z2, Z22, Z2
+	VMULPS       Z3, Z2, Z3
+	VMINPS       Z3, Z5, Z3
+	VMAXPS       Z3, Z4, Z3
+	VMULPS       Z6, Z3, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z7, Z4, Z3
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS Z8, Z4, Z3
+	VMOVUPS      Z9, Z5
+	VFMADD213PS  Z10, Z3, Z5
+	VFMADD213PS  Z11, Z3, Z5
+	VFMADD213PS  Z12, Z3, Z5
+	VFMADD213PS  Z13, Z3, Z5
+	VMULPS       Z3, Z3, Z6
+	VMOVUPS      Z3, Z3
+	VFMADD231PS  Z6, Z5, Z3
+	VADDPS       Z14, Z3, Z3
+	VSCALEFPS    Z4, Z3, Z3
+	VSUBPS       Z3, Z14, Z4
+	VADDPS       Z14, Z3, Z3
+	VDIVPS       Z3, Z4, Z3
+	VMULPS       Z22, Z22, Z4
+	VMOVUPS      Z15, Z5
+	VFMADD213PS  Z16, Z4, Z5
+	VFMADD213PS  Z17, Z4, Z5
+	VFMADD213PS  Z18, Z4, Z5
+	VFMADD213PS  Z19, Z4, Z5
+	VMULPS       Z4, Z5, Z4
+	VMOVUPS      Z22, Z5
+	VFMADD231PS  Z22, Z4, Z5
+	VCMPPS       $0x11, Z20, Z2, K2
+	VMOVUPS      Z3, Z2
+	VMOVUPS      Z5, K2, Z2
+	VPANDD       Z21, Z22, Z3
+	VPORD        Z3, Z2, Z2
+	VMULPS       Z2, Z0, Z3
+	VMOVUPS      Z1, Z4
+	VFNMADD231PS Z1, Z1, Z4
+	VMULPS       Z4, Z3, Z3
+	MOVQ         eo+104(FP), AX
+	VMOVUPS      Z3, K1, (AX)(CX*1)
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z14, Z1
+	VFNMADD231PS Z2, Z2, Z1
+	MOVQ         c+72(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z2
+	VMOVUPS      Z2, Z2
+	VFMADD231PS  Z1, Z0, Z2
+	MOVQ         ti+8(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z0
+	MOVQ         tf+16(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	MOVQ         tg+24(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z3
+	VMULPS       Z3, Z2, Z4
+	VMOVUPS      Z0, Z5
+	VFNMADD231PS Z0, Z0, Z5
+	VMULPS       Z5, Z4, Z4
+	MOVQ         ei+80(FP), AX
+	VMOVUPS      Z4, K1, (AX)(CX*1)
+	MOVQ         cb+48(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z4
+	VMULPS       Z4, Z2, Z4
+	VMOVUPS      Z1, Z5
+	VFNMADD231PS Z1, Z1, Z5
+	VMULPS       Z5, Z4, Z4
+	MOVQ         ef+88(FP), AX
+	VMOVUPS      Z4, K1, (AX)(CX*1)
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z14, Z4
+	VFNMADD231PS Z3, Z3, Z4
+	VMULPS       Z4, Z0, Z0
+	MOVQ         eg+96(FP), AX
+	VMOVUPS      Z0, K1, (AX)(CX*1)
+	VMULPS       Z1, Z2, Z0
+	MOVQ         c+72(FP), AX
+	VMOVUPS      Z0, K1, (AX)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Z2
+	VMOVUPS constc0000000<>+0(SB), Z3
+	VMOVUPS constc3160000<>+0(SB), Z4
+	VMOVUPS const43020000<>+0(SB), Z5
+	VMOVUPS const3fb8aa3b<>+0(SB), Z6
+	VMOVUPS const3f318000<>+0(SB), Z7
+	VMOVUPS constb95e8083<>+0(SB), Z8
+	VMOVUPS const3ab511e6<>+0(SB), Z9
+	VMOVUPS const3c091d10<>+0(SB), Z10
+	VMOVUPS const3d2aac79<>+0(SB), Z11
+	VMOVUPS const3e2aaa49<>+0(SB), Z12
+	VMOVUPS const3efffffe<>+0(SB), Z13
+	VMOVUPS const3f800000<>+0(SB), Z14
+	VMOVUPS constbbb78d38<>+0(SB), Z15
+	VMOVUPS const3ca857a4<>+0(SB), Z16
+	VMOVUPS constbd5c02a6<>+0(SB), Z17
+	VMOVUPS const3e0882cc<>+0(SB), Z18
+	VMOVUPS constbeaaaa96<>+0(SB), Z19
+	VMOVUPS const3f200000<>+0(SB), Z20
+	VMOVUPS const80000000<>+0(SB), Z21
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func addAVX2(elements int, a *float32, b *float32, dst *float32)
 // Requires: AVX, CMOV
 TEXT ·addAVX2(SB), NOSPLIT, $0-32
@@ -18830,6 +19505,1460 @@ done:
 begin:
 	VMOVUPS const3f800000<>+0(SB), Y2
 	VMOVUPS const00000000<>+0(SB), Y3
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
+// func lstmAVX2(elements int, pi *float32, pf *float32, pg *float32, po *float32, xi *float32, xf *float32, xg *float32, xo *float32, bi *float32, bf *float32, bg *float32, bo *float32, c *float32, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, y *float32)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·lstmAVX2(SB), NOSPLIT, $0-160
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	JMP  begin
+
+whole:
+	MOVQ         pi+8(FP), DX
+	VMOVUPS      (DX)(CX*1), Y0
+	MOVQ         xi+40(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	VADDPS       Y1, Y0, Y0
+	MOVQ         bi+72(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	VADDPS       Y1, Y0, Y0
+	VORPS        Y2, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y1
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y7
+	VMULPS       Y1, Y1, Y8
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y8, Y7, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VBLENDVPS    Y0, Y1, Y6, Y0
+	MOVQ         pf+16(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	MOVQ         xf+48(FP), DX
+	VMOVUPS      (DX)(CX*1), Y6
+	VADDPS       Y6, Y1, Y1
+	MOVQ         bf+80(FP), DX
+	VMOVUPS      (DX)(CX*1), Y6
+	VADDPS       Y6, Y1, Y1
+	VORPS        Y2, Y1, Y6
+	VMINPS       Y6, Y4, Y6
+	VMAXPS       Y6, Y3, Y6
+	VMULPS       Y5, Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y1, Y1
+	VMULPS       Y7, Y6, Y6
+	VBLENDVPS    Y1, Y6, Y7, Y1
+	MOVQ         ti+112(FP), DX
+	VMOVUPS      Y0, (DX)(CX*1)
+	MOVQ         tf+120(FP), DX
+	VMOVUPS      Y1, (DX)(CX*1)
+	MOVQ         pg+24(FP), DX
+	VMOVUPS      (DX)(CX*1), Y6
+	MOVQ         xg+56(FP), DX
+	VMOVUPS      (DX)(CX*1), Y7
+	VADDPS       Y7, Y6, Y6
+	MOVQ         bg+88(FP), DX
+	VMOVUPS      (DX)(CX*1), Y7
+	VADDPS       Y7, Y6, Y6
+	VANDPS       const7fffffff<>+0(SB), Y6, Y7
+	VMULPS       constc0000000<>+0(SB), Y7, Y8
+	VMINPS       Y8, Y4, Y8
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       Y5, Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      constbbb78d38<>+0(SB), Y10
+	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e0882cc<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y6, Y10
+	VFMADD231PS  Y6, Y9, Y10
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       Y2, Y6, Y6
+	VORPS        Y6, Y7, Y6
+	MOVQ         tg+128(FP), DX
+	VMOVUPS      Y6, (DX)(CX*1)
+	MOVQ         c+104(FP), DX
+	VMOVUPS      (DX)(CX*1), Y7
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y1, Y0
+	MOVQ         c+104(FP), DX
+	VMOVUPS      Y0, (DX)(CX*1)
+	MOVQ         tc+144(FP), DX
+	VMOVUPS      Y0, (DX)(CX*1)
+	MOVQ         po+32(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	MOVQ         xo+64(FP), DX
+	VMOVUPS      (DX)(CX*1), Y6
+	VADDPS       Y6, Y1, Y1
+	MOVQ         bo+96(FP), DX
+	VMOVUPS      (DX)(CX*1), Y6
+	VADDPS       Y6, Y1, Y1
+	VORPS        Y2, Y1, Y6
+	VMINPS       Y6, Y4, Y6
+	VMAXPS       Y6, Y3, Y6
+	VMULPS       Y5, Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y1, Y1
+	VMULPS       Y7, Y6, Y6
+	VBLENDVPS    Y1, Y6, Y7, Y1
+	MOVQ         to+136(FP), DX
+	VMOVUPS      Y1, (DX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y0, Y6
+	VMULPS       constc0000000<>+0(SB), Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VDIVPS       Y7, Y8, Y7
+	VMULPS       Y0, Y0, Y8
+	VMOVUPS      constbbb78d38<>+0(SB), Y9
+	VFMADD213PS  const3ca857a4<>+0(SB), Y8, Y9
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y8, Y9
+	VFMADD213PS  const3e0882cc<>+0(SB), Y8, Y9
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VMOVUPS      Y0, Y9
+	VFMADD231PS  Y0, Y8, Y9
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y6, Y9, Y7, Y6
+	VANDPS       Y2, Y0, Y0
+	VORPS        Y0, Y6, Y0
+	VMULPS       Y0, Y1, Y0
+	MOVQ         y+152(FP), DX
+	VMOVUPS      Y0, (DX)(CX*1)
+	MOVQ         pi+8(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y0
+	MOVQ         xi+40(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	VADDPS       Y1, Y0, Y0
+	MOVQ         bi+72(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	VADDPS       Y1, Y0, Y0
+	VORPS        Y2, Y0, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y1, Y3, Y1
+	VMULPS       Y5, Y1, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y6, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y6, Y1
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y7
+	VMULPS       Y1, Y1, Y8
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y8, Y7, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VBLENDVPS    Y0, Y1, Y6, Y0
+	MOVQ         pf+16(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	MOVQ         xf+48(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y6
+	VADDPS       Y6, Y1, Y1
+	MOVQ         bf+80(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y6
+	VADDPS       Y6, Y1, Y1
+	VORPS        Y2, Y1, Y6
+	VMINPS       Y6, Y4, Y6
+	VMAXPS       Y6, Y3, Y6
+	VMULPS       Y5, Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y1, Y1
+	VMULPS       Y7, Y6, Y6
+	VBLENDVPS    Y1, Y6, Y7, Y1
+	MOVQ         ti+112(FP), DX
+	VMOVUPS      Y0, 32(DX)(CX*1)
+	MOVQ         tf+120(FP), DX
+	VMOVUPS      Y1, 32(DX)(CX*1)
+	MOVQ         pg+24(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y6
+	MOVQ         xg+56(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y7
+	VADDPS       Y7, Y6, Y6
+	MOVQ         bg+88(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y7
+	VADDPS       Y7, Y6, Y6
+	VANDPS       const7fffffff<>+0(SB), Y6, Y7
+	VMULPS       constc0000000<>+0(SB), Y7, Y8
+	VMINPS       Y8, Y4, Y8
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       Y5, Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      constbbb78d38<>+0(SB), Y10
+	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e0882cc<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y6, Y10
+	VFMADD231PS  Y6, Y9, Y10
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       Y2, Y6, Y6
+	VORPS        Y6, Y7, Y6
+	MOVQ         tg+128(FP), DX
+	VMOVUPS      Y6, 32(DX)(CX*1)
+	MOVQ         c+104(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y7
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y1, Y0
+	MOVQ         c+104(FP), DX
+	VMOVUPS      Y0, 32(DX)(CX*1)
+	MOVQ         tc+144(FP), DX
+	VMOVUPS      Y0, 32(DX)(CX*1)
+	MOVQ         po+32(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	MOVQ         xo+64(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y6
+	VADDPS       Y6, Y1, Y1
+	MOVQ         bo+96(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y6
+	VADDPS       Y6, Y1, Y1
+	VORPS        Y2, Y1, Y6
+	VMINPS       Y6, Y4, Y6
+	VMAXPS       Y6, Y3, Y6
+	VMULPS       Y5, Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y1, Y1
+	VMULPS       Y7, Y6, Y6
+	VBLENDVPS    Y1, Y6, Y7, Y1
+	MOVQ         to+136(FP), DX
+	VMOVUPS      Y1, 32(DX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y0, Y6
+	VMULPS       constc0000000<>+0(SB), Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VDIVPS       Y7, Y8, Y7
+	VMULPS       Y0, Y0, Y8
+	VMOVUPS      constbbb78d38<>+0(SB), Y9
+	VFMADD213PS  const3ca857a4<>+0(SB), Y8, Y9
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y8, Y9
+	VFMADD213PS  const3e0882cc<>+0(SB), Y8, Y9
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y8, Y9
+	VMULPS       Y8, Y9, Y8
+	VMOVUPS      Y0, Y9
+	VFMADD231PS  Y0, Y8, Y9
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y6, Y9, Y7, Y6
+	VANDPS       Y2, Y0, Y0
+	VORPS        Y0, Y6, Y0
+	VMULPS       Y0, Y1, Y0
+	MOVQ         y+152(FP), DX
+	VMOVUPS      Y0, 32(DX)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	LEAQ         laneMasks<>+32(SB), DX
+	MOVQ         AX, BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQGT      SI, BX
+	XORQ         SI, SI
+	CMPQ         BX, SI
+	CMOVQLT      SI, BX
+	SHLQ         $0x02, BX
+	MOVQ         DX, SI
+	SUBQ         BX, SI
+	VMOVDQU      (SI), Y0
+	SUBQ         $0x08, AX
+	MOVQ         AX, BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQGT      SI, BX
+	XORQ         SI, SI
+	CMPQ         BX, SI
+	CMOVQLT      SI, BX
+	SHLQ         $0x02, BX
+	SUBQ         BX, DX
+	VMOVDQU      (DX), Y1
+	SUBQ         $0x08, AX
+	MOVQ         pi+8(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y6
+	MOVQ         xi+40(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	VADDPS       Y7, Y6, Y6
+	MOVQ         bi+72(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	VADDPS       Y7, Y6, Y6
+	VORPS        Y2, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y6, Y7, Y8, Y6
+	MOVQ         pf+16(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	MOVQ         xf+48(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VADDPS       Y8, Y7, Y7
+	MOVQ         bf+80(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VADDPS       Y8, Y7, Y7
+	VORPS        Y2, Y7, Y8
+	VMINPS       Y8, Y4, Y8
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       Y5, Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y9
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VDIVPS       Y9, Y10, Y9
+	VCMPPS       $0x11, const00000000<>+0(SB), Y7, Y7
+	VMULPS       Y9, Y8, Y8
+	VBLENDVPS    Y7, Y8, Y9, Y7
+	MOVQ         ti+112(FP), AX
+	VMASKMOVPS   Y6, Y0, (AX)(CX*1)
+	MOVQ         tf+120(FP), AX
+	VMASKMOVPS   Y7, Y0, (AX)(CX*1)
+	MOVQ         pg+24(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	MOVQ         xg+56(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y9
+	VADDPS       Y9, Y8, Y8
+	MOVQ         bg+88(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y9
+	VADDPS       Y9, Y8, Y8
+	VANDPS       const7fffffff<>+0(SB), Y8, Y9
+	VMULPS       constc0000000<>+0(SB), Y9, Y10
+	VMINPS       Y10, Y4, Y10
+	VMAXPS       Y10, Y3, Y10
+	VMULPS       Y5, Y10, Y11
+	VROUNDPS     $0x08, Y11, Y11
+	VMOVUPS      Y10, Y10
+	VFNMADD231PS const3f318000<>+0(SB), Y11, Y10
+	VMOVUPS      Y10, Y10
+	VFNMADD231PS constb95e8083<>+0(SB), Y11, Y10
+	VMOVUPS      const3ab511e6<>+0(SB), Y12
+	VFMADD213PS  const3c091d10<>+0(SB), Y10, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y10, Y12
+	VMULPS       Y10, Y10, Y13
+	VMOVUPS      Y10, Y10
+	VFMADD231PS  Y13, Y12, Y10
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y11, Y11
+	VPSRAD       $0x01, Y11, Y12
+	VPSUBD       Y12, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y12, Y10, Y10
+	VMULPS       Y11, Y10, Y10
+	VMOVUPS      const3f800000<>+0(SB), Y11
+	VSUBPS       Y10, Y11, Y11
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      constbbb78d38<>+0(SB), Y12
+	VFMADD213PS  const3ca857a4<>+0(SB), Y11, Y12
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y11, Y12
+	VFMADD213PS  const3e0882cc<>+0(SB), Y11, Y12
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y11, Y12
+	VMULPS       Y11, Y12, Y11
+	VMOVUPS      Y8, Y12
+	VFMADD231PS  Y8, Y11, Y12
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y9, Y9
+	VBLENDVPS    Y9, Y12, Y10, Y9
+	VANDPS       Y2, Y8, Y8
+	VORPS        Y8, Y9, Y8
+	MOVQ         tg+128(FP), AX
+	VMASKMOVPS   Y8, Y0, (AX)(CX*1)
+	MOVQ         c+104(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y9
+	VMULPS       Y8, Y6, Y6
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y9, Y7, Y6
+	MOVQ         c+104(FP), AX
+	VMASKMOVPS   Y6, Y0, (AX)(CX*1)
+	MOVQ         tc+144(FP), AX
+	VMASKMOVPS   Y6, Y0, (AX)(CX*1)
+	MOVQ         po+32(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	MOVQ         xo+64(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VADDPS       Y8, Y7, Y7
+	MOVQ         bo+96(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VADDPS       Y8, Y7, Y7
+	VORPS        Y2, Y7, Y8
+	VMINPS       Y8, Y4, Y8
+	VMAXPS       Y8, Y3, Y8
+	VMULPS       Y5, Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y9
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VDIVPS       Y9, Y10, Y9
+	VCMPPS       $0x11, const00000000<>+0(SB), Y7, Y7
+	VMULPS       Y9, Y8, Y8
+	VBLENDVPS    Y7, Y8, Y9, Y7
+	MOVQ         to+136(FP), AX
+	VMASKMOVPS   Y7, Y0, (AX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y6, Y8
+	VMULPS       constc0000000<>+0(SB), Y8, Y9
+	VMINPS       Y9, Y4, Y9
+	VMAXPS       Y9, Y3, Y9
+	VMULPS       Y5, Y9, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VMOVUPS      Y9, Y9
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y9
+	VMOVUPS      Y9, Y9
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y9
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y9, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y9, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y9, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y9, Y11
+	VMULPS       Y9, Y9, Y12
+	VMOVUPS      Y9, Y9
+	VFMADD231PS  Y12, Y11, Y9
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMULPS       Y6, Y6, Y10
+	VMOVUPS      constbbb78d38<>+0(SB), Y11
+	VFMADD213PS  const3ca857a4<>+0(SB), Y10, Y11
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y10, Y11
+	VFMADD213PS  const3e0882cc<>+0(SB), Y10, Y11
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y10, Y11
+	VMULPS       Y10, Y11, Y10
+	VMOVUPS      Y6, Y11
+	VFMADD231PS  Y6, Y10, Y11
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y8, Y8
+	VBLENDVPS    Y8, Y11, Y9, Y8
+	VANDPS       Y2, Y6, Y6
+	VORPS        Y6, Y8, Y6
+	VMULPS       Y6, Y7, Y6
+	MOVQ         y+152(FP), AX
+	VMASKMOVPS   Y6, Y0, (AX)(CX*1)
+	MOVQ         pi+8(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y0
+	MOVQ         xi+40(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y6
+	VADDPS       Y6, Y0, Y0
+	MOVQ         bi+72(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y6
+	VADDPS       Y6, Y0, Y0
+	VORPS        Y2, Y0, Y6
+	VMINPS       Y6, Y4, Y6
+	VMAXPS       Y6, Y3, Y6
+	VMULPS       Y5, Y6, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS const3f318000<>+0(SB), Y7, Y6
+	VMOVUPS      Y6, Y6
+	VFNMADD231PS constb95e8083<>+0(SB), Y7, Y6
+	VMOVUPS      const3ab511e6<>+0(SB), Y8
+	VFMADD213PS  const3c091d10<>+0(SB), Y6, Y8
+	VFMADD213PS  const3d2aac79<>+0(SB), Y6, Y8
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y6, Y8
+	VFMADD213PS  const3efffffe<>+0(SB), Y6, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y9, Y8, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y8
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y7, Y6, Y6
+	VADDPS       const3f800000<>+0(SB), Y6, Y7
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS       Y7, Y6, Y6
+	VBLENDVPS    Y0, Y6, Y7, Y0
+	MOVQ         pf+16(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y6
+	MOVQ         xf+48(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VADDPS       Y7, Y6, Y6
+	MOVQ         bf+80(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VADDPS       Y7, Y6, Y6
+	VORPS        Y2, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y6, Y7, Y8, Y6
+	MOVQ         ti+112(FP), AX
+	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
+	MOVQ         tf+120(FP), AX
+	VMASKMOVPS   Y6, Y1, 32(AX)(CX*1)
+	MOVQ         pg+24(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	MOVQ         xg+56(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y8
+	VADDPS       Y8, Y7, Y7
+	MOVQ         bg+88(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y8
+	VADDPS       Y8, Y7, Y7
+	VANDPS       const7fffffff<>+0(SB), Y7, Y8
+	VMULPS       constc0000000<>+0(SB), Y8, Y9
+	VMINPS       Y9, Y4, Y9
+	VMAXPS       Y9, Y3, Y9
+	VMULPS       Y5, Y9, Y10
+	VROUNDPS     $0x08, Y10, Y10
+	VMOVUPS      Y9, Y9
+	VFNMADD231PS const3f318000<>+0(SB), Y10, Y9
+	VMOVUPS      Y9, Y9
+	VFNMADD231PS constb95e8083<>+0(SB), Y10, Y9
+	VMOVUPS      const3ab511e6<>+0(SB), Y11
+	VFMADD213PS  const3c091d10<>+0(SB), Y9, Y11
+	VFMADD213PS  const3d2aac79<>+0(SB), Y9, Y11
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y9, Y11
+	VFMADD213PS  const3efffffe<>+0(SB), Y9, Y11
+	VMULPS       Y9, Y9, Y12
+	VMOVUPS      Y9, Y9
+	VFMADD231PS  Y12, Y11, Y9
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y10, Y10
+	VPSRAD       $0x01, Y10, Y11
+	VPSUBD       Y11, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y11, Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y10
+	VADDPS       const3f800000<>+0(SB), Y9, Y9
+	VDIVPS       Y9, Y10, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      constbbb78d38<>+0(SB), Y11
+	VFMADD213PS  const3ca857a4<>+0(SB), Y10, Y11
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y10, Y11
+	VFMADD213PS  const3e0882cc<>+0(SB), Y10, Y11
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y10, Y11
+	VMULPS       Y10, Y11, Y10
+	VMOVUPS      Y7, Y11
+	VFMADD231PS  Y7, Y10, Y11
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y8, Y8
+	VBLENDVPS    Y8, Y11, Y9, Y8
+	VANDPS       Y2, Y7, Y7
+	VORPS        Y7, Y8, Y7
+	MOVQ         tg+128(FP), AX
+	VMASKMOVPS   Y7, Y1, 32(AX)(CX*1)
+	MOVQ         c+104(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y8
+	VMULPS       Y7, Y0, Y0
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y8, Y6, Y0
+	MOVQ         c+104(FP), AX
+	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
+	MOVQ         tc+144(FP), AX
+	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
+	MOVQ         po+32(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y6
+	MOVQ         xo+64(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VADDPS       Y7, Y6, Y6
+	MOVQ         bo+96(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VADDPS       Y7, Y6, Y6
+	VORPS        Y2, Y6, Y7
+	VMINPS       Y7, Y4, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMULPS       Y5, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y6, Y7, Y8, Y6
+	MOVQ         to+136(FP), AX
+	VMASKMOVPS   Y6, Y1, 32(AX)(CX*1)
+	VANDPS       const7fffffff<>+0(SB), Y0, Y7
+	VMULPS       constc0000000<>+0(SB), Y7, Y8
+	VMINPS       Y8, Y4, Y4
+	VMAXPS       Y4, Y3, Y3
+	VMULPS       Y5, Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      const3ab511e6<>+0(SB), Y5
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y8
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y8, Y5, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y4, Y3
+	VMULPS       Y0, Y0, Y4
+	VMOVUPS      constbbb78d38<>+0(SB), Y5
+	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y4, Y5
+	VFMADD213PS  const3e0882cc<>+0(SB), Y4, Y5
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y5, Y4
+	VMOVUPS      Y0, Y5
+	VFMADD231PS  Y0, Y4, Y5
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y4
+	VBLENDVPS    Y4, Y5, Y3, Y3
+	VANDPS       Y2, Y0, Y0
+	VORPS        Y0, Y3, Y0
+	VMULPS       Y0, Y6, Y0
+	MOVQ         y+152(FP), AX
+	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y2
+	VMOVUPS constc3160000<>+0(SB), Y3
+	VMOVUPS const43020000<>+0(SB), Y4
+	VMOVUPS const3fb8aa3b<>+0(SB), Y5
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
+// func lstmGradAVX2(elements int, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, cb *float32, dy *float32, gy *float32, c *float32, ei *float32, ef *float32, eg *float32, eo *float32)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·lstmGradAVX2(SB), NOSPLIT, $0-112
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	JMP  begin
+
+whole:
+	MOVQ         dy+56(FP), DX
+	VMOVUPS      (DX)(CX*1), Y0
+	MOVQ         gy+64(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	VADDPS       Y1, Y0, Y0
+	MOVQ         to+32(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	MOVQ         tc+40(FP), DX
+	VMOVUPS      (DX)(CX*1), Y6
+	VANDPS       Y2, Y6, Y7
+	VMULPS       Y3, Y7, Y8
+	VMINPS       Y8, Y5, Y8
+	VMAXPS       Y8, Y4, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      constbbb78d38<>+0(SB), Y10
+	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e0882cc<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y6, Y10
+	VFMADD231PS  Y6, Y9, Y10
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y6, Y6
+	VORPS        Y6, Y7, Y6
+	VMULPS       Y6, Y0, Y7
+	VMOVUPS      Y1, Y8
+	VFNMADD231PS Y1, Y1, Y8
+	VMULPS       Y8, Y7, Y7
+	MOVQ         eo+104(FP), DX
+	VMOVUPS      Y7, (DX)(CX*1)
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y1
+	VFNMADD231PS Y6, Y6, Y1
+	MOVQ         c+72(FP), DX
+	VMOVUPS      (DX)(CX*1), Y6
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y1, Y0, Y6
+	MOVQ         ti+8(FP), DX
+	VMOVUPS      (DX)(CX*1), Y0
+	MOVQ         tf+16(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	MOVQ         tg+24(FP), DX
+	VMOVUPS      (DX)(CX*1), Y7
+	VMULPS       Y7, Y6, Y8
+	VMOVUPS      Y0, Y9
+	VFNMADD231PS Y0, Y0, Y9
+	VMULPS       Y9, Y8, Y8
+	MOVQ         ei+80(FP), DX
+	VMOVUPS      Y8, (DX)(CX*1)
+	MOVQ         cb+48(FP), DX
+	VMOVUPS      (DX)(CX*1), Y8
+	VMULPS       Y8, Y6, Y8
+	VMOVUPS      Y1, Y9
+	VFNMADD231PS Y1, Y1, Y9
+	VMULPS       Y9, Y8, Y8
+	MOVQ         ef+88(FP), DX
+	VMOVUPS      Y8, (DX)(CX*1)
+	VMULPS       Y0, Y6, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VFNMADD231PS Y7, Y7, Y8
+	VMULPS       Y8, Y0, Y0
+	MOVQ         eg+96(FP), DX
+	VMOVUPS      Y0, (DX)(CX*1)
+	VMULPS       Y1, Y6, Y0
+	MOVQ         c+72(FP), DX
+	VMOVUPS      Y0, (DX)(CX*1)
+	MOVQ         dy+56(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y0
+	MOVQ         gy+64(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	VADDPS       Y1, Y0, Y0
+	MOVQ         to+32(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	MOVQ         tc+40(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y6
+	VANDPS       Y2, Y6, Y7
+	VMULPS       Y3, Y7, Y8
+	VMINPS       Y8, Y5, Y8
+	VMAXPS       Y8, Y4, Y8
+	VMULPS       const3fb8aa3b<>+0(SB), Y8, Y9
+	VROUNDPS     $0x08, Y9, Y9
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS const3f318000<>+0(SB), Y9, Y8
+	VMOVUPS      Y8, Y8
+	VFNMADD231PS constb95e8083<>+0(SB), Y9, Y8
+	VMOVUPS      const3ab511e6<>+0(SB), Y10
+	VFMADD213PS  const3c091d10<>+0(SB), Y8, Y10
+	VFMADD213PS  const3d2aac79<>+0(SB), Y8, Y10
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  const3efffffe<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y11, Y10, Y8
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y9, Y9
+	VPSRAD       $0x01, Y9, Y10
+	VPSUBD       Y10, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y8
+	VMULPS       Y9, Y8, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VSUBPS       Y8, Y9, Y9
+	VADDPS       const3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y8, Y9, Y8
+	VMULPS       Y6, Y6, Y9
+	VMOVUPS      constbbb78d38<>+0(SB), Y10
+	VFMADD213PS  const3ca857a4<>+0(SB), Y9, Y10
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y9, Y10
+	VFMADD213PS  const3e0882cc<>+0(SB), Y9, Y10
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y10, Y9
+	VMOVUPS      Y6, Y10
+	VFMADD231PS  Y6, Y9, Y10
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y10, Y8, Y7
+	VANDPS       const80000000<>+0(SB), Y6, Y6
+	VORPS        Y6, Y7, Y6
+	VMULPS       Y6, Y0, Y7
+	VMOVUPS      Y1, Y8
+	VFNMADD231PS Y1, Y1, Y8
+	VMULPS       Y8, Y7, Y7
+	MOVQ         eo+104(FP), DX
+	VMOVUPS      Y7, 32(DX)(CX*1)
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y1
+	VFNMADD231PS Y6, Y6, Y1
+	MOVQ         c+72(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y6
+	VMOVUPS      Y6, Y6
+	VFMADD231PS  Y1, Y0, Y6
+	MOVQ         ti+8(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y0
+	MOVQ         tf+16(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	MOVQ         tg+24(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y7
+	VMULPS       Y7, Y6, Y8
+	VMOVUPS      Y0, Y9
+	VFNMADD231PS Y0, Y0, Y9
+	VMULPS       Y9, Y8, Y8
+	MOVQ         ei+80(FP), DX
+	VMOVUPS      Y8, 32(DX)(CX*1)
+	MOVQ         cb+48(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y8
+	VMULPS       Y8, Y6, Y8
+	VMOVUPS      Y1, Y9
+	VFNMADD231PS Y1, Y1, Y9
+	VMULPS       Y9, Y8, Y8
+	MOVQ         ef+88(FP), DX
+	VMOVUPS      Y8, 32(DX)(CX*1)
+	VMULPS       Y0, Y6, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y8
+	VFNMADD231PS Y7, Y7, Y8
+	VMULPS       Y8, Y0, Y0
+	MOVQ         eg+96(FP), DX
+	VMOVUPS      Y0, 32(DX)(CX*1)
+	VMULPS       Y1, Y6, Y0
+	MOVQ         c+72(FP), DX
+	VMOVUPS      Y0, 32(DX)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	LEAQ         laneMasks<>+32(SB), DX
+	MOVQ         AX, BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQGT      SI, BX
+	XORQ         SI, SI
+	CMPQ         BX, SI
+	CMOVQLT      SI, BX
+	SHLQ         $0x02, BX
+	MOVQ         DX, SI
+	SUBQ         BX, SI
+	VMOVDQU      (SI), Y0
+	SUBQ         $0x08, AX
+	MOVQ         AX, BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQGT      SI, BX
+	XORQ         SI, SI
+	CMPQ         BX, SI
+	CMOVQLT      SI, BX
+	SHLQ         $0x02, BX
+	SUBQ         BX, DX
+	VMOVDQU      (DX), Y1
+	SUBQ         $0x08, AX
+	MOVQ         dy+56(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y6
+	MOVQ         gy+64(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	VADDPS       Y7, Y6, Y6
+	MOVQ         to+32(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	MOVQ         tc+40(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VANDPS       Y2, Y8, Y9
+	VMULPS       Y3, Y9, Y10
+	VMINPS       Y10, Y5, Y10
+	VMAXPS       Y10, Y4, Y10
+	VMULPS       const3fb8aa3b<>+0(SB), Y10, Y11
+	VROUNDPS     $0x08, Y11, Y11
+	VMOVUPS      Y10, Y10
+	VFNMADD231PS const3f318000<>+0(SB), Y11, Y10
+	VMOVUPS      Y10, Y10
+	VFNMADD231PS constb95e8083<>+0(SB), Y11, Y10
+	VMOVUPS      const3ab511e6<>+0(SB), Y12
+	VFMADD213PS  const3c091d10<>+0(SB), Y10, Y12
+	VFMADD213PS  const3d2aac79<>+0(SB), Y10, Y12
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  const3efffffe<>+0(SB), Y10, Y12
+	VMULPS       Y10, Y10, Y13
+	VMOVUPS      Y10, Y10
+	VFMADD231PS  Y13, Y12, Y10
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VCVTPS2DQ    Y11, Y11
+	VPSRAD       $0x01, Y11, Y12
+	VPSUBD       Y12, Y11, Y11
+	VPADDD       const0000007f<>+0(SB), Y12, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       const0000007f<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y12, Y10, Y10
+	VMULPS       Y11, Y10, Y10
+	VMOVUPS      const3f800000<>+0(SB), Y11
+	VSUBPS       Y10, Y11, Y11
+	VADDPS       const3f800000<>+0(SB), Y10, Y10
+	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y8, Y11
+	VMOVUPS      constbbb78d38<>+0(SB), Y12
+	VFMADD213PS  const3ca857a4<>+0(SB), Y11, Y12
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y11, Y12
+	VFMADD213PS  const3e0882cc<>+0(SB), Y11, Y12
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y11, Y12
+	VMULPS       Y11, Y12, Y11
+	VMOVUPS      Y8, Y12
+	VFMADD231PS  Y8, Y11, Y12
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y9, Y9
+	VBLENDVPS    Y9, Y12, Y10, Y9
+	VANDPS       const80000000<>+0(SB), Y8, Y8
+	VORPS        Y8, Y9, Y8
+	VMULPS       Y8, Y6, Y9
+	VMOVUPS      Y7, Y10
+	VFNMADD231PS Y7, Y7, Y10
+	VMULPS       Y10, Y9, Y9
+	MOVQ         eo+104(FP), AX
+	VMASKMOVPS   Y9, Y0, (AX)(CX*1)
+	VMULPS       Y7, Y6, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VFNMADD231PS Y8, Y8, Y7
+	MOVQ         c+72(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VMOVUPS      Y8, Y8
+	VFMADD231PS  Y7, Y6, Y8
+	MOVQ         ti+8(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y6
+	MOVQ         tf+16(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	MOVQ         tg+24(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y9
+	VMULPS       Y9, Y8, Y10
+	VMOVUPS      Y6, Y11
+	VFNMADD231PS Y6, Y6, Y11
+	VMULPS       Y11, Y10, Y10
+	MOVQ         ei+80(FP), AX
+	VMASKMOVPS   Y10, Y0, (AX)(CX*1)
+	MOVQ         cb+48(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y10
+	VMULPS       Y10, Y8, Y10
+	VMOVUPS      Y7, Y11
+	VFNMADD231PS Y7, Y7, Y11
+	VMULPS       Y11, Y10, Y10
+	MOVQ         ef+88(FP), AX
+	VMASKMOVPS   Y10, Y0, (AX)(CX*1)
+	VMULPS       Y6, Y8, Y6
+	VMOVUPS      const3f800000<>+0(SB), Y10
+	VFNMADD231PS Y9, Y9, Y10
+	VMULPS       Y10, Y6, Y6
+	MOVQ         eg+96(FP), AX
+	VMASKMOVPS   Y6, Y0, (AX)(CX*1)
+	VMULPS       Y7, Y8, Y6
+	MOVQ         c+72(FP), AX
+	VMASKMOVPS   Y6, Y0, (AX)(CX*1)
+	MOVQ         dy+56(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y0
+	MOVQ         gy+64(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y6
+	VADDPS       Y6, Y0, Y0
+	MOVQ         to+32(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y6
+	MOVQ         tc+40(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VANDPS       Y2, Y7, Y2
+	VMULPS       Y3, Y2, Y3
+	VMINPS       Y3, Y5, Y3
+	VMAXPS       Y3, Y4, Y3
+	VMULPS       const3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS const3f318000<>+0(SB), Y4, Y3
+	VMOVUPS      Y3, Y3
+	VFNMADD231PS constb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      const3ab511e6<>+0(SB), Y5
+	VFMADD213PS  const3c091d10<>+0(SB), Y3, Y5
+	VFMADD213PS  const3d2aac79<>+0(SB), Y3, Y5
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y3, Y5
+	VFMADD213PS  const3efffffe<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y8
+	VMOVUPS      Y3, Y3
+	VFMADD231PS  Y8, Y5, Y3
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VADDPS       const3f800000<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y4, Y3
+	VMULPS       Y7, Y7, Y4
+	VMOVUPS      constbbb78d38<>+0(SB), Y5
+	VFMADD213PS  const3ca857a4<>+0(SB), Y4, Y5
+	VFMADD213PS  constbd5c02a6<>+0(SB), Y4, Y5
+	VFMADD213PS  const3e0882cc<>+0(SB), Y4, Y5
+	VFMADD213PS  constbeaaaa96<>+0(SB), Y4, Y5
+	VMULPS       Y4, Y5, Y4
+	VMOVUPS      Y7, Y5
+	VFMADD231PS  Y7, Y4, Y5
+	VCMPPS       $0x11, const3f200000<>+0(SB), Y2, Y2
+	VBLENDVPS    Y2, Y5, Y3, Y2
+	VANDPS       const80000000<>+0(SB), Y7, Y3
+	VORPS        Y3, Y2, Y2
+	VMULPS       Y2, Y0, Y3
+	VMOVUPS      Y6, Y4
+	VFNMADD231PS Y6, Y6, Y4
+	VMULPS       Y4, Y3, Y3
+	MOVQ         eo+104(FP), AX
+	VMASKMOVPS   Y3, Y1, 32(AX)(CX*1)
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y3
+	VFNMADD231PS Y2, Y2, Y3
+	MOVQ         c+72(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y3, Y0, Y2
+	MOVQ         ti+8(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y0
+	MOVQ         tf+16(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
+	MOVQ         tg+24(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y4
+	VMULPS       Y4, Y2, Y5
+	VMOVUPS      Y0, Y6
+	VFNMADD231PS Y0, Y0, Y6
+	VMULPS       Y6, Y5, Y5
+	MOVQ         ei+80(FP), AX
+	VMASKMOVPS   Y5, Y1, 32(AX)(CX*1)
+	MOVQ         cb+48(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y5
+	VMULPS       Y5, Y2, Y5
+	VMOVUPS      Y3, Y6
+	VFNMADD231PS Y3, Y3, Y6
+	VMULPS       Y6, Y5, Y5
+	MOVQ         ef+88(FP), AX
+	VMASKMOVPS   Y5, Y1, 32(AX)(CX*1)
+	VMULPS       Y0, Y2, Y0
+	VMOVUPS      const3f800000<>+0(SB), Y5
+	VFNMADD231PS Y4, Y4, Y5
+	VMULPS       Y5, Y0, Y0
+	MOVQ         eg+96(FP), AX
+	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
+	VMULPS       Y3, Y2, Y0
+	MOVQ         c+72(FP), AX
+	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const7fffffff<>+0(SB), Y2
+	VMOVUPS constc0000000<>+0(SB), Y3
+	VMOVUPS constc3160000<>+0(SB), Y4
+	VMOVUPS const43020000<>+0(SB), Y5
 	SUBQ    $0x10, AX
 	JGE     whole
 	JMP     tail

@@ -15970,6 +15970,2201 @@ done42:
 done:
 	RET
 
+// func lstmNEON(elements int, pi *float32, pf *float32, pg *float32, po *float32, xi *float32, xf *float32, xg *float32, xo *float32, bi *float32, bf *float32, bg *float32, bo *float32, c *float32, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, y *float32)
+TEXT ·lstmNEON(SB), NOSPLIT, $0-160
+	MOVD pi+8(FP), R0
+	MOVD pf+16(FP), R1
+	MOVD pg+24(FP), R2
+	MOVD po+32(FP), R3
+	MOVD xi+40(FP), R4
+	MOVD xf+48(FP), R5
+	MOVD xg+56(FP), R6
+	MOVD xo+64(FP), R7
+	MOVD bi+72(FP), R8
+	MOVD bf+80(FP), R9
+	MOVD bg+88(FP), R10
+	MOVD bo+96(FP), R11
+	MOVD c+104(FP), R12
+	MOVD ti+112(FP), R13
+	MOVD tf+120(FP), R14
+	MOVD tg+128(FP), R15
+	MOVD to+136(FP), R16
+	MOVD tc+144(FP), R17
+	MOVD y+152(FP), R19
+	MOVD elements+0(FP), R20
+	MOVD $constants<>(SB), R21
+	FMOVQ 224(R21), F0
+	FMOVQ 208(R21), F1
+	FMOVQ 192(R21), F2
+	FMOVQ 176(R21), F3
+	FMOVQ 160(R21), F4
+	FMOVQ 144(R21), F5
+	FMOVQ 128(R21), F6
+	FMOVQ 112(R21), F7
+	FMOVQ 96(R21), F8
+	FMOVQ 0(R21), F9
+	FMOVQ 416(R21), F10
+	FMOVQ 320(R21), F11
+	FMOVQ 400(R21), F12
+	SUBS $16, R20, R20
+	BLT tail
+whole:
+	FLDPQ 0(R0), (F13, F14)
+	FLDPQ 0(R4), (F15, F16)
+	WORD $0x4e2fd5af // fadd v15.4s, v13.4s, v15.4s
+	WORD $0x4e30d5d0 // fadd v16.4s, v14.4s, v16.4s
+	FLDPQ 0(R8), (F14, F13)
+	WORD $0x4e2ed5ee // fadd v14.4s, v15.4s, v14.4s
+	WORD $0x4e2dd60d // fadd v13.4s, v16.4s, v13.4s
+	WORD $0x4ea01dd0 // orr v16.16b, v14.16b, v0.16b
+	WORD $0x4ea01daf // orr v15.16b, v13.16b, v0.16b
+	WORD $0x4eb0f430 // fmin v16.4s, v1.4s, v16.4s
+	WORD $0x4eaff42f // fmin v15.4s, v1.4s, v15.4s
+	WORD $0x4e30f450 // fmax v16.4s, v2.4s, v16.4s
+	WORD $0x4e2ff44f // fmax v15.4s, v2.4s, v15.4s
+	WORD $0x6e23de11 // fmul v17.4s, v16.4s, v3.4s
+	WORD $0x6e23ddf2 // fmul v18.4s, v15.4s, v3.4s
+	WORD $0x4e218a31 // frintn v17.4s, v17.4s
+	WORD $0x4e218a52 // frintn v18.4s, v18.4s
+	WORD $0x4ea4ce30 // fmls v16.4s, v17.4s, v4.4s
+	WORD $0x4ea4ce4f // fmls v15.4s, v18.4s, v4.4s
+	WORD $0x4ea5ce30 // fmls v16.4s, v17.4s, v5.4s
+	WORD $0x4ea5ce4f // fmls v15.4s, v18.4s, v5.4s
+	FMOVQ 32(R21), F19
+	WORD $0x4e30ccd3 // fmla v19.4s, v6.4s, v16.4s
+	FMOVQ 32(R21), F20
+	WORD $0x4e2fccd4 // fmla v20.4s, v6.4s, v15.4s
+	FMOVQ 48(R21), F21
+	WORD $0x4e30ce75 // fmla v21.4s, v19.4s, v16.4s
+	FMOVQ 48(R21), F19
+	WORD $0x4e2fce93 // fmla v19.4s, v20.4s, v15.4s
+	FMOVQ 64(R21), F20
+	WORD $0x4e30ceb4 // fmla v20.4s, v21.4s, v16.4s
+	FMOVQ 64(R21), F21
+	WORD $0x4e2fce75 // fmla v21.4s, v19.4s, v15.4s
+	FMOVQ 80(R21), F19
+	WORD $0x4e30ce93 // fmla v19.4s, v20.4s, v16.4s
+	FMOVQ 80(R21), F20
+	WORD $0x4e2fceb4 // fmla v20.4s, v21.4s, v15.4s
+	WORD $0x6e30de15 // fmul v21.4s, v16.4s, v16.4s
+	WORD $0x6e2fddf6 // fmul v22.4s, v15.4s, v15.4s
+	WORD $0x4e35ce70 // fmla v16.4s, v19.4s, v21.4s
+	WORD $0x4e36ce8f // fmla v15.4s, v20.4s, v22.4s
+	WORD $0x4e27d610 // fadd v16.4s, v16.4s, v7.4s
+	WORD $0x4e27d5ef // fadd v15.4s, v15.4s, v7.4s
+	WORD $0x4ea1ba31 // fcvtzs v17.4s, v17.4s
+	WORD $0x4ea1ba52 // fcvtzs v18.4s, v18.4s
+	WORD $0x4f3f0636 // sshr v22.4s, v17.4s, #1
+	WORD $0x4f3f0654 // sshr v20.4s, v18.4s, #1
+	WORD $0x6eb68631 // sub v17.4s, v17.4s, v22.4s
+	WORD $0x6eb48652 // sub v18.4s, v18.4s, v20.4s
+	WORD $0x4ea886d6 // add v22.4s, v22.4s, v8.4s
+	WORD $0x4ea88694 // add v20.4s, v20.4s, v8.4s
+	WORD $0x4f3756d6 // shl v22.4s, v22.4s, #23
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x6e36de16 // fmul v22.4s, v16.4s, v22.4s
+	WORD $0x6e34ddf4 // fmul v20.4s, v15.4s, v20.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e31ded1 // fmul v17.4s, v22.4s, v17.4s
+	WORD $0x6e32de92 // fmul v18.4s, v20.4s, v18.4s
+	WORD $0x4e27d634 // fadd v20.4s, v17.4s, v7.4s
+	WORD $0x4e27d656 // fadd v22.4s, v18.4s, v7.4s
+	WORD $0x6e34fcf4 // fdiv v20.4s, v7.4s, v20.4s
+	WORD $0x6e36fcf6 // fdiv v22.4s, v7.4s, v22.4s
+	WORD $0x6eaee52e // fcmgt v14.4s, v9.4s, v14.4s
+	WORD $0x6eade52d // fcmgt v13.4s, v9.4s, v13.4s
+	WORD $0x6e34de31 // fmul v17.4s, v17.4s, v20.4s
+	WORD $0x6e36de52 // fmul v18.4s, v18.4s, v22.4s
+	WORD $0x6e741e2e // bsl v14.16b, v17.16b, v20.16b
+	WORD $0x6e761e4d // bsl v13.16b, v18.16b, v22.16b
+	FLDPQ 0(R1), (F22, F18)
+	FLDPQ 0(R5), (F20, F17)
+	WORD $0x4e34d6d4 // fadd v20.4s, v22.4s, v20.4s
+	WORD $0x4e31d651 // fadd v17.4s, v18.4s, v17.4s
+	FLDPQ 0(R9), (F18, F22)
+	WORD $0x4e32d692 // fadd v18.4s, v20.4s, v18.4s
+	WORD $0x4e36d636 // fadd v22.4s, v17.4s, v22.4s
+	WORD $0x4ea01e51 // orr v17.16b, v18.16b, v0.16b
+	WORD $0x4ea01ed4 // orr v20.16b, v22.16b, v0.16b
+	WORD $0x4eb1f431 // fmin v17.4s, v1.4s, v17.4s
+	WORD $0x4eb4f434 // fmin v20.4s, v1.4s, v20.4s
+	WORD $0x4e31f451 // fmax v17.4s, v2.4s, v17.4s
+	WORD $0x4e34f454 // fmax v20.4s, v2.4s, v20.4s
+	WORD $0x6e23de2f // fmul v15.4s, v17.4s, v3.4s
+	WORD $0x6e23de90 // fmul v16.4s, v20.4s, v3.4s
+	WORD $0x4e2189ef // frintn v15.4s, v15.4s
+	WORD $0x4e218a10 // frintn v16.4s, v16.4s
+	WORD $0x4ea4cdf1 // fmls v17.4s, v15.4s, v4.4s
+	WORD $0x4ea4ce14 // fmls v20.4s, v16.4s, v4.4s
+	WORD $0x4ea5cdf1 // fmls v17.4s, v15.4s, v5.4s
+	WORD $0x4ea5ce14 // fmls v20.4s, v16.4s, v5.4s
+	FMOVQ 32(R21), F21
+	WORD $0x4e31ccd5 // fmla v21.4s, v6.4s, v17.4s
+	FMOVQ 32(R21), F19
+	WORD $0x4e34ccd3 // fmla v19.4s, v6.4s, v20.4s
+	FMOVQ 48(R21), F23
+	WORD $0x4e31ceb7 // fmla v23.4s, v21.4s, v17.4s
+	FMOVQ 48(R21), F21
+	WORD $0x4e34ce75 // fmla v21.4s, v19.4s, v20.4s
+	FMOVQ 64(R21), F19
+	WORD $0x4e31cef3 // fmla v19.4s, v23.4s, v17.4s
+	FMOVQ 64(R21), F23
+	WORD $0x4e34ceb7 // fmla v23.4s, v21.4s, v20.4s
+	FMOVQ 80(R21), F21
+	WORD $0x4e31ce75 // fmla v21.4s, v19.4s, v17.4s
+	FMOVQ 80(R21), F19
+	WORD $0x4e34cef3 // fmla v19.4s, v23.4s, v20.4s
+	WORD $0x6e31de37 // fmul v23.4s, v17.4s, v17.4s
+	WORD $0x6e34de98 // fmul v24.4s, v20.4s, v20.4s
+	WORD $0x4e37ceb1 // fmla v17.4s, v21.4s, v23.4s
+	WORD $0x4e38ce74 // fmla v20.4s, v19.4s, v24.4s
+	WORD $0x4e27d631 // fadd v17.4s, v17.4s, v7.4s
+	WORD $0x4e27d694 // fadd v20.4s, v20.4s, v7.4s
+	WORD $0x4ea1b9ef // fcvtzs v15.4s, v15.4s
+	WORD $0x4ea1ba10 // fcvtzs v16.4s, v16.4s
+	WORD $0x4f3f05f8 // sshr v24.4s, v15.4s, #1
+	WORD $0x4f3f0613 // sshr v19.4s, v16.4s, #1
+	WORD $0x6eb885ef // sub v15.4s, v15.4s, v24.4s
+	WORD $0x6eb38610 // sub v16.4s, v16.4s, v19.4s
+	WORD $0x4ea88718 // add v24.4s, v24.4s, v8.4s
+	WORD $0x4ea88673 // add v19.4s, v19.4s, v8.4s
+	WORD $0x4f375718 // shl v24.4s, v24.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x6e38de38 // fmul v24.4s, v17.4s, v24.4s
+	WORD $0x6e33de93 // fmul v19.4s, v20.4s, v19.4s
+	WORD $0x4ea885ef // add v15.4s, v15.4s, v8.4s
+	WORD $0x4ea88610 // add v16.4s, v16.4s, v8.4s
+	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x6e2fdf0f // fmul v15.4s, v24.4s, v15.4s
+	WORD $0x6e30de70 // fmul v16.4s, v19.4s, v16.4s
+	WORD $0x4e27d5f3 // fadd v19.4s, v15.4s, v7.4s
+	WORD $0x4e27d618 // fadd v24.4s, v16.4s, v7.4s
+	WORD $0x6e33fcf3 // fdiv v19.4s, v7.4s, v19.4s
+	WORD $0x6e38fcf8 // fdiv v24.4s, v7.4s, v24.4s
+	WORD $0x6eb2e532 // fcmgt v18.4s, v9.4s, v18.4s
+	WORD $0x6eb6e536 // fcmgt v22.4s, v9.4s, v22.4s
+	WORD $0x6e33ddef // fmul v15.4s, v15.4s, v19.4s
+	WORD $0x6e38de10 // fmul v16.4s, v16.4s, v24.4s
+	WORD $0x6e731df2 // bsl v18.16b, v15.16b, v19.16b
+	WORD $0x6e781e16 // bsl v22.16b, v16.16b, v24.16b
+	FSTPQ (F14, F13), 0(R13)
+	FSTPQ (F18, F22), 0(R14)
+	FLDPQ 0(R2), (F24, F16)
+	FLDPQ 0(R6), (F19, F15)
+	WORD $0x4e33d713 // fadd v19.4s, v24.4s, v19.4s
+	WORD $0x4e2fd60f // fadd v15.4s, v16.4s, v15.4s
+	FLDPQ 0(R10), (F16, F24)
+	WORD $0x4e30d670 // fadd v16.4s, v19.4s, v16.4s
+	WORD $0x4e38d5f8 // fadd v24.4s, v15.4s, v24.4s
+	WORD $0x4ea0fa0f // fabs v15.4s, v16.4s
+	WORD $0x4ea0fb13 // fabs v19.4s, v24.4s
+	WORD $0x6e2addf4 // fmul v20.4s, v15.4s, v10.4s
+	WORD $0x6e2ade71 // fmul v17.4s, v19.4s, v10.4s
+	WORD $0x4eb4f434 // fmin v20.4s, v1.4s, v20.4s
+	WORD $0x4eb1f431 // fmin v17.4s, v1.4s, v17.4s
+	WORD $0x4e34f454 // fmax v20.4s, v2.4s, v20.4s
+	WORD $0x4e31f451 // fmax v17.4s, v2.4s, v17.4s
+	WORD $0x6e23de97 // fmul v23.4s, v20.4s, v3.4s
+	WORD $0x6e23de35 // fmul v21.4s, v17.4s, v3.4s
+	WORD $0x4e218af7 // frintn v23.4s, v23.4s
+	WORD $0x4e218ab5 // frintn v21.4s, v21.4s
+	WORD $0x4ea4cef4 // fmls v20.4s, v23.4s, v4.4s
+	WORD $0x4ea4ceb1 // fmls v17.4s, v21.4s, v4.4s
+	WORD $0x4ea5cef4 // fmls v20.4s, v23.4s, v5.4s
+	WORD $0x4ea5ceb1 // fmls v17.4s, v21.4s, v5.4s
+	FMOVQ 32(R21), F25
+	WORD $0x4e34ccd9 // fmla v25.4s, v6.4s, v20.4s
+	FMOVQ 32(R21), F26
+	WORD $0x4e31ccda // fmla v26.4s, v6.4s, v17.4s
+	FMOVQ 48(R21), F27
+	WORD $0x4e34cf3b // fmla v27.4s, v25.4s, v20.4s
+	FMOVQ 48(R21), F25
+	WORD $0x4e31cf59 // fmla v25.4s, v26.4s, v17.4s
+	FMOVQ 64(R21), F26
+	WORD $0x4e34cf7a // fmla v26.4s, v27.4s, v20.4s
+	FMOVQ 64(R21), F27
+	WORD $0x4e31cf3b // fmla v27.4s, v25.4s, v17.4s
+	FMOVQ 80(R21), F25
+	WORD $0x4e34cf59 // fmla v25.4s, v26.4s, v20.4s
+	FMOVQ 80(R21), F26
+	WORD $0x4e31cf7a // fmla v26.4s, v27.4s, v17.4s
+	WORD $0x6e34de9b // fmul v27.4s, v20.4s, v20.4s
+	WORD $0x6e31de3c // fmul v28.4s, v17.4s, v17.4s
+	WORD $0x4e3bcf34 // fmla v20.4s, v25.4s, v27.4s
+	WORD $0x4e3ccf51 // fmla v17.4s, v26.4s, v28.4s
+	WORD $0x4e27d694 // fadd v20.4s, v20.4s, v7.4s
+	WORD $0x4e27d631 // fadd v17.4s, v17.4s, v7.4s
+	WORD $0x4ea1baf7 // fcvtzs v23.4s, v23.4s
+	WORD $0x4ea1bab5 // fcvtzs v21.4s, v21.4s
+	WORD $0x4f3f06fc // sshr v28.4s, v23.4s, #1
+	WORD $0x4f3f06ba // sshr v26.4s, v21.4s, #1
+	WORD $0x6ebc86f7 // sub v23.4s, v23.4s, v28.4s
+	WORD $0x6eba86b5 // sub v21.4s, v21.4s, v26.4s
+	WORD $0x4ea8879c // add v28.4s, v28.4s, v8.4s
+	WORD $0x4ea8875a // add v26.4s, v26.4s, v8.4s
+	WORD $0x4f37579c // shl v28.4s, v28.4s, #23
+	WORD $0x4f37575a // shl v26.4s, v26.4s, #23
+	WORD $0x6e3cde9c // fmul v28.4s, v20.4s, v28.4s
+	WORD $0x6e3ade3a // fmul v26.4s, v17.4s, v26.4s
+	WORD $0x4ea886f7 // add v23.4s, v23.4s, v8.4s
+	WORD $0x4ea886b5 // add v21.4s, v21.4s, v8.4s
+	WORD $0x4f3756f7 // shl v23.4s, v23.4s, #23
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x6e37df97 // fmul v23.4s, v28.4s, v23.4s
+	WORD $0x6e35df55 // fmul v21.4s, v26.4s, v21.4s
+	WORD $0x4eb7d4fa // fsub v26.4s, v7.4s, v23.4s
+	WORD $0x4eb5d4fc // fsub v28.4s, v7.4s, v21.4s
+	WORD $0x4e27d6f7 // fadd v23.4s, v23.4s, v7.4s
+	WORD $0x4e27d6b5 // fadd v21.4s, v21.4s, v7.4s
+	WORD $0x6e37ff57 // fdiv v23.4s, v26.4s, v23.4s
+	WORD $0x6e35ff95 // fdiv v21.4s, v28.4s, v21.4s
+	WORD $0x6e30de1c // fmul v28.4s, v16.4s, v16.4s
+	WORD $0x6e38df1a // fmul v26.4s, v24.4s, v24.4s
+	FMOVQ 336(R21), F17
+	WORD $0x4e3ccd71 // fmla v17.4s, v11.4s, v28.4s
+	FMOVQ 336(R21), F20
+	WORD $0x4e3acd74 // fmla v20.4s, v11.4s, v26.4s
+	FMOVQ 352(R21), F27
+	WORD $0x4e3cce3b // fmla v27.4s, v17.4s, v28.4s
+	FMOVQ 352(R21), F17
+	WORD $0x4e3ace91 // fmla v17.4s, v20.4s, v26.4s
+	FMOVQ 368(R21), F20
+	WORD $0x4e3ccf74 // fmla v20.4s, v27.4s, v28.4s
+	FMOVQ 368(R21), F27
+	WORD $0x4e3ace3b // fmla v27.4s, v17.4s, v26.4s
+	FMOVQ 384(R21), F17
+	WORD $0x4e3cce91 // fmla v17.4s, v20.4s, v28.4s
+	FMOVQ 384(R21), F20
+	WORD $0x4e3acf74 // fmla v20.4s, v27.4s, v26.4s
+	WORD $0x6e3cde3c // fmul v28.4s, v17.4s, v28.4s
+	WORD $0x6e3ade9a // fmul v26.4s, v20.4s, v26.4s
+	WORD $0x4eb01e14 // mov v20.16b, v16.16b
+	WORD $0x4e30cf94 // fmla v20.4s, v28.4s, v16.4s
+	WORD $0x4eb81f1c // mov v28.16b, v24.16b
+	WORD $0x4e38cf5c // fmla v28.4s, v26.4s, v24.4s
+	WORD $0x6eafe58f // fcmgt v15.4s, v12.4s, v15.4s
+	WORD $0x6eb3e593 // fcmgt v19.4s, v12.4s, v19.4s
+	WORD $0x6e771e8f // bsl v15.16b, v20.16b, v23.16b
+	WORD $0x6e751f93 // bsl v19.16b, v28.16b, v21.16b
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
+	WORD $0x4eb01df0 // orr v16.16b, v15.16b, v16.16b
+	WORD $0x4eb81e78 // orr v24.16b, v19.16b, v24.16b
+	FSTPQ (F16, F24), 0(R15)
+	FLDPQ 0(R12), (F19, F15)
+	WORD $0x6e30ddd0 // fmul v16.4s, v14.4s, v16.4s
+	WORD $0x6e38ddb8 // fmul v24.4s, v13.4s, v24.4s
+	WORD $0x4e33ce50 // fmla v16.4s, v18.4s, v19.4s
+	WORD $0x4e2fced8 // fmla v24.4s, v22.4s, v15.4s
+	FSTPQ (F16, F24), 0(R12)
+	FSTPQ (F16, F24), 0(R17)
+	FLDPQ 0(R3), (F15, F22)
+	FLDPQ 0(R7), (F19, F18)
+	WORD $0x4e33d5f3 // fadd v19.4s, v15.4s, v19.4s
+	WORD $0x4e32d6d2 // fadd v18.4s, v22.4s, v18.4s
+	FLDPQ 0(R11), (F22, F15)
+	WORD $0x4e36d676 // fadd v22.4s, v19.4s, v22.4s
+	WORD $0x4e2fd64f // fadd v15.4s, v18.4s, v15.4s
+	WORD $0x4ea01ed2 // orr v18.16b, v22.16b, v0.16b
+	WORD $0x4ea01df3 // orr v19.16b, v15.16b, v0.16b
+	WORD $0x4eb2f432 // fmin v18.4s, v1.4s, v18.4s
+	WORD $0x4eb3f433 // fmin v19.4s, v1.4s, v19.4s
+	WORD $0x4e32f452 // fmax v18.4s, v2.4s, v18.4s
+	WORD $0x4e33f453 // fmax v19.4s, v2.4s, v19.4s
+	WORD $0x6e23de4d // fmul v13.4s, v18.4s, v3.4s
+	WORD $0x6e23de6e // fmul v14.4s, v19.4s, v3.4s
+	WORD $0x4e2189ad // frintn v13.4s, v13.4s
+	WORD $0x4e2189ce // frintn v14.4s, v14.4s
+	WORD $0x4ea4cdb2 // fmls v18.4s, v13.4s, v4.4s
+	WORD $0x4ea4cdd3 // fmls v19.4s, v14.4s, v4.4s
+	WORD $0x4ea5cdb2 // fmls v18.4s, v13.4s, v5.4s
+	WORD $0x4ea5cdd3 // fmls v19.4s, v14.4s, v5.4s
+	FMOVQ 32(R21), F21
+	WORD $0x4e32ccd5 // fmla v21.4s, v6.4s, v18.4s
+	FMOVQ 32(R21), F28
+	WORD $0x4e33ccdc // fmla v28.4s, v6.4s, v19.4s
+	FMOVQ 48(R21), F23
+	WORD $0x4e32ceb7 // fmla v23.4s, v21.4s, v18.4s
+	FMOVQ 48(R21), F21
+	WORD $0x4e33cf95 // fmla v21.4s, v28.4s, v19.4s
+	FMOVQ 64(R21), F28
+	WORD $0x4e32cefc // fmla v28.4s, v23.4s, v18.4s
+	FMOVQ 64(R21), F23
+	WORD $0x4e33ceb7 // fmla v23.4s, v21.4s, v19.4s
+	FMOVQ 80(R21), F21
+	WORD $0x4e32cf95 // fmla v21.4s, v28.4s, v18.4s
+	FMOVQ 80(R21), F28
+	WORD $0x4e33cefc // fmla v28.4s, v23.4s, v19.4s
+	WORD $0x6e32de57 // fmul v23.4s, v18.4s, v18.4s
+	WORD $0x6e33de74 // fmul v20.4s, v19.4s, v19.4s
+	WORD $0x4e37ceb2 // fmla v18.4s, v21.4s, v23.4s
+	WORD $0x4e34cf93 // fmla v19.4s, v28.4s, v20.4s
+	WORD $0x4e27d652 // fadd v18.4s, v18.4s, v7.4s
+	WORD $0x4e27d673 // fadd v19.4s, v19.4s, v7.4s
+	WORD $0x4ea1b9ad // fcvtzs v13.4s, v13.4s
+	WORD $0x4ea1b9ce // fcvtzs v14.4s, v14.4s
+	WORD $0x4f3f05b4 // sshr v20.4s, v13.4s, #1
+	WORD $0x4f3f05dc // sshr v28.4s, v14.4s, #1
+	WORD $0x6eb485ad // sub v13.4s, v13.4s, v20.4s
+	WORD $0x6ebc85ce // sub v14.4s, v14.4s, v28.4s
+	WORD $0x4ea88694 // add v20.4s, v20.4s, v8.4s
+	WORD $0x4ea8879c // add v28.4s, v28.4s, v8.4s
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x4f37579c // shl v28.4s, v28.4s, #23
+	WORD $0x6e34de54 // fmul v20.4s, v18.4s, v20.4s
+	WORD $0x6e3cde7c // fmul v28.4s, v19.4s, v28.4s
+	WORD $0x4ea885ad // add v13.4s, v13.4s, v8.4s
+	WORD $0x4ea885ce // add v14.4s, v14.4s, v8.4s
+	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x6e2dde8d // fmul v13.4s, v20.4s, v13.4s
+	WORD $0x6e2edf8e // fmul v14.4s, v28.4s, v14.4s
+	WORD $0x4e27d5bc // fadd v28.4s, v13.4s, v7.4s
+	WORD $0x4e27d5d4 // fadd v20.4s, v14.4s, v7.4s
+	WORD $0x6e3cfcfc // fdiv v28.4s, v7.4s, v28.4s
+	WORD $0x6e34fcf4 // fdiv v20.4s, v7.4s, v20.4s
+	WORD $0x6eb6e536 // fcmgt v22.4s, v9.4s, v22.4s
+	WORD $0x6eafe52f // fcmgt v15.4s, v9.4s, v15.4s
+	WORD $0x6e3cddad // fmul v13.4s, v13.4s, v28.4s
+	WORD $0x6e34ddce // fmul v14.4s, v14.4s, v20.4s
+	WORD $0x6e7c1db6 // bsl v22.16b, v13.16b, v28.16b
+	WORD $0x6e741dcf // bsl v15.16b, v14.16b, v20.16b
+	FSTPQ (F22, F15), 0(R16)
+	WORD $0x4ea0fa14 // fabs v20.4s, v16.4s
+	WORD $0x4ea0fb0e // fabs v14.4s, v24.4s
+	WORD $0x6e2ade9c // fmul v28.4s, v20.4s, v10.4s
+	WORD $0x6e2addcd // fmul v13.4s, v14.4s, v10.4s
+	WORD $0x4ebcf43c // fmin v28.4s, v1.4s, v28.4s
+	WORD $0x4eadf42d // fmin v13.4s, v1.4s, v13.4s
+	WORD $0x4e3cf45c // fmax v28.4s, v2.4s, v28.4s
+	WORD $0x4e2df44d // fmax v13.4s, v2.4s, v13.4s
+	WORD $0x6e23df93 // fmul v19.4s, v28.4s, v3.4s
+	WORD $0x6e23ddb2 // fmul v18.4s, v13.4s, v3.4s
+	WORD $0x4e218a73 // frintn v19.4s, v19.4s
+	WORD $0x4e218a52 // frintn v18.4s, v18.4s
+	WORD $0x4ea4ce7c // fmls v28.4s, v19.4s, v4.4s
+	WORD $0x4ea4ce4d // fmls v13.4s, v18.4s, v4.4s
+	WORD $0x4ea5ce7c // fmls v28.4s, v19.4s, v5.4s
+	WORD $0x4ea5ce4d // fmls v13.4s, v18.4s, v5.4s
+	FMOVQ 32(R21), F23
+	WORD $0x4e3cccd7 // fmla v23.4s, v6.4s, v28.4s
+	FMOVQ 32(R21), F21
+	WORD $0x4e2dccd5 // fmla v21.4s, v6.4s, v13.4s
+	FMOVQ 48(R21), F26
+	WORD $0x4e3ccefa // fmla v26.4s, v23.4s, v28.4s
+	FMOVQ 48(R21), F23
+	WORD $0x4e2dceb7 // fmla v23.4s, v21.4s, v13.4s
+	FMOVQ 64(R21), F21
+	WORD $0x4e3ccf55 // fmla v21.4s, v26.4s, v28.4s
+	FMOVQ 64(R21), F26
+	WORD $0x4e2dcefa // fmla v26.4s, v23.4s, v13.4s
+	FMOVQ 80(R21), F23
+	WORD $0x4e3cceb7 // fmla v23.4s, v21.4s, v28.4s
+	FMOVQ 80(R21), F21
+	WORD $0x4e2dcf55 // fmla v21.4s, v26.4s, v13.4s
+	WORD $0x6e3cdf9a // fmul v26.4s, v28.4s, v28.4s
+	WORD $0x6e2dddb1 // fmul v17.4s, v13.4s, v13.4s
+	WORD $0x4e3acefc // fmla v28.4s, v23.4s, v26.4s
+	WORD $0x4e31cead // fmla v13.4s, v21.4s, v17.4s
+	WORD $0x4e27d79c // fadd v28.4s, v28.4s, v7.4s
+	WORD $0x4e27d5ad // fadd v13.4s, v13.4s, v7.4s
+	WORD $0x4ea1ba73 // fcvtzs v19.4s, v19.4s
+	WORD $0x4ea1ba52 // fcvtzs v18.4s, v18.4s
+	WORD $0x4f3f0671 // sshr v17.4s, v19.4s, #1
+	WORD $0x4f3f0655 // sshr v21.4s, v18.4s, #1
+	WORD $0x6eb18673 // sub v19.4s, v19.4s, v17.4s
+	WORD $0x6eb58652 // sub v18.4s, v18.4s, v21.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4ea886b5 // add v21.4s, v21.4s, v8.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x6e31df91 // fmul v17.4s, v28.4s, v17.4s
+	WORD $0x6e35ddb5 // fmul v21.4s, v13.4s, v21.4s
+	WORD $0x4ea88673 // add v19.4s, v19.4s, v8.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e33de33 // fmul v19.4s, v17.4s, v19.4s
+	WORD $0x6e32deb2 // fmul v18.4s, v21.4s, v18.4s
+	WORD $0x4eb3d4f5 // fsub v21.4s, v7.4s, v19.4s
+	WORD $0x4eb2d4f1 // fsub v17.4s, v7.4s, v18.4s
+	WORD $0x4e27d673 // fadd v19.4s, v19.4s, v7.4s
+	WORD $0x4e27d652 // fadd v18.4s, v18.4s, v7.4s
+	WORD $0x6e33feb3 // fdiv v19.4s, v21.4s, v19.4s
+	WORD $0x6e32fe32 // fdiv v18.4s, v17.4s, v18.4s
+	WORD $0x6e30de11 // fmul v17.4s, v16.4s, v16.4s
+	WORD $0x6e38df15 // fmul v21.4s, v24.4s, v24.4s
+	FMOVQ 336(R21), F13
+	WORD $0x4e31cd6d // fmla v13.4s, v11.4s, v17.4s
+	FMOVQ 336(R21), F28
+	WORD $0x4e35cd7c // fmla v28.4s, v11.4s, v21.4s
+	FMOVQ 352(R21), F26
+	WORD $0x4e31cdba // fmla v26.4s, v13.4s, v17.4s
+	FMOVQ 352(R21), F13
+	WORD $0x4e35cf8d // fmla v13.4s, v28.4s, v21.4s
+	FMOVQ 368(R21), F28
+	WORD $0x4e31cf5c // fmla v28.4s, v26.4s, v17.4s
+	FMOVQ 368(R21), F26
+	WORD $0x4e35cdba // fmla v26.4s, v13.4s, v21.4s
+	FMOVQ 384(R21), F13
+	WORD $0x4e31cf8d // fmla v13.4s, v28.4s, v17.4s
+	FMOVQ 384(R21), F28
+	WORD $0x4e35cf5c // fmla v28.4s, v26.4s, v21.4s
+	WORD $0x6e31ddb1 // fmul v17.4s, v13.4s, v17.4s
+	WORD $0x6e35df95 // fmul v21.4s, v28.4s, v21.4s
+	WORD $0x4eb01e1c // mov v28.16b, v16.16b
+	WORD $0x4e30ce3c // fmla v28.4s, v17.4s, v16.4s
+	WORD $0x4eb81f11 // mov v17.16b, v24.16b
+	WORD $0x4e38ceb1 // fmla v17.4s, v21.4s, v24.4s
+	WORD $0x6eb4e594 // fcmgt v20.4s, v12.4s, v20.4s
+	WORD $0x6eaee58e // fcmgt v14.4s, v12.4s, v14.4s
+	WORD $0x6e731f94 // bsl v20.16b, v28.16b, v19.16b
+	WORD $0x6e721e2e // bsl v14.16b, v17.16b, v18.16b
+	WORD $0x4e201e10 // and v16.16b, v16.16b, v0.16b
+	WORD $0x4e201f18 // and v24.16b, v24.16b, v0.16b
+	WORD $0x4eb01e90 // orr v16.16b, v20.16b, v16.16b
+	WORD $0x4eb81dd8 // orr v24.16b, v14.16b, v24.16b
+	WORD $0x6e30ded0 // fmul v16.4s, v22.4s, v16.4s
+	WORD $0x6e38ddf8 // fmul v24.4s, v15.4s, v24.4s
+	FSTPQ (F16, F24), 0(R19)
+	FLDPQ 32(R0), (F24, F16)
+	FLDPQ 32(R4), (F15, F22)
+	WORD $0x4e2fd70f // fadd v15.4s, v24.4s, v15.4s
+	WORD $0x4e36d616 // fadd v22.4s, v16.4s, v22.4s
+	FLDPQ 32(R8), (F16, F24)
+	WORD $0x4e30d5f0 // fadd v16.4s, v15.4s, v16.4s
+	WORD $0x4e38d6d8 // fadd v24.4s, v22.4s, v24.4s
+	WORD $0x4ea01e16 // orr v22.16b, v16.16b, v0.16b
+	WORD $0x4ea01f0f // orr v15.16b, v24.16b, v0.16b
+	WORD $0x4eb6f436 // fmin v22.4s, v1.4s, v22.4s
+	WORD $0x4eaff42f // fmin v15.4s, v1.4s, v15.4s
+	WORD $0x4e36f456 // fmax v22.4s, v2.4s, v22.4s
+	WORD $0x4e2ff44f // fmax v15.4s, v2.4s, v15.4s
+	WORD $0x6e23dece // fmul v14.4s, v22.4s, v3.4s
+	WORD $0x6e23ddf4 // fmul v20.4s, v15.4s, v3.4s
+	WORD $0x4e2189ce // frintn v14.4s, v14.4s
+	WORD $0x4e218a94 // frintn v20.4s, v20.4s
+	WORD $0x4ea4cdd6 // fmls v22.4s, v14.4s, v4.4s
+	WORD $0x4ea4ce8f // fmls v15.4s, v20.4s, v4.4s
+	WORD $0x4ea5cdd6 // fmls v22.4s, v14.4s, v5.4s
+	WORD $0x4ea5ce8f // fmls v15.4s, v20.4s, v5.4s
+	FMOVQ 32(R21), F18
+	WORD $0x4e36ccd2 // fmla v18.4s, v6.4s, v22.4s
+	FMOVQ 32(R21), F17
+	WORD $0x4e2fccd1 // fmla v17.4s, v6.4s, v15.4s
+	FMOVQ 48(R21), F19
+	WORD $0x4e36ce53 // fmla v19.4s, v18.4s, v22.4s
+	FMOVQ 48(R21), F18
+	WORD $0x4e2fce32 // fmla v18.4s, v17.4s, v15.4s
+	FMOVQ 64(R21), F17
+	WORD $0x4e36ce71 // fmla v17.4s, v19.4s, v22.4s
+	FMOVQ 64(R21), F19
+	WORD $0x4e2fce53 // fmla v19.4s, v18.4s, v15.4s
+	FMOVQ 80(R21), F18
+	WORD $0x4e36ce32 // fmla v18.4s, v17.4s, v22.4s
+	FMOVQ 80(R21), F17
+	WORD $0x4e2fce71 // fmla v17.4s, v19.4s, v15.4s
+	WORD $0x6e36ded3 // fmul v19.4s, v22.4s, v22.4s
+	WORD $0x6e2fddfc // fmul v28.4s, v15.4s, v15.4s
+	WORD $0x4e33ce56 // fmla v22.4s, v18.4s, v19.4s
+	WORD $0x4e3cce2f // fmla v15.4s, v17.4s, v28.4s
+	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
+	WORD $0x4e27d5ef // fadd v15.4s, v15.4s, v7.4s
+	WORD $0x4ea1b9ce // fcvtzs v14.4s, v14.4s
+	WORD $0x4ea1ba94 // fcvtzs v20.4s, v20.4s
+	WORD $0x4f3f05dc // sshr v28.4s, v14.4s, #1
+	WORD $0x4f3f0691 // sshr v17.4s, v20.4s, #1
+	WORD $0x6ebc85ce // sub v14.4s, v14.4s, v28.4s
+	WORD $0x6eb18694 // sub v20.4s, v20.4s, v17.4s
+	WORD $0x4ea8879c // add v28.4s, v28.4s, v8.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4f37579c // shl v28.4s, v28.4s, #23
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x6e3cdedc // fmul v28.4s, v22.4s, v28.4s
+	WORD $0x6e31ddf1 // fmul v17.4s, v15.4s, v17.4s
+	WORD $0x4ea885ce // add v14.4s, v14.4s, v8.4s
+	WORD $0x4ea88694 // add v20.4s, v20.4s, v8.4s
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x6e2edf8e // fmul v14.4s, v28.4s, v14.4s
+	WORD $0x6e34de34 // fmul v20.4s, v17.4s, v20.4s
+	WORD $0x4e27d5d1 // fadd v17.4s, v14.4s, v7.4s
+	WORD $0x4e27d69c // fadd v28.4s, v20.4s, v7.4s
+	WORD $0x6e31fcf1 // fdiv v17.4s, v7.4s, v17.4s
+	WORD $0x6e3cfcfc // fdiv v28.4s, v7.4s, v28.4s
+	WORD $0x6eb0e530 // fcmgt v16.4s, v9.4s, v16.4s
+	WORD $0x6eb8e538 // fcmgt v24.4s, v9.4s, v24.4s
+	WORD $0x6e31ddce // fmul v14.4s, v14.4s, v17.4s
+	WORD $0x6e3cde94 // fmul v20.4s, v20.4s, v28.4s
+	WORD $0x6e711dd0 // bsl v16.16b, v14.16b, v17.16b
+	WORD $0x6e7c1e98 // bsl v24.16b, v20.16b, v28.16b
+	FLDPQ 32(R1), (F28, F20)
+	FLDPQ 32(R5), (F17, F14)
+	WORD $0x4e31d791 // fadd v17.4s, v28.4s, v17.4s
+	WORD $0x4e2ed68e // fadd v14.4s, v20.4s, v14.4s
+	FLDPQ 32(R9), (F20, F28)
+	WORD $0x4e34d634 // fadd v20.4s, v17.4s, v20.4s
+	WORD $0x4e3cd5dc // fadd v28.4s, v14.4s, v28.4s
+	WORD $0x4ea01e8e // orr v14.16b, v20.16b, v0.16b
+	WORD $0x4ea01f91 // orr v17.16b, v28.16b, v0.16b
+	WORD $0x4eaef42e // fmin v14.4s, v1.4s, v14.4s
+	WORD $0x4eb1f431 // fmin v17.4s, v1.4s, v17.4s
+	WORD $0x4e2ef44e // fmax v14.4s, v2.4s, v14.4s
+	WORD $0x4e31f451 // fmax v17.4s, v2.4s, v17.4s
+	WORD $0x6e23ddcf // fmul v15.4s, v14.4s, v3.4s
+	WORD $0x6e23de36 // fmul v22.4s, v17.4s, v3.4s
+	WORD $0x4e2189ef // frintn v15.4s, v15.4s
+	WORD $0x4e218ad6 // frintn v22.4s, v22.4s
+	WORD $0x4ea4cdee // fmls v14.4s, v15.4s, v4.4s
+	WORD $0x4ea4ced1 // fmls v17.4s, v22.4s, v4.4s
+	WORD $0x4ea5cdee // fmls v14.4s, v15.4s, v5.4s
+	WORD $0x4ea5ced1 // fmls v17.4s, v22.4s, v5.4s
+	FMOVQ 32(R21), F19
+	WORD $0x4e2eccd3 // fmla v19.4s, v6.4s, v14.4s
+	FMOVQ 32(R21), F18
+	WORD $0x4e31ccd2 // fmla v18.4s, v6.4s, v17.4s
+	FMOVQ 48(R21), F21
+	WORD $0x4e2ece75 // fmla v21.4s, v19.4s, v14.4s
+	FMOVQ 48(R21), F19
+	WORD $0x4e31ce53 // fmla v19.4s, v18.4s, v17.4s
+	FMOVQ 64(R21), F18
+	WORD $0x4e2eceb2 // fmla v18.4s, v21.4s, v14.4s
+	FMOVQ 64(R21), F21
+	WORD $0x4e31ce75 // fmla v21.4s, v19.4s, v17.4s
+	FMOVQ 80(R21), F19
+	WORD $0x4e2ece53 // fmla v19.4s, v18.4s, v14.4s
+	FMOVQ 80(R21), F18
+	WORD $0x4e31ceb2 // fmla v18.4s, v21.4s, v17.4s
+	WORD $0x6e2eddd5 // fmul v21.4s, v14.4s, v14.4s
+	WORD $0x6e31de2d // fmul v13.4s, v17.4s, v17.4s
+	WORD $0x4e35ce6e // fmla v14.4s, v19.4s, v21.4s
+	WORD $0x4e2dce51 // fmla v17.4s, v18.4s, v13.4s
+	WORD $0x4e27d5ce // fadd v14.4s, v14.4s, v7.4s
+	WORD $0x4e27d631 // fadd v17.4s, v17.4s, v7.4s
+	WORD $0x4ea1b9ef // fcvtzs v15.4s, v15.4s
+	WORD $0x4ea1bad6 // fcvtzs v22.4s, v22.4s
+	WORD $0x4f3f05ed // sshr v13.4s, v15.4s, #1
+	WORD $0x4f3f06d2 // sshr v18.4s, v22.4s, #1
+	WORD $0x6ead85ef // sub v15.4s, v15.4s, v13.4s
+	WORD $0x6eb286d6 // sub v22.4s, v22.4s, v18.4s
+	WORD $0x4ea885ad // add v13.4s, v13.4s, v8.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e2dddcd // fmul v13.4s, v14.4s, v13.4s
+	WORD $0x6e32de32 // fmul v18.4s, v17.4s, v18.4s
+	WORD $0x4ea885ef // add v15.4s, v15.4s, v8.4s
+	WORD $0x4ea886d6 // add v22.4s, v22.4s, v8.4s
+	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
+	WORD $0x4f3756d6 // shl v22.4s, v22.4s, #23
+	WORD $0x6e2fddaf // fmul v15.4s, v13.4s, v15.4s
+	WORD $0x6e36de56 // fmul v22.4s, v18.4s, v22.4s
+	WORD $0x4e27d5f2 // fadd v18.4s, v15.4s, v7.4s
+	WORD $0x4e27d6cd // fadd v13.4s, v22.4s, v7.4s
+	WORD $0x6e32fcf2 // fdiv v18.4s, v7.4s, v18.4s
+	WORD $0x6e2dfced // fdiv v13.4s, v7.4s, v13.4s
+	WORD $0x6eb4e534 // fcmgt v20.4s, v9.4s, v20.4s
+	WORD $0x6ebce53c // fcmgt v28.4s, v9.4s, v28.4s
+	WORD $0x6e32ddef // fmul v15.4s, v15.4s, v18.4s
+	WORD $0x6e2dded6 // fmul v22.4s, v22.4s, v13.4s
+	WORD $0x6e721df4 // bsl v20.16b, v15.16b, v18.16b
+	WORD $0x6e6d1edc // bsl v28.16b, v22.16b, v13.16b
+	FSTPQ (F16, F24), 32(R13)
+	FSTPQ (F20, F28), 32(R14)
+	FLDPQ 32(R2), (F13, F22)
+	FLDPQ 32(R6), (F18, F15)
+	WORD $0x4e32d5b2 // fadd v18.4s, v13.4s, v18.4s
+	WORD $0x4e2fd6cf // fadd v15.4s, v22.4s, v15.4s
+	FLDPQ 32(R10), (F22, F13)
+	WORD $0x4e36d656 // fadd v22.4s, v18.4s, v22.4s
+	WORD $0x4e2dd5ed // fadd v13.4s, v15.4s, v13.4s
+	WORD $0x4ea0facf // fabs v15.4s, v22.4s
+	WORD $0x4ea0f9b2 // fabs v18.4s, v13.4s
+	WORD $0x6e2addf1 // fmul v17.4s, v15.4s, v10.4s
+	WORD $0x6e2ade4e // fmul v14.4s, v18.4s, v10.4s
+	WORD $0x4eb1f431 // fmin v17.4s, v1.4s, v17.4s
+	WORD $0x4eaef42e // fmin v14.4s, v1.4s, v14.4s
+	WORD $0x4e31f451 // fmax v17.4s, v2.4s, v17.4s
+	WORD $0x4e2ef44e // fmax v14.4s, v2.4s, v14.4s
+	WORD $0x6e23de35 // fmul v21.4s, v17.4s, v3.4s
+	WORD $0x6e23ddd3 // fmul v19.4s, v14.4s, v3.4s
+	WORD $0x4e218ab5 // frintn v21.4s, v21.4s
+	WORD $0x4e218a73 // frintn v19.4s, v19.4s
+	WORD $0x4ea4ceb1 // fmls v17.4s, v21.4s, v4.4s
+	WORD $0x4ea4ce6e // fmls v14.4s, v19.4s, v4.4s
+	WORD $0x4ea5ceb1 // fmls v17.4s, v21.4s, v5.4s
+	WORD $0x4ea5ce6e // fmls v14.4s, v19.4s, v5.4s
+	FMOVQ 32(R21), F26
+	WORD $0x4e31ccda // fmla v26.4s, v6.4s, v17.4s
+	FMOVQ 32(R21), F23
+	WORD $0x4e2eccd7 // fmla v23.4s, v6.4s, v14.4s
+	FMOVQ 48(R21), F27
+	WORD $0x4e31cf5b // fmla v27.4s, v26.4s, v17.4s
+	FMOVQ 48(R21), F26
+	WORD $0x4e2ecefa // fmla v26.4s, v23.4s, v14.4s
+	FMOVQ 64(R21), F23
+	WORD $0x4e31cf77 // fmla v23.4s, v27.4s, v17.4s
+	FMOVQ 64(R21), F27
+	WORD $0x4e2ecf5b // fmla v27.4s, v26.4s, v14.4s
+	FMOVQ 80(R21), F26
+	WORD $0x4e31cefa // fmla v26.4s, v23.4s, v17.4s
+	FMOVQ 80(R21), F23
+	WORD $0x4e2ecf77 // fmla v23.4s, v27.4s, v14.4s
+	WORD $0x6e31de3b // fmul v27.4s, v17.4s, v17.4s
+	WORD $0x6e2eddd9 // fmul v25.4s, v14.4s, v14.4s
+	WORD $0x4e3bcf51 // fmla v17.4s, v26.4s, v27.4s
+	WORD $0x4e39ceee // fmla v14.4s, v23.4s, v25.4s
+	WORD $0x4e27d631 // fadd v17.4s, v17.4s, v7.4s
+	WORD $0x4e27d5ce // fadd v14.4s, v14.4s, v7.4s
+	WORD $0x4ea1bab5 // fcvtzs v21.4s, v21.4s
+	WORD $0x4ea1ba73 // fcvtzs v19.4s, v19.4s
+	WORD $0x4f3f06b9 // sshr v25.4s, v21.4s, #1
+	WORD $0x4f3f0677 // sshr v23.4s, v19.4s, #1
+	WORD $0x6eb986b5 // sub v21.4s, v21.4s, v25.4s
+	WORD $0x6eb78673 // sub v19.4s, v19.4s, v23.4s
+	WORD $0x4ea88739 // add v25.4s, v25.4s, v8.4s
+	WORD $0x4ea886f7 // add v23.4s, v23.4s, v8.4s
+	WORD $0x4f375739 // shl v25.4s, v25.4s, #23
+	WORD $0x4f3756f7 // shl v23.4s, v23.4s, #23
+	WORD $0x6e39de39 // fmul v25.4s, v17.4s, v25.4s
+	WORD $0x6e37ddd7 // fmul v23.4s, v14.4s, v23.4s
+	WORD $0x4ea886b5 // add v21.4s, v21.4s, v8.4s
+	WORD $0x4ea88673 // add v19.4s, v19.4s, v8.4s
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x6e35df35 // fmul v21.4s, v25.4s, v21.4s
+	WORD $0x6e33def3 // fmul v19.4s, v23.4s, v19.4s
+	WORD $0x4eb5d4f7 // fsub v23.4s, v7.4s, v21.4s
+	WORD $0x4eb3d4f9 // fsub v25.4s, v7.4s, v19.4s
+	WORD $0x4e27d6b5 // fadd v21.4s, v21.4s, v7.4s
+	WORD $0x4e27d673 // fadd v19.4s, v19.4s, v7.4s
+	WORD $0x6e35fef5 // fdiv v21.4s, v23.4s, v21.4s
+	WORD $0x6e33ff33 // fdiv v19.4s, v25.4s, v19.4s
+	WORD $0x6e36ded9 // fmul v25.4s, v22.4s, v22.4s
+	WORD $0x6e2dddb7 // fmul v23.4s, v13.4s, v13.4s
+	FMOVQ 336(R21), F14
+	WORD $0x4e39cd6e // fmla v14.4s, v11.4s, v25.4s
+	FMOVQ 336(R21), F17
+	WORD $0x4e37cd71 // fmla v17.4s, v11.4s, v23.4s
+	FMOVQ 352(R21), F27
+	WORD $0x4e39cddb // fmla v27.4s, v14.4s, v25.4s
+	FMOVQ 352(R21), F14
+	WORD $0x4e37ce2e // fmla v14.4s, v17.4s, v23.4s
+	FMOVQ 368(R21), F17
+	WORD $0x4e39cf71 // fmla v17.4s, v27.4s, v25.4s
+	FMOVQ 368(R21), F27
+	WORD $0x4e37cddb // fmla v27.4s, v14.4s, v23.4s
+	FMOVQ 384(R21), F14
+	WORD $0x4e39ce2e // fmla v14.4s, v17.4s, v25.4s
+	FMOVQ 384(R21), F17
+	WORD $0x4e37cf71 // fmla v17.4s, v27.4s, v23.4s
+	WORD $0x6e39ddd9 // fmul v25.4s, v14.4s, v25.4s
+	WORD $0x6e37de37 // fmul v23.4s, v17.4s, v23.4s
+	WORD $0x4eb61ed1 // mov v17.16b, v22.16b
+	WORD $0x4e36cf31 // fmla v17.4s, v25.4s, v22.4s
+	WORD $0x4ead1db9 // mov v25.16b, v13.16b
+	WORD $0x4e2dcef9 // fmla v25.4s, v23.4s, v13.4s
+	WORD $0x6eafe58f // fcmgt v15.4s, v12.4s, v15.4s
+	WORD $0x6eb2e592 // fcmgt v18.4s, v12.4s, v18.4s
+	WORD $0x6e751e2f // bsl v15.16b, v17.16b, v21.16b
+	WORD $0x6e731f32 // bsl v18.16b, v25.16b, v19.16b
+	WORD $0x4e201ed6 // and v22.16b, v22.16b, v0.16b
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	WORD $0x4eb61df6 // orr v22.16b, v15.16b, v22.16b
+	WORD $0x4ead1e4d // orr v13.16b, v18.16b, v13.16b
+	FSTPQ (F22, F13), 32(R15)
+	FLDPQ 32(R12), (F18, F15)
+	WORD $0x6e36de16 // fmul v22.4s, v16.4s, v22.4s
+	WORD $0x6e2ddf0d // fmul v13.4s, v24.4s, v13.4s
+	WORD $0x4e32ce96 // fmla v22.4s, v20.4s, v18.4s
+	WORD $0x4e2fcf8d // fmla v13.4s, v28.4s, v15.4s
+	FSTPQ (F22, F13), 32(R12)
+	FSTPQ (F22, F13), 32(R17)
+	FLDPQ 32(R3), (F15, F28)
+	FLDPQ 32(R7), (F18, F20)
+	WORD $0x4e32d5f2 // fadd v18.4s, v15.4s, v18.4s
+	WORD $0x4e34d794 // fadd v20.4s, v28.4s, v20.4s
+	FLDPQ 32(R11), (F28, F15)
+	WORD $0x4e3cd65c // fadd v28.4s, v18.4s, v28.4s
+	WORD $0x4e2fd68f // fadd v15.4s, v20.4s, v15.4s
+	WORD $0x4ea01f94 // orr v20.16b, v28.16b, v0.16b
+	WORD $0x4ea01df2 // orr v18.16b, v15.16b, v0.16b
+	WORD $0x4eb4f434 // fmin v20.4s, v1.4s, v20.4s
+	WORD $0x4eb2f432 // fmin v18.4s, v1.4s, v18.4s
+	WORD $0x4e34f454 // fmax v20.4s, v2.4s, v20.4s
+	WORD $0x4e32f452 // fmax v18.4s, v2.4s, v18.4s
+	WORD $0x6e23de98 // fmul v24.4s, v20.4s, v3.4s
+	WORD $0x6e23de50 // fmul v16.4s, v18.4s, v3.4s
+	WORD $0x4e218b18 // frintn v24.4s, v24.4s
+	WORD $0x4e218a10 // frintn v16.4s, v16.4s
+	WORD $0x4ea4cf14 // fmls v20.4s, v24.4s, v4.4s
+	WORD $0x4ea4ce12 // fmls v18.4s, v16.4s, v4.4s
+	WORD $0x4ea5cf14 // fmls v20.4s, v24.4s, v5.4s
+	WORD $0x4ea5ce12 // fmls v18.4s, v16.4s, v5.4s
+	FMOVQ 32(R21), F19
+	WORD $0x4e34ccd3 // fmla v19.4s, v6.4s, v20.4s
+	FMOVQ 32(R21), F25
+	WORD $0x4e32ccd9 // fmla v25.4s, v6.4s, v18.4s
+	FMOVQ 48(R21), F21
+	WORD $0x4e34ce75 // fmla v21.4s, v19.4s, v20.4s
+	FMOVQ 48(R21), F19
+	WORD $0x4e32cf33 // fmla v19.4s, v25.4s, v18.4s
+	FMOVQ 64(R21), F25
+	WORD $0x4e34ceb9 // fmla v25.4s, v21.4s, v20.4s
+	FMOVQ 64(R21), F21
+	WORD $0x4e32ce75 // fmla v21.4s, v19.4s, v18.4s
+	FMOVQ 80(R21), F19
+	WORD $0x4e34cf33 // fmla v19.4s, v25.4s, v20.4s
+	FMOVQ 80(R21), F25
+	WORD $0x4e32ceb9 // fmla v25.4s, v21.4s, v18.4s
+	WORD $0x6e34de95 // fmul v21.4s, v20.4s, v20.4s
+	WORD $0x6e32de51 // fmul v17.4s, v18.4s, v18.4s
+	WORD $0x4e35ce74 // fmla v20.4s, v19.4s, v21.4s
+	WORD $0x4e31cf32 // fmla v18.4s, v25.4s, v17.4s
+	WORD $0x4e27d694 // fadd v20.4s, v20.4s, v7.4s
+	WORD $0x4e27d652 // fadd v18.4s, v18.4s, v7.4s
+	WORD $0x4ea1bb18 // fcvtzs v24.4s, v24.4s
+	WORD $0x4ea1ba10 // fcvtzs v16.4s, v16.4s
+	WORD $0x4f3f0711 // sshr v17.4s, v24.4s, #1
+	WORD $0x4f3f0619 // sshr v25.4s, v16.4s, #1
+	WORD $0x6eb18718 // sub v24.4s, v24.4s, v17.4s
+	WORD $0x6eb98610 // sub v16.4s, v16.4s, v25.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4ea88739 // add v25.4s, v25.4s, v8.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4f375739 // shl v25.4s, v25.4s, #23
+	WORD $0x6e31de91 // fmul v17.4s, v20.4s, v17.4s
+	WORD $0x6e39de59 // fmul v25.4s, v18.4s, v25.4s
+	WORD $0x4ea88718 // add v24.4s, v24.4s, v8.4s
+	WORD $0x4ea88610 // add v16.4s, v16.4s, v8.4s
+	WORD $0x4f375718 // shl v24.4s, v24.4s, #23
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x6e38de38 // fmul v24.4s, v17.4s, v24.4s
+	WORD $0x6e30df30 // fmul v16.4s, v25.4s, v16.4s
+	WORD $0x4e27d719 // fadd v25.4s, v24.4s, v7.4s
+	WORD $0x4e27d611 // fadd v17.4s, v16.4s, v7.4s
+	WORD $0x6e39fcf9 // fdiv v25.4s, v7.4s, v25.4s
+	WORD $0x6e31fcf1 // fdiv v17.4s, v7.4s, v17.4s
+	WORD $0x6ebce53c // fcmgt v28.4s, v9.4s, v28.4s
+	WORD $0x6eafe52f // fcmgt v15.4s, v9.4s, v15.4s
+	WORD $0x6e39df18 // fmul v24.4s, v24.4s, v25.4s
+	WORD $0x6e31de10 // fmul v16.4s, v16.4s, v17.4s
+	WORD $0x6e791f1c // bsl v28.16b, v24.16b, v25.16b
+	WORD $0x6e711e0f // bsl v15.16b, v16.16b, v17.16b
+	FSTPQ (F28, F15), 32(R16)
+	WORD $0x4ea0fad1 // fabs v17.4s, v22.4s
+	WORD $0x4ea0f9b0 // fabs v16.4s, v13.4s
+	WORD $0x6e2ade39 // fmul v25.4s, v17.4s, v10.4s
+	WORD $0x6e2ade18 // fmul v24.4s, v16.4s, v10.4s
+	WORD $0x4eb9f439 // fmin v25.4s, v1.4s, v25.4s
+	WORD $0x4eb8f438 // fmin v24.4s, v1.4s, v24.4s
+	WORD $0x4e39f459 // fmax v25.4s, v2.4s, v25.4s
+	WORD $0x4e38f458 // fmax v24.4s, v2.4s, v24.4s
+	WORD $0x6e23df32 // fmul v18.4s, v25.4s, v3.4s
+	WORD $0x6e23df14 // fmul v20.4s, v24.4s, v3.4s
+	WORD $0x4e218a52 // frintn v18.4s, v18.4s
+	WORD $0x4e218a94 // frintn v20.4s, v20.4s
+	WORD $0x4ea4ce59 // fmls v25.4s, v18.4s, v4.4s
+	WORD $0x4ea4ce98 // fmls v24.4s, v20.4s, v4.4s
+	WORD $0x4ea5ce59 // fmls v25.4s, v18.4s, v5.4s
+	WORD $0x4ea5ce98 // fmls v24.4s, v20.4s, v5.4s
+	FMOVQ 32(R21), F21
+	WORD $0x4e39ccd5 // fmla v21.4s, v6.4s, v25.4s
+	FMOVQ 32(R21), F19
+	WORD $0x4e38ccd3 // fmla v19.4s, v6.4s, v24.4s
+	FMOVQ 48(R21), F23
+	WORD $0x4e39ceb7 // fmla v23.4s, v21.4s, v25.4s
+	FMOVQ 48(R21), F21
+	WORD $0x4e38ce75 // fmla v21.4s, v19.4s, v24.4s
+	FMOVQ 64(R21), F19
+	WORD $0x4e39cef3 // fmla v19.4s, v23.4s, v25.4s
+	FMOVQ 64(R21), F23
+	WORD $0x4e38ceb7 // fmla v23.4s, v21.4s, v24.4s
+	FMOVQ 80(R21), F21
+	WORD $0x4e39ce75 // fmla v21.4s, v19.4s, v25.4s
+	FMOVQ 80(R21), F19
+	WORD $0x4e38cef3 // fmla v19.4s, v23.4s, v24.4s
+	WORD $0x6e39df37 // fmul v23.4s, v25.4s, v25.4s
+	WORD $0x6e38df0e // fmul v14.4s, v24.4s, v24.4s
+	WORD $0x4e37ceb9 // fmla v25.4s, v21.4s, v23.4s
+	WORD $0x4e2ece78 // fmla v24.4s, v19.4s, v14.4s
+	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
+	WORD $0x4e27d718 // fadd v24.4s, v24.4s, v7.4s
+	WORD $0x4ea1ba52 // fcvtzs v18.4s, v18.4s
+	WORD $0x4ea1ba94 // fcvtzs v20.4s, v20.4s
+	WORD $0x4f3f064e // sshr v14.4s, v18.4s, #1
+	WORD $0x4f3f0693 // sshr v19.4s, v20.4s, #1
+	WORD $0x6eae8652 // sub v18.4s, v18.4s, v14.4s
+	WORD $0x6eb38694 // sub v20.4s, v20.4s, v19.4s
+	WORD $0x4ea885ce // add v14.4s, v14.4s, v8.4s
+	WORD $0x4ea88673 // add v19.4s, v19.4s, v8.4s
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x6e2edf2e // fmul v14.4s, v25.4s, v14.4s
+	WORD $0x6e33df13 // fmul v19.4s, v24.4s, v19.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4ea88694 // add v20.4s, v20.4s, v8.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x6e32ddd2 // fmul v18.4s, v14.4s, v18.4s
+	WORD $0x6e34de74 // fmul v20.4s, v19.4s, v20.4s
+	WORD $0x4eb2d4f3 // fsub v19.4s, v7.4s, v18.4s
+	WORD $0x4eb4d4ee // fsub v14.4s, v7.4s, v20.4s
+	WORD $0x4e27d652 // fadd v18.4s, v18.4s, v7.4s
+	WORD $0x4e27d694 // fadd v20.4s, v20.4s, v7.4s
+	WORD $0x6e32fe72 // fdiv v18.4s, v19.4s, v18.4s
+	WORD $0x6e34fdd4 // fdiv v20.4s, v14.4s, v20.4s
+	WORD $0x6e36dece // fmul v14.4s, v22.4s, v22.4s
+	WORD $0x6e2dddb3 // fmul v19.4s, v13.4s, v13.4s
+	FMOVQ 336(R21), F24
+	WORD $0x4e2ecd78 // fmla v24.4s, v11.4s, v14.4s
+	FMOVQ 336(R21), F25
+	WORD $0x4e33cd79 // fmla v25.4s, v11.4s, v19.4s
+	FMOVQ 352(R21), F23
+	WORD $0x4e2ecf17 // fmla v23.4s, v24.4s, v14.4s
+	FMOVQ 352(R21), F24
+	WORD $0x4e33cf38 // fmla v24.4s, v25.4s, v19.4s
+	FMOVQ 368(R21), F25
+	WORD $0x4e2ecef9 // fmla v25.4s, v23.4s, v14.4s
+	FMOVQ 368(R21), F23
+	WORD $0x4e33cf17 // fmla v23.4s, v24.4s, v19.4s
+	FMOVQ 384(R21), F24
+	WORD $0x4e2ecf38 // fmla v24.4s, v25.4s, v14.4s
+	FMOVQ 384(R21), F25
+	WORD $0x4e33cef9 // fmla v25.4s, v23.4s, v19.4s
+	WORD $0x6e2edf0e // fmul v14.4s, v24.4s, v14.4s
+	WORD $0x6e33df33 // fmul v19.4s, v25.4s, v19.4s
+	WORD $0x4eb61ed9 // mov v25.16b, v22.16b
+	WORD $0x4e36cdd9 // fmla v25.4s, v14.4s, v22.4s
+	WORD $0x4ead1dae // mov v14.16b, v13.16b
+	WORD $0x4e2dce6e // fmla v14.4s, v19.4s, v13.4s
+	WORD $0x6eb1e591 // fcmgt v17.4s, v12.4s, v17.4s
+	WORD $0x6eb0e590 // fcmgt v16.4s, v12.4s, v16.4s
+	WORD $0x6e721f31 // bsl v17.16b, v25.16b, v18.16b
+	WORD $0x6e741dd0 // bsl v16.16b, v14.16b, v20.16b
+	WORD $0x4e201ed6 // and v22.16b, v22.16b, v0.16b
+	WORD $0x4e201dad // and v13.16b, v13.16b, v0.16b
+	WORD $0x4eb61e36 // orr v22.16b, v17.16b, v22.16b
+	WORD $0x4ead1e0d // orr v13.16b, v16.16b, v13.16b
+	WORD $0x6e36df96 // fmul v22.4s, v28.4s, v22.4s
+	WORD $0x6e2ddded // fmul v13.4s, v15.4s, v13.4s
+	FSTPQ (F22, F13), 32(R19)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	ADD $64, R10, R10
+	ADD $64, R11, R11
+	ADD $64, R12, R12
+	ADD $64, R13, R13
+	ADD $64, R14, R14
+	ADD $64, R15, R15
+	ADD $64, R16, R16
+	ADD $64, R17, R17
+	ADD $64, R19, R19
+	SUBS $16, R20, R20
+	BGE whole
+tail:
+	ADDS $16, R20, R20
+	BEQ done
+	SUBS $4, R20, R20
+	BLT few
+four:
+	FMOVQ 0(R0), F13
+	FMOVQ 0(R4), F14
+	WORD $0x4e2ed5ae // fadd v14.4s, v13.4s, v14.4s
+	FMOVQ 0(R8), F13
+	WORD $0x4e2dd5cd // fadd v13.4s, v14.4s, v13.4s
+	WORD $0x4ea01dae // orr v14.16b, v13.16b, v0.16b
+	WORD $0x4eaef42e // fmin v14.4s, v1.4s, v14.4s
+	WORD $0x4e2ef44e // fmax v14.4s, v2.4s, v14.4s
+	WORD $0x6e23ddcf // fmul v15.4s, v14.4s, v3.4s
+	WORD $0x4e2189ef // frintn v15.4s, v15.4s
+	WORD $0x4ea4cdee // fmls v14.4s, v15.4s, v4.4s
+	WORD $0x4ea5cdee // fmls v14.4s, v15.4s, v5.4s
+	FMOVQ 32(R21), F16
+	WORD $0x4e2eccd0 // fmla v16.4s, v6.4s, v14.4s
+	FMOVQ 48(R21), F17
+	WORD $0x4e2ece11 // fmla v17.4s, v16.4s, v14.4s
+	FMOVQ 64(R21), F16
+	WORD $0x4e2ece30 // fmla v16.4s, v17.4s, v14.4s
+	FMOVQ 80(R21), F17
+	WORD $0x4e2ece11 // fmla v17.4s, v16.4s, v14.4s
+	WORD $0x6e2eddd0 // fmul v16.4s, v14.4s, v14.4s
+	WORD $0x4e30ce2e // fmla v14.4s, v17.4s, v16.4s
+	WORD $0x4e27d5ce // fadd v14.4s, v14.4s, v7.4s
+	WORD $0x4ea1b9ef // fcvtzs v15.4s, v15.4s
+	WORD $0x4f3f05f0 // sshr v16.4s, v15.4s, #1
+	WORD $0x6eb085ef // sub v15.4s, v15.4s, v16.4s
+	WORD $0x4ea88610 // add v16.4s, v16.4s, v8.4s
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x6e30ddd0 // fmul v16.4s, v14.4s, v16.4s
+	WORD $0x4ea885ef // add v15.4s, v15.4s, v8.4s
+	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
+	WORD $0x6e2fde0f // fmul v15.4s, v16.4s, v15.4s
+	WORD $0x4e27d5f0 // fadd v16.4s, v15.4s, v7.4s
+	WORD $0x6e30fcf0 // fdiv v16.4s, v7.4s, v16.4s
+	WORD $0x6eade52d // fcmgt v13.4s, v9.4s, v13.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e701ded // bsl v13.16b, v15.16b, v16.16b
+	FMOVQ 0(R1), F16
+	FMOVQ 0(R5), F15
+	WORD $0x4e2fd60f // fadd v15.4s, v16.4s, v15.4s
+	FMOVQ 0(R9), F16
+	WORD $0x4e30d5f0 // fadd v16.4s, v15.4s, v16.4s
+	WORD $0x4ea01e0f // orr v15.16b, v16.16b, v0.16b
+	WORD $0x4eaff42f // fmin v15.4s, v1.4s, v15.4s
+	WORD $0x4e2ff44f // fmax v15.4s, v2.4s, v15.4s
+	WORD $0x6e23ddee // fmul v14.4s, v15.4s, v3.4s
+	WORD $0x4e2189ce // frintn v14.4s, v14.4s
+	WORD $0x4ea4cdcf // fmls v15.4s, v14.4s, v4.4s
+	WORD $0x4ea5cdcf // fmls v15.4s, v14.4s, v5.4s
+	FMOVQ 32(R21), F17
+	WORD $0x4e2fccd1 // fmla v17.4s, v6.4s, v15.4s
+	FMOVQ 48(R21), F18
+	WORD $0x4e2fce32 // fmla v18.4s, v17.4s, v15.4s
+	FMOVQ 64(R21), F17
+	WORD $0x4e2fce51 // fmla v17.4s, v18.4s, v15.4s
+	FMOVQ 80(R21), F18
+	WORD $0x4e2fce32 // fmla v18.4s, v17.4s, v15.4s
+	WORD $0x6e2fddf1 // fmul v17.4s, v15.4s, v15.4s
+	WORD $0x4e31ce4f // fmla v15.4s, v18.4s, v17.4s
+	WORD $0x4e27d5ef // fadd v15.4s, v15.4s, v7.4s
+	WORD $0x4ea1b9ce // fcvtzs v14.4s, v14.4s
+	WORD $0x4f3f05d1 // sshr v17.4s, v14.4s, #1
+	WORD $0x6eb185ce // sub v14.4s, v14.4s, v17.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x6e31ddf1 // fmul v17.4s, v15.4s, v17.4s
+	WORD $0x4ea885ce // add v14.4s, v14.4s, v8.4s
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x6e2ede2e // fmul v14.4s, v17.4s, v14.4s
+	WORD $0x4e27d5d1 // fadd v17.4s, v14.4s, v7.4s
+	WORD $0x6e31fcf1 // fdiv v17.4s, v7.4s, v17.4s
+	WORD $0x6eb0e530 // fcmgt v16.4s, v9.4s, v16.4s
+	WORD $0x6e31ddce // fmul v14.4s, v14.4s, v17.4s
+	WORD $0x6e711dd0 // bsl v16.16b, v14.16b, v17.16b
+	FMOVQ F13, 0(R13)
+	FMOVQ F16, 0(R14)
+	FMOVQ 0(R2), F17
+	FMOVQ 0(R6), F14
+	WORD $0x4e2ed62e // fadd v14.4s, v17.4s, v14.4s
+	FMOVQ 0(R10), F17
+	WORD $0x4e31d5d1 // fadd v17.4s, v14.4s, v17.4s
+	WORD $0x4ea0fa2e // fabs v14.4s, v17.4s
+	WORD $0x6e2addcf // fmul v15.4s, v14.4s, v10.4s
+	WORD $0x4eaff42f // fmin v15.4s, v1.4s, v15.4s
+	WORD $0x4e2ff44f // fmax v15.4s, v2.4s, v15.4s
+	WORD $0x6e23ddf2 // fmul v18.4s, v15.4s, v3.4s
+	WORD $0x4e218a52 // frintn v18.4s, v18.4s
+	WORD $0x4ea4ce4f // fmls v15.4s, v18.4s, v4.4s
+	WORD $0x4ea5ce4f // fmls v15.4s, v18.4s, v5.4s
+	FMOVQ 32(R21), F19
+	WORD $0x4e2fccd3 // fmla v19.4s, v6.4s, v15.4s
+	FMOVQ 48(R21), F20
+	WORD $0x4e2fce74 // fmla v20.4s, v19.4s, v15.4s
+	FMOVQ 64(R21), F19
+	WORD $0x4e2fce93 // fmla v19.4s, v20.4s, v15.4s
+	FMOVQ 80(R21), F20
+	WORD $0x4e2fce74 // fmla v20.4s, v19.4s, v15.4s
+	WORD $0x6e2fddf3 // fmul v19.4s, v15.4s, v15.4s
+	WORD $0x4e33ce8f // fmla v15.4s, v20.4s, v19.4s
+	WORD $0x4e27d5ef // fadd v15.4s, v15.4s, v7.4s
+	WORD $0x4ea1ba52 // fcvtzs v18.4s, v18.4s
+	WORD $0x4f3f0653 // sshr v19.4s, v18.4s, #1
+	WORD $0x6eb38652 // sub v18.4s, v18.4s, v19.4s
+	WORD $0x4ea88673 // add v19.4s, v19.4s, v8.4s
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x6e33ddf3 // fmul v19.4s, v15.4s, v19.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e32de72 // fmul v18.4s, v19.4s, v18.4s
+	WORD $0x4eb2d4f3 // fsub v19.4s, v7.4s, v18.4s
+	WORD $0x4e27d652 // fadd v18.4s, v18.4s, v7.4s
+	WORD $0x6e32fe72 // fdiv v18.4s, v19.4s, v18.4s
+	WORD $0x6e31de33 // fmul v19.4s, v17.4s, v17.4s
+	FMOVQ 336(R21), F15
+	WORD $0x4e33cd6f // fmla v15.4s, v11.4s, v19.4s
+	FMOVQ 352(R21), F20
+	WORD $0x4e33cdf4 // fmla v20.4s, v15.4s, v19.4s
+	FMOVQ 368(R21), F15
+	WORD $0x4e33ce8f // fmla v15.4s, v20.4s, v19.4s
+	FMOVQ 384(R21), F20
+	WORD $0x4e33cdf4 // fmla v20.4s, v15.4s, v19.4s
+	WORD $0x6e33de93 // fmul v19.4s, v20.4s, v19.4s
+	WORD $0x4eb11e34 // mov v20.16b, v17.16b
+	WORD $0x4e31ce74 // fmla v20.4s, v19.4s, v17.4s
+	WORD $0x6eaee58e // fcmgt v14.4s, v12.4s, v14.4s
+	WORD $0x6e721e8e // bsl v14.16b, v20.16b, v18.16b
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	WORD $0x4eb11dd1 // orr v17.16b, v14.16b, v17.16b
+	FMOVQ F17, 0(R15)
+	FMOVQ 0(R12), F14
+	WORD $0x6e31ddb1 // fmul v17.4s, v13.4s, v17.4s
+	WORD $0x4e2ece11 // fmla v17.4s, v16.4s, v14.4s
+	FMOVQ F17, 0(R12)
+	FMOVQ F17, 0(R17)
+	FMOVQ 0(R3), F14
+	FMOVQ 0(R7), F16
+	WORD $0x4e30d5d0 // fadd v16.4s, v14.4s, v16.4s
+	FMOVQ 0(R11), F14
+	WORD $0x4e2ed60e // fadd v14.4s, v16.4s, v14.4s
+	WORD $0x4ea01dd0 // orr v16.16b, v14.16b, v0.16b
+	WORD $0x4eb0f430 // fmin v16.4s, v1.4s, v16.4s
+	WORD $0x4e30f450 // fmax v16.4s, v2.4s, v16.4s
+	WORD $0x6e23de0d // fmul v13.4s, v16.4s, v3.4s
+	WORD $0x4e2189ad // frintn v13.4s, v13.4s
+	WORD $0x4ea4cdb0 // fmls v16.4s, v13.4s, v4.4s
+	WORD $0x4ea5cdb0 // fmls v16.4s, v13.4s, v5.4s
+	FMOVQ 32(R21), F18
+	WORD $0x4e30ccd2 // fmla v18.4s, v6.4s, v16.4s
+	FMOVQ 48(R21), F20
+	WORD $0x4e30ce54 // fmla v20.4s, v18.4s, v16.4s
+	FMOVQ 64(R21), F18
+	WORD $0x4e30ce92 // fmla v18.4s, v20.4s, v16.4s
+	FMOVQ 80(R21), F20
+	WORD $0x4e30ce54 // fmla v20.4s, v18.4s, v16.4s
+	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
+	WORD $0x4e32ce90 // fmla v16.4s, v20.4s, v18.4s
+	WORD $0x4e27d610 // fadd v16.4s, v16.4s, v7.4s
+	WORD $0x4ea1b9ad // fcvtzs v13.4s, v13.4s
+	WORD $0x4f3f05b2 // sshr v18.4s, v13.4s, #1
+	WORD $0x6eb285ad // sub v13.4s, v13.4s, v18.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e32de12 // fmul v18.4s, v16.4s, v18.4s
+	WORD $0x4ea885ad // add v13.4s, v13.4s, v8.4s
+	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
+	WORD $0x6e2dde4d // fmul v13.4s, v18.4s, v13.4s
+	WORD $0x4e27d5b2 // fadd v18.4s, v13.4s, v7.4s
+	WORD $0x6e32fcf2 // fdiv v18.4s, v7.4s, v18.4s
+	WORD $0x6eaee52e // fcmgt v14.4s, v9.4s, v14.4s
+	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
+	WORD $0x6e721dae // bsl v14.16b, v13.16b, v18.16b
+	FMOVQ F14, 0(R16)
+	WORD $0x4ea0fa32 // fabs v18.4s, v17.4s
+	WORD $0x6e2ade4d // fmul v13.4s, v18.4s, v10.4s
+	WORD $0x4eadf42d // fmin v13.4s, v1.4s, v13.4s
+	WORD $0x4e2df44d // fmax v13.4s, v2.4s, v13.4s
+	WORD $0x6e23ddb0 // fmul v16.4s, v13.4s, v3.4s
+	WORD $0x4e218a10 // frintn v16.4s, v16.4s
+	WORD $0x4ea4ce0d // fmls v13.4s, v16.4s, v4.4s
+	WORD $0x4ea5ce0d // fmls v13.4s, v16.4s, v5.4s
+	FMOVQ 32(R21), F20
+	WORD $0x4e2dccd4 // fmla v20.4s, v6.4s, v13.4s
+	FMOVQ 48(R21), F19
+	WORD $0x4e2dce93 // fmla v19.4s, v20.4s, v13.4s
+	FMOVQ 64(R21), F20
+	WORD $0x4e2dce74 // fmla v20.4s, v19.4s, v13.4s
+	FMOVQ 80(R21), F19
+	WORD $0x4e2dce93 // fmla v19.4s, v20.4s, v13.4s
+	WORD $0x6e2dddb4 // fmul v20.4s, v13.4s, v13.4s
+	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
+	WORD $0x4e27d5ad // fadd v13.4s, v13.4s, v7.4s
+	WORD $0x4ea1ba10 // fcvtzs v16.4s, v16.4s
+	WORD $0x4f3f0614 // sshr v20.4s, v16.4s, #1
+	WORD $0x6eb48610 // sub v16.4s, v16.4s, v20.4s
+	WORD $0x4ea88694 // add v20.4s, v20.4s, v8.4s
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x6e34ddb4 // fmul v20.4s, v13.4s, v20.4s
+	WORD $0x4ea88610 // add v16.4s, v16.4s, v8.4s
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x6e30de90 // fmul v16.4s, v20.4s, v16.4s
+	WORD $0x4eb0d4f4 // fsub v20.4s, v7.4s, v16.4s
+	WORD $0x4e27d610 // fadd v16.4s, v16.4s, v7.4s
+	WORD $0x6e30fe90 // fdiv v16.4s, v20.4s, v16.4s
+	WORD $0x6e31de34 // fmul v20.4s, v17.4s, v17.4s
+	FMOVQ 336(R21), F13
+	WORD $0x4e34cd6d // fmla v13.4s, v11.4s, v20.4s
+	FMOVQ 352(R21), F19
+	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
+	FMOVQ 368(R21), F13
+	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
+	FMOVQ 384(R21), F19
+	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
+	WORD $0x6e34de74 // fmul v20.4s, v19.4s, v20.4s
+	WORD $0x4eb11e33 // mov v19.16b, v17.16b
+	WORD $0x4e31ce93 // fmla v19.4s, v20.4s, v17.4s
+	WORD $0x6eb2e592 // fcmgt v18.4s, v12.4s, v18.4s
+	WORD $0x6e701e72 // bsl v18.16b, v19.16b, v16.16b
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	WORD $0x4eb11e51 // orr v17.16b, v18.16b, v17.16b
+	WORD $0x6e31ddd1 // fmul v17.4s, v14.4s, v17.4s
+	FMOVQ F17, 0(R19)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	ADD $16, R10, R10
+	ADD $16, R11, R11
+	ADD $16, R12, R12
+	ADD $16, R13, R13
+	ADD $16, R14, R14
+	ADD $16, R15, R15
+	ADD $16, R16, R16
+	ADD $16, R17, R17
+	ADD $16, R19, R19
+	SUBS $4, R20, R20
+	BGE four
+few:
+	ADDS $4, R20, R20
+	BEQ done
+	TBZ $1, R20, one1
+	FMOVD 0(R0), F13
+	TBZ $0, R20, done2
+	ADD $8, R0, R22
+	WORD $0x4d4082cd // ld1 {v13.s}[2], [x22]
+	B done2
+one1:
+	FMOVS 0(R0), F13
+done2:
+	TBZ $1, R20, one3
+	FMOVD 0(R4), F14
+	TBZ $0, R20, done4
+	ADD $8, R4, R22
+	WORD $0x4d4082ce // ld1 {v14.s}[2], [x22]
+	B done4
+one3:
+	FMOVS 0(R4), F14
+done4:
+	WORD $0x4e2ed5ae // fadd v14.4s, v13.4s, v14.4s
+	TBZ $1, R20, one5
+	FMOVD 0(R8), F13
+	TBZ $0, R20, done6
+	ADD $8, R8, R22
+	WORD $0x4d4082cd // ld1 {v13.s}[2], [x22]
+	B done6
+one5:
+	FMOVS 0(R8), F13
+done6:
+	WORD $0x4e2dd5cd // fadd v13.4s, v14.4s, v13.4s
+	WORD $0x4ea01dae // orr v14.16b, v13.16b, v0.16b
+	WORD $0x4eaef42e // fmin v14.4s, v1.4s, v14.4s
+	WORD $0x4e2ef44e // fmax v14.4s, v2.4s, v14.4s
+	WORD $0x6e23ddcf // fmul v15.4s, v14.4s, v3.4s
+	WORD $0x4e2189ef // frintn v15.4s, v15.4s
+	WORD $0x4ea4cdee // fmls v14.4s, v15.4s, v4.4s
+	WORD $0x4ea5cdee // fmls v14.4s, v15.4s, v5.4s
+	FMOVQ 32(R21), F16
+	WORD $0x4e2eccd0 // fmla v16.4s, v6.4s, v14.4s
+	FMOVQ 48(R21), F17
+	WORD $0x4e2ece11 // fmla v17.4s, v16.4s, v14.4s
+	FMOVQ 64(R21), F16
+	WORD $0x4e2ece30 // fmla v16.4s, v17.4s, v14.4s
+	FMOVQ 80(R21), F17
+	WORD $0x4e2ece11 // fmla v17.4s, v16.4s, v14.4s
+	WORD $0x6e2eddd0 // fmul v16.4s, v14.4s, v14.4s
+	WORD $0x4e30ce2e // fmla v14.4s, v17.4s, v16.4s
+	WORD $0x4e27d5ce // fadd v14.4s, v14.4s, v7.4s
+	WORD $0x4ea1b9ef // fcvtzs v15.4s, v15.4s
+	WORD $0x4f3f05f0 // sshr v16.4s, v15.4s, #1
+	WORD $0x6eb085ef // sub v15.4s, v15.4s, v16.4s
+	WORD $0x4ea88610 // add v16.4s, v16.4s, v8.4s
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x6e30ddd0 // fmul v16.4s, v14.4s, v16.4s
+	WORD $0x4ea885ef // add v15.4s, v15.4s, v8.4s
+	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
+	WORD $0x6e2fde0f // fmul v15.4s, v16.4s, v15.4s
+	WORD $0x4e27d5f0 // fadd v16.4s, v15.4s, v7.4s
+	WORD $0x6e30fcf0 // fdiv v16.4s, v7.4s, v16.4s
+	WORD $0x6eade52d // fcmgt v13.4s, v9.4s, v13.4s
+	WORD $0x6e30ddef // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x6e701ded // bsl v13.16b, v15.16b, v16.16b
+	TBZ $1, R20, one7
+	FMOVD 0(R1), F16
+	TBZ $0, R20, done8
+	ADD $8, R1, R22
+	WORD $0x4d4082d0 // ld1 {v16.s}[2], [x22]
+	B done8
+one7:
+	FMOVS 0(R1), F16
+done8:
+	TBZ $1, R20, one9
+	FMOVD 0(R5), F15
+	TBZ $0, R20, done10
+	ADD $8, R5, R22
+	WORD $0x4d4082cf // ld1 {v15.s}[2], [x22]
+	B done10
+one9:
+	FMOVS 0(R5), F15
+done10:
+	WORD $0x4e2fd60f // fadd v15.4s, v16.4s, v15.4s
+	TBZ $1, R20, one11
+	FMOVD 0(R9), F16
+	TBZ $0, R20, done12
+	ADD $8, R9, R22
+	WORD $0x4d4082d0 // ld1 {v16.s}[2], [x22]
+	B done12
+one11:
+	FMOVS 0(R9), F16
+done12:
+	WORD $0x4e30d5f0 // fadd v16.4s, v15.4s, v16.4s
+	WORD $0x4ea01e0f // orr v15.16b, v16.16b, v0.16b
+	WORD $0x4eaff42f // fmin v15.4s, v1.4s, v15.4s
+	WORD $0x4e2ff44f // fmax v15.4s, v2.4s, v15.4s
+	WORD $0x6e23ddee // fmul v14.4s, v15.4s, v3.4s
+	WORD $0x4e2189ce // frintn v14.4s, v14.4s
+	WORD $0x4ea4cdcf // fmls v15.4s, v14.4s, v4.4s
+	WORD $0x4ea5cdcf // fmls v15.4s, v14.4s, v5.4s
+	FMOVQ 32(R21), F17
+	WORD $0x4e2fccd1 // fmla v17.4s, v6.4s, v15.4s
+	FMOVQ 48(R21), F18
+	WORD $0x4e2fce32 // fmla v18.4s, v17.4s, v15.4s
+	FMOVQ 64(R21), F17
+	WORD $0x4e2fce51 // fmla v17.4s, v18.4s, v15.4s
+	FMOVQ 80(R21), F18
+	WORD $0x4e2fce32 // fmla v18.4s, v17.4s, v15.4s
+	WORD $0x6e2fddf1 // fmul v17.4s, v15.4s, v15.4s
+	WORD $0x4e31ce4f // fmla v15.4s, v18.4s, v17.4s
+	WORD $0x4e27d5ef // fadd v15.4s, v15.4s, v7.4s
+	WORD $0x4ea1b9ce // fcvtzs v14.4s, v14.4s
+	WORD $0x4f3f05d1 // sshr v17.4s, v14.4s, #1
+	WORD $0x6eb185ce // sub v14.4s, v14.4s, v17.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x6e31ddf1 // fmul v17.4s, v15.4s, v17.4s
+	WORD $0x4ea885ce // add v14.4s, v14.4s, v8.4s
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x6e2ede2e // fmul v14.4s, v17.4s, v14.4s
+	WORD $0x4e27d5d1 // fadd v17.4s, v14.4s, v7.4s
+	WORD $0x6e31fcf1 // fdiv v17.4s, v7.4s, v17.4s
+	WORD $0x6eb0e530 // fcmgt v16.4s, v9.4s, v16.4s
+	WORD $0x6e31ddce // fmul v14.4s, v14.4s, v17.4s
+	WORD $0x6e711dd0 // bsl v16.16b, v14.16b, v17.16b
+	TBZ $1, R20, one13
+	FMOVD F13, 0(R13)
+	TBZ $0, R20, done14
+	ADD $8, R13, R22
+	WORD $0x4d0082cd // st1 {v13.s}[2], [x22]
+	B done14
+one13:
+	FMOVS F13, 0(R13)
+done14:
+	TBZ $1, R20, one15
+	FMOVD F16, 0(R14)
+	TBZ $0, R20, done16
+	ADD $8, R14, R22
+	WORD $0x4d0082d0 // st1 {v16.s}[2], [x22]
+	B done16
+one15:
+	FMOVS F16, 0(R14)
+done16:
+	TBZ $1, R20, one17
+	FMOVD 0(R2), F17
+	TBZ $0, R20, done18
+	ADD $8, R2, R22
+	WORD $0x4d4082d1 // ld1 {v17.s}[2], [x22]
+	B done18
+one17:
+	FMOVS 0(R2), F17
+done18:
+	TBZ $1, R20, one19
+	FMOVD 0(R6), F14
+	TBZ $0, R20, done20
+	ADD $8, R6, R22
+	WORD $0x4d4082ce // ld1 {v14.s}[2], [x22]
+	B done20
+one19:
+	FMOVS 0(R6), F14
+done20:
+	WORD $0x4e2ed62e // fadd v14.4s, v17.4s, v14.4s
+	TBZ $1, R20, one21
+	FMOVD 0(R10), F17
+	TBZ $0, R20, done22
+	ADD $8, R10, R22
+	WORD $0x4d4082d1 // ld1 {v17.s}[2], [x22]
+	B done22
+one21:
+	FMOVS 0(R10), F17
+done22:
+	WORD $0x4e31d5d1 // fadd v17.4s, v14.4s, v17.4s
+	WORD $0x4ea0fa2e // fabs v14.4s, v17.4s
+	WORD $0x6e2addcf // fmul v15.4s, v14.4s, v10.4s
+	WORD $0x4eaff42f // fmin v15.4s, v1.4s, v15.4s
+	WORD $0x4e2ff44f // fmax v15.4s, v2.4s, v15.4s
+	WORD $0x6e23ddf2 // fmul v18.4s, v15.4s, v3.4s
+	WORD $0x4e218a52 // frintn v18.4s, v18.4s
+	WORD $0x4ea4ce4f // fmls v15.4s, v18.4s, v4.4s
+	WORD $0x4ea5ce4f // fmls v15.4s, v18.4s, v5.4s
+	FMOVQ 32(R21), F19
+	WORD $0x4e2fccd3 // fmla v19.4s, v6.4s, v15.4s
+	FMOVQ 48(R21), F20
+	WORD $0x4e2fce74 // fmla v20.4s, v19.4s, v15.4s
+	FMOVQ 64(R21), F19
+	WORD $0x4e2fce93 // fmla v19.4s, v20.4s, v15.4s
+	FMOVQ 80(R21), F20
+	WORD $0x4e2fce74 // fmla v20.4s, v19.4s, v15.4s
+	WORD $0x6e2fddf3 // fmul v19.4s, v15.4s, v15.4s
+	WORD $0x4e33ce8f // fmla v15.4s, v20.4s, v19.4s
+	WORD $0x4e27d5ef // fadd v15.4s, v15.4s, v7.4s
+	WORD $0x4ea1ba52 // fcvtzs v18.4s, v18.4s
+	WORD $0x4f3f0653 // sshr v19.4s, v18.4s, #1
+	WORD $0x6eb38652 // sub v18.4s, v18.4s, v19.4s
+	WORD $0x4ea88673 // add v19.4s, v19.4s, v8.4s
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x6e33ddf3 // fmul v19.4s, v15.4s, v19.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e32de72 // fmul v18.4s, v19.4s, v18.4s
+	WORD $0x4eb2d4f3 // fsub v19.4s, v7.4s, v18.4s
+	WORD $0x4e27d652 // fadd v18.4s, v18.4s, v7.4s
+	WORD $0x6e32fe72 // fdiv v18.4s, v19.4s, v18.4s
+	WORD $0x6e31de33 // fmul v19.4s, v17.4s, v17.4s
+	FMOVQ 336(R21), F15
+	WORD $0x4e33cd6f // fmla v15.4s, v11.4s, v19.4s
+	FMOVQ 352(R21), F20
+	WORD $0x4e33cdf4 // fmla v20.4s, v15.4s, v19.4s
+	FMOVQ 368(R21), F15
+	WORD $0x4e33ce8f // fmla v15.4s, v20.4s, v19.4s
+	FMOVQ 384(R21), F20
+	WORD $0x4e33cdf4 // fmla v20.4s, v15.4s, v19.4s
+	WORD $0x6e33de93 // fmul v19.4s, v20.4s, v19.4s
+	WORD $0x4eb11e34 // mov v20.16b, v17.16b
+	WORD $0x4e31ce74 // fmla v20.4s, v19.4s, v17.4s
+	WORD $0x6eaee58e // fcmgt v14.4s, v12.4s, v14.4s
+	WORD $0x6e721e8e // bsl v14.16b, v20.16b, v18.16b
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	WORD $0x4eb11dd1 // orr v17.16b, v14.16b, v17.16b
+	TBZ $1, R20, one23
+	FMOVD F17, 0(R15)
+	TBZ $0, R20, done24
+	ADD $8, R15, R22
+	WORD $0x4d0082d1 // st1 {v17.s}[2], [x22]
+	B done24
+one23:
+	FMOVS F17, 0(R15)
+done24:
+	TBZ $1, R20, one25
+	FMOVD 0(R12), F14
+	TBZ $0, R20, done26
+	ADD $8, R12, R22
+	WORD $0x4d4082ce // ld1 {v14.s}[2], [x22]
+	B done26
+one25:
+	FMOVS 0(R12), F14
+done26:
+	WORD $0x6e31ddb1 // fmul v17.4s, v13.4s, v17.4s
+	WORD $0x4e2ece11 // fmla v17.4s, v16.4s, v14.4s
+	TBZ $1, R20, one27
+	FMOVD F17, 0(R12)
+	TBZ $0, R20, done28
+	ADD $8, R12, R22
+	WORD $0x4d0082d1 // st1 {v17.s}[2], [x22]
+	B done28
+one27:
+	FMOVS F17, 0(R12)
+done28:
+	TBZ $1, R20, one29
+	FMOVD F17, 0(R17)
+	TBZ $0, R20, done30
+	ADD $8, R17, R22
+	WORD $0x4d0082d1 // st1 {v17.s}[2], [x22]
+	B done30
+one29:
+	FMOVS F17, 0(R17)
+done30:
+	TBZ $1, R20, one31
+	FMOVD 0(R3), F14
+	TBZ $0, R20, done32
+	ADD $8, R3, R22
+	WORD $0x4d4082ce // ld1 {v14.s}[2], [x22]
+	B done32
+one31:
+	FMOVS 0(R3), F14
+done32:
+	TBZ $1, R20, one33
+	FMOVD 0(R7), F16
+	TBZ $0, R20, done34
+	ADD $8, R7, R22
+	WORD $0x4d4082d0 // ld1 {v16.s}[2], [x22]
+	B done34
+one33:
+	FMOVS 0(R7), F16
+done34:
+	WORD $0x4e30d5d0 // fadd v16.4s, v14.4s, v16.4s
+	TBZ $1, R20, one35
+	FMOVD 0(R11), F14
+	TBZ $0, R20, done36
+	ADD $8, R11, R22
+	WORD $0x4d4082ce // ld1 {v14.s}[2], [x22]
+	B done36
+one35:
+	FMOVS 0(R11), F14
+done36:
+	WORD $0x4e2ed60e // fadd v14.4s, v16.4s, v14.4s
+	WORD $0x4ea01dd0 // orr v16.16b, v14.16b, v0.16b
+	WORD $0x4eb0f430 // fmin v16.4s, v1.4s, v16.4s
+	WORD $0x4e30f450 // fmax v16.4s, v2.4s, v16.4s
+	WORD $0x6e23de0d // fmul v13.4s, v16.4s, v3.4s
+	WORD $0x4e2189ad // frintn v13.4s, v13.4s
+	WORD $0x4ea4cdb0 // fmls v16.4s, v13.4s, v4.4s
+	WORD $0x4ea5cdb0 // fmls v16.4s, v13.4s, v5.4s
+	FMOVQ 32(R21), F18
+	WORD $0x4e30ccd2 // fmla v18.4s, v6.4s, v16.4s
+	FMOVQ 48(R21), F20
+	WORD $0x4e30ce54 // fmla v20.4s, v18.4s, v16.4s
+	FMOVQ 64(R21), F18
+	WORD $0x4e30ce92 // fmla v18.4s, v20.4s, v16.4s
+	FMOVQ 80(R21), F20
+	WORD $0x4e30ce54 // fmla v20.4s, v18.4s, v16.4s
+	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
+	WORD $0x4e32ce90 // fmla v16.4s, v20.4s, v18.4s
+	WORD $0x4e27d610 // fadd v16.4s, v16.4s, v7.4s
+	WORD $0x4ea1b9ad // fcvtzs v13.4s, v13.4s
+	WORD $0x4f3f05b2 // sshr v18.4s, v13.4s, #1
+	WORD $0x6eb285ad // sub v13.4s, v13.4s, v18.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e32de12 // fmul v18.4s, v16.4s, v18.4s
+	WORD $0x4ea885ad // add v13.4s, v13.4s, v8.4s
+	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
+	WORD $0x6e2dde4d // fmul v13.4s, v18.4s, v13.4s
+	WORD $0x4e27d5b2 // fadd v18.4s, v13.4s, v7.4s
+	WORD $0x6e32fcf2 // fdiv v18.4s, v7.4s, v18.4s
+	WORD $0x6eaee52e // fcmgt v14.4s, v9.4s, v14.4s
+	WORD $0x6e32ddad // fmul v13.4s, v13.4s, v18.4s
+	WORD $0x6e721dae // bsl v14.16b, v13.16b, v18.16b
+	TBZ $1, R20, one37
+	FMOVD F14, 0(R16)
+	TBZ $0, R20, done38
+	ADD $8, R16, R22
+	WORD $0x4d0082ce // st1 {v14.s}[2], [x22]
+	B done38
+one37:
+	FMOVS F14, 0(R16)
+done38:
+	WORD $0x4ea0fa32 // fabs v18.4s, v17.4s
+	WORD $0x6e2ade4d // fmul v13.4s, v18.4s, v10.4s
+	WORD $0x4eadf42d // fmin v13.4s, v1.4s, v13.4s
+	WORD $0x4e2df44d // fmax v13.4s, v2.4s, v13.4s
+	WORD $0x6e23ddb0 // fmul v16.4s, v13.4s, v3.4s
+	WORD $0x4e218a10 // frintn v16.4s, v16.4s
+	WORD $0x4ea4ce0d // fmls v13.4s, v16.4s, v4.4s
+	WORD $0x4ea5ce0d // fmls v13.4s, v16.4s, v5.4s
+	FMOVQ 32(R21), F20
+	WORD $0x4e2dccd4 // fmla v20.4s, v6.4s, v13.4s
+	FMOVQ 48(R21), F19
+	WORD $0x4e2dce93 // fmla v19.4s, v20.4s, v13.4s
+	FMOVQ 64(R21), F20
+	WORD $0x4e2dce74 // fmla v20.4s, v19.4s, v13.4s
+	FMOVQ 80(R21), F19
+	WORD $0x4e2dce93 // fmla v19.4s, v20.4s, v13.4s
+	WORD $0x6e2dddb4 // fmul v20.4s, v13.4s, v13.4s
+	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
+	WORD $0x4e27d5ad // fadd v13.4s, v13.4s, v7.4s
+	WORD $0x4ea1ba10 // fcvtzs v16.4s, v16.4s
+	WORD $0x4f3f0614 // sshr v20.4s, v16.4s, #1
+	WORD $0x6eb48610 // sub v16.4s, v16.4s, v20.4s
+	WORD $0x4ea88694 // add v20.4s, v20.4s, v8.4s
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x6e34ddb4 // fmul v20.4s, v13.4s, v20.4s
+	WORD $0x4ea88610 // add v16.4s, v16.4s, v8.4s
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x6e30de90 // fmul v16.4s, v20.4s, v16.4s
+	WORD $0x4eb0d4f4 // fsub v20.4s, v7.4s, v16.4s
+	WORD $0x4e27d610 // fadd v16.4s, v16.4s, v7.4s
+	WORD $0x6e30fe90 // fdiv v16.4s, v20.4s, v16.4s
+	WORD $0x6e31de34 // fmul v20.4s, v17.4s, v17.4s
+	FMOVQ 336(R21), F13
+	WORD $0x4e34cd6d // fmla v13.4s, v11.4s, v20.4s
+	FMOVQ 352(R21), F19
+	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
+	FMOVQ 368(R21), F13
+	WORD $0x4e34ce6d // fmla v13.4s, v19.4s, v20.4s
+	FMOVQ 384(R21), F19
+	WORD $0x4e34cdb3 // fmla v19.4s, v13.4s, v20.4s
+	WORD $0x6e34de74 // fmul v20.4s, v19.4s, v20.4s
+	WORD $0x4eb11e33 // mov v19.16b, v17.16b
+	WORD $0x4e31ce93 // fmla v19.4s, v20.4s, v17.4s
+	WORD $0x6eb2e592 // fcmgt v18.4s, v12.4s, v18.4s
+	WORD $0x6e701e72 // bsl v18.16b, v19.16b, v16.16b
+	WORD $0x4e201e31 // and v17.16b, v17.16b, v0.16b
+	WORD $0x4eb11e51 // orr v17.16b, v18.16b, v17.16b
+	WORD $0x6e31ddd1 // fmul v17.4s, v14.4s, v17.4s
+	TBZ $1, R20, one39
+	FMOVD F17, 0(R19)
+	TBZ $0, R20, done40
+	ADD $8, R19, R22
+	WORD $0x4d0082d1 // st1 {v17.s}[2], [x22]
+	B done40
+one39:
+	FMOVS F17, 0(R19)
+done40:
+done:
+	RET
+
+// func lstmGradNEON(elements int, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, cb *float32, dy *float32, gy *float32, c *float32, ei *float32, ef *float32, eg *float32, eo *float32)
+TEXT ·lstmGradNEON(SB), NOSPLIT, $0-112
+	MOVD ti+8(FP), R0
+	MOVD tf+16(FP), R1
+	MOVD tg+24(FP), R2
+	MOVD to+32(FP), R3
+	MOVD tc+40(FP), R4
+	MOVD cb+48(FP), R5
+	MOVD dy+56(FP), R6
+	MOVD gy+64(FP), R7
+	MOVD c+72(FP), R8
+	MOVD ei+80(FP), R9
+	MOVD ef+88(FP), R10
+	MOVD eg+96(FP), R11
+	MOVD eo+104(FP), R12
+	MOVD elements+0(FP), R13
+	MOVD $constants<>(SB), R14
+	FMOVQ 416(R14), F0
+	FMOVQ 208(R14), F1
+	FMOVQ 192(R14), F2
+	FMOVQ 176(R14), F3
+	FMOVQ 160(R14), F4
+	FMOVQ 144(R14), F5
+	FMOVQ 128(R14), F6
+	FMOVQ 112(R14), F7
+	FMOVQ 96(R14), F8
+	FMOVQ 320(R14), F9
+	FMOVQ 400(R14), F10
+	FMOVQ 224(R14), F11
+	SUBS $16, R13, R13
+	BLT tail
+whole:
+	FLDPQ 0(R6), (F12, F13)
+	FLDPQ 0(R7), (F14, F15)
+	WORD $0x4e2ed58e // fadd v14.4s, v12.4s, v14.4s
+	WORD $0x4e2fd5af // fadd v15.4s, v13.4s, v15.4s
+	FLDPQ 0(R3), (F13, F12)
+	FLDPQ 0(R4), (F16, F17)
+	WORD $0x4ea0fa12 // fabs v18.4s, v16.4s
+	WORD $0x4ea0fa33 // fabs v19.4s, v17.4s
+	WORD $0x6e20de54 // fmul v20.4s, v18.4s, v0.4s
+	WORD $0x6e20de75 // fmul v21.4s, v19.4s, v0.4s
+	WORD $0x4eb4f434 // fmin v20.4s, v1.4s, v20.4s
+	WORD $0x4eb5f435 // fmin v21.4s, v1.4s, v21.4s
+	WORD $0x4e34f454 // fmax v20.4s, v2.4s, v20.4s
+	WORD $0x4e35f455 // fmax v21.4s, v2.4s, v21.4s
+	WORD $0x6e23de96 // fmul v22.4s, v20.4s, v3.4s
+	WORD $0x6e23deb7 // fmul v23.4s, v21.4s, v3.4s
+	WORD $0x4e218ad6 // frintn v22.4s, v22.4s
+	WORD $0x4e218af7 // frintn v23.4s, v23.4s
+	WORD $0x4ea4ced4 // fmls v20.4s, v22.4s, v4.4s
+	WORD $0x4ea4cef5 // fmls v21.4s, v23.4s, v4.4s
+	WORD $0x4ea5ced4 // fmls v20.4s, v22.4s, v5.4s
+	WORD $0x4ea5cef5 // fmls v21.4s, v23.4s, v5.4s
+	FMOVQ 32(R14), F24
+	WORD $0x4e34ccd8 // fmla v24.4s, v6.4s, v20.4s
+	FMOVQ 32(R14), F25
+	WORD $0x4e35ccd9 // fmla v25.4s, v6.4s, v21.4s
+	FMOVQ 48(R14), F26
+	WORD $0x4e34cf1a // fmla v26.4s, v24.4s, v20.4s
+	FMOVQ 48(R14), F24
+	WORD $0x4e35cf38 // fmla v24.4s, v25.4s, v21.4s
+	FMOVQ 64(R14), F25
+	WORD $0x4e34cf59 // fmla v25.4s, v26.4s, v20.4s
+	FMOVQ 64(R14), F26
+	WORD $0x4e35cf1a // fmla v26.4s, v24.4s, v21.4s
+	FMOVQ 80(R14), F24
+	WORD $0x4e34cf38 // fmla v24.4s, v25.4s, v20.4s
+	FMOVQ 80(R14), F25
+	WORD $0x4e35cf59 // fmla v25.4s, v26.4s, v21.4s
+	WORD $0x6e34de9a // fmul v26.4s, v20.4s, v20.4s
+	WORD $0x6e35debb // fmul v27.4s, v21.4s, v21.4s
+	WORD $0x4e3acf14 // fmla v20.4s, v24.4s, v26.4s
+	WORD $0x4e3bcf35 // fmla v21.4s, v25.4s, v27.4s
+	WORD $0x4e27d694 // fadd v20.4s, v20.4s, v7.4s
+	WORD $0x4e27d6b5 // fadd v21.4s, v21.4s, v7.4s
+	WORD $0x4ea1bad6 // fcvtzs v22.4s, v22.4s
+	WORD $0x4ea1baf7 // fcvtzs v23.4s, v23.4s
+	WORD $0x4f3f06db // sshr v27.4s, v22.4s, #1
+	WORD $0x4f3f06f9 // sshr v25.4s, v23.4s, #1
+	WORD $0x6ebb86d6 // sub v22.4s, v22.4s, v27.4s
+	WORD $0x6eb986f7 // sub v23.4s, v23.4s, v25.4s
+	WORD $0x4ea8877b // add v27.4s, v27.4s, v8.4s
+	WORD $0x4ea88739 // add v25.4s, v25.4s, v8.4s
+	WORD $0x4f37577b // shl v27.4s, v27.4s, #23
+	WORD $0x4f375739 // shl v25.4s, v25.4s, #23
+	WORD $0x6e3bde9b // fmul v27.4s, v20.4s, v27.4s
+	WORD $0x6e39deb9 // fmul v25.4s, v21.4s, v25.4s
+	WORD $0x4ea886d6 // add v22.4s, v22.4s, v8.4s
+	WORD $0x4ea886f7 // add v23.4s, v23.4s, v8.4s
+	WORD $0x4f3756d6 // shl v22.4s, v22.4s, #23
+	WORD $0x4f3756f7 // shl v23.4s, v23.4s, #23
+	WORD $0x6e36df76 // fmul v22.4s, v27.4s, v22.4s
+	WORD $0x6e37df37 // fmul v23.4s, v25.4s, v23.4s
+	WORD $0x4eb6d4f9 // fsub v25.4s, v7.4s, v22.4s
+	WORD $0x4eb7d4fb // fsub v27.4s, v7.4s, v23.4s
+	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
+	WORD $0x4e27d6f7 // fadd v23.4s, v23.4s, v7.4s
+	WORD $0x6e36ff36 // fdiv v22.4s, v25.4s, v22.4s
+	WORD $0x6e37ff77 // fdiv v23.4s, v27.4s, v23.4s
+	WORD $0x6e30de1b // fmul v27.4s, v16.4s, v16.4s
+	WORD $0x6e31de39 // fmul v25.4s, v17.4s, v17.4s
+	FMOVQ 336(R14), F21
+	WORD $0x4e3bcd35 // fmla v21.4s, v9.4s, v27.4s
+	FMOVQ 336(R14), F20
+	WORD $0x4e39cd34 // fmla v20.4s, v9.4s, v25.4s
+	FMOVQ 352(R14), F26
+	WORD $0x4e3bceba // fmla v26.4s, v21.4s, v27.4s
+	FMOVQ 352(R14), F21
+	WORD $0x4e39ce95 // fmla v21.4s, v20.4s, v25.4s
+	FMOVQ 368(R14), F20
+	WORD $0x4e3bcf54 // fmla v20.4s, v26.4s, v27.4s
+	FMOVQ 368(R14), F26
+	WORD $0x4e39ceba // fmla v26.4s, v21.4s, v25.4s
+	FMOVQ 384(R14), F21
+	WORD $0x4e3bce95 // fmla v21.4s, v20.4s, v27.4s
+	FMOVQ 384(R14), F20
+	WORD $0x4e39cf54 // fmla v20.4s, v26.4s, v25.4s
+	WORD $0x6e3bdebb // fmul v27.4s, v21.4s, v27.4s
+	WORD $0x6e39de99 // fmul v25.4s, v20.4s, v25.4s
+	WORD $0x4eb01e14 // mov v20.16b, v16.16b
+	WORD $0x4e30cf74 // fmla v20.4s, v27.4s, v16.4s
+	WORD $0x4eb11e3b // mov v27.16b, v17.16b
+	WORD $0x4e31cf3b // fmla v27.4s, v25.4s, v17.4s
+	WORD $0x6eb2e552 // fcmgt v18.4s, v10.4s, v18.4s
+	WORD $0x6eb3e553 // fcmgt v19.4s, v10.4s, v19.4s
+	WORD $0x6e761e92 // bsl v18.16b, v20.16b, v22.16b
+	WORD $0x6e771f73 // bsl v19.16b, v27.16b, v23.16b
+	WORD $0x4e2b1e10 // and v16.16b, v16.16b, v11.16b
+	WORD $0x4e2b1e31 // and v17.16b, v17.16b, v11.16b
+	WORD $0x4eb01e50 // orr v16.16b, v18.16b, v16.16b
+	WORD $0x4eb11e71 // orr v17.16b, v19.16b, v17.16b
+	WORD $0x6e30ddd3 // fmul v19.4s, v14.4s, v16.4s
+	WORD $0x6e31ddf2 // fmul v18.4s, v15.4s, v17.4s
+	WORD $0x4ead1db7 // mov v23.16b, v13.16b
+	WORD $0x4eadcdb7 // fmls v23.4s, v13.4s, v13.4s
+	WORD $0x4eac1d9b // mov v27.16b, v12.16b
+	WORD $0x4eaccd9b // fmls v27.4s, v12.4s, v12.4s
+	WORD $0x6e37de77 // fmul v23.4s, v19.4s, v23.4s
+	WORD $0x6e3bde5b // fmul v27.4s, v18.4s, v27.4s
+	FSTPQ (F23, F27), 0(R12)
+	WORD $0x6e2dddcd // fmul v13.4s, v14.4s, v13.4s
+	WORD $0x6e2cddec // fmul v12.4s, v15.4s, v12.4s
+	FMOVQ 112(R14), F15
+	WORD $0x4eb0ce0f // fmls v15.4s, v16.4s, v16.4s
+	FMOVQ 112(R14), F16
+	WORD $0x4eb1ce30 // fmls v16.4s, v17.4s, v17.4s
+	FLDPQ 0(R8), (F17, F14)
+	WORD $0x4e2fcdb1 // fmla v17.4s, v13.4s, v15.4s
+	WORD $0x4e30cd8e // fmla v14.4s, v12.4s, v16.4s
+	FLDPQ 0(R0), (F16, F12)
+	FLDPQ 0(R1), (F15, F13)
+	FLDPQ 0(R2), (F27, F23)
+	WORD $0x6e3bde32 // fmul v18.4s, v17.4s, v27.4s
+	WORD $0x6e37ddd3 // fmul v19.4s, v14.4s, v23.4s
+	WORD $0x4eb01e16 // mov v22.16b, v16.16b
+	WORD $0x4eb0ce16 // fmls v22.4s, v16.4s, v16.4s
+	WORD $0x4eac1d94 // mov v20.16b, v12.16b
+	WORD $0x4eaccd94 // fmls v20.4s, v12.4s, v12.4s
+	WORD $0x6e36de56 // fmul v22.4s, v18.4s, v22.4s
+	WORD $0x6e34de74 // fmul v20.4s, v19.4s, v20.4s
+	FSTPQ (F22, F20), 0(R9)
+	FLDPQ 0(R5), (F20, F22)
+	WORD $0x6e34de34 // fmul v20.4s, v17.4s, v20.4s
+	WORD $0x6e36ddd6 // fmul v22.4s, v14.4s, v22.4s
+	WORD $0x4eaf1df3 // mov v19.16b, v15.16b
+	WORD $0x4eafcdf3 // fmls v19.4s, v15.4s, v15.4s
+	WORD $0x4ead1db2 // mov v18.16b, v13.16b
+	WORD $0x4eadcdb2 // fmls v18.4s, v13.4s, v13.4s
+	WORD $0x6e33de93 // fmul v19.4s, v20.4s, v19.4s
+	WORD $0x6e32ded2 // fmul v18.4s, v22.4s, v18.4s
+	FSTPQ (F19, F18), 0(R10)
+	WORD $0x6e30de30 // fmul v16.4s, v17.4s, v16.4s
+	WORD $0x6e2cddcc // fmul v12.4s, v14.4s, v12.4s
+	FMOVQ 112(R14), F18
+	WORD $0x4ebbcf72 // fmls v18.4s, v27.4s, v27.4s
+	FMOVQ 112(R14), F27
+	WORD $0x4eb7cefb // fmls v27.4s, v23.4s, v23.4s
+	WORD $0x6e32de12 // fmul v18.4s, v16.4s, v18.4s
+	WORD $0x6e3bdd9b // fmul v27.4s, v12.4s, v27.4s
+	FSTPQ (F18, F27), 0(R11)
+	WORD $0x6e2fde2f // fmul v15.4s, v17.4s, v15.4s
+	WORD $0x6e2dddcd // fmul v13.4s, v14.4s, v13.4s
+	FSTPQ (F15, F13), 0(R8)
+	FLDPQ 32(R6), (F13, F15)
+	FLDPQ 32(R7), (F14, F17)
+	WORD $0x4e2ed5ae // fadd v14.4s, v13.4s, v14.4s
+	WORD $0x4e31d5f1 // fadd v17.4s, v15.4s, v17.4s
+	FLDPQ 32(R3), (F15, F13)
+	FLDPQ 32(R4), (F27, F18)
+	WORD $0x4ea0fb6c // fabs v12.4s, v27.4s
+	WORD $0x4ea0fa50 // fabs v16.4s, v18.4s
+	WORD $0x6e20dd97 // fmul v23.4s, v12.4s, v0.4s
+	WORD $0x6e20de13 // fmul v19.4s, v16.4s, v0.4s
+	WORD $0x4eb7f437 // fmin v23.4s, v1.4s, v23.4s
+	WORD $0x4eb3f433 // fmin v19.4s, v1.4s, v19.4s
+	WORD $0x4e37f457 // fmax v23.4s, v2.4s, v23.4s
+	WORD $0x4e33f453 // fmax v19.4s, v2.4s, v19.4s
+	WORD $0x6e23def6 // fmul v22.4s, v23.4s, v3.4s
+	WORD $0x6e23de74 // fmul v20.4s, v19.4s, v3.4s
+	WORD $0x4e218ad6 // frintn v22.4s, v22.4s
+	WORD $0x4e218a94 // frintn v20.4s, v20.4s
+	WORD $0x4ea4ced7 // fmls v23.4s, v22.4s, v4.4s
+	WORD $0x4ea4ce93 // fmls v19.4s, v20.4s, v4.4s
+	WORD $0x4ea5ced7 // fmls v23.4s, v22.4s, v5.4s
+	WORD $0x4ea5ce93 // fmls v19.4s, v20.4s, v5.4s
+	FMOVQ 32(R14), F25
+	WORD $0x4e37ccd9 // fmla v25.4s, v6.4s, v23.4s
+	FMOVQ 32(R14), F21
+	WORD $0x4e33ccd5 // fmla v21.4s, v6.4s, v19.4s
+	FMOVQ 48(R14), F26
+	WORD $0x4e37cf3a // fmla v26.4s, v25.4s, v23.4s
+	FMOVQ 48(R14), F25
+	WORD $0x4e33ceb9 // fmla v25.4s, v21.4s, v19.4s
+	FMOVQ 64(R14), F21
+	WORD $0x4e37cf55 // fmla v21.4s, v26.4s, v23.4s
+	FMOVQ 64(R14), F26
+	WORD $0x4e33cf3a // fmla v26.4s, v25.4s, v19.4s
+	FMOVQ 80(R14), F25
+	WORD $0x4e37ceb9 // fmla v25.4s, v21.4s, v23.4s
+	FMOVQ 80(R14), F21
+	WORD $0x4e33cf55 // fmla v21.4s, v26.4s, v19.4s
+	WORD $0x6e37defa // fmul v26.4s, v23.4s, v23.4s
+	WORD $0x6e33de78 // fmul v24.4s, v19.4s, v19.4s
+	WORD $0x4e3acf37 // fmla v23.4s, v25.4s, v26.4s
+	WORD $0x4e38ceb3 // fmla v19.4s, v21.4s, v24.4s
+	WORD $0x4e27d6f7 // fadd v23.4s, v23.4s, v7.4s
+	WORD $0x4e27d673 // fadd v19.4s, v19.4s, v7.4s
+	WORD $0x4ea1bad6 // fcvtzs v22.4s, v22.4s
+	WORD $0x4ea1ba94 // fcvtzs v20.4s, v20.4s
+	WORD $0x4f3f06d8 // sshr v24.4s, v22.4s, #1
+	WORD $0x4f3f0695 // sshr v21.4s, v20.4s, #1
+	WORD $0x6eb886d6 // sub v22.4s, v22.4s, v24.4s
+	WORD $0x6eb58694 // sub v20.4s, v20.4s, v21.4s
+	WORD $0x4ea88718 // add v24.4s, v24.4s, v8.4s
+	WORD $0x4ea886b5 // add v21.4s, v21.4s, v8.4s
+	WORD $0x4f375718 // shl v24.4s, v24.4s, #23
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x6e38def8 // fmul v24.4s, v23.4s, v24.4s
+	WORD $0x6e35de75 // fmul v21.4s, v19.4s, v21.4s
+	WORD $0x4ea886d6 // add v22.4s, v22.4s, v8.4s
+	WORD $0x4ea88694 // add v20.4s, v20.4s, v8.4s
+	WORD $0x4f3756d6 // shl v22.4s, v22.4s, #23
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x6e36df16 // fmul v22.4s, v24.4s, v22.4s
+	WORD $0x6e34deb4 // fmul v20.4s, v21.4s, v20.4s
+	WORD $0x4eb6d4f5 // fsub v21.4s, v7.4s, v22.4s
+	WORD $0x4eb4d4f8 // fsub v24.4s, v7.4s, v20.4s
+	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
+	WORD $0x4e27d694 // fadd v20.4s, v20.4s, v7.4s
+	WORD $0x6e36feb6 // fdiv v22.4s, v21.4s, v22.4s
+	WORD $0x6e34ff14 // fdiv v20.4s, v24.4s, v20.4s
+	WORD $0x6e3bdf78 // fmul v24.4s, v27.4s, v27.4s
+	WORD $0x6e32de55 // fmul v21.4s, v18.4s, v18.4s
+	FMOVQ 336(R14), F19
+	WORD $0x4e38cd33 // fmla v19.4s, v9.4s, v24.4s
+	FMOVQ 336(R14), F23
+	WORD $0x4e35cd37 // fmla v23.4s, v9.4s, v21.4s
+	FMOVQ 352(R14), F26
+	WORD $0x4e38ce7a // fmla v26.4s, v19.4s, v24.4s
+	FMOVQ 352(R14), F19
+	WORD $0x4e35cef3 // fmla v19.4s, v23.4s, v21.4s
+	FMOVQ 368(R14), F23
+	WORD $0x4e38cf57 // fmla v23.4s, v26.4s, v24.4s
+	FMOVQ 368(R14), F26
+	WORD $0x4e35ce7a // fmla v26.4s, v19.4s, v21.4s
+	FMOVQ 384(R14), F19
+	WORD $0x4e38cef3 // fmla v19.4s, v23.4s, v24.4s
+	FMOVQ 384(R14), F23
+	WORD $0x4e35cf57 // fmla v23.4s, v26.4s, v21.4s
+	WORD $0x6e38de78 // fmul v24.4s, v19.4s, v24.4s
+	WORD $0x6e35def5 // fmul v21.4s, v23.4s, v21.4s
+	WORD $0x4ebb1f77 // mov v23.16b, v27.16b
+	WORD $0x4e3bcf17 // fmla v23.4s, v24.4s, v27.4s
+	WORD $0x4eb21e58 // mov v24.16b, v18.16b
+	WORD $0x4e32ceb8 // fmla v24.4s, v21.4s, v18.4s
+	WORD $0x6eace54c // fcmgt v12.4s, v10.4s, v12.4s
+	WORD $0x6eb0e550 // fcmgt v16.4s, v10.4s, v16.4s
+	WORD $0x6e761eec // bsl v12.16b, v23.16b, v22.16b
+	WORD $0x6e741f10 // bsl v16.16b, v24.16b, v20.16b
+	WORD $0x4e2b1f7b // and v27.16b, v27.16b, v11.16b
+	WORD $0x4e2b1e52 // and v18.16b, v18.16b, v11.16b
+	WORD $0x4ebb1d9b // orr v27.16b, v12.16b, v27.16b
+	WORD $0x4eb21e12 // orr v18.16b, v16.16b, v18.16b
+	WORD $0x6e3bddd0 // fmul v16.4s, v14.4s, v27.4s
+	WORD $0x6e32de2c // fmul v12.4s, v17.4s, v18.4s
+	WORD $0x4eaf1df4 // mov v20.16b, v15.16b
+	WORD $0x4eafcdf4 // fmls v20.4s, v15.4s, v15.4s
+	WORD $0x4ead1db8 // mov v24.16b, v13.16b
+	WORD $0x4eadcdb8 // fmls v24.4s, v13.4s, v13.4s
+	WORD $0x6e34de14 // fmul v20.4s, v16.4s, v20.4s
+	WORD $0x6e38dd98 // fmul v24.4s, v12.4s, v24.4s
+	FSTPQ (F20, F24), 32(R12)
+	WORD $0x6e2fddcf // fmul v15.4s, v14.4s, v15.4s
+	WORD $0x6e2dde2d // fmul v13.4s, v17.4s, v13.4s
+	FMOVQ 112(R14), F17
+	WORD $0x4ebbcf71 // fmls v17.4s, v27.4s, v27.4s
+	FMOVQ 112(R14), F27
+	WORD $0x4eb2ce5b // fmls v27.4s, v18.4s, v18.4s
+	FLDPQ 32(R8), (F18, F14)
+	WORD $0x4e31cdf2 // fmla v18.4s, v15.4s, v17.4s
+	WORD $0x4e3bcdae // fmla v14.4s, v13.4s, v27.4s
+	FLDPQ 32(R0), (F27, F13)
+	FLDPQ 32(R1), (F17, F15)
+	FLDPQ 32(R2), (F24, F20)
+	WORD $0x6e38de4c // fmul v12.4s, v18.4s, v24.4s
+	WORD $0x6e34ddd0 // fmul v16.4s, v14.4s, v20.4s
+	WORD $0x4ebb1f76 // mov v22.16b, v27.16b
+	WORD $0x4ebbcf76 // fmls v22.4s, v27.4s, v27.4s
+	WORD $0x4ead1db7 // mov v23.16b, v13.16b
+	WORD $0x4eadcdb7 // fmls v23.4s, v13.4s, v13.4s
+	WORD $0x6e36dd96 // fmul v22.4s, v12.4s, v22.4s
+	WORD $0x6e37de17 // fmul v23.4s, v16.4s, v23.4s
+	FSTPQ (F22, F23), 32(R9)
+	FLDPQ 32(R5), (F23, F22)
+	WORD $0x6e37de57 // fmul v23.4s, v18.4s, v23.4s
+	WORD $0x6e36ddd6 // fmul v22.4s, v14.4s, v22.4s
+	WORD $0x4eb11e30 // mov v16.16b, v17.16b
+	WORD $0x4eb1ce30 // fmls v16.4s, v17.4s, v17.4s
+	WORD $0x4eaf1dec // mov v12.16b, v15.16b
+	WORD $0x4eafcdec // fmls v12.4s, v15.4s, v15.4s
+	WORD $0x6e30def0 // fmul v16.4s, v23.4s, v16.4s
+	WORD $0x6e2cdecc // fmul v12.4s, v22.4s, v12.4s
+	FSTPQ (F16, F12), 32(R10)
+	WORD $0x6e3bde5b // fmul v27.4s, v18.4s, v27.4s
+	WORD $0x6e2dddcd // fmul v13.4s, v14.4s, v13.4s
+	FMOVQ 112(R14), F12
+	WORD $0x4eb8cf0c // fmls v12.4s, v24.4s, v24.4s
+	FMOVQ 112(R14), F24
+	WORD $0x4eb4ce98 // fmls v24.4s, v20.4s, v20.4s
+	WORD $0x6e2cdf6c // fmul v12.4s, v27.4s, v12.4s
+	WORD $0x6e38ddb8 // fmul v24.4s, v13.4s, v24.4s
+	FSTPQ (F12, F24), 32(R11)
+	WORD $0x6e31de51 // fmul v17.4s, v18.4s, v17.4s
+	WORD $0x6e2fddcf // fmul v15.4s, v14.4s, v15.4s
+	FSTPQ (F17, F15), 32(R8)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	ADD $64, R10, R10
+	ADD $64, R11, R11
+	ADD $64, R12, R12
+	SUBS $16, R13, R13
+	BGE whole
+tail:
+	ADDS $16, R13, R13
+	BEQ done
+	SUBS $4, R13, R13
+	BLT few
+four:
+	FMOVQ 0(R6), F12
+	FMOVQ 0(R7), F13
+	WORD $0x4e2dd58d // fadd v13.4s, v12.4s, v13.4s
+	FMOVQ 0(R3), F12
+	FMOVQ 0(R4), F14
+	WORD $0x4ea0f9cf // fabs v15.4s, v14.4s
+	WORD $0x6e20ddf0 // fmul v16.4s, v15.4s, v0.4s
+	WORD $0x4eb0f430 // fmin v16.4s, v1.4s, v16.4s
+	WORD $0x4e30f450 // fmax v16.4s, v2.4s, v16.4s
+	WORD $0x6e23de11 // fmul v17.4s, v16.4s, v3.4s
+	WORD $0x4e218a31 // frintn v17.4s, v17.4s
+	WORD $0x4ea4ce30 // fmls v16.4s, v17.4s, v4.4s
+	WORD $0x4ea5ce30 // fmls v16.4s, v17.4s, v5.4s
+	FMOVQ 32(R14), F18
+	WORD $0x4e30ccd2 // fmla v18.4s, v6.4s, v16.4s
+	FMOVQ 48(R14), F19
+	WORD $0x4e30ce53 // fmla v19.4s, v18.4s, v16.4s
+	FMOVQ 64(R14), F18
+	WORD $0x4e30ce72 // fmla v18.4s, v19.4s, v16.4s
+	FMOVQ 80(R14), F19
+	WORD $0x4e30ce53 // fmla v19.4s, v18.4s, v16.4s
+	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
+	WORD $0x4e32ce70 // fmla v16.4s, v19.4s, v18.4s
+	WORD $0x4e27d610 // fadd v16.4s, v16.4s, v7.4s
+	WORD $0x4ea1ba31 // fcvtzs v17.4s, v17.4s
+	WORD $0x4f3f0632 // sshr v18.4s, v17.4s, #1
+	WORD $0x6eb28631 // sub v17.4s, v17.4s, v18.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e32de12 // fmul v18.4s, v16.4s, v18.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x6e31de51 // fmul v17.4s, v18.4s, v17.4s
+	WORD $0x4eb1d4f2 // fsub v18.4s, v7.4s, v17.4s
+	WORD $0x4e27d631 // fadd v17.4s, v17.4s, v7.4s
+	WORD $0x6e31fe51 // fdiv v17.4s, v18.4s, v17.4s
+	WORD $0x6e2eddd2 // fmul v18.4s, v14.4s, v14.4s
+	FMOVQ 336(R14), F16
+	WORD $0x4e32cd30 // fmla v16.4s, v9.4s, v18.4s
+	FMOVQ 352(R14), F19
+	WORD $0x4e32ce13 // fmla v19.4s, v16.4s, v18.4s
+	FMOVQ 368(R14), F16
+	WORD $0x4e32ce70 // fmla v16.4s, v19.4s, v18.4s
+	FMOVQ 384(R14), F19
+	WORD $0x4e32ce13 // fmla v19.4s, v16.4s, v18.4s
+	WORD $0x6e32de72 // fmul v18.4s, v19.4s, v18.4s
+	WORD $0x4eae1dd3 // mov v19.16b, v14.16b
+	WORD $0x4e2ece53 // fmla v19.4s, v18.4s, v14.4s
+	WORD $0x6eafe54f // fcmgt v15.4s, v10.4s, v15.4s
+	WORD $0x6e711e6f // bsl v15.16b, v19.16b, v17.16b
+	WORD $0x4e2b1dce // and v14.16b, v14.16b, v11.16b
+	WORD $0x4eae1dee // orr v14.16b, v15.16b, v14.16b
+	WORD $0x6e2eddaf // fmul v15.4s, v13.4s, v14.4s
+	WORD $0x4eac1d91 // mov v17.16b, v12.16b
+	WORD $0x4eaccd91 // fmls v17.4s, v12.4s, v12.4s
+	WORD $0x6e31ddf1 // fmul v17.4s, v15.4s, v17.4s
+	FMOVQ F17, 0(R12)
+	WORD $0x6e2cddac // fmul v12.4s, v13.4s, v12.4s
+	FMOVQ 112(R14), F13
+	WORD $0x4eaecdcd // fmls v13.4s, v14.4s, v14.4s
+	FMOVQ 0(R8), F14
+	WORD $0x4e2dcd8e // fmla v14.4s, v12.4s, v13.4s
+	FMOVQ 0(R0), F13
+	FMOVQ 0(R1), F12
+	FMOVQ 0(R2), F17
+	WORD $0x6e31ddcf // fmul v15.4s, v14.4s, v17.4s
+	WORD $0x4ead1db3 // mov v19.16b, v13.16b
+	WORD $0x4eadcdb3 // fmls v19.4s, v13.4s, v13.4s
+	WORD $0x6e33ddf3 // fmul v19.4s, v15.4s, v19.4s
+	FMOVQ F19, 0(R9)
+	FMOVQ 0(R5), F19
+	WORD $0x6e33ddd3 // fmul v19.4s, v14.4s, v19.4s
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4eaccd8f // fmls v15.4s, v12.4s, v12.4s
+	WORD $0x6e2fde6f // fmul v15.4s, v19.4s, v15.4s
+	FMOVQ F15, 0(R10)
+	WORD $0x6e2dddcd // fmul v13.4s, v14.4s, v13.4s
+	FMOVQ 112(R14), F15
+	WORD $0x4eb1ce2f // fmls v15.4s, v17.4s, v17.4s
+	WORD $0x6e2fddaf // fmul v15.4s, v13.4s, v15.4s
+	FMOVQ F15, 0(R11)
+	WORD $0x6e2cddcc // fmul v12.4s, v14.4s, v12.4s
+	FMOVQ F12, 0(R8)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	ADD $16, R10, R10
+	ADD $16, R11, R11
+	ADD $16, R12, R12
+	SUBS $4, R13, R13
+	BGE four
+few:
+	ADDS $4, R13, R13
+	BEQ done
+	TBZ $1, R13, one1
+	FMOVD 0(R6), F12
+	TBZ $0, R13, done2
+	ADD $8, R6, R15
+	WORD $0x4d4081ec // ld1 {v12.s}[2], [x15]
+	B done2
+one1:
+	FMOVS 0(R6), F12
+done2:
+	TBZ $1, R13, one3
+	FMOVD 0(R7), F13
+	TBZ $0, R13, done4
+	ADD $8, R7, R15
+	WORD $0x4d4081ed // ld1 {v13.s}[2], [x15]
+	B done4
+one3:
+	FMOVS 0(R7), F13
+done4:
+	WORD $0x4e2dd58d // fadd v13.4s, v12.4s, v13.4s
+	TBZ $1, R13, one5
+	FMOVD 0(R3), F12
+	TBZ $0, R13, done6
+	ADD $8, R3, R15
+	WORD $0x4d4081ec // ld1 {v12.s}[2], [x15]
+	B done6
+one5:
+	FMOVS 0(R3), F12
+done6:
+	TBZ $1, R13, one7
+	FMOVD 0(R4), F14
+	TBZ $0, R13, done8
+	ADD $8, R4, R15
+	WORD $0x4d4081ee // ld1 {v14.s}[2], [x15]
+	B done8
+one7:
+	FMOVS 0(R4), F14
+done8:
+	WORD $0x4ea0f9cf // fabs v15.4s, v14.4s
+	WORD $0x6e20ddf0 // fmul v16.4s, v15.4s, v0.4s
+	WORD $0x4eb0f430 // fmin v16.4s, v1.4s, v16.4s
+	WORD $0x4e30f450 // fmax v16.4s, v2.4s, v16.4s
+	WORD $0x6e23de11 // fmul v17.4s, v16.4s, v3.4s
+	WORD $0x4e218a31 // frintn v17.4s, v17.4s
+	WORD $0x4ea4ce30 // fmls v16.4s, v17.4s, v4.4s
+	WORD $0x4ea5ce30 // fmls v16.4s, v17.4s, v5.4s
+	FMOVQ 32(R14), F18
+	WORD $0x4e30ccd2 // fmla v18.4s, v6.4s, v16.4s
+	FMOVQ 48(R14), F19
+	WORD $0x4e30ce53 // fmla v19.4s, v18.4s, v16.4s
+	FMOVQ 64(R14), F18
+	WORD $0x4e30ce72 // fmla v18.4s, v19.4s, v16.4s
+	FMOVQ 80(R14), F19
+	WORD $0x4e30ce53 // fmla v19.4s, v18.4s, v16.4s
+	WORD $0x6e30de12 // fmul v18.4s, v16.4s, v16.4s
+	WORD $0x4e32ce70 // fmla v16.4s, v19.4s, v18.4s
+	WORD $0x4e27d610 // fadd v16.4s, v16.4s, v7.4s
+	WORD $0x4ea1ba31 // fcvtzs v17.4s, v17.4s
+	WORD $0x4f3f0632 // sshr v18.4s, v17.4s, #1
+	WORD $0x6eb28631 // sub v17.4s, v17.4s, v18.4s
+	WORD $0x4ea88652 // add v18.4s, v18.4s, v8.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e32de12 // fmul v18.4s, v16.4s, v18.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x6e31de51 // fmul v17.4s, v18.4s, v17.4s
+	WORD $0x4eb1d4f2 // fsub v18.4s, v7.4s, v17.4s
+	WORD $0x4e27d631 // fadd v17.4s, v17.4s, v7.4s
+	WORD $0x6e31fe51 // fdiv v17.4s, v18.4s, v17.4s
+	WORD $0x6e2eddd2 // fmul v18.4s, v14.4s, v14.4s
+	FMOVQ 336(R14), F16
+	WORD $0x4e32cd30 // fmla v16.4s, v9.4s, v18.4s
+	FMOVQ 352(R14), F19
+	WORD $0x4e32ce13 // fmla v19.4s, v16.4s, v18.4s
+	FMOVQ 368(R14), F16
+	WORD $0x4e32ce70 // fmla v16.4s, v19.4s, v18.4s
+	FMOVQ 384(R14), F19
+	WORD $0x4e32ce13 // fmla v19.4s, v16.4s, v18.4s
+	WORD $0x6e32de72 // fmul v18.4s, v19.4s, v18.4s
+	WORD $0x4eae1dd3 // mov v19.16b, v14.16b
+	WORD $0x4e2ece53 // fmla v19.4s, v18.4s, v14.4s
+	WORD $0x6eafe54f // fcmgt v15.4s, v10.4s, v15.4s
+	WORD $0x6e711e6f // bsl v15.16b, v19.16b, v17.16b
+	WORD $0x4e2b1dce // and v14.16b, v14.16b, v11.16b
+	WORD $0x4eae1dee // orr v14.16b, v15.16b, v14.16b
+	WORD $0x6e2eddaf // fmul v15.4s, v13.4s, v14.4s
+	WORD $0x4eac1d91 // mov v17.16b, v12.16b
+	WORD $0x4eaccd91 // fmls v17.4s, v12.4s, v12.4s
+	WORD $0x6e31ddf1 // fmul v17.4s, v15.4s, v17.4s
+	TBZ $1, R13, one9
+	FMOVD F17, 0(R12)
+	TBZ $0, R13, done10
+	ADD $8, R12, R15
+	WORD $0x4d0081f1 // st1 {v17.s}[2], [x15]
+	B done10
+one9:
+	FMOVS F17, 0(R12)
+done10:
+	WORD $0x6e2cddac // fmul v12.4s, v13.4s, v12.4s
+	FMOVQ 112(R14), F13
+	WORD $0x4eaecdcd // fmls v13.4s, v14.4s, v14.4s
+	TBZ $1, R13, one11
+	FMOVD 0(R8), F14
+	TBZ $0, R13, done12
+	ADD $8, R8, R15
+	WORD $0x4d4081ee // ld1 {v14.s}[2], [x15]
+	B done12
+one11:
+	FMOVS 0(R8), F14
+done12:
+	WORD $0x4e2dcd8e // fmla v14.4s, v12.4s, v13.4s
+	TBZ $1, R13, one13
+	FMOVD 0(R0), F13
+	TBZ $0, R13, done14
+	ADD $8, R0, R15
+	WORD $0x4d4081ed // ld1 {v13.s}[2], [x15]
+	B done14
+one13:
+	FMOVS 0(R0), F13
+done14:
+	TBZ $1, R13, one15
+	FMOVD 0(R1), F12
+	TBZ $0, R13, done16
+	ADD $8, R1, R15
+	WORD $0x4d4081ec // ld1 {v12.s}[2], [x15]
+	B done16
+one15:
+	FMOVS 0(R1), F12
+done16:
+	TBZ $1, R13, one17
+	FMOVD 0(R2), F17
+	TBZ $0, R13, done18
+	ADD $8, R2, R15
+	WORD $0x4d4081f1 // ld1 {v17.s}[2], [x15]
+	B done18
+one17:
+	FMOVS 0(R2), F17
+done18:
+	WORD $0x6e31ddcf // fmul v15.4s, v14.4s, v17.4s
+	WORD $0x4ead1db3 // mov v19.16b, v13.16b
+	WORD $0x4eadcdb3 // fmls v19.4s, v13.4s, v13.4s
+	WORD $0x6e33ddf3 // fmul v19.4s, v15.4s, v19.4s
+	TBZ $1, R13, one19
+	FMOVD F19, 0(R9)
+	TBZ $0, R13, done20
+	ADD $8, R9, R15
+	WORD $0x4d0081f3 // st1 {v19.s}[2], [x15]
+	B done20
+one19:
+	FMOVS F19, 0(R9)
+done20:
+	TBZ $1, R13, one21
+	FMOVD 0(R5), F19
+	TBZ $0, R13, done22
+	ADD $8, R5, R15
+	WORD $0x4d4081f3 // ld1 {v19.s}[2], [x15]
+	B done22
+one21:
+	FMOVS 0(R5), F19
+done22:
+	WORD $0x6e33ddd3 // fmul v19.4s, v14.4s, v19.4s
+	WORD $0x4eac1d8f // mov v15.16b, v12.16b
+	WORD $0x4eaccd8f // fmls v15.4s, v12.4s, v12.4s
+	WORD $0x6e2fde6f // fmul v15.4s, v19.4s, v15.4s
+	TBZ $1, R13, one23
+	FMOVD F15, 0(R10)
+	TBZ $0, R13, done24
+	ADD $8, R10, R15
+	WORD $0x4d0081ef // st1 {v15.s}[2], [x15]
+	B done24
+one23:
+	FMOVS F15, 0(R10)
+done24:
+	WORD $0x6e2dddcd // fmul v13.4s, v14.4s, v13.4s
+	FMOVQ 112(R14), F15
+	WORD $0x4eb1ce2f // fmls v15.4s, v17.4s, v17.4s
+	WORD $0x6e2fddaf // fmul v15.4s, v13.4s, v15.4s
+	TBZ $1, R13, one25
+	FMOVD F15, 0(R11)
+	TBZ $0, R13, done26
+	ADD $8, R11, R15
+	WORD $0x4d0081ef // st1 {v15.s}[2], [x15]
+	B done26
+one25:
+	FMOVS F15, 0(R11)
+done26:
+	WORD $0x6e2cddcc // fmul v12.4s, v14.4s, v12.4s
+	TBZ $1, R13, one27
+	FMOVD F12, 0(R8)
+	TBZ $0, R13, done28
+	ADD $8, R8, R15
+	WORD $0x4d0081ec // st1 {v12.s}[2], [x15]
+	B done28
+one27:
+	FMOVS F12, 0(R8)
+done28:
+done:
+	RET
+
 DATA constants<>+0(SB)/4, $0x00000000
 DATA constants<>+4(SB)/4, $0x00000000
 DATA constants<>+8(SB)/4, $0x00000000

@@ -164,6 +164,12 @@ func slstmAVX512(elements int, pi *float32, pf *float32, pz *float32, po *float3
 func slstmGradAVX512(elements int, ti *float32, tf *float32, tz *float32, to *float32, tb *float32, tn *float32, y *float32, dy *float32, gy *float32, cb *float32, nb *float32, c *float32, n *float32, rest *float32, ei *float32, ef *float32, ez *float32, eo *float32)
 
 //go:noescape
+func lstmAVX512(elements int, pi *float32, pf *float32, pg *float32, po *float32, xi *float32, xf *float32, xg *float32, xo *float32, bi *float32, bf *float32, bg *float32, bo *float32, c *float32, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, y *float32)
+
+//go:noescape
+func lstmGradAVX512(elements int, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, cb *float32, dy *float32, gy *float32, c *float32, ei *float32, ef *float32, eg *float32, eo *float32)
+
+//go:noescape
 func addAVX2(elements int, a *float32, b *float32, dst *float32)
 
 //go:noescape
@@ -321,3 +327,9 @@ func slstmAVX2(elements int, pi *float32, pf *float32, pz *float32, po *float32,
 
 //go:noescape
 func slstmGradAVX2(elements int, ti *float32, tf *float32, tz *float32, to *float32, tb *float32, tn *float32, y *float32, dy *float32, gy *float32, cb *float32, nb *float32, c *float32, n *float32, rest *float32, ei *float32, ef *float32, ez *float32, eo *float32)
+
+//go:noescape
+func lstmAVX2(elements int, pi *float32, pf *float32, pg *float32, po *float32, xi *float32, xf *float32, xg *float32, xo *float32, bi *float32, bf *float32, bg *float32, bo *float32, c *float32, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, y *float32)
+
+//go:noescape
+func lstmGradAVX2(elements int, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, cb *float32, dy *float32, gy *float32, c *float32, ei *float32, ef *float32, eg *float32, eo *float32)

@@ -162,3 +162,9 @@ func slstmNEON(elements int, pi *float32, pf *float32, pz *float32, po *float32,
 
 //go:noescape
 func slstmGradNEON(elements int, ti *float32, tf *float32, tz *float32, to *float32, tb *float32, tn *float32, y *float32, dy *float32, gy *float32, cb *float32, nb *float32, c *float32, n *float32, rest *float32, ei *float32, ef *float32, ez *float32, eo *float32)
+
+//go:noescape
+func lstmNEON(elements int, pi *float32, pf *float32, pg *float32, po *float32, xi *float32, xf *float32, xg *float32, xo *float32, bi *float32, bf *float32, bg *float32, bo *float32, c *float32, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, y *float32)
+
+//go:noescape
+func lstmGradNEON(elements int, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, cb *float32, dy *float32, gy *float32, c *float32, ei *float32, ef *float32, eg *float32, eo *float32)

@@ -58,6 +58,8 @@ var tableAVX512 = table{
 	decayGrad:           decayGradAVX512,
 	slstm:               slstmAVX512,
 	slstmGrad:           slstmGradAVX512,
+	lstm:                lstmAVX512,
+	lstmGrad:            lstmGradAVX512,
 }
 
 var tableAVX2 = table{
@@ -114,4 +116,6 @@ var tableAVX2 = table{
 	decayGrad:           decayGradAVX2,
 	slstm:               slstmAVX2,
 	slstmGrad:           slstmGradAVX2,
+	lstm:                lstmAVX2,
+	lstmGrad:            lstmGradAVX2,
 }

@@ -58,4 +58,6 @@ var tableNEON = table{
 	decayGrad:           decayGradNEON,
 	slstm:               slstmNEON,
 	slstmGrad:           slstmGradNEON,
+	lstm:                lstmNEON,
+	lstmGrad:            lstmGradNEON,
 }

@@ -21,6 +21,10 @@ func bindCell[F kernels.Float](op ops.Op, a *operands) device.Launch {
 		return slstm[F](op, a)
 	case ops.SLSTMGrad:
 		return slstmGrad[F](op, a)
+	case ops.LSTM:
+		return lstm[F](op, a)
+	case ops.LSTMGrad:
+		return lstmGrad[F](op, a)
 	}
 	return nil
 }
@@ -130,5 +134,30 @@ func slstmGrad[F kernels.Float](op ops.SLSTMGrad, a *operands) device.Launch {
 			grads.State = g[6].data
 		}
 		kernels.SLSTMBackward(s, r.data, state.get(), y.data, next.data, kernels.SLSTMTapeOf(s, tape.data), dys[0].get(), dys[1].get(), grads)
+	})
+}
+
+// lstmOf returns the description of a scan for a run.
+func lstmOf(op ops.LSTM, resets *vector[int]) kernels.LSTM {
+	return kernels.LSTM{B: op.B, T: op.T, H: op.H, Resets: resets.get()}
+}
+
+func lstm[F kernels.Float](op ops.LSTM, a *operands) device.Launch {
+	x, r, b, state, resets := in[F](a), in[F](a), in[F](a), inIf[F](a, op.State), ints(a, op.Resets)
+	h, next, tape := out[F](a), out[F](a), out[F](a)
+	return always(func() {
+		s := lstmOf(op, resets)
+		kernels.LSTMForward(s, x.data, r.data, b.data, state.get(), h.data, next.data, kernels.LSTMTapeOf(s, tape.data))
+	})
+}
+
+func lstmGrad[F kernels.Float](op ops.LSTMGrad, a *operands) device.Launch {
+	r, h, _, tape, state := in[F](a), in[F](a), in[F](a), in[F](a), inIf[F](a, op.State)
+	dys, resets := some[F](a, op.Has[:]), ints(a, op.Resets)
+	dx, dr, db, dState := out[F](a), out[F](a), out[F](a), outIf[F](a, op.State)
+	return always(func() {
+		s := lstmOf(op.LSTM, resets)
+		grads := kernels.LSTMGrads[F]{X: dx.data, R: dr.data, Bias: db.data, State: dState.get()}
+		kernels.LSTMBackward(s, r.data, state.get(), h.data, kernels.LSTMTapeOf(s, tape.data), dys[0].get(), dys[1].get(), grads)
 	})
 }

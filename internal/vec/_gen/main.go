@@ -22,7 +22,7 @@ func main() {
 	arm64Stubs := flag.String("arm64stubs", "", "file for the declarations for arm64")
 	arm64Wiring := flag.String("arm64wiring", "", "file for the table's contents for arm64")
 	ConstraintExpr("!purego")
-	all := slices.Concat(elementary, activations(), rows, gates)
+	all := slices.Concat(elementary, activations(), rows, gates, lstm)
 	for _, s := range sets {
 		for _, k := range all {
 			k.write(s)
