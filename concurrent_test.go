@@ -9,6 +9,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/optim"
+	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
 
@@ -20,7 +21,13 @@ func TestReadersOfOneModelRunAtTheSameTime(t *testing.T) {
 	paper, large := smallConfig(), DefaultLargeConfig()
 	paper.VocabSize = 256
 	large.VocabSize, large.EmbeddingDim, large.NumBlocks, large.Large.NumHeads = 256, 16, 2, 2
-	for name, cfg := range map[string]Config{"the paper's": paper, "xLSTM-7B's": large} {
+	configs := otherCells()
+	for name, cfg := range configs {
+		cfg.VocabSize = 256
+		configs[name] = cfg
+	}
+	configs["the paper's"], configs["xLSTM-7B's"] = paper, large
+	for name, cfg := range configs {
 		t.Run(name, func(t *testing.T) {
 			m := smallModel(t, cfg, tensor.Float32)
 			var want []string
@@ -133,7 +140,13 @@ var readers = []func(t *testing.T, m *Model) (string, error){
 		if err := p.Run(Input{Tokens: testutil.Tokens(3, 20, 256)}); err != nil {
 			return "", err
 		}
-		return fmt.Sprint(p.Cells()[0].(*layers.MLSTMCell).H.Value()), nil
+		switch cell := p.Cells()[0].(type) {
+		case *layers.MLSTMCell:
+			return fmt.Sprint(cell.H.Value()), nil
+		case *layers.LSTMCell:
+			return fmt.Sprint(cell.H.Value()), nil
+		}
+		return "", errors.Errorf("a cell of type %T", p.Cells()[0])
 	},
 	func(t *testing.T, m *Model) (string, error) {
 		dir := t.TempDir()

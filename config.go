@@ -8,22 +8,28 @@ import (
 )
 
 // Config describes a language model of the paper's architecture or, with Large,
-// of xLSTM-7B's. Fields, JSON names, nesting and defaults are those of the
-// official implementation's xLSTMLMModelConfig and xLSTMLargeConfig. Start from
-// DefaultConfig, DefaultLargeConfig or ParseConfig: Config{} has zero values,
-// not the defaults.
+// of xLSTM-7B's, or, with LSTM, of the classic LSTM for comparison. Fields, JSON
+// names, nesting and defaults are those of the official implementation's
+// xLSTMLMModelConfig and xLSTMLargeConfig, to which LSTMAt and LSTM are
+// additions. Start from DefaultConfig, DefaultLargeConfig, DefaultLSTMConfig or
+// ParseConfig: Config{} has zero values, not the defaults.
 type Config struct {
 	// VocabSize is the number of tokens.
 	VocabSize int `json:"vocab_size"`
 	// EmbeddingDim is the width of the residual stream.
 	EmbeddingDim int `json:"embedding_dim"`
-	// NumBlocks is the number of residual blocks.
+	// NumBlocks is the number of residual blocks, or with LSTM of layers.
 	NumBlocks int `json:"num_blocks"`
 	// ContextLength is the default length of sequences in training. It is not a
 	// limit: a model can run any length.
 	ContextLength int `json:"context_length"`
-	// SLSTMAt lists the sLSTM blocks; the others are mLSTM blocks.
+	// SLSTMAt lists the sLSTM blocks; those in no list are mLSTM blocks.
 	SLSTMAt BlockList `json:"slstm_at"`
+	// LSTMAt lists the blocks with a classic LSTM cell: the sLSTM's block
+	// (SLSTMBlock) with its norm, residual connection and feed-forward layer
+	// around a layer as in PyTorch's nn.LSTM. The official implementation has
+	// no such blocks.
+	LSTMAt BlockList `json:"lstm_at,omitzero"`
 	// AddPostBlocksNorm adds a norm between the blocks and the head.
 	AddPostBlocksNorm bool `json:"add_post_blocks_norm"`
 	// AddEmbeddingDropout applies Dropout to the embedded tokens too.
@@ -39,13 +45,19 @@ type Config struct {
 	WeightDecayOnEmbedding bool `json:"weight_decay_on_embedding"`
 	// MLSTMBlock describes the mLSTM blocks. Without it all blocks are sLSTM.
 	MLSTMBlock *MLSTMBlockConfig `json:"mlstm_block"`
-	// SLSTMBlock describes the sLSTM blocks.
+	// SLSTMBlock describes the sLSTM blocks, and the feed-forward layer of the
+	// blocks in LSTMAt.
 	SLSTMBlock *SLSTMBlockConfig `json:"slstm_block"`
 	// Large describes the xLSTM-7B architecture; nil means the paper's. With
 	// Large, only VocabSize, EmbeddingDim, NumBlocks, ContextLength and
 	// WeightDecayOnEmbedding (which its JSON does not contain) and, in Hugging
 	// Face's form, TieWeights apply; the other fields must be zero.
 	Large *LargeConfig `json:"-"`
+	// LSTM describes a plain LSTM, without residual blocks; nil means that the
+	// model is none. With LSTM, only VocabSize, EmbeddingDim, NumBlocks,
+	// ContextLength, Dropout, AddEmbeddingDropout, TieWeights and
+	// WeightDecayOnEmbedding apply; the other fields must be zero.
+	LSTM *LSTMConfig `json:"-"`
 }
 
 // MLSTMBlockConfig describes an mLSTM block: norm, layer and residual
@@ -167,23 +179,77 @@ func defaultFeedForward() *FeedForwardConfig {
 	}
 }
 
-// isSLSTM reports whether slstm_at has block i.
-func (c Config) isSLSTM(i int) bool {
-	return c.SLSTMAt.All || slices.Contains(c.SLSTMAt.Indices, i)
+// has reports whether a list has block i.
+func (b BlockList) has(i int) bool { return b.All || slices.Contains(b.Indices, i) }
+
+// IsZero reports whether the list is empty.
+func (b BlockList) IsZero() bool { return !b.All && len(b.Indices) == 0 }
+
+// cell is the cell of a block of the paper's architecture.
+type cell int
+
+const (
+	mlstmCell cell = iota
+	slstmCell
+	lstmCell
+)
+
+// blockLists returns the lists of blocks by their cells, with their names in JSON.
+func (c *Config) blockLists() []blockList {
+	return []blockList{{slstmCell, "slstm_at", &c.SLSTMAt}, {lstmCell, "lstm_at", &c.LSTMAt}}
 }
 
-// slstmBlocks says of every block whether it is an sLSTM block.
-func (c Config) slstmBlocks() []bool {
-	all := make([]bool, c.NumBlocks)
-	for _, i := range c.SLSTMAt.Indices {
-		all[i] = true
+type blockList struct {
+	cell cell
+	name string
+	list *BlockList
+}
+
+// blocks returns the blocks in the list, of n.
+func (l blockList) blocks(n int) []int {
+	if !l.list.All {
+		return l.list.Indices
 	}
-	if c.SLSTMAt.All {
-		for i := range all {
-			all[i] = true
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// cells returns the cell of every block of the paper's architecture.
+func (c Config) cells() []cell {
+	all := make([]cell, c.NumBlocks)
+	for _, l := range c.blockLists() {
+		for _, i := range l.blocks(c.NumBlocks) {
+			all[i] = l.cell
 		}
 	}
 	return all
+}
+
+// cellOf returns the cell of block i of the paper's architecture.
+func (c Config) cellOf(i int) cell {
+	for _, l := range c.blockLists() {
+		if l.list.has(i) {
+			return l.cell
+		}
+	}
+	return mlstmCell
+}
+
+// withCells returns the configuration with blocks of these cells, in that order.
+func (c Config) withCells(cells []cell) Config {
+	c.NumBlocks = len(cells)
+	for _, l := range c.blockLists() {
+		*l.list = BlockList{}
+		for i, cell := range cells {
+			if cell == l.cell {
+				l.list.Indices = append(l.list.Indices, i)
+			}
+		}
+	}
+	return c
 }
 
 // mlstm returns the configuration of an mLSTM layer in layers' terms.

@@ -28,15 +28,15 @@ func (b *BlockList) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	if err := json.Unmarshal(data, &b.Indices); err != nil {
-		return errors.Errorf("slstm_at is %s; it is a list of block indices or \"all\"", data)
+		return errors.Errorf("a list of blocks (slstm_at, lstm_at) is %s; it is a list of block indices or \"all\"", data)
 	}
 	return nil
 }
 
 // ParseConfig reads a configuration in the official JSON form:
 // xLSTMLMModelConfig of the paper's architecture, xLSTMLargeConfig of
-// xLSTM-7B's, or the xLSTMConfig of Hugging Face's transformers. The form is
-// determined by the fields. Missing fields have the official defaults; a
+// xLSTM-7B's, or the xLSTMConfig of Hugging Face's transformers; or the form of a
+// plain LSTM, which has a field lstm. The form is determined by the fields. Missing fields have the official defaults; a
 // missing or null block, or a null feedforward, is absent. Fields that only
 // matter on a GPU or to transformers, and those whose names begin with an
 // underscore, are ignored. Any other unknown field is an error in the official
@@ -51,7 +51,7 @@ func parseConfig(data []byte, vocab int) (Config, error) {
 	if err := json.Unmarshal(files.WithoutMark(data), &cfg); err != nil {
 		return Config{}, errors.Wrap(err, "reading the model configuration")
 	}
-	if cfg.MLSTMBlock == nil && cfg.Large == nil {
+	if cfg.MLSTMBlock == nil && cfg.form() == paperForm && cfg.LSTMAt.IsZero() {
 		cfg.SLSTMAt = AllBlocks()
 	}
 	if vocab > 0 {
@@ -99,8 +99,10 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 		return c.decodeLarge(data)
 	case form == huggingFaceForm:
 		return c.decodeHuggingFace(data)
+	case form == lstmForm:
+		return c.decodeLSTM(data)
 	}
-	c.Large = nil
+	c.Large, c.LSTM = nil, nil
 	return decode("the configuration", data, (*plain)(c))
 }
 

@@ -144,7 +144,8 @@ func (c Config) validateOnlyLarge(check checker) error {
 	return firstError(
 		check(c.MLSTMBlock == nil, "mlstm_block", "given", none),
 		check(c.SLSTMBlock == nil, "slstm_block", "given", none),
-		check(!c.SLSTMAt.All && len(c.SLSTMAt.Indices) == 0, "slstm_at", c.SLSTMAt.Indices, none),
+		check(c.SLSTMAt.IsZero(), "slstm_at", c.SLSTMAt, none),
+		check(c.LSTMAt.IsZero(), "lstm_at", c.LSTMAt, none),
 		check(!c.AddPostBlocksNorm, "add_post_blocks_norm", c.AddPostBlocksNorm, "false for the xLSTM-7B architecture, whose norm is add_out_norm"),
 		check(!c.AddEmbeddingDropout, "add_embedding_dropout", c.AddEmbeddingDropout, "false for the xLSTM-7B architecture"),
 		check(!c.Bias, "bias", c.Bias, "false for the xLSTM-7B architecture, whose bias is use_bias"),

@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"cmp"
 	"encoding/json"
 	"reflect"
 	"regexp"
@@ -17,11 +18,14 @@ const (
 	paperForm       architecture = iota // xLSTMLMModelConfig
 	largeForm                           // xLSTMLargeConfig
 	huggingFaceForm                     // xLSTMConfig of transformers
+	lstmForm                            // a plain LSTM
 )
 
 // form returns the form of the configuration.
 func (c Config) form() architecture {
 	switch {
+	case c.LSTM != nil:
+		return lstmForm
 	case c.Large == nil:
 		return paperForm
 	case c.Large.HuggingFace == nil:
@@ -41,7 +45,7 @@ func (c Config) huggingFace() *HuggingFaceConfig {
 
 // The fields by which the architectures are told apart.
 var (
-	paperFields       = []string{"mlstm_block", "slstm_block", "slstm_at"}
+	paperFields       = []string{"mlstm_block", "slstm_block", "slstm_at", "lstm_at"}
 	largeFields       = []string{"num_heads", "qk_dim_factor", "v_dim_factor", "ffn_proj_factor", "gate_soft_cap", "output_logit_soft_cap", "weight_mode"}
 	huggingFaceFields = []string{"model_type", "architectures", "hidden_size", "num_hidden_layers", "tie_word_embeddings"}
 )
@@ -86,6 +90,12 @@ func architectureOf(data []byte) (architecture, error) {
 			return ""
 		}
 		return names[i]
+	}
+	if _, ok := fields["lstm"]; ok {
+		if other := cmp.Or(first(paperFields), first(largeFields), first(huggingFaceFields)); other != "" {
+			return lstmForm, errors.Errorf("the configuration has %s and lstm, which is of a plain LSTM; it must be of one architecture", other)
+		}
+		return lstmForm, nil
 	}
 	paper, large, hf := first(paperFields), first(largeFields), first(huggingFaceFields)
 	switch {
@@ -248,6 +258,8 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	type plain Config
 	var form any = plain(c)
 	switch c.form() {
+	case lstmForm:
+		form = newLSTMJSON(c)
 	case largeForm:
 		form = largeJSON{EmbeddingDim: c.EmbeddingDim, NumBlocks: c.NumBlocks, VocabSize: c.VocabSize, LargeConfig: *c.Large}
 	case huggingFaceForm:

@@ -35,8 +35,18 @@ func TestConfigRoundTripsThroughJSON(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.VocabSize, cfg.NumBlocks, cfg.SLSTMAt, cfg.Dropout, cfg.TieWeights = 9, 3, Blocks(0, 2), 0.2, true
 	cfg.SLSTMBlock.SLSTM.GradientRecurrentClipval = &clip
+	configs := []Config{}
 	for _, at := range []BlockList{Blocks(), Blocks(0, 2), AllBlocks()} {
 		cfg.SLSTMAt = at
+		configs = append(configs, cfg)
+	}
+	for _, at := range []BlockList{Blocks(1), AllBlocks()} {
+		cfg.SLSTMAt, cfg.LSTMAt = Blocks(), at
+		configs = append(configs, cfg)
+	}
+	plain := DefaultLSTMConfig()
+	plain.VocabSize, plain.Dropout, plain.ContextLength, plain.WeightDecayOnEmbedding = 9, 0.2, 7, true
+	for _, cfg := range append(configs, plain) {
 		data, err := json.Marshal(cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -97,6 +107,16 @@ func TestConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		{`{"vocab_size": 5, "slstm_block": {"slstm": {"function": "lstm"}}}`, "function", `"lstm"`, "slstm"},
 		{`{"vocab_size": 5, "slstm_block": {"slstm": {}, "feedforward": {"act_fn": "tanh"}}}`, "act_fn", `"tanh"`, "gelu"},
 		{`{"vocab_size": 5, "slstm_block": {"slstm": {}, "feedforward": {"ff_type": "moe"}}}`, "ff_type", `"moe"`, "ffn_gated"},
+		{`{"vocab_size": 5, "lstm_at": [3], ` + blocks + `}`, "lstm_at", "[3]", "below num_blocks"},
+		{`{"vocab_size": 5, "lstm_at": "some", ` + blocks + `}`, "lstm_at", `"some"`, "all"},
+		{`{"vocab_size": 5, "num_blocks": 2, "slstm_at": [1], "lstm_at": "all", ` + blocks + `}`, "block 1", "slstm_at", "in lstm_at; it must be in one"},
+		{`{"vocab_size": 5, "lstm_at": "all", "mlstm_block": {}}`, "slstm_block", "null", "lstm_at"},
+		{`{"vocab_size": 5, "lstm_at": "all", "slstm_block": {"feedforward": {"act_fn": "tanh"}}}`, "act_fn", `"tanh"`, "gelu"},
+		{`{"vocab_size": 5, "lstm": {"hidden_size": 0}}`, "lstm.hidden_size", "0", "at least 1"},
+		{`{"vocab_size": 5, "lstm": {"hidden": 4}}`, "lstm", "hidden", "unknown field"},
+		{`{"vocab_size": 5, "lstm": 4}`, "lstm", "4", "object"},
+		{`{"vocab_size": 5, "tie_weights": true, "lstm": {"hidden_size": 4}}`, "tie_weights", "true", "hidden_size"},
+		{`{"vocab_size": 5, "lstm": {}, "slstm_at": [0]}`, "slstm_at", "lstm", "one architecture"},
 		{`{"vocab_size": 5, "vocabsize": 5}`, "vocabsize", "", "unknown field"},
 		{`{"vocab_size": 5, "mlstm_block": {"mlstm": {"heads": 2}}}`, "heads", "", "unknown field"},
 		{`{"vocab_size": "many"}`, "vocab_size", "string", "int"},

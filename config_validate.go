@@ -39,24 +39,55 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
-	if c.Large != nil {
+	switch c.form() {
+	case lstmForm:
+		return c.validateLSTM(check)
+	case largeForm, huggingFaceForm:
 		return c.validateLarge(check)
 	}
-	if n := len(c.SLSTMAt.Indices); n > c.NumBlocks {
-		return errors.Errorf("slstm_at has %d entries; it must have each of the %d blocks once at most", n, c.NumBlocks)
+	if err := c.validateLists(check); err != nil {
+		return err
 	}
-	for _, i := range c.SLSTMAt.Indices {
-		if err := check(i >= 0 && i < c.NumBlocks, "slstm_at", c.SLSTMAt.Indices, "a list of block indices below num_blocks"); err != nil {
-			return err
+	cells := c.cells()
+	for _, l := range c.blockLists() {
+		if i := slices.Index(cells, l.cell); i >= 0 && c.SLSTMBlock == nil {
+			return errors.Errorf("slstm_block is null; it must describe the blocks that %s asks for", l.name)
 		}
 	}
-	if len(c.SLSTMAt.Indices) > 0 || c.SLSTMAt.All {
+	if slices.Contains(cells, slstmCell) {
 		if err := c.validateSLSTM(check); err != nil {
 			return err
 		}
 	}
-	if m := slices.Index(c.slstmBlocks(), false); m >= 0 {
+	if slices.Contains(cells, slstmCell) || slices.Contains(cells, lstmCell) {
+		if err := c.validateFeedForward(check); err != nil {
+			return err
+		}
+	}
+	if m := slices.Index(cells, mlstmCell); m >= 0 {
 		return c.validateMLSTM(m, check)
+	}
+	return nil
+}
+
+// validateLists checks that every block is in one of the lists of blocks at most.
+func (c Config) validateLists(check checker) error {
+	in := make([]string, c.NumBlocks)
+	for _, l := range c.blockLists() {
+		if n := len(l.list.Indices); n > c.NumBlocks {
+			return errors.Errorf("%s has %d entries; it must have each of the %d blocks once at most", l.name, n, c.NumBlocks)
+		}
+		for _, i := range l.list.Indices {
+			if err := check(i >= 0 && i < c.NumBlocks, l.name, l.list.Indices, "a list of block indices below num_blocks"); err != nil {
+				return err
+			}
+		}
+		for _, i := range l.blocks(c.NumBlocks) {
+			if in[i] != "" && in[i] != l.name {
+				return errors.Errorf("block %d is in %s and in %s; it must be in one of them", i, in[i], l.name)
+			}
+			in[i] = l.name
+		}
 	}
 	return nil
 }
@@ -80,24 +111,26 @@ func (c Config) validateMLSTM(i int, check checker) error {
 }
 
 func (c Config) validateSLSTM(check checker) error {
-	if c.SLSTMBlock == nil {
-		return errors.New("slstm_block is null; it must describe the sLSTM blocks that slstm_at asks for")
-	}
 	l := c.SLSTMBlock.SLSTM
 	clip := 1.0
 	if l.GradientRecurrentClipval != nil {
 		clip = *l.GradientRecurrentClipval
 	}
-	if err := firstError(
+	return firstError(
 		check(l.NumHeads >= 1 && c.EmbeddingDim%max(1, l.NumHeads) == 0, "slstm_block.slstm.num_heads", l.NumHeads, "a divisor of embedding_dim"),
 		check(l.Conv1dKernelSize >= 0 && l.Conv1dKernelSize <= maxKernel, "slstm_block.slstm.conv1d_kernel_size", l.Conv1dKernelSize, fmt.Sprintf("at least 1 and at most %d, or 0 for no convolution", maxKernel)),
 		oneOf("slstm_block.slstm.bias_init", l.BiasInit, layers.PowerlawBlockdependent, layers.SmallInit, layers.ZerosInit, layers.StandardInit),
 		oneOf("slstm_block.slstm.recurrent_weight_init", l.RecurrentWeightInit, layers.ZerosInit, layers.StandardInit),
 		check(clip > 0, "slstm_block.slstm.gradient_recurrent_clipval", clip, "positive, or null for none"),
-	); err != nil || c.SLSTMBlock.FeedForward == nil {
-		return err
-	}
+	)
+}
+
+// validateFeedForward checks the feed-forward layer of the sLSTM's block.
+func (c Config) validateFeedForward(check checker) error {
 	ffn := c.SLSTMBlock.FeedForward
+	if ffn == nil {
+		return nil
+	}
 	if err := ffn.UpProjection.validate("slstm_block.feedforward", c.EmbeddingDim, check); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/pkg/errors"
@@ -14,15 +15,26 @@ const maxPlanned = 8
 
 // runOfBlocks are blocks of one kind that follow each other.
 type runOfBlocks struct {
-	slstm  bool
+	kind   string
+	cell   cell // in the paper's architecture
 	blocks int
 }
 
 // runsOfBlocks returns all blocks, in their order.
 func (c Config) runsOfBlocks() (runs []runOfBlocks) {
-	for i, slstm := range c.slstmBlocks() {
-		if i == 0 || runs[len(runs)-1].slstm != slstm {
-			runs = append(runs, runOfBlocks{slstm: slstm})
+	cells := make([]cell, c.NumBlocks)
+	if c.form() == paperForm {
+		cells = c.cells()
+	}
+	kinds := map[cell]string{}
+	for i, cell := range cells {
+		// The layers of a plain LSTM are alike but for the first, which may read
+		// another width.
+		if kinds[cell] == "" || i == 1 {
+			kinds[cell] = c.block(i).Kind()
+		}
+		if i == 0 || runs[len(runs)-1].kind != kinds[cell] {
+			runs = append(runs, runOfBlocks{kind: kinds[cell], cell: cell})
 		}
 		runs[len(runs)-1].blocks++
 	}
@@ -30,64 +42,92 @@ func (c Config) runsOfBlocks() (runs []runOfBlocks) {
 }
 
 // kinds returns the kind of every block.
-func (c Config) kinds() (kinds []string) {
-	start := 0
+func (c Config) kinds() []string {
+	kinds := make([]string, 0, c.NumBlocks)
 	for _, r := range c.runsOfBlocks() {
-		kinds = append(kinds, slices.Repeat([]string{c.block(start).Kind()}, r.blocks)...)
-		start += r.blocks
+		for range r.blocks {
+			kinds = append(kinds, r.kind)
+		}
 	}
 	return kinds
 }
 
 // shortened returns the configuration with few blocks, in which the same kinds
-// begin, end and follow each other, and how many sLSTM blocks (true) and others it
-// lacks.
-func (c Config) shortened() (few Config, left map[bool]int) {
-	left = map[bool]int{}
+// begin, end and follow each other, and the blocks that it lacks, as a run for each
+// kind.
+func (c Config) shortened() (few Config, left []runOfBlocks) {
 	if c.NumBlocks <= maxPlanned {
-		return c, left
+		return c, nil
 	}
 	runs := c.runsOfBlocks()
-	longest := map[bool]int{}
+	longest, lacks := map[string]int{}, map[string]runOfBlocks{}
 	for _, r := range runs {
-		longest[r.slstm] = max(longest[r.slstm], r.blocks)
-		left[r.slstm] += r.blocks
+		longest[r.kind] = max(longest[r.kind], r.blocks)
+		r.blocks += lacks[r.kind].blocks
+		lacks[r.kind] = r
 	}
-	keep := len(runs)
-	for keep > maxPlanned/2 {
-		keep -= 2 // so that it ends with the same kind
+	var cells []cell
+	for _, r := range fewRuns(runs) {
+		all := lacks[r.kind]
+		for range min(2, longest[r.kind]) {
+			cells = append(cells, r.cell)
+			all.blocks--
+		}
+		lacks[r.kind] = all
 	}
-	few = c
-	few.NumBlocks, few.SLSTMAt = 0, BlockList{}
-	for _, r := range runs[:keep] {
-		for range min(2, longest[r.slstm]) {
-			if r.slstm {
-				few.SLSTMAt.Indices = append(few.SLSTMAt.Indices, few.NumBlocks)
-			}
-			few.NumBlocks++
-			left[r.slstm]--
+	for _, kind := range slices.Sorted(maps.Keys(lacks)) {
+		left = append(left, lacks[kind])
+	}
+	return c.withCells(cells), left
+}
+
+// fewRuns leaves runs out while there are more than half of maxPlanned: those from
+// one run to another of its kind, so that the same kinds follow each other, and
+// only where all kinds remain.
+func fewRuns(runs []runOfBlocks) []runOfBlocks {
+	for from := 0; from < len(runs) && len(runs) > maxPlanned/2; from++ {
+		if to := farthest(runs, from); to > from {
+			runs = slices.Concat(runs[:from], runs[to:])
+			from = -1
 		}
 	}
-	return few, left
+	return runs
+}
+
+// farthest returns the last run of the kind of runs[from] that may follow what is
+// before from, or from if there is none.
+func farthest(runs []runOfBlocks, from int) int {
+	kinds, rest := map[string]bool{}, map[string]bool{}
+	for i, r := range runs {
+		kinds[r.kind] = true
+		if i < from {
+			rest[r.kind] = true
+		}
+	}
+	for to := len(runs) - 1; to > from; to-- {
+		rest[runs[to].kind] = true
+		if left := from + len(runs) - to; runs[to].kind == runs[from].kind && len(rest) == len(kinds) && left >= maxPlanned/2-1 {
+			return to
+		}
+	}
+	return from
 }
 
 // carriedOver returns bytes of the configuration with so many more blocks of each
 // kind, every one of which adds the same.
-func (c Config) carriedOver(more map[bool]int, bytes func(m *Model) (int64, error)) (int64, error) {
+func (c Config) carriedOver(more []runOfBlocks, bytes func(m *Model) (int64, error)) (int64, error) {
 	total, err := c.outlined(bytes)
-	for slstm, n := range more {
-		if n == 0 || err != nil {
+	for _, r := range more {
+		if r.blocks == 0 || err != nil {
 			continue
 		}
 		var size [2]int64
 		for k := range size {
-			alike := c
-			alike.NumBlocks, alike.SLSTMAt = 2+k, BlockList{All: slstm}
-			if size[k], err = alike.outlined(bytes); err != nil {
+			if size[k], err = c.withCells(slices.Repeat([]cell{r.cell}, 2+k)).outlined(bytes); err != nil {
 				return 0, err
 			}
 		}
-		total += int64(n) * (size[1] - size[0])
+		total += int64(r.blocks) * (size[1] - size[0])
 	}
 	return total, err
 }

@@ -30,17 +30,25 @@ func pick[E any](r *rand.Rand, values ...E) E { return values[r.IntN(len(values)
 // randomConfig is a valid configuration that is small and unlikely.
 func randomConfig(seed uint64) Config {
 	r := rand.New(rand.NewPCG(seed, 9))
-	if seed%3 == 2 {
+	switch seed % 7 {
+	case 2, 5:
 		return randomLargeConfig(r)
+	case 6:
+		return randomLSTMConfig(r)
 	}
+	return randomPaperConfig(r)
+}
+
+// randomPaperConfig is of the paper's architecture.
+func randomPaperConfig(r *rand.Rand) Config {
 	yes := func() bool { return r.IntN(2) == 0 }
 	cfg := DefaultConfig()
 	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = 1+r.IntN(9), 4*(1+r.IntN(5)), 1+r.IntN(3)
 	cfg.AddPostBlocksNorm, cfg.AddEmbeddingDropout, cfg.Bias, cfg.TieWeights = yes(), yes(), yes(), yes()
 	cfg.Dropout = pick(r, 0, 0.1)
 	for i := range cfg.NumBlocks {
-		if yes() {
-			cfg.SLSTMAt.Indices = append(cfg.SLSTMAt.Indices, i)
+		if list := pick(r, &cfg.SLSTMAt, &cfg.LSTMAt, new(BlockList)); yes() {
+			list.Indices = append(list.Indices, i)
 		}
 	}
 	m := &cfg.MLSTMBlock.MLSTM
@@ -53,6 +61,17 @@ func randomConfig(seed uint64) Config {
 	} else {
 		cfg.SLSTMBlock.FeedForward.Bias = yes()
 		cfg.SLSTMBlock.FeedForward.UpProjection = UpProjection{ProjFactor: 1 + r.Float64(), RoundProjUpDimUp: yes(), RoundProjUpToMultipleOf: 1 + r.IntN(3)}
+	}
+	return cfg
+}
+
+// randomLSTMConfig is a plain LSTM.
+func randomLSTMConfig(r *rand.Rand) Config {
+	yes := func() bool { return r.IntN(2) == 0 }
+	cfg := Config{VocabSize: 1 + r.IntN(9), EmbeddingDim: 1 + r.IntN(9), NumBlocks: 1 + r.IntN(4), LSTM: &LSTMConfig{HiddenSize: 1 + r.IntN(9)}}
+	cfg.Dropout, cfg.AddEmbeddingDropout = pick(r, 0, 0.1), yes()
+	if cfg.TieWeights = yes(); cfg.TieWeights {
+		cfg.EmbeddingDim = cfg.LSTM.HiddenSize
 	}
 	return cfg
 }
@@ -342,10 +361,17 @@ func TestCostOfManyBlocksIsThatOfThePlan(t *testing.T) {
 		}
 		orders = append(orders, at)
 	}
-	for _, at := range orders {
+	for i, at := range orders {
 		for seed := range uint64(2) {
-			cfg := randomConfig(3*seed + 1)
-			cfg.NumBlocks, cfg.SLSTMAt = 18, at
+			cfg := randomPaperConfig(rand.New(rand.NewPCG(seed, 9)))
+			cfg.NumBlocks, cfg.SLSTMAt, cfg.LSTMAt = 18, at, Blocks()
+			if i%2 == 1 && !at.All {
+				for block := range 18 {
+					if !at.has(block) && (block%5 == 3 || block > 14) {
+						cfg.LSTMAt.Indices = append(cfg.LSTMAt.Indices, block)
+					}
+				}
+			}
 			c := costOf(t, cfg, CostOptions{Batch: 2, Steps: 70})
 			m, err := cfg.outline()
 			if err != nil {
@@ -385,12 +411,12 @@ func TestCostOfAnyModelIsLittleWork(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	counted := 0
 	for range 60 {
-		cfg := randomConfig(3 * r.Uint64N(100))
+		cfg := randomPaperConfig(r)
 		heads := cfg.SLSTMBlock.SLSTM.NumHeads * cfg.MLSTMBlock.MLSTM.NumHeads * cfg.MLSTMBlock.MLSTM.QKVProjBlocksize
 		cfg.NumBlocks, cfg.VocabSize, cfg.EmbeddingDim = pick(r, 9, 1000, maxBlocks), pick(r, 1, 1000, maxVocab), heads*pick(r, 1, 100, maxWidth/heads)
 		cfg.MLSTMBlock.MLSTM.RoundProjUpToMultipleOf = heads
 		cfg.SLSTMBlock.FeedForward = defaultFeedForward()
-		cfg.SLSTMAt = pick(r, Blocks(), AllBlocks(), every(Blocks(), cfg.NumBlocks))
+		cfg.SLSTMAt, cfg.LSTMAt = pick(r, Blocks(), AllBlocks(), every(Blocks(), cfg.NumBlocks)), Blocks()
 		opts := CostOptions{Batch: pick(r, 1, 1000, 1<<30), Steps: pick(r, 1, 1000, 1<<30)}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -17,7 +17,9 @@ func batchModels() map[string]Config {
 	large := DefaultLargeConfig()
 	large.VocabSize, large.EmbeddingDim, large.NumBlocks = 11, 32, 2
 	large.Large.NumHeads = 2
-	return map[string]Config{"mixed": smallConfig(), "tied": tied, "large": large}
+	models := otherCells()
+	models["mixed"], models["tied"], models["large"] = smallConfig(), tied, large
+	return models
 }
 
 // alone returns a generator that has read tokens.

@@ -18,6 +18,9 @@ type blueprint struct {
 	stack           layers.StackConfig
 	// logitCap bounds the logits, 0 for no bound.
 	logitCap float64
+	// width is that of what the head reads.
+	width    int
+	headBias bool
 	// tieField is the name of TieWeights in the configuration's JSON.
 	tieField string
 }
@@ -30,11 +33,15 @@ func (b blueprint) embeddingName() string { return b.embedding + ".weight" }
 // blueprint returns the blueprint of a valid configuration. This is the one place
 // that tells the architectures apart.
 func (c Config) blueprint() blueprint {
-	b := blueprint{tieField: "tie_weights"}
+	b := blueprint{tieField: "tie_weights", width: c.EmbeddingDim}
 	for i := range c.NumBlocks {
 		b.stack.Blocks = append(b.stack.Blocks, c.block(i))
 	}
 	switch c.form() {
+	case lstmForm:
+		b.embedding, b.stackName, b.stack.Flat = "token_embedding", "lstm", true
+		b.width, b.headBias = c.LSTM.HiddenSize, true
+		return b
 	case paperForm:
 		b.embedding, b.stackName = "token_embedding", "xlstm_block_stack"
 		if c.AddPostBlocksNorm {
@@ -59,11 +66,17 @@ func (c Config) blueprint() blueprint {
 
 // block returns the description of block i.
 func (c Config) block(i int) layers.BlockConfig {
-	switch {
-	case c.Large != nil:
+	switch c.form() {
+	case lstmForm:
+		return c.lstmLayer(i)
+	case largeForm, huggingFaceForm:
 		return c.large()
-	case c.isSLSTM(i):
+	}
+	switch c.cellOf(i) {
+	case slstmCell:
 		return layers.SLSTMBlockConfig{SLSTM: c.slstm(i), FeedForward: c.feedForward()}
+	case lstmCell:
+		return layers.LSTMBlockConfig{EmbeddingDim: c.EmbeddingDim, Dropout: c.Dropout, FeedForward: c.feedForward()}
 	}
 	return layers.MLSTMBlockConfig{MLSTM: c.mlstm()}
 }
@@ -107,17 +120,20 @@ func newNet(s layers.Scope, cfg Config, withHead bool) (*net, error) {
 		return n, nil
 	}
 	var last layers.Description
-	head := s.Describe(&last).Part("head").Sub("lm_head")
-	if cfg.TieWeights {
-		n.head, err = n.embedding.Tied(head)
-	} else {
-		n.head, err = layers.NewLinear(head, cfg.EmbeddingDim, cfg.VocabSize, false, layers.Small(cfg.EmbeddingDim))
-	}
-	if err != nil {
+	if n.head, err = n.newHead(s.Describe(&last).Part("head").Sub("lm_head")); err != nil {
 		return nil, err
 	}
 	n.describe(-1, &last)
 	return n, nil
+}
+
+// newHead makes the head, whose weight is tied if the configuration says so.
+func (n *net) newHead(s layers.Scope) (*layers.Linear, error) {
+	width, bias := n.blueprint.width, n.blueprint.headBias
+	if n.cfg.TieWeights {
+		return n.embedding.Tied(s, bias)
+	}
+	return layers.NewLinear(s, width, n.cfg.VocabSize, bias, layers.Small(width))
 }
 
 // describe adds what a part of the model consists of.

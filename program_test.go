@@ -54,7 +54,9 @@ func TestProgramsEqualTheTapeMachine(t *testing.T) {
 	plain, dropping := smallConfig(), smallConfig()
 	plain.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
 	dropping.Dropout, dropping.AddEmbeddingDropout = 0.2, true
-	for name, cfg := range map[string]Config{"plain": plain, "dropping": dropping} {
+	configs := otherCells()
+	configs["plain"], configs["dropping"] = plain, dropping
+	for name, cfg := range configs {
 		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 			m := smallModel(t, cfg, dt)
 			for _, c := range []ProgramConfig{

@@ -14,9 +14,13 @@ import (
 
 const resetSteps = 9
 
-// resetModels are models of both architectures.
+// resetModels are models of all architectures.
 func resetModels(t *testing.T) map[string]*Model {
-	return map[string]*Model{"paper": smallModel(t, smallConfig(), tensor.Float64), "large": smallLarge(t, SingleWeights, tensor.Float64)}
+	models := map[string]*Model{"paper": smallModel(t, smallConfig(), tensor.Float64), "large": smallLarge(t, SingleWeights, tensor.Float64)}
+	for name, cfg := range otherCells() {
+		models[name] = smallModel(t, cfg, tensor.Float64)
+	}
+	return models
 }
 
 // startsAt marks the steps of two sequences.

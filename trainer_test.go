@@ -190,7 +190,14 @@ func TestNonFiniteStepIsReportedAndNotApplied(t *testing.T) {
 }
 
 func TestTrainerRestoresToTheBit(t *testing.T) {
-	cfg := smallConfig()
+	configs := otherCells()
+	configs["xLSTM"] = smallConfig()
+	for name, cfg := range configs {
+		t.Run(name, func(t *testing.T) { restoresToTheBit(t, cfg) })
+	}
+}
+
+func restoresToTheBit(t *testing.T, cfg Config) {
 	cfg.Dropout = 0.1
 	tcfg := TrainerConfig{Batch: 2, Steps: 8, Carry: true, Accumulate: 2, Seed: 5}
 	run := func(tr *Trainer, b *data.Streams, n int) (losses []float64) {

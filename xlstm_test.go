@@ -25,6 +25,14 @@ func smallConfig() Config {
 	return cfg
 }
 
+// otherCells are models of the cells beside the xLSTM.
+func otherCells() map[string]Config {
+	blocks, plain := smallConfig(), DefaultLSTMConfig()
+	blocks.NumBlocks, blocks.SLSTMAt, blocks.LSTMAt = 3, Blocks(2), Blocks(1)
+	plain.VocabSize, plain.EmbeddingDim, plain.LSTM.HiddenSize = 11, 6, 8
+	return map[string]Config{"LSTM blocks": blocks, "plain LSTM": plain}
+}
+
 // smallModel is a model of smallConfig whose parameters are away from their
 // initial values.
 func smallModel(t testing.TB, cfg Config, dt tensor.Dtype) *Model {

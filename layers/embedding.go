@@ -24,13 +24,13 @@ func (l *Embedding) Fwd(ids *gorgonia.Node) (*gorgonia.Node, error) {
 	return y, err
 }
 
-// Tied returns a linear layer without a bias that has the embedding's weight. It
-// must be called before Fwd.
-func (l *Embedding) Tied(s Scope) (*Linear, error) {
+// Tied returns a linear layer that has the embedding's weight and, with bias, a
+// bias of its own. It must be called before Fwd.
+func (l *Embedding) Tied(s Scope, bias bool) (*Linear, error) {
 	own, other, err := l.shared()
 	if err != nil {
 		return nil, err
 	}
 	l.matrix = own
-	return linearOf(s, other), nil
+	return linearOf(s, other, zeroIf(bias))
 }

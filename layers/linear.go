@@ -32,20 +32,23 @@ func newLinear(s Scope, in, out int, weight, bias Init) (*Linear, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := linearOf(s, w)
-	if bias != nil {
-		l.Bias, err = s.Param("bias", bias, out)
-	}
-	return l, err
+	return linearOf(s, w, bias)
 }
 
-// linearOf makes a linear layer of a matrix, without a bias.
-func linearOf(s Scope, m matrix) *Linear {
+// linearOf makes a linear layer of a matrix, without a bias if that has no
+// initialisation.
+func linearOf(s Scope, m matrix, bias Init) (*Linear, error) {
 	s.computes(func(steps int, _ CellConfig) (op, grad ops.Op) {
 		l := ops.Linear{Rows: steps, In: m.in, Outs: []int{m.out}}
 		return l, ops.LinearGrad{Linear: l, Has: []bool{true}}
 	})
-	return &Linear{s: s, matrix: m}
+	l := &Linear{s: s, matrix: m}
+	if bias == nil {
+		return l, nil
+	}
+	var err error
+	l.Bias, err = s.Param("bias", bias, m.out)
+	return l, err
 }
 
 // Fwd maps x (N, In) to (N, Out).

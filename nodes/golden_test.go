@@ -129,7 +129,7 @@ func TestGoldenKernelFilesAreAllCompared(t *testing.T) {
 	}
 	for _, path := range files {
 		name := filepath.Base(path)
-		if !strings.HasPrefix(name, "mlstm") && !strings.HasPrefix(name, "slstm") && !strings.HasPrefix(name, "components") {
+		if !strings.HasPrefix(name, "mlstm") && !strings.HasPrefix(name, "slstm") && !strings.HasPrefix(name, "lstm") && !strings.HasPrefix(name, "components") {
 			t.Errorf("no test compares %s", name)
 		}
 	}

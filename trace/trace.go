@@ -137,7 +137,7 @@ func (tr *tracer) makeCells() error {
 		case *layers.SLSTMCell:
 			tr.cells = append(tr.cells, tr.newSLSTM(cell))
 		default:
-			return errors.Errorf("trace: the cell of block %d is a %T, which cannot be traced", b, cell)
+			return errors.Errorf("trace: the cell of block %d is neither an mLSTM nor an sLSTM, and only the memories of these can be traced", b)
 		}
 	}
 	return nil

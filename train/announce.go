@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
@@ -17,7 +18,7 @@ func announce(out io.Writer, r *run.Session, txt *run.Corpus) {
 	cfg := s.Model
 	fmt.Fprintf(out, "run     %s (all settings in %s)\n", r.Folder(), run.SettingsFile)
 	fmt.Fprintf(out, "text    %s\n", strings.Join(txt.Describe(), "\n        "))
-	fmt.Fprintf(out, "model   %s of width %s (sLSTM: %s), dropout %g, %s\n", numbers.Count(cfg.NumBlocks, "block"), numbers.Commas(cfg.EmbeddingDim), blockNames(cfg.SLSTMAt), cfg.Dropout, numbers.Count(r.NumParams(), "parameter"))
+	fmt.Fprintf(out, "model   %s (%s), dropout %g, %s\n", run.Size(cfg), cellsOf(cfg), cfg.Dropout, numbers.Count(r.NumParams(), "parameter"))
 	order := "random windows"
 	if s.Carry {
 		order = "streams with carried state"
@@ -37,6 +38,18 @@ func announce(out io.Writer, r *run.Session, txt *run.Corpus) {
 	fmt.Fprintf(out, "judge   on %s%s, held out, every %s\n", r.HeldOut(), sample, numbers.Count(s.EvalEvery, "step"))
 	bigram := r.BigramLoss()
 	fmt.Fprintf(out, "\nA bigram model has a loss of %.4f nats per token, %.4f bits per byte, on the same held-out batches.\n\n", bigram.Nats, bigram.BitsPerByte())
+}
+
+// cellsOf says which blocks of a model have which cells.
+func cellsOf(cfg xlstm.Config) string {
+	if cfg.LSTM != nil {
+		return "LSTM"
+	}
+	cells := "sLSTM: " + blockNames(cfg.SLSTMAt)
+	if !cfg.LSTMAt.IsZero() {
+		cells += "; LSTM: " + blockNames(cfg.LSTMAt)
+	}
+	return cells
 }
 
 // listLeft prints the files that a text leaves out.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
 )
 
@@ -44,8 +45,11 @@ func printInspect(out io.Writer, cfg xlstm.Config, batch, length int) error {
 		return err
 	}
 	var page bytes.Buffer
-	fmt.Fprintf(&page, "An xLSTM of %s for a vocabulary of %s: %s parameters.\n\n",
-		numbers.Count(cfg.NumBlocks, "block")+" of width "+strconv.Itoa(cfg.EmbeddingDim), numbers.Commas(cfg.VocabSize), numbers.Commas(cost.Total().Params))
+	what := "xLSTM"
+	if cfg.LSTM != nil {
+		what = "LSTM"
+	}
+	fmt.Fprintf(&page, "An %s of %s for a vocabulary of %s: %s parameters.\n\n", what, run.Size(cfg), numbers.Commas(cfg.VocabSize), numbers.Commas(cost.Total().Params))
 	width, terminal := columns(out)
 	if !terminal {
 		width = math.MaxInt

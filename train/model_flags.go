@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,10 +47,14 @@ func newModelFlags() modelFlags {
 	return modelFlags{
 		{name: "dim", usage: "width of the model (embedding_dim)", set: integer(func(cfg *xlstm.Config, n int) { cfg.EmbeddingDim = n })},
 		{name: "blocks", usage: "number of blocks (num_blocks)", set: integer(func(cfg *xlstm.Config, n int) { cfg.NumBlocks = n })},
-		{name: "slstm-at", usage: "which blocks are sLSTM blocks: indices with commas, all, or none (slstm_at)", set: func(cfg *xlstm.Config, v string) (err error) {
-			cfg.SLSTMAt, err = parseBlocks(v)
-			return err
-		}},
+		{name: "slstm-at", usage: "which blocks are sLSTM blocks: indices with commas, all, or none (slstm_at)", set: blocks(func(cfg *xlstm.Config) *xlstm.BlockList { return &cfg.SLSTMAt })},
+		{name: "lstm-at", usage: "which blocks are classic LSTM blocks, likewise (lstm_at)", set: blocks(func(cfg *xlstm.Config) *xlstm.BlockList { return &cfg.LSTMAt })},
+		{name: "lstm", usage: "a plain LSTM in place of the xLSTM blocks: units of each of the -blocks layers (lstm.hidden_size)", set: integer(func(cfg *xlstm.Config, n int) {
+			*cfg = xlstm.Config{
+				VocabSize: cfg.VocabSize, EmbeddingDim: cfg.EmbeddingDim, NumBlocks: cfg.NumBlocks, ContextLength: cfg.ContextLength,
+				Dropout: cfg.Dropout, AddEmbeddingDropout: cfg.AddEmbeddingDropout, TieWeights: cfg.TieWeights, LSTM: &xlstm.LSTMConfig{HiddenSize: n},
+			}
+		})},
 		{name: "heads", usage: "number of heads of all layers (num_heads)", set: integer(func(cfg *xlstm.Config, n int) {
 			mlstm(func(l *xlstm.MLSTMLayerConfig) { l.NumHeads = n })(cfg)
 			slstm(func(b *xlstm.SLSTMBlockConfig) { b.SLSTM.NumHeads = n })(cfg)
@@ -74,6 +79,25 @@ func newModelFlags() modelFlags {
 		{name: "embedding-dropout", usage: "drop embedded tokens too (add_embedding_dropout)", set: boolean(func(cfg *xlstm.Config, b bool) { cfg.AddEmbeddingDropout = b }), boolean: true},
 		{name: "bias", usage: "biases in mLSTM projections (bias)", set: boolean(func(cfg *xlstm.Config, b bool) { cfg.Bias = b }), boolean: true},
 		{name: "tie", usage: "use the embedding as the head (tie_weights)", set: boolean(func(cfg *xlstm.Config, b bool) { cfg.TieWeights = b }), boolean: true},
+	}
+}
+
+// blocks sets a list of blocks. A block is in one list: the last flag that names it
+// takes it out of the others.
+func blocks(list func(cfg *xlstm.Config) *xlstm.BlockList) func(cfg *xlstm.Config, value string) error {
+	return func(cfg *xlstm.Config, value string) error {
+		given, err := parseBlocks(value)
+		if err != nil {
+			return err
+		}
+		for _, other := range []*xlstm.BlockList{&cfg.SLSTMAt, &cfg.LSTMAt} {
+			if given.All {
+				*other = xlstm.Blocks()
+			}
+			other.Indices = slices.DeleteFunc(slices.Clone(other.Indices), func(i int) bool { return slices.Contains(given.Indices, i) })
+		}
+		*list(cfg) = given
+		return nil
 	}
 }
 

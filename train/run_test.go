@@ -161,6 +161,8 @@ func TestResumedRunEqualsUnbrokenOne(t *testing.T) {
 	for name, more := range map[string][]string{
 		"random windows":       nil,
 		"streams, accumulated": {"-carry", "-accumulate", "2"},
+		"LSTM blocks":          {"-lstm-at", "1"},
+		"a plain LSTM":         {"-carry", "-lstm", "12"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, dir := sampleText(t), t.TempDir()

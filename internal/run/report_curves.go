@@ -65,7 +65,7 @@ func (v View) figures(cost xlstm.Cost) (all []report.Figure) {
 		add("trained on", numbers.Commas(last.Tokens), "tokens, in "+numbers.Span(time.Duration(last.Seconds*float64(time.Second))))
 		add("speed", numbers.Commas(int64(float64(last.Tokens)/last.Seconds)), "tokens a second")
 	}
-	add("model", numbers.Commas(cost.Total().Params), fmt.Sprintf("parameters in %s of width %d", numbers.Count(v.Settings.Model.NumBlocks, "block"), v.Settings.Model.EmbeddingDim))
+	add("model", numbers.Commas(cost.Total().Params), "parameters in "+Size(v.Settings.Model))
 	return all
 }
 
