@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"internal/rundir":      {},
 	"internal/report":      {".", "data", "internal/numbers", "trace"},
 	"internal/tensorboard": {},
-	"internal/testutil":    {"internal/floats"},
+	"internal/testutil":    {"internal/floats", "internal/processor"},
 	"data":                 {"data/bpe", "internal/files"},
 	"data/bpe":             {},
 	"optim":                {"internal/cores", "internal/device", "internal/floats", "internal/ops", "internal/vec"},

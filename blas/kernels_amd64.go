@@ -6,25 +6,9 @@ import "github.com/gorgonia-xlstm/xlstm/internal/processor"
 
 //go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../kernels_stubs_amd64.go -pkg blas -arm64 ../kernels_arm64.s -arm64stubs ../kernels_stubs_arm64.go
 
-func bestSingle() *kernels[float32] {
-	switch {
-	case processor.AVX512():
-		return &singleAVX512
-	case processor.AVX2():
-		return &singleAVX2
-	}
-	return nil
-}
+func bestSingle() *kernels[float32] { return processor.Best(&singleAVX512, &singleAVX2) }
 
-func bestDouble() *kernels[float64] {
-	switch {
-	case processor.AVX512():
-		return &doubleAVX512
-	case processor.AVX2():
-		return &doubleAVX2
-	}
-	return nil
-}
+func bestDouble() *kernels[float64] { return processor.Best(&doubleAVX512, &doubleAVX2) }
 
 var singleAVX512 = kernels[float32]{
 	name:  "AVX-512",

@@ -14,3 +14,15 @@ func AVX2() bool {
 func AVX512() bool {
 	return cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 && AVX2()
 }
+
+// Best returns the kernels of the best instruction set that is supported, or nil
+// if neither is.
+func Best[T any](avx512, avx2 *T) *T {
+	switch {
+	case AVX512():
+		return avx512
+	case AVX2():
+		return avx2
+	}
+	return nil
+}

@@ -2,16 +2,7 @@
 
 package weights
 
-import "github.com/gorgonia-xlstm/xlstm/internal/processor"
+import "github.com/gorgonia-xlstm/xlstm/internal/testutil"
 
 // sets are the kernels that this machine can run, by name; plain Go is nil.
-func sets() map[string]*table {
-	all := map[string]*table{"Go": nil}
-	if processor.AVX2() {
-		all["AVX2"] = &tableAVX2
-	}
-	if processor.AVX512() {
-		all["AVX512"] = &tableAVX512
-	}
-	return all
-}
+func sets() map[string]*table { return testutil.Sets(&tableAVX512, &tableAVX2) }
