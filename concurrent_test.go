@@ -150,7 +150,7 @@ var readers = []func(t *testing.T, m *Model) (string, error){
 	},
 	func(t *testing.T, m *Model) (string, error) {
 		dir := t.TempDir()
-		if err := m.Save(dir); err != nil {
+		if err := m.Save(dir, SaveConfig{}); err != nil {
 			return "", err
 		}
 		back, err := Load(dir)

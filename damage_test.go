@@ -41,7 +41,7 @@ func TestFlippedBitsOfAModelAreNoticed(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	for _, cfg := range []SaveConfig{{}, {MaxShardSize: 8000}} {
 		dir := t.TempDir()
-		if err := m.SavePretrained(dir, cfg); err != nil {
+		if err := m.Save(dir, cfg); err != nil {
 			t.Fatal(err)
 		}
 		entries, err := os.ReadDir(dir)

@@ -44,7 +44,7 @@ func TestWriteCountdown(t *testing.T) {
 	}
 	model, tok := countdown()
 	const dir = "testdata/countdown"
-	check(model.SavePretrained(dir, xlstm.SaveConfig{Encoding: safetensors.BF16}), data.WriteTokenizer(dir, tok))
+	check(model.Save(dir, xlstm.SaveConfig{Encoding: safetensors.BF16}), data.WriteTokenizer(dir, tok))
 }
 
 // Prompts of different lengths, continued at once: when one ends, the next takes

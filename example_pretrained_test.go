@@ -18,7 +18,7 @@ func ExampleLoad() {
 	dir, err := os.MkdirTemp("", "model")
 	check(err)
 	defer os.RemoveAll(dir)
-	check(model.SavePretrained(dir, xlstm.SaveConfig{AsLoaded: true}))
+	check(model.Save(dir, xlstm.SaveConfig{AsLoaded: true}))
 	files, err := os.ReadDir(dir)
 	check(err)
 	for _, f := range files {
@@ -33,7 +33,7 @@ func ExampleLoad() {
 
 // A model of the xLSTM-7B architecture in the form of Hugging Face's transformers,
 // saved with 16 bits a number in several files.
-func ExampleModel_SavePretrained() {
+func ExampleModel_Save() {
 	cfg := xlstm.DefaultLargeConfig()
 	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.Large.NumHeads = 100, 64, 2, 4
 	cfg.Large.HuggingFace = &xlstm.HuggingFaceConfig{EOSTokenIDs: []int{2}}
@@ -42,7 +42,7 @@ func ExampleModel_SavePretrained() {
 	dir, err := os.MkdirTemp("", "model")
 	check(err)
 	defer os.RemoveAll(dir)
-	check(model.SavePretrained(dir, xlstm.SaveConfig{Encoding: safetensors.BF16, MaxShardSize: 100_000}))
+	check(model.Save(dir, xlstm.SaveConfig{Encoding: safetensors.BF16, MaxShardSize: 100_000}))
 	files, err := os.ReadDir(dir)
 	check(err)
 	for _, f := range files {

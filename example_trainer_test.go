@@ -52,7 +52,7 @@ func ExampleTrainer() {
 	dir, err := os.MkdirTemp("", "bottles")
 	check(err)
 	defer os.RemoveAll(dir)
-	check(model.Save(dir))
+	check(model.Save(dir, xlstm.SaveConfig{}))
 	loaded, err := xlstm.Load(dir)
 	check(err)
 	g, err := loaded.NewGenerator()

@@ -34,7 +34,7 @@ func TestTextGoesOnFromASavedState(t *testing.T) {
 					m := smallModel(t, cfg, dt)
 					whole := alone(t, m, testutil.Tokens(1, n, m.cfg.VocabSize)...)
 					path, dir := savedState(t, whole), t.TempDir()
-					if err := m.Save(dir); err != nil {
+					if err := m.Save(dir, SaveConfig{}); err != nil {
 						t.Fatal(err)
 					}
 					again, err := Load(dir, WithDtype(dt))

@@ -377,7 +377,7 @@ func writeOurs(t *testing.T, root string) {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.SavePretrained(dir, save); err != nil {
+		if err := m.Save(dir, save); err != nil {
 			t.Fatal(err)
 		}
 		writeIO(t, ioFile(dir), ids, logitsFor(t, loaded(t, dir), ids))
@@ -426,7 +426,7 @@ func writeTokens(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	// For this kind of model transformers guesses a class where it is not told.
-	if err := smallHuggingFace(t, func(c *Config) { c.VocabSize = 600 }).Save(dir); err != nil {
+	if err := smallHuggingFace(t, func(c *Config) { c.VocabSize = 600 }).Save(dir, SaveConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, save := range map[string]func(io.Writer, data.Tokenizer) error{"tokenizer.json": data.SaveTokenizer, "tokenizer_config.json": data.SaveTokenizerConfig} {

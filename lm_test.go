@@ -40,7 +40,7 @@ func TestOpen(t *testing.T) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := lm.Model().Save(dir); err != nil {
+		if err := lm.Model().Save(dir, SaveConfig{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := data.WriteTokenizer(dir, tok); err != nil {

@@ -46,7 +46,7 @@ func goldenFolder(t *testing.T, name, weights string) string {
 func saved(t *testing.T, m *Model) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := m.Save(dir); err != nil {
+	if err := m.Save(dir, SaveConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -354,7 +354,7 @@ func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
 	before, _ := os.ReadFile(filepath.Join(dir, weightsFile))
 	for _, v := range []float64{math.NaN(), math.Inf(-1)} {
 		m.Params()[2].Value.Float32s()[1] = float32(v)
-		testutil.WantError(t, m.Save(dir), dir, m.Params()[2].Name, "not finite")
+		testutil.WantError(t, m.Save(dir, SaveConfig{}), dir, m.Params()[2].Name, "not finite")
 	}
 	if after, err := os.ReadFile(filepath.Join(dir, weightsFile)); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the model saved before is gone: %v", err)
@@ -364,7 +364,7 @@ func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
 func TestFolderErrorsNameTheFile(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	none := filepath.Join(t.TempDir(), "no")
-	testutil.WantError(t, m.Save(none), filepath.Join(none, weightsFile))
+	testutil.WantError(t, m.Save(none, SaveConfig{}), filepath.Join(none, weightsFile))
 	_, err := Load(none)
 	testutil.WantError(t, err, filepath.Join(none, configFile), weightsFile)
 	testutil.WantError(t, m.LoadWeights(none), none)

@@ -42,7 +42,7 @@ func marksModel(t *testing.T, fields map[string]any, generation string) (*Model,
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := m.Save(dir); err != nil {
+	if err := m.Save(dir, SaveConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, configFile)

@@ -14,7 +14,7 @@ import (
 	"github.com/pkg/errors"
 )
 
-// SaveConfig configures SavePretrained.
+// SaveConfig configures Model.Save. The zero value is valid.
 type SaveConfig struct {
 	// Encoding of the numbers, which are rounded to the nearest; empty means
 	// the model's own, F32 or F64.
@@ -33,32 +33,21 @@ type SaveConfig struct {
 	AsLoaded bool
 }
 
-// Save writes the model to the folder dir, which must exist: its configuration
-// as config.json and its parameters as model.safetensors, with the official
-// names and in the layout of the official vanilla backend. With tied weights
-// the embedding is written a second time, as the head: the official state_dict
-// contains it, and transformers since 5.0 always has a separate head. The same
-// model gives the same bytes. See SavePretrained for other layouts, encodings
-// and several files.
+// Save writes the model to the folder dir, which must exist: its configuration as
+// config.json, and its parameters as model.safetensors or, if MaxShardSize requires
+// several files, as those and model.safetensors.index.json. They have the form of
+// the official implementation of the model's architecture or, if the configuration
+// has that form, of Hugging Face's transformers. With tied weights the embedding is
+// written a second time, as the head: the official state_dict contains it, and
+// transformers since 5.0 always has a separate head. The same model gives the same
+// bytes.
 //
-// Each file is replaced atomically, the weights first. checksums.sha256 lists
-// the SHA-256 of each file. If a parameter is not finite, Save returns an error
-// and writes nothing.
-func (m *Model) Save(dir string) error { return m.SavePretrained(dir, SaveConfig{}) }
-
-// SavePretrained writes the model to the folder dir, which must exist, for the
-// official implementation of its architecture or, if its configuration has that
-// form, for Hugging Face's transformers: config.json and model.safetensors, or
-// instead of the latter model.safetensors.index.json and the files that it
-// names.
-//
-// Each file is replaced atomically, config.json last, and its SHA-256 is
-// recorded in checksums.sha256, which Load and sha256sum -c verify and other
-// programs ignore. SavePretrained returns an error, and writes nothing, if a
-// parameter is not finite in the encoding, or if files with an index would be
-// written to a folder with a model.safetensors, which would be read instead of
-// them.
-func (m *Model) SavePretrained(dir string, cfg SaveConfig) error {
+// Each file is replaced atomically, config.json last, and its SHA-256 is recorded
+// in checksums.sha256, which Load and sha256sum -c verify and other programs
+// ignore. Save returns an error, and writes nothing, if a parameter is not finite
+// in the encoding, or if files with an index would be written to a folder with a
+// model.safetensors, which would be read instead of them.
+func (m *Model) Save(dir string, cfg SaveConfig) error {
 	m.turns.Lock()
 	err := m.Fetch()
 	m.turns.Unlock()

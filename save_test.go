@@ -66,7 +66,7 @@ func loaded(t *testing.T, path string, opts ...Option) *Model {
 func savedAs(t *testing.T, m *Model, cfg SaveConfig) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := m.SavePretrained(dir, cfg); err != nil {
+	if err := m.Save(dir, cfg); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -271,16 +271,16 @@ func TestWhatCannotBeSavedIsAnError(t *testing.T) {
 	} {
 		dir := saved(t, m)
 		before, _ := os.ReadDir(dir)
-		testutil.WantError(t, m.SavePretrained(dir, cfg), dir, says)
+		testutil.WantError(t, m.Save(dir, cfg), dir, says)
 		if after, _ := os.ReadDir(dir); len(after) != len(before) {
 			t.Errorf("%s: there are %v now", says, after)
 		}
 	}
 	m.Params()[1].Value.Float32s()[0] = 65520
-	testutil.WantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: safetensors.F16}), m.Params()[1].Name, "F16")
+	testutil.WantError(t, m.Save(t.TempDir(), SaveConfig{Encoding: safetensors.F16}), m.Params()[1].Name, "F16")
 	savedAs(t, m, SaveConfig{Encoding: safetensors.BF16})
 	m.Params()[1].Value.Float32s()[0] = math.MaxFloat32
-	testutil.WantError(t, m.SavePretrained(t.TempDir(), SaveConfig{Encoding: safetensors.BF16}), m.Params()[1].Name, "BF16")
+	testutil.WantError(t, m.Save(t.TempDir(), SaveConfig{Encoding: safetensors.BF16}), m.Params()[1].Name, "BF16")
 }
 
 // TestIndexIsNotTakenAtItsWord: whatever does not fit is listed.
@@ -389,7 +389,7 @@ func FuzzLoad(f *testing.F) {
 			f.Fatal(err)
 		}
 		dir := f.TempDir()
-		if err := m.SavePretrained(dir, SaveConfig{Encoding: safetensors.BF16, Layout: CUDA}); err != nil {
+		if err := m.Save(dir, SaveConfig{Encoding: safetensors.BF16, Layout: CUDA}); err != nil {
 			f.Fatal(err)
 		}
 		config, _ := os.ReadFile(filepath.Join(dir, configFile))

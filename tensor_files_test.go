@@ -28,7 +28,7 @@ func TestPicklesAreReadAndNotWritten(t *testing.T) {
 	dir := copyOf(t, "xlstm_pickled")
 	m := loaded(t, dir)
 	wantSameParams(t, loaded(t, filepath.Join(dir, "model.pt")), m)
-	testutil.WantError(t, m.SavePretrained(t.TempDir(), SaveConfig{AsLoaded: true}), "pickle")
+	testutil.WantError(t, m.Save(t.TempDir(), SaveConfig{AsLoaded: true}), "pickle")
 	wantSameParams(t, loaded(t, saved(t, m)), m)
 
 	other := smallModel(t, m.Config(), tensor.Float32)

@@ -37,7 +37,7 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 	if err := t.fetch(); err != nil {
 		return err
 	}
-	if err := t.model.Save(dir); err != nil {
+	if err := t.model.Save(dir, SaveConfig{}); err != nil {
 		return err
 	}
 	solver := t.solver.State()

@@ -181,7 +181,7 @@ func TestScoreOfAModelThatDivergesIsNoNumber(t *testing.T) {
 	for i := range row {
 		row[i] = 3e38 * float32(1-2*(i%2))
 	}
-	if err := model.Save(dir); err != nil {
+	if err := model.Save(dir, xlstm.SaveConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := data.WriteTokenizer(dir, data.Bytes{}); err != nil {
@@ -213,7 +213,7 @@ func TestFolderWithSubwords(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := model.Save(dir); err != nil {
+	if err := model.Save(dir, xlstm.SaveConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := data.WriteTokenizer(dir, tok); err != nil {
@@ -231,7 +231,7 @@ func TestFolderWithSubwords(t *testing.T) {
 	if model, err = xlstm.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if err := model.Save(dir); err != nil {
+	if err := model.Save(dir, xlstm.SaveConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := runHere(t.Context(), "sample", dir); err == nil || !strings.Contains(err.Error(), "do not belong together") {

@@ -121,7 +121,7 @@ func TestRowsWithoutTokenAreNeverWritten(t *testing.T) {
 	if err := os.Mkdir(padded, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := model.Save(padded); err != nil {
+	if err := model.Save(padded, xlstm.SaveConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := data.WriteTokenizer(padded, tok); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
@@ -43,7 +44,7 @@ func (r *Session) save() error {
 // saveBest writes the model as the best so far.
 func (r *Session) saveBest() error {
 	return writeCheckpoint(r.dir, rundir.BestKind, r.trainer.Steps(), 1, func(tmp string) error {
-		if err := r.model.Save(tmp); err != nil {
+		if err := r.model.Save(tmp, xlstm.SaveConfig{}); err != nil {
 			return err
 		}
 		return data.WriteTokenizer(tmp, r.text.Tokenizer)
