@@ -140,7 +140,7 @@ func checkImport(t *testing.T, file, dir, imported string) {
 
 // mayOpen are the files, and internal/files itself, that read without its checks:
 // what the system itself offers, and data of tests.
-var mayOpen = []string{"internal/files", "internal/golden", "internal/machine"}
+var mayOpen = []string{"internal/files", "internal/golden", "internal/testutil", "internal/machine"}
 
 // TestFilesAreReadWithChecks: only regular files, of a size that fits what they
 // are, as package internal/files sees to it.
