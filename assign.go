@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
@@ -15,6 +16,11 @@ import (
 type pair struct {
 	param string
 	from  safetensors.Entry
+	want  layers.TensorShape
+	// stored is the format of a weight that is packed in the file, with its
+	// scales.
+	stored nodes.Format
+	scales safetensors.Entry
 	// heads is the number of heads by which the tensor has to be reordered, since
 	// it lies in CUDA's layout; 0 for all others.
 	heads int
@@ -63,8 +69,13 @@ func assign(c Config, tensors []safetensors.Entry, layout Layout) (a assignment,
 			problems = append(problems, want.Name+" is missing")
 			continue
 		}
-		p := pair{param: want.Name, from: t}
-		if problem := p.fit(c, want, layout, cuda); problem != "" {
+		p := pair{param: want.Name, from: t, want: want}
+		problem := p.fit(c, want, layout, cuda)
+		if problem == "" && p.stored != nodes.Float {
+			p.scales, ok = take(t.Name + layers.ScaleSuffix)
+			problem = p.fitScales(ok)
+		}
+		if problem != "" {
 			problems = append(problems, problem)
 			continue
 		}
@@ -90,6 +101,13 @@ func assign(c Config, tensors []safetensors.Entry, layout Layout) (a assignment,
 // layout. The kernel of a cell comes before its bias, whose shape says nothing.
 func (p *pair) fit(c Config, want layers.TensorShape, layout Layout, cuda map[string]bool) (problem string) {
 	shape := p.from.Shape
+	if e := p.from.Encoding; !e.Known() {
+		if !want.Packable {
+			return fmt.Sprintf("%s is of dtype %s, which is for packed weights", want.Name, e)
+		}
+		p.stored = map[safetensors.Encoding]nodes.Format{safetensors.I8: nodes.Int8, safetensors.U8: nodes.Int4}[e]
+		want.Shape = []int{want.Shape[0], p.stored.RowBytes(want.Shape[1])}
+	}
 	differs := fmt.Sprintf("%s has shape %v and not %v", want.Name, tensor.Shape(shape), tensor.Shape(want.Shape))
 	cell, ordered := cellName(want.Name)
 	if !ordered {
@@ -116,6 +134,18 @@ func (p *pair) fit(c Config, want layers.TensorShape, layout Layout, cuda map[st
 	return ""
 }
 
+// fitScales says in what the scales of a packed weight are not as they must be.
+func (p *pair) fitScales(found bool) (problem string) {
+	name, shape := p.from.Name+layers.ScaleSuffix, []int{p.want.Shape[0], p.want.Shape[1] / nodes.Group}
+	switch {
+	case !found:
+		return name + " is missing"
+	case p.scales.Encoding != safetensors.BF16 || !slices.Equal(p.scales.Shape, shape):
+		return fmt.Sprintf("%s is %s of shape %v and not BF16 of %v", name, p.scales.Encoding, tensor.Shape(p.scales.Shape), tensor.Shape(shape))
+	}
+	return ""
+}
+
 // sort brings the pairs into the order in which their tensors lie.
 func (a *assignment) sort(tensors []safetensors.Entry) {
 	place := make(map[string]int)
@@ -129,6 +159,9 @@ func (a *assignment) sort(tensors []safetensors.Entry) {
 // hold, and a head that differs from the embedding that it is tied to.
 func (a assignment) scan(dt tensor.Dtype) (problems []string, err error) {
 	for _, p := range a.pairs {
+		if p.stored != nodes.Float {
+			continue
+		}
 		ok, err := p.from.FiniteIn(safetensors.EncodingOf(dt))
 		if err != nil {
 			return nil, err
@@ -158,12 +191,16 @@ func (a assignment) checkHead(c Config) (problems []string, err error) {
 	return problems, err
 }
 
-// fill sets a model's parameters and lists those whose numbers it cannot hold.
+// fill sets a model's parameters, without packed ones, and lists those whose numbers
+// it cannot hold.
 // Every tensor is read into its place; only kernels that have to be reordered are
 // for a moment in memory twice.
 func (a assignment) fill(m *Model) (problems []string, err error) {
 	for _, p := range a.pairs {
-		to, _ := m.Param(p.param)
+		to, ok := m.Param(p.param)
+		if !ok { // it is packed
+			continue
+		}
 		if err := p.from.ReadInto(to); err != nil {
 			return nil, err
 		}

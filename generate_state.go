@@ -141,6 +141,9 @@ func (m *Model) fingerprint() (config, weights string, err error) {
 	for _, p := range m.Params() {
 		hashSome(h, floats.Of(p.Value.Data()))
 	}
+	for _, p := range m.store.Packed() {
+		hashSomeBytes(h, p.Data.Data().([]byte))
+	}
 	return hex.EncodeToString(sum[:]), hex.EncodeToString(h.Sum(nil)), nil
 }
 
@@ -150,6 +153,16 @@ func hashSome(h io.Writer, numbers floats.Slice) {
 	var buf []byte
 	for i := 0; i < numbers.Len(); i += step {
 		buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(numbers.At(i)))
+	}
+	h.Write(buf) // a hash never fails
+}
+
+// hashSomeBytes writes bytes of packed weights to h that are spread over all.
+func hashSomeBytes(h io.Writer, packed []byte) {
+	step := max(1, len(packed)/fingerprintNumbers)
+	var buf []byte
+	for i := 0; i < len(packed); i += step {
+		buf = append(buf, packed[i])
 	}
 	h.Write(buf) // a hash never fails
 }

@@ -3,7 +3,6 @@ package xlstm
 import (
 	"path/filepath"
 
-	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/pkg/errors"
 )
 
@@ -36,8 +35,17 @@ import (
 // whatever the encoding in the file: numbers are converted, and F64 is rounded.
 // Each tensor is read from the file directly into its parameter, so that
 // loading takes little more memory than the model itself.
+//
+// WithWeights packs weights while they are read. Weights that are stored in that
+// format, in BF16 or by Quantize, are not read but mapped into memory: they are
+// read from the disk when they are used, processes share them, and neither their
+// numbers nor the checksum of a file that Quantize wrote are verified. The files
+// must then not be changed in place while the process runs.
 func Load(path string, opts ...Option) (*Model, error) {
 	o := newOptions(opts)
+	if err := o.checkWeights(); err != nil {
+		return nil, err
+	}
 	config, weights, err := locate(path)
 	if err != nil {
 		return nil, err
@@ -94,11 +102,11 @@ func (st *checkpoint) load(cfg Config, o options) (*Model, assignment, error) {
 	if err != nil {
 		return nil, a, err
 	}
-	store, err := layers.NewStore(o.dtype, 0, layers.Zeroed())
+	packed, err := st.pack(a, o)
 	if err != nil {
 		return nil, a, err
 	}
-	m, err := newModel(cfg, store)
+	m, err := newEmptyModel(cfg, o.dtype, packed)
 	if err != nil {
 		return nil, a, err
 	}
@@ -141,6 +149,9 @@ func (st *checkpoint) check(cfg Config, o options, numbers bool) (assignment, er
 func (m *Model) LoadWeights(path string, opts ...Option) error {
 	o := newOptions(opts)
 	o.dtype = m.Dtype()
+	if err := m.needsFloats("cannot be replaced"); err != nil {
+		return err
+	}
 	st, err := openStored(path)
 	if err != nil {
 		return err

@@ -63,6 +63,11 @@ func (m *Model) Compile(cfg ProgramConfig) (*Program, error) {
 // compile is Compile for a program that begins from state whenever it is run with
 // it, without a copy; nil for a state of its own.
 func (m *Model) compile(cfg ProgramConfig, state *State) (*Program, error) {
+	if cfg.Grad {
+		if err := m.needsFloats("has no gradients"); err != nil {
+			return nil, err
+		}
+	}
 	p, err := m.design(cfg)
 	if err != nil {
 		return nil, err

@@ -48,6 +48,9 @@ type SaveConfig struct {
 // in the encoding, or if files with an index would be written to a folder with a
 // model.safetensors, which would be read instead of them.
 func (m *Model) Save(dir string, cfg SaveConfig) error {
+	if err := m.needsFloats("is not what was trained, and is written by Quantize alone"); err != nil {
+		return err
+	}
 	m.turns.Lock()
 	err := m.Fetch()
 	m.turns.Unlock()

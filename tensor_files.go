@@ -25,18 +25,20 @@ type tensorFile struct {
 	f        *os.File
 	entries  []safetensors.Entry
 	metadata map[string]string
+	mapped   []byte // the whole file, nil before it is needed
 }
 
 // openTensorFile opens a file. A file whose checksum is listed beside it must have
-// that checksum.
+// that checksum, unless its weights are packed: they are not read before they are
+// used.
 func openTensorFile(path string) (*tensorFile, error) {
 	f, size, err := files.Open(path, files.AnySize)
 	if err != nil {
 		return nil, errors.Wrap(err, "xlstm: reading tensors")
 	}
 	t := &tensorFile{name: filepath.Base(path), f: f}
-	if err = files.Verify(path); err == nil {
-		err = t.readEntries(size)
+	if err = t.readEntries(size); err == nil && t.metadata[metaWeights] == "" {
+		err = files.Verify(path)
 	}
 	if err != nil {
 		f.Close()
@@ -201,4 +203,34 @@ func toStore(tensors []layers.Param) (list []safetensors.Tensor) {
 		list = append(list, safetensors.Tensor{Name: p.Name, Value: p.Value})
 	}
 	return list
+}
+
+// bytes returns a tensor as it is stored: in memory that is mapped to its file
+// where the system can do that, else in a copy.
+func (st *checkpoint) bytes(e safetensors.Entry) ([]byte, error) {
+	r, from, size := e.Data.Outer()
+	for _, f := range st.files {
+		if io.ReaderAt(f.f) != r {
+			continue
+		}
+		if f.mapped == nil {
+			info, err := f.f.Stat()
+			if err != nil {
+				return nil, errors.Wrap(err, "mapping a file into memory")
+			}
+			content, ok, err := files.Map(f.f, info.Size())
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				return e.Bytes()
+			}
+			f.mapped = content
+		}
+		if int64(len(f.mapped)) < from+size {
+			return nil, errors.Errorf("tensor %.200q ends beyond its file, which has been cut short", e.Name)
+		}
+		return f.mapped[from : from+size : from+size], nil
+	}
+	return e.Bytes()
 }

@@ -74,10 +74,11 @@ type Model struct {
 type Option func(*options)
 
 type options struct {
-	dtype  tensor.Dtype
-	seed   uint64
-	layout Layout
-	device Device
+	dtype   tensor.Dtype
+	seed    uint64
+	layout  Layout
+	device  Device
+	weights WeightFormat
 }
 
 // WithSeed sets the seed of the initialisation; the default is 1. A loaded
@@ -105,6 +106,9 @@ func newOptions(opts []Option) options {
 // that names the field if the configuration is invalid.
 func New(cfg Config, opts ...Option) (*Model, error) {
 	o := newOptions(opts)
+	if err := o.checkWeights(); err != nil {
+		return nil, err
+	}
 	if err := cfg.Validate(); err != nil {
 		return nil, errors.Wrap(err, "xlstm: configuration")
 	}
@@ -115,6 +119,9 @@ func New(cfg Config, opts ...Option) (*Model, error) {
 	m, err := newModel(cfg, store)
 	if err != nil {
 		return nil, err
+	}
+	if o.weights != "" && o.weights != WeightsFloat32 {
+		return m.Packed(o.weights)
 	}
 	return m, m.settle(o.device)
 }
@@ -134,11 +141,12 @@ func (m *Model) Config() Config { return m.cfg }
 // Dtype returns the element type of the parameters.
 func (m *Model) Dtype() tensor.Dtype { return m.store.Dtype() }
 
-// Params returns the parameters by their official names, in a stable order. The
+// Params returns the parameters by their official names, in a stable order, without
+// the weights that are packed; see WithWeights. The
 // tensors are the model's own: writing to them changes the model.
 func (m *Model) Params() []layers.Param { return m.store.Params() }
 
-// Param returns the parameter of that name.
+// Param returns the parameter of that name, unless it is packed.
 func (m *Model) Param(name string) (*tensor.Dense, bool) {
 	p, ok := m.store.Get(name)
 	return p.Value, ok

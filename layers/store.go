@@ -2,7 +2,9 @@ package layers
 
 import (
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
@@ -63,7 +65,15 @@ func (s *Store) Dtype() tensor.Dtype { return s.dtype }
 // packed ones.
 func (s *Store) Params() []Param { return append([]Param(nil), s.params...) }
 
-// Get returns the parameter of that name.
+// Packed returns the packed parameters by name.
+func (s *Store) Packed() (all []PackedParam) {
+	for _, name := range slices.Sorted(maps.Keys(s.packed)) {
+		all = append(all, s.packed[name])
+	}
+	return all
+}
+
+// Get returns the parameter of that name, unless it is packed.
 func (s *Store) Get(name string) (Param, bool) {
 	i, ok := s.byName[name]
 	if !ok {

@@ -9,6 +9,7 @@ import (
 	"math"
 
 	format "github.com/nlpodyssey/safetensors"
+	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
 
@@ -22,6 +23,24 @@ const (
 	F16  Encoding = "F16"  // IEEE half: 11 bits of precision, up to 65504
 	BF16 Encoding = "BF16" // the upper half of a float32: 8 bits of precision
 )
+
+// Encodings of integers, of which only the bytes can be read and written; see
+// Stored.
+const (
+	I8 Encoding = "I8" // signed bytes
+	U8 Encoding = "U8" // unsigned bytes
+)
+
+// integers are the traits of the encodings of integers.
+var integers = map[Encoding]traits{I8: {format.I8, 1, math.MaxInt8}, U8: {format.U8, 1, math.MaxUint8}}
+
+// traitsOf returns the traits of an encoding of any kind.
+func traitsOf(e Encoding) (t traits, ok bool) {
+	if t, ok = encodings[e]; !ok {
+		t, ok = integers[e]
+	}
+	return t, ok
+}
 
 // traits are what there is to know of an encoding.
 type traits struct {
@@ -46,7 +65,8 @@ func EncodingOf(dt tensor.Dtype) Encoding {
 	return F32
 }
 
-// Known reports whether the encoding is supported.
+// Known reports whether the encoding is one of floating-point numbers that can be
+// read and written.
 func (e Encoding) Known() bool { _, ok := encodings[e]; return ok }
 
 // dtype is the type that keeps every number.
@@ -109,6 +129,9 @@ func appendNumbers[T float32 | float64](out []byte, numbers []T, as Encoding) []
 // readNumbers fills dst with numbers that are next in r.
 func readNumbers[T float32 | float64](dst []T, r io.Reader, from Encoding) error {
 	const most = 1 << 13 // numbers at once
+	if !from.Known() {
+		return errors.Errorf("it is of dtype %.20q; only F64, F32, F16 and BF16 can be read as numbers", string(from))
+	}
 	width := encodings[from].width
 	buf := make([]byte, min(len(dst), most)*width)
 	for len(dst) > 0 {

@@ -136,9 +136,9 @@ func parseEntry(d *json.Decoder, name string, size uint64) (entry, error) {
 	if len(fields) != 3 || shape == nil || len(shape) > MaxDims || len(offsets) != 2 {
 		return e, errors.New("it is not made of a dtype, a shape and two data_offsets")
 	}
-	traits, known := encodings[e.encoding]
+	traits, known := traitsOf(e.encoding)
 	if !known {
-		return e, errors.Errorf("it is of dtype %.20q; only F64, F32, F16 and BF16 can be read", string(e.encoding))
+		return e, errors.Errorf("it is of dtype %.20q; only F64, F32, F16 and BF16, and I8 and U8 for packed weights, can be read", string(e.encoding))
 	}
 	take := uint64(traits.width)
 	for _, n := range shape {

@@ -13,7 +13,7 @@ import (
 
 // ReadFile reads a file and returns its tensors in file order, and its
 // metadata, nil if it has none. Tensors of F64 become float64, those of F32,
-// F16 and BF16 float32; every number is kept exactly.
+// F16 and BF16 float32; every number is kept exactly. Integers are an error.
 //
 // ReadFile returns an error that names the file if the file is truncated, is
 // not a safetensors file, contradicts itself, or contains a tensor of another
@@ -111,6 +111,29 @@ func (e Entry) ReadInto(t *tensor.Dense) error {
 		err = readNumbers(t.Float32s(), e.reader(), e.Encoding)
 	}
 	return errors.Wrapf(err, "tensor %.200q", e.Name)
+}
+
+// Each32 calls f with the numbers of the tensor, rounded to float32, in blocks of
+// n, of which the last may be shorter.
+func (e Entry) Each32(n int, f func(x []float32) error) error {
+	r, left := e.reader(), tensor.Shape(e.Shape).TotalSize()
+	for buf := make([]float32, min(n, left)); left > 0; left -= len(buf) {
+		buf = buf[:min(left, len(buf))]
+		if err := readNumbers(buf, r, e.Encoding); err != nil {
+			return errors.Wrapf(err, "tensor %.200q", e.Name)
+		}
+		if err := f(buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Bytes returns the tensor as it is stored.
+func (e Entry) Bytes() ([]byte, error) {
+	b := make([]byte, e.Data.Size())
+	_, err := io.ReadFull(e.reader(), b)
+	return b, errors.Wrapf(err, "tensor %.200q", e.Name)
 }
 
 // scanned is how many numbers are looked at at once.

@@ -3,6 +3,7 @@ package safetensors
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -414,4 +415,72 @@ func FuzzReadFile(f *testing.F) {
 			t.Errorf("%q became %q", want, got)
 		}
 	})
+}
+
+// TestStoredBytesSurvive: integers, and numbers of which only the bytes are known,
+// beside tensors; the widest come first.
+func TestStoredBytesSurvive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	stored := func(name string, as Encoding, b ...byte) Tensor {
+		return Tensor{Name: name, As: as, Stored: &Stored{Shape: []int{2, len(b) / 2 / map[Encoding]int{I8: 1, U8: 1, BF16: 2}[as]}, Bytes: func() ([]byte, error) { return b, nil }}}
+	}
+	value := tensor.New(tensor.WithShape(1), tensor.WithBacking([]float32{1}))
+	list := []Tensor{stored("a", I8, 1, 255, 3, 4), stored("b", U8, 9, 8), stored("c", BF16, 0x80, 0x3f, 0, 0), {Name: "d", Value: value}}
+	if err := WriteFile(path, list, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var names []string
+	for _, e := range f.Entries {
+		names = append(names, e.Name)
+		b, err := e.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, was := range list {
+			if was.Name == e.Name && was.Stored != nil {
+				want, _ := was.Stored.Bytes()
+				if e.Encoding != was.As || !slices.Equal(e.Shape, was.Stored.Shape) || !slices.Equal(b, want) {
+					t.Errorf("%s is %s of %v: %v", e.Name, e.Encoding, e.Shape, b)
+				}
+			}
+		}
+	}
+	if got := strings.Join(names, " "); got != "d c b a" && got != "d c a b" {
+		t.Errorf("the order is %s", got)
+	}
+	if _, _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "I8") && !strings.Contains(err.Error(), "U8") {
+		t.Errorf("integers are read as numbers: %v", err)
+	}
+}
+
+// TestStoredBytesThatFailLeaveNoFile: an error of making them, or a wrong number of
+// them, ends the writing.
+func TestStoredBytesThatFailLeaveNoFile(t *testing.T) {
+	for want, s := range map[string]Tensor{
+		"broken":     {As: I8, Stored: &Stored{Shape: []int{2}, Bytes: func() ([]byte, error) { return nil, errors.New("broken") }}},
+		"3 bytes":    {As: I8, Stored: &Stored{Shape: []int{2}, Bytes: func() ([]byte, error) { return make([]byte, 3), nil }}},
+		"no elem":    {As: I8, Stored: &Stored{Shape: []int{0}}},
+		`as "I4"`:    {As: "I4", Stored: &Stored{Shape: []int{2}}},
+		"cannot be ": {Name: "__metadata__", As: I8, Stored: &Stored{Shape: []int{2}}},
+	} {
+		path := filepath.Join(t.TempDir(), "x.safetensors")
+		if s.Name == "" {
+			s.Name = "x"
+		}
+		err := WriteFile(path, []Tensor{s}, nil)
+		if want == "no elem" {
+			want = "without elements"
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s: a file is there", want)
+		}
+	}
 }

@@ -16,6 +16,19 @@ func (d *onDevice) register(f *flags) {
 	f.StringVar(&d.precision, "precision", "", "precision of matrix products on a GPU: float32 or tf32 (default float32)")
 }
 
+// reading is where the model is that a command only reads, and how its weights are
+// held there.
+type reading struct {
+	onDevice
+	weights string
+}
+
+// register adds the flags of onDevice, and -weights.
+func (d *reading) register(f *flags) {
+	d.onDevice.register(f)
+	f.StringVar(&d.weights, "weights", "", "how the weights are held: float32, bf16, int8 or int4 (default: float32, or as they are stored)")
+}
+
 // open returns the device, nil for the CPU, and what closes it.
 func (d onDevice) open() (xlstm.Device, func(), error) {
 	if d.name == "cpu" {
@@ -34,12 +47,12 @@ func (d onDevice) open() (xlstm.Device, func(), error) {
 // load opens a model, which is then on the device, with its vocabulary;
 // closeDevice is to be called when the model is of no use any more. Warnings go
 // to out.
-func (d onDevice) load(path string, out io.Writer) (lm *xlstm.LM, closeDevice func(), err error) {
+func (d reading) load(path string, out io.Writer) (lm *xlstm.LM, closeDevice func(), err error) {
 	device, closeDevice, err := d.open()
 	if err != nil {
 		return nil, nil, err
 	}
-	if lm, err = openModel(path, out, xlstm.WithDevice(device)); err != nil {
+	if lm, err = openModel(path, out, xlstm.WithDevice(device), xlstm.WithWeights(xlstm.WeightFormat(d.weights))); err != nil {
 		closeDevice()
 		return nil, nil, err
 	}

@@ -24,7 +24,7 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	})
 	batch := f.Int("batch", 0, "sequences at once (default: the run's, or 8)")
 	length := f.Int("length", 0, "tokens in a sequence, each of which begins without memory (default: the run's, or 256)")
-	var on onDevice
+	var on reading
 	on.register(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {

@@ -33,7 +33,7 @@ func subjects() []subject {
 		{"Memory", []string{"from", "window"}},
 		{"Experiment", []string{"cells", "seeds", "full", "workers", "run"}},
 		{"Measuring", []string{"seconds", "threads", "child"}},
-		{"Device", []string{"device", "precision"}},
+		{"Device", []string{"device", "precision", "weights", "to", "shard-bytes"}},
 		{"Output", []string{"out", "o", "json", "tensorboard"}},
 	}
 }

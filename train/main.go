@@ -15,6 +15,7 @@
 //	evaluate   measure a model on a text
 //	score      print the probability of every token of a text
 //	memory     show a model's memory while it reads a text
+//	quantize   write a model with weights of two bytes, one, or half
 //	report     write a run as one HTML file
 //	inspect    show a model's size, memory and cost
 //	graph      draw a model's graph
@@ -89,6 +90,7 @@ func commands() []command {
 		{"evaluate", "measure a model on a text", evaluateCommand},
 		{"score", "print the probability of every token of a text", scoreCommand},
 		{"memory", "show a model's memory while it reads a text", memoryCommand},
+		{"quantize", "write a model with weights of two bytes, one, or half", quantizeCommand},
 		{"report", "write a run as one HTML file", reportCommand},
 		{"inspect", "show a model's size, memory and cost", inspectCommand},
 		{"graph", "draw a model's graph", graphCommand},

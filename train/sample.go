@@ -66,7 +66,7 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 		"sample runs/small -prompts questions.txt -json", "sample runs/small -read book.txt -save-state book.state", `sample runs/small -state book.state -prompt "The end"`)
 	var s sampling
 	s.register(f, c.in)
-	var on onDevice
+	var on reading
 	on.register(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {

@@ -32,7 +32,7 @@ func scoreCommand(ctx context.Context, args []string, c console) error {
 	})
 	state := f.String("state", "", "the text continues from this state, which sample -save-state wrote")
 	asJSON := f.Bool("json", false, "print a line of JSON for every token, and one for the text")
-	var on onDevice
+	var on reading
 	on.register(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {

@@ -21,8 +21,8 @@ const (
 // row of a packed matrix is a multiple of it, in every format.
 const Group = 32
 
-// ScaleBytes is the size of a scale.
-const ScaleBytes = 2
+// scaleBytes is the size of a scale.
+const scaleBytes = 2
 
 func (f Format) String() string { return [...]string{"float32", "bf16", "int8", "int4"}[f] }
 
@@ -39,13 +39,21 @@ func (f Format) RowBytes(n int) int {
 	return 4 * n
 }
 
+// ScaleBytes returns the bytes of the scales of n numbers.
+func (f Format) ScaleBytes(n int) int {
+	if f.Scaled() {
+		return n / Group * scaleBytes
+	}
+	return 0
+}
+
 // Scaled reports whether groups have scales.
 func (f Format) Scaled() bool { return f == Int8 || f == Int4 }
 
 // matrix returns the operands of a packed matrix.
 func (f Format) matrix(rows, columns int) []Arg {
 	args := []Arg{bytes("w", rows, f.RowBytes(columns))}
-	return when(f.Scaled(), args, bytes("scales", rows, columns/Group*ScaleBytes))
+	return when(f.Scaled(), args, bytes("scales", rows, f.ScaleBytes(columns)))
 }
 
 // PackedLinear is Linear with a packed weight: x [Rows,In], w and scales, and

@@ -20,12 +20,7 @@ func (m Matrix) Rows() int { return len(m.Data) / m.rowBytes() }
 
 func (m Matrix) rowBytes() int { return m.Format.RowBytes(m.In) }
 
-func (m Matrix) scaleBytes() int {
-	if m.Format.Scaled() {
-		return m.In / ops.Group * ops.ScaleBytes
-	}
-	return 0
-}
+func (m Matrix) scaleBytes() int { return m.Format.ScaleBytes(m.In) }
 
 // Cut returns rows lo to hi. It panics if they do not exist.
 func (m Matrix) Cut(lo, hi int) Matrix {
@@ -39,7 +34,7 @@ func (m Matrix) Cut(lo, hi int) Matrix {
 func first[E any](x []E, n int) []E { return x[:n:len(x)] }
 
 // scale returns the scale of group g of all groups of the matrix.
-func (m Matrix) scale(g int) float32 { return bf16(m.Scales[ops.ScaleBytes*g:]) }
+func (m Matrix) scale(g int) float32 { return bf16(m.Scales[m.Format.ScaleBytes(g*ops.Group):]) }
 
 // bf16 returns the number that b begins with.
 func bf16(b []byte) float32 {

@@ -34,7 +34,7 @@ func normals(r *rand.Rand, n int) []float32 {
 func packedOf(f ops.Format, in int, numbers []float32) Matrix {
 	m := Matrix{Format: f, In: in, Data: make([]byte, f.RowBytes(len(numbers)))}
 	if f.Scaled() {
-		m.Scales = make([]byte, len(numbers)/ops.Group*ops.ScaleBytes)
+		m.Scales = make([]byte, f.ScaleBytes(len(numbers)))
 	}
 	Pack(f, numbers, m.Data, m.Scales)
 	return m

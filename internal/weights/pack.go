@@ -4,13 +4,45 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
+
+// packPiece is how many numbers are packed by one core at a time.
+const packPiece = 1 << 12
 
 // Pack writes numbers, whole groups of them, to data and scales in the format's
 // layout. The numbers must be finite; magnitudes from 2^127 on may become
 // infinite.
 func Pack(f ops.Format, numbers []float32, data, scales []byte) {
+	cores.Run((len(numbers)+packPiece-1)/packPiece, func(i int) {
+		lo, hi := i*packPiece, min(len(numbers), (i+1)*packPiece)
+		pack(f, numbers[lo:hi], data[f.RowBytes(lo):], scales[f.ScaleBytes(lo):])
+	})
+}
+
+// Finite reports whether all numbers are finite.
+func Finite(x []float32) bool {
+	for _, v := range x {
+		if v-v != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// FiniteScales reports whether all scales are finite.
+func FiniteScales(scales []byte) bool {
+	for i := 1; i < len(scales); i += 2 {
+		if scales[i]&0x7f == 0x7f && scales[i-1]&0x80 != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// pack is Pack in the caller's goroutine.
+func pack(f ops.Format, numbers []float32, data, scales []byte) {
 	size := f.RowBytes(ops.Group)
 	for g := range len(numbers) / ops.Group {
 		x := numbers[g*ops.Group:][:ops.Group]
@@ -21,9 +53,9 @@ func Pack(f ops.Format, numbers []float32, data, scales []byte) {
 				binary.LittleEndian.PutUint16(to[2*i:], toBF16(v))
 			}
 		case ops.Int8:
-			binary.LittleEndian.PutUint16(scales[ops.ScaleBytes*g:], packInt8(x, to))
+			binary.LittleEndian.PutUint16(scales[f.ScaleBytes(g*ops.Group):], packInt8(x, to))
 		case ops.Int4:
-			binary.LittleEndian.PutUint16(scales[ops.ScaleBytes*g:], packInt4(x, to))
+			binary.LittleEndian.PutUint16(scales[f.ScaleBytes(g*ops.Group):], packInt4(x, to))
 		}
 	}
 }
