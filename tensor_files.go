@@ -37,8 +37,11 @@ func openTensorFile(path string) (*tensorFile, error) {
 		return nil, errors.Wrap(err, "xlstm: reading tensors")
 	}
 	t := &tensorFile{name: filepath.Base(path), f: f}
-	if err = t.readEntries(size); err == nil && t.metadata[metaWeights] == "" {
-		err = files.Verify(path)
+	err = t.readEntries(size)
+	if t.metadata[metaWeights] == "" {
+		if damage := files.Verify(path); damage != nil {
+			err = damage // which is why, if it could not be read
+		}
 	}
 	if err != nil {
 		f.Close()
