@@ -18,6 +18,9 @@ type PositionConfig struct {
 	// their tokens: the state is carried from one piece to the next, so that
 	// memory does not grow with Length.
 	Batch, Piece int
+	// Mark, unless it is nil, sets the Starts of a batch, where documents begin
+	// within the sequences and the state is reset; see data.Batch.MarkStarts.
+	Mark func(b data.Batch) data.Batch
 }
 
 // PositionLoss is the mean loss at positions of a sequence.
@@ -43,7 +46,7 @@ func (m *Model) LossByPosition(ctx context.Context, tokens data.Tokens, cfg Posi
 	if tokens.Len() <= cfg.Length || (tokens.Len()-1)/cfg.Length < cfg.Sequences {
 		return nil, errors.Errorf("xlstm: loss by position: %d sequences of %d tokens need a text of more than %d tokens, and this one has %d; use more text, or fewer or shorter sequences", cfg.Sequences, cfg.Length, cfg.Sequences*cfg.Length, tokens.Len())
 	}
-	p, err := m.Compile(ProgramConfig{Batch: cfg.Batch, Steps: cfg.Piece, Carry: true})
+	p, err := m.Compile(ProgramConfig{Batch: cfg.Batch, Steps: cfg.Piece, Carry: true, WithResets: cfg.Mark != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -78,20 +81,30 @@ func (p *Program) addByPosition(ctx context.Context, by []PositionLoss, tokens d
 		return err
 	}
 	apart := (tokens.Len() - 1) / cfg.Sequences
-	window, ids := make([]int, cfg.Piece+1), make([]int, cfg.Batch*cfg.Piece)
-	targets := make([]int, len(ids))
+	window := make([]int, cfg.Piece+1)
+	b := data.Batch{B: cfg.Batch, T: cfg.Piece, Inputs: make([]int, cfg.Batch*cfg.Piece), Targets: make([]int, cfg.Batch*cfg.Piece)}
 	for from := 0; from < cfg.Length; from += cfg.Piece {
 		if ctx.Err() != nil {
 			return errors.New("interrupted while measuring")
 		}
 		n := min(cfg.Piece, cfg.Length-from)
+		if b.Fresh = from == 0; !b.Fresh {
+			b.Before = make([]int, cfg.Batch)
+		}
 		for row := range cfg.Batch {
+			if !b.Fresh {
+				b.Before[row] = b.Inputs[(row+1)*cfg.Piece-1]
+			}
 			clear(window)
 			tokens.Read(window[:n+1], min(first+row, cfg.Sequences-1)*apart+from)
-			copy(ids[row*cfg.Piece:], window[:cfg.Piece])
-			copy(targets[row*cfg.Piece:(row+1)*cfg.Piece], window[1:])
+			copy(b.Inputs[row*cfg.Piece:], window[:cfg.Piece])
+			copy(b.Targets[row*cfg.Piece:(row+1)*cfg.Piece], window[1:])
 		}
-		if err := p.Run(Input{Tokens: ids, State: state}); err != nil {
+		in := Input{Tokens: b.Inputs, State: state}
+		if cfg.Mark != nil {
+			in.Starts = cfg.Mark(b).Starts
+		}
+		if err := p.Run(in); err != nil {
 			return err
 		}
 		logits, err := p.Logits()
@@ -99,7 +112,7 @@ func (p *Program) addByPosition(ctx context.Context, by []PositionLoss, tokens d
 			return err
 		}
 		for row := range min(cfg.Batch, cfg.Sequences-first) {
-			addLosses(by, logits, targets, row*cfg.Piece, from, n)
+			addLosses(by, logits, b.Targets, row*cfg.Piece, from, n)
 		}
 	}
 	return nil

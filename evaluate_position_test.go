@@ -70,3 +70,34 @@ func TestLossByPosition(t *testing.T) {
 		t.Errorf("interrupted: %v", err)
 	}
 }
+
+// TestLossByPositionResets at the starts of documents, also at those that begin a
+// piece: what is before does not matter then.
+func TestLossByPositionResets(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt = 11, 16, 2, Blocks(1)
+	m, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const between, length = 10, 64
+	loss := func(first int, mark func(data.Batch) data.Batch) float64 {
+		ids := make([]int, length+1)
+		for i := range ids {
+			ids[i] = i * i % 10
+		}
+		ids[0], ids[15], ids[31] = first, between, between // documents begin at 16 and 32
+		by, err := m.LossByPosition(context.Background(), data.IDs(ids), PositionConfig{Sequences: 1, Length: length, Batch: 1, Piece: 32, Mark: mark})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return by[2].Nats // from 32 on, where a piece begins
+	}
+	mark := func(b data.Batch) data.Batch { return b.MarkStarts(between) }
+	if loss(1, mark) != loss(5, mark) {
+		t.Error("a token before the document matters")
+	}
+	if loss(1, nil) == loss(5, nil) {
+		t.Error("without marks, a token before does not matter")
+	}
+}

@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -13,53 +15,63 @@ import (
 	"github.com/pkg/errors"
 )
 
-// evaluateCommand measures a model on a text.
-func evaluateCommand(ctx context.Context, args []string, c console) error {
+// evaluateFlags are those of the evaluate command.
+type evaluateFlags struct {
+	dir                string
+	texts              []string
+	batch, length      int
+	byPosition, asJSON bool
+	on                 reading
+}
+
+func parseEvaluate(args []string, c console) (e evaluateFlags, err error) {
 	f := newFlags("evaluate", "Measure a model: on the part of its run's text that was held out, or on other texts.", c,
-		"evaluate runs/small", "evaluate runs/small -data other.txt -length 1024")
-	var texts []string
+		"evaluate runs/small", "evaluate runs/small -data other.txt -length 1024", "evaluate runs/small -by-position -length 16384")
 	f.Func("data", dataUsage+" (default: the run's held-out part)", func(v string) error {
-		texts = append(texts, v)
+		e.texts = append(e.texts, v)
 		return nil
 	})
-	batch := f.Int("batch", 0, "sequences at once (default: the run's, or 8)")
-	length := f.Int("length", 0, "tokens in a sequence, each of which begins without memory (default: the run's, or 256)")
-	var on reading
-	on.register(f)
-	dir, err := parseWithFolder(f, args)
+	f.IntVar(&e.batch, "batch", 0, "sequences at once (default: the run's, or 8)")
+	f.IntVar(&e.length, "length", 0, "tokens in a sequence, each of which begins without memory (default: the run's, or 256)")
+	f.BoolVar(&e.byPosition, "by-position", false, "print the loss by the position in a sequence, of whatever length in the same memory; a run keeps it for its report")
+	f.BoolVar(&e.asJSON, "json", false, "with -by-position, print a line of JSON for every range of positions")
+	e.on.register(f)
+	if e.dir, err = parseWithFolder(f, args); err == nil && e.asJSON && !e.byPosition {
+		err = errors.New("-json is for the loss by position: give -by-position too, or leave -json out")
+	}
+	return e, err
+}
+
+// evaluateCommand measures a model on a text.
+func evaluateCommand(ctx context.Context, args []string, c console) error {
+	e, err := parseEvaluate(args, c)
 	if err != nil {
 		return err
 	}
-	lm, closeDevice, err := on.load(dir, c.err)
+	lm, closeDevice, err := e.on.load(e.dir, c.err)
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
 	model, tok := lm.Model(), lm.Tokenizer()
-	set, err := runOf(dir)
+	set, err := runOf(e.dir)
 	if err != nil {
 		return err
 	}
-	*batch, *length = cmp.Or(*batch, set.Batch, 8), cmp.Or(*length, set.Length, 256)
-	tokens, lengths, free, err := textToMeasure(ctx, dir, set, texts, tok, c.progress)
+	e.batch, e.length = cmp.Or(e.batch, set.Batch, 8), cmp.Or(e.length, set.Length, 256)
+	tokens, lengths, free, err := textToMeasure(ctx, e.dir, set, e.texts, tok, c.progress)
 	if err != nil {
 		return err
 	}
 	defer free()
-	windows, err := data.WindowsOf(tokens, *batch, *length, 0)
-	if err != nil {
-		return err
+	if e.byPosition {
+		by, err := run.MeasureByPosition(ctx, model, set, tok, tokens, e.batch, e.length)
+		if err != nil {
+			return err
+		}
+		return e.tellPositions(by, set.Batch > 0, c.out)
 	}
-	bounds, err := run.BoundariesOf(set, tok)
-	if err != nil {
-		return err
-	}
-	p, err := model.Compile(xlstm.ProgramConfig{Batch: *batch, Steps: *length, Loss: true, WithResets: set.Reset})
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	m, err := run.Measure(ctx, p, windows, bounds, lengths)
+	m, err := e.measure(ctx, model, set, tok, tokens, lengths)
 	if err != nil {
 		return err
 	}
@@ -67,6 +79,49 @@ func evaluateCommand(ctx context.Context, args []string, c console) error {
 	printMeasured(c.out, m)
 	if u := run.UnknownShare(tok, tokens); u > 0 {
 		fmt.Fprintf(c.out, "%s of the characters are unknown to the model and count as one.\n", numbers.Percent(u))
+	}
+	return nil
+}
+
+// measure measures the model on windows of the text.
+func (e evaluateFlags) measure(ctx context.Context, model *xlstm.Model, set run.Settings, tok data.Tokenizer, tokens data.Tokens, lengths *data.Lengths) (run.Measured, error) {
+	windows, err := data.WindowsOf(tokens, e.batch, e.length, 0)
+	if err != nil {
+		return run.Measured{}, err
+	}
+	bounds, err := run.BoundariesOf(set, tok)
+	if err != nil {
+		return run.Measured{}, err
+	}
+	p, err := model.Compile(xlstm.ProgramConfig{Batch: e.batch, Steps: e.length, Loss: true, WithResets: set.Reset})
+	if err != nil {
+		return run.Measured{}, err
+	}
+	defer p.Close()
+	return run.Measure(ctx, p, windows, bounds, lengths)
+}
+
+// tellPositions prints the loss by position, and keeps it in the folder of a run.
+func (e evaluateFlags) tellPositions(by []xlstm.PositionLoss, ofRun bool, out io.Writer) error {
+	if err := printByPosition(out, by, e.asJSON); err != nil || !ofRun {
+		return err
+	}
+	return run.KeepPositions(e.dir, by)
+}
+
+// printByPosition prints the loss by position as a table, or as lines of JSON.
+func printByPosition(out io.Writer, by []xlstm.PositionLoss, asJSON bool) error {
+	if !asJSON {
+		fmt.Fprintf(out, "%15s  %12s  %12s\n", "positions", "loss, nats", "tokens")
+	}
+	for _, p := range by {
+		if asJSON {
+			if err := json.NewEncoder(out).Encode(p); err != nil {
+				return errors.Wrap(err, "printing the loss by position")
+			}
+			continue
+		}
+		fmt.Fprintf(out, "%15s  %12.4f  %12s\n", fmt.Sprintf("%d–%d", p.From, p.To-1), p.Nats, numbers.Commas(p.Targets))
 	}
 	return nil
 }

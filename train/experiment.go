@@ -35,6 +35,9 @@ func experimentCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
+	if x.name == claimsWord {
+		return publishClaims(x.out, c)
+	}
 	e, err := experiment.Named(x.name)
 	if err != nil {
 		return err
@@ -81,13 +84,30 @@ func experimentCommand(ctx context.Context, args []string, c console) error {
 	return nil
 }
 
+// claimsWord is what stands in place of an experiment's name to judge the claims.
+const claimsWord = "claims"
+
+// publishClaims judges the claims by the results in a folder.
+func publishClaims(dir string, c console) error {
+	p, err := experiment.Publish(dir)
+	if err != nil {
+		return err
+	}
+	if err := p.Write(dir); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "Claims: %s.md\n", dir)
+	return nil
+}
+
 func parseExperiment(args []string, c console) (experimentFlags, error) {
 	var about strings.Builder
 	about.WriteString("Check a claim of the papers: a grid of runs over cells and seeds, whose results are files, and a page.\nAn experiment that was interrupted goes on when it is started again.\n")
 	for _, e := range experiment.All() {
 		fmt.Fprintf(&about, "\n  %s\n%s\n", e.Name, e.About)
 	}
-	f := newFlags("experiment", strings.TrimSuffix(about.String(), "\n"), c, "experiment parity", "experiment parity -cells slstm,mlstm -seeds 3")
+	about.WriteString("\n  claims\nJudge the claims by docs/claims/NAME.json, copies of the results of experiments, and write docs/claims.md.\n")
+	f := newFlags("experiment", strings.TrimSuffix(about.String(), "\n"), c, "experiment parity", "experiment parity -cells slstm,mlstm -seeds 3", "experiment claims")
 	var x experimentFlags
 	f.StringVar(&x.cells, "cells", "", "the cells to compare, of "+strings.Join(experiment.CellNames(), ", ")+" (default: the experiment's)")
 	f.IntVar(&x.seeds, "seeds", 3, "seeds of every run, from 1 on")
@@ -109,7 +129,11 @@ func parseExperiment(args []string, c console) (experimentFlags, error) {
 		return x, errors.Errorf("-workers is %d; it must be at least 1, or 0 for one on each core", x.workers)
 	}
 	x.name = words[0]
-	if x.out == "" {
+	switch {
+	case x.out != "":
+	case x.name == claimsWord:
+		x.out = filepath.Join("docs", "claims")
+	default:
 		x.out = filepath.Join("experiments", x.name)
 		if x.full {
 			x.out += "-full"

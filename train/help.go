@@ -27,7 +27,7 @@ func subjects() []subject {
 		{"Model", []string{"vocab", "dim", "blocks", "slstm-at", "lstm-at", "lstm", "heads", "conv", "proj-factor", "ffn-factor", "dropout", "embedding-dropout", "bias", "tie"}},
 		{"Batches", []string{"batch", "length", "accumulate", "carry", "reset-documents"}},
 		{"Training", []string{"steps", "lr", "min-lr", "warmup", "beta2", "weight-decay", "clip", "non-finite", "seed"}},
-		{"Evaluation and checkpoints", []string{"eval-every", "eval-batches", "patience", "save-every", "sample-tokens"}},
+		{"Evaluation and checkpoints", []string{"by-position", "eval-every", "eval-batches", "patience", "save-every", "sample-tokens"}},
 		{"Writing", []string{"max-tokens", "n", "temperature", "top-p", "top-k", "penalty", "stop", "stop-token"}},
 		{"Graph", []string{"depth", "open", "only", "forward", "symbolic", "all"}},
 		{"Memory", []string{"from", "window"}},

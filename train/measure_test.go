@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 )
 
@@ -79,6 +81,40 @@ func TestFailedSessionClosesWhatItOpened(t *testing.T) {
 		spoil(&s)
 		if r, err := run.New(s, txt, nil, nil); err == nil || r != nil {
 			t.Errorf("%s: session %v, error %v", name, r != nil, err)
+		}
+	}
+}
+
+// TestEvaluateByPosition prints a table or JSON whose ranges cover a sequence, and
+// the run's report shows what was measured.
+func TestEvaluateByPosition(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	mustRun(t, small(sampleText(t), dir, "-steps", "5", "-val", "0.5", "-sample-tokens", "0")...)
+	out := mustRun(t, "evaluate", "-by-position", "-length", "40", "-json", dir)
+	var from, tokens int
+	for line := range strings.Lines(out) {
+		var p xlstm.PositionLoss
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if p.From != from || p.To <= p.From || !(p.Nats > 0) {
+			t.Errorf("after %d follows %+v", from, p)
+		}
+		from, tokens = p.To, tokens+p.Targets
+	}
+	if from != 40 || tokens == 0 || tokens%40 != 0 {
+		t.Errorf("the ranges end at %d, with %d tokens:\n%s", from, tokens, out)
+	}
+	if table := mustRun(t, "evaluate", "-by-position", "-length", "40", dir); !strings.Contains(table, "positions") || !strings.Contains(table, "32–39") {
+		t.Errorf("the table is\n%s", table)
+	}
+	mustRun(t, "report", dir)
+	if page := read(t, dir, run.ReportFile); !strings.Contains(page, "Loss by position in a sequence") {
+		t.Error("the report does not show the loss by position")
+	}
+	for _, args := range [][]string{{"evaluate", "-json", dir}, {"evaluate", "-by-position", "-length", "100000", dir}} {
+		if _, _, err := runHere(context.Background(), args...); err == nil {
+			t.Errorf("%v is accepted", args)
 		}
 	}
 }

@@ -8,29 +8,58 @@ import (
 	"github.com/pkg/errors"
 )
 
-// A Cell is a kind of model that an experiment compares: the blocks of a
-// language model of a given size.
+// A Cell is a kind of model that an experiment compares.
 type Cell struct {
 	Name  string // as a flag has it
 	Title string
-	// configure sets the blocks of a model whose size is set.
-	configure func(cfg *xlstm.Config)
+	// model returns the configuration of a model of a size.
+	model func(s size) xlstm.Config
 }
 
 // The names of the cells.
 const (
-	SLSTM = "slstm"
-	MLSTM = "mlstm"
-	Mixed = "mixed"
+	SLSTM     = "slstm"
+	MLSTM     = "mlstm"
+	Mixed     = "mixed"
+	LSTM      = "lstm"
+	LSTMBlock = "lstmblock"
 )
+
+// size is the size of a model.
+type size struct {
+	vocab, dim, blocks, heads int
+	conv                      bool // whether sLSTM blocks have a convolution
+}
 
 // Cells returns all cells.
 func Cells() []Cell {
 	return []Cell{
-		{SLSTM, "sLSTM", func(cfg *xlstm.Config) { cfg.SLSTMAt = xlstm.AllBlocks() }},
-		{MLSTM, "mLSTM", func(cfg *xlstm.Config) { cfg.SLSTMAt = xlstm.Blocks() }},
-		{Mixed, "mLSTM and sLSTM", func(cfg *xlstm.Config) { cfg.SLSTMAt = everySecond(cfg.NumBlocks) }},
+		{SLSTM, "sLSTM", func(s size) xlstm.Config { return s.blocksOf(xlstm.AllBlocks(), xlstm.Blocks()) }},
+		{MLSTM, "mLSTM", func(s size) xlstm.Config { return s.blocksOf(xlstm.Blocks(), xlstm.Blocks()) }},
+		{Mixed, "mLSTM and sLSTM", func(s size) xlstm.Config { return s.blocksOf(everySecond(s.blocks), xlstm.Blocks()) }},
+		{LSTM, "LSTM", size.plainLSTM},
+		{LSTMBlock, "LSTM in blocks", func(s size) xlstm.Config { return s.blocksOf(xlstm.Blocks(), xlstm.AllBlocks()) }},
 	}
+}
+
+// blocksOf returns a model of residual blocks, those with an sLSTM and with a
+// classic LSTM as listed and mLSTM blocks elsewhere.
+func (s size) blocksOf(slstm, lstm xlstm.BlockList) xlstm.Config {
+	cfg := xlstm.DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt, cfg.LSTMAt = s.vocab, s.dim, s.blocks, slstm, lstm
+	cfg.MLSTMBlock.MLSTM.NumHeads, cfg.SLSTMBlock.SLSTM.NumHeads = s.heads, s.heads
+	if !s.conv {
+		cfg.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
+	}
+	return cfg
+}
+
+// plainLSTM returns a classic LSTM with a layer for each block, as wide as the
+// embedding.
+func (s size) plainLSTM() xlstm.Config {
+	cfg := xlstm.DefaultLSTMConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.LSTM.HiddenSize = s.vocab, s.dim, s.blocks, s.dim
+	return cfg
 }
 
 // everySecond lists every second block, from the second on.
@@ -57,22 +86,4 @@ func cellNamed(name string) (Cell, error) {
 		return Cell{}, errors.Errorf("there is no cell %q; there are %s", name, strings.Join(CellNames(), ", "))
 	}
 	return Cells()[i], nil
-}
-
-// size is the size of a model.
-type size struct {
-	vocab, dim, blocks, heads int
-	conv                      bool // whether sLSTM blocks have a convolution
-}
-
-// model returns the configuration of a model of the cell.
-func (c Cell) model(s size) xlstm.Config {
-	cfg := xlstm.DefaultConfig()
-	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = s.vocab, s.dim, s.blocks
-	cfg.MLSTMBlock.MLSTM.NumHeads, cfg.SLSTMBlock.SLSTM.NumHeads = s.heads, s.heads
-	if !s.conv {
-		cfg.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
-	}
-	c.configure(&cfg)
-	return cfg
 }

@@ -90,7 +90,7 @@ func Named(name string) (Experiment, error) {
 
 // All returns all experiments.
 func All() []Experiment {
-	return []Experiment{parity(), languages(), recall(), longContext(), gradients(), depth(), scaling()}
+	return []Experiment{parity(), languages(), recall(), longContext(), gradients(), depth(), scaling(), series()}
 }
 
 // Grid returns the runs of an experiment for the cells of the given names, or

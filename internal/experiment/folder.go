@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -196,8 +195,5 @@ func WriteResults(path string, all []Result) error {
 		text.Write(line)
 	}
 	text.WriteString("]\n")
-	return files.WriteFile(path, func(w io.Writer) error {
-		_, err := text.WriteTo(w)
-		return err
-	})
+	return writeFile(path, text.Bytes())
 }

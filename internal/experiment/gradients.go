@@ -21,7 +21,7 @@ func gradients() Experiment {
 		About:   "How far gradients flow back: the norm of the gradient of the loss of the last token with respect to the input of the first block at a distance, relative to distance 0, as a power of ten.",
 		Minutes: "2 blocks of width 64 with 4 heads over 256 bytes of 16 texts, at initialisation and after 300 steps of 8 windows of 128 bytes at a rate of 3e-3; with the geometric means of the forget gates on the way",
 		Full:    "6 blocks of width 384 over 1,024 bytes, after 20,000 steps of 16 windows of 256 bytes at a rate of 1e-3",
-		cells:   []string{SLSTM, MLSTM},
+		cells:   []string{SLSTM, MLSTM, LSTM, LSTMBlock},
 		OnText:  true,
 		runs: func(p plan) []Run {
 			s := size{vocab: textVocab, dim: 64, blocks: 2, heads: 4, conv: true}
@@ -172,6 +172,9 @@ func normsByDistance(all []float32, batch, length int) []float64 {
 // gates notes the geometric means of the forget gates over a text, for the cells
 // that can be traced.
 func (f flow) gates(m *xlstm.Model, out *Outcome, step int) error {
+	if cfg := m.Config(); cfg.LSTM != nil || !cfg.LSTMAt.IsZero() {
+		return nil
+	}
 	tr, err := trace.Of(m, f.held[:f.Length], trace.Config{})
 	if err != nil {
 		return err

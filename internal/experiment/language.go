@@ -15,8 +15,8 @@ const (
 	farthest = 256
 )
 
-// recurrentCells are compared wherever memory mixing matters.
-var recurrentCells = []string{SLSTM, MLSTM, Mixed}
+// recurrentCells are compared wherever memory matters.
+var recurrentCells = []string{SLSTM, MLSTM, Mixed, LSTM, LSTMBlock}
 
 // Where a language's answers are scored.
 const (

@@ -18,7 +18,7 @@ func longContext() Experiment {
 	return Experiment{
 		Name:    "longcontext",
 		About:   "Trained on 512 tokens, examined on up to 65,536: loss of text by position, recall of a value by its distance, and the cost of a token by the length that was read.",
-		Minutes: "2 blocks of width 64 with one head, 400 steps of 4 sequences at a rate of 3e-3; examined on 4 texts of 65,536 bytes, and at distances up to 8,192",
+		Minutes: "2 blocks of width 64 with one head, 400 steps of 4 sequences at a rate of 3e-3; examined on 6 texts of 65,536 bytes, and at distances up to 8,192",
 		Full:    "6 blocks of width 384, 20,000 steps of 16 sequences at a rate of 1e-3; a GPU's hours",
 		cells:   recurrentCells,
 		OnText:  true,
@@ -32,7 +32,7 @@ func longContext() Experiment {
 			t.Model = p.cell.model(s)
 			s.vocab = data.Needle{}.Vocab()
 			runs := []Run{
-				{Group: "text-" + p.cell.Name, Labels: map[string]string{"task": "text", "cell": p.cell.Name}, Settings: reading{Training: t.onText(trainedContext, steps, p), Sequences: 4, Length: length, held: p.text.held}},
+				{Group: "text-" + p.cell.Name, Labels: map[string]string{"task": "text", "cell": p.cell.Name}, Settings: reading{Training: t.onText(trainedContext, steps, p), Sequences: 6, Length: length, held: p.text.held}},
 				{Group: "needle-" + p.cell.Name, Labels: map[string]string{"task": "needle", "cell": p.cell.Name}, Settings: t.onNeedle(p.cell.model(s), steps, p.seed)},
 			}
 			if p.seed == 1 { // costs do not depend on the seed

@@ -2,7 +2,6 @@ package experiment
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -109,10 +108,7 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return errors.Wrapf(err, "writing %s", path)
 	}
-	return files.WriteFile(path, func(w io.Writer) error {
-		_, err := w.Write(append(text, '\n'))
-		return err
-	})
+	return writeFile(path, append(text, '\n'))
 }
 
 // ReadResults reads a file of the results of an experiment.

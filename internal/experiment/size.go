@@ -25,7 +25,7 @@ func depth() Experiment {
 		About:   "Models of 2 to 24 blocks at one learning rate, with the official initialisation: loss on held-out text, in nats a byte.",
 		Minutes: "width 64, 4 heads, 300 steps of 8 windows of 64 bytes at a rate of 3e-3",
 		Full:    "width 384, 20,000 steps of 16 windows of 256 bytes at a rate of 1e-3; days on two cores",
-		cells:   []string{SLSTM, MLSTM, Mixed},
+		cells:   []string{SLSTM, MLSTM, Mixed, LSTMBlock},
 		OnText:  true,
 		runs: func(p plan) (all []Run) {
 			for _, blocks := range []int{2, 6, 12, 24} {

@@ -95,7 +95,7 @@ func (v View) charts() []report.Chart {
 		{Name: "each step", Kind: report.Noise, Steps: norms.Steps, Y: speeds},
 		{Name: mean, Kind: report.Main, Steps: norms.Steps, Y: v.speeds(window)},
 	}}
-	return []report.Chart{lossChart(v.Records, v.About), rate, norm, speed}
+	return []report.Chart{lossChart(v.Records, v.About), rate, norm, speed, v.positionsChart()}
 }
 
 // speeds returns for every record how many tokens a second there were over the

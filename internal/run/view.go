@@ -21,7 +21,9 @@ type View struct {
 	About    About
 	Records  []Record
 	Samples  []Sample // by ascending step
-	Flaws    []string // sentences on what is damaged
+	// Positions is the loss by position that was measured last, if it was.
+	Positions []xlstm.PositionLoss
+	Flaws     []string // sentences on what is damaged
 }
 
 // Read reads the folder of a run, which may be in progress.
@@ -50,6 +52,9 @@ func Read(dir string) (v View, err error) {
 	}
 	if flaw := found.flaw(reached); flaw != "" {
 		v.flaw("%s %s", path, flaw)
+	}
+	if v.Positions, err = readPositions(dir); err != nil {
+		v.flaw("the loss by position is left out: %v", err)
 	}
 	var damaged int
 	if v.Samples, damaged, err = readSamples(dir); err != nil {

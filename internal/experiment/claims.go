@@ -1,0 +1,367 @@
+package experiment
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
+	"github.com/pkg/errors"
+)
+
+// Claim is a statement of a paper, and how results judge it.
+type Claim struct {
+	Text, Source string
+	Experiment   string
+	// judge says what was measured, and whether the claim holds. It is only
+	// asked about results that are there.
+	judge func(all []Result) (measured string, v verdict)
+}
+
+// verdict is whether a claim holds.
+type verdict string
+
+const (
+	holds   verdict = "holds"
+	partly  verdict = "in part"
+	refuted verdict = "does not hold"
+)
+
+// verdictOf returns holds if all conditions are true, partly if some are.
+func verdictOf(conditions ...bool) verdict {
+	n := 0
+	for _, c := range conditions {
+		if c {
+			n++
+		}
+	}
+	switch n {
+	case len(conditions):
+		return holds
+	case 0:
+		return refuted
+	}
+	return partly
+}
+
+// xlstmPaper and scalingPaper are the sources of claims.
+const (
+	xlstmPaper   = "xLSTM, arXiv 2405.04517"
+	scalingPaper = "xLSTM scaling laws, arXiv 2510.02228"
+)
+
+// Claims returns all claims.
+func Claims() []Claim {
+	return []Claim{
+		{"Models with memory mixing (sLSTM, and with it mixed models, and the LSTM) solve parity and extrapolate to longer strings.", xlstmPaper + ", figure 4", "parity", func(all []Result) (string, verdict) {
+			return solved(all, "accuracy at 256", []string{SLSTM, Mixed, LSTM, LSTMBlock}, func(y spread) bool { return y.low >= 0.99 })
+		}},
+		{"The mLSTM alone, without memory mixing, does not solve parity.", xlstmPaper + ", figure 4", "parity", func(all []Result) (string, verdict) {
+			return solved(all, "accuracy at 256", []string{MLSTM}, func(y spread) bool { return y.high < 0.9 })
+		}},
+		{"Models with memory mixing solve regular languages.", xlstmPaper + ", figure 4", "languages", func(all []Result) (string, verdict) {
+			return solved(regular(all), "accuracy at 256", []string{SLSTM, Mixed, LSTM, LSTMBlock}, func(y spread) bool { return y.mean >= 0.99 })
+		}},
+		{"The matrix memory of the mLSTM recalls associations; a scalar memory of the same size does not.", xlstmPaper + ", figure 5", "recall", func(all []Result) (string, verdict) {
+			good, v := solved(all, "accuracy", []string{MLSTM, Mixed}, func(y spread) bool { return y.low >= 0.99 })
+			bad, w := solved(all, "accuracy", []string{LSTM, LSTMBlock, SLSTM}, func(y spread) bool { return y.high < 0.9 })
+			return good + "; " + bad, verdictOf(v == holds, w == holds)
+		}},
+		{"Trained on a short context, the loss stays low on contexts many times as long.", xlstmPaper + ", figure 7", "longcontext", judgeExtrapolation},
+		{"Time and memory of a token do not grow with the length of what was read.", xlstmPaper + ", section 2", "longcontext", judgeCost},
+		{"The memory keeps a value beyond the context that was trained on.", xlstmPaper + ", section 4.3", "longcontext", judgeNeedle},
+		{"The forget gates of the mLSTM let gradients flow over long distances from the start.", xlstmPaper + ", appendix A", "gradients", judgeGradients},
+		{"Residual blocks train at any depth at one learning rate, and depth helps.", xlstmPaper + ", table 1", "depth", judgeDepth},
+		{"The loss falls with the number of parameters as a power law.", scalingPaper, "scaling", judgeScaling},
+		{"Features in and out: xLSTM forecasts a series better than an LSTM.", "no figure of a paper", "series", judgeSeries},
+	}
+}
+
+// regular leaves out the language that is not regular.
+func regular(all []Result) (some []Result) {
+	for _, r := range all {
+		if !strings.Contains(r.Labels["task"], "brackets") {
+			some = append(some, r)
+		}
+	}
+	return some
+}
+
+// solved says what a figure of some cells is in every task, and judges it.
+func solved(all []Result, name string, cells []string, good func(spread) bool) (string, verdict) {
+	var parts []string
+	var conditions []bool
+	for _, cell := range cells {
+		var figures []string
+		for _, task := range values(all, "task") {
+			if y := figure(where(all, "task", task, "cell", cell), name); y.n > 0 {
+				figures = append(figures, y.String())
+				conditions = append(conditions, good(y))
+			}
+		}
+		if len(figures) > 0 {
+			parts = append(parts, titleOf("cell", cell)+" "+strings.Join(figures, ", "))
+		}
+	}
+	return strings.Join(parts, "; "), verdictOf(conditions...)
+}
+
+// eachCell joins what is said of every cell of some results.
+func eachCell(all []Result, say func(cell string, of []Result) (string, bool)) (string, verdict) {
+	var parts []string
+	var conditions []bool
+	for _, cell := range values(all, "cell") {
+		said, good := say(cell, where(all, "cell", cell))
+		parts, conditions = append(parts, titleOf("cell", cell)+" "+said), append(conditions, good)
+	}
+	return strings.Join(parts, "; "), verdictOf(conditions...)
+}
+
+// at returns the mean of a curve at a point, which it must have.
+func at(of []Result, name string, x int) float64 {
+	c := meanCurve(Plot{Curve: name}.points(of))
+	if i := slices.Index(c.Steps, x); i >= 0 {
+		return c.Y[i]
+	}
+	return 0
+}
+
+func judgeExtrapolation(all []Result) (string, verdict) {
+	said, v := eachCell(where(all, "task", "text"), func(_ string, of []Result) (string, bool) {
+		near, far := at(of, lossByPosition, trainedContext), at(of, lossByPosition, 1<<16)
+		return fmt.Sprintf("%.3f, %.3f", near, far), far < near+0.1
+	})
+	return "loss at the positions from 256 to 511 and from 32,768 to 65,535, in nats a byte: " + said, v
+}
+
+func judgeCost(all []Result) (string, verdict) {
+	said, v := eachCell(where(all, "task", "cost"), func(_ string, of []Result) (string, bool) {
+		near, far := of[0].Measured["µs a token read at 1024"], of[0].Measured["µs a token read at 65536"]
+		return fmt.Sprintf("%s KiB, %.0f µs, %.0f µs", short(of[0].Figures["state, KiB"]), near, far), far < 1.5*near
+	})
+	return "state, time of a token after 1,024 and after 65,536: " + said, v
+}
+
+func judgeNeedle(all []Result) (string, verdict) {
+	said, v := eachCell(where(all, "task", "needle"), func(_ string, of []Result) (string, bool) {
+		c := meanCurve(Plot{Curve: "recall, by distance"}.points(of))
+		reach := 0
+		for i, y := range c.Y {
+			if y < 0.9 {
+				break
+			}
+			reach = c.Steps[i]
+		}
+		return numbers.Commas(reach), reach > trainedContext
+	})
+	return "the farthest distance with an accuracy of 0.9 after training on 512 tokens: " + said, v
+}
+
+func judgeGradients(all []Result) (string, verdict) {
+	const far = 162 // one of the distances that are measured
+	said, _ := eachCell(all, func(_ string, of []Result) (string, bool) {
+		return fmt.Sprintf("%.1f, %.1f", at(of, gradientAtFirst, far), at(of, gradientTrained, far)), true
+	})
+	m := at(where(all, "cell", MLSTM), gradientAtFirst, far)
+	conditions := []bool{m > -3}
+	for _, cell := range values(all, "cell") {
+		if cell != MLSTM {
+			conditions = append(conditions, m > at(where(all, "cell", cell), gradientAtFirst, far))
+		}
+	}
+	return "powers of ten at a distance of 162 at initialisation and trained: " + said, verdictOf(conditions...)
+}
+
+func judgeDepth(all []Result) (string, verdict) {
+	depths := values(all, "blocks")
+	return eachCell(all, func(_ string, of []Result) (string, bool) {
+		var losses []string
+		last := figure(where(of, "blocks", depths[len(depths)-1]), heldLoss)
+		for _, d := range depths {
+			losses = append(losses, figure(where(of, "blocks", d), heldLoss).String())
+		}
+		return strings.Join(depths, ", ") + " blocks: " + strings.Join(losses, ", "), last.n > 0 && last.mean < figure(where(of, "blocks", depths[0]), heldLoss).mean
+	})
+}
+
+func judgeScaling(all []Result) (string, verdict) {
+	return eachCell(all, func(_ string, of []Result) (string, bool) {
+		var x, y []float64
+		falls := true
+		for _, width := range values(of, "width") {
+			some := where(of, "width", width)
+			x, y = append(x, float64(inner(some[0]))), append(y, figure(some, heldLoss).mean)
+			if n := len(y); n > 1 && y[n-1] >= y[n-2] {
+				falls = false
+			}
+		}
+		_, b := exponent(x, y)
+		return fmt.Sprintf("loss ∝ N^−%.3f from %s to %s parameters", b, numbers.Commas(int(x[0])), numbers.Commas(int(x[len(x)-1]))), falls && b > 0
+	})
+}
+
+func judgeSeries(all []Result) (string, verdict) {
+	lstm := figure(where(all, "cell", LSTM), forecastError)
+	var conditions []bool
+	said, _ := eachCell(all, func(cell string, of []Result) (string, bool) {
+		y := figure(of, forecastError)
+		if cell != LSTM {
+			conditions = append(conditions, y.mean < lstm.mean)
+		}
+		return y.String(), true
+	})
+	return "error relative to the standard deviation: " + said + "; the last value " + figure(all, persistence).String(), verdictOf(conditions...)
+}
+
+// Published is the page of claims and its pictures.
+type Published struct {
+	Page []byte
+	// Pictures are SVG images by the names of their files, in the folder of the
+	// results.
+	Pictures map[string][]byte
+}
+
+// Write writes the page beside the folder dir, and the pictures into it.
+func (p *Published) Write(dir string) error {
+	for name, image := range p.Pictures {
+		if err := writeFile(filepath.Join(dir, name), image); err != nil {
+			return err
+		}
+	}
+	return writeFile(dir+".md", p.Page)
+}
+
+func writeFile(path string, content []byte) error {
+	return files.WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// Publish judges the claims by the files of results in a folder, NAME.json and
+// NAME.machine.json for every experiment that has been run. The same files give
+// the same bytes.
+func Publish(dir string) (*Published, error) {
+	p := &Published{Pictures: make(map[string][]byte)}
+	results := make(map[string][]Result)
+	for _, e := range All() {
+		all, err := published(dir, e.Name)
+		if err != nil {
+			return nil, err
+		}
+		results[e.Name] = all
+	}
+	var text bytes.Buffer
+	text.WriteString(claimsHead)
+	for _, c := range Claims() {
+		if all := results[c.Experiment]; len(all) > 0 {
+			measured, v := c.judge(all)
+			fmt.Fprintf(&text, "| %s | %s | %s | %s | [%s](#%s) |\n", c.Text, c.Source, measured, v, c.Experiment, c.Experiment)
+		}
+	}
+	for _, e := range All() {
+		if len(results[e.Name]) == 0 {
+			continue
+		}
+		if err := p.section(&text, filepath.Base(dir), e, results[e.Name]); err != nil {
+			return nil, err
+		}
+	}
+	p.Page = text.Bytes()
+	return p, nil
+}
+
+// published reads the results of an experiment, none if there is no file.
+func published(dir, name string) ([]Result, error) {
+	path := filepath.Join(dir, name+".json")
+	if _, err := os.Stat(path); os.IsNotExist(err) {
+		return nil, nil
+	}
+	all, err := ReadResults(path)
+	if err != nil {
+		return nil, err
+	}
+	machine := filepath.Join(dir, name+".machine.json")
+	if _, err := os.Stat(machine); os.IsNotExist(err) {
+		return all, nil
+	}
+	var measured map[string]map[string]float64
+	if err := readJSON(machine, &measured); err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].Measured = measured[all[i].Name]
+	}
+	return all, nil
+}
+
+const claimsHead = `# What the papers claim, and what was measured here
+
+<!-- Generated by go run ./train experiment claims from docs/claims; do not edit. -->
+
+Every row is the result of an experiment that one command repeats; the results are in [claims](claims). Figures are means over the
+seeds, with the lowest and the highest in parentheses. Accuracies are scaled: 0 is guessing, 1 is all right. These are small models
+on two cores, in minutes: a claim that holds here is not proved at the papers' sizes, and one that does not may hold there.
+` + "`-full`" + ` runs the experiments with the papers' numbers.
+
+| claim | source | measured | verdict | experiment |
+|---|---|---|---|---|
+`
+
+// section adds an experiment: what it is, its command, its figures and pictures.
+func (p *Published) section(text *bytes.Buffer, folder string, e Experiment, all []Result) error {
+	setting, seeds := e.Minutes, 0
+	for _, g := range grouped(all) {
+		seeds = max(seeds, len(g.results))
+	}
+	if all[0].Setting == string(Full) {
+		setting = e.Full
+	}
+	fmt.Fprintf(text, "\n## %s\n\n%s\n\nMeasured: %s; %s. The full setting: %s.\n\n    go run ./train experiment %s -cells %s -seeds %d\n\n",
+		e.Name, e.About, setting, numbers.Count(seeds, "seed"), e.Full, e.Name, strings.Join(values(all, "cell"), ","), seeds)
+	for _, grid := range []func([]Result) [][]string{figureRows, measuredRows} {
+		rows := grid(all)
+		for i, row := range rows {
+			fmt.Fprintf(text, "| %s |\n", strings.Join(row, " | "))
+			if i == 0 {
+				text.WriteString("|" + strings.Repeat("---|", len(row)) + "\n")
+			}
+		}
+		if len(rows) > 0 {
+			text.WriteString("\n")
+		}
+	}
+	for i, plot := range e.charts(all) {
+		c := plot.Chart(all)
+		if len(c.Curves) == 0 {
+			continue
+		}
+		var image bytes.Buffer
+		if err := c.SVG(&image); err != nil {
+			return errors.Wrapf(err, "drawing %q", plot.Title)
+		}
+		name := fmt.Sprintf("%s-%d.svg", e.Name, i+1)
+		p.Pictures[name] = image.Bytes()
+		fmt.Fprintf(text, "![%s](%s/%s)\n", plot.Title, folder, name)
+	}
+	return nil
+}
+
+func figureRows(all []Result) [][]string {
+	g := figuresGrid(all)
+	return append([][]string{g.Head}, g.Rows...)
+}
+
+// measuredRows is empty if nothing of the machine was measured.
+func measuredRows(all []Result) [][]string {
+	g := measuredGrid(all)
+	if len(g.Rows) == 0 {
+		return nil
+	}
+	return append([][]string{g.Head}, g.Rows...)
+}

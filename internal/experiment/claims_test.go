@@ -1,0 +1,76 @@
+package experiment
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// TestVerdicts hold if all conditions do, and in part if some do.
+func TestVerdicts(t *testing.T) {
+	if verdictOf(true, true) != holds || verdictOf(true, false) != partly || verdictOf(false, false) != refuted {
+		t.Error("verdicts")
+	}
+}
+
+// TestClaimsDependOnResults: parity that is not solved, or is by the mLSTM, changes
+// the verdicts.
+func TestClaimsDependOnResults(t *testing.T) {
+	result := func(cell string, accuracy float64) Result {
+		r := Result{Group: cell, Labels: map[string]string{"task": "parity", "cell": cell}}
+		r.set("accuracy at 256", accuracy)
+		return r
+	}
+	for _, test := range []struct {
+		slstm, mlstm float64
+		want         [2]verdict
+	}{{1, 0.1, [2]verdict{holds, holds}}, {0.5, 0.1, [2]verdict{refuted, holds}}, {1, 0.95, [2]verdict{holds, refuted}}} {
+		all := []Result{result(SLSTM, test.slstm), result(MLSTM, test.mlstm)}
+		for i, c := range Claims()[:2] {
+			if said, v := c.judge(all); v != test.want[i] || !strings.Contains(said, "LSTM") {
+				t.Errorf("%v: %s: %s, %s", test, c.Text, said, v)
+			}
+		}
+	}
+}
+
+// TestExponentIsThatOfAPowerLaw.
+func TestExponentIsThatOfAPowerLaw(t *testing.T) {
+	var x, y []float64
+	for _, n := range []float64{1e3, 1e4, 1e5} {
+		x, y = append(x, n), append(y, 7*math.Pow(n, -0.25))
+	}
+	if a, b := exponent(x, y); math.Abs(a-7) > 1e-9 || math.Abs(b-0.25) > 1e-12 {
+		t.Errorf("%g·x^−%g", a, b)
+	}
+}
+
+// TestMackeyGlass is the series of its equation: bounded, not constant, and the
+// same far from the start whatever the length that is asked for, up to scale.
+func TestMackeyGlass(t *testing.T) {
+	x := mackeyGlass(2000)
+	mean, square := 0.0, 0.0
+	for _, v := range x {
+		mean, square = mean+v/2000, square+v*v/2000
+	}
+	if math.Abs(mean) > 1e-9 || math.Abs(square-1) > 1e-9 {
+		t.Errorf("mean %g, variance %g", mean, square)
+	}
+	turns := 0
+	for i := 2; i < len(x); i++ {
+		if (x[i]-x[i-1])*(x[i-1]-x[i-2]) < 0 {
+			turns++
+		}
+	}
+	if turns < 60 || turns > 200 { // a turn every ten to thirty-three steps
+		t.Errorf("%d turns in 2000 steps", turns)
+	}
+}
+
+// TestNormsByDistance are those of the rows from the last.
+func TestNormsByDistance(t *testing.T) {
+	got := normsByDistance([]float32{3, 4, 0, 0, 0, 0, 6, 8}, 2, 2) // two texts of two tokens of width 2
+	if want := math.Sqrt(50); math.Abs(got[0]-want) > 1e-9 || math.Abs(got[1]-math.Sqrt(12.5)) > 1e-9 {
+		t.Errorf("%v", got)
+	}
+}
