@@ -100,7 +100,11 @@ func (q *queue) draw(a *Answer, i int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return a.Next(logits)
+	t, err := a.Draw(logits)
+	if err != nil {
+		return 0, err
+	}
+	return t, a.Take(t)
 }
 
 // end delivers what text i has become.

@@ -13,6 +13,11 @@ type Request struct {
 	// text it follows the tokens that begin a text according to Model.Marks,
 	// and may then be empty.
 	Prompt string
+	// PromptTokens follow Prompt.
+	PromptTokens []int
+	// WholePrompt says that the prompt has all that is to be read, so that nothing
+	// precedes it, not even at the start of a text.
+	WholePrompt bool
 	// After is a generator that has read the text before the prompt; nil means
 	// the start of a text. It is not changed.
 	After *Generator
@@ -73,11 +78,14 @@ func (g *Generator) Complete(ctx context.Context, tok data.Tokenizer, r Request,
 		if err != nil {
 			return a.done, err
 		}
-		t, err := a.Next(logits)
+		t, err := a.Draw(logits)
 		if err != nil {
 			return a.done, err
 		}
 		if err := g.Read(t); err != nil {
+			return a.done, err
+		}
+		if err := a.Take(t); err != nil {
 			return a.done, err
 		}
 	}
@@ -110,8 +118,9 @@ func (m *Model) NewAnswer(tok data.Tokenizer, r Request, start bool) (*Answer, e
 	if err != nil {
 		return nil, errors.Wrap(err, "xlstm: the prompt")
 	}
+	prompt = append(prompt, r.PromptTokens...)
 	marks := m.Marks(tok)
-	if start {
+	if start && !r.WholePrompt {
 		prompt = data.Begin(marks.Begin, prompt)
 	}
 	if r.StopTokens == nil {
@@ -121,7 +130,7 @@ func (m *Model) NewAnswer(tok data.Tokenizer, r Request, start bool) (*Answer, e
 	return &Answer{tok: tok, request: r, prompt: prompt, sampler: s}, nil
 }
 
-// Prompt returns the tokens that the model must read before the first Next.
+// Prompt returns the tokens that the model must read before the first Draw.
 func (a *Answer) Prompt() []int { return a.prompt }
 
 // OnText sets a function that is called with text as soon as it is certain to be
@@ -141,18 +150,11 @@ func (a *Answer) Continues(ctx context.Context) bool {
 	return a.done.End == ""
 }
 
-// Next draws a token from logits, (V), continues the answer with it and returns
-// it.
-func (a *Answer) Next(logits []float64) (int, error) {
-	t, err := a.sampler.Sample(logits)
-	if err != nil {
-		return 0, err
-	}
-	return t, a.take(t)
-}
+// Draw draws the next token from logits, (V). Take must follow.
+func (a *Answer) Draw(logits []float64) (int, error) { return a.sampler.Sample(logits) }
 
-// take continues the text with a token.
-func (a *Answer) take(token int) error {
+// Take continues the answer with a token.
+func (a *Answer) Take(token int) error {
 	a.done.Tokens = append(a.done.Tokens, token)
 	for _, stop := range a.request.StopTokens {
 		if token == stop {

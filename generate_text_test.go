@@ -57,7 +57,7 @@ func TestStopsAcrossTokens(t *testing.T) {
 				return nil
 			})
 			for i := 0; a.Continues(t.Context()); i++ {
-				if err := a.take(int(c.tokens[i])); err != nil {
+				if err := a.Take(int(c.tokens[i])); err != nil {
 					t.Fatal(err)
 				}
 			}

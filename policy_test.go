@@ -42,6 +42,9 @@ var mayImport = map[string][]string{
 	"internal/device":      {"internal/ops"},
 	"internal/device/cpu":  {"internal/device", "internal/kernels", "internal/ops", "internal/weights"},
 	"internal/device/cuda": {"internal/device", "internal/ops"},
+	"internal/jinja":       {},
+	"internal/chat":        {"data", "internal/files", "internal/jinja"},
+	"serve":                {".", "data", "internal/chat"},
 	"internal/plan":        {"internal/device", "internal/ops"},
 	"internal/opstest":     {"internal/device", "internal/floats", "internal/ops"},
 	"nodes":                {"internal/device", "internal/device/cpu", "internal/ops", "internal/plan"},
@@ -57,7 +60,7 @@ var mayImport = map[string][]string{
 	"dot/draw":             {"dot/render", "internal/files"},
 	"internal/run":         {".", "data", "data/bpe", "optim", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/rundir", "internal/tensorboard"},
 	"internal/experiment":  {".", "data", "layers", "nodes", "optim", "trace", "internal/files", "internal/numbers", "internal/report"},
-	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/experiment", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "internal/rundir", "trace"},
+	"train":                {".", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/experiment", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "internal/rundir", "serve", "trace"},
 }
 
 // mayNotImport are prefixes of packages that are none of a package's business.

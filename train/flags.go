@@ -101,7 +101,7 @@ func (f *flags) explain(err error) error {
 	case m[3] != "parse error" && m[3] != "value out of range":
 		return errors.New(m[3])
 	}
-	kinds := map[string]string{"int": "a whole number", "uint": "a whole number, at least 0", "float": "a number", "": "true or false"}
+	kinds := map[string]string{"int": "a whole number", "uint": "a whole number, at least 0", "float": "a number", "duration": "a time such as 30s or 10m", "": "true or false"}
 	kind, _ := flag.UnquoteUsage(f.Lookup(m[2]))
 	want := kinds[kind]
 	if m[3] == "value out of range" {

@@ -12,6 +12,7 @@
 //	train      train a model (the default)
 //	resume     continue a run that was stopped
 //	sample     generate text with a model
+//	serve      answer requests over HTTP
 //	evaluate   measure a model on a text
 //	score      print the probability of every token of a text
 //	memory     show a model's memory while it reads a text
@@ -87,6 +88,7 @@ func commands() []command {
 		{"train", "train a model (the default)", trainCommand},
 		{"resume", "continue a run that was stopped", resumeCommand},
 		{"sample", "generate text with a model", sampleCommand},
+		{"serve", "answer requests over HTTP in OpenAI's protocol", serveCommand},
 		{"evaluate", "measure a model on a text", evaluateCommand},
 		{"score", "print the probability of every token of a text", scoreCommand},
 		{"memory", "show a model's memory while it reads a text", memoryCommand},

@@ -1,0 +1,306 @@
+package serve
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/pkg/errors"
+)
+
+var (
+	errFull   = errors.New("too many requests are waiting; try again later")
+	errClosed = errors.New("the server is shutting down")
+)
+
+// engine lets jobs share the rows of a batch. One goroutine runs it.
+type engine struct {
+	tok   data.Tokenizer
+	batch *xlstm.BatchGenerator
+	rows  []*job // nil for a free row
+	turn  int    // the row whose prompt is read next
+	cache *cache
+	count *counters
+
+	mu      sync.Mutex
+	queue   []*job
+	most    int // jobs in the queue
+	closed  bool
+	arrived chan struct{} // has something when there are jobs, or the end
+	stopped chan struct{} // closed when the goroutine has ended
+	// What metrics tell.
+	active, cacheBytes, cacheKept atomic.Int64
+}
+
+func newEngine(lm *xlstm.LM, cfg Config, count *counters) (*engine, error) {
+	b, err := lm.Model().NewBatchGenerator(cfg.Rows)
+	if err != nil {
+		return nil, err
+	}
+	at, err := b.Position(0)
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	e := &engine{
+		tok: lm.Tokenizer(), batch: b, rows: make([]*job, cfg.Rows), cache: newCache(cfg.CacheBytes, at.Bytes()), count: count,
+		most: cfg.Queue, arrived: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+	go e.run()
+	return e, nil
+}
+
+// submit queues all jobs, or none.
+func (e *engine) submit(jobs []*job) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed:
+		return errClosed
+	case len(e.queue)+len(jobs) > e.most+e.free():
+		return errFull
+	}
+	e.queue = append(e.queue, jobs...)
+	e.wake()
+	return nil
+}
+
+// free returns how many rows had no job when the engine last looked.
+func (e *engine) free() int { return len(e.rows) - int(e.active.Load()) }
+
+func (e *engine) wake() {
+	select {
+	case e.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// waiting returns the number of jobs in the queue.
+func (e *engine) waiting() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.queue)
+}
+
+// close ends the engine when there are no jobs any more, and refuses new ones.
+func (e *engine) close() {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.wake()
+}
+
+// run answers jobs until it is closed.
+func (e *engine) run() {
+	defer close(e.stopped)
+	defer e.batch.Close()
+	tokens := make([]int, len(e.rows))
+	for {
+		if e.admit() == 0 {
+			if e.ended() {
+				return
+			}
+			<-e.arrived
+			continue
+		}
+		e.readSome()
+		busy := false
+		for i := range tokens {
+			tokens[i] = e.draw(i)
+			busy = busy || tokens[i] >= 0
+		}
+		if !busy {
+			continue
+		}
+		began := time.Now()
+		if err := e.batch.Step(tokens); err != nil {
+			e.failAll(err)
+		}
+		e.count.stepSeconds.add(time.Since(began).Seconds())
+	}
+}
+
+// ended reports whether there will be no more jobs.
+func (e *engine) ended() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed && len(e.queue) == 0
+}
+
+// admit gives free rows to waiting jobs and returns how many rows have one.
+func (e *engine) admit() (active int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, j := range e.rows {
+		for j == nil && len(e.queue) > 0 {
+			next := e.queue[0]
+			e.queue[0] = nil
+			e.queue = e.queue[1:]
+			if next.ctx.Err() == nil {
+				j = next
+				break
+			}
+			next.answer.Continues(next.ctx) // which notes why it ended
+			next.finish(next.answer.Finish())
+		}
+		if e.rows[i] = j; j != nil {
+			active++
+		}
+	}
+	e.active.Store(int64(active))
+	return active
+}
+
+// leave frees a row.
+func (e *engine) leave(i int, err error) {
+	j := e.rows[i]
+	e.rows[i] = nil
+	c, failed := j.answer.Finish()
+	if err == nil {
+		err = failed
+	}
+	j.finish(c, err)
+}
+
+func (e *engine) failAll(err error) {
+	for i, j := range e.rows {
+		if j != nil {
+			e.leave(i, err)
+		}
+	}
+}
+
+// readSome reads a chunk of one of the prompts that are not read yet, in turn.
+func (e *engine) readSome() {
+	for range e.rows {
+		i := e.turn
+		e.turn = (e.turn + 1) % len(e.rows)
+		j := e.rows[i]
+		if j == nil || j.began && j.read == len(j.answer.Prompt()) || !j.ready() {
+			continue
+		}
+		if j.ctx.Err() != nil {
+			j.answer.Continues(j.ctx)
+			e.leave(i, nil)
+			continue
+		}
+		if err := e.read(i, j); err != nil {
+			e.leave(i, err)
+		}
+		return
+	}
+}
+
+// read begins a prompt where the cache knows it, or reads its next chunk.
+func (e *engine) read(i int, j *job) error {
+	prompt := j.answer.Prompt()
+	if !j.began {
+		if err := e.begin(i, j); err != nil {
+			return err
+		}
+	}
+	if n := min(chunk, len(prompt)-j.read); n > 0 {
+		if err := e.batch.Read(i, prompt[j.read:j.read+n]...); err != nil {
+			return err
+		}
+		j.read += n
+		e.count.promptTokens.add(float64(n))
+		if err := e.keep(i, j); err != nil {
+			return err
+		}
+	}
+	if j.read == len(prompt) {
+		j.promptRead()
+	}
+	return nil
+}
+
+// begin sets a row to the longest beginning of the prompt that is known.
+func (e *engine) begin(i int, j *job) error {
+	j.began = true
+	at := e.cache.find(j.cuts, j.whole)
+	if at == nil {
+		return e.batch.Begin(i, nil)
+	}
+	j.read = at.Tokens()
+	j.mu.Lock()
+	j.cached = j.read
+	j.mu.Unlock()
+	e.count.cachedTokens.add(float64(j.read))
+	return e.batch.Resume(i, at)
+}
+
+// keep puts the position of a row into the cache, if it is one to keep there.
+func (e *engine) keep(i int, j *job) error {
+	k := j.whole
+	if j.read%chunk == 0 {
+		if cut := j.read/chunk - 1; e.cache.wants(cut, len(j.cuts)) {
+			k = j.cuts[cut]
+		} else if j.read < len(j.answer.Prompt()) {
+			return nil
+		}
+	}
+	if e.cache.most <= 0 {
+		return nil
+	}
+	at, err := e.batch.Position(i)
+	if err != nil {
+		return err
+	}
+	e.cache.put(k, at)
+	e.cacheBytes.Store(e.cache.bytes)
+	e.cacheKept.Store(int64(e.cache.order.Len()))
+	return nil
+}
+
+// draw returns the next token of a row, −1 if it has none to read.
+func (e *engine) draw(i int) int {
+	j := e.rows[i]
+	if j == nil || !j.began || j.read < len(j.answer.Prompt()) {
+		return -1
+	}
+	if j.answer.Continues(j.ctx) {
+		token, err := e.next(i, j)
+		if err != nil {
+			e.leave(i, err)
+			return -1
+		}
+		e.count.generatedTokens.add(1)
+		if j.answer.Continues(j.ctx) {
+			return token
+		}
+	}
+	e.leave(i, nil)
+	return -1
+}
+
+// next draws a token, with what is to be told of it.
+func (e *engine) next(i int, j *job) (int, error) {
+	logits, err := e.batch.Logits(i)
+	if err != nil {
+		return 0, err
+	}
+	token, err := j.answer.Draw(logits)
+	if err != nil {
+		return 0, err
+	}
+	if j.tops >= 0 {
+		j.held = append(j.held, infoOf(token, j.starts, logits, j.tops))
+		j.starts += len(e.tok.Decode([]int{token}))
+	}
+	return token, j.answer.Take(token)
+}
+
+// drain waits until all jobs have ended, or the context has, and closes.
+func (e *engine) drain(ctx context.Context) error {
+	e.close()
+	select {
+	case <-e.stopped:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
