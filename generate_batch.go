@@ -15,15 +15,38 @@ import (
 // number, to the bit, but only on n, the number of texts for which the
 // generator was created, because matrix products add in a different order for n
 // rows than for one. Logits of generators with different n, and of a Generator,
-// agree to rounding.
+// agree to rounding. With FewerRows this holds between steps, too.
 type BatchGenerator struct {
-	model   *Model
-	reader  *Generator // reads what is longer than a token, text by text
-	texts   []batchText
-	program *Program // reads one token for each of its rows
+	model    *Model
+	reader   *Generator // reads what is longer than a token, text by text
+	texts    []batchText
+	benches  []*bench // by rows, ascending; the last has one for every text
+	seatedAt *bench   // where texts are seated
+	empty    *State   // of a row without a text
+}
+
+// bench is a program that reads one token for each of its rows.
+type bench struct {
+	size    int
+	program *Program // nil before it is used
 	rows    *State   // of the program
-	empty   *State   // of a row without a text
 	seats   []int    // the text in each row, −1 for none
+}
+
+// BatchOption is an option of NewBatchGenerator.
+type BatchOption func(n int) (sizes []int)
+
+// FewerRows lets a step compute for no more rows than the power of 2 from which
+// the continuing texts fit, instead of one for each of the n texts. It is faster
+// while few texts continue, and takes up to twice the memory. The logits of a
+// text then depend, to rounding, on how many others continue.
+func FewerRows() BatchOption {
+	return func(n int) (sizes []int) {
+		for size := 1; size < n; size *= 2 {
+			sizes = append(sizes, size)
+		}
+		return sizes
+	}
 }
 
 // batchText is one of the texts.
@@ -36,7 +59,7 @@ type batchText struct {
 
 // NewBatchGenerator returns a generator for n texts, numbered 0 to n−1, all at
 // the start of a text.
-func (m *Model) NewBatchGenerator(n int) (*BatchGenerator, error) {
+func (m *Model) NewBatchGenerator(n int, opts ...BatchOption) (*BatchGenerator, error) {
 	if n < 1 {
 		return nil, errors.Errorf("xlstm: a generator of %d texts; it takes at least 1", n)
 	}
@@ -45,6 +68,12 @@ func (m *Model) NewBatchGenerator(n int) (*BatchGenerator, error) {
 		return nil, err
 	}
 	b := &BatchGenerator{model: m, reader: reader, texts: make([]batchText, n)}
+	for _, opt := range opts {
+		for _, size := range opt(n) {
+			b.benches = append(b.benches, &bench{size: size})
+		}
+	}
+	b.benches = append(b.benches, &bench{size: n})
 	if err := b.prepare(); err != nil {
 		reader.Close()
 		return nil, err
@@ -52,7 +81,7 @@ func (m *Model) NewBatchGenerator(n int) (*BatchGenerator, error) {
 	return b, nil
 }
 
-// prepare makes the states and the program.
+// prepare makes the states, and the program for all texts.
 func (b *BatchGenerator) prepare() (err error) {
 	for i := range b.texts {
 		t := &b.texts[i]
@@ -61,15 +90,20 @@ func (b *BatchGenerator) prepare() (err error) {
 		}
 		t.logits, t.row = make([]float64, b.model.cfg.VocabSize), -1
 	}
-	n := len(b.texts)
-	b.seats = slices.Repeat([]int{-1}, n)
 	if b.empty, err = b.model.NewState(1); err != nil {
 		return err
 	}
-	if b.rows, err = b.model.NewState(n); err != nil {
+	b.seatedAt = b.benches[len(b.benches)-1]
+	return b.model.furnish(b.seatedAt)
+}
+
+// furnish makes the state and the program of a bench.
+func (m *Model) furnish(n *bench) (err error) {
+	n.seats = slices.Repeat([]int{-1}, n.size)
+	if n.rows, err = m.NewState(n.size); err != nil {
 		return err
 	}
-	b.program, err = b.model.compile(ProgramConfig{Batch: n, Steps: 1, Carry: true}, b.rows)
+	n.program, err = m.compile(ProgramConfig{Batch: n.size, Steps: 1, Carry: true}, n.rows)
 	return err
 }
 
@@ -134,7 +168,6 @@ func (b *BatchGenerator) Step(tokens []int) error {
 	if len(tokens) != len(b.texts) {
 		return errors.Errorf("xlstm: %d tokens for %d texts", len(tokens), len(b.texts))
 	}
-	ids := make([]int, len(b.texts))
 	var texts []int
 	for i, token := range tokens {
 		if token >= 0 {
@@ -149,22 +182,47 @@ func (b *BatchGenerator) Step(tokens []int) error {
 			return err
 		}
 	}
+	if err := b.choose(len(texts)); err != nil {
+		return err
+	}
 	if err := b.seat(tokens); err != nil {
 		return err
 	}
+	at := b.seatedAt
+	ids := make([]int, at.size)
 	for _, i := range texts {
 		ids[b.texts[i].row] = tokens[i]
 	}
-	if err := b.program.Run(Input{Tokens: ids, State: b.rows}); err != nil {
+	if err := at.program.Run(Input{Tokens: ids, State: at.rows}); err != nil {
 		return err
 	}
 	for _, i := range texts {
 		t := &b.texts[i]
-		if err := b.program.loadLogits(t.row, t.logits); err != nil {
+		if err := at.program.loadLogits(t.row, t.logits); err != nil {
 			return err
 		}
 		t.count++
 	}
+	return nil
+}
+
+// choose takes the smallest bench for so many texts, and all texts off another.
+func (b *BatchGenerator) choose(texts int) error {
+	k := slices.IndexFunc(b.benches, func(n *bench) bool { return n.size >= texts })
+	if b.benches[k] == b.seatedAt {
+		return nil
+	}
+	for i := range b.texts {
+		if err := b.unseat(i); err != nil {
+			return err
+		}
+	}
+	if b.benches[k].program == nil {
+		if err := b.model.furnish(b.benches[k]); err != nil {
+			return err
+		}
+	}
+	b.seatedAt = b.benches[k]
 	return nil
 }
 
@@ -183,11 +241,11 @@ func (b *BatchGenerator) seat(tokens []int) error {
 		if token < 0 || t.row >= 0 {
 			continue
 		}
-		row := slices.Index(b.seats, -1)
-		if err := b.rows.SetText(row, t.state, 0); err != nil {
+		row := slices.Index(b.seatedAt.seats, -1)
+		if err := b.seatedAt.rows.SetText(row, t.state, 0); err != nil {
 			return err
 		}
-		t.row, b.seats[row] = row, i
+		t.row, b.seatedAt.seats[row] = row, i
 	}
 	return nil
 }
@@ -200,13 +258,14 @@ func (b *BatchGenerator) unseat(i int) error {
 	if t.row < 0 {
 		return nil
 	}
-	if err := t.state.SetText(0, b.rows, t.row); err != nil {
+	at := b.seatedAt
+	if err := t.state.SetText(0, at.rows, t.row); err != nil {
 		return err
 	}
-	if err := b.rows.SetText(t.row, b.empty, 0); err != nil {
+	if err := at.rows.SetText(t.row, b.empty, 0); err != nil {
 		return err
 	}
-	b.seats[t.row], t.row = -1, -1
+	at.seats[t.row], t.row = -1, -1
 	return nil
 }
 
@@ -228,9 +287,14 @@ func (b *BatchGenerator) Tokens(i int) int { return b.texts[i].count }
 
 // Close releases the compiled graphs.
 func (b *BatchGenerator) Close() error {
-	err := b.program.Close()
-	if failed := b.reader.Close(); err == nil {
-		err = failed
+	err := b.reader.Close()
+	for _, n := range b.benches {
+		if n.program == nil {
+			continue
+		}
+		if failed := n.program.Close(); err == nil {
+			err = failed
+		}
 	}
 	return err
 }

@@ -119,3 +119,50 @@ func TestTextsOfABatchAreWhatTheyAreAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestFewerRows: texts that come and go, so that the rows of a step change, have
+// the logits of generators of their own, to rounding.
+func TestFewerRows(t *testing.T) {
+	for name, cfg := range batchModels() {
+		m := smallModel(t, cfg, tensor.Float64)
+		b, err := m.NewBatchGenerator(7, FewerRows())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		var alone [7]*Generator
+		for i := range alone {
+			if alone[i], err = m.NewGenerator(); err != nil {
+				t.Fatal(err)
+			}
+			defer alone[i].Close()
+		}
+		for step, texts := range [][]int{{3}, {3, 5}, {3}, {0, 1, 2, 3, 4, 5, 6}, {6, 0, 2}, {1, 4}, {0, 1, 2, 3, 4}, {2}} {
+			tokens := slices.Repeat([]int{-1}, 7)
+			for _, i := range texts {
+				tokens[i] = (3*step + i) % 11
+				if err := alone[i].Read(tokens[i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := b.Step(tokens); err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range texts {
+				got, err := b.Logits(i)
+				if err != nil || !agree(tensor.Float64, got, alone[i].logits) || b.Tokens(i) != alone[i].Tokens() {
+					t.Errorf("%s, step %d: text %d differs from one of its own: %v", name, step, i, err)
+				}
+			}
+		}
+		var sizes []int
+		for _, n := range b.benches {
+			if n.program != nil {
+				sizes = append(sizes, n.size)
+			}
+		}
+		if !slices.Equal(sizes, []int{1, 2, 4, 7}) {
+			t.Errorf("%s: steps of %v rows", name, sizes)
+		}
+	}
+}

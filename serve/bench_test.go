@@ -15,33 +15,41 @@ import (
 )
 
 // BenchmarkClients measures the tokens a second that 1, 8 and 64 clients get
-// together, each of which asks for one stream of 100 tokens after the other, from
-// a model of the size of the small preset.
+// together, each of which asks for one stream of 100 tokens after the other: from
+// a model of the size of the small preset, and from one whose weights fit no
+// cache of most processors.
 func BenchmarkClients(b *testing.B) {
-	cfg := xlstm.DefaultConfig()
-	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt = 256, 128, 4, xlstm.Blocks(1)
-	model, err := xlstm.New(cfg)
-	if err != nil {
-		b.Fatal(err)
-	}
-	lm, err := xlstm.NewLM(model, data.Bytes{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, rows := range []int{1, 16, 32} {
-		s, err := New(lm, Config{Rows: rows})
+	for _, m := range []struct {
+		name                 string
+		width, blocks, vocab int
+	}{{"small", 128, 4, 256}, {"wide", 1024, 6, 256}} {
+		cfg := xlstm.DefaultConfig()
+		cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt = m.vocab, m.width, m.blocks, xlstm.Blocks(1)
+		model, err := xlstm.New(cfg)
 		if err != nil {
 			b.Fatal(err)
 		}
-		h := httptest.NewServer(s)
-		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-		for _, clients := range []int{1, 8, 64} {
-			b.Run(fmt.Sprintf("rows=%d/clients=%d", rows, clients), func(b *testing.B) { measureClients(b, h.URL, client, clients) })
-		}
-		h.Close()
-		if err := s.Close(); err != nil {
+		lm, err := xlstm.NewLM(model, data.Bytes{})
+		if err != nil {
 			b.Fatal(err)
 		}
+		for _, c := range []Config{{Rows: 16}, {Rows: 64}, {Rows: 16, Exact: true}} {
+			benchmarkServer(b, lm, fmt.Sprintf("%s/rows=%d/exact=%v", m.name, c.Rows, c.Exact), c)
+		}
+	}
+}
+
+func benchmarkServer(b *testing.B, lm *xlstm.LM, name string, cfg Config) {
+	s, err := New(lm, cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	h := httptest.NewServer(s)
+	defer h.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	for _, clients := range []int{1, 8, 64} {
+		b.Run(fmt.Sprintf("%s/clients=%d", name, clients), func(b *testing.B) { measureClients(b, h.URL, client, clients) })
 	}
 }
 

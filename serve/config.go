@@ -13,6 +13,11 @@ type Config struct {
 	Name string
 	// Rows is the number of texts that are generated at once; the default is 16.
 	Rows int
+	// Exact makes the answer to a request with a seed independent of the other
+	// requests, to the bit: all rows are then computed at every token, which is
+	// slower for few requests. By default logits depend, to rounding, on how many
+	// texts are generated at the time.
+	Exact bool
 	// Queue is the number of texts that may wait for a row; further requests are
 	// refused with status 429. The default is 256.
 	Queue int

@@ -12,7 +12,6 @@
 // gone. The states at which prompts can be shared are kept in a cache, so that a
 // long common beginning is read once.
 //
-// The answer to a request with a seed depends on the prompt, the settings and the
-// number of rows alone: not on the other requests and not on the cache, to the
-// bit.
+// The answer to a request with a seed does not depend on the cache and, if
+// Config.Exact is set, not on the other requests either, to the bit.
 package serve

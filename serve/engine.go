@@ -36,7 +36,11 @@ type engine struct {
 }
 
 func newEngine(lm *xlstm.LM, cfg Config, count *counters) (*engine, error) {
-	b, err := lm.Model().NewBatchGenerator(cfg.Rows)
+	var opts []xlstm.BatchOption
+	if !cfg.Exact {
+		opts = append(opts, xlstm.FewerRows())
+	}
+	b, err := lm.Model().NewBatchGenerator(cfg.Rows, opts...)
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func TestCompletionsAreThoseOfABatch(t *testing.T) {
 		want[i] = aloneInBatch(t, b, lm, r)
 	}
 	for _, cacheBytes := range []int64{-1, 0} {
-		_, h := newServer(t, Config{Rows: rows, CacheBytes: cacheBytes})
+		_, h := newServer(t, Config{Rows: rows, CacheBytes: cacheBytes, Exact: true})
 		var wg sync.WaitGroup
 		for round := range 3 {
 			for i, body := range bodies {

@@ -34,7 +34,8 @@ func (s *serving) register(f *flags) {
 	f.StringVar(&s.addr, "addr", "127.0.0.1:8080", "the address to listen on; port 0 takes a free one")
 	f.StringVar(&s.keyFile, "api-key-file", "", "a file with the key that clients must send (default: that in the environment variable "+keyVariable+"); needed on addresses that others can reach")
 	f.StringVar(&s.Name, "name", "", "the model's name for clients (default: the folder's)")
-	f.IntVar(&s.Rows, "rows", 16, "texts that are generated at once; more serve many clients faster and one slower")
+	f.IntVar(&s.Rows, "rows", 16, "texts that are generated at once")
+	f.BoolVar(&s.Exact, "exact", false, "make answers with a seed independent of other requests, to the bit, which is slower for few requests")
 	f.IntVar(&s.Queue, "queue", 256, "texts that may wait for a row; further requests are refused")
 	f.IntVar(&s.MaxTokens, "max-tokens", 4096, "maximum number of tokens to generate")
 	f.IntVar(&s.MaxPrompt, "max-prompt", 32768, "maximum number of tokens of a prompt")
@@ -50,7 +51,7 @@ func serveCommand(ctx context.Context, args []string, c console) error {
 		"serve runs/small", "serve runs/small -addr 127.0.0.1:0 -rows 1", "serve runs/small -addr :8080 -api-key-file key.txt")
 	var s serving
 	s.register(f)
-	var on onDevice
+	var on reading
 	on.register(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
