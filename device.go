@@ -1,9 +1,11 @@
 package xlstm
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
 )
@@ -52,26 +54,63 @@ func OpenDevice(name string, precision Precision) (Device, error) {
 // Model.Fetch and Model.Push.
 func WithDevice(d Device) Option { return func(o *options) { o.device = d } }
 
-// home is where the parameters of a model on a device are.
-type home struct {
-	device Device
-	params map[string]nodes.Buffer
+// residence is the memory of tensors on a device. A nil residence is that of
+// tensors on the CPU alone.
+type residence struct {
+	device  Device
+	tensors []layers.Param
+	buffers []nodes.Buffer // of each tensor
 }
 
-// settle gives the model's parameters their places on a device and copies them.
-func (m *Model) settle(d Device) error {
+// reside allocates memory for tensors on a device and copies them. Without a device
+// it returns nil; with an error, a residence without memory.
+func reside(d Device, tensors []layers.Param) (*residence, error) {
 	if d == nil {
+		return nil, nil
+	}
+	r := &residence{device: d, tensors: tensors}
+	for _, t := range tensors {
+		b, err := nodes.Alloc(d, t.Value)
+		if err != nil {
+			for _, b := range r.buffers {
+				d.Free(b)
+			}
+			r.buffers = nil
+			return r, errors.Wrapf(err, "xlstm: memory for %s on %s", t.Name, d.Name())
+		}
+		r.buffers = append(r.buffers, b)
+	}
+	return r, r.push()
+}
+
+// fetch copies the tensors from the device, push to it.
+func (r *residence) fetch() error {
+	return r.each(func(host any, b nodes.Buffer) error { return r.device.Download(host, b) })
+}
+
+func (r *residence) push() error {
+	return r.each(func(host any, b nodes.Buffer) error { return r.device.Upload(b, host) })
+}
+
+func (r *residence) each(f func(host any, b nodes.Buffer) error) error {
+	if r == nil {
 		return nil
 	}
-	m.home = &home{device: d, params: make(map[string]nodes.Buffer)}
-	for _, p := range m.Params() {
-		b, err := nodes.Alloc(d, p.Value)
-		if err != nil {
-			return errors.Wrapf(err, "xlstm: memory for %s on %s", p.Name, d.Name())
+	for k, b := range r.buffers {
+		if err := f(r.tensors[k].Value.Data(), b); err != nil {
+			return errors.Wrapf(err, "xlstm: copying %s", r.tensors[k].Name)
 		}
-		m.home.params[p.Name] = b
 	}
-	return m.Push()
+	return nil
+}
+
+// buffer returns the memory of the tensor with the given name, nil if there is
+// none.
+func (r *residence) buffer(name string) nodes.Buffer {
+	if k := slices.IndexFunc(r.tensors, func(t layers.Param) bool { return t.Name == name }); k >= 0 {
+		return r.buffers[k]
+	}
+	return nil
 }
 
 // Device returns the device of the model, or nil for the CPU.
@@ -84,25 +123,9 @@ func (m *Model) Device() Device {
 
 // Fetch copies the parameters from the model's device to the tensors that
 // Params returns. Saving calls it. Without a device it does nothing.
-func (m *Model) Fetch() error {
-	return m.eachParam(func(d Device, host any, b nodes.Buffer) error { return d.Download(host, b) })
-}
+func (m *Model) Fetch() error { return m.home.fetch() }
 
 // Push copies the parameters from the tensors that Params returns to the
 // model's device. It is needed after writing to these tensors. Without a device
 // it does nothing.
-func (m *Model) Push() error {
-	return m.eachParam(func(d Device, host any, b nodes.Buffer) error { return d.Upload(b, host) })
-}
-
-func (m *Model) eachParam(f func(d Device, host any, b nodes.Buffer) error) error {
-	if m.home == nil {
-		return nil
-	}
-	for _, p := range m.Params() {
-		if err := f(m.home.device, p.Value.Data(), m.home.params[p.Name]); err != nil {
-			return errors.Wrapf(err, "xlstm: copying %s", p.Name)
-		}
-	}
-	return nil
-}
+func (m *Model) Push() error { return m.home.push() }

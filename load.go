@@ -73,7 +73,8 @@ func Load(path string, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m, m.settle(o.device)
+	m.home, err = reside(o.device, m.Params())
+	return m, err
 }
 
 // untie gives a configuration of Hugging Face's form a head of its own if the

@@ -28,7 +28,7 @@ func (p *Program) newRemote() error {
 	r := &remote{device: p.model.home.device, values: make(map[*gorgonia.Node]*tensor.Dense)}
 	memory := make(map[*gorgonia.Node]nodes.Buffer)
 	for _, n := range p.out.Model() {
-		memory[n] = p.model.home.params[n.Name()]
+		memory[n] = p.model.home.buffer(n.Name())
 	}
 	for _, in := range []struct {
 		node *gorgonia.Node

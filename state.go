@@ -16,6 +16,7 @@ type State struct {
 	tensors []layers.Param
 	parts   layers.StateParts // what each of the tensors is
 	*residence
+	failed error // of a method that returns none; the next run reports it
 }
 
 // NewState returns the initial state of batch texts.

@@ -7,28 +7,15 @@ import (
 	"github.com/pkg/errors"
 )
 
-// residence is where a state of a model on a device is.
-type residence struct {
-	device  Device
-	buffers []nodes.Buffer // of each part
-	failed  error          // of a method that returns none; the next run reports it
-}
-
 // settle gives the state its place on a device, nil for none, and copies it.
-func (s *State) settle(d Device) error {
-	if d == nil {
-		return nil
+func (s *State) settle(d Device) (err error) {
+	if s.residence, err = reside(d, s.tensors); s.residence == nil {
+		return err
 	}
-	s.residence = &residence{device: d}
-	for _, t := range s.tensors {
-		b, err := nodes.Alloc(d, t.Value)
-		if err != nil {
-			return errors.Wrapf(err, "xlstm: memory for the state's %s on %s", t.Name, d.Name())
-		}
-		s.buffers = append(s.buffers, b)
+	for _, b := range s.buffers {
 		runtime.AddCleanup(s, func(b nodes.Buffer) { d.Free(b) }, b)
 	}
-	return s.Push()
+	return err
 }
 
 // settleAs makes s, a copy of the tensors of other, a copy on its device too.
@@ -48,28 +35,12 @@ func (s *State) settleAs(other *State) {
 
 // Fetch copies the state from its model's device to the tensors that Tensors
 // returns. Without a device it does nothing.
-func (s *State) Fetch() error {
-	return s.eachPart(func(d Device, host any, b nodes.Buffer) error { return d.Download(host, b) })
-}
+func (s *State) Fetch() error { return s.residence.fetch() }
 
 // Push copies the state from the tensors that Tensors returns to its model's
 // device. It is needed after writing to these tensors. Without a device it does
 // nothing.
-func (s *State) Push() error {
-	return s.eachPart(func(d Device, host any, b nodes.Buffer) error { return d.Upload(b, host) })
-}
-
-func (s *State) eachPart(f func(d Device, host any, b nodes.Buffer) error) error {
-	if s.residence == nil {
-		return nil
-	}
-	for k, t := range s.tensors {
-		if err := f(s.device, t.Value.Data(), s.buffers[k]); err != nil {
-			return errors.Wrapf(err, "xlstm: copying the state's %s", t.Name)
-		}
-	}
-	return nil
-}
+func (s *State) Push() error { return s.residence.push() }
 
 // zero clears the state on its device.
 func (s *State) zero() {
@@ -105,6 +76,9 @@ func (s *State) copyRemote(other *State) error {
 
 // loadRemote copies the state behind the last token of a program's run.
 func (s *State) loadRemote(p *Program) error {
+	if s.failed != nil {
+		return s.failed
+	}
 	k := 0
 	for _, st := range p.out.State {
 		for _, n := range st.Nodes() {

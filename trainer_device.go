@@ -35,7 +35,7 @@ func (t *Trainer) newRemoteTrainer() error {
 	t.remote = r
 	var params []optim.DeviceParam
 	for _, n := range p.Model() {
-		params = append(params, optim.DeviceParam{Name: n.Name(), Shape: n.Shape(), Value: p.model.home.params[n.Name()], Grad: p.remote.Buffer(n.Deriv())})
+		params = append(params, optim.DeviceParam{Name: n.Name(), Shape: n.Shape(), Value: p.model.home.buffer(n.Name()), Grad: p.remote.Buffer(n.Deriv())})
 	}
 	if t.cfg.Accumulate > 1 {
 		if err := r.makeMeans(params); err != nil {

@@ -63,7 +63,7 @@ type Model struct {
 	store  *layers.Store
 	parts  []netPart
 	states []layers.StateParts // of every block
-	home   *home               // on a device, else nil
+	home   *residence          // of the parameters on a device, else nil
 	source *source             // how it is stored if it was loaded, else nil
 	// generationEnds end a text, by the file beside the model that it was loaded
 	// from.
@@ -123,7 +123,8 @@ func New(cfg Config, opts ...Option) (*Model, error) {
 	if o.weights != "" && o.weights != WeightsFloat32 {
 		return m.Packed(o.weights)
 	}
-	return m, m.settle(o.device)
+	m.home, err = reside(o.device, m.Params())
+	return m, err
 }
 
 // newModel makes the parameters of a model in the store.
