@@ -10,11 +10,10 @@ import (
 // RandomWindows is a [Batcher] whose rows are windows drawn independently and
 // uniformly from all positions in the tokens. Every batch is fresh.
 type RandomWindows struct {
-	tokens    Tokens
-	window    []int // of one row
-	batch     Batch
-	src       *rand.PCG
-	signature string
+	tokens Tokens
+	window []int // of one row
+	batch  Batch
+	drawing
 }
 
 // NewRandomWindows returns random windows over tokens, b rows of t in a batch.
@@ -31,11 +30,10 @@ func RandomWindowsOf(tokens Tokens, b, t int, seed uint64) (*RandomWindows, erro
 		return nil, errors.Wrap(err, "random windows")
 	}
 	return &RandomWindows{
-		tokens:    tokens,
-		window:    make([]int, t+1),
-		batch:     newBatch(b, t),
-		src:       newSource(seed),
-		signature: signature("random windows", tokens, b, t),
+		tokens:  tokens,
+		window:  make([]int, t+1),
+		batch:   newBatch(b, t),
+		drawing: drawing{newSource(seed), signature("random windows", tokens, b, t), "random windows"},
 	}, nil
 }
 
@@ -48,30 +46,6 @@ func (w *RandomWindows) Next() Batch {
 	}
 	w.batch.Fresh = true
 	return w.batch
-}
-
-// State returns the state of the random generator.
-func (w *RandomWindows) State() []byte {
-	state, err := w.src.AppendBinary([]byte(w.signature))
-	if err != nil {
-		return nil // it is documented to be nil always
-	}
-	return state
-}
-
-// SetState restores the random generator. It returns the errors described in
-// [Batcher].
-func (w *RandomWindows) SetState(state []byte) error {
-	pos, err := position(state, w.signature)
-	if err != nil {
-		return errors.Wrap(err, "restore random windows")
-	}
-	var src rand.PCG
-	if err := src.UnmarshalBinary(pos); err != nil {
-		return errors.Wrap(err, "restore random windows")
-	}
-	*w.src = src
-	return nil
 }
 
 // below returns a random number from 0 to n-1. The methods of [rand.Rand] draw

@@ -30,10 +30,9 @@ type Task interface {
 // TaskBatches is a [Batcher] whose rows are sequences of a task, drawn
 // independently. Every batch is fresh.
 type TaskBatches struct {
-	task      Task
-	batch     Batch
-	src       *rand.PCG
-	signature string
+	task  Task
+	batch Batch
+	drawing
 }
 
 // NewTaskBatches returns batches of b sequences of a task. They depend only on
@@ -47,8 +46,8 @@ func NewTaskBatches(task Task, b int, seed uint64) (*TaskBatches, error) {
 		return nil, errors.Wrapf(err, "%s", task)
 	}
 	return &TaskBatches{
-		task: task, batch: newBatch(b, task.Width()), src: newSource(seed),
-		signature: fmt.Sprintf("%d rows of %s\n", b, task),
+		task: task, batch: newBatch(b, task.Width()),
+		drawing: drawing{newSource(seed), fmt.Sprintf("%d rows of %s\n", b, task), "the batches of a task"},
 	}, nil
 }
 
@@ -64,30 +63,6 @@ func (t *TaskBatches) Next() Batch {
 	}
 	t.batch.Fresh = true
 	return t.batch
-}
-
-// State returns the state of the random generator.
-func (t *TaskBatches) State() []byte {
-	state, err := t.src.AppendBinary([]byte(t.signature))
-	if err != nil {
-		return nil // it is documented to be nil always
-	}
-	return state
-}
-
-// SetState restores the random generator. It returns the errors described in
-// [Batcher].
-func (t *TaskBatches) SetState(state []byte) error {
-	pos, err := position(state, t.signature)
-	if err != nil {
-		return errors.Wrap(err, "restore the batches of a task")
-	}
-	var src rand.PCG
-	if err := src.UnmarshalBinary(pos); err != nil {
-		return errors.Wrap(err, "restore the batches of a task")
-	}
-	*t.src = src
-	return nil
 }
 
 // between returns a random number from low to high, both included.

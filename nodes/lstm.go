@@ -29,21 +29,10 @@ func LSTM(cfg LSTMConfig, x, r, bias, state *gorgonia.Node) (h, newState *gorgon
 	if err != nil {
 		return nil, nil, err
 	}
-	in := gorgonia.Nodes{x, r, bias}
-	if state != nil {
-		in = append(in, state)
-	}
-	packed, err := apply(spec{op: s, diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-		return lstmDiff(s, in, out, grad)
-	}}, withResets(in, cfg.Resets)...)
-	if err != nil {
-		return nil, nil, err
-	}
-	if h, err = part(packed, 0); err != nil {
-		return nil, nil, err
-	}
-	newState, err = part(packed, 1)
-	return h, newState, err
+	return scan{
+		op: s, in: gorgonia.Nodes{x, r, bias}, state: state, resets: cfg.Resets, weights: [2]int{1, 2},
+		grad: func(has [2]bool) ops.Op { return ops.LSTMGrad{LSTM: s, Has: has} },
+	}.nodes()
 }
 
 func newLSTM(cfg LSTMConfig, x, r, bias, state *gorgonia.Node) (ops.LSTM, error) {
@@ -57,21 +46,4 @@ func newLSTM(cfg LSTMConfig, x, r, bias, state *gorgonia.Node) (ops.LSTM, error)
 		return s, err
 	}
 	return s, wantShape("LSTM", "state", state, 2, s.B, hidden)
-}
-
-// lstmDiff adds the backward scan. It reads the recurrent weight, the old state,
-// both parts of the result, the tape, and the gradients.
-func lstmDiff(s ops.LSTM, in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-	grads, err := unput(3, grad)
-	if err != nil {
-		return nil, err
-	}
-	some, has := present(grads[:2])
-	in, resets := cutResets(in)
-	pieces, err := parts(out)
-	if err != nil {
-		return nil, err
-	}
-	reads := join(join(gorgonia.Nodes{in[1]}, pieces...), in[3:]...)
-	return gradientsReset(ops.LSTMGrad{LSTM: s, Has: [2]bool(has)}, resets, join(reads, some...)...)
 }

@@ -47,21 +47,10 @@ func SLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (y, newSt
 	if err != nil {
 		return nil, nil, err
 	}
-	in := gorgonia.Nodes{i, f, z, o, r, bias}
-	if state != nil {
-		in = append(in, state)
-	}
-	packed, err := apply(spec{op: s, diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-		return slstmDiff(s, in, out, grad)
-	}}, withResets(in, cfg.Resets)...)
-	if err != nil {
-		return nil, nil, err
-	}
-	if y, err = part(packed, 0); err != nil {
-		return nil, nil, err
-	}
-	newState, err = part(packed, 1)
-	return y, newState, err
+	return scan{
+		op: s, in: gorgonia.Nodes{i, f, z, o, r, bias}, state: state, resets: cfg.Resets, weights: [2]int{4, 5},
+		grad: func(has [2]bool) ops.Op { return ops.SLSTMGrad{SLSTM: s, Has: has} },
+	}.nodes()
 }
 
 func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (ops.SLSTM, error) {
@@ -78,21 +67,4 @@ func newSLSTM(cfg SLSTMConfig, i, f, z, o, r, bias, state *gorgonia.Node) (ops.S
 		return s, err
 	}
 	return s, wantShape("SLSTM", "state", state, 4, s.B, d)
-}
-
-// slstmDiff adds the backward scan. It reads the kernel, the old state, both
-// parts of the result, the tape, and the gradients.
-func slstmDiff(s ops.SLSTM, in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-	grads, err := unput(3, grad)
-	if err != nil {
-		return nil, err
-	}
-	some, has := present(grads[:2])
-	in, resets := cutResets(in)
-	pieces, err := parts(out)
-	if err != nil {
-		return nil, err
-	}
-	reads := join(join(gorgonia.Nodes{in[4]}, pieces...), in[6:]...)
-	return gradientsReset(ops.SLSTMGrad{SLSTM: s, Has: [2]bool(has)}, resets, join(reads, some...)...)
 }

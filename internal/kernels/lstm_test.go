@@ -60,13 +60,7 @@ func TestLSTMGradientsAreExact(t *testing.T) {
 			c := newLSTMCase(5, s, withState)
 			got := c.run().grads
 			check := func(name string, x, grad []float64) {
-				num := make([]float64, len(x))
-				for i := range x {
-					num[i] = central(c.loss, &x[i])
-				}
-				if d := apart(grad, num); d > 1e-7 {
-					t.Errorf("%d steps, state %v: %s is %.3g away from central differences", steps, withState, name, d)
-				}
+				wantGradient(t, fmt.Sprintf("%d steps, state %v: %s", steps, withState, name), c.loss, x, grad)
 			}
 			check("dx", c.x, got.X)
 			check("dR", c.r, got.R)

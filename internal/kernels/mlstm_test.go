@@ -153,13 +153,7 @@ func TestMLSTMGradientsAreExact(t *testing.T) {
 				c := newMLSTMCase(3, s, 2, withState)
 				got := c.run(recurrent)
 				check := func(name string, x, grad []float64) {
-					num := make([]float64, len(x))
-					for i := range x {
-						num[i] = central(func() float64 { return c.loss(recurrent) }, &x[i])
-					}
-					if d := apart(grad, num); d > 1e-7 {
-						t.Errorf("%s is %.3g away from central differences", name, d)
-					}
+					wantGradient(t, name, func() float64 { return c.loss(recurrent) }, x, grad)
 				}
 				check("dq", c.q, got.grads.Q)
 				check("dk", c.k, got.grads.K)
@@ -176,7 +170,20 @@ func TestMLSTMGradientsAreExact(t *testing.T) {
 	}
 }
 
-// central is a fourth-order central difference of f at *x.
+// wantGradient reports a gradient of loss with respect to x that differs from central
+// differences.
+func wantGradient(t *testing.T, name string, loss func() float64, x, grad []float64) {
+	t.Helper()
+	num := make([]float64, len(x))
+	for i := range x {
+		num[i] = central(loss, &x[i])
+	}
+	if d := apart(grad, num); d > 1e-7 {
+		t.Errorf("%s is %.3g away from central differences", name, d)
+	}
+}
+
+// central returns a fourth-order central difference of f at *x.
 func central(f func() float64, x *float64) float64 {
 	const h = 1e-4
 	at := func(d float64) float64 {

@@ -1,11 +1,12 @@
 package kernels
 
-import "github.com/gorgonia-xlstm/xlstm/internal/vec"
-
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
 type slstmCase struct {
@@ -64,13 +65,7 @@ func TestSLSTMGradientsAreExact(t *testing.T) {
 		c := newSLSTMCase(5, SLSTM{B: 2, T: 6, NH: 2, DH: 3, Clip: math.Inf(1)}, 2, withState)
 		got := c.run().grads
 		check := func(name string, x, grad []float64) {
-			num := make([]float64, len(x))
-			for i := range x {
-				num[i] = central(c.loss, &x[i])
-			}
-			if d := apart(grad, num); d > 1e-7 {
-				t.Errorf("state %v: %s is %.3g away from central differences", withState, name, d)
-			}
+			wantGradient(t, fmt.Sprintf("state %v: %s", withState, name), c.loss, x, grad)
 		}
 		for k, gate := range []string{"di", "df", "dz", "do"} {
 			check(gate, c.x[k], got.X[k])

@@ -2,7 +2,6 @@ package run
 
 import (
 	"encoding/json"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -95,14 +94,7 @@ func readAbout(dir string) (a About, err error) {
 func noAbout() About { return About{Bigram: Number(math.NaN())} }
 
 func (a About) save(dir string) error {
-	data, err := json.MarshalIndent(a, "", "  ")
-	if err != nil {
-		return errors.Wrap(err, "saving what is known about the run")
-	}
-	return files.WriteSummed(filepath.Join(dir, AboutFile), func(w io.Writer) error {
-		_, err := w.Write(append(data, '\n'))
-		return err
-	})
+	return errors.Wrap(writeJSON(filepath.Join(dir, AboutFile), a), "saving what is known about the run")
 }
 
 // noteStart tells the folder of the run that this process trains it now.

@@ -105,11 +105,16 @@ func vacant(dir string) error {
 }
 
 func saveSettings(dir string, s Settings) error {
-	data, err := json.MarshalIndent(s, "", "  ")
+	return errors.Wrap(writeJSON(filepath.Join(dir, SettingsFile), s), "saving the settings")
+}
+
+// writeJSON writes v, indented, to a file with a checksum.
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		return errors.Wrap(err, "saving the settings")
+		return err
 	}
-	return files.WriteSummed(filepath.Join(dir, SettingsFile), func(w io.Writer) error {
+	return files.WriteSummed(path, func(w io.Writer) error {
 		_, err := w.Write(append(data, '\n'))
 		return err
 	})
