@@ -18,22 +18,34 @@ type Model struct {
 	Name          string
 	Width, Blocks int
 	SLSTMAt       xlstm.BlockList
+	Hidden        int // units of a plain LSTM, whose layers are then the blocks
 	Batch, Length int
 }
 
 // Models returns the models whose training is measured: A and B of usual
-// shapes, C with only mLSTM blocks for long texts, D with only sLSTM blocks.
+// shapes, C with only mLSTM blocks for long texts, D with only sLSTM blocks, and
+// plain LSTMs beside A and B.
 func Models() []Model {
 	models := []Model{
 		{Name: "A", Width: 128, Blocks: 4, SLSTMAt: xlstm.Blocks(1), Batch: 16, Length: 256},
 		{Name: "B", Width: 384, Blocks: 6, SLSTMAt: xlstm.Blocks(1), Batch: 16, Length: 256},
 	}
 	models = append(models, longer()...)
-	return append(models, Model{Name: "D", Width: 256, Blocks: 4, SLSTMAt: xlstm.AllBlocks(), Batch: 16, Length: 256})
+	models = append(models, Model{Name: "D", Width: 256, Blocks: 4, SLSTMAt: xlstm.AllBlocks(), Batch: 16, Length: 256})
+	return append(models, plain()...)
 }
 
-// Writers returns the models whose generation is measured, A and B.
-func Writers() []Model { return Models()[:2] }
+// plain returns the plain LSTMs.
+func plain() []Model {
+	return []Model{
+		{Name: "LSTM-A", Width: 128, Blocks: 2, Hidden: 256, Batch: 16, Length: 256},
+		{Name: "LSTM-B", Width: 384, Blocks: 2, Hidden: 512, Batch: 16, Length: 256},
+	}
+}
+
+// Writers returns the models whose generation is measured, A and B and the plain
+// LSTMs.
+func Writers() []Model { return append(Models()[:2:2], plain()...) }
 
 // longer returns model C at growing lengths, named after thousands of tokens.
 func longer() []Model {
@@ -47,6 +59,12 @@ func long(name string, length, batch int) Model {
 
 // Config returns the model's configuration.
 func (m Model) Config() xlstm.Config {
+	if m.Hidden > 0 {
+		cfg := xlstm.DefaultLSTMConfig()
+		cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.ContextLength = vocabulary, m.Width, m.Blocks, m.Length
+		cfg.LSTM.HiddenSize = m.Hidden
+		return cfg
+	}
 	cfg := xlstm.DefaultConfig()
 	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = vocabulary, m.Width, m.Blocks
 	cfg.ContextLength, cfg.SLSTMAt = m.Length, m.SLSTMAt
