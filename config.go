@@ -10,8 +10,8 @@ import (
 // Config describes a language model of the paper's architecture or, with Large,
 // of xLSTM-7B's, or, with LSTM, of the classic LSTM for comparison. Fields, JSON
 // names, nesting and defaults are those of the official implementation's
-// xLSTMLMModelConfig and xLSTMLargeConfig, to which LSTMAt and LSTM are
-// additions. Start from DefaultConfig, DefaultLargeConfig, DefaultLSTMConfig or
+// xLSTMLMModelConfig and xLSTMLargeConfig, to which LSTMAt, SimplifiedAt and
+// LSTM are additions. Start from DefaultConfig, DefaultLargeConfig, DefaultLSTMConfig or
 // ParseConfig: Config{} has zero values, not the defaults.
 type Config struct {
 	// VocabSize is the number of tokens.
@@ -30,6 +30,9 @@ type Config struct {
 	// around a layer as in PyTorch's nn.LSTM. The official implementation has
 	// no such blocks.
 	LSTMAt BlockList `json:"lstm_at,omitzero"`
+	// SimplifiedAt lists the blocks with the simplified cell that articles
+	// present as xLSTM, for comparison, likewise; see layers.Simplified.
+	SimplifiedAt BlockList `json:"simplified_at,omitzero"`
 	// AddPostBlocksNorm adds a norm between the blocks and the head.
 	AddPostBlocksNorm bool `json:"add_post_blocks_norm"`
 	// AddEmbeddingDropout applies Dropout to the embedded tokens too.
@@ -46,7 +49,7 @@ type Config struct {
 	// MLSTMBlock describes the mLSTM blocks. Without it all blocks are sLSTM.
 	MLSTMBlock *MLSTMBlockConfig `json:"mlstm_block"`
 	// SLSTMBlock describes the sLSTM blocks, and the feed-forward layer of the
-	// blocks in LSTMAt.
+	// blocks in LSTMAt and SimplifiedAt.
 	SLSTMBlock *SLSTMBlockConfig `json:"slstm_block"`
 	// Large describes the xLSTM-7B architecture; nil means the paper's. With
 	// Large, only VocabSize, EmbeddingDim, NumBlocks, ContextLength and
@@ -192,11 +195,12 @@ const (
 	mlstmCell cell = iota
 	slstmCell
 	lstmCell
+	simplifiedCell
 )
 
 // blockLists returns the lists of blocks by their cells, with their names in JSON.
 func (c *Config) blockLists() []blockList {
-	return []blockList{{slstmCell, "slstm_at", &c.SLSTMAt}, {lstmCell, "lstm_at", &c.LSTMAt}}
+	return []blockList{{slstmCell, "slstm_at", &c.SLSTMAt}, {lstmCell, "lstm_at", &c.LSTMAt}, {simplifiedCell, "simplified_at", &c.SimplifiedAt}}
 }
 
 type blockList struct {

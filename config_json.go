@@ -28,7 +28,7 @@ func (b *BlockList) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	if err := json.Unmarshal(data, &b.Indices); err != nil {
-		return errors.Errorf("a list of blocks (slstm_at, lstm_at) is %s; it is a list of block indices or \"all\"", data)
+		return errors.Errorf("a list of blocks (slstm_at, lstm_at, simplified_at) is %s; it is a list of block indices or \"all\"", data)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func parseConfig(data []byte, vocab int) (Config, error) {
 	if err := json.Unmarshal(files.WithoutMark(data), &cfg); err != nil {
 		return Config{}, errors.Wrap(err, "reading the model configuration")
 	}
-	if cfg.MLSTMBlock == nil && cfg.form() == paperForm && cfg.LSTMAt.IsZero() {
+	if cfg.MLSTMBlock == nil && cfg.form() == paperForm && cfg.LSTMAt.IsZero() && cfg.SimplifiedAt.IsZero() {
 		cfg.SLSTMAt = AllBlocks()
 	}
 	if vocab > 0 {

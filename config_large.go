@@ -146,6 +146,7 @@ func (c Config) validateOnlyLarge(check checker) error {
 		check(c.SLSTMBlock == nil, "slstm_block", "given", none),
 		check(c.SLSTMAt.IsZero(), "slstm_at", c.SLSTMAt, none),
 		check(c.LSTMAt.IsZero(), "lstm_at", c.LSTMAt, none),
+		check(c.SimplifiedAt.IsZero(), "simplified_at", c.SimplifiedAt, none),
 		check(!c.AddPostBlocksNorm, "add_post_blocks_norm", c.AddPostBlocksNorm, "false for the xLSTM-7B architecture, whose norm is add_out_norm"),
 		check(!c.AddEmbeddingDropout, "add_embedding_dropout", c.AddEmbeddingDropout, "false for the xLSTM-7B architecture"),
 		check(!c.Bias, "bias", c.Bias, "false for the xLSTM-7B architecture, whose bias is use_bias"),

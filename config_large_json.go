@@ -45,7 +45,7 @@ func (c Config) huggingFace() *HuggingFaceConfig {
 
 // The fields by which the architectures are told apart.
 var (
-	paperFields       = []string{"mlstm_block", "slstm_block", "slstm_at", "lstm_at"}
+	paperFields       = []string{"mlstm_block", "slstm_block", "slstm_at", "lstm_at", "simplified_at"}
 	largeFields       = []string{"num_heads", "qk_dim_factor", "v_dim_factor", "ffn_proj_factor", "gate_soft_cap", "output_logit_soft_cap", "weight_mode"}
 	huggingFaceFields = []string{"model_type", "architectures", "hidden_size", "num_hidden_layers", "tie_word_embeddings"}
 )

@@ -87,6 +87,7 @@ func (c Config) validateLSTM(check checker) error {
 		check(c.SLSTMBlock == nil, "slstm_block", "given", none),
 		check(c.SLSTMAt.IsZero(), "slstm_at", c.SLSTMAt, none),
 		check(c.LSTMAt.IsZero(), "lstm_at", c.LSTMAt, none),
+		check(c.SimplifiedAt.IsZero(), "simplified_at", c.SimplifiedAt, none),
 		check(!c.AddPostBlocksNorm, "add_post_blocks_norm", c.AddPostBlocksNorm, "false for a plain LSTM"),
 		check(!c.Bias, "bias", c.Bias, "false for a plain LSTM, which always has biases"),
 		check(!c.TieWeights || c.LSTM.HiddenSize == c.EmbeddingDim, "tie_weights", c.TieWeights, "false unless lstm.hidden_size is embedding_dim: the head reads the one, the embedding has the other"),

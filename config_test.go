@@ -41,7 +41,9 @@ func TestConfigRoundTripsThroughJSON(t *testing.T) {
 		configs = append(configs, cfg)
 	}
 	for _, at := range []BlockList{Blocks(1), AllBlocks()} {
-		cfg.SLSTMAt, cfg.LSTMAt = Blocks(), at
+		cfg.SLSTMAt, cfg.LSTMAt, cfg.SimplifiedAt = Blocks(), at, Blocks()
+		configs = append(configs, cfg)
+		cfg.LSTMAt, cfg.SimplifiedAt = Blocks(), at
 		configs = append(configs, cfg)
 	}
 	plain := DefaultLSTMConfig()
@@ -110,6 +112,7 @@ func TestConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		{`{"vocab_size": 5, "lstm_at": [3], ` + blocks + `}`, "lstm_at", "[3]", "below num_blocks"},
 		{`{"vocab_size": 5, "lstm_at": "some", ` + blocks + `}`, "lstm_at", `"some"`, "all"},
 		{`{"vocab_size": 5, "num_blocks": 2, "slstm_at": [1], "lstm_at": "all", ` + blocks + `}`, "block 1", "slstm_at", "in lstm_at; it must be in one"},
+		{`{"vocab_size": 5, "num_blocks": 2, "lstm_at": [0], "simplified_at": [1, 0], ` + blocks + `}`, "block 0", "lstm_at", "in simplified_at; it must be in one"},
 		{`{"vocab_size": 5, "lstm_at": "all", "mlstm_block": {}}`, "slstm_block", "null", "lstm_at"},
 		{`{"vocab_size": 5, "lstm_at": "all", "slstm_block": {"feedforward": {"act_fn": "tanh"}}}`, "act_fn", `"tanh"`, "gelu"},
 		{`{"vocab_size": 5, "lstm": {"hidden_size": 0}}`, "lstm.hidden_size", "0", "at least 1"},

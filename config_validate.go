@@ -59,7 +59,7 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
-	if slices.Contains(cells, slstmCell) || slices.Contains(cells, lstmCell) {
+	if slices.ContainsFunc(cells, func(cell cell) bool { return cell != mlstmCell }) {
 		if err := c.validateFeedForward(check); err != nil {
 			return err
 		}

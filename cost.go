@@ -92,7 +92,8 @@ const (
 // with a few blocks of each kind and plans their memory without allocating
 // values, so that it is fast and takes little memory for any size of model. The
 // memory of more than eight blocks is extrapolated from these graphs, accurate
-// to a thousandth. Cost returns an error if the numbers overflow.
+// to a thousandth, or to a tenth if there are more than two kinds of blocks. Cost
+// returns an error if the numbers overflow.
 func (c Config) Cost(opts CostOptions) (Cost, error) {
 	if err := c.Validate(); err != nil {
 		return Cost{}, errors.Wrap(err, "xlstm: configuration")

@@ -81,7 +81,7 @@ func TestSharedMemoryChangesNothing(t *testing.T) {
 		{"tied weights", FwdConfig{}, func(cfg *Config) { cfg.TieWeights = true }},
 		{"without a norm behind the blocks", FwdConfig{}, func(cfg *Config) { cfg.AddPostBlocksNorm = false }},
 		{"one block", FwdConfig{}, func(cfg *Config) { cfg.NumBlocks, cfg.SLSTMAt = 1, Blocks() }},
-		{"LSTM blocks", FwdConfig{}, func(cfg *Config) { *cfg = otherCells()["LSTM blocks"] }},
+		{"other blocks", FwdConfig{}, func(cfg *Config) { *cfg = otherCells()["other blocks"] }},
 		{"plain LSTM", FwdConfig{Training: true}, func(cfg *Config) { *cfg = otherCells()["plain LSTM"] }},
 		{"short chunks", FwdConfig{Chunk: 3}, func(*Config) {}},
 		{"recurrent", FwdConfig{Form: nodes.Recurrent}, func(*Config) {}},

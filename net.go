@@ -77,6 +77,8 @@ func (c Config) block(i int) layers.BlockConfig {
 		return layers.SLSTMBlockConfig{SLSTM: c.slstm(i), FeedForward: c.feedForward()}
 	case lstmCell:
 		return layers.LSTMBlockConfig{EmbeddingDim: c.EmbeddingDim, Dropout: c.Dropout, FeedForward: c.feedForward()}
+	case simplifiedCell:
+		return layers.SimplifiedBlockConfig{EmbeddingDim: c.EmbeddingDim, Dropout: c.Dropout, FeedForward: c.feedForward()}
 	}
 	return layers.MLSTMBlockConfig{MLSTM: c.mlstm()}
 }

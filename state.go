@@ -43,10 +43,11 @@ func (s *State) Batch() int { return s.batch }
 // "block_i.mlstm_c" (B, NH, DH, DH), key's index first, with keys scaled by
 // 1/√DH, "block_i.mlstm_n" (B, NH, DH) and "block_i.mlstm_m" (B, NH); for an
 // sLSTM block "block_i.slstm" (4, B, D), the slices y, c, n, m; for an LSTM block
-// or a layer of a plain LSTM "block_i.lstm" (2, B, D), the slices h and c. A block of the
-// xLSTM-7B architecture has "block_i.mlstm_c" (B, NH, DQK, DHV) with unscaled
-// keys, "block_i.mlstm_n" and "block_i.mlstm_m". The tensors are the state's
-// own; for a model on a device, they have the values of the last Fetch.
+// or layer i of a plain LSTM "block_i.lstm" (2, B, D), the slices h and c; and for
+// a block with the simplified cell "block_i.simplified" (2, B, D), the slices h and
+// C. A block of the xLSTM-7B architecture has "block_i.mlstm_c" (B, NH, DQK, DHV)
+// with unscaled keys, "block_i.mlstm_n" and "block_i.mlstm_m". The tensors are the
+// state's own; for a model on a device, they have the values of the last Fetch.
 func (s *State) Tensors() []layers.Param { return append([]layers.Param(nil), s.tensors...) }
 
 // Reset sets the state to that at the start of a text.

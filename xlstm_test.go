@@ -28,9 +28,9 @@ func smallConfig() Config {
 // otherCells are models of the cells beside the xLSTM.
 func otherCells() map[string]Config {
 	blocks, plain := smallConfig(), DefaultLSTMConfig()
-	blocks.NumBlocks, blocks.SLSTMAt, blocks.LSTMAt = 3, Blocks(2), Blocks(1)
+	blocks.NumBlocks, blocks.SLSTMAt, blocks.LSTMAt, blocks.SimplifiedAt = 4, Blocks(2), Blocks(1), Blocks(3)
 	plain.VocabSize, plain.EmbeddingDim, plain.LSTM.HiddenSize = 11, 6, 8
-	return map[string]Config{"LSTM blocks": blocks, "plain LSTM": plain}
+	return map[string]Config{"other blocks": blocks, "plain LSTM": plain}
 }
 
 // smallModel is a model of smallConfig whose parameters are away from their

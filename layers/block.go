@@ -7,11 +7,11 @@ import (
 )
 
 // BlockConfig describes a block of one kind: it is an MLSTMBlockConfig, an
-// SLSTMBlockConfig, a LargeConfig, an LSTMBlockConfig, or an LSTMConfig for a
-// layer alone.
+// SLSTMBlockConfig, a LargeConfig, an LSTMBlockConfig, a SimplifiedBlockConfig, or
+// an LSTMConfig for a layer alone.
 type BlockConfig interface {
-	// Kind names the kind of the block's cell: mLSTM, sLSTM or LSTM. Blocks of
-	// one kind in a model have the same shapes.
+	// Kind names the kind of the block's cell: mLSTM, sLSTM, LSTM or
+	// simplified. Blocks of one kind in a model have the same shapes.
 	Kind() string
 	// NewBlock creates a block in a scope. The description of the block
 	// (parameters, state, arithmetic) is recorded as its layers are created;
@@ -32,7 +32,7 @@ type feedForward interface {
 }
 
 // Cell is a recurrent cell in a graph with its nodes: an *MLSTMCell, an
-// *SLSTMCell or an *LSTMCell.
+// *SLSTMCell, an *LSTMCell or a *SimplifiedCell.
 type Cell interface{ isCell() }
 
 // Block is a residual block: x + layer(norm(x)), followed, if there is a

@@ -93,7 +93,7 @@ func TestStateCarriedBetweenGraphsContinuesTheSequence(t *testing.T) {
 			if d := apart(y, want["y"]); d > 1e-9 {
 				t.Errorf("cut at %d: y is %.3g away", cut, d)
 			}
-			for _, name := range []string{"new conv", "new C", "new n", "new m", "new slstm", "new lstm"} {
+			for _, name := range []string{"new conv", "new C", "new n", "new m", "new slstm", "new lstm", "new simplified"} {
 				if d := apart(b[name], want[name]); d > 1e-9 {
 					t.Errorf("cut at %d: %s is %.3g away", cut, name, d)
 				}

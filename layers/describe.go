@@ -30,8 +30,8 @@ func elements(shape []int) int64 {
 
 // StatePart is a tensor of a recurrent layer's state.
 type StatePart struct {
-	// Name is conv, mlstm_c, mlstm_n, mlstm_m, slstm or lstm, corresponding to
-	// the fields of State in order.
+	// Name is conv, mlstm_c, mlstm_n, mlstm_m, slstm, lstm or
+	// simplified, corresponding to the fields of State in order.
 	Name string
 	// Shape is the shape for one sequence, without an axis for the batch.
 	Shape []int

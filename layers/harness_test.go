@@ -22,7 +22,7 @@ type values map[string]*tensor.Dense
 
 // fieldsOf are the fields of a State by the names that the tests use.
 func fieldsOf(s *State) map[string]**gorgonia.Node {
-	return map[string]**gorgonia.Node{"conv": &s.Conv, "C": &s.C, "n": &s.N, "m": &s.M, "slstm": &s.SLSTM, "lstm": &s.LSTM}
+	return map[string]**gorgonia.Node{"conv": &s.Conv, "C": &s.C, "n": &s.N, "m": &s.M, "slstm": &s.SLSTM, "lstm": &s.LSTM, "simplified": &s.Simplified}
 }
 
 // random returns normally distributed numbers that follow from a name.
@@ -133,7 +133,7 @@ func (tr trial) run(t *testing.T) map[string][]float64 {
 	}
 	out := map[string]*gorgonia.Node{"y": y}
 	loss := tr.term(g, bound, "y", y)
-	for _, name := range []string{"conv", "C", "n", "m", "slstm", "lstm"} {
+	for _, name := range []string{"conv", "C", "n", "m", "slstm", "lstm", "simplified"} {
 		if n := *fieldsOf(next)[name]; n != nil {
 			out["new "+name] = n
 			if tr.stateInLoss {
@@ -276,7 +276,7 @@ func slstmUnit(name string, block bool, cfg SLSTMConfig, ffn *FeedForwardConfig)
 	}}
 }
 
-func lstmUnit(name string, cfg BlockConfig, dim int) unit {
+func cellUnit(name string, cfg BlockConfig, dim int) unit {
 	return unit{name: name, dim: dim, mk: func(symbolic bool, _ nodes.Form, _ int) maker {
 		return func(s Scope) (recurrent, error) {
 			s.ComputeCells(CellConfig{Symbolic: symbolic})
@@ -301,10 +301,12 @@ func units() []unit {
 		slstmUnit("sLSTM block with feed-forward and bias", true, SLSTMConfig{EmbeddingDim: 6, NumHeads: 2, ConvKernel: 4, NormWeight: true}, ffn),
 		slstmUnit("sLSTM block without conv, norm weight or bias", true, SLSTMConfig{EmbeddingDim: 6, NumHeads: 2}, plain),
 		slstmUnit("sLSTM block without feed-forward", true, SLSTMConfig{EmbeddingDim: 6, NumHeads: 1, ConvKernel: 3}, nil),
-		lstmUnit("LSTM of another width", LSTMConfig{InputDim: 5, HiddenDim: 6, Index: 1}, 5),
-		lstmUnit("LSTM of one unit", LSTMConfig{InputDim: 1, HiddenDim: 1}, 1),
-		lstmUnit("LSTM block with feed-forward and bias", LSTMBlockConfig{EmbeddingDim: 6, FeedForward: ffn}, 6),
-		lstmUnit("LSTM block without feed-forward", LSTMBlockConfig{EmbeddingDim: 4}, 4),
+		cellUnit("LSTM of another width", LSTMConfig{InputDim: 5, HiddenDim: 6, Index: 1}, 5),
+		cellUnit("LSTM of one unit", LSTMConfig{InputDim: 1, HiddenDim: 1}, 1),
+		cellUnit("LSTM block with feed-forward and bias", LSTMBlockConfig{EmbeddingDim: 6, FeedForward: ffn}, 6),
+		cellUnit("LSTM block without feed-forward", LSTMBlockConfig{EmbeddingDim: 4}, 4),
+		cellUnit("simplified block with feed-forward", SimplifiedBlockConfig{EmbeddingDim: 6, FeedForward: ffn}, 6),
+		cellUnit("simplified block of two units", SimplifiedBlockConfig{EmbeddingDim: 2}, 2),
 		largeUnit("large mLSTM of two heads", false, LargeConfig{EmbeddingDim: 5, NumHeads: 2, QKDim: 4, VDim: 6}),
 		largeUnit("large block with bias", true, LargeConfig{EmbeddingDim: 6, NumHeads: 2, QKDim: 8, VDim: 4, UpDim: 5, Bias: true}),
 		largeUnit("large block of one head, fused, with bias", true, LargeConfig{EmbeddingDim: 4, NumHeads: 1, QKDim: 2, VDim: 3, UpDim: 1, Bias: true, Fused: true}),

@@ -147,17 +147,9 @@ func (l *LSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, erro
 	if err := l.check(state); err != nil {
 		return nil, nil, err
 	}
-	widths := []int{4 * l.cfg.HiddenDim}
-	if l.s.cells.Symbolic {
-		h := l.cfg.HiddenDim
-		widths = []int{h, h, h, h}
-	}
-	gates, err := nodes.LinearSplit(x, l.WeightIH, l.BiasIH, widths...)
+	gates, err := gateInputs(l.s, x, l.WeightIH, l.BiasIH, l.cfg.HiddenDim)
 	if err != nil {
 		return nil, nil, err
-	}
-	for _, g := range gates {
-		l.s.Sub("gates").label(g)
 	}
 	s, next := l.s.Sub("lstm_cell"), &State{}
 	var h *gorgonia.Node
@@ -174,4 +166,18 @@ func (l *LSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, erro
 	l.cell.X, l.cell.H = gates, h
 	h, err = l.s.Dropout(h, l.cfg.Dropout)
 	return h, next, err
+}
+
+// gateInputs returns the input parts of the pre-activations of four gates of so many
+// units: one node, or one for each gate if the cells are symbolic.
+func gateInputs(s Scope, x, w, bias *gorgonia.Node, hidden int) ([]*gorgonia.Node, error) {
+	widths := []int{4 * hidden}
+	if s.cells.Symbolic {
+		widths = []int{hidden, hidden, hidden, hidden}
+	}
+	gates, err := nodes.LinearSplit(x, w, bias, widths...)
+	for _, g := range gates {
+		s.Sub("gates").label(g)
+	}
+	return gates, err
 }

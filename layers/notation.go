@@ -11,10 +11,10 @@ import (
 var symbols = map[string]string{
 	"fgate": "Wⁱx", "igate": "Wᶠx",
 	"q_proj": "q", "k_proj": "k", "v_proj": "v", "zgate": "Wᶻx", "ogate": "Wᵒx",
-	"mlstm_cell": "h", "slstm_cell": "h", "lstm_cell": "h", "gates": "Wx", "C": "C", "n": "n", "m": "m",
+	"mlstm_cell": "h", "slstm_cell": "h", "lstm_cell": "h", "simplified_cell": "h", "gates": "Wx", "C": "C", "n": "n", "m": "m",
 	"_recurrent_kernel_": "R", "_bias_": "b",
 	"zero": "h₀, c₀, n₀, m₀", "zero_C": "C₀", "zero_n": "n₀", "zero_m": "m₀",
-	"mlstm_c": "C₀", "mlstm_n": "n₀", "mlstm_m": "m₀", "slstm": "h₀, c₀, n₀, m₀", "lstm": "h₀, c₀",
+	"mlstm_c": "C₀", "mlstm_n": "n₀", "mlstm_m": "m₀", "slstm": "h₀, c₀, n₀, m₀", "lstm": "h₀, c₀", "simplified": "h₀, C₀",
 }
 
 // mlstmGates are the pre-activations of the mLSTM's gates. The sLSTM's layers

@@ -14,6 +14,8 @@ type State struct {
 	C, N, M *gorgonia.Node // mLSTM: (B, NH, DQK, DHV), (B, NH, DQK), (B, NH)
 	SLSTM   *gorgonia.Node // sLSTM: (4, B, D), the slices y, c, n, m
 	LSTM    *gorgonia.Node // classic LSTM: (2, B, D), the slices h and c
+	// Simplified is that of the simplified cell: (2, B, D), the slices h and C.
+	Simplified *gorgonia.Node
 }
 
 // The names of the parts of a state.
@@ -24,6 +26,8 @@ const (
 	mlstmMPart = "mlstm_m"
 	slstmPart  = "slstm"
 	lstmPart   = "lstm"
+
+	simplifiedPart = "simplified"
 )
 
 // stateFields are the fields of a State by the names of their parts.
@@ -37,6 +41,7 @@ var stateFields = []struct {
 	{mlstmMPart, func(s *State) **gorgonia.Node { return &s.M }},
 	{slstmPart, func(s *State) **gorgonia.Node { return &s.SLSTM }},
 	{lstmPart, func(s *State) **gorgonia.Node { return &s.LSTM }},
+	{simplifiedPart, func(s *State) **gorgonia.Node { return &s.Simplified }},
 }
 
 // Nodes returns the nodes that are not nil, in the order of the fields.
@@ -152,6 +157,13 @@ func (s *State) lstm() *gorgonia.Node {
 		return nil
 	}
 	return s.LSTM
+}
+
+func (s *State) simplified() *gorgonia.Node {
+	if s == nil {
+		return nil
+	}
+	return s.Simplified
 }
 
 func (s *State) mlstm() *nodes.MLSTMState {

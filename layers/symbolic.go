@@ -69,13 +69,15 @@ func (s Scope) noResets() error {
 }
 
 // preActivation is x + R·y + b at step t for one of four gates, of which r and
-// bias have one after the other.
+// bias have one after the other; bias may be nil for none.
 func (e *exprs) preActivation(batch, t, gate int, x, y, r, bias *gorgonia.Node) *gorgonia.Node {
 	at := e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.TimeStep(batch, t, x) }, x)
 	ry := e.unary(func(y *gorgonia.Node) (*gorgonia.Node, error) { return nodes.RecurrentLinear(y, r, gate) }, y)
-	return e.unary(func(sum *gorgonia.Node) (*gorgonia.Node, error) {
-		return nodes.AddBias(sum, bias, gate*x.Shape()[1])
-	}, e.add(at, ry))
+	sum := e.add(at, ry)
+	if bias == nil {
+		return sum
+	}
+	return e.unary(func(sum *gorgonia.Node) (*gorgonia.Node, error) { return nodes.AddBias(sum, bias, gate*x.Shape()[1]) }, sum)
 }
 
 // symbolicSLSTM is nodes.SLSTM, step by step.
@@ -118,8 +120,10 @@ func symbolicSLSTM(s Scope, cfg SLSTMConfig, x [4]*gorgonia.Node, r, bias, state
 	return ys, newState, err
 }
 
-// symbolicLSTM is nodes.LSTM, step by step, with one input a gate.
-func symbolicLSTM(s Scope, x []*gorgonia.Node, r, bias, state *gorgonia.Node) (hs, newState *gorgonia.Node, err error) {
+// unrolled builds a cell whose state is a stack of h and a memory, step by step,
+// from its input x, one node a gate, and its recurrent weight r. step returns the
+// new h and memory from the old ones.
+func (e *exprs) unrolled(s Scope, x []*gorgonia.Node, r, state *gorgonia.Node, memory string, step func(s Scope, t int, r, h, c *gorgonia.Node) (hNew, cNew *gorgonia.Node)) (hs, newState *gorgonia.Node, err error) {
 	if err := s.noResets(); err != nil {
 		return nil, nil, err
 	}
@@ -129,22 +133,14 @@ func symbolicLSTM(s Scope, x []*gorgonia.Node, r, bias, state *gorgonia.Node) (h
 			return nil, nil, err
 		}
 	}
-	e := &exprs{}
 	r = e.keep(nodes.Reshape(r, 1, 4*d, d)) // one head
 	pick := func(k int, as string) *gorgonia.Node {
 		return s.step(-1).named(as, e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Pick(k, x) }, state))
 	}
-	h, c := pick(0, "h"), pick(1, "c")
+	h, c := pick(0, "h"), pick(1, memory)
 	var steps []*gorgonia.Node
 	for t := range x[0].Shape()[0] / b {
-		s := s.step(t)
-		pre := func(gate int, as string) *gorgonia.Node {
-			return s.named(as, e.preActivation(b, t, gate, x[gate], h, r, bias))
-		}
-		i, f := s.named("i", e.unary(nodes.Sigmoid, pre(0, "i~"))), s.named("f", e.unary(nodes.Sigmoid, pre(1, "f~")))
-		g, o := s.named("g", e.unary(nodes.Tanh, pre(2, "g~"))), s.named("o", e.unary(nodes.Sigmoid, pre(3, "o~")))
-		c = s.named("c", e.add(e.mul(f, c), e.mul(i, g)))
-		h = s.named("h", e.mul(o, e.unary(nodes.Tanh, c)))
+		h, c = step(s.step(t), t, r, h, c)
 		steps = append(steps, h)
 	}
 	if e.err != nil {
@@ -155,6 +151,47 @@ func symbolicLSTM(s Scope, x []*gorgonia.Node, r, bias, state *gorgonia.Node) (h
 	}
 	newState, err = nodes.Stack(h, c)
 	return hs, newState, err
+}
+
+// symbolicLSTM is nodes.LSTM, step by step, with one input a gate.
+func symbolicLSTM(s Scope, x []*gorgonia.Node, r, bias, state *gorgonia.Node) (hs, newState *gorgonia.Node, err error) {
+	e := &exprs{}
+	return e.unrolled(s, x, r, state, "c", func(s Scope, t int, r, h, c *gorgonia.Node) (hNew, cNew *gorgonia.Node) {
+		pre := func(gate int, as string) *gorgonia.Node {
+			return s.named(as, e.preActivation(s.batch, t, gate, x[gate], h, r, bias))
+		}
+		i, f := s.named("i", e.unary(nodes.Sigmoid, pre(0, "i~"))), s.named("f", e.unary(nodes.Sigmoid, pre(1, "f~")))
+		g, o := s.named("g", e.unary(nodes.Tanh, pre(2, "g~"))), s.named("o", e.unary(nodes.Sigmoid, pre(3, "o~")))
+		c = s.named("c", e.add(e.mul(f, c), e.mul(i, g)))
+		return s.named("h", e.mul(o, e.unary(nodes.Tanh, c))), c
+	})
+}
+
+// symbolicSimplified is nodes.Simplified, step by step, with one input a gate.
+func symbolicSimplified(s Scope, x []*gorgonia.Node, r, norms, m, state *gorgonia.Node) (hs, newState *gorgonia.Node, err error) {
+	e := &exprs{}
+	var norm [4]*gorgonia.Node
+	norms = e.keep(nodes.Reshape(norms, 4, norms.Shape()[0]/4))
+	for k := range norm {
+		norm[k] = e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Pick(k, x) }, norms)
+	}
+	byRows := e.keep(gorgonia.Transpose(m)) // for nodes.Linear, which multiplies by a transposed matrix
+	return e.unrolled(s, x, r, state, "C", func(s Scope, t int, r, h, c *gorgonia.Node) (hNew, cNew *gorgonia.Node) {
+		pre := func(gate int, as string) *gorgonia.Node {
+			return s.named(as, e.preActivation(s.batch, t, gate, x[gate], h, r, nil))
+		}
+		normalized := func(gate int, as string) *gorgonia.Node {
+			y := e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) {
+				return nodes.Norm(nodes.NormConfig{Eps: nodes.SimplifiedEps}, x, norm[2*gate])
+			}, pre(gate, as))
+			return e.unary(func(x *gorgonia.Node) (*gorgonia.Node, error) { return nodes.AddBias(x, norm[2*gate+1], 0) }, y)
+		}
+		i, f := s.named("i", e.unary(gorgonia.Exp, normalized(0, "i~"))), s.named("f", e.unary(nodes.Sigmoid, normalized(1, "f~")))
+		o, g := s.named("o", e.unary(nodes.Sigmoid, pre(2, "o~"))), s.named("g", e.unary(nodes.Tanh, pre(3, "g~")))
+		gm := e.unary(func(g *gorgonia.Node) (*gorgonia.Node, error) { return nodes.Linear(g, byRows, nil) }, g)
+		c = s.named("C", e.add(e.mul(f, c), e.mul(i, gm)))
+		return s.named("h", e.mul(o, e.unary(nodes.Tanh, c))), c
+	})
 }
 
 // symbolicMLSTM is nodes.MLSTM, step by step; the form in cfg is of no account.

@@ -64,6 +64,10 @@ func TestLSTMIsCausal(t *testing.T) {
 	wantCausal(t, lstmCase(2, 9, 3, false), 2, 9, 1)
 }
 
+func TestSimplifiedIsCausal(t *testing.T) {
+	wantCausal(t, simplifiedCase(2, 9, 4, false), 2, 9, 1)
+}
+
 func TestCausalConvIsCausal(t *testing.T) {
 	for name, conv := range map[string]func(int, *gorgonia.Node, *gorgonia.Node, *gorgonia.Node, *gorgonia.Node) (*gorgonia.Node, *gorgonia.Node, error){"CausalConv": CausalConv, "CausalConvSiLU": CausalConvSiLU} {
 		t.Run(name, func(t *testing.T) {

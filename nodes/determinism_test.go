@@ -19,6 +19,7 @@ func largeCases() map[string]graphCase {
 		"MLSTM recurrent": mlstmCase(MLSTMConfig{Batch: cell.b, NumHeads: cell.nh, Form: Recurrent}, size{4, 30, 4, 16}, true),
 		"SLSTM":           slstmCase(scan, true),
 		"LSTM":            lstmCase(9, 12, 160, true),
+		"Simplified":      simplifiedCase(19, 12, 64, true),
 		"Norm": {[]input{in("x", 2000, 64), in("w", 64)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			return one(Norm(NormConfig{Groups: 4, Eps: 1e-5}, x[0], x[1]))
 		}},

@@ -35,7 +35,7 @@ func (i input) node(g *gorgonia.ExprGraph, dt tensor.Dtype, shape ...int) *gorgo
 // optionalInputs may be nil.
 var optionalInputs = []string{
 	"Linear b", "LinearSplit b", "HeadwiseLinear narrow b", "layer norm w", "RMS norm w", "Fork v", "Fork of one row and column v",
-	"Stabilizer of a memory n", "CausalConvSiLU continued window", "CausalConvSiLU of one step window", "SLSTM continued state", "LSTM continued state",
+	"Stabilizer of a memory n", "CausalConvSiLU continued window", "CausalConvSiLU of one step window", "SLSTM continued state", "LSTM continued state", "Simplified continued state",
 }
 
 // eachInput calls f for every input of every operation.

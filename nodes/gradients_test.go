@@ -163,6 +163,7 @@ func addCells(cs map[string]graphCase) {
 		return two(SLSTM(SLSTMConfig{Batch: 2, NumHeads: 2}, x[0], x[1], x[2], x[3], x[4], x[5], x[6]))
 	}}
 	cs["LSTM"], cs["LSTM continued"] = lstmCase(2, 9, 3, false), lstmCase(2, 5, 3, true)
+	cs["Simplified"], cs["Simplified continued"] = simplifiedCase(2, 5, 4, false), simplifiedCase(2, 3, 4, true)
 	cs["LSTM of one step and unit"] = graphCase{lstmCase(1, 1, 1, false).inputs, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 		h, _, err := LSTM(LSTMConfig{Batch: 1}, x[0], x[1], x[2], nil)
 		return one(h, err)
@@ -185,6 +186,21 @@ func lstmCase(batch, steps, hidden int, continued bool) graphCase {
 			state = x[3]
 		}
 		return two(LSTM(LSTMConfig{Batch: batch}, x[0], x[1], x[2], state))
+	}}
+}
+
+// simplifiedCase is a simplified cell with all its results.
+func simplifiedCase(batch, steps, hidden int, continued bool) graphCase {
+	ins := []input{in("x", batch*steps, 4*hidden), in("r", 4*hidden, hidden).times(0.5), in("norms", 4*hidden).times(0.3).plus(0.7), in("m", hidden, hidden).times(0.5)}
+	if continued {
+		ins = append(ins, in("state", 2, batch, hidden))
+	}
+	return graphCase{ins, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
+		var state *gorgonia.Node
+		if continued {
+			state = x[4]
+		}
+		return two(Simplified(SimplifiedConfig{Batch: batch}, x[0], x[1], x[2], x[3], state))
 	}}
 }
 

@@ -185,4 +185,8 @@ func TestStateOfZerosIsTheStart(t *testing.T) {
 	got, want = outputs(t, continued, zero(continued, 3)), outputs(t, start, start.values(1))
 	wantClose(t, "LSTM: h", got[0], want[0], 0)
 	wantClose(t, "LSTM: state", got[1], want[1], 0)
+	start, continued = simplifiedCase(2, 5, 4, false), simplifiedCase(2, 5, 4, true)
+	got, want = outputs(t, continued, zero(continued, 4)), outputs(t, start, start.values(1))
+	wantClose(t, "simplified: h", got[0], want[0], 0)
+	wantClose(t, "simplified: state", got[1], want[1], 0)
 }

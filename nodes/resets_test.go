@@ -29,7 +29,8 @@ func TestResetsMustFitTheRows(t *testing.T) {
 			_, _, slstm := SLSTM(SLSTMConfig{Batch: 2, NumHeads: 2, Resets: resets}, m, m, m, m, x("r", 2, 8, 2), x("bias", 16), nil)
 			_, _, mlstm := MLSTM(MLSTMConfig{Batch: 2, NumHeads: 2, Resets: resets}, m, m, m, gate, gate, nil)
 			_, _, lstm := LSTM(LSTMConfig{Batch: 2, Resets: resets}, m, x("r1", 4, 1), x("b1", 4), nil)
-			for op, err := range map[string]error{"conv": conv, "LSTM": lstm, "sLSTM": slstm, "mLSTM": mlstm} {
+			_, _, simple := Simplified(SimplifiedConfig{Batch: 2, Resets: resets}, m, x("r2", 4, 1), x("norms", 4), x("m2", 1, 1), nil)
+			for op, err := range map[string]error{"conv": conv, "LSTM": lstm, "simplified": simple, "sLSTM": slstm, "mLSTM": mlstm} {
 				if err == nil || !strings.Contains(err.Error(), "resets") || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("%s: error %v; want one with resets and %s", op, err, c.want)
 				}

@@ -49,6 +49,9 @@ func cellsOf(cfg xlstm.Config) string {
 	if !cfg.LSTMAt.IsZero() {
 		cells += "; LSTM: " + blockNames(cfg.LSTMAt)
 	}
+	if !cfg.SimplifiedAt.IsZero() {
+		cells += "; simplified: " + blockNames(cfg.SimplifiedAt)
+	}
 	return cells
 }
 

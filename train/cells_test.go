@@ -15,6 +15,7 @@ func TestOtherCellsTrainLikeTheXLSTM(t *testing.T) {
 		model string
 	}{
 		"LSTM blocks": {[]string{"-slstm-at", "none", "-lstm-at", "all"}, "LSTM: all"},
+		"simplified":  {[]string{"-simplified-at", "0,1"}, "simplified: 0,1"},
 		"plain LSTM":  {[]string{"-lstm", "24"}, "2 layers of 24 units (LSTM)"},
 	} {
 		t.Run(name, func(t *testing.T) {

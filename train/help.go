@@ -24,7 +24,7 @@ func subjects() []subject {
 	return []subject{
 		{"Text", []string{"text", "data", "v", "prompt", "prompts", "val", "max-bytes", "cache", "tokens", "rare", "read", "state", "save-state"}},
 		{"Where settings begin", []string{"preset", "config", "model"}},
-		{"Model", []string{"vocab", "dim", "blocks", "slstm-at", "lstm-at", "lstm", "heads", "conv", "proj-factor", "ffn-factor", "dropout", "embedding-dropout", "bias", "tie"}},
+		{"Model", []string{"vocab", "dim", "blocks", "slstm-at", "lstm-at", "simplified-at", "lstm", "heads", "conv", "proj-factor", "ffn-factor", "dropout", "embedding-dropout", "bias", "tie"}},
 		{"Batches", []string{"batch", "length", "accumulate", "carry", "reset-documents"}},
 		{"Training", []string{"steps", "lr", "min-lr", "warmup", "beta2", "weight-decay", "clip", "non-finite", "seed"}},
 		{"Evaluation and checkpoints", []string{"by-position", "eval-every", "eval-batches", "patience", "save-every", "sample-tokens"}},

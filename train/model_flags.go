@@ -49,6 +49,7 @@ func newModelFlags() modelFlags {
 		{name: "blocks", usage: "number of blocks (num_blocks)", set: integer(func(cfg *xlstm.Config, n int) { cfg.NumBlocks = n })},
 		{name: "slstm-at", usage: "which blocks are sLSTM blocks: indices with commas, all, or none (slstm_at)", set: blocks(func(cfg *xlstm.Config) *xlstm.BlockList { return &cfg.SLSTMAt })},
 		{name: "lstm-at", usage: "which blocks are classic LSTM blocks, likewise (lstm_at)", set: blocks(func(cfg *xlstm.Config) *xlstm.BlockList { return &cfg.LSTMAt })},
+		{name: "simplified-at", usage: "which blocks have the simplified cell of articles, likewise (simplified_at)", set: blocks(func(cfg *xlstm.Config) *xlstm.BlockList { return &cfg.SimplifiedAt })},
 		{name: "lstm", usage: "a plain LSTM in place of the xLSTM blocks: units of each of the -blocks layers (lstm.hidden_size)", set: integer(func(cfg *xlstm.Config, n int) {
 			*cfg = xlstm.Config{
 				VocabSize: cfg.VocabSize, EmbeddingDim: cfg.EmbeddingDim, NumBlocks: cfg.NumBlocks, ContextLength: cfg.ContextLength,
@@ -90,7 +91,7 @@ func blocks(list func(cfg *xlstm.Config) *xlstm.BlockList) func(cfg *xlstm.Confi
 		if err != nil {
 			return err
 		}
-		for _, other := range []*xlstm.BlockList{&cfg.SLSTMAt, &cfg.LSTMAt} {
+		for _, other := range []*xlstm.BlockList{&cfg.SLSTMAt, &cfg.LSTMAt, &cfg.SimplifiedAt} {
 			if given.All {
 				*other = xlstm.Blocks()
 			}

@@ -161,7 +161,7 @@ func TestResumedRunEqualsUnbrokenOne(t *testing.T) {
 	for name, more := range map[string][]string{
 		"random windows":       nil,
 		"streams, accumulated": {"-carry", "-accumulate", "2"},
-		"LSTM blocks":          {"-lstm-at", "1"},
+		"other cells":          {"-lstm-at", "1", "-simplified-at", "0"},
 		"a plain LSTM":         {"-carry", "-lstm", "12"},
 	} {
 		t.Run(name, func(t *testing.T) {

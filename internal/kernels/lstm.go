@@ -263,7 +263,8 @@ func LSTMBackward[F Float](s LSTM, r, state, h []F, tape LSTMTape[F], dh, dNew [
 	}
 	c.run(func(i, t int) { c.step(i, s.T-1-t) })
 	c.close()
-	lstmWeightGrads(s, state, h, grads)
+	recurrentGrad(s, state, h, grads.X, grads.R)
+	ColumnSums(s.B*s.T, 4*s.H, grads.X, grads.Bias)
 }
 
 // lstmBackward is a scan back.
@@ -329,13 +330,13 @@ func (c *lstmBackward[F]) before(p lstmPiece, b, t int) []F {
 	return c.zero[:p.units()]
 }
 
-// lstmWeightGrads computes dR and db from the gate gradients of all steps.
-func lstmWeightGrads[F Float](s LSTM, state, h []F, grads LSTMGrads[F]) {
+// recurrentGrad computes dR from the gradients dx of the pre-activations of all
+// steps.
+func recurrentGrad[F Float](s LSTM, state, h, dx, dr []F) {
 	before, lent := scratch[F](s.B * s.T * s.H)
 	defer giveBack(lent)
 	Parallel(s.B, func(b int) { lstmBefore(s, b, state, h, before) })
-	Gemm(true, false, 4*s.H, s.H, s.B*s.T, 1, grads.X, 4*s.H, before, s.H, 0, grads.R, s.H)
-	ColumnSums(s.B*s.T, 4*s.H, grads.X, grads.Bias)
+	Gemm(true, false, 4*s.H, s.H, s.B*s.T, 1, dx, 4*s.H, before, s.H, 0, dr, s.H)
 }
 
 // lstmBefore sets the rows of sequence b to what h is before each step.

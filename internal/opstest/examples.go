@@ -15,7 +15,7 @@ type Example struct{ Op, Grad ops.Op }
 // for each optional operand one example with it and one without.
 func Examples() []Example {
 	var all []Example
-	for _, group := range [][]Example{elementwise(), products(), packed(), moves(), convs(), mlstms(), slstms(), lstms(), optimisers()} {
+	for _, group := range [][]Example{elementwise(), products(), packed(), moves(), convs(), mlstms(), slstms(), lstms(), simplified(), optimisers()} {
 		all = append(all, group...)
 	}
 	return all
@@ -164,6 +164,17 @@ func lstms() (all []Example) {
 		{LSTM: ops.LSTM{B: 1, T: 1, H: 5, State: true}, Has: [2]bool{true, false}},
 	} {
 		all = append(all, Example{s.LSTM, s})
+	}
+	return all
+}
+
+func simplified() (all []Example) {
+	for _, s := range []ops.SimplifiedGrad{
+		{Simplified: ops.Simplified{B: 2, T: 9, H: 6, Eps: 1e-5}, Has: [2]bool{true, false}},
+		{Simplified: ops.Simplified{B: 9, T: 3, H: 16, Eps: 1e-5, State: true}, Has: [2]bool{true, true}},
+		{Simplified: ops.Simplified{B: 2, T: 7, H: 5, Eps: 1e-5, State: true, Resets: true}, Has: [2]bool{false, true}},
+	} {
+		all = append(all, Example{s.Simplified, s})
 	}
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
@@ -157,6 +158,9 @@ func shaped(op ops.Op, arg ops.Arg, i int, x float64) float64 {
 		return float64(float32(0.05 + 0.9*math.Abs(math.Tanh(x)))) // β, the factor of clipping, second moments
 	}
 	if cell, ok := op.(ops.LSTM); ok && arg.Name == "r" {
+		return float64(float32(x * 0.5 / math.Sqrt(float64(cell.H))))
+	}
+	if cell, ok := op.(ops.Simplified); ok && slices.Contains([]string{"r", "norms", "m"}, arg.Name) {
 		return float64(float32(x * 0.5 / math.Sqrt(float64(cell.H))))
 	}
 	cell, ok := op.(ops.SLSTM)

@@ -25,6 +25,10 @@ func bindCell[F kernels.Float](op ops.Op, a *operands) device.Launch {
 		return lstm[F](op, a)
 	case ops.LSTMGrad:
 		return lstmGrad[F](op, a)
+	case ops.Simplified:
+		return simplified[F](op, a)
+	case ops.SimplifiedGrad:
+		return simplifiedGrad[F](op, a)
 	}
 	return nil
 }
@@ -160,4 +164,34 @@ func lstmGrad[F kernels.Float](op ops.LSTMGrad, a *operands) device.Launch {
 		grads := kernels.LSTMGrads[F]{X: dx.data, R: dr.data, Bias: db.data, State: dState.get()}
 		kernels.LSTMBackward(s, r.data, state.get(), h.data, kernels.LSTMTapeOf(s, tape.data), dys[0].get(), dys[1].get(), grads)
 	})
+}
+
+// simplifiedOf returns the description of a scan for a run.
+func simplifiedOf(op ops.Simplified, resets *vector[int]) kernels.Simplified {
+	return kernels.Simplified{B: op.B, T: op.T, H: op.H, Eps: op.Eps, Resets: resets.get()}
+}
+
+func simplified[F kernels.Float](op ops.Simplified, a *operands) device.Launch {
+	x, w, state, resets := in[F](a), ins[F](a, 3), inIf[F](a, op.State), ints(a, op.Resets)
+	h, next, tape := out[F](a), out[F](a), out[F](a)
+	return always(func() {
+		s := simplifiedOf(op, resets)
+		kernels.SimplifiedForward(s, x.data, simplifiedWeights(w), state.get(), h.data, next.data, kernels.SimplifiedTapeOf(s, tape.data))
+	})
+}
+
+func simplifiedGrad[F kernels.Float](op ops.SimplifiedGrad, a *operands) device.Launch {
+	w, h, _, tape, state := ins[F](a, 3), in[F](a), in[F](a), in[F](a), inIf[F](a, op.State)
+	dys, resets := some[F](a, op.Has[:]), ints(a, op.Resets)
+	dx, dw, dState := out[F](a), []*vector[F]{out[F](a), out[F](a), out[F](a)}, outIf[F](a, op.State)
+	return always(func() {
+		s := simplifiedOf(op.Simplified, resets)
+		grads := kernels.SimplifiedGrads[F]{X: dx.data, W: simplifiedWeights(dw), State: dState.get()}
+		kernels.SimplifiedBackward(s, simplifiedWeights(w), state.get(), h.data, kernels.SimplifiedTapeOf(s, tape.data), dys[0].get(), dys[1].get(), grads)
+	})
+}
+
+// simplifiedWeights are the weights among operands, or their gradients.
+func simplifiedWeights[F kernels.Float](w []*vector[F]) kernels.SimplifiedWeights[F] {
+	return kernels.SimplifiedWeights[F]{R: w[0].data, Norms: w[1].data, M: w[2].data}
 }
