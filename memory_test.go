@@ -118,7 +118,7 @@ func compareMemory(t *testing.T, m *Model, cfg ProgramConfig) {
 		}
 		var results [2]map[string][]float64
 		for i, p := range programs {
-			runInput(t, p, Input{Tokens: ids, Targets: ids, State: states[i], Dropout: DropoutKey{1, run}})
+			runInput(t, p, Input{Tokens: ids, Targets: ids, State: states[i], Dropout: DropoutKey{Seed: 1, Step: run}})
 			results[i] = everything(t, p, states[i])
 		}
 		for name, want := range results[0] {

@@ -127,7 +127,7 @@ func (m *Model) design(cfg ProgramConfig) (*Program, error) {
 func (p *Program) makeInputs() (err error) {
 	ints := func(n int) *tensor.Dense { return tensor.New(tensor.Of(tensor.Int), tensor.WithShape(n)) }
 	n := p.cfg.Batch * p.cfg.Steps
-	p.idsBuf, p.tgtBuf, p.keyBuf, p.resetBuf = ints(n), ints(n), ints(2), ints(n)
+	p.idsBuf, p.tgtBuf, p.keyBuf, p.resetBuf = ints(n), ints(n), ints(3), ints(n)
 	if !p.cfg.Carry {
 		return nil
 	}

@@ -28,8 +28,10 @@ type Input struct {
 	Dropout DropoutKey
 }
 
-// DropoutKey seeds dropout: the same key drops the same elements.
-type DropoutKey struct{ Seed, Step int }
+// DropoutKey seeds dropout: the same key drops the same elements. Row is the
+// number of the first row of a run that is a part of a larger batch, counted in
+// tokens; 0 otherwise.
+type DropoutKey struct{ Seed, Step, Row int }
 
 // read checks an input and writes it to the graph's own.
 func (p *Program) read(in Input) error {
@@ -46,7 +48,7 @@ func (p *Program) read(in Input) error {
 		return err
 	}
 	key := p.keyBuf.Data().([]int)
-	key[0], key[1] = in.Dropout.Seed, in.Dropout.Step
+	key[0], key[1], key[2] = in.Dropout.Seed, in.Dropout.Step, in.Dropout.Row
 	return gorgonia.Let(p.out.DropoutKey, p.keyBuf)
 }
 

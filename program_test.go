@@ -105,7 +105,7 @@ func equalsTape(t *testing.T, m *Model, c ProgramConfig) {
 		if run == 3 {
 			state, tapeState = nil, nil // from the start
 		}
-		in := Input{Tokens: testutil.Tokens(uint64(run), c.Batch*c.Steps, 11), Targets: testutil.Tokens(7, c.Batch*c.Steps, 11), Dropout: DropoutKey{3, run}}
+		in := Input{Tokens: testutil.Tokens(uint64(run), c.Batch*c.Steps, 11), Targets: testutil.Tokens(7, c.Batch*c.Steps, 11), Dropout: DropoutKey{Seed: 3, Step: run}}
 		if c.WithResets {
 			in.Starts = make([]bool, c.Batch*c.Steps)
 			in.Starts[run], in.Starts[c.Steps+1] = true, true

@@ -286,7 +286,7 @@ func trainSteps(t *testing.T, cfg Config, steps int, carry bool) []float64 {
 	tokens := testutil.Tokens(2, 4*25, cfg.VocabSize)
 	var losses []float64
 	for step := range steps {
-		runInput(t, p, Input{Tokens: columns(tokens, 25, 0, 24), Targets: columns(tokens, 25, 1, 24), State: state, Dropout: DropoutKey{1, step}})
+		runInput(t, p, Input{Tokens: columns(tokens, 25, 0, 24), Targets: columns(tokens, 25, 1, 24), State: state, Dropout: DropoutKey{Seed: 1, Step: step}})
 		loss, err := p.Loss()
 		if err != nil {
 			t.Fatal(err)

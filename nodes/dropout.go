@@ -7,11 +7,13 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// DropoutKey adds the input that all dropouts of a graph share: a vector of two
-// integers, a seed and the number of the step. Bind new values for every run;
-// the same two numbers drop the same elements.
+// DropoutKey adds the input that all dropouts of a graph share: a vector of three
+// integers: a seed, the number of the step, and the number of the first row,
+// which is 0 unless the rows are a part of a larger batch. Bind new values for
+// every run; the same three numbers drop the same elements, and row r of a part
+// that begins at row f drops the same ones as row f+r of the whole.
 func DropoutKey(g *gorgonia.ExprGraph) *gorgonia.Node {
-	return gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(2), gorgonia.WithName("dropout_key"))
+	return gorgonia.NewVector(g, tensor.Int, gorgonia.WithShape(3), gorgonia.WithName("dropout_key"))
 }
 
 // Dropout sets each element of x to zero with probability rate and multiplies
@@ -23,7 +25,7 @@ func Dropout(x, key *gorgonia.Node, id uint64, rate float64) (*gorgonia.Node, er
 	if x == nil || !(rate >= 0 && rate < 1) {
 		return nil, errors.Errorf("nodes: Dropout needs an input and a rate in [0, 1), got %v", rate)
 	}
-	if err := firstError(wantShape("Dropout", "key", key, 2), wantInts("Dropout", "key", key)); err != nil {
+	if err := firstError(wantShape("Dropout", "key", key, 3), wantInts("Dropout", "key", key)); err != nil {
 		return nil, err
 	}
 	shape := shapeOf(x)

@@ -14,6 +14,12 @@ const dropoutSize = 100_000
 // dropped runs a dropout of ones.
 func dropped(t *testing.T, dt tensor.Dtype, id uint64, rate float64, seed, step int) []float64 {
 	t.Helper()
+	return droppedFrom(t, dt, id, rate, seed, step, 0)
+}
+
+// droppedFrom runs a dropout of ones in rows of which the first has a number.
+func droppedFrom(t *testing.T, dt tensor.Dtype, id uint64, rate float64, seed, step, row int) []float64 {
+	t.Helper()
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewMatrix(g, dt, gorgonia.WithShape(dropoutSize/10, 10), gorgonia.WithName("x"), gorgonia.WithInit(gorgonia.Ones()))
 	key := DropoutKey(g)
@@ -21,7 +27,7 @@ func dropped(t *testing.T, dt tensor.Dtype, id uint64, rate float64, seed, step 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := gorgonia.Let(key, tensor.New(tensor.WithShape(2), tensor.WithBacking([]int{seed, step}))); err != nil {
+	if err := gorgonia.Let(key, tensor.New(tensor.WithShape(3), tensor.WithBacking([]int{seed, step, row}))); err != nil {
 		t.Fatal(err)
 	}
 	m := gorgonia.NewTapeMachine(g)
@@ -89,5 +95,13 @@ func TestDropoutOfRateZeroChangesNothing(t *testing.T) {
 		if v != 1 {
 			t.Fatalf("element %d is %v", k, v)
 		}
+	}
+}
+
+func TestRowsOfAPartDropWhatTheyDropInTheWhole(t *testing.T) {
+	const row = 3000
+	whole, part := dropped(t, tensor.Float32, 1, 0.5, 5, 9), droppedFrom(t, tensor.Float32, 1, 0.5, 5, 9, row)
+	if !slices.Equal(whole[row*10:], part[:dropoutSize-row*10]) {
+		t.Errorf("rows from %d on drop other elements than in the whole", row)
 	}
 }

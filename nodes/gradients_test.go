@@ -110,7 +110,7 @@ func cases() map[string]graphCase {
 		}},
 		"Dropout": {[]input{in("x", 6, 5)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {
 			key := DropoutKey(x[0].Graph())
-			gorgonia.Let(key, tensor.New(tensor.WithShape(2), tensor.WithBacking([]int{7, 3})))
+			gorgonia.Let(key, tensor.New(tensor.WithShape(3), tensor.WithBacking([]int{7, 3, 2})))
 			return one(Dropout(x[0], key, 1, 0.4))
 		}},
 		"CausalConv": {[]input{in("x", 10, 2), in("w", 2, 1, 4), in("b", 2)}, func(x []*gorgonia.Node) ([]*gorgonia.Node, error) {

@@ -1,6 +1,8 @@
 package nodes
 
 import (
+	"slices"
+
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
 	"github.com/gorgonia-xlstm/xlstm/internal/plan"
@@ -25,6 +27,7 @@ type Sequence struct {
 	program *plan.Program
 	inputs  []*boundInput
 	results map[*gorgonia.Node]gorgonia.Value
+	after   map[int][]func() error // called after a step
 	bound   bool
 }
 
@@ -144,10 +147,28 @@ func (s *Sequence) RunAll() error {
 	return nil
 }
 
-// run runs the program, and passes the results to the function given to Watch.
+// OnResult calls f in every run as soon as the value of node n is computed, while
+// the rest of the graph is not. It returns an error if no operation of the
+// sequence computes n.
+func (s *Sequence) OnResult(n *gorgonia.Node, f func() error) error {
+	values := s.plan.values[n]
+	for k, step := range s.plan.Steps {
+		if len(values) == 1 && slices.Contains(step.Out, values[0]) {
+			if s.after == nil {
+				s.after = make(map[int][]func() error)
+			}
+			s.after[k] = append(s.after[k], f)
+			return nil
+		}
+	}
+	return errors.Errorf("nodes: no operation of the sequence computes %v", n)
+}
+
+// run runs the program, passes the results to the function given to Watch, and
+// calls those given to OnResult.
 func (s *Sequence) run() error {
 	if s.memory == nil || s.memory.watch == nil {
-		return s.program.Run()
+		return s.runSteps()
 	}
 	next := 0
 	for _, n := range s.plan.sorted {
@@ -159,6 +180,23 @@ func (s *Sequence) run() error {
 		}
 		if v := s.results[n]; v != nil {
 			s.memory.watch(n, v)
+		}
+	}
+	return nil
+}
+
+func (s *Sequence) runSteps() error {
+	if s.after == nil {
+		return s.program.Run()
+	}
+	for k := range s.plan.Steps {
+		if err := s.program.Step(k); err != nil {
+			return err
+		}
+		for _, f := range s.after[k] {
+			if err := f(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

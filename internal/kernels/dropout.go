@@ -4,9 +4,10 @@ import "math"
 
 // Dropout sets each element to zero with probability rate and multiplies the
 // others by 1/(1−rate). The mask depends only on the key and the index of the
-// element, so that the gradient is the same call on the upstream gradient, and
+// element, which is first for the first one, so that the gradient is the same call on the upstream gradient, and
 // the order of the work does not matter.
-func Dropout[F Float](rate float64, key uint64, x, y []F) {
+func Dropout[F Float](rate float64, key, first uint64, x, y []F) {
+	key += first * 0x9e3779b97f4a7c15
 	threshold := uint64(rate * (1 << 53))
 	keep := F(1 / (1 - rate))
 	ParallelRows(len(x), 1, func(lo, hi int) {

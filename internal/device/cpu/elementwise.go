@@ -27,9 +27,9 @@ func bindElementwise[F kernels.Float](op ops.Op, a *operands) device.Launch {
 		x, y, dy, dx, dz := in[F](a), in[F](a), in[F](a), out[F](a), out[F](a)
 		return always(func() { kernels.MaximumGrad(x.data, y.data, dy.data, dx.data, dz.data) })
 	case ops.Dropout:
-		return dropout[F](op.ID, op.Rate, a)
+		return dropout[F](ops.Dropout(op), a)
 	case ops.DropoutGrad:
-		return dropout[F](op.ID, op.Rate, a)
+		return dropout[F](ops.Dropout(op), a)
 	case ops.AddBias:
 		x, b, y := in[F](a), in[F](a), out[F](a)
 		return always(func() { kernels.AddRows(op.N, op.D, x.data, b.data[op.Lo:op.Lo+op.D], y.data) })
@@ -71,10 +71,11 @@ func sum[F kernels.Float](a *operands) device.Launch {
 	})
 }
 
-func dropout[F kernels.Float](id uint64, rate float64, a *operands) device.Launch {
+func dropout[F kernels.Float](op ops.Dropout, a *operands) device.Launch {
 	x, key, y := in[F](a), ints(a, true), out[F](a)
 	return always(func() {
-		kernels.Dropout(rate, kernels.DropoutKey(uint64(key.data[0]), uint64(key.data[1]), id), x.data, y.data)
+		seed, step, row := uint64(key.data[0]), uint64(key.data[1]), uint64(key.data[2])
+		kernels.Dropout(op.Rate, kernels.DropoutKey(seed, step, op.ID), row*uint64(op.Width()), x.data, y.data)
 	})
 }
 

@@ -77,7 +77,7 @@ func (b *binder) dropout(op ops.Dropout) {
 	n := op.Shape.Size()
 	x, key, y := b.read(), b.read(), b.write()
 	threshold := uint64(op.Rate * (1 << 53))
-	b.each("elementwise", "dropout", n, x, y, int64(n), threshold, b.scalar(1/(1-op.Rate)), op.ID, key)
+	b.each("elementwise", "dropout", n, x, y, int64(n), threshold, b.scalar(1/(1-op.Rate)), op.ID, key, int64(op.Width()))
 }
 
 // bindMove binds copies.

@@ -74,8 +74,8 @@ __device__ inline u64 mix(u64 z) {
 // Zeroes elements by the bits of a counter, the same as on the CPU: threshold is
 // rate·2⁵³, keep is 1/(1 − rate). The key is a hash of the two numbers at `run`, a
 // seed and a step, and of id, which distinguishes the dropouts of a graph.
-KERNEL dropout(const T *x, T *y, i64 n, u64 threshold, T keep, u64 id, const i64 *run) {
-    u64 key = mix(mix(mix(~0ull ^ mix(run[0])) ^ mix(run[1])) ^ mix(id));
+KERNEL dropout(const T *x, T *y, i64 n, u64 threshold, T keep, u64 id, const i64 *run, i64 width) {
+    u64 key = mix(mix(mix(~0ull ^ mix(run[0])) ^ mix(run[1])) ^ mix(id)) + (u64)(run[2] * width) * 0x9e3779b97f4a7c15ull;
     EACH(i, n) y[i] = mix(key + (u64)i * 0x9e3779b97f4a7c15ull) >> 11 < threshold ? (T)0 : x[i] * keep;
 }
 
