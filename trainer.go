@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/dist"
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"github.com/pkg/errors"
@@ -25,7 +26,8 @@ type Solver interface {
 
 // TrainerConfig configures a Trainer.
 type TrainerConfig struct {
-	// Batch is the number of sequences, Steps the number of tokens in each.
+	// Batch is the number of sequences, Steps the number of tokens in each. With
+	// a Group it is the number on all ranks together.
 	Batch, Steps int
 	// Accumulate is the number of batches per update, which are treated as one
 	// large batch: loss and gradients are means over all their targets that
@@ -39,6 +41,10 @@ type TrainerConfig struct {
 	WithResets bool
 	// Seed of the dropout.
 	Seed uint64
+	// Group is the ranks that train the model together, each on its rows of
+	// every batch; nil means this process alone. The ranks must call the same
+	// methods of the trainer in the same order, with the same arguments.
+	Group dist.Group
 }
 
 // Trainer trains a model: it runs batches forward and backward and updates the
@@ -53,7 +59,8 @@ type Trainer struct {
 	step    int
 	state   *State      // carried, nil without Carry
 	before  *State      // the carried state before the current step
-	means   []*meanGrad // nil for one batch a step
+	means   []*meanGrad // nil for one batch a step on one rank
+	ranks   *ranks      // nil for one rank
 	remote  *remoteTrainer
 }
 
@@ -65,31 +72,43 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 	if cfg.Accumulate < 0 {
 		return nil, errors.Errorf("xlstm: gradients of %d batches cannot be accumulated; it must be at least 1", cfg.Accumulate)
 	}
-	p, err := m.Compile(ProgramConfig{Batch: cfg.Batch, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, WithResets: cfg.WithResets, FwdConfig: FwdConfig{Training: true}})
+	rows, err := rowsOf(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.Compile(ProgramConfig{Batch: rows, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, WithResets: cfg.WithResets, FwdConfig: FwdConfig{Training: true}})
 	if err != nil {
 		return nil, err
 	}
 	t := &Trainer{cfg: cfg, model: m, program: p, solver: solver}
 	if cfg.Carry {
-		if t.state, err = m.NewState(cfg.Batch); err != nil {
+		if t.state, err = m.NewState(rows); err != nil {
 			p.Close()
 			return nil, err
 		}
 		t.before = t.state.Clone()
 	}
-	if m.home != nil {
-		if err := t.newRemoteTrainer(); err != nil {
-			t.Close()
-			return nil, err
-		}
-		return t, nil
-	}
-	if cfg.Accumulate > 1 {
-		for _, n := range p.Model() {
-			t.means = append(t.means, newMeanGrad(n, m.Dtype()))
-		}
+	if err := t.prepareGradients(); err != nil {
+		t.Close()
+		return nil, err
 	}
 	return t, nil
+}
+
+// prepareGradients makes what is needed beyond the program's gradients: on a
+// device, for several batches a step, and for several ranks.
+func (t *Trainer) prepareGradients() error {
+	switch {
+	case t.cfg.Group.Size() > 1:
+		return t.newRanks()
+	case t.model.home != nil:
+		return t.newRemoteTrainer()
+	case t.cfg.Accumulate > 1:
+		for _, n := range t.program.Model() {
+			t.means = append(t.means, newMeanGrad(n, tensor.New(tensor.Of(t.model.Dtype()), tensor.WithShape(n.Shape()...))))
+		}
+	}
+	return nil
 }
 
 // StepReport describes one training step.
@@ -127,7 +146,9 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("xlstm: %s; the first value that is not finite is of %s", what, e.Node)
 }
 
-// Step takes the next Accumulate batches from next and updates the model. If
+// Step takes the next Accumulate batches from next and updates the model. With
+// several ranks, next returns the batches of all ranks together, the same on
+// each; a rank computes its rows. If
 // none of their targets counts, the batches are read, which advances a carried
 // state, but neither the weights nor the solver are updated. After a
 // *NonFiniteError the step was not applied and training may continue; after any
@@ -141,16 +162,24 @@ func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
 		}
 	}
 	for i := range t.cfg.Accumulate {
-		loss, b, err := t.pass(i, next())
+		b := next()
+		counted := b.Counted()
+		s := share{first: r.Targets == 0, weight: 1}
+		r.Tokens += len(b.Inputs)
+		r.Targets += counted
+		if counted > 0 {
+			s.of = float64(counted) / float64(r.Targets)
+		}
+		loss, err := t.pass(i, b, &s)
 		if err != nil {
 			return r, err
 		}
-		r.Tokens += len(b.Inputs)
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
 			r.Loss = loss
 			return r, t.refuse(&NonFiniteError{Step: t.step, Loss: loss})
 		}
-		if err := t.accumulate(&r, loss, b.Counted()); err != nil {
+		r.Loss += (loss - r.Loss) * s.of
+		if err := t.accumulate(s); err != nil {
 			return r, err
 		}
 	}
@@ -167,45 +196,56 @@ func (t *Trainer) Step(next func() data.Batch) (StepReport, error) {
 	return r, errors.Wrapf(err, "xlstm: step %d", t.step)
 }
 
-// pass runs one batch forward and backward.
-func (t *Trainer) pass(i int, b data.Batch) (float64, data.Batch, error) {
+// share is how a batch counts in a step.
+type share struct {
+	first bool    // reports whether no earlier batch counts
+	of    float64 // of the targets up to this batch; 0 if none of its targets counts
+	// weight is the share of this rank's targets in those of the batch.
+	weight float64
+}
+
+// pass runs this rank's rows of a batch forward and backward and returns the loss
+// of the whole batch.
+func (t *Trainer) pass(i int, b data.Batch, s *share) (float64, error) {
 	if t.state != nil && b.Fresh {
 		t.state.Reset()
 	}
-	in := Input{
-		Tokens: b.Inputs, Targets: b.Targets, State: t.state,
-		Dropout: DropoutKey{Seed: int(t.cfg.Seed), Step: t.step*t.cfg.Accumulate + i},
+	in := Input{State: t.state, Dropout: DropoutKey{Seed: int(t.cfg.Seed), Step: t.step*t.cfg.Accumulate + i}}
+	if t.ranks != nil {
+		return t.passRanks(in, b, s)
 	}
+	return t.passRows(in, b)
+}
+
+// passRows runs rows forward and backward and returns their loss.
+func (t *Trainer) passRows(in Input, b data.Batch) (float64, error) {
+	in.Tokens, in.Targets = b.Inputs, b.Targets
 	if t.cfg.WithResets {
 		in.Starts = b.Starts
 	}
 	step, err := t.launch(b.Counted())
 	if err != nil {
-		return 0, b, err
+		return 0, err
 	}
 	if err := t.program.runBy(in, step); err != nil {
-		return 0, b, err
+		return 0, err
 	}
-	loss, err := t.program.Loss()
-	return loss, b, err
+	return t.program.Loss()
 }
 
-// accumulate takes a batch in which so many targets count into the step's means.
-func (t *Trainer) accumulate(r *StepReport, loss float64, counted int) error {
-	if counted == 0 {
+// accumulate takes the gradients of a batch into the step's means. Ranks have done
+// so while they computed them.
+func (t *Trainer) accumulate(s share) error {
+	if s.of == 0 || t.ranks != nil {
 		return nil
 	}
-	first := r.Targets == 0
-	r.Targets += counted
-	share := float64(counted) / float64(r.Targets)
-	r.Loss += (loss - r.Loss) * share
 	for _, m := range t.means {
-		if err := m.add(first, share); err != nil {
+		if err := m.add(s); err != nil {
 			return err
 		}
 	}
 	if t.remote != nil {
-		return t.remote.add(share)
+		return t.remote.add(s.of)
 	}
 	return nil
 }
@@ -214,6 +254,11 @@ func (t *Trainer) accumulate(r *StepReport, loss float64, counted int) error {
 func (t *Trainer) update() error {
 	t.model.turns.Lock()
 	defer t.model.turns.Unlock()
+	if t.ranks != nil {
+		if err := t.ranks.sumRest(); err != nil {
+			return err
+		}
+	}
 	if t.remote != nil {
 		return t.stepRemote()
 	}
@@ -253,31 +298,37 @@ func (t *Trainer) Close() error {
 	return t.program.Close()
 }
 
-// meanGrad is a parameter whose gradient is a mean over several batches.
+// meanGrad is a parameter whose gradient is a mean over several batches, or over
+// the batch of several ranks.
 type meanGrad struct {
 	*gorgonia.Node
 	mean *tensor.Dense
 }
 
-func newMeanGrad(n *gorgonia.Node, dt tensor.Dtype) *meanGrad {
-	return &meanGrad{Node: n, mean: tensor.New(tensor.Of(dt), tensor.WithShape(n.Shape()...))}
+func newMeanGrad(n *gorgonia.Node, mean *tensor.Dense) *meanGrad {
+	return &meanGrad{Node: n, mean: mean}
 }
 
 // Grad returns the mean.
 func (m *meanGrad) Grad() (gorgonia.Value, error) { return m.mean, nil }
 
-// add takes the node's gradient into the mean, of which it is the given share, or
-// makes it the mean if it is the first.
-func (m *meanGrad) add(first bool, share float64) error {
+// add takes the node's gradient, of rows that count as the share says, into the
+// mean.
+func (m *meanGrad) add(s share) error {
 	g, err := m.Node.Grad()
 	if err != nil {
 		return err
 	}
 	mean, x := floats.Of(m.mean.Data()), floats.Of(g.Data())
-	if first {
+	switch {
+	case s.weight != 1 && s.first:
+		mean.Blend(0, x, s.weight)
+	case s.weight != 1:
+		mean.Blend(1-s.of, x, s.weight*s.of)
+	case s.first:
 		mean.Copy(x)
-	} else {
-		mean.Move(x, share)
+	default:
+		mean.Move(x, s.of)
 	}
 	return nil
 }

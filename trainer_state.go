@@ -32,10 +32,19 @@ const (
 // folder dir: config.json, model.safetensors, training.safetensors and their
 // checksums (see Model.Save). extra holds additional values of the caller, such
 // as the position in the data. Save returns an error if a number is not finite,
-// because training could not continue from it.
+// because training could not continue from it. With several ranks, every rank
+// must call Save, and rank 0 writes; the arguments of the others are not used. What
+// is written does not depend on the number of ranks.
 func (t *Trainer) Save(dir string, extra map[string]string) error {
 	if err := t.fetch(); err != nil {
 		return err
+	}
+	carried, err := t.wholeState()
+	if err != nil {
+		return errors.Wrap(err, "xlstm: collecting the carried state")
+	}
+	if t.cfg.Group.Rank() > 0 {
+		return nil
 	}
 	if err := t.model.Save(dir, SaveConfig{}); err != nil {
 		return err
@@ -49,8 +58,8 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(solver.Tensors)) {
 		tensors = append(tensors, layers.Param{Name: name, Value: solver.Tensors[name]})
 	}
-	if t.state != nil {
-		for _, part := range t.state.tensors {
+	if carried != nil {
+		for _, part := range carried.tensors {
 			tensors = append(tensors, layers.Param{Name: carriedPrefix + part.Name, Value: part.Value})
 		}
 	}
@@ -64,7 +73,8 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 
 // Restore sets the model's parameters and the trainer to their values when Save
 // was called, and returns extra. The model, the solver and the trainer must
-// have been created from the same configurations. After an error the trainer
+// have been created from the same configurations, but the number of ranks may
+// differ; every rank must call Restore, for the same files. After an error the trainer
 // and the model must not be used, except for another Restore.
 func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	path := filepath.Join(dir, trainingFile)
@@ -128,8 +138,15 @@ func (t *Trainer) checkMoments(solver optim.State) error {
 // restoreCarried sets the carried state; the file must hold exactly its parts.
 func (t *Trainer) restoreCarried(path string, carried map[string]*tensor.Dense) error {
 	var parts []layers.Param
-	if t.state != nil {
-		parts = t.state.tensors
+	whole := t.state
+	if t.ranks != nil && t.state != nil {
+		var err error
+		if whole, err = t.model.NewState(t.cfg.Batch); err != nil {
+			return err
+		}
+	}
+	if whole != nil {
+		parts = whole.tensors
 	}
 	if len(parts) != len(carried) {
 		return errors.Errorf("xlstm: %s carries %d parts of a state, this training %d; resume with the settings that it was written with", path, len(carried), len(parts))
@@ -148,5 +165,5 @@ func (t *Trainer) restoreCarried(path string, carried map[string]*tensor.Dense) 
 			return err
 		}
 	}
-	return nil
+	return t.takeState(whole)
 }

@@ -65,6 +65,19 @@ func (b Batch) MarkStartsAt(first int) Batch {
 	return b
 }
 
+// Rows returns rows from to to-1 of the batch, in the same memory.
+func (b Batch) Rows(from, to int) Batch {
+	b.Inputs, b.Targets = b.Inputs[from*b.T:to*b.T], b.Targets[from*b.T:to*b.T]
+	if b.Before != nil {
+		b.Before = b.Before[from:to]
+	}
+	if b.Starts != nil {
+		b.Starts = b.Starts[from*b.T : to*b.T]
+	}
+	b.B = to - from
+	return b
+}
+
 // Counted returns the number of targets that are not Ignore: the weight of the
 // batch's mean loss in the mean over several batches.
 func (b Batch) Counted() int {

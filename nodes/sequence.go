@@ -147,7 +147,7 @@ func (s *Sequence) RunAll() error {
 	return nil
 }
 
-// OnResult calls f in every run as soon as the value of node n is computed, while
+// OnResult calls f in every run that is not watched, as soon as the value of node n is computed, while
 // the rest of the graph is not. It returns an error if no operation of the
 // sequence computes n.
 func (s *Sequence) OnResult(n *gorgonia.Node, f func() error) error {

@@ -135,3 +135,21 @@ func move[F Float](x, y []F, share F) {
 		x[i] += (v - x[i]) * share
 	}
 }
+
+// Blend sets every element of x to keep times itself plus take times that of y,
+// which has the same type and length. If keep is 0, the elements of x are not
+// read.
+func (x Slice) Blend(keep float64, y Slice, take float64) {
+	blend(x.F32, float32(keep), y.F32, float32(take))
+	blend(x.F64, keep, y.F64, take)
+}
+
+func blend[F Float](x []F, keep F, y []F, take F) {
+	for i, v := range y {
+		if keep == 0 {
+			x[i] = take * v
+		} else {
+			x[i] = keep*x[i] + take*v
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package xlstm
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/dist"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
+)
+
+// bucketSize is the number of gradients that ranks add up in one call, 4 MiB in
+// float32: large enough that the bandwidth counts and not the latency, and small
+// enough that most of a large model's gradients travel during its backward pass.
+const bucketSize = 1 << 20
+
+// rowsOf returns the number of sequences per rank.
+func rowsOf(cfg *TrainerConfig) (int, error) {
+	if cfg.Group == nil {
+		cfg.Group = dist.Alone()
+	}
+	n := cfg.Group.Size()
+	if cfg.Batch%n != 0 {
+		return 0, errors.Errorf("xlstm: a batch of %d sequences cannot be shared by %d ranks; take a multiple of %d", cfg.Batch, n, n)
+	}
+	return cfg.Batch / n, nil
+}
+
+// ranks is a trainer's part in a group: it adds up the gradients of all ranks.
+// The means of a step, one after the other in one memory, form buckets. The sum of
+// a bucket begins as soon as its last gradient is computed, while the backward
+// pass computes those of earlier layers.
+type ranks struct {
+	group   dist.Group
+	from    int // first sequence of this rank
+	buckets []*bucket
+	now     share
+	overlap bool         // reports whether a run is a whole step, during which buckets are added up
+	ready   chan *bucket // to the goroutine that adds up
+	summed  bool         // reports whether the buckets have been added up in this step
+}
+
+// bucket is means of gradients that are added up over the ranks at once.
+type bucket struct {
+	means   any // []float32 or []float64
+	size    int // number of gradients
+	pending int // gradients that the current run has not computed
+}
+
+// newRanks divides the gradients into buckets, in the order of the backward pass,
+// roughly: the last parameters first. The parameters become those of rank 0.
+func (t *Trainer) newRanks() error {
+	if t.model.home != nil {
+		return errors.Errorf("xlstm: several ranks cannot train on %s", t.model.home.device.Name())
+	}
+	if err := t.model.Share(t.cfg.Group); err != nil {
+		return err
+	}
+	r := &ranks{group: t.cfg.Group, overlap: t.cfg.Accumulate == 1}
+	r.from = r.group.Rank() * t.program.cfg.Batch
+	t.ranks = r
+	params := t.program.Model()
+	total := 0
+	for _, n := range params {
+		total += n.Shape().TotalSize()
+	}
+	flat := floats.Of(tensor.New(tensor.Of(t.model.Dtype()), tensor.WithShape(total)).Data())
+	at, begin := 0, 0
+	t.means = make([]*meanGrad, len(params))
+	b := new(bucket)
+	for i := len(params) - 1; i >= 0; i-- {
+		n := params[i]
+		size := n.Shape().TotalSize()
+		t.means[i] = newMeanGrad(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(flat.Cut(at, at+size).Data())))
+		at += size
+		b.size++
+		if err := t.watchGradient(t.means[i], b); err != nil {
+			return err
+		}
+		if at-begin >= bucketSize || i == 0 {
+			b.means = flat.Cut(begin, at).Data()
+			r.buckets = append(r.buckets, b)
+			b, begin = new(bucket), at
+		}
+	}
+	return nil
+}
+
+// watchGradient takes a gradient into its mean as soon as a run has computed it. A
+// tape machine computes everything first.
+func (t *Trainer) watchGradient(m *meanGrad, b *bucket) error {
+	s, ok := t.program.machine.(*nodes.Sequence)
+	if !ok {
+		return nil
+	}
+	return s.OnResult(m.Deriv(), func() error { return t.ranks.take(m, b) })
+}
+
+// take takes a gradient of the current run into its mean, and sends off the bucket
+// if it is complete.
+func (r *ranks) take(m *meanGrad, b *bucket) error {
+	if r.now.of == 0 {
+		return nil
+	}
+	if err := m.add(r.now); err != nil {
+		return err
+	}
+	if b.pending--; b.pending == 0 && r.overlap {
+		r.ready <- b
+	}
+	return nil
+}
+
+// passRanks runs this rank's rows of a batch, and returns the loss of the batch.
+func (t *Trainer) passRanks(in Input, whole data.Batch, s *share) (float64, error) {
+	r := t.ranks
+	mine := whole.Rows(r.from, r.from+t.program.cfg.Batch)
+	in.Dropout.Row = r.from * whole.T
+	counted := mine.Counted()
+	if s.of > 0 {
+		s.weight = float64(counted) / float64(whole.Counted())
+	}
+	r.now, r.summed = *s, r.overlap && s.of > 0
+	for _, b := range r.buckets {
+		b.pending = b.size
+	}
+	r.ready = make(chan *bucket, len(r.buckets))
+	done := make(chan error, 1)
+	go func() { done <- r.sum(r.ready) }()
+	loss, err := t.passRows(in, mine)
+	if _, sequence := t.program.machine.(*nodes.Sequence); !sequence && err == nil {
+		err = t.takeAll()
+	}
+	close(r.ready)
+	if err != nil {
+		return 0, err // without the other ranks, which cannot go on
+	}
+	if err := <-done; err != nil {
+		return 0, err
+	}
+	total := []float64{0}
+	if counted > 0 {
+		total[0] = loss * s.weight
+	}
+	err = r.group.SumAll(total)
+	return total[0], err
+}
+
+// takeAll takes all gradients of a run into their means.
+func (t *Trainer) takeAll() error {
+	i := len(t.means)
+	for _, b := range t.ranks.buckets {
+		for range b.size {
+			i--
+			if err := t.ranks.take(t.means[i], b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sum adds up buckets until there are no more.
+func (r *ranks) sum(ready <-chan *bucket) error {
+	for b := range ready {
+		if err := r.group.SumAll(b.means); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sumRest adds up all buckets unless that has been done during the run.
+func (r *ranks) sumRest() error {
+	if r.summed {
+		return nil
+	}
+	all := make(chan *bucket, len(r.buckets))
+	for _, b := range r.buckets {
+		all <- b
+	}
+	close(all)
+	return r.sum(all)
+}
+
+// Share copies the parameters of rank 0 to those of the other ranks. Every rank
+// must call it, with a model of the same configuration.
+func (m *Model) Share(g dist.Group) error {
+	if g.Size() == 1 {
+		return nil
+	}
+	if err := m.Fetch(); err != nil {
+		return err
+	}
+	for _, p := range m.Params() {
+		if err := shareTensor(g, p.Value, 0); err != nil {
+			return errors.Wrapf(err, "xlstm: sharing %s", p.Name)
+		}
+	}
+	return m.Push()
+}
+
+// shareTensor copies a tensor of rank root to that of the others.
+func shareTensor(g dist.Group, t *tensor.Dense, root int) error {
+	raw, err := binary.Append(nil, binary.LittleEndian, t.Data())
+	if err != nil {
+		return err
+	}
+	if err := g.Broadcast(raw, root); err != nil || g.Rank() == root {
+		return err
+	}
+	return binary.Read(bytes.NewReader(raw), binary.LittleEndian, t.Data())
+}
+
+// wholeState returns the carried state of the sequences of all ranks, on every
+// rank; nil without one.
+func (t *Trainer) wholeState() (*State, error) {
+	if t.state == nil || t.ranks == nil {
+		return t.state, nil
+	}
+	whole, err := t.model.NewState(t.cfg.Batch)
+	if err != nil {
+		return nil, err
+	}
+	for rank := range t.ranks.group.Size() {
+		part := t.state.Clone()
+		for _, p := range part.tensors {
+			if err := shareTensor(t.ranks.group, p.Value, rank); err != nil {
+				return nil, err
+			}
+		}
+		for i := range part.batch {
+			if err := whole.SetText(rank*part.batch+i, part, i); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return whole, nil
+}
+
+// takeState sets the carried state to this rank's sequences of the whole.
+func (t *Trainer) takeState(whole *State) error {
+	if t.ranks == nil || t.state == nil {
+		return nil // the whole is the trainer's own
+	}
+	for i := range t.state.batch {
+		if err := t.state.SetText(i, whole, t.ranks.from+i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
