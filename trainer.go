@@ -240,9 +240,11 @@ func (t *Trainer) accumulate(s share) error {
 		return nil
 	}
 	for _, m := range t.means {
-		if err := m.add(s); err != nil {
+		g, err := m.Node.Grad()
+		if err != nil {
 			return err
 		}
+		m.add(g, s)
 	}
 	if t.remote != nil {
 		return t.remote.add(s.of)
@@ -312,13 +314,9 @@ func newMeanGrad(n *gorgonia.Node, mean *tensor.Dense) *meanGrad {
 // Grad returns the mean.
 func (m *meanGrad) Grad() (gorgonia.Value, error) { return m.mean, nil }
 
-// add takes the node's gradient, of rows that count as the share says, into the
+// add takes the node's gradient g, of rows that count as the share says, into the
 // mean.
-func (m *meanGrad) add(s share) error {
-	g, err := m.Node.Grad()
-	if err != nil {
-		return err
-	}
+func (m *meanGrad) add(g gorgonia.Value, s share) {
 	mean, x := floats.Of(m.mean.Data()), floats.Of(g.Data())
 	switch {
 	case s.weight != 1 && s.first:
@@ -330,5 +328,4 @@ func (m *meanGrad) add(s share) error {
 	default:
 		mean.Move(x, s.of)
 	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -96,22 +97,19 @@ func (t *Trainer) watchGradient(m *meanGrad, b *bucket) error {
 	if !ok {
 		return nil
 	}
-	return s.OnResult(m.Deriv(), func() error { return t.ranks.take(m, b) })
+	return s.OnResult(m.Deriv(), func(g gorgonia.Value) { t.ranks.take(m, g, b) })
 }
 
 // take takes a gradient of the current run into its mean, and sends off the bucket
 // if it is complete.
-func (r *ranks) take(m *meanGrad, b *bucket) error {
+func (r *ranks) take(m *meanGrad, g gorgonia.Value, b *bucket) {
 	if r.now.of == 0 {
-		return nil
+		return
 	}
-	if err := m.add(r.now); err != nil {
-		return err
-	}
+	m.add(g, r.now)
 	if b.pending--; b.pending == 0 && r.overlap {
 		r.ready <- b
 	}
-	return nil
 }
 
 // passRanks runs this rank's rows of a batch, and returns the loss of the batch.
@@ -155,9 +153,11 @@ func (t *Trainer) takeAll() error {
 	for _, b := range t.ranks.buckets {
 		for range b.size {
 			i--
-			if err := t.ranks.take(t.means[i], b); err != nil {
+			g, err := t.means[i].Node.Grad()
+			if err != nil {
 				return err
 			}
+			t.ranks.take(t.means[i], g, b)
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ type Sequence struct {
 	program *plan.Program
 	inputs  []*boundInput
 	results map[*gorgonia.Node]gorgonia.Value
-	after   map[int][]func() error // called after a step
+	after   map[int][]func() // called after a step
 	bound   bool
 }
 
@@ -147,17 +147,17 @@ func (s *Sequence) RunAll() error {
 	return nil
 }
 
-// OnResult calls f in every run that is not watched, as soon as the value of node n is computed, while
-// the rest of the graph is not. It returns an error if no operation of the
+// OnResult calls f with the value of node n in every run that is not watched, as
+// soon as it is computed, while the rest of the graph is not. It returns an error if no operation of the
 // sequence computes n.
-func (s *Sequence) OnResult(n *gorgonia.Node, f func() error) error {
+func (s *Sequence) OnResult(n *gorgonia.Node, f func(v gorgonia.Value)) error {
 	values := s.plan.values[n]
 	for k, step := range s.plan.Steps {
 		if len(values) == 1 && slices.Contains(step.Out, values[0]) {
 			if s.after == nil {
-				s.after = make(map[int][]func() error)
+				s.after = make(map[int][]func())
 			}
-			s.after[k] = append(s.after[k], f)
+			s.after[k] = append(s.after[k], func() { f(s.results[n]) })
 			return nil
 		}
 	}
@@ -194,9 +194,7 @@ func (s *Sequence) runSteps() error {
 			return err
 		}
 		for _, f := range s.after[k] {
-			if err := f(); err != nil {
-				return err
-			}
+			f()
 		}
 	}
 	return nil
