@@ -13,7 +13,20 @@ import (
 // batches; if it was compiled with WithResets, the state is also reset at the
 // batches' Starts.
 func (p *Program) MeanLoss(batches iter.Seq[data.Batch]) (nats float64, targets int, err error) {
-	var sum float64
+	sum, targets, err := p.TotalLoss(batches)
+	if err != nil {
+		return 0, 0, err
+	}
+	if targets == 0 {
+		return 0, 0, errors.New("xlstm: there is nothing to evaluate: no batch has a target that counts")
+	}
+	return sum / float64(targets), targets, nil
+}
+
+// TotalLoss returns the sum of the losses, in nats, of all targets that count in
+// the batches, and their number, which may be 0. It is MeanLoss for a part of
+// what is evaluated.
+func (p *Program) TotalLoss(batches iter.Seq[data.Batch]) (nats float64, targets int, err error) {
 	for b := range batches {
 		in := Input{Tokens: b.Inputs, Targets: b.Targets}
 		if p.cfg.WithResets {
@@ -27,11 +40,8 @@ func (p *Program) MeanLoss(batches iter.Seq[data.Batch]) (nats float64, targets 
 			return 0, 0, err
 		}
 		n := b.Counted()
-		sum += loss * float64(n)
+		nats += loss * float64(n)
 		targets += n
 	}
-	if targets == 0 {
-		return 0, 0, errors.New("xlstm: there is nothing to evaluate: no batch has a target that counts")
-	}
-	return sum / float64(targets), targets, nil
+	return nats, targets, nil
 }

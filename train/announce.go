@@ -28,6 +28,9 @@ func announce(out io.Writer, r *run.Session, txt *run.Corpus) {
 	}
 	fmt.Fprintf(out, "train   %s of %d × %d × %s tokens, %s, seed %d\n", numbers.Count(s.Steps, "step"), s.Accumulate, s.Batch, numbers.Commas(s.Length), order, s.Seed)
 	fmt.Fprintf(out, "        AdamW: rate %g after %s, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, numbers.Count(s.Warmup, "step"), s.MinLR, s.Beta2, s.WeightDecay, s.Clip)
+	if n := r.Ranks(); n > 1 {
+		fmt.Fprintf(out, "ranks   %d, with %s of every batch each\n", n, numbers.Count(s.Batch/n, "sequence"))
+	}
 	if done := r.Steps(); done > 0 {
 		fmt.Fprintf(out, "resume  after step %s\n", numbers.Commas(done))
 	}

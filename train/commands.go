@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/dist"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
@@ -20,6 +22,13 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	s, dir, err := parseTrain(args, c)
 	if err != nil {
 		return err
+	}
+	group, err := c.join(ctx)
+	if err != nil {
+		return err
+	}
+	if group.Rank() > 0 {
+		c.out = io.Discard
 	}
 	txt, err := run.LoadFitting(ctx, s.fit, nil, c.progress)
 	if err != nil {
@@ -39,25 +48,30 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	}
 	defer closeDevice()
 	shown := &display{c: c}
-	r, err := run.New(s.Settings, txt, device, shown)
+	r, err := run.New(s.Settings, txt, run.Where{Device: device, Group: group}, shown)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if dir == "" {
-		if dir, err = run.ClaimFolder("runs", s.preset); err != nil {
-			return err
+	if group.Rank() == 0 {
+		if dir == "" {
+			if dir, err = run.ClaimFolder("runs", s.preset); err != nil {
+				return err
+			}
 		}
+		unlock, err := run.Begin(dir, s.Settings)
+		if err != nil {
+			return explainTaken(err, c)
+		}
+		defer unlock()
 	}
-	unlock, err := run.Begin(dir, s.Settings)
-	if err != nil {
-		return explainTaken(err, c)
-	}
-	defer unlock()
 	if err := r.Open(dir, c.hint(append([]string{"train"}, args...)...), s.tensorboard); err != nil {
 		return err
 	}
-	return goOn(ctx, r, txt, shown)
+	if err := goOn(ctx, r, txt, shown); err != nil {
+		return err
+	}
+	return group.Close()
 }
 
 // resumeCommand resumes a run.
@@ -74,11 +88,19 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := run.Lock(dir)
+	group, err := c.join(ctx)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	if group.Rank() > 0 {
+		c.out = io.Discard
+	} else {
+		unlock, err := run.Lock(dir)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	txt, err := run.ResumeText(ctx, dir, s, c.progress)
 	if err != nil {
 		return err
@@ -90,7 +112,7 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	}
 	defer closeDevice()
 	shown := &display{c: c}
-	r, err := run.New(s, txt, device, shown)
+	r, err := run.New(s, txt, run.Where{Device: device, Group: group}, shown)
 	if err != nil {
 		return err
 	}
@@ -98,7 +120,15 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	if err := r.Open(dir, c.hint(append([]string{"resume"}, args...)...), *events); err != nil {
 		return err
 	}
-	return goOn(ctx, r, txt, shown)
+	if err := goOn(ctx, r, txt, shown); err != nil {
+		return err
+	}
+	return group.Close()
+}
+
+// join connects this process to the other ranks of its job.
+func (c console) join(ctx context.Context) (dist.Group, error) {
+	return dist.Open(ctx, dist.Config{}, func(sentence string) { fmt.Fprintln(c.err, sentence) })
 }
 
 // explainTaken says what to do about a folder that a new run may not have.
@@ -125,8 +155,8 @@ func goOn(ctx context.Context, r *run.Session, txt *run.Corpus, shown *display) 
 		return err
 	}
 	fmt.Fprint(shown.c.out, farewell(r, why, shown.c))
-	if ctx.Err() != nil {
-		return nil
+	if stopped, err := r.Agreed(ctx.Err() != nil); err != nil || stopped {
+		return err
 	}
 	return finish(ctx, r, shown)
 }
@@ -152,7 +182,7 @@ func farewell(r *run.Session, why run.Ending, c console) string {
 func finish(ctx context.Context, r *run.Session, shown *display) error {
 	out, page := shown.c.out, filepath.Join(r.Folder(), run.ReportFile)
 	judged, err := r.Judge(ctx)
-	if err != nil {
+	if err != nil || !r.Writes() {
 		return err
 	}
 	which := "The model"

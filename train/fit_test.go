@@ -94,7 +94,7 @@ func TestTextsTooShortForWhatWasGiven(t *testing.T) {
 		}
 		p.Model.EmbeddingDim = 16
 		txt.FitModel(&p.Settings)
-		r, err := run.New(p.Settings, txt, nil, nil)
+		r, err := run.New(p.Settings, txt, run.Where{}, nil)
 		if err != nil {
 			t.Errorf("%v: %v", args, err)
 			continue

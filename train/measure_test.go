@@ -79,7 +79,7 @@ func TestFailedSessionClosesWhatItOpened(t *testing.T) {
 	} {
 		s := p.Settings
 		spoil(&s)
-		if r, err := run.New(s, txt, nil, nil); err == nil || r != nil {
+		if r, err := run.New(s, txt, run.Where{}, nil); err == nil || r != nil {
 			t.Errorf("%s: session %v, error %v", name, r != nil, err)
 		}
 	}

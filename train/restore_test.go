@@ -43,7 +43,7 @@ func killedRun(t *testing.T, finished, dir string, last int) {
 		t.Fatal(err)
 	}
 	defer txt.Close()
-	r, err := run.New(s, txt, nil, killer{console: console{out: io.Discard, err: os.Stderr}, after: last})
+	r, err := run.New(s, txt, run.Where{}, killer{console: console{out: io.Discard, err: os.Stderr}, after: last})
 	if err != nil {
 		t.Fatal(err)
 	}

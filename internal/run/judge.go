@@ -28,7 +28,7 @@ func (r *Session) evaluate(rec *Record) (better bool, err error) {
 
 // measure measures the current model on windows of the held-out part.
 func (r *Session) measure(ctx context.Context, windows *data.Windows) (Measured, error) {
-	return Measure(ctx, r.eval, windows, r.bounds, r.text.Lengths)
+	return measureShared(ctx, r.eval, windows, r.bounds, r.text.Lengths, r.group)
 }
 
 // Verdict is the loss on the whole held-out part of a run's best model, or of
@@ -41,18 +41,13 @@ type Verdict struct {
 // Judge measures the best model on the whole held-out part, or the current
 // model if there is no best one.
 func (r *Session) Judge(ctx context.Context) (v Verdict, err error) {
-	found, err := rundir.Checkpoints(r.dir, rundir.BestKind)
-	if err != nil {
-		return v, err
-	}
-	if len(found) > 0 {
-		// After an error the weights are those at hand, as they were.
-		flaw := r.model.LoadWeights(filepath.Join(found[0].Dir, WeightsFile))
-		if flaw == nil {
-			v.BestStep = found[0].Step
-		} else if err := r.putAside(found[0], flaw); err != nil {
+	if r.Writes() {
+		if v.BestStep, err = r.loadBest(); err != nil {
 			return v, err
 		}
+	}
+	if err := r.model.Share(r.group); err != nil {
+		return v, err
 	}
 	all, err := data.WindowsOf(r.text.HeldOut, r.s.Batch, r.s.Length, 0)
 	if err != nil {
@@ -63,4 +58,17 @@ func (r *Session) Judge(ctx context.Context) (v Verdict, err error) {
 	}
 	r.about.Judged = &Judgement{Number(v.Nats), v.Targets}
 	return v, nil
+}
+
+// loadBest loads the best model and returns its step. Without one, or after an
+// error, the weights remain the current ones, and it returns 0.
+func (r *Session) loadBest() (step int, err error) {
+	found, err := rundir.Checkpoints(r.dir, rundir.BestKind)
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	if flaw := r.model.LoadWeights(filepath.Join(found[0].Dir, WeightsFile)); flaw != nil {
+		return 0, r.putAside(found[0], flaw)
+	}
+	return found[0].Step, nil
 }

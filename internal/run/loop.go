@@ -28,6 +28,9 @@ const (
 // unless the settings skip such steps; the step is not applied.
 func (r *Session) Train(ctx context.Context) (why Ending, err error) {
 	why, err = r.takeSteps(ctx)
+	if !r.Writes() {
+		return why, err
+	}
 	if noted := r.noteEnd(); err == nil {
 		err = noted
 	}
@@ -39,7 +42,9 @@ func (r *Session) takeSteps(ctx context.Context) (why Ending, err error) {
 	if err := r.openLog(first); err != nil {
 		return 0, err
 	}
-	r.showMissing(ctx, first)
+	if r.Writes() {
+		r.showMissing(ctx, first)
+	}
 	if first >= r.s.Steps {
 		return FinishedBefore, nil
 	}
@@ -95,22 +100,29 @@ func (r *Session) after(ctx context.Context, rec Record, stop bool) (why Ending,
 			return 0, err
 		}
 	}
-	if err := r.log.write(rec); err != nil {
+	if stop, err = r.Agreed(stop); err != nil {
 		return 0, err
 	}
-	r.past.add(rec)
+	if r.Writes() {
+		if err := r.log.write(rec); err != nil {
+			return 0, err
+		}
+		r.past.add(rec)
+	}
 	waited := rec.Val != nil && r.s.Patience > 0 && r.at.Waited >= r.s.Patience
 	if better || rec.Step%r.s.SaveEvery == 0 || last || stop || waited {
 		if err := r.save(); err != nil {
 			return 0, err
 		}
 	}
-	if better {
+	if better && r.Writes() {
 		if err := r.saveBest(); err != nil {
 			return 0, err
 		}
 	}
-	r.tell(ctx, rec, better)
+	if r.Writes() {
+		r.tell(ctx, rec, better)
+	}
 	switch {
 	case last && stop:
 		return InterruptedAtLast, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/dist"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
 	"github.com/pkg/errors"
 )
@@ -20,19 +21,36 @@ type Measured struct {
 
 // Measure measures a model on windows. An interrupt ends it with an error.
 func Measure(ctx context.Context, p *xlstm.Program, windows *data.Windows, bounds Boundaries, lengths *data.Lengths) (Measured, error) {
+	return measureShared(ctx, p, windows, bounds, lengths, dist.Alone())
+}
+
+// measureShared is Measure by several ranks, each on its rows of every batch, for
+// which the program is compiled.
+func measureShared(ctx context.Context, p *xlstm.Program, windows *data.Windows, bounds Boundaries, lengths *data.Lengths, group dist.Group) (Measured, error) {
 	m := amount(windows, lengths)
-	var err error
-	m.Nats, m.Targets, err = p.MeanLoss(func(yield func(data.Batch) bool) {
+	nats, targets, err := p.TotalLoss(func(yield func(data.Batch) bool) {
 		for b := range windows.All() {
-			if ctx.Err() != nil || !yield(bounds.Mark(b)) {
+			rows := b.B / group.Size()
+			if ctx.Err() != nil || !yield(bounds.Mark(b).Rows(group.Rank()*rows, (group.Rank()+1)*rows)) {
 				return
 			}
 		}
 	})
+	if err != nil {
+		return Measured{}, err
+	}
 	if ctx.Err() != nil {
 		return Measured{}, errors.New("interrupted while measuring")
 	}
-	return m, err
+	sums := []float64{nats, float64(targets)}
+	if err := group.SumAll(sums); err != nil {
+		return Measured{}, err
+	}
+	if sums[1] == 0 {
+		return Measured{}, errors.New("there is nothing to measure: no batch has a target that counts")
+	}
+	m.Nats, m.Targets = sums[0]/sums[1], int(sums[1])
+	return m, nil
 }
 
 // measureBigram measures what a bigram model of some tokens makes of windows.

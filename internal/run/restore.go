@@ -15,34 +15,35 @@ import (
 )
 
 // restore brings the session to the newest checkpoint from which the run can be
-// resumed, or leaves it at the beginning if there is none at all. Newer ones, and
-// a damaged best model, are put aside, each with a message.
-func (r *Session) restore() error {
+// resumed, and returns it, or leaves the session at the beginning and returns nil
+// if there is none at all. Newer ones, and a damaged best model, are put aside,
+// each with a message.
+func (r *Session) restore() (*rundir.Checkpoint, error) {
 	if err := r.removeLeftovers(); err != nil {
-		return err
+		return nil, err
 	}
 	lost, err := r.checkBest()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	found, err := rundir.Checkpoints(r.dir, rundir.LastKind)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	flaws := make([]error, len(found))
 	for i, cp := range found {
 		flaws[i] = r.restoreFrom(cp)
 		if changed := (*changedText)(nil); errors.As(flaws[i], &changed) {
-			return flaws[i] // another checkpoint would not help
+			return nil, flaws[i] // another checkpoint would not help
 		}
 		if flaws[i] == nil {
-			return r.takeUp(cp, found[:i], flaws, lost)
+			return &cp, r.takeUp(cp, found[:i], flaws, lost)
 		}
 	}
 	if len(found) > 0 {
-		return errors.Wrapf(flaws[0], "the run in %s cannot be resumed from any checkpoint (%d tried); the newest", r.dir, len(found))
+		return nil, errors.Wrapf(flaws[0], "the run in %s cannot be resumed from any checkpoint (%d tried); the newest", r.dir, len(found))
 	}
-	return nil
+	return nil, nil
 }
 
 // removeLeftovers removes what killed processes have left in the run's folder.

@@ -17,8 +17,15 @@ const (
 	extraTexts    = "texts"
 )
 
-// save writes a checkpoint of the run, after the log of what led to it.
+// save writes a checkpoint of the run, after the log of what led to it. Ranks
+// other than 0 give their part of the carried state.
 func (r *Session) save() error {
+	if err := r.stillEqual(); err != nil {
+		return err
+	}
+	if !r.Writes() {
+		return r.trainer.Save("", nil)
+	}
 	if err := r.log.sync(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/dist"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 )
 
@@ -17,6 +18,7 @@ type Session struct {
 	listen  Listener
 	text    *Corpus
 	device  xlstm.Device // nil for the CPU
+	group   dist.Group
 	model   *xlstm.Model
 	trainer *xlstm.Trainer
 	eval    *xlstm.Program
@@ -43,11 +45,23 @@ type position struct {
 	Smoothed *Number `json:"smoothed,omitempty"` // average of the losses, nil in checkpoints that leave it to the log
 }
 
-// New creates everything that a run needs at its start except its folder. The
-// model is on device, or on the CPU if device is nil; listen receives the
-// events. The session must be closed.
-func New(s Settings, txt *Corpus, device xlstm.Device, listen Listener) (*Session, error) {
-	r := &Session{s: s, listen: listen, text: txt, device: device}
+// Where is where a run computes. It does not change the run beyond rounding, and
+// may differ when the run is resumed.
+type Where struct {
+	Device xlstm.Device // of the model; nil for the CPU
+	Group  dist.Group   // the ranks that train together; nil for this process alone
+}
+
+// New creates everything that a run needs at its start except its folder. listen
+// receives the events. The session must be closed.
+//
+// With several ranks, every rank has a session, with equal settings and texts, and
+// calls its methods in the same order. Only rank 0 writes.
+func New(s Settings, txt *Corpus, where Where, listen Listener) (*Session, error) {
+	r := &Session{s: s, listen: listen, text: txt, device: where.Device, group: where.Group}
+	if r.group == nil {
+		r.group = dist.Alone()
+	}
 	if err := r.build(); err != nil {
 		r.Close()
 		return nil, err
@@ -96,10 +110,10 @@ func (r *Session) compile() error {
 	if err != nil {
 		return err
 	}
-	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed}); err != nil {
+	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed, Group: r.group}); err != nil {
 		return err
 	}
-	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch, Steps: s.Length, Loss: true, WithResets: s.Reset}); err != nil {
+	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch / r.group.Size(), Steps: s.Length, Loss: true, WithResets: s.Reset}); err != nil {
 		return err
 	}
 	r.writer, err = r.model.NewGenerator()
@@ -128,9 +142,13 @@ func (r *Session) Close() {
 // openLog opens the log after the given step, says what it lacks, and takes the
 // average and the curves up again.
 func (r *Session) openLog(after int) (err error) {
-	path := filepath.Join(r.dir, LogFile)
 	r.past = new(history)
 	last := math.NaN()
+	if !r.Writes() {
+		r.smooth = &smoother{after, last}
+		return nil
+	}
+	path := filepath.Join(r.dir, LogFile)
 	found, err := cutLog(path, after, func(rec Record) {
 		r.past.add(rec)
 		last = rec.Smoothed
@@ -159,10 +177,15 @@ func (r *Session) warn(what string, err error) { r.notice("%s: %v", what, err) }
 
 // Open opens the run's folder, which must be locked, continues from the newest
 // checkpoint there, and records the command of this start. If events is a
-// parent folder, the run is also written there for TensorBoard.
+// parent folder, the run is also written there for TensorBoard. Ranks other than 0
+// only read the checkpoint from which rank 0 continues. Open returns an error on
+// all ranks if one of them runs another program, or has other settings or texts.
 func (r *Session) Open(dir, command, events string) error {
 	r.dir = dir
-	if err := r.restore(); err != nil {
+	if err := r.agree(); err != nil {
+		return err
+	}
+	if err := r.restoreAll(); err != nil || !r.Writes() {
 		return err
 	}
 	if err := r.noteStart(command); err != nil {
