@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -43,22 +45,40 @@ func (r *Session) agree() error {
 	if err != nil {
 		return err
 	}
-	settings, err := json.Marshal(r.s)
-	if err != nil {
-		return errors.Wrap(err, "comparing the settings")
-	}
 	vocabulary := sha256.New()
 	if err := data.SaveTokenizer(vocabulary, r.text.Tokenizer); err != nil {
 		return err
 	}
 	texts := r.text.marks()
-	return dist.Agree(r.group, []dist.Fact{
+	facts := []dist.Fact{
 		{Name: "the checksum of the program", Value: program},
-		{Name: "the settings", Value: string(settings)},
-		{Name: "the vocabulary's checksum", Value: hexSum(vocabulary.Sum(nil))},
 		{Name: "the text to train on", Value: texts.Train.String()},
 		{Name: "the held-out text", Value: texts.HeldOut.String()},
-	})
+		{Name: "the vocabulary's checksum", Value: hexSum(vocabulary.Sum(nil))},
+	}
+	settings, err := r.s.facts()
+	if err != nil {
+		return err
+	}
+	return dist.Agree(r.group, append(facts, settings...))
+}
+
+// facts returns the settings one by one, except paths: they may differ, and what
+// they lead to is compared.
+func (s Settings) facts() (facts []dist.Fact, err error) {
+	s.Data, s.Cache, s.Tokens = nil, "", ""
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, errors.Wrap(err, "comparing the settings")
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return nil, errors.Wrap(err, "comparing the settings")
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		facts = append(facts, dist.Fact{Name: "the setting " + name, Value: string(fields[name])})
+	}
+	return facts, nil
 }
 
 func (m textMark) String() string {

@@ -55,8 +55,9 @@ type Where struct {
 // New creates everything that a run needs at its start except its folder. listen
 // receives the events. The session must be closed.
 //
-// With several ranks, every rank has a session, with equal settings and texts, and
-// calls its methods in the same order. Only rank 0 writes.
+// With several ranks, every rank has a session and calls its methods in the same
+// order. Only rank 0 writes. New returns an error on all ranks if one of them runs
+// another program, or has other settings or texts.
 func New(s Settings, txt *Corpus, where Where, listen Listener) (*Session, error) {
 	r := &Session{s: s, listen: listen, text: txt, device: where.Device, group: where.Group}
 	if r.group == nil {
@@ -71,6 +72,9 @@ func New(s Settings, txt *Corpus, where Where, listen Listener) (*Session, error
 
 func (r *Session) build() (err error) {
 	if err := r.openText(); err != nil { // first, so that an unsuitable text costs no compilation
+		return err
+	}
+	if err := r.agree(); err != nil {
 		return err
 	}
 	if r.model, err = xlstm.New(r.s.Model, xlstm.WithSeed(r.s.Seed), xlstm.WithDevice(r.device)); err != nil {
@@ -178,13 +182,9 @@ func (r *Session) warn(what string, err error) { r.notice("%s: %v", what, err) }
 // Open opens the run's folder, which must be locked, continues from the newest
 // checkpoint there, and records the command of this start. If events is a
 // parent folder, the run is also written there for TensorBoard. Ranks other than 0
-// only read the checkpoint from which rank 0 continues. Open returns an error on
-// all ranks if one of them runs another program, or has other settings or texts.
+// only read the checkpoint from which rank 0 continues.
 func (r *Session) Open(dir, command, events string) error {
 	r.dir = dir
-	if err := r.agree(); err != nil {
-		return err
-	}
 	if err := r.restoreAll(); err != nil || !r.Writes() {
 		return err
 	}
