@@ -1,7 +1,5 @@
 //go:build (nvidia || mpi) && linux && (amd64 || arm64)
 
-// Package dynlib loads shared libraries at run time and calls their functions,
-// without cgo.
 package dynlib
 
 import (
