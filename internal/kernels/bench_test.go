@@ -153,7 +153,7 @@ var benchKernels = []struct {
 	}},
 	{"Dropout", func(m benchModel) benchWork {
 		x := draws(m.rows()*m.width, 2)
-		return benchWork{func() { Dropout(0.1, 1, x[0], x[1]) }, len(x[0]), perElement}
+		return benchWork{func() { Dropout(0.1, 1, 0, x[0], x[1]) }, len(x[0]), perElement}
 	}},
 	{"Add", func(m benchModel) benchWork {
 		x := draws(m.rows()*m.width, 3)
