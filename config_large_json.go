@@ -196,15 +196,15 @@ func (c *Config) decodeHuggingFace(data []byte) error {
 		return err
 	}
 	*c = Config{VocabSize: v.VocabSize, EmbeddingDim: width, NumBlocks: blocks, ContextLength: c.ContextLength, TieWeights: v.TieWordEmbeddings, Large: &v.LargeConfig}
-	c.Large.AddOutNorm = true // as transformers has it, whatever the file says
+	c.Large.AddOutNorm = true // as in transformers, regardless of the file
 	c.Large.HuggingFace = &HuggingFaceConfig{
 		BOSTokenID: v.BOSTokenID, EOSTokenIDs: v.EOSTokenID, PadTokenID: v.PadTokenID, ForceBOSTokenInsert: v.ForceBOSTokenInsert, Unknown: unknown,
 	}
 	return nil
 }
 
-// decodeLargeFields is decode, with null refused where it would stand for a default
-// in silence.
+// decodeLargeFields is decode, but refuses a null that would silently stand for a
+// default.
 func decodeLargeFields(data []byte, dst any, skip []string) error {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(data, &fields) == nil {

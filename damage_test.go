@@ -26,7 +26,7 @@ func flip(t *testing.T, r *rand.Rand, path string) (was []byte) {
 	return was
 }
 
-// overwrite changes a file behind the back of its checksum.
+// overwrite changes a file without its checksum.
 func overwrite(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o666); err != nil {

@@ -31,7 +31,7 @@ func (d *full) Free(b nodes.Buffer) error {
 }
 
 // TestFullDevices: a model or a state that does not fit leaves no memory behind, and
-// a copy of a state that does not fit is not used in silence.
+// using a copy of a state that does not fit is an error.
 func TestFullDevices(t *testing.T) {
 	d := &full{room: 3}
 	_, err := New(smallConfig(), WithDevice(d))

@@ -94,7 +94,7 @@ func (g *Generator) logProbs(tokens []int) ([]float64, error) {
 	return probs, nil
 }
 
-// checkTokens sees that tokens are of the model's vocabulary.
+// checkTokens checks that tokens are of the model's vocabulary.
 func (m *Model) checkTokens(tokens []int) error {
 	for _, t := range tokens {
 		if t < 0 || t >= m.cfg.VocabSize {

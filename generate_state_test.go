@@ -58,7 +58,7 @@ func TestTextGoesOnFromASavedState(t *testing.T) {
 						t.Fatal(err)
 					}
 					if fmt.Sprint(got) != fmt.Sprint(want) || !slices.Equal(g.logits, whole.logits) {
-						t.Errorf("it goes on with\n%v, want\n%v", got, want)
+						t.Errorf("it continues with\n%v, want\n%v", got, want)
 					}
 				})
 			}

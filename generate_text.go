@@ -63,7 +63,7 @@ const (
 // completion; an error of see ends the text. r.After must be nil.
 func (g *Generator) Complete(ctx context.Context, tok data.Tokenizer, r Request, see func(text string) error) (Completion, error) {
 	if r.After != nil {
-		return Completion{}, errors.New("xlstm: a generator goes on with its own text; a request to it cannot be for the text after another")
+		return Completion{}, errors.New("xlstm: a generator continues its own text; leave After out of a request to it")
 	}
 	a, err := g.model.NewAnswer(tok, r, g.count == 0)
 	if err != nil {

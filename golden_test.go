@@ -112,13 +112,11 @@ func (c goldenModel) form() FwdConfig {
 	return FwdConfig{}
 }
 
-// exact reports whether a form is the same function as the reference's to the
-// last digit.
+// exact reports whether a form computes exactly the function of the reference.
 func (c goldenModel) exact(fwd FwdConfig) bool { return c.parallel() == (fwd.Form == nodes.Parallel) }
 
-// tolerance is the distance in float64 from the reference: a rounding to float32,
-// in which it is stored, or what the eps of the normaliser makes of another
-// form.
+// tolerance is the distance in float64 from the reference: the rounding to float32
+// in which it is stored, or the effect of the normaliser's eps in another form.
 func (c goldenModel) tolerance(fwd FwdConfig) float64 {
 	if c.exact(fwd) {
 		return 1.2e-7

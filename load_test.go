@@ -300,7 +300,7 @@ func TestLoadTellsTheLayout(t *testing.T) {
 	testutil.WantError(t, err, "_recurrent_kernel_ has shape (1, 2, 3) and not")
 }
 
-// wantSameParams sees that two models have the same parameters, bit by bit.
+// wantSameParams checks that two models have the same parameters, bit by bit.
 func wantSameParams(t *testing.T, got, want *Model) {
 	t.Helper()
 	if len(got.Params()) != len(want.Params()) {

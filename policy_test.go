@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 	"train":                {".", "dist", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/experiment", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "internal/rundir", "serve", "trace"},
 }
 
-// mayNotImport are prefixes of packages that are none of a package's business.
+// mayNotImport are prefixes of packages that a package must not import.
 var mayNotImport = map[string][]string{
 	"blas":                 {"gorgonia.org/"},
 	"internal/kernels":     {"gorgonia.org/"},
@@ -82,12 +82,12 @@ var mayNotImport = map[string][]string{
 	"dot/render":           {"gorgonia.org/"},
 }
 
-// nobodyImports are prefixes of packages that cost every program that holds them,
-// whatever it does: this one compiles Graphviz whenever a program starts.
-var nobodyImports = []string{"github.com/goccy/go-graphviz"}
+// banned are prefixes of packages that slow down every program that imports them:
+// this one compiles Graphviz whenever a program starts.
+var banned = []string{"github.com/goccy/go-graphviz"}
 
 // TestPackagesImportOnlyWhatTheyMay keeps the arrows between the packages
-// pointing one way, and sees that every package has a doc comment.
+// pointing one way, and checks that every package has a doc comment.
 func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
 	documented := map[string]bool{}
 	eachSource(t, parser.ParseComments|parser.ImportsOnly, func(file string, parsed *ast.File) {
@@ -137,7 +137,7 @@ func checkImport(t *testing.T, file, dir, imported string) {
 			t.Errorf("%s imports %s, which %s may not", file, rel, dir)
 		}
 	}
-	for _, prefix := range append(nobodyImports, mayNotImport[dir]...) {
+	for _, prefix := range append(banned, mayNotImport[dir]...) {
 		if strings.HasPrefix(imported, prefix) {
 			t.Errorf("%s imports %s, which %s may not", file, imported, dir)
 		}
@@ -145,11 +145,11 @@ func checkImport(t *testing.T, file, dir, imported string) {
 }
 
 // mayOpen are the files, and internal/files itself, that read without its checks:
-// what the system itself offers, and data of tests.
-var mayOpen = []string{"internal/files", "internal/golden", "internal/testutil", "internal/machine"}
+// files of the operating system, and data of tests.
+var mayOpen = []string{"internal/files", "internal/golden", "internal/machine", "internal/testutil"}
 
 // TestFilesAreReadWithChecks: only regular files, of a size that fits what they
-// are, as package internal/files sees to it.
+// are, as package internal/files ensures.
 func TestFilesAreReadWithChecks(t *testing.T) {
 	eachSource(t, parser.SkipObjectResolution, func(file string, parsed *ast.File) {
 		if slices.Contains(mayOpen, file) || slices.Contains(mayOpen, path.Dir(file)) {

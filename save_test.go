@@ -21,7 +21,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// wantSameFiles sees that two folders hold the same files, byte by byte, but for
+// wantSameFiles checks that two folders hold the same files, byte by byte, but for
 // checksums.
 func wantSameFiles(t *testing.T, got, want string) {
 	t.Helper()

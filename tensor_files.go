@@ -169,7 +169,7 @@ func readIndex(path string) (*shardIndex, error) {
 	return &index, nil
 }
 
-// checkIndex sees that every tensor is where the index says, and nowhere else.
+// checkIndex checks that every tensor is where the index says, and nowhere else.
 func (st *checkpoint) checkIndex() error {
 	if st.index == nil {
 		return nil

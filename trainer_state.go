@@ -123,7 +123,7 @@ func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	return extra, nil
 }
 
-// checkMoments sees that the tensors of a solver's state that belong to parameters
+// checkMoments checks that the tensors of a solver's state that belong to parameters
 // of the model have their shapes and types, without which a step would fail.
 func (t *Trainer) checkMoments(solver optim.State) error {
 	for name, v := range solver.Tensors {

@@ -111,7 +111,7 @@ func TestAccumulationWeighsByTargets(t *testing.T) {
 }
 
 // TestStepWithoutTargetsUpdatesNothing: neither weight decay nor the moments'
-// decay may act, nor the rate's schedule go on.
+// decay may act, and the schedule of the learning rate must not advance.
 func TestStepWithoutTargetsUpdatesNothing(t *testing.T) {
 	for _, accumulate := range []int{1, 2} {
 		m := smallModel(t, smallConfig(), tensor.Float32)

@@ -162,8 +162,8 @@ func TestQuantizedFoldersLoad(t *testing.T) {
 	}
 }
 
-// TestBF16FoldersAreMapped: a folder in BF16, whoever wrote it, is not copied but
-// mapped if it is asked for in bf16.
+// TestBF16FoldersAreMapped: a folder in BF16, no matter which program wrote it, is
+// mapped and not copied if it is loaded in bf16.
 func TestBF16FoldersAreMapped(t *testing.T) {
 	m := loaded(t, huggingFaceFolder(t, safetensors.BF16), WithWeights(WeightsBF16))
 	for _, p := range m.store.Packed() {

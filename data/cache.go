@@ -94,7 +94,7 @@ func cacheKey(tok Tokenizer, f *Files) (key [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
-// openCache maps a file of tokens and sees that all of it is as it was written.
+// openCache maps a file of tokens and checks that all of it is as it was written.
 func openCache(path string, key [sha256.Size]byte, vocab int) (*Cache, error) {
 	content, unmap, err := mapFile(path)
 	if err != nil {

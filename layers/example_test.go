@@ -42,7 +42,7 @@ func ExampleNewSLSTM() {
 	}
 
 	h := gorgonia.Must(in.Fwd(x))
-	h, _, err = cell.Fwd(h, nil) // the second result is the state, to go on from
+	h, _, err = cell.Fwd(h, nil) // the second result is the new state
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -47,14 +47,9 @@ func (c graphCase) values(seed uint64) [][]float64 {
 }
 
 func dense(dt tensor.Dtype, shape []int, v []float64) *tensor.Dense {
-	if dt == tensor.Float64 {
-		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(append([]float64{}, v...)))
-	}
-	f := make([]float32, len(v))
-	for i, x := range v {
-		f[i] = float32(x)
-	}
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(f))
+	x := tensor.New(tensor.Of(dt), tensor.WithShape(shape...))
+	floats.Of(x.Data()).Write(v)
+	return x
 }
 
 func elementsOf(v gorgonia.Value) []float64 { return floats.Of(v.Data()).Float64s() }

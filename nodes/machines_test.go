@@ -77,7 +77,7 @@ func TestSequencesAsAnAxisOfTheirOwn(t *testing.T) {
 			return in.node(g, tensor.Float64, append([]int{2, n / 2}, in.shape[1:]...)...)
 		})
 		switch {
-		case err == nil: // element by element, or whatever the shape
+		case err == nil: // elementwise, or independent of the shape
 		case strings.Contains(err.Error(), "rows are B·T"):
 			hints++
 		default:

@@ -24,7 +24,7 @@ const maxHeader = 100_000_000
 // PyTorch has the same limit.
 const MaxDims = 64
 
-// readHeader reads the header of a file of size bytes and sees that the tensors
+// readHeader reads the header of a file of size bytes and checks that the tensors
 // it lists, which are returned in their order in the file, fill the rest exactly.
 func readHeader(r io.Reader, size int64) ([]entry, map[string]string, error) {
 	var prefix [8]byte
@@ -49,7 +49,7 @@ func readHeader(r io.Reader, size int64) ([]entry, map[string]string, error) {
 	return entries, metadata, checkLayout(entries, rest-n)
 }
 
-// checkLayout sorts entries by their place and sees that they fill size bytes,
+// checkLayout sorts entries by their place and checks that they fill size bytes,
 // without gap or overlap.
 func checkLayout(entries []entry, size uint64) error {
 	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.begin, b.begin) })

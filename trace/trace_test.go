@@ -204,7 +204,7 @@ func TestTraceShapes(t *testing.T) {
 	}
 	for _, h := range trace.Blocks[0].MLSTM {
 		if h.Retrieval != nil {
-			t.Error("there is a matrix that nobody asked for")
+			t.Error("there is a matrix that was not asked for")
 		}
 		for s := range 12 {
 			if math.Max(h.Input[s], h.Forget[s]) != 1 || h.Normalizer[s] != math.Max(math.Abs(h.QN[s]), math.Exp(-h.M[s])) {

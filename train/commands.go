@@ -149,7 +149,7 @@ func goOn(ctx context.Context, r *run.Session, txt *run.Corpus, shown *display) 
 	why, err := r.Train(ctx)
 	shown.end()
 	if bad := (*xlstm.NonFiniteError)(nil); errors.As(err, &bad) {
-		return errors.Wrap(err, "stopped, with nothing of the step applied (resume goes on with the next batch; -non-finite skip does so by itself, a lower -lr may do without)")
+		return errors.Wrap(err, "stopped; nothing of the step was applied (resume continues with the next batch; -non-finite skip skips such steps, and a lower -lr may avoid them)")
 	}
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ const (
 	same                   // what it would have been without the damage
 )
 
-// TestDamageToAnyFileOfARun damages every file of a run in turn and sees that
+// TestDamageToAnyFileOfARun damages every file of a run in turn and checks that
 // resuming the run and reading it gives an error, the result of what is whole with
 // a sentence that says so, or the same as ever. XLSTM_DAMAGES is the number of
 // times per file; docs/safety.md has the table of 200.

@@ -102,7 +102,7 @@ func publishClaims(dir string, c console) error {
 
 func parseExperiment(args []string, c console) (experimentFlags, error) {
 	var about strings.Builder
-	about.WriteString("Check a claim of the papers: a grid of runs over cells and seeds, whose results are files, and a page.\nAn experiment that was interrupted goes on when it is started again.\n")
+	about.WriteString("Check a claim of the papers: a grid of runs over cells and seeds, whose results are files, and a page.\nAn interrupted experiment continues when it is started again.\n")
 	for _, e := range experiment.All() {
 		fmt.Fprintf(&about, "\n  %s\n%s\n", e.Name, e.About)
 	}

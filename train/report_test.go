@@ -130,7 +130,7 @@ func TestReportOfRunningRun(t *testing.T) {
 	}
 	page := read(t, dir, run.ReportFile)
 	for _, want := range []string{
-		"<h1>a &lt;b&gt; &amp; &#34;c&#34;</h1>", "21 of 40 steps; it goes on, or was stopped.", "1 step was skipped", "step 21: NaN in &lt;script&gt;",
+		"<h1>a &lt;b&gt; &amp; &#34;c&#34;</h1>", "21 of 40 steps; it is running, or was stopped.", "1 step was skipped", "step 21: NaN in &lt;script&gt;",
 		"&lt;/pre&gt;&lt;script&gt;alert(1)&lt;/script&gt;␀␛[31m\uFFFD</pre>", "After step 21, held-out loss 2.5000", "&lt;i&gt;",
 	} {
 		if !strings.Contains(page, want) {

@@ -212,7 +212,7 @@ func TestResumeDoesNotNeedAboutNorTheWholeLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	errs := resumed(t, stopped)
-	for _, want := range []string{"earlier starts is lost", "has 1 damaged line and lacks 1 step, the first of them 16; the run goes on"} {
+	for _, want := range []string{"earlier starts is lost", "has 1 damaged line and lacks 1 step, the first of them 16; the run continues"} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("it does not say %q but\n%s", want, errs)
 		}

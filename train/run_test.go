@@ -332,7 +332,7 @@ func TestStepsThatAreNotFinite(t *testing.T) {
 	wreck := []string{"-lr", "1e6", "-min-lr", "1e6", "-warmup", "0", "-clip", "0", "-steps", "12", "-patience", "0"}
 	stop := filepath.Join(dir, "stop")
 	_, _, err := runHere(context.Background(), small(text, stop, wreck...)...)
-	if err == nil || !strings.Contains(err.Error(), "first value that is not finite is of") || !strings.Contains(err.Error(), "nothing of the step applied") {
+	if err == nil || !strings.Contains(err.Error(), "first value that is not finite is of") || !strings.Contains(err.Error(), "nothing of the step was applied") {
 		t.Fatalf("%v", err)
 	}
 	records, _, err := run.ReadLog(filepath.Join(stop, run.LogFile))

@@ -110,7 +110,7 @@ func sizeOf(t *testing.T, dir string) (bytes int64, count int) {
 	return bytes, count
 }
 
-// wantBoundedFolder sees that a finished run's folder has grown by its log and its
+// wantBoundedFolder checks that a finished run's folder has grown by its log and its
 // samples alone.
 func wantBoundedFolder(t *testing.T, dir string, steps int) {
 	t.Helper()

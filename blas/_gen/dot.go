@@ -8,8 +8,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// partSums is the bytes of partial sums that each scalar product is added in,
-// whatever the registers are: one of AVX-512's or two of AVX2's.
+// partSums is the size in bytes of the partial sums of each scalar product for all
+// registers: one of AVX-512 or two of AVX2.
 const partSums = 64
 
 // dotWriter holds the registers of one kernel while it is written.

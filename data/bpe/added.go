@@ -22,8 +22,8 @@ type addedToken struct {
 }
 
 // setAdded takes added tokens in the order of the file. A new token must have
-// the id that comes next: the library numbers them itself, whatever the file
-// says, and the two must not part.
+// the id that comes next: the library numbers them itself, regardless of the
+// file, and the two must agree.
 func (t *Tokenizer) setAdded(added []addedToken, vocab map[string]uint32) error {
 	next := len(vocab)
 	seen := make(map[string]bool, len(added))

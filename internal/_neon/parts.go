@@ -13,8 +13,8 @@ type Registers struct{ used int }
 
 var general = []Reg{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23, 24, 25, 26}
 
-// New returns a register that has not been handed out. It panics where there is
-// none, since a generator cannot go on.
+// New returns a register that has not been handed out. It panics if there is
+// none left, since a generator cannot continue then.
 func (r *Registers) New() Reg {
 	r.used++
 	return general[r.used-1]

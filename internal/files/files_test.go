@@ -28,7 +28,7 @@ func mustWrite(t *testing.T, path, s string) {
 	}
 }
 
-// checkFolder sees that dir holds these names and no others, and that the file
+// checkFolder checks that dir holds these names and no others, and that the file
 // "a" has this text, if there is to be one.
 func checkFolder(t *testing.T, dir, a string, names ...string) {
 	t.Helper()

@@ -90,8 +90,8 @@ func (k cancelKind) cell(seed uint64) mlstmCase {
 	return c
 }
 
-// withoutState turns to the parallel form, which knows no state: the first input
-// gets the state's weight.
+// withoutState changes to the parallel form, which has no state: the first input
+// gets the weight of the state.
 func (c mlstmCase) withoutState() mlstmCase {
 	c.s.Chunk = 0
 	for h := range c.s.NH {

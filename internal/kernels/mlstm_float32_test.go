@@ -82,8 +82,8 @@ func sum(x []float64) (s float64) {
 	return s
 }
 
-// TestMLSTMInfiniteInputGate: what an infinite gate makes of others is undefined,
-// which must not go unnoticed.
+// TestMLSTMInfiniteInputGate: relative to an infinite gate the others are undefined,
+// and the results must show it.
 func TestMLSTMInfiniteInputGate(t *testing.T) {
 	s := MLSTM{B: 1, T: 6, NH: 1, DQK: 3, DHV: 2, Chunk: 4, ScaleQ: 1, ScaleK: 1, Eps: 1e-6}
 	c := newMLSTMCase(1, s, 1, false)

@@ -95,7 +95,7 @@ func openArchive(r io.ReaderAt, size int64) (*archive, error) {
 	return a, a.checkOrder()
 }
 
-// checkOrder sees that numbers lie little end first.
+// checkOrder checks that numbers lie little end first.
 func (a *archive) checkOrder() error {
 	if a.files[a.prefix+"byteorder"] == nil {
 		return nil // of PyTorch before 2.1, which wrote no other on common processors

@@ -80,7 +80,7 @@ func TestMemoryPage(t *testing.T) {
 	}
 }
 
-// wantPageHeads sees that every head of every block has all its series.
+// wantPageHeads checks that every head of every block has all its series.
 func wantPageHeads(t *testing.T, p memoryPage) {
 	t.Helper()
 	if len(p.Blocks) != 2 {

@@ -29,7 +29,7 @@ func (v View) state() string {
 	case len(v.Records) == 0:
 		return fmt.Sprintf("None of its %s steps has been taken yet.", all)
 	}
-	return fmt.Sprintf("%s of %s steps; it goes on, or was stopped.", done, all)
+	return fmt.Sprintf("%s of %s steps; it is running, or was stopped.", done, all)
 }
 
 // notes tells of steps that were skipped.

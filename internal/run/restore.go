@@ -150,7 +150,7 @@ func (r *Session) restoreFrom(cp rundir.Checkpoint) error {
 	return errors.Wrap(json.Unmarshal([]byte(extra[extraPosition]), &r.at), "the position of the run")
 }
 
-// checkTokenizer sees that a checkpoint's vocabulary is the one in use.
+// checkTokenizer checks that a checkpoint's vocabulary is the one in use.
 func (r *Session) checkTokenizer(dir string) error {
 	tok, err := data.ReadTokenizer(dir)
 	if err != nil {

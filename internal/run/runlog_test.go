@@ -98,7 +98,7 @@ func TestLogLine(t *testing.T) {
 }
 
 // TestResumedLogEqualsUnbroken kills a run while it writes its log, at many
-// places in a line, and lets it go on from a checkpoint.
+// places in a line, and continues it from a checkpoint.
 func TestResumedLogEqualsUnbroken(t *testing.T) {
 	dir := t.TempDir()
 	records := someRecords(6)

@@ -161,7 +161,7 @@ func (r *Session) openLog(after int) (err error) {
 		return err
 	}
 	if flaw := found.flaw(after); flaw != "" {
-		r.notice("%s %s; the run goes on without them.", path, flaw)
+		r.notice("%s %s; the run continues without them.", path, flaw)
 	}
 	if r.at.Smoothed != nil {
 		last = float64(*r.at.Smoothed)
