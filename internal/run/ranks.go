@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/dist"
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
 )
@@ -94,7 +96,7 @@ func ownChecksum() (string, error) {
 	if err != nil {
 		return "", errors.Wrap(err, "finding this program's file")
 	}
-	f, err := os.Open(path)
+	f, _, err := files.Open(path, math.MaxInt64)
 	if err != nil {
 		return "", errors.Wrap(err, "reading this program's file")
 	}
