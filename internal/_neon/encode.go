@@ -48,6 +48,12 @@ var forms = byText(slices.Concat(
 
 		{"add v%.4s, v%.4s, v%.4s", 0x4ea08400, []uint{d, n, m}},
 		{"sub v%.4s, v%.4s, v%.4s", 0x6ea08400, []uint{d, n, m}},
+		{"smull v%.8h, v%.8b, v%.8b", 0x0e20c000, []uint{d, n, m}},
+		{"smull2 v%.8h, v%.16b, v%.16b", 0x4e20c000, []uint{d, n, m}},
+		{"smlal v%.8h, v%.8b, v%.8b", 0x0e208000, []uint{d, n, m}},
+		{"smlal2 v%.8h, v%.16b, v%.16b", 0x4e208000, []uint{d, n, m}},
+		{"saddlp v%.4s, v%.8h", 0x4e602800, []uint{d, n}},
+		{"addp v%.4s, v%.4s, v%.4s", 0x4ea0bc00, []uint{d, n, m}},
 		{"scvtf v%.4s, v%.4s", 0x4e21d800, []uint{d, n}},
 		{"sshll v%.8h, v%.8b, #0", 0x0f08a400, []uint{d, n}},
 		{"sshll2 v%.8h, v%.16b, #0", 0x4f08a400, []uint{d, n}},

@@ -1,6 +1,8 @@
 package kernels
 
 import (
+	"sync"
+
 	gblas "gonum.org/v1/gonum/blas"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/weights"
@@ -35,27 +37,50 @@ func PackedLinear[F Float](n int, x []F, w weights.Matrix, b, y []F) {
 	}
 }
 
+var vectors = sync.Pool{New: func() any { return new(weights.Vector) }}
+
+// roundedFor returns n rows of x as products with w take them, so that it makes no
+// difference in how many rows a text is read.
+func roundedFor(w weights.Matrix, n int, x []float32) (rounded []float32, lent *[]float32) {
+	rounded, lent = scratch[float32](n * w.In)
+	ParallelRows(n, w.In, func(lo, hi int) {
+		weights.Round(w.Format, x[lo*w.In:hi*w.In], rounded[lo*w.In:hi*w.In])
+	})
+	return rounded, lent
+}
+
 // timesPacked computes y = x·Wᵀ.
 func timesPacked(n int, x []float32, w weights.Matrix, y []float32) {
 	switch {
 	case n == 1:
-		eachPiece(w, max(1, pieceNumbers/w.In), 1, func(lo, hi int) { w.Cut(lo, hi).Dots(x, y[lo:hi]) })
+		v := vectors.Get().(*weights.Vector)
+		defer vectors.Put(v)
+		v.Set(w.Format, x)
+		eachPiece(w, max(1, pieceNumbers/w.In), 1, func(lo, hi int) { w.Cut(lo, hi).Dots(v, y[lo:hi]) })
 	case n <= fewRows:
+		x, lent := roundedFor(w, n, x)
+		defer giveBack(lent)
 		eachPiece(w, unpackedRows, n, func(lo, hi int) { fewTimesPacked(n, x, w, lo, hi, y) })
 	default:
+		x, lent := roundedFor(w, n, x)
+		defer giveBack(lent)
 		manyTimesPacked(n, x, w, y)
 	}
 }
 
 // timesPacked64 is timesPacked in float64, for checking.
 func timesPacked64(n int, x []float64, w weights.Matrix, y []float64) {
-	row := make([]float32, w.In)
+	row, rounded := make([]float32, w.In), make([]float32, len(x))
+	for i, v := range x {
+		rounded[i] = float32(v)
+	}
+	weights.Round(w.Format, rounded, rounded)
 	for o := range w.Rows() {
 		w.Unpack(o, row)
 		for t := range n {
 			sum := 0.0
 			for i, v := range row {
-				sum += float64(v) * x[t*w.In+i]
+				sum += float64(v) * float64(rounded[t*w.In+i])
 			}
 			y[t*w.Rows()+o] = sum
 		}

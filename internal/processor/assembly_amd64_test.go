@@ -17,7 +17,7 @@ import (
 var features = map[string]*bool{
 	"AVX": &cpu.X86.HasAVX, "AVX2": &cpu.X86.HasAVX2, "FMA3": &cpu.X86.HasFMA, "BMI2": &cpu.X86.HasBMI2,
 	"AVX512F": &cpu.X86.HasAVX512F, "AVX512VL": &cpu.X86.HasAVX512VL,
-	"AVX512DQ": &cpu.X86.HasAVX512DQ, "AVX512BW": &cpu.X86.HasAVX512BW,
+	"AVX512DQ": &cpu.X86.HasAVX512DQ, "AVX512BW": &cpu.X86.HasAVX512BW, "AVX512VNNI": &cpu.X86.HasAVX512VNNI,
 }
 
 // everywhere are the features of every amd64 processor.
@@ -81,9 +81,12 @@ func functionsOf(source string) (all []function) {
 // well.
 func (f function) check() (lacks []string) {
 	set := AVX2
-	if strings.Contains(f.name, "AVX512") {
+	switch {
+	case strings.Contains(f.name, "AVX512VNNI"):
+		set = AVX512VNNI
+	case strings.Contains(f.name, "AVX512"):
 		set = AVX512
-	} else {
+	default:
 		lacks = wideRegister.FindAllString(f.code, -1)
 	}
 	if f.needs == nil && strings.Contains(f.code, "\tV") {
@@ -103,7 +106,7 @@ func (f function) check() (lacks []string) {
 // TestKernelsNeedNoMoreThanIsChecked: no function of any assembly file uses an
 // instruction or a register that the processors it is chosen for may lack.
 func TestKernelsNeedNoMoreThanIsChecked(t *testing.T) {
-	if !chooses(AVX2, "nothing") || !chooses(AVX512, "nothing") {
+	if !chooses(AVX2, "nothing") || !chooses(AVX512, "nothing") || !chooses(AVX512VNNI, "nothing") {
 		t.Fatal("a processor that has everything is not chosen")
 	}
 	found := 0
@@ -145,6 +148,9 @@ func TestCheckFindsWhatIsMissing(t *testing.T) {
 		{"// Requires: AVX512DQ\nTEXT ·fAVX512(SB), NOSPLIT, $0\n\tKMOVB AX, K1\n", "AVX512DQ"},
 		{"// Requires: AVX512BW\nTEXT ·fAVX512(SB), NOSPLIT, $0\n\tKMOVQ AX, K1\n", "AVX512BW"},
 		{"// Requires: AVX512VNNI\nTEXT ·fAVX512(SB), NOSPLIT, $0\n\tNOP\n", "AVX512VNNI"},
+		{"// Requires: AVX512BW, AVX512F, AVX512VNNI\nTEXT ·fAVX512VNNI(SB), NOSPLIT, $0\n\tVMOVUPS (AX), Z1\n", ""},
+		{"// Requires: AVX512DQ\nTEXT ·fAVX512VNNI(SB), NOSPLIT, $0\n\tKMOVB AX, K1\n", "AVX512DQ"},
+		{"// Requires: AVX512_VBMI\nTEXT ·fAVX512VNNI(SB), NOSPLIT, $0\n\tNOP\n", "AVX512_VBMI"},
 	} {
 		fs := functionsOf(c.source)
 		if len(fs) != 1 {

@@ -15,6 +15,13 @@ func AVX512() bool {
 	return cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 && AVX2()
 }
 
+// AVX512VNNI reports whether the processor and the operating system support the
+// instructions of kernels with AVX512VNNI in their names: those of AVX512, AVX-512 on
+// bytes and words (BW), and its scalar products of bytes (VNNI).
+func AVX512VNNI() bool {
+	return cpu.X86.HasAVX512VNNI && cpu.X86.HasAVX512BW && AVX512()
+}
+
 // Best returns the kernels of the best instruction set that is supported, or nil
 // if neither is.
 func Best[T any](avx512, avx2 *T) *T {

@@ -7,4 +7,6 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
-func TestEveryKernelExists(t *testing.T) { testutil.EveryKernelExists(t, reflect.TypeFor[table]()) }
+func TestEveryKernelExists(t *testing.T) {
+	testutil.EveryKernelExists(t, reflect.TypeFor[table](), "AVX512VNNI", "AVX2")
+}

@@ -7,11 +7,21 @@ import "github.com/gorgonia-xlstm/xlstm/internal/processor"
 //go:generate go -C _gen run . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg weights -arm64 ../kernels_arm64.s -arm64stubs ../stubs_arm64.go
 
 // best is the kernels for this processor, nil for plain Go.
-var best = processor.Best(&tableAVX512, &tableAVX2)
+var best = choose()
+
+func choose() *table {
+	switch {
+	case processor.AVX512VNNI():
+		return &tableAVX512
+	case processor.AVX2():
+		return &tableAVX2
+	}
+	return nil
+}
 
 var tableAVX512 = table{
-	dotsBF16: dotsBF16AVX512, dotsInt8: dotsInt8AVX512, dotsInt4: dotsInt4AVX512,
-	unpackBF16: unpackBF16AVX512, unpackInt8: unpackInt8AVX512, unpackInt4: unpackInt4AVX512,
+	dotsBF16: dotsBF16AVX512VNNI, dotsInt8: dotsInt8AVX512VNNI, dotsInt4: dotsInt4AVX512VNNI,
+	unpackBF16: unpackBF16AVX512VNNI, unpackInt8: unpackInt8AVX512VNNI, unpackInt4: unpackInt4AVX512VNNI,
 }
 
 var tableAVX2 = table{

@@ -18,12 +18,16 @@ func TestNothingBeyondTheSlices(t *testing.T) {
 				fenced.Scales = bytes.Copy(1, m.Scales, atEnd)
 			}
 			x, y, row := floats.Copy(0, x, atEnd), floats.Copy(1, make([]float32, m.Rows()), atEnd), floats.Copy(2, x, atEnd)
+			v := vectorOf(m, x)
+			if m.Format.Scaled() {
+				v.units = bytes.Copy(2, v.units, atEnd)
+			}
 			using(func(string) {
-				fenced.Dots(x, y)
+				fenced.Dots(v, y)
 				fenced.Unpack(0, row)
 				fenced.Unpack(m.Rows()-1, row)
 			})
-			if !bytes.Intact(0) || m.Format.Scaled() && !bytes.Intact(1) || !floats.Intact(0) || !floats.Intact(1) || !floats.Intact(2) {
+			if !bytes.Intact(0) || m.Format.Scaled() && !bytes.Intact(1) || m.Format.Scaled() && !bytes.Intact(2) || !floats.Intact(0) || !floats.Intact(1) || !floats.Intact(2) {
 				t.Fatalf("%v: something was written beside its slice", m.Format)
 			}
 		}

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func dotsBF16AVX512(rows int, groups int, w *byte, x *float32, y *float32)
+// func dotsBF16AVX512VNNI(rows int, groups int, w *byte, x *float32, y *float32)
 // Requires: AVX, AVX512F, AVX512VL, MMX+
-TEXT ·dotsBF16AVX512(SB), NOSPLIT, $0-40
+TEXT ·dotsBF16AVX512VNNI(SB), NOSPLIT, $0-40
 	MOVQ w+16(FP), AX
 	MOVQ x+24(FP), CX
 	MOVQ y+32(FP), DX
@@ -18,42 +18,19 @@ row:
 	VPXORD Z1, Z1, Z1
 	MOVQ   CX, R8
 	MOVQ   SI, DI
-	SUBQ   $0x02, DI
-	JL     odd
 
 next:
-	PREFETCHT0  1024(AX)
-	PREFETCHT0  1088(AX)
-	VPMOVZXWD   (AX), Z2
-	VPSLLD      $0x10, Z2, Z2
-	VPMOVZXWD   32(AX), Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS (R8), Z2, Z0
-	VFMADD231PS 64(R8), Z3, Z1
-	VPMOVZXWD   64(AX), Z2
-	VPSLLD      $0x10, Z2, Z2
-	VPMOVZXWD   96(AX), Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS 128(R8), Z2, Z0
-	VFMADD231PS 192(R8), Z3, Z1
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000100, R8
-	SUBQ        $0x02, DI
-	JGE         next
-
-odd:
-	CMPQ        DI, $-1
-	JNE         sum
-	VPMOVZXWD   (AX), Z2
-	VPSLLD      $0x10, Z2, Z2
-	VPMOVZXWD   32(AX), Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS (R8), Z2, Z0
-	VFMADD231PS 64(R8), Z3, Z1
-	ADDQ        $0x00000040, AX
-	ADDQ        $0x00000080, R8
-
-sum:
+	PREFETCHT0    1024(AX)
+	VPMOVZXWD     (AX), Z2
+	VPSLLD        $0x10, Z2, Z2
+	VPMOVZXWD     32(AX), Z3
+	VPSLLD        $0x10, Z3, Z3
+	VFMADD231PS   (R8), Z2, Z0
+	VFMADD231PS   64(R8), Z3, Z1
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000080, R8
+	DECQ          DI
+	JNZ           next
 	VADDPS        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y3
 	VADDPS        Y3, Y0, Y2
@@ -70,9 +47,9 @@ sum:
 	VZEROUPPER
 	RET
 
-// func unpackBF16AVX512(groups int, w *byte, dst *float32)
+// func unpackBF16AVX512VNNI(groups int, w *byte, dst *float32)
 // Requires: AVX, AVX512F
-TEXT ·unpackBF16AVX512(SB), NOSPLIT, $0-24
+TEXT ·unpackBF16AVX512VNNI(SB), NOSPLIT, $0-24
 	MOVQ w+8(FP), AX
 	MOVQ groups+0(FP), CX
 	MOVQ dst+16(FP), DX
@@ -91,74 +68,75 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotsInt8AVX512(rows int, groups int, w *byte, scales *byte, x *float32, y *float32)
-// Requires: AVX, AVX512F, AVX512VL, MMX+
-TEXT ·dotsInt8AVX512(SB), NOSPLIT, $0-48
+// func dotsInt8AVX512VNNI(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·dotsInt8AVX512VNNI(SB), NOSPLIT, $0-48
 	MOVQ         w+16(FP), AX
 	MOVQ         scales+24(FP), CX
-	MOVQ         x+32(FP), DX
+	MOVQ         units+32(FP), DX
 	MOVQ         y+40(FP), BX
 	MOVQ         rows+0(FP), SI
 	MOVQ         groups+8(FP), DI
-	MOVL         $0xffff0000, R8
-	VMOVD        R8, X0
-	VPBROADCASTD X0, Z0
+	VMOVDQU32    expansion2<>+0(SB), Z0
+	MOVL         $0x80808080, R8
+	VMOVD        R8, X1
+	VPBROADCASTD X1, Z1
+	MOVQ         groups+8(FP), R8
+	ANDQ         $0x01, R8
+	IMUL3Q       $0x08, R8, R9
+	XORL         R10, R10
+	BTSQ         R9, R10
+	DECQ         R10
+	KMOVW        R10, K1
+	IMUL3Q       $0x01, R8, R8
+	XORL         R9, R9
+	BTSQ         R8, R9
+	DECQ         R9
+	KMOVW        R9, K2
 
 row:
-	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	MOVQ   DX, R9
 	MOVQ   DI, R8
 	SUBQ   $0x02, R8
-	JL     odd
+	JL     rest
 
 next:
 	PREFETCHT0   1024(AX)
-	VPBROADCASTD (CX), Z3
-	VPSLLD       $0x10, Z3, Z4
-	VPANDD       Z0, Z3, Z3
-	VPMOVSXBD    (AX), Z5
+	VPXORD       (AX), Z1, Z3
+	VPBROADCASTD (CX), Z4
+	VMOVDQU32    64(R9), Z5
+	VPDPBUSD     (R9), Z3, Z5
 	VCVTDQ2PS    Z5, Z5
-	VPMOVSXBD    16(AX), Z6
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       (R9), Z5, Z5
-	VFMADD231PS  64(R9), Z6, Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VPMOVSXBD    32(AX), Z4
-	VCVTDQ2PS    Z4, Z4
-	VPMOVSXBD    48(AX), Z5
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       128(R9), Z4, Z4
-	VFMADD231PS  192(R9), Z5, Z4
-	VFMADD231PS  Z3, Z4, Z2
+	VMULPS       128(R9), Z5, Z5
+	VPSHUFB      Z0, Z4, Z4
+	VFMADD231PS  Z4, Z5, Z2
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x04, CX
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x000000c0, R9
 	SUBQ         $0x02, R8
 	JGE          next
 
-odd:
-	CMPQ         R8, $-1
-	JNE          sum
-	MOVWLZX      (CX), R8
-	SHLL         $0x10, R8
-	VMOVD        R8, X3
-	VBROADCASTSS X3, Z3
-	VPMOVSXBD    (AX), Z4
-	VCVTDQ2PS    Z4, Z4
-	VPMOVSXBD    16(AX), Z5
+rest:
+	ADDQ         $0x02, R8
+	JZ           sum
+	VMOVDQU32.Z  (AX), K1, Z3
+	VPXORD       Z1, Z3, Z3
+	VMOVDQU16.Z  (CX), K2, X4
+	VPBROADCASTD X4, Z4
+	VMOVDQU32    64(R9), Z5
+	VPDPBUSD     (R9), Z3, Z5
 	VCVTDQ2PS    Z5, Z5
-	VMULPS       (R9), Z4, Z4
-	VFMADD231PS  64(R9), Z5, Z4
-	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         $0x00000020, AX
-	ADDQ         $0x02, CX
-	ADDQ         $0x00000080, R9
+	VMULPS       128(R9), Z5, Z5
+	VPSHUFB      Z0, Z4, Z4
+	VFMADD231PS  Z4, Z5, Z2
+	LEAQ         (CX)(R8*2), CX
+	IMUL3Q       $0x20, R8, R8
+	ADDQ         R8, AX
 
 sum:
-	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VADDPS        Y4, Y1, Y3
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y3
 	VEXTRACTF32X4 $0x01, Y3, X4
 	VADDPS        X4, X3, X3
 	VMOVHLPS      X3, X3, X4
@@ -172,9 +150,27 @@ sum:
 	VZEROUPPER
 	RET
 
-// func unpackInt8AVX512(groups int, w *byte, scales *byte, dst *float32)
+DATA expansion2<>+0(SB)/4, $0x01008080
+DATA expansion2<>+4(SB)/4, $0x01008080
+DATA expansion2<>+8(SB)/4, $0x01008080
+DATA expansion2<>+12(SB)/4, $0x01008080
+DATA expansion2<>+16(SB)/4, $0x01008080
+DATA expansion2<>+20(SB)/4, $0x01008080
+DATA expansion2<>+24(SB)/4, $0x01008080
+DATA expansion2<>+28(SB)/4, $0x01008080
+DATA expansion2<>+32(SB)/4, $0x03028080
+DATA expansion2<>+36(SB)/4, $0x03028080
+DATA expansion2<>+40(SB)/4, $0x03028080
+DATA expansion2<>+44(SB)/4, $0x03028080
+DATA expansion2<>+48(SB)/4, $0x03028080
+DATA expansion2<>+52(SB)/4, $0x03028080
+DATA expansion2<>+56(SB)/4, $0x03028080
+DATA expansion2<>+60(SB)/4, $0x03028080
+GLOBL expansion2<>(SB), RODATA|NOPTR, $64
+
+// func unpackInt8AVX512VNNI(groups int, w *byte, scales *byte, dst *float32)
 // Requires: AVX, AVX512F
-TEXT ·unpackInt8AVX512(SB), NOSPLIT, $0-32
+TEXT ·unpackInt8AVX512VNNI(SB), NOSPLIT, $0-32
 	MOVQ w+8(FP), AX
 	MOVQ scales+16(FP), CX
 	MOVQ groups+0(FP), DX
@@ -201,75 +197,85 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotsInt4AVX512(rows int, groups int, w *byte, scales *byte, x *float32, y *float32)
-// Requires: AVX, AVX512F, AVX512VL, MMX+
-TEXT ·dotsInt4AVX512(SB), NOSPLIT, $0-48
+// func dotsInt4AVX512VNNI(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, MMX+
+TEXT ·dotsInt4AVX512VNNI(SB), NOSPLIT, $0-48
 	MOVQ         w+16(FP), AX
 	MOVQ         scales+24(FP), CX
-	VMOVUPS      int4Numbers<>+0(SB), Z0
-	MOVQ         x+32(FP), DX
+	MOVQ         units+32(FP), DX
 	MOVQ         y+40(FP), BX
 	MOVQ         rows+0(FP), SI
 	MOVQ         groups+8(FP), DI
-	MOVL         $0xffff0000, R8
+	VMOVDQU32    expansion4<>+0(SB), Z0
+	MOVL         $0x88888888, R8
 	VMOVD        R8, X1
 	VPBROADCASTD X1, Z1
+	MOVL         $0x0f0f0f0f, R8
+	VMOVD        R8, X2
+	VPBROADCASTD X2, Z2
+	MOVQ         groups+8(FP), R8
+	ANDQ         $0x03, R8
+	IMUL3Q       $0x04, R8, R9
+	XORL         R10, R10
+	BTSQ         R9, R10
+	DECQ         R10
+	KMOVW        R10, K1
+	IMUL3Q       $0x01, R8, R8
+	XORL         R9, R9
+	BTSQ         R8, R9
+	DECQ         R9
+	KMOVW        R9, K2
 
 row:
-	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   DX, R9
 	MOVQ   DI, R8
-	SUBQ   $0x02, R8
-	JL     odd
+	SUBQ   $0x04, R8
+	JL     rest
 
 next:
 	PREFETCHT0   1024(AX)
-	VPBROADCASTD (CX), Z4
-	VPSLLD       $0x10, Z4, Z5
-	VPANDD       Z1, Z4, Z4
-	VPMOVZXBD    (AX), Z6
-	VPSRLD       $0x04, Z6, Z7
-	VPERMPS      Z0, Z6, Z6
-	VPERMPS      Z0, Z7, Z7
-	VMULPS       (R9), Z6, Z6
-	VFMADD231PS  64(R9), Z7, Z6
-	VFMADD231PS  Z5, Z6, Z2
-	VPMOVZXBD    16(AX), Z5
-	VPSRLD       $0x04, Z5, Z6
-	VPERMPS      Z0, Z5, Z5
-	VPERMPS      Z0, Z6, Z6
-	VMULPS       128(R9), Z5, Z5
-	VFMADD231PS  192(R9), Z6, Z5
-	VFMADD231PS  Z4, Z5, Z3
-	ADDQ         $0x00000020, AX
-	ADDQ         $0x04, CX
+	VMOVDQU32    (AX), Z4
+	VPBROADCASTQ (CX), Z5
+	VMOVDQU32    128(R9), Z6
+	VPSRLD       $0x04, Z4, Z7
+	VPTERNLOGD   $0x28, Z2, Z1, Z4
+	VPDPBUSD     (R9), Z4, Z6
+	VPTERNLOGD   $0x28, Z2, Z1, Z7
+	VPDPBUSD     64(R9), Z7, Z6
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       192(R9), Z6, Z6
+	VPSHUFB      Z0, Z5, Z5
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x02, R8
+	SUBQ         $0x04, R8
 	JGE          next
 
-odd:
-	CMPQ         R8, $-1
-	JNE          sum
-	MOVWLZX      (CX), R8
-	SHLL         $0x10, R8
-	VMOVD        R8, X4
-	VBROADCASTSS X4, Z4
-	VPMOVZXBD    (AX), Z5
-	VPSRLD       $0x04, Z5, Z6
-	VPERMPS      Z0, Z5, Z5
-	VPERMPS      Z0, Z6, Z6
-	VMULPS       (R9), Z5, Z5
-	VFMADD231PS  64(R9), Z6, Z5
-	VFMADD231PS  Z4, Z5, Z2
-	ADDQ         $0x00000010, AX
-	ADDQ         $0x02, CX
-	ADDQ         $0x00000080, R9
+rest:
+	ADDQ         $0x04, R8
+	JZ           sum
+	VMOVDQU32.Z  (AX), K1, Z4
+	VMOVDQU16.Z  (CX), K2, X5
+	VPBROADCASTQ X5, Z5
+	VMOVDQU32    128(R9), Z6
+	VPSRLD       $0x04, Z4, Z7
+	VPTERNLOGD   $0x28, Z2, Z1, Z4
+	VPDPBUSD     (R9), Z4, Z6
+	VPTERNLOGD   $0x28, Z2, Z1, Z7
+	VPDPBUSD     64(R9), Z7, Z6
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       192(R9), Z6, Z6
+	VPSHUFB      Z0, Z5, Z5
+	VFMADD231PS  Z5, Z6, Z3
+	LEAQ         (CX)(R8*2), CX
+	IMUL3Q       $0x10, R8, R8
+	ADDQ         R8, AX
 
 sum:
-	VADDPS        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y5
-	VADDPS        Y5, Y2, Y4
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VADDPS        Y5, Y3, Y4
 	VEXTRACTF32X4 $0x01, Y4, X5
 	VADDPS        X5, X4, X4
 	VMOVHLPS      X4, X4, X5
@@ -283,27 +289,27 @@ sum:
 	VZEROUPPER
 	RET
 
-DATA int4Numbers<>+0(SB)/4, $0x00000000
-DATA int4Numbers<>+4(SB)/4, $0x3f800000
-DATA int4Numbers<>+8(SB)/4, $0x40000000
-DATA int4Numbers<>+12(SB)/4, $0x40400000
-DATA int4Numbers<>+16(SB)/4, $0x40800000
-DATA int4Numbers<>+20(SB)/4, $0x40a00000
-DATA int4Numbers<>+24(SB)/4, $0x40c00000
-DATA int4Numbers<>+28(SB)/4, $0x40e00000
-DATA int4Numbers<>+32(SB)/4, $0xc1000000
-DATA int4Numbers<>+36(SB)/4, $0xc0e00000
-DATA int4Numbers<>+40(SB)/4, $0xc0c00000
-DATA int4Numbers<>+44(SB)/4, $0xc0a00000
-DATA int4Numbers<>+48(SB)/4, $0xc0800000
-DATA int4Numbers<>+52(SB)/4, $0xc0400000
-DATA int4Numbers<>+56(SB)/4, $0xc0000000
-DATA int4Numbers<>+60(SB)/4, $0xbf800000
-GLOBL int4Numbers<>(SB), RODATA|NOPTR, $64
+DATA expansion4<>+0(SB)/4, $0x01008080
+DATA expansion4<>+4(SB)/4, $0x01008080
+DATA expansion4<>+8(SB)/4, $0x01008080
+DATA expansion4<>+12(SB)/4, $0x01008080
+DATA expansion4<>+16(SB)/4, $0x03028080
+DATA expansion4<>+20(SB)/4, $0x03028080
+DATA expansion4<>+24(SB)/4, $0x03028080
+DATA expansion4<>+28(SB)/4, $0x03028080
+DATA expansion4<>+32(SB)/4, $0x05048080
+DATA expansion4<>+36(SB)/4, $0x05048080
+DATA expansion4<>+40(SB)/4, $0x05048080
+DATA expansion4<>+44(SB)/4, $0x05048080
+DATA expansion4<>+48(SB)/4, $0x07068080
+DATA expansion4<>+52(SB)/4, $0x07068080
+DATA expansion4<>+56(SB)/4, $0x07068080
+DATA expansion4<>+60(SB)/4, $0x07068080
+GLOBL expansion4<>(SB), RODATA|NOPTR, $64
 
-// func unpackInt4AVX512(groups int, w *byte, scales *byte, dst *float32)
+// func unpackInt4AVX512VNNI(groups int, w *byte, scales *byte, dst *float32)
 // Requires: AVX, AVX512F
-TEXT ·unpackInt4AVX512(SB), NOSPLIT, $0-32
+TEXT ·unpackInt4AVX512VNNI(SB), NOSPLIT, $0-32
 	MOVQ    w+8(FP), AX
 	MOVQ    scales+16(FP), CX
 	VMOVUPS int4Numbers<>+0(SB), Z0
@@ -331,6 +337,24 @@ next:
 	VZEROUPPER
 	RET
 
+DATA int4Numbers<>+0(SB)/4, $0x00000000
+DATA int4Numbers<>+4(SB)/4, $0x3f800000
+DATA int4Numbers<>+8(SB)/4, $0x40000000
+DATA int4Numbers<>+12(SB)/4, $0x40400000
+DATA int4Numbers<>+16(SB)/4, $0x40800000
+DATA int4Numbers<>+20(SB)/4, $0x40a00000
+DATA int4Numbers<>+24(SB)/4, $0x40c00000
+DATA int4Numbers<>+28(SB)/4, $0x40e00000
+DATA int4Numbers<>+32(SB)/4, $0xc1000000
+DATA int4Numbers<>+36(SB)/4, $0xc0e00000
+DATA int4Numbers<>+40(SB)/4, $0xc0c00000
+DATA int4Numbers<>+44(SB)/4, $0xc0a00000
+DATA int4Numbers<>+48(SB)/4, $0xc0800000
+DATA int4Numbers<>+52(SB)/4, $0xc0400000
+DATA int4Numbers<>+56(SB)/4, $0xc0000000
+DATA int4Numbers<>+60(SB)/4, $0xbf800000
+GLOBL int4Numbers<>(SB), RODATA|NOPTR, $64
+
 // func dotsBF16AVX2(rows int, groups int, w *byte, x *float32, y *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotsBF16AVX2(SB), NOSPLIT, $0-40
@@ -347,60 +371,25 @@ row:
 	VXORPS Y3, Y3, Y3
 	MOVQ   CX, R8
 	MOVQ   SI, DI
-	SUBQ   $0x02, DI
-	JL     odd
 
 next:
-	PREFETCHT0  1024(AX)
-	PREFETCHT0  1088(AX)
-	VPMOVZXWD   (AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VPMOVZXWD   32(AX), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VFMADD231PS (R8), Y4, Y0
-	VFMADD231PS 64(R8), Y5, Y2
-	VPMOVZXWD   16(AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VPMOVZXWD   48(AX), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VFMADD231PS 32(R8), Y4, Y1
-	VFMADD231PS 96(R8), Y5, Y3
-	VPMOVZXWD   64(AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VPMOVZXWD   96(AX), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VFMADD231PS 128(R8), Y4, Y0
-	VFMADD231PS 192(R8), Y5, Y2
-	VPMOVZXWD   80(AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VPMOVZXWD   112(AX), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VFMADD231PS 160(R8), Y4, Y1
-	VFMADD231PS 224(R8), Y5, Y3
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000100, R8
-	SUBQ        $0x02, DI
-	JGE         next
-
-odd:
-	CMPQ        DI, $-1
-	JNE         sum
-	VPMOVZXWD   (AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VPMOVZXWD   32(AX), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VFMADD231PS (R8), Y4, Y0
-	VFMADD231PS 64(R8), Y5, Y2
-	VPMOVZXWD   16(AX), Y4
-	VPSLLD      $0x10, Y4, Y4
-	VPMOVZXWD   48(AX), Y5
-	VPSLLD      $0x10, Y5, Y5
-	VFMADD231PS 32(R8), Y4, Y1
-	VFMADD231PS 96(R8), Y5, Y3
-	ADDQ        $0x00000040, AX
-	ADDQ        $0x00000080, R8
-
-sum:
+	PREFETCHT0   1024(AX)
+	VPMOVZXWD    (AX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VPMOVZXWD    32(AX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFMADD231PS  (R8), Y4, Y0
+	VFMADD231PS  64(R8), Y5, Y2
+	VPMOVZXWD    16(AX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VPMOVZXWD    48(AX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VFMADD231PS  32(R8), Y4, Y1
+	VFMADD231PS  96(R8), Y5, Y3
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000080, R8
+	DECQ         DI
+	JNZ          next
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y1, Y0, Y0
@@ -444,104 +433,87 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotsInt8AVX2(rows int, groups int, w *byte, scales *byte, x *float32, y *float32)
+// func dotsInt8AVX2(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotsInt8AVX2(SB), NOSPLIT, $0-48
 	MOVQ         w+16(FP), AX
 	MOVQ         scales+24(FP), CX
-	MOVQ         x+32(FP), DX
+	MOVQ         units+32(FP), DX
 	MOVQ         y+40(FP), BX
 	MOVQ         rows+0(FP), SI
 	MOVQ         groups+8(FP), DI
 	MOVL         $0xffff0000, R8
 	VMOVD        R8, X0
 	VPBROADCASTD X0, Y0
+	MOVL         $0x00010001, R8
+	VMOVD        R8, X1
+	VPBROADCASTD X1, Y1
 
 row:
-	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
 	MOVQ   DX, R9
 	MOVQ   DI, R8
 	SUBQ   $0x02, R8
-	JL     odd
+	JL     rest
 
 next:
 	PREFETCHT0   1024(AX)
-	VPBROADCASTD (CX), Y5
-	VPSLLD       $0x10, Y5, Y6
-	VPAND        Y0, Y5, Y5
-	VPMOVSXBD    (AX), Y7
-	VCVTDQ2PS    Y7, Y7
-	VPMOVSXBD    16(AX), Y8
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       (R9), Y7, Y7
-	VFMADD231PS  64(R9), Y8, Y7
-	VFMADD231PS  Y6, Y7, Y1
-	VPMOVSXBD    8(AX), Y7
-	VCVTDQ2PS    Y7, Y7
-	VPMOVSXBD    24(AX), Y8
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       32(R9), Y7, Y7
-	VFMADD231PS  96(R9), Y8, Y7
-	VFMADD231PS  Y6, Y7, Y2
-	VPMOVSXBD    32(AX), Y6
-	VCVTDQ2PS    Y6, Y6
-	VPMOVSXBD    48(AX), Y7
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       128(R9), Y6, Y6
-	VFMADD231PS  192(R9), Y7, Y6
-	VFMADD231PS  Y5, Y6, Y3
-	VPMOVSXBD    40(AX), Y6
-	VCVTDQ2PS    Y6, Y6
-	VPMOVSXBD    56(AX), Y7
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       160(R9), Y6, Y6
-	VFMADD231PS  224(R9), Y7, Y6
-	VFMADD231PS  Y5, Y6, Y4
+	VPBROADCASTD (CX), Y4
+	VMOVDQU      (AX), Y5
+	VPSLLD       $0x10, Y4, Y6
+	VMOVDQU      (R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPABSB       Y5, Y5
+	VPMADDUBSW   Y7, Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       128(R9), Y5, Y5
+	VFMADD231PS  Y6, Y5, Y2
+	VMOVDQU      32(AX), Y5
+	VPAND        Y0, Y4, Y4
+	VMOVDQU      32(R9), Y6
+	VPSIGNB      Y5, Y6, Y6
+	VPABSB       Y5, Y5
+	VPMADDUBSW   Y6, Y5, Y5
+	VPMADDWD     Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       160(R9), Y5, Y5
+	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x04, CX
-	ADDQ         $0x00000100, R9
+	ADDQ         $0x000000c0, R9
 	SUBQ         $0x02, R8
 	JGE          next
 
-odd:
-	CMPQ         R8, $-1
-	JNE          sum
+rest:
+	ADDQ         $0x02, R8
+	JZ           sum
+	VMOVDQU      (AX), Y4
 	MOVWLZX      (CX), R8
 	SHLL         $0x10, R8
 	VMOVD        R8, X5
 	VBROADCASTSS X5, Y5
-	VPMOVSXBD    (AX), Y6
-	VCVTDQ2PS    Y6, Y6
-	VPMOVSXBD    16(AX), Y7
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       (R9), Y6, Y6
-	VFMADD231PS  64(R9), Y7, Y6
-	VFMADD231PS  Y5, Y6, Y1
-	VPMOVSXBD    8(AX), Y6
-	VCVTDQ2PS    Y6, Y6
-	VPMOVSXBD    24(AX), Y7
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       32(R9), Y6, Y6
-	VFMADD231PS  96(R9), Y7, Y6
-	VFMADD231PS  Y5, Y6, Y2
+	VMOVDQU      (R9), Y6
+	VPSIGNB      Y4, Y6, Y6
+	VPABSB       Y4, Y4
+	VPMADDUBSW   Y6, Y4, Y4
+	VPMADDWD     Y1, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       128(R9), Y4, Y4
+	VFMADD231PS  Y5, Y4, Y2
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x02, CX
-	ADDQ         $0x00000080, R9
 
 sum:
-	VADDPS       Y3, Y1, Y1
-	VADDPS       Y4, Y2, Y2
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSS       X1, (BX)
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPS       X3, X2, X2
+	VMOVHLPS     X2, X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSHDUP    X2, X3
+	VADDPS       X3, X2, X2
+	VMOVSS       X2, (BX)
 	ADDQ         $0x04, BX
 	DECQ         SI
 	JNZ          row
@@ -585,116 +557,153 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotsInt4AVX2(rows int, groups int, w *byte, scales *byte, x *float32, y *float32)
+// func dotsInt4AVX2(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotsInt4AVX2(SB), NOSPLIT, $0-48
 	MOVQ         w+16(FP), AX
 	MOVQ         scales+24(FP), CX
-	MOVQ         x+32(FP), DX
+	MOVQ         units+32(FP), DX
 	MOVQ         y+40(FP), BX
 	MOVQ         rows+0(FP), SI
 	MOVQ         groups+8(FP), DI
-	MOVL         $0xffff0000, R8
-	VMOVD        R8, X0
-	VPBROADCASTD X0, Y0
+	VMOVDQU      expansion2<>+0(SB), X0
+	VINSERTI128  $0x01, expansion2<>+32(SB), Y0, Y0
+	MOVL         $0x08080808, R8
+	VMOVD        R8, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x0f0f0f0f, R8
+	VMOVD        R8, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x00010001, R8
+	VMOVD        R8, X3
+	VPBROADCASTD X3, Y3
 
 row:
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 	MOVQ   DX, R9
 	MOVQ   DI, R8
-	SUBQ   $0x02, R8
-	JL     odd
+	SUBQ   $0x04, R8
+	JL     rest
 
 next:
 	PREFETCHT0   1024(AX)
-	VPBROADCASTD (CX), Y5
-	VPSLLD       $0x10, Y5, Y6
-	VPAND        Y0, Y5, Y5
-	VPMOVSXBD    (AX), Y7
-	VPSRAD       $0x04, Y7, Y8
-	VPSLLD       $0x1c, Y7, Y7
-	VPSRAD       $0x1c, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       (R9), Y7, Y7
-	VFMADD231PS  64(R9), Y8, Y7
-	VFMADD231PS  Y6, Y7, Y1
-	VPMOVSXBD    8(AX), Y7
-	VPSRAD       $0x04, Y7, Y8
-	VPSLLD       $0x1c, Y7, Y7
-	VPSRAD       $0x1c, Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VCVTDQ2PS    Y8, Y8
-	VMULPS       32(R9), Y7, Y7
-	VFMADD231PS  96(R9), Y8, Y7
-	VFMADD231PS  Y6, Y7, Y2
-	VPMOVSXBD    16(AX), Y6
-	VPSRAD       $0x04, Y6, Y7
-	VPSLLD       $0x1c, Y6, Y6
-	VPSRAD       $0x1c, Y6, Y6
+	VMOVDQU      (AX), Y6
+	VPBROADCASTD (CX), Y7
+	VPSHUFB      Y0, Y7, Y7
+	VPSRLD       $0x04, Y6, Y8
+	VPAND        Y2, Y6, Y6
+	VPXOR        Y1, Y6, Y6
+	VPMADDUBSW   (R9), Y6, Y6
+	VPAND        Y2, Y8, Y8
+	VPXOR        Y1, Y8, Y8
+	VPMADDUBSW   64(R9), Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDWD     Y3, Y6, Y6
+	VPADDD       128(R9), Y6, Y6
 	VCVTDQ2PS    Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       128(R9), Y6, Y6
-	VFMADD231PS  192(R9), Y7, Y6
-	VFMADD231PS  Y5, Y6, Y3
-	VPMOVSXBD    24(AX), Y6
-	VPSRAD       $0x04, Y6, Y7
-	VPSLLD       $0x1c, Y6, Y6
-	VPSRAD       $0x1c, Y6, Y6
+	VMULPS       192(R9), Y6, Y6
+	VFMADD231PS  Y7, Y6, Y4
+	VMOVDQU      32(AX), Y6
+	VPBROADCASTD 4(CX), Y7
+	VPSHUFB      Y0, Y7, Y7
+	VPSRLD       $0x04, Y6, Y8
+	VPAND        Y2, Y6, Y6
+	VPXOR        Y1, Y6, Y6
+	VPMADDUBSW   32(R9), Y6, Y6
+	VPAND        Y2, Y8, Y8
+	VPXOR        Y1, Y8, Y8
+	VPMADDUBSW   96(R9), Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDWD     Y3, Y6, Y6
+	VPADDD       160(R9), Y6, Y6
 	VCVTDQ2PS    Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       160(R9), Y6, Y6
-	VFMADD231PS  224(R9), Y7, Y6
-	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         $0x00000020, AX
-	ADDQ         $0x04, CX
+	VMULPS       224(R9), Y6, Y6
+	VFMADD231PS  Y7, Y6, Y5
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x02, R8
+	SUBQ         $0x04, R8
 	JGE          next
 
-odd:
-	CMPQ         R8, $-1
+rest:
+	ADDQ         $0x04, R8
+	JZ           sum
+	CMPQ         R8, $0x02
+	JL           one
+	VMOVDQU      (AX), Y6
+	VPBROADCASTD (CX), Y7
+	VPSHUFB      Y0, Y7, Y7
+	VPSRLD       $0x04, Y6, Y8
+	VPAND        Y2, Y6, Y6
+	VPXOR        Y1, Y6, Y6
+	VPMADDUBSW   (R9), Y6, Y6
+	VPAND        Y2, Y8, Y8
+	VPXOR        Y1, Y8, Y8
+	VPMADDUBSW   64(R9), Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDWD     Y3, Y6, Y6
+	VPADDD       128(R9), Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       192(R9), Y6, Y6
+	VFMADD231PS  Y7, Y6, Y4
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x04, CX
+	CMPQ         R8, $0x03
 	JNE          sum
+	VMOVDQU      (AX), X9
 	MOVWLZX      (CX), R8
 	SHLL         $0x10, R8
-	VMOVD        R8, X5
-	VBROADCASTSS X5, Y5
-	VPMOVSXBD    (AX), Y6
-	VPSRAD       $0x04, Y6, Y7
-	VPSLLD       $0x1c, Y6, Y6
-	VPSRAD       $0x1c, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
+	VMOVD        R8, X6
+	VBROADCASTSS X6, Y6
+	VPSRLD       $0x04, Y9, Y7
+	VPAND        Y2, Y9, Y9
+	VPXOR        Y1, Y9, Y9
+	VPMADDUBSW   32(R9), Y9, Y9
+	VPAND        Y2, Y7, Y7
+	VPXOR        Y1, Y7, Y7
+	VPMADDUBSW   96(R9), Y7, Y7
+	VPADDW       Y7, Y9, Y7
+	VPMADDWD     Y3, Y7, Y7
+	VPADDD       160(R9), Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       (R9), Y6, Y6
-	VFMADD231PS  64(R9), Y7, Y6
-	VFMADD231PS  Y5, Y6, Y1
-	VPMOVSXBD    8(AX), Y6
-	VPSRAD       $0x04, Y6, Y7
-	VPSLLD       $0x1c, Y6, Y6
-	VPSRAD       $0x1c, Y6, Y6
-	VCVTDQ2PS    Y6, Y6
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       32(R9), Y6, Y6
-	VFMADD231PS  96(R9), Y7, Y6
-	VFMADD231PS  Y5, Y6, Y2
+	VMULPS       224(R9), Y7, Y7
+	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         $0x00000010, AX
 	ADDQ         $0x02, CX
-	ADDQ         $0x00000080, R9
+	JMP          sum
+
+one:
+	VMOVDQU      (AX), X10
+	MOVWLZX      (CX), R8
+	SHLL         $0x10, R8
+	VMOVD        R8, X6
+	VBROADCASTSS X6, Y6
+	VPSRLD       $0x04, Y10, Y7
+	VPAND        Y2, Y10, Y10
+	VPXOR        Y1, Y10, Y10
+	VPMADDUBSW   (R9), Y10, Y10
+	VPAND        Y2, Y7, Y7
+	VPXOR        Y1, Y7, Y7
+	VPMADDUBSW   64(R9), Y7, Y7
+	VPADDW       Y7, Y10, Y7
+	VPMADDWD     Y3, Y7, Y7
+	VPADDD       128(R9), Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       192(R9), Y7, Y7
+	VFMADD231PS  Y6, Y7, Y4
+	ADDQ         $0x00000010, AX
+	ADDQ         $0x02, CX
 
 sum:
-	VADDPS       Y3, Y1, Y1
-	VADDPS       Y4, Y2, Y2
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPS       X2, X1, X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSHDUP    X1, X2
-	VADDPS       X2, X1, X1
-	VMOVSS       X1, (BX)
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VADDPS       X5, X4, X4
+	VMOVHLPS     X4, X4, X5
+	VADDPS       X5, X4, X4
+	VMOVSHDUP    X4, X5
+	VADDPS       X5, X4, X4
+	VMOVSS       X4, (BX)
 	ADDQ         $0x04, BX
 	DECQ         SI
 	JNZ          row

@@ -21,14 +21,13 @@ row:
 	WORD $0x6f00e406 // movi v6.2d, #0x0
 	WORD $0x6f00e407 // movi v7.2d, #0x0
 	MOVD R1, R6
-	SUBS $2, R4, R5
-	BLT odd
+	SUBS $1, R4, R5
+	BLT rest
 next:
 	FLDPQ 0(R6), (F8, F9)
 	FLDPQ 32(R6), (F10, F11)
 	FLDPQ 64(R6), (F12, F13)
 	FLDPQ 96(R6), (F14, F15)
-	ADD $128, R6, R6
 	FLDPQ 0(R0), (F16, F17)
 	FLDPQ 32(R0), (F18, F19)
 	WORD $0x2e613a14 // shll v20.4s, v16.4h, #16
@@ -41,66 +40,18 @@ next:
 	WORD $0x6e613a7b // shll2 v27.4s, v19.8h, #16
 	ADD $64, R0, R0
 	WORD $0x4e28ce80 // fmla v0.4s, v20.4s, v8.4s
-	WORD $0x4e2ccf04 // fmla v4.4s, v24.4s, v12.4s
 	WORD $0x4e29cea1 // fmla v1.4s, v21.4s, v9.4s
-	WORD $0x4e2dcf25 // fmla v5.4s, v25.4s, v13.4s
 	WORD $0x4e2acec2 // fmla v2.4s, v22.4s, v10.4s
-	WORD $0x4e2ecf46 // fmla v6.4s, v26.4s, v14.4s
 	WORD $0x4e2bcee3 // fmla v3.4s, v23.4s, v11.4s
+	WORD $0x4e2ccf04 // fmla v4.4s, v24.4s, v12.4s
+	WORD $0x4e2dcf25 // fmla v5.4s, v25.4s, v13.4s
+	WORD $0x4e2ecf46 // fmla v6.4s, v26.4s, v14.4s
 	WORD $0x4e2fcf67 // fmla v7.4s, v27.4s, v15.4s
-	FLDPQ 0(R6), (F8, F9)
-	FLDPQ 32(R6), (F10, F11)
-	FLDPQ 64(R6), (F12, F13)
-	FLDPQ 96(R6), (F14, F15)
 	ADD $128, R6, R6
-	FLDPQ 0(R0), (F16, F17)
-	FLDPQ 32(R0), (F18, F19)
-	WORD $0x2e613a14 // shll v20.4s, v16.4h, #16
-	WORD $0x6e613a15 // shll2 v21.4s, v16.8h, #16
-	WORD $0x2e613a36 // shll v22.4s, v17.4h, #16
-	WORD $0x6e613a37 // shll2 v23.4s, v17.8h, #16
-	WORD $0x2e613a58 // shll v24.4s, v18.4h, #16
-	WORD $0x6e613a59 // shll2 v25.4s, v18.8h, #16
-	WORD $0x2e613a7a // shll v26.4s, v19.4h, #16
-	WORD $0x6e613a7b // shll2 v27.4s, v19.8h, #16
-	ADD $64, R0, R0
-	WORD $0x4e28ce80 // fmla v0.4s, v20.4s, v8.4s
-	WORD $0x4e2ccf04 // fmla v4.4s, v24.4s, v12.4s
-	WORD $0x4e29cea1 // fmla v1.4s, v21.4s, v9.4s
-	WORD $0x4e2dcf25 // fmla v5.4s, v25.4s, v13.4s
-	WORD $0x4e2acec2 // fmla v2.4s, v22.4s, v10.4s
-	WORD $0x4e2ecf46 // fmla v6.4s, v26.4s, v14.4s
-	WORD $0x4e2bcee3 // fmla v3.4s, v23.4s, v11.4s
-	WORD $0x4e2fcf67 // fmla v7.4s, v27.4s, v15.4s
-	SUBS $2, R5, R5
+	SUBS $1, R5, R5
 	BGE next
-odd:
-	ADDS $1, R5, R5
-	BNE sum
-	FLDPQ 0(R6), (F8, F9)
-	FLDPQ 32(R6), (F10, F11)
-	FLDPQ 64(R6), (F12, F13)
-	FLDPQ 96(R6), (F14, F15)
-	ADD $128, R6, R6
-	FLDPQ 0(R0), (F16, F17)
-	FLDPQ 32(R0), (F18, F19)
-	WORD $0x2e613a14 // shll v20.4s, v16.4h, #16
-	WORD $0x6e613a15 // shll2 v21.4s, v16.8h, #16
-	WORD $0x2e613a36 // shll v22.4s, v17.4h, #16
-	WORD $0x6e613a37 // shll2 v23.4s, v17.8h, #16
-	WORD $0x2e613a58 // shll v24.4s, v18.4h, #16
-	WORD $0x6e613a59 // shll2 v25.4s, v18.8h, #16
-	WORD $0x2e613a7a // shll v26.4s, v19.4h, #16
-	WORD $0x6e613a7b // shll2 v27.4s, v19.8h, #16
-	ADD $64, R0, R0
-	WORD $0x4e28ce80 // fmla v0.4s, v20.4s, v8.4s
-	WORD $0x4e2ccf04 // fmla v4.4s, v24.4s, v12.4s
-	WORD $0x4e29cea1 // fmla v1.4s, v21.4s, v9.4s
-	WORD $0x4e2dcf25 // fmla v5.4s, v25.4s, v13.4s
-	WORD $0x4e2acec2 // fmla v2.4s, v22.4s, v10.4s
-	WORD $0x4e2ecf46 // fmla v6.4s, v26.4s, v14.4s
-	WORD $0x4e2bcee3 // fmla v3.4s, v23.4s, v11.4s
-	WORD $0x4e2fcf67 // fmla v7.4s, v27.4s, v15.4s
+rest:
+	ADD $1, R5, R5
 sum:
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
@@ -144,11 +95,11 @@ next:
 	BNE next
 	RET
 
-// func dotsInt8NEON(rows, groups int, w, scales *byte, x, y *float32)
+// func dotsInt8NEON(rows, groups int, w, scales, units *byte, y *float32)
 TEXT ·dotsInt8NEON(SB), NOSPLIT, $0-48
 	MOVD w+16(FP), R0
 	MOVD scales+24(FP), R1
-	MOVD x+32(FP), R3
+	MOVD units+32(FP), R3
 	MOVD y+40(FP), R4
 	MOVD rows+0(FP), R5
 	MOVD groups+8(FP), R6
@@ -157,153 +108,90 @@ row:
 	WORD $0x6f00e401 // movi v1.2d, #0x0
 	WORD $0x6f00e402 // movi v2.2d, #0x0
 	WORD $0x6f00e403 // movi v3.2d, #0x0
-	WORD $0x6f00e404 // movi v4.2d, #0x0
-	WORD $0x6f00e405 // movi v5.2d, #0x0
-	WORD $0x6f00e406 // movi v6.2d, #0x0
-	WORD $0x6f00e407 // movi v7.2d, #0x0
 	MOVD R3, R8
 	SUBS $2, R6, R7
-	BLT odd
+	BLT rest
 next:
 	FLDPQ 0(R8), (F8, F9)
-	FLDPQ 32(R8), (F10, F11)
-	FLDPQ 64(R8), (F12, F13)
-	FLDPQ 96(R8), (F14, F15)
-	ADD $128, R8, R8
+	FLDPQ 128(R8), (F10, F11)
 	MOVHU (R1), R2
 	LSL $16, R2, R2
 	FMOVS R2, F28
 	ADD $2, R1, R1
 	FLDPQ (R0), (F16, F17)
-	WORD $0x0f08a612 // sshll v18.8h, v16.8b, #0
-	WORD $0x4f08a613 // sshll2 v19.8h, v16.16b, #0
-	WORD $0x0f10a654 // sshll v20.4s, v18.4h, #0
-	WORD $0x4f10a655 // sshll2 v21.4s, v18.8h, #0
-	WORD $0x0f10a676 // sshll v22.4s, v19.4h, #0
-	WORD $0x4f10a677 // sshll2 v23.4s, v19.8h, #0
-	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
-	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
-	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
-	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
-	WORD $0x0f08a632 // sshll v18.8h, v17.8b, #0
-	WORD $0x4f08a633 // sshll2 v19.8h, v17.16b, #0
-	WORD $0x0f10a658 // sshll v24.4s, v18.4h, #0
-	WORD $0x4f10a659 // sshll2 v25.4s, v18.8h, #0
-	WORD $0x0f10a67a // sshll v26.4s, v19.4h, #0
-	WORD $0x4f10a67b // sshll2 v27.4s, v19.8h, #0
-	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
-	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
-	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
 	ADD $32, R0, R0
-	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
-	WORD $0x4e2ccf14 // fmla v20.4s, v24.4s, v12.4s
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
 	WORD $0x4f9c1280 // fmla v0.4s, v20.4s, v28.s[0]
-	WORD $0x6e29deb5 // fmul v21.4s, v21.4s, v9.4s
-	WORD $0x4e2dcf35 // fmla v21.4s, v25.4s, v13.4s
-	WORD $0x4f9c12a1 // fmla v1.4s, v21.4s, v28.s[0]
-	WORD $0x6e2aded6 // fmul v22.4s, v22.4s, v10.4s
-	WORD $0x4e2ecf56 // fmla v22.4s, v26.4s, v14.4s
-	WORD $0x4f9c12c2 // fmla v2.4s, v22.4s, v28.s[0]
-	WORD $0x6e2bdef7 // fmul v23.4s, v23.4s, v11.4s
-	WORD $0x4e2fcf77 // fmla v23.4s, v27.4s, v15.4s
-	WORD $0x4f9c12e3 // fmla v3.4s, v23.4s, v28.s[0]
-	FLDPQ 0(R8), (F8, F9)
-	FLDPQ 32(R8), (F10, F11)
-	FLDPQ 64(R8), (F12, F13)
-	FLDPQ 96(R8), (F14, F15)
-	ADD $128, R8, R8
+	WORD $0x0e29c236 // smull v22.8h, v17.8b, v9.8b
+	WORD $0x4e29c237 // smull2 v23.8h, v17.16b, v9.16b
+	WORD $0x4e602ad6 // saddlp v22.4s, v22.8h
+	WORD $0x4e602af7 // saddlp v23.4s, v23.8h
+	WORD $0x4eb7bed6 // addp v22.4s, v22.4s, v23.4s
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x6e2bded6 // fmul v22.4s, v22.4s, v11.4s
+	WORD $0x4f9c12c1 // fmla v1.4s, v22.4s, v28.s[0]
+	FLDPQ 32(R8), (F8, F9)
+	FLDPQ 160(R8), (F10, F11)
 	MOVHU (R1), R2
 	LSL $16, R2, R2
 	FMOVS R2, F28
 	ADD $2, R1, R1
 	FLDPQ (R0), (F16, F17)
-	WORD $0x0f08a612 // sshll v18.8h, v16.8b, #0
-	WORD $0x4f08a613 // sshll2 v19.8h, v16.16b, #0
-	WORD $0x0f10a654 // sshll v20.4s, v18.4h, #0
-	WORD $0x4f10a655 // sshll2 v21.4s, v18.8h, #0
-	WORD $0x0f10a676 // sshll v22.4s, v19.4h, #0
-	WORD $0x4f10a677 // sshll2 v23.4s, v19.8h, #0
-	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
-	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
-	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
-	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
-	WORD $0x0f08a632 // sshll v18.8h, v17.8b, #0
-	WORD $0x4f08a633 // sshll2 v19.8h, v17.16b, #0
-	WORD $0x0f10a658 // sshll v24.4s, v18.4h, #0
-	WORD $0x4f10a659 // sshll2 v25.4s, v18.8h, #0
-	WORD $0x0f10a67a // sshll v26.4s, v19.4h, #0
-	WORD $0x4f10a67b // sshll2 v27.4s, v19.8h, #0
-	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
-	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
-	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
 	ADD $32, R0, R0
-	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
-	WORD $0x4e2ccf14 // fmla v20.4s, v24.4s, v12.4s
-	WORD $0x4f9c1284 // fmla v4.4s, v20.4s, v28.s[0]
-	WORD $0x6e29deb5 // fmul v21.4s, v21.4s, v9.4s
-	WORD $0x4e2dcf35 // fmla v21.4s, v25.4s, v13.4s
-	WORD $0x4f9c12a5 // fmla v5.4s, v21.4s, v28.s[0]
-	WORD $0x6e2aded6 // fmul v22.4s, v22.4s, v10.4s
-	WORD $0x4e2ecf56 // fmla v22.4s, v26.4s, v14.4s
-	WORD $0x4f9c12c6 // fmla v6.4s, v22.4s, v28.s[0]
-	WORD $0x6e2bdef7 // fmul v23.4s, v23.4s, v11.4s
-	WORD $0x4e2fcf77 // fmla v23.4s, v27.4s, v15.4s
-	WORD $0x4f9c12e7 // fmla v7.4s, v23.4s, v28.s[0]
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
+	WORD $0x4f9c1282 // fmla v2.4s, v20.4s, v28.s[0]
+	WORD $0x0e29c236 // smull v22.8h, v17.8b, v9.8b
+	WORD $0x4e29c237 // smull2 v23.8h, v17.16b, v9.16b
+	WORD $0x4e602ad6 // saddlp v22.4s, v22.8h
+	WORD $0x4e602af7 // saddlp v23.4s, v23.8h
+	WORD $0x4eb7bed6 // addp v22.4s, v22.4s, v23.4s
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x6e2bded6 // fmul v22.4s, v22.4s, v11.4s
+	WORD $0x4f9c12c3 // fmla v3.4s, v22.4s, v28.s[0]
+	ADD $192, R8, R8
 	SUBS $2, R7, R7
 	BGE next
-odd:
-	ADDS $1, R7, R7
-	BNE sum
+rest:
+	ADD $2, R7, R7
+	CBZ R7, sum
 	FLDPQ 0(R8), (F8, F9)
-	FLDPQ 32(R8), (F10, F11)
-	FLDPQ 64(R8), (F12, F13)
-	FLDPQ 96(R8), (F14, F15)
-	ADD $128, R8, R8
+	FLDPQ 128(R8), (F10, F11)
 	MOVHU (R1), R2
 	LSL $16, R2, R2
 	FMOVS R2, F28
 	ADD $2, R1, R1
 	FLDPQ (R0), (F16, F17)
-	WORD $0x0f08a612 // sshll v18.8h, v16.8b, #0
-	WORD $0x4f08a613 // sshll2 v19.8h, v16.16b, #0
-	WORD $0x0f10a654 // sshll v20.4s, v18.4h, #0
-	WORD $0x4f10a655 // sshll2 v21.4s, v18.8h, #0
-	WORD $0x0f10a676 // sshll v22.4s, v19.4h, #0
-	WORD $0x4f10a677 // sshll2 v23.4s, v19.8h, #0
-	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
-	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
-	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
-	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
-	WORD $0x0f08a632 // sshll v18.8h, v17.8b, #0
-	WORD $0x4f08a633 // sshll2 v19.8h, v17.16b, #0
-	WORD $0x0f10a658 // sshll v24.4s, v18.4h, #0
-	WORD $0x4f10a659 // sshll2 v25.4s, v18.8h, #0
-	WORD $0x0f10a67a // sshll v26.4s, v19.4h, #0
-	WORD $0x4f10a67b // sshll2 v27.4s, v19.8h, #0
-	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
-	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
-	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
 	ADD $32, R0, R0
-	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
-	WORD $0x4e2ccf14 // fmla v20.4s, v24.4s, v12.4s
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
 	WORD $0x4f9c1280 // fmla v0.4s, v20.4s, v28.s[0]
-	WORD $0x6e29deb5 // fmul v21.4s, v21.4s, v9.4s
-	WORD $0x4e2dcf35 // fmla v21.4s, v25.4s, v13.4s
-	WORD $0x4f9c12a1 // fmla v1.4s, v21.4s, v28.s[0]
-	WORD $0x6e2aded6 // fmul v22.4s, v22.4s, v10.4s
-	WORD $0x4e2ecf56 // fmla v22.4s, v26.4s, v14.4s
-	WORD $0x4f9c12c2 // fmla v2.4s, v22.4s, v28.s[0]
-	WORD $0x6e2bdef7 // fmul v23.4s, v23.4s, v11.4s
-	WORD $0x4e2fcf77 // fmla v23.4s, v27.4s, v15.4s
-	WORD $0x4f9c12e3 // fmla v3.4s, v23.4s, v28.s[0]
+	WORD $0x0e29c236 // smull v22.8h, v17.8b, v9.8b
+	WORD $0x4e29c237 // smull2 v23.8h, v17.16b, v9.16b
+	WORD $0x4e602ad6 // saddlp v22.4s, v22.8h
+	WORD $0x4e602af7 // saddlp v23.4s, v23.8h
+	WORD $0x4eb7bed6 // addp v22.4s, v22.4s, v23.4s
+	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
+	WORD $0x6e2bded6 // fmul v22.4s, v22.4s, v11.4s
+	WORD $0x4f9c12c1 // fmla v1.4s, v22.4s, v28.s[0]
+	SUB $1, R7, R7
 sum:
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
@@ -366,11 +254,11 @@ next:
 	BNE next
 	RET
 
-// func dotsInt4NEON(rows, groups int, w, scales *byte, x, y *float32)
+// func dotsInt4NEON(rows, groups int, w, scales, units *byte, y *float32)
 TEXT ·dotsInt4NEON(SB), NOSPLIT, $0-48
 	MOVD w+16(FP), R0
 	MOVD scales+24(FP), R1
-	MOVD x+32(FP), R3
+	MOVD units+32(FP), R3
 	MOVD y+40(FP), R4
 	MOVD rows+0(FP), R5
 	MOVD groups+8(FP), R6
@@ -379,19 +267,13 @@ row:
 	WORD $0x6f00e401 // movi v1.2d, #0x0
 	WORD $0x6f00e402 // movi v2.2d, #0x0
 	WORD $0x6f00e403 // movi v3.2d, #0x0
-	WORD $0x6f00e404 // movi v4.2d, #0x0
-	WORD $0x6f00e405 // movi v5.2d, #0x0
-	WORD $0x6f00e406 // movi v6.2d, #0x0
-	WORD $0x6f00e407 // movi v7.2d, #0x0
 	MOVD R3, R8
-	SUBS $2, R6, R7
-	BLT odd
+	SUBS $4, R6, R7
+	BLT rest
 next:
-	FLDPQ 0(R8), (F8, F9)
-	FLDPQ 32(R8), (F10, F11)
-	FLDPQ 64(R8), (F12, F13)
-	FLDPQ 96(R8), (F14, F15)
-	ADD $128, R8, R8
+	FMOVQ 0(R8), F8
+	FMOVQ 64(R8), F9
+	FMOVQ 192(R8), F10
 	MOVHU (R1), R2
 	LSL $16, R2, R2
 	FMOVS R2, F28
@@ -400,44 +282,20 @@ next:
 	WORD $0x4f0c0611 // sshr v17.16b, v16.16b, #4
 	WORD $0x4f0c5610 // shl v16.16b, v16.16b, #4
 	WORD $0x4f0c0610 // sshr v16.16b, v16.16b, #4
-	WORD $0x0f08a612 // sshll v18.8h, v16.8b, #0
-	WORD $0x4f08a613 // sshll2 v19.8h, v16.16b, #0
-	WORD $0x0f10a654 // sshll v20.4s, v18.4h, #0
-	WORD $0x4f10a655 // sshll2 v21.4s, v18.8h, #0
-	WORD $0x0f10a676 // sshll v22.4s, v19.4h, #0
-	WORD $0x4f10a677 // sshll2 v23.4s, v19.8h, #0
-	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
-	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
-	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
-	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
-	WORD $0x0f08a632 // sshll v18.8h, v17.8b, #0
-	WORD $0x4f08a633 // sshll2 v19.8h, v17.16b, #0
-	WORD $0x0f10a658 // sshll v24.4s, v18.4h, #0
-	WORD $0x4f10a659 // sshll2 v25.4s, v18.8h, #0
-	WORD $0x0f10a67a // sshll v26.4s, v19.4h, #0
-	WORD $0x4f10a67b // sshll2 v27.4s, v19.8h, #0
-	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
-	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
-	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
 	ADD $16, R0, R0
-	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
-	WORD $0x4e2ccf14 // fmla v20.4s, v24.4s, v12.4s
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x0e298234 // smlal v20.8h, v17.8b, v9.8b
+	WORD $0x4e298235 // smlal2 v21.8h, v17.16b, v9.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
 	WORD $0x4f9c1280 // fmla v0.4s, v20.4s, v28.s[0]
-	WORD $0x6e29deb5 // fmul v21.4s, v21.4s, v9.4s
-	WORD $0x4e2dcf35 // fmla v21.4s, v25.4s, v13.4s
-	WORD $0x4f9c12a1 // fmla v1.4s, v21.4s, v28.s[0]
-	WORD $0x6e2aded6 // fmul v22.4s, v22.4s, v10.4s
-	WORD $0x4e2ecf56 // fmla v22.4s, v26.4s, v14.4s
-	WORD $0x4f9c12c2 // fmla v2.4s, v22.4s, v28.s[0]
-	WORD $0x6e2bdef7 // fmul v23.4s, v23.4s, v11.4s
-	WORD $0x4e2fcf77 // fmla v23.4s, v27.4s, v15.4s
-	WORD $0x4f9c12e3 // fmla v3.4s, v23.4s, v28.s[0]
-	FLDPQ 0(R8), (F8, F9)
-	FLDPQ 32(R8), (F10, F11)
-	FLDPQ 64(R8), (F12, F13)
-	FLDPQ 96(R8), (F14, F15)
-	ADD $128, R8, R8
+	FMOVQ 16(R8), F8
+	FMOVQ 80(R8), F9
+	FMOVQ 208(R8), F10
 	MOVHU (R1), R2
 	LSL $16, R2, R2
 	FMOVS R2, F28
@@ -446,49 +304,70 @@ next:
 	WORD $0x4f0c0611 // sshr v17.16b, v16.16b, #4
 	WORD $0x4f0c5610 // shl v16.16b, v16.16b, #4
 	WORD $0x4f0c0610 // sshr v16.16b, v16.16b, #4
-	WORD $0x0f08a612 // sshll v18.8h, v16.8b, #0
-	WORD $0x4f08a613 // sshll2 v19.8h, v16.16b, #0
-	WORD $0x0f10a654 // sshll v20.4s, v18.4h, #0
-	WORD $0x4f10a655 // sshll2 v21.4s, v18.8h, #0
-	WORD $0x0f10a676 // sshll v22.4s, v19.4h, #0
-	WORD $0x4f10a677 // sshll2 v23.4s, v19.8h, #0
-	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
-	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
-	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
-	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
-	WORD $0x0f08a632 // sshll v18.8h, v17.8b, #0
-	WORD $0x4f08a633 // sshll2 v19.8h, v17.16b, #0
-	WORD $0x0f10a658 // sshll v24.4s, v18.4h, #0
-	WORD $0x4f10a659 // sshll2 v25.4s, v18.8h, #0
-	WORD $0x0f10a67a // sshll v26.4s, v19.4h, #0
-	WORD $0x4f10a67b // sshll2 v27.4s, v19.8h, #0
-	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
-	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
-	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
 	ADD $16, R0, R0
-	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
-	WORD $0x4e2ccf14 // fmla v20.4s, v24.4s, v12.4s
-	WORD $0x4f9c1284 // fmla v4.4s, v20.4s, v28.s[0]
-	WORD $0x6e29deb5 // fmul v21.4s, v21.4s, v9.4s
-	WORD $0x4e2dcf35 // fmla v21.4s, v25.4s, v13.4s
-	WORD $0x4f9c12a5 // fmla v5.4s, v21.4s, v28.s[0]
-	WORD $0x6e2aded6 // fmul v22.4s, v22.4s, v10.4s
-	WORD $0x4e2ecf56 // fmla v22.4s, v26.4s, v14.4s
-	WORD $0x4f9c12c6 // fmla v6.4s, v22.4s, v28.s[0]
-	WORD $0x6e2bdef7 // fmul v23.4s, v23.4s, v11.4s
-	WORD $0x4e2fcf77 // fmla v23.4s, v27.4s, v15.4s
-	WORD $0x4f9c12e7 // fmla v7.4s, v23.4s, v28.s[0]
-	SUBS $2, R7, R7
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x0e298234 // smlal v20.8h, v17.8b, v9.8b
+	WORD $0x4e298235 // smlal2 v21.8h, v17.16b, v9.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
+	WORD $0x4f9c1281 // fmla v1.4s, v20.4s, v28.s[0]
+	FMOVQ 32(R8), F8
+	FMOVQ 96(R8), F9
+	FMOVQ 224(R8), F10
+	MOVHU (R1), R2
+	LSL $16, R2, R2
+	FMOVS R2, F28
+	ADD $2, R1, R1
+	FMOVQ (R0), F16
+	WORD $0x4f0c0611 // sshr v17.16b, v16.16b, #4
+	WORD $0x4f0c5610 // shl v16.16b, v16.16b, #4
+	WORD $0x4f0c0610 // sshr v16.16b, v16.16b, #4
+	ADD $16, R0, R0
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x0e298234 // smlal v20.8h, v17.8b, v9.8b
+	WORD $0x4e298235 // smlal2 v21.8h, v17.16b, v9.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
+	WORD $0x4f9c1282 // fmla v2.4s, v20.4s, v28.s[0]
+	FMOVQ 48(R8), F8
+	FMOVQ 112(R8), F9
+	FMOVQ 240(R8), F10
+	MOVHU (R1), R2
+	LSL $16, R2, R2
+	FMOVS R2, F28
+	ADD $2, R1, R1
+	FMOVQ (R0), F16
+	WORD $0x4f0c0611 // sshr v17.16b, v16.16b, #4
+	WORD $0x4f0c5610 // shl v16.16b, v16.16b, #4
+	WORD $0x4f0c0610 // sshr v16.16b, v16.16b, #4
+	ADD $16, R0, R0
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x0e298234 // smlal v20.8h, v17.8b, v9.8b
+	WORD $0x4e298235 // smlal2 v21.8h, v17.16b, v9.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
+	WORD $0x4f9c1283 // fmla v3.4s, v20.4s, v28.s[0]
+	ADD $256, R8, R8
+	SUBS $4, R7, R7
 	BGE next
-odd:
-	ADDS $1, R7, R7
-	BNE sum
-	FLDPQ 0(R8), (F8, F9)
-	FLDPQ 32(R8), (F10, F11)
-	FLDPQ 64(R8), (F12, F13)
-	FLDPQ 96(R8), (F14, F15)
-	ADD $128, R8, R8
+rest:
+	ADD $4, R7, R7
+	CBZ R7, sum
+	FMOVQ 0(R8), F8
+	FMOVQ 64(R8), F9
+	FMOVQ 192(R8), F10
 	MOVHU (R1), R2
 	LSL $16, R2, R2
 	FMOVS R2, F28
@@ -497,44 +376,67 @@ odd:
 	WORD $0x4f0c0611 // sshr v17.16b, v16.16b, #4
 	WORD $0x4f0c5610 // shl v16.16b, v16.16b, #4
 	WORD $0x4f0c0610 // sshr v16.16b, v16.16b, #4
-	WORD $0x0f08a612 // sshll v18.8h, v16.8b, #0
-	WORD $0x4f08a613 // sshll2 v19.8h, v16.16b, #0
-	WORD $0x0f10a654 // sshll v20.4s, v18.4h, #0
-	WORD $0x4f10a655 // sshll2 v21.4s, v18.8h, #0
-	WORD $0x0f10a676 // sshll v22.4s, v19.4h, #0
-	WORD $0x4f10a677 // sshll2 v23.4s, v19.8h, #0
-	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
-	WORD $0x4e21dab5 // scvtf v21.4s, v21.4s
-	WORD $0x4e21dad6 // scvtf v22.4s, v22.4s
-	WORD $0x4e21daf7 // scvtf v23.4s, v23.4s
-	WORD $0x0f08a632 // sshll v18.8h, v17.8b, #0
-	WORD $0x4f08a633 // sshll2 v19.8h, v17.16b, #0
-	WORD $0x0f10a658 // sshll v24.4s, v18.4h, #0
-	WORD $0x4f10a659 // sshll2 v25.4s, v18.8h, #0
-	WORD $0x0f10a67a // sshll v26.4s, v19.4h, #0
-	WORD $0x4f10a67b // sshll2 v27.4s, v19.8h, #0
-	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
-	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
-	WORD $0x4e21db5a // scvtf v26.4s, v26.4s
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
 	ADD $16, R0, R0
-	WORD $0x6e28de94 // fmul v20.4s, v20.4s, v8.4s
-	WORD $0x4e2ccf14 // fmla v20.4s, v24.4s, v12.4s
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x0e298234 // smlal v20.8h, v17.8b, v9.8b
+	WORD $0x4e298235 // smlal2 v21.8h, v17.16b, v9.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
 	WORD $0x4f9c1280 // fmla v0.4s, v20.4s, v28.s[0]
-	WORD $0x6e29deb5 // fmul v21.4s, v21.4s, v9.4s
-	WORD $0x4e2dcf35 // fmla v21.4s, v25.4s, v13.4s
-	WORD $0x4f9c12a1 // fmla v1.4s, v21.4s, v28.s[0]
-	WORD $0x6e2aded6 // fmul v22.4s, v22.4s, v10.4s
-	WORD $0x4e2ecf56 // fmla v22.4s, v26.4s, v14.4s
-	WORD $0x4f9c12c2 // fmla v2.4s, v22.4s, v28.s[0]
-	WORD $0x6e2bdef7 // fmul v23.4s, v23.4s, v11.4s
-	WORD $0x4e2fcf77 // fmla v23.4s, v27.4s, v15.4s
-	WORD $0x4f9c12e3 // fmla v3.4s, v23.4s, v28.s[0]
+	SUB $1, R7, R7
+	CBZ R7, sum
+	FMOVQ 16(R8), F8
+	FMOVQ 80(R8), F9
+	FMOVQ 208(R8), F10
+	MOVHU (R1), R2
+	LSL $16, R2, R2
+	FMOVS R2, F28
+	ADD $2, R1, R1
+	FMOVQ (R0), F16
+	WORD $0x4f0c0611 // sshr v17.16b, v16.16b, #4
+	WORD $0x4f0c5610 // shl v16.16b, v16.16b, #4
+	WORD $0x4f0c0610 // sshr v16.16b, v16.16b, #4
+	ADD $16, R0, R0
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x0e298234 // smlal v20.8h, v17.8b, v9.8b
+	WORD $0x4e298235 // smlal2 v21.8h, v17.16b, v9.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
+	WORD $0x4f9c1281 // fmla v1.4s, v20.4s, v28.s[0]
+	SUB $1, R7, R7
+	CBZ R7, sum
+	FMOVQ 32(R8), F8
+	FMOVQ 96(R8), F9
+	FMOVQ 224(R8), F10
+	MOVHU (R1), R2
+	LSL $16, R2, R2
+	FMOVS R2, F28
+	ADD $2, R1, R1
+	FMOVQ (R0), F16
+	WORD $0x4f0c0611 // sshr v17.16b, v16.16b, #4
+	WORD $0x4f0c5610 // shl v16.16b, v16.16b, #4
+	WORD $0x4f0c0610 // sshr v16.16b, v16.16b, #4
+	ADD $16, R0, R0
+	WORD $0x0e28c214 // smull v20.8h, v16.8b, v8.8b
+	WORD $0x4e28c215 // smull2 v21.8h, v16.16b, v8.16b
+	WORD $0x0e298234 // smlal v20.8h, v17.8b, v9.8b
+	WORD $0x4e298235 // smlal2 v21.8h, v17.16b, v9.16b
+	WORD $0x4e602a94 // saddlp v20.4s, v20.8h
+	WORD $0x4e602ab5 // saddlp v21.4s, v21.8h
+	WORD $0x4eb5be94 // addp v20.4s, v20.4s, v21.4s
+	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
+	WORD $0x6e2ade94 // fmul v20.4s, v20.4s, v10.4s
+	WORD $0x4f9c1282 // fmla v2.4s, v20.4s, v28.s[0]
+	SUB $1, R7, R7
 sum:
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s

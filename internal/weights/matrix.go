@@ -51,13 +51,16 @@ func toBF16(x float32) uint16 {
 }
 
 // Dots computes y = M·x: y has an element for each row of M. It panics if the
-// sizes do not agree.
-func (m Matrix) Dots(x, y []float32) {
+// sizes, or the formats, do not agree.
+func (m Matrix) Dots(x *Vector, y []float32) {
 	rows, groups := m.Rows(), m.In/ops.Group
+	if x.format != m.Format || x.n != m.In {
+		panic("weights: a vector of another length, or for another format")
+	}
 	if rows == 0 || groups == 0 {
 		return
 	}
-	x, y = first(x, m.In), first(y, rows)
+	y = first(y, rows)
 	if best == nil {
 		for r := range y {
 			y[r] = m.dot(r, x)
@@ -66,26 +69,42 @@ func (m Matrix) Dots(x, y []float32) {
 	}
 	switch m.Format {
 	case ops.BF16:
-		best.dotsBF16(rows, groups, &m.Data[0], &x[0], &y[0])
+		best.dotsBF16(rows, groups, &m.Data[0], &x.floats[0], &y[0])
 	case ops.Int8:
-		best.dotsInt8(rows, groups, &m.Data[0], &first(m.Scales, rows*m.scaleBytes())[0], &x[0], &y[0])
+		best.dotsInt8(rows, groups, &m.Data[0], &first(m.Scales, rows*m.scaleBytes())[0], &x.units[0], &y[0])
 	case ops.Int4:
-		best.dotsInt4(rows, groups, &m.Data[0], &first(m.Scales, rows*m.scaleBytes())[0], &x[0], &y[0])
+		best.dotsInt4(rows, groups, &m.Data[0], &first(m.Scales, rows*m.scaleBytes())[0], &x.units[0], &y[0])
 	}
 }
 
 // dot returns the scalar product of a row with x.
-func (m Matrix) dot(r int, x []float32) (sum float32) {
-	var w [ops.Group]float32
+func (m Matrix) dot(r int, x *Vector) (sum float32) {
 	groups := m.In / ops.Group
 	for g := range groups {
-		m.unpackGroup(r*groups+g, &w)
-		part := x[g*ops.Group:][:ops.Group]
-		var s float32
-		for i, v := range w {
-			s += v * part[i]
+		if m.Format == ops.BF16 {
+			var w [ops.Group]float32
+			m.unpackGroup(r*groups+g, &w)
+			for i, v := range w {
+				sum += v * x.floats[g*ops.Group+i]
+			}
+			continue
 		}
-		sum += s
+		q, scale := x.group(g)
+		sum += m.scale(r*groups+g) * scale * float32(m.product(r*groups+g, q))
+	}
+	return sum
+}
+
+// product returns the sum of the products of the integers of group g of all groups of
+// the matrix with q.
+func (m Matrix) product(g int, q [ops.Group]int8) (sum int32) {
+	bytes := m.Format.RowBytes(ops.Group)
+	for i, b := range m.Data[g*bytes:][:bytes] {
+		if m.Format == ops.Int8 {
+			sum += int32(int8(b)) * int32(q[i])
+		} else {
+			sum += int32(int8(b<<4)>>4)*int32(q[i]) + int32(int8(b)>>4)*int32(q[i+ops.Group/2])
+		}
 	}
 	return sum
 }

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
@@ -40,12 +41,19 @@ func packedOf(f ops.Format, in int, numbers []float32) Matrix {
 	return m
 }
 
+// vectorOf returns x for products with m.
+func vectorOf(m Matrix, x []float32) *Vector {
+	v := new(Vector)
+	v.Set(m.Format, x)
+	return v
+}
+
 // eachCase calls f with matrices of all formats, of even and odd numbers of
 // groups, and a vector for each.
 func eachCase(f func(m Matrix, numbers, x []float32)) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, format := range formats {
-		for _, groups := range []int{1, 2, 3, 4, 7} {
+		for _, groups := range []int{1, 2, 3, 4, 5, 6, 7, 8} {
 			for _, rows := range []int{1, 2, 5} {
 				numbers := normals(r, rows*groups*ops.Group)
 				f(packedOf(format, groups*ops.Group, numbers), numbers, normals(r, groups*ops.Group))
@@ -116,8 +124,9 @@ func TestPackKeepsWhatAFormatHolds(t *testing.T) {
 func TestDotsAgreeWithFloat64(t *testing.T) {
 	eachCase(func(m Matrix, _, x []float32) {
 		using(func(set string) {
-			y, row := make([]float32, m.Rows()), make([]float32, m.In)
-			m.Dots(x, y)
+			y, row, x := make([]float32, m.Rows()), make([]float32, m.In), slices.Clone(x)
+			m.Dots(vectorOf(m, x), y)
+			Round(m.Format, x, x)
 			for r := range y {
 				m.Unpack(r, row)
 				var want, size float64
@@ -130,6 +139,60 @@ func TestDotsAgreeWithFloat64(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// TestVectorsAreRoundedToTheNearest: no number is further from its original than half
+// a step of its group, and what products take is what Round gives.
+func TestVectorsAreRoundedToTheNearest(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, size := range []float64{1e-45, 1e-37, 1e-20, 1, 1e30} {
+		x := make([]float32, 3*ops.Group)
+		for i := range x {
+			x[i] = float32(size * r.NormFloat64())
+		}
+		clear(x[ops.Group : 2*ops.Group])
+		for _, format := range []ops.Format{ops.Int8, ops.Int4} {
+			var v Vector
+			v.Set(format, x)
+			rounded := make([]float32, len(x))
+			Round(format, x, rounded)
+			for g := range 3 {
+				q, scale := v.group(g)
+				largest := 0.0
+				for i, n := range q {
+					at := g*ops.Group + i
+					if scale*float32(n) != rounded[at] {
+						t.Fatalf("%v: number %d is %d·%v in a vector, and %v rounded", format, at, n, scale, rounded[at])
+					}
+					if e := math.Abs(float64(x[at] - rounded[at])); e > 0.501*float64(scale) && e > 1e-35 {
+						t.Fatalf("%v: %v is rounded to %v with a scale of %v", format, x[at], rounded[at], scale)
+					}
+					largest = max(largest, math.Abs(float64(n)))
+				}
+				if size > 1e-30 && g != 1 && largest != 127 {
+					t.Errorf("%v: the largest integer of a group is %v", format, largest)
+				}
+			}
+		}
+	}
+}
+
+// TestWhatIsNotFiniteStaysSo: an infinity or a NaN in x makes every product NaN.
+func TestWhatIsNotFiniteStaysSo(t *testing.T) {
+	eachCase(func(m Matrix, _, x []float32) {
+		for _, bad := range []float32{float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN())} {
+			if m.Format == ops.BF16 {
+				continue // as in any product of floats
+			}
+			x, y := slices.Clone(x), make([]float32, m.Rows())
+			x[len(x)-5] = bad
+			using(func(set string) {
+				if m.Dots(vectorOf(m, x), y); y[0] == y[0] {
+					t.Errorf("%v %s: %v among x gives %v", m.Format, set, bad, y[0])
+				}
+			})
+		}
 	})
 }
 
@@ -181,7 +244,7 @@ func TestEveryPattern(t *testing.T) {
 
 // bitsOfKernels is the checksum of what all kernels compute, on every processor
 // that there are kernels for.
-const bitsOfKernels = 0x92826a406d39cd58
+const bitsOfKernels = 0xc713b9d910864904
 
 // TestSameBitsOnEveryProcessor: the kernels of every instruction set give the bits
 // that are written down here.
@@ -193,7 +256,7 @@ func TestSameBitsOnEveryProcessor(t *testing.T) {
 		sum := fnv.New64a()
 		eachCase(func(m Matrix, _, x []float32) {
 			y := make([]float32, m.Rows()+m.In)
-			m.Dots(x, y[:m.Rows()])
+			m.Dots(vectorOf(m, x), y[:m.Rows()])
 			m.Unpack(m.Rows()-1, y[m.Rows():])
 			for _, v := range y {
 				_, _ = sum.Write(binary.LittleEndian.AppendUint32(nil, math.Float32bits(v))) // cannot fail
@@ -210,14 +273,15 @@ func TestSameBitsOnEveryProcessor(t *testing.T) {
 func TestShortVectorsPanic(t *testing.T) {
 	eachCase(func(m Matrix, _, x []float32) {
 		using(func(set string) {
-			y := make([]float32, m.Rows())
+			y, v := make([]float32, m.Rows()), vectorOf(m, x)
 			short := m
 			short.Scales = m.Scales[:len(m.Scales)/2]
 			for what, f := range map[string]func(){
-				"x":      func() { m.Dots(x[:m.In-1], y) },
-				"y":      func() { m.Dots(x, y[:m.Rows()-1]) },
+				"x":      func() { m.Dots(vectorOf(m, x[ops.Group:]), y) },
+				"format": func() { m.Dots(new(Vector), y) },
+				"y":      func() { m.Dots(v, y[:m.Rows()-1]) },
 				"dst":    func() { m.Unpack(0, x[:m.In-1]) },
-				"scales": func() { short.Dots(x, y) },
+				"scales": func() { short.Dots(v, y) },
 			} {
 				if what == "scales" && !m.Format.Scaled() {
 					continue
@@ -249,7 +313,7 @@ func BenchmarkDots(b *testing.B) {
 			for range c.rows {
 				all.Data, all.Scales = append(all.Data, m.Data...), append(all.Scales, m.Scales...)
 			}
-			x, y := normals(r, c.in), make([]float32, c.rows)
+			x, y := vectorOf(m, normals(r, c.in)), make([]float32, c.rows)
 			using(func(set string) {
 				b.Run(format.String()+"/"+c.name+"/"+set, func(b *testing.B) {
 					b.SetBytes(int64(len(all.Data) + len(all.Scales)))

@@ -2,7 +2,16 @@
 
 package weights
 
-import "github.com/gorgonia-xlstm/xlstm/internal/testutil"
+import "github.com/gorgonia-xlstm/xlstm/internal/processor"
 
 // sets are the kernels that this machine can run, by name; plain Go is nil.
-func sets() map[string]*table { return testutil.Sets(&tableAVX512, &tableAVX2) }
+func sets() map[string]*table {
+	all := map[string]*table{"Go": nil}
+	if processor.AVX2() {
+		all["AVX2"] = &tableAVX2
+	}
+	if processor.AVX512VNNI() {
+		all["AVX512VNNI"] = &tableAVX512
+	}
+	return all
+}

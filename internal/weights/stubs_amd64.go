@@ -5,22 +5,22 @@
 package weights
 
 //go:noescape
-func dotsBF16AVX512(rows int, groups int, w *byte, x *float32, y *float32)
+func dotsBF16AVX512VNNI(rows int, groups int, w *byte, x *float32, y *float32)
 
 //go:noescape
-func unpackBF16AVX512(groups int, w *byte, dst *float32)
+func unpackBF16AVX512VNNI(groups int, w *byte, dst *float32)
 
 //go:noescape
-func dotsInt8AVX512(rows int, groups int, w *byte, scales *byte, x *float32, y *float32)
+func dotsInt8AVX512VNNI(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
 
 //go:noescape
-func unpackInt8AVX512(groups int, w *byte, scales *byte, dst *float32)
+func unpackInt8AVX512VNNI(groups int, w *byte, scales *byte, dst *float32)
 
 //go:noescape
-func dotsInt4AVX512(rows int, groups int, w *byte, scales *byte, x *float32, y *float32)
+func dotsInt4AVX512VNNI(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
 
 //go:noescape
-func unpackInt4AVX512(groups int, w *byte, scales *byte, dst *float32)
+func unpackInt4AVX512VNNI(groups int, w *byte, scales *byte, dst *float32)
 
 //go:noescape
 func dotsBF16AVX2(rows int, groups int, w *byte, x *float32, y *float32)
@@ -29,13 +29,13 @@ func dotsBF16AVX2(rows int, groups int, w *byte, x *float32, y *float32)
 func unpackBF16AVX2(groups int, w *byte, dst *float32)
 
 //go:noescape
-func dotsInt8AVX2(rows int, groups int, w *byte, scales *byte, x *float32, y *float32)
+func dotsInt8AVX2(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
 
 //go:noescape
 func unpackInt8AVX2(groups int, w *byte, scales *byte, dst *float32)
 
 //go:noescape
-func dotsInt4AVX2(rows int, groups int, w *byte, scales *byte, x *float32, y *float32)
+func dotsInt4AVX2(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
 
 //go:noescape
 func unpackInt4AVX2(groups int, w *byte, scales *byte, dst *float32)

@@ -11,13 +11,13 @@ func dotsBF16NEON(rows, groups int, w *byte, x, y *float32)
 func unpackBF16NEON(groups int, w *byte, dst *float32)
 
 //go:noescape
-func dotsInt8NEON(rows, groups int, w, scales *byte, x, y *float32)
+func dotsInt8NEON(rows, groups int, w, scales, units *byte, y *float32)
 
 //go:noescape
 func unpackInt8NEON(groups int, w, scales *byte, dst *float32)
 
 //go:noescape
-func dotsInt4NEON(rows, groups int, w, scales *byte, x, y *float32)
+func dotsInt4NEON(rows, groups int, w, scales, units *byte, y *float32)
 
 //go:noescape
 func unpackInt4NEON(groups int, w, scales *byte, dst *float32)

@@ -1,10 +1,10 @@
 package weights
 
-// table is the kernels for one instruction set. Groups are consecutive, and so
-// are rows of so many groups.
+// table is the kernels for one instruction set. Groups are consecutive, and so are
+// rows of so many groups. A vector of integers is in units, as Vector has them.
 type table struct {
 	dotsBF16               func(rows, groups int, w *byte, x, y *float32)
-	dotsInt8, dotsInt4     func(rows, groups int, w, scales *byte, x, y *float32)
+	dotsInt8, dotsInt4     func(rows, groups int, w, scales, units *byte, y *float32)
 	unpackBF16             func(groups int, w *byte, dst *float32)
 	unpackInt8, unpackInt4 func(groups int, w, scales *byte, dst *float32)
 }

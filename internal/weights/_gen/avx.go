@@ -25,7 +25,7 @@ func (s set) vector() reg.VecVirtual {
 	return YMM()
 }
 
-// vectors returns a register for each part of sixteen numbers, cleared.
+// zeros returns a register for each part of sixteen numbers, cleared.
 func (s set) zeros() (all []reg.VecVirtual) {
 	for range s.parts() {
 		v := s.vector()
@@ -44,7 +44,6 @@ type avxKernel struct {
 	set
 	format
 	w, scales, x reg.Register // where the next group is
-	high         reg.VecVirtual
 	table        reg.VecVirtual
 }
 
@@ -79,7 +78,7 @@ func int4Table() Mem {
 	return *int4Numbers
 }
 
-// dots writes a kernel for y = W·x.
+// dots writes a kernel for y = W·x with numbers that are floats.
 func (s set) dots(f format) {
 	TEXT("dots"+f.name+s.name, NOSPLIT, f.dotsSignature())
 	Pragma("noescape")
@@ -87,29 +86,25 @@ func (s set) dots(f format) {
 	x, y := Load(Param("x"), GP64()), Load(Param("y"), GP64())
 	rows, groups, left := Load(Param("rows"), GP64()), Load(Param("groups"), GP64()), GP64()
 	k.x = GP64()
-	if f.scaled {
-		k.high = s.vector()
-		bits := GP32()
-		MOVL(U32(0xffff0000), bits)
-		VMOVD(bits, k.high.AsX())
-		VPBROADCASTD(k.high.AsX(), k.high)
-	}
 	Label("row")
 	sums := [2][]reg.VecVirtual{s.zeros(), s.zeros()}
 	MOVQ(x, k.x)
 	MOVQ(groups, left)
-	SUBQ(Imm(2), left)
-	JL(LabelRef("odd"))
 	Label("next")
-	k.pair(sums)
-	SUBQ(Imm(2), left)
-	JGE(LabelRef("next"))
-	Label("odd")
-	CMPQ(left, I8(-1))
-	JNE(LabelRef("sum"))
-	k.single(sums)
-	Label("sum")
-	VMOVSS(s.reduce(sums), Mem{Base: y})
+	PREFETCHT0(Mem{Base: k.w, Disp: ahead})
+	for p := range s.parts() {
+		low, high := k.numbers(0, p)
+		VFMADD231PS(Mem{Base: k.x, Disp: 4 * p * s.lanes}, low, sums[0][p])
+		VFMADD231PS(Mem{Base: k.x, Disp: 4 * (lanes + p*s.lanes)}, high, sums[1][p])
+	}
+	k.advance(1)
+	ADDQ(U32(4*group), k.x)
+	DECQ(left)
+	JNZ(LabelRef("next"))
+	for p := range s.parts() {
+		VADDPS(sums[1][p], sums[0][p], sums[0][p])
+	}
+	VMOVSS(s.reduce(sums[0]), Mem{Base: y})
 	ADDQ(Imm(4), y)
 	DECQ(rows)
 	JNZ(LabelRef("row"))
@@ -120,39 +115,6 @@ func (s set) dots(f format) {
 // ahead is how far before it is read the matrix is fetched, in bytes: the
 // processor itself stops fetching at the end of a page.
 const ahead = 1024
-
-// pair adds the products of two groups.
-func (k *avxKernel) pair(sums [2][]reg.VecVirtual) {
-	for at := 0; at < 2*k.bytes; at += 64 {
-		PREFETCHT0(Mem{Base: k.w, Disp: at + ahead})
-	}
-	var scales [2]reg.VecVirtual
-	if k.scaled {
-		both := k.vector()
-		VPBROADCASTD(Mem{Base: k.scales}, both)
-		scales[0], scales[1] = k.vector(), k.vector()
-		VPSLLD(Imm(16), both, scales[0])
-		if k.wide {
-			VPANDD(k.high, both, scales[1])
-		} else {
-			VPAND(k.high, both, scales[1])
-		}
-	}
-	for j := range scales {
-		k.add(j, scales[j], sums)
-	}
-	k.advance(2)
-}
-
-// single adds the products of a last group.
-func (k *avxKernel) single(sums [2][]reg.VecVirtual) {
-	var scale reg.VecVirtual
-	if k.scaled {
-		scale = k.scale()
-	}
-	k.add(0, scale, sums)
-	k.advance(1)
-}
 
 // scale is one scale in all lanes.
 func (k *avxKernel) scale() reg.VecVirtual {
@@ -168,27 +130,6 @@ func (k *avxKernel) advance(groups int) {
 	ADDQ(U32(groups*k.bytes), k.w)
 	if k.scaled {
 		ADDQ(Imm(uint64(groups*scaleBytes)), k.scales)
-	}
-	if k.x != nil {
-		ADDQ(U32(4*group*groups), k.x)
-	}
-}
-
-// add adds the products of the group that is j groups on.
-func (k *avxKernel) add(j int, scale reg.VecVirtual, sums [2][]reg.VecVirtual) {
-	for p := range k.parts() {
-		at := func(half int) Mem {
-			return Mem{Base: k.x, Disp: 4 * (j*group + half*lanes + p*k.lanes)}
-		}
-		low, high := k.numbers(j, p)
-		if !k.scaled {
-			VFMADD231PS(at(0), low, sums[0][p])
-			VFMADD231PS(at(1), high, sums[1][p])
-			continue
-		}
-		VMULPS(at(0), low, low)
-		VFMADD231PS(at(1), high, low)
-		VFMADD231PS(scale, low, sums[j][p])
 	}
 }
 
@@ -227,18 +168,15 @@ func (k *avxKernel) numbers(j, p int) (low, high reg.VecVirtual) {
 	return low, high
 }
 
-// reduce adds up all partial sums: 32 to sixteen, eight, four, two and one.
-func (s set) reduce(sums [2][]reg.VecVirtual) reg.Register {
-	for p := range s.parts() {
-		VADDPS(sums[1][p], sums[0][p], sums[0][p])
-	}
+// reduce adds up partial sums: sixteen to eight, four, two and one.
+func (s set) reduce(sums []reg.VecVirtual) reg.Register {
 	eight, four, high := YMM(), XMM(), YMM()
 	if s.wide {
-		VEXTRACTF64X4(Imm(1), sums[0][0], high)
-		VADDPS(high, sums[0][0].AsY(), eight)
+		VEXTRACTF64X4(Imm(1), sums[0], high)
+		VADDPS(high, sums[0].AsY(), eight)
 		VEXTRACTF32X4(Imm(1), eight, high.AsX()) // reaches all registers
 	} else {
-		VADDPS(sums[0][1], sums[0][0], eight)
+		VADDPS(sums[1], sums[0], eight)
 		VEXTRACTF128(Imm(1), eight, high.AsX())
 	}
 	VADDPS(high.AsX(), eight.AsX(), four)

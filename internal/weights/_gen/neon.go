@@ -14,10 +14,10 @@ type neonKernel struct {
 
 // What the vector registers hold: sixteen numbers are in four of them.
 const (
-	neonSums    = 0  // eight of sums, those of even groups and of odd ones
-	neonX       = 8  // eight of a group of x
+	neonSums    = 0  // four of sums, eight in bf16
+	neonX       = 8  // up to eight of a group of x
 	neonBytes   = 16 // four of the matrix as it is stored, and halfway widened
-	neonNumbers = 20 // eight of a group of the matrix
+	neonNumbers = 20 // eight of a group of the matrix, or of products
 	neonScale   = 28
 )
 
@@ -50,27 +50,36 @@ func (k *neonKernel) arg(name string) neon.Reg {
 // neonDots writes a kernel for y = W·x, which adds in the order of AVX's.
 func neonDots(f *neon.File, form format) {
 	k := newNEONKernel(f, form, "dots", form.dotsSignature())
-	x, y, rows, groups := k.arg("x"), k.arg("y"), k.arg("rows"), k.arg("groups")
+	vector, unit, sums := "x", 1, 8
+	if form.scaled {
+		vector, unit, sums = "units", form.unit, 4
+	}
+	x, y, rows, groups := k.arg(vector), k.arg("y"), k.arg("rows"), k.arg("groups")
 	left := k.New()
 	k.x = k.New()
 	k.Label("row")
-	for v := range 8 {
+	for v := range sums {
 		k.Vec("movi v%d.2d, #0x0", neonSums+v)
 	}
 	k.Go("MOVD %v, %v", x, k.x)
-	k.Go("SUBS $2, %v, %v", groups, left)
-	k.Go("BLT odd")
+	k.Go("SUBS $%d, %v, %v", unit, groups, left)
+	k.Go("BLT rest")
 	k.Label("next")
-	k.add(0)
-	k.add(1)
-	k.Go("SUBS $2, %v, %v", left, left)
+	for g := range unit {
+		k.add(g)
+	}
+	k.Go("ADD $%d, %v, %v", k.unitBytes(), k.x, k.x)
+	k.Go("SUBS $%d, %v, %v", unit, left, left)
 	k.Go("BGE next")
-	k.Label("odd")
-	k.Go("ADDS $1, %v, %v", left, left)
-	k.Go("BNE sum")
-	k.add(0)
+	k.Label("rest")
+	k.Go("ADD $%d, %v, %v", unit, left, left)
+	for g := range unit - 1 {
+		k.Go("CBZ %v, sum", left)
+		k.add(g)
+		k.Go("SUB $1, %v, %v", left, left)
+	}
 	k.Label("sum")
-	k.reduce()
+	k.reduce(sums)
 	k.Go("FMOVS F%d, (%v)", neonSums, y)
 	k.Go("ADD $4, %v, %v", y, y)
 	k.Go("SUBS $1, %v, %v", rows, rows)
@@ -78,33 +87,85 @@ func neonDots(f *neon.File, form format) {
 	k.Go("RET")
 }
 
-// add adds the products of the next group to the sums of even or of odd groups.
-func (k *neonKernel) add(odd int) {
-	for v := 0; v < 8; v += 2 {
-		k.Go("FLDPQ %d(%v), (F%d, F%d)", 16*v, k.x, neonX+v, neonX+v+1)
+// unitBytes is the size of a unit of x.
+func (k *neonKernel) unitBytes() int {
+	if k.scaled {
+		return k.places + 128
 	}
-	k.Go("ADD $%d, %v, %v", 4*group, k.x, k.x)
-	k.numbers()
-	for v := range 4 {
-		low, high := neonNumbers+v, neonNumbers+4+v
-		if !k.scaled {
-			k.Vec("fmla v%d.4s, v%d.4s, v%d.4s", neonSums+v, low, neonX+v)
-			k.Vec("fmla v%d.4s, v%d.4s, v%d.4s", neonSums+4+v, high, neonX+4+v)
-			continue
+	return 4 * group
+}
+
+// add adds the products of group g of a unit.
+func (k *neonKernel) add(g int) {
+	switch k.format.name {
+	case bf16.name:
+		for v := 0; v < 8; v += 2 {
+			k.Go("FLDPQ %d(%v), (F%d, F%d)", 16*v, k.x, neonX+v, neonX+v+1)
 		}
-		k.Vec("fmul v%d.4s, v%d.4s, v%d.4s", low, low, neonX+v)
-		k.Vec("fmla v%d.4s, v%d.4s, v%d.4s", low, high, neonX+4+v)
-		k.Vec("fmla v%d.4s, v%d.4s, v%d.s[0]", neonSums+4*odd+v, low, neonScale)
+		k.numbers()
+		for v := range 8 {
+			k.Vec("fmla v%d.4s, v%d.4s, v%d.4s", neonSums+v, neonNumbers+v, neonX+v)
+		}
+	case int8.name:
+		k.Go("FLDPQ %d(%v), (F%d, F%d)", 32*g, k.x, neonX, neonX+1)
+		k.Go("FLDPQ %d(%v), (F%d, F%d)", k.places+64+32*g, k.x, neonX+2, neonX+3)
+		k.loadScale()
+		k.Go("FLDPQ (%v), (F%d, F%d)", k.w, neonBytes, neonBytes+1)
+		k.Go("ADD $%d, %v, %v", k.bytes, k.w, k.w)
+		for half := range 2 {
+			w, x, to := neonBytes+half, neonX+half, neonNumbers+2*half
+			k.Vec("smull v%d.8h, v%d.8b, v%d.8b", to, w, x)
+			k.Vec("smull2 v%d.8h, v%d.16b, v%d.16b", to+1, w, x)
+			k.addUp(to, neonX+2+half, neonSums+2*g+half)
+		}
+	case int4.name:
+		k.Go("FMOVQ %d(%v), F%d", 16*g, k.x, neonX)
+		k.Go("FMOVQ %d(%v), F%d", 64+16*g, k.x, neonX+1)
+		k.Go("FMOVQ %d(%v), F%d", k.places+64+16*g, k.x, neonX+2)
+		k.loadScale()
+		k.halves()
+		k.Go("ADD $%d, %v, %v", k.bytes, k.w, k.w)
+		to := neonNumbers
+		k.Vec("smull v%d.8h, v%d.8b, v%d.8b", to, neonBytes, neonX)
+		k.Vec("smull2 v%d.8h, v%d.16b, v%d.16b", to+1, neonBytes, neonX)
+		k.Vec("smlal v%d.8h, v%d.8b, v%d.8b", to, neonBytes+1, neonX+1)
+		k.Vec("smlal2 v%d.8h, v%d.16b, v%d.16b", to+1, neonBytes+1, neonX+1)
+		k.addUp(to, neonX+2, neonSums+g)
 	}
+}
+
+// addUp makes sums of four out of the products in two registers, and adds them,
+// scaled, to a register of sums.
+func (k *neonKernel) addUp(products, scales, to int) {
+	k.Vec("saddlp v%d.4s, v%d.8h", products, products)
+	k.Vec("saddlp v%d.4s, v%d.8h", products+1, products+1)
+	k.Vec("addp v%d.4s, v%d.4s, v%d.4s", products, products, products+1)
+	k.Vec("scvtf v%d.4s, v%d.4s", products, products)
+	k.Vec("fmul v%d.4s, v%d.4s, v%d.4s", products, products, scales)
+	k.Vec("fmla v%d.4s, v%d.4s, v%d.s[0]", to, products, neonScale)
+}
+
+// loadScale loads the next scale of the matrix.
+func (k *neonKernel) loadScale() {
+	k.Go("MOVHU (%v), %v", k.scales, k.temp)
+	k.Go("LSL $16, %v, %v", k.temp, k.temp)
+	k.Go("FMOVS %v, F%d", k.temp, neonScale)
+	k.Go("ADD $%d, %v, %v", scaleBytes, k.scales, k.scales)
+}
+
+// halves loads the integers in the lower halves of a group's bytes, and then those in
+// the upper ones.
+func (k *neonKernel) halves() {
+	k.Go("FMOVQ (%v), F%d", k.w, neonBytes)
+	k.Vec("sshr v%d.16b, v%d.16b, #4", neonBytes+1, neonBytes)
+	k.Vec("shl v%d.16b, v%d.16b, #4", neonBytes, neonBytes)
+	k.Vec("sshr v%d.16b, v%d.16b, #4", neonBytes, neonBytes)
 }
 
 // numbers loads the next group, and its scale.
 func (k *neonKernel) numbers() {
 	if k.scaled {
-		k.Go("MOVHU (%v), %v", k.scales, k.temp)
-		k.Go("LSL $16, %v, %v", k.temp, k.temp)
-		k.Go("FMOVS %v, F%d", k.temp, neonScale)
-		k.Go("ADD $%d, %v, %v", scaleBytes, k.scales, k.scales)
+		k.loadScale()
 	}
 	switch k.format.name {
 	case bf16.name:
@@ -119,10 +180,7 @@ func (k *neonKernel) numbers() {
 		k.Go("FLDPQ (%v), (F%d, F%d)", k.w, neonBytes, neonBytes+1)
 		k.widen()
 	case int4.name:
-		k.Go("FMOVQ (%v), F%d", k.w, neonBytes)
-		k.Vec("sshr v%d.16b, v%d.16b, #4", neonBytes+1, neonBytes)
-		k.Vec("shl v%d.16b, v%d.16b, #4", neonBytes, neonBytes)
-		k.Vec("sshr v%d.16b, v%d.16b, #4", neonBytes, neonBytes)
+		k.halves()
 		k.widen()
 	}
 	k.Go("ADD $%d, %v, %v", k.bytes, k.w, k.w)
@@ -144,10 +202,11 @@ func (k *neonKernel) widen() {
 	}
 }
 
-// reduce adds up all partial sums: 32 to sixteen, eight, four, two and one.
-func (k *neonKernel) reduce() {
+// reduce adds up the partial sums in some registers, of which four have sixteen:
+// 32 to sixteen, eight, four, two and one.
+func (k *neonKernel) reduce(registers int) {
 	add := func(to, a, b int) { k.Vec("fadd v%d.4s, v%d.4s, v%d.4s", to, a, b) }
-	for v := range 4 {
+	for v := range registers - 4 {
 		add(neonSums+v, neonSums+v, neonSums+4+v)
 	}
 	add(neonSums, neonSums, neonSums+2)
