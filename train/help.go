@@ -28,7 +28,7 @@ func subjects() []subject {
 		{"Batches", []string{"batch", "length", "accumulate", "carry", "reset-documents"}},
 		{"Training", []string{"steps", "lr", "min-lr", "warmup", "beta2", "weight-decay", "clip", "non-finite", "seed"}},
 		{"Evaluation and checkpoints", []string{"by-position", "eval-every", "eval-batches", "patience", "save-every", "sample-tokens"}},
-		{"Writing", []string{"max-tokens", "n", "temperature", "top-p", "top-k", "penalty", "stop", "stop-token"}},
+		{"Writing", []string{"i", "max-tokens", "n", "temperature", "top-p", "top-k", "penalty", "stop", "stop-token"}},
 		{"Serving", []string{"addr", "api-key-file", "name", "rows", "exact", "queue", "max-prompt", "timeout", "drain", "state-cache", "quiet"}},
 		{"Graph", []string{"depth", "open", "only", "forward", "symbolic", "all"}},
 		{"Memory", []string{"from", "window"}},

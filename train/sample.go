@@ -24,6 +24,7 @@ type sampling struct {
 	n, batch   int
 	begin      beginning
 	asJSON     bool
+	talk       bool
 }
 
 // escapes are what command lines and lines of a file cannot hold as they are.
@@ -55,6 +56,7 @@ func (s *sampling) register(f *flags, in io.Reader) {
 		s.stopTokens = append(s.stopTokens, v)
 		return nil
 	})
+	f.BoolVar(&s.talk, "i", false, "converse: every line of standard input is continued, with what came before in memory; /help there")
 	f.BoolVar(&s.asJSON, "json", false, "print a line of JSON for every text")
 	s.begin.register(f)
 }
@@ -63,7 +65,7 @@ func (s *sampling) register(f *flags, in io.Reader) {
 func sampleCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("sample", "Generate text with the best model of a run, or with the model of a folder or of a file of weights.", c,
 		`sample runs/small -prompt "func main"`, "sample runs/small -n 3 -temperature 0.9 -stop \"}\\n\"", "sample runs/small -prompt - < beginning.txt",
-		"sample runs/small -prompts questions.txt -json", "sample runs/small -read book.txt -save-state book.state", `sample runs/small -state book.state -prompt "The end"`)
+		"sample runs/small -prompts questions.txt -json", "sample runs/small -i", "sample runs/small -read book.txt -save-state book.state", `sample runs/small -state book.state -prompt "The end"`)
 	var s sampling
 	s.register(f, c.in)
 	var on reading
@@ -71,6 +73,9 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
+	}
+	if s.talk && (len(s.prompts) > 0 || s.promptFile != "" || s.n > 1 || s.asJSON) {
+		return errors.New("-i takes what it continues from standard input; leave -prompt, -prompts, -n and -json out")
 	}
 	if s.request.MaxTokens < 0 || s.n < 1 || s.batch < 1 {
 		return errors.Errorf("-max-tokens is %d, -n %d and -batch %d; they must be at least 0, 1 and 1", s.request.MaxTokens, s.n, s.batch)
@@ -101,6 +106,10 @@ func sampleCommand(ctx context.Context, args []string, c console) error {
 	defer g.Close()
 	if err := s.begin.read(ctx, g, tok); err != nil {
 		return err
+	}
+	if s.talk {
+		keepInterrupts()
+		return startTalk(ctx, lm, g, s.request, c)
 	}
 	if s.begin.save != "" && len(s.prompts) == 0 {
 		fmt.Fprintf(c.err, "%s read; the state is in %s\n", numbers.Count(g.Tokens(), "token"), s.begin.save)
