@@ -33,21 +33,10 @@ func Simplified(cfg SimplifiedConfig, x, r, norms, m, state *gorgonia.Node) (h, 
 	if err != nil {
 		return nil, nil, err
 	}
-	in := gorgonia.Nodes{x, r, norms, m}
-	if state != nil {
-		in = append(in, state)
-	}
-	packed, err := apply(spec{op: s, diff: func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-		return simplifiedDiff(s, in, out, grad)
-	}}, withResets(in, cfg.Resets)...)
-	if err != nil {
-		return nil, nil, err
-	}
-	if h, err = part(packed, 0); err != nil {
-		return nil, nil, err
-	}
-	newState, err = part(packed, 1)
-	return h, newState, err
+	return scan{
+		op: s, in: gorgonia.Nodes{x, r, norms, m}, state: state, resets: cfg.Resets, weights: [2]int{1, 4},
+		grad: func(has [2]bool) ops.Op { return ops.SimplifiedGrad{Simplified: s, Has: has} },
+	}.nodes()
 }
 
 func newSimplified(cfg SimplifiedConfig, x, r, norms, m, state *gorgonia.Node) (ops.Simplified, error) {
@@ -64,21 +53,4 @@ func newSimplified(cfg SimplifiedConfig, x, r, norms, m, state *gorgonia.Node) (
 		return s, err
 	}
 	return s, wantShape("Simplified", "state", state, 2, s.B, hidden)
-}
-
-// simplifiedDiff adds the backward scan. It reads the weights, the old state, both
-// parts of the result, the tape, and the gradients.
-func simplifiedDiff(s ops.Simplified, in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-	grads, err := unput(3, grad)
-	if err != nil {
-		return nil, err
-	}
-	some, has := present(grads[:2])
-	in, resets := cutResets(in)
-	pieces, err := parts(out)
-	if err != nil {
-		return nil, err
-	}
-	reads := join(join(in[1:4], pieces...), in[4:]...)
-	return gradientsReset(ops.SimplifiedGrad{Simplified: s, Has: [2]bool(has)}, resets, join(reads, some...)...)
 }

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -56,13 +57,7 @@ func TestSimplifiedGradientsAreExact(t *testing.T) {
 			c := newSimplifiedCase(5, s, withState)
 			got := c.run()
 			check := func(name string, x, grad []float64) {
-				num := make([]float64, len(x))
-				for i := range x {
-					num[i] = central(c.loss, &x[i])
-				}
-				if d := apart(grad, num); d > 1e-6 {
-					t.Errorf("%d steps, state %v: %s is %.3g away from central differences", steps, withState, name, d)
-				}
+				wantGradient(t, fmt.Sprintf("%d steps, state %v: %s", steps, withState, name), c.loss, x, grad)
 			}
 			check("dx", c.x, got.X)
 			check("dR", c.w.R, got.W.R)
