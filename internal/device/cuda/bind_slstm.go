@@ -8,14 +8,14 @@ import "github.com/gorgonia-xlstm/xlstm/internal/ops"
 // element type; here each element type has a struct.
 type (
 	slstmArgs[F any] struct {
-		b, t, nh, dh, rows            int64
+		b, t, nh, dh                  int64
 		clip                          F
 		resets                        address
 		x                             [4]address
 		r, bias, state, y, next, tape address
 	}
 	slstmBackArgs[F any] struct {
-		b, t, nh, dh, rows                 int64
+		b, t, nh, dh                       int64
 		clip                               F
 		resets                             address
 		r, state, y, next, tape, dy, dnext address
@@ -45,53 +45,50 @@ func bindSLSTM(b *binder, op ops.Op) bool {
 	return true
 }
 
-// slstmRows returns the number of sequences per block: more of them share what is
-// read of R, fewer give more blocks. ROWS in slstm.cu bounds it.
-func (b *binder) slstmRows(op ops.SLSTM) int {
-	rows := 1
-	for rows < 4 && op.NH*(op.B/(2*rows)) >= int(b.d.processors) {
-		rows *= 2
-	}
-	return rows
-}
+// stepRows is ROWS of slstm.cu, the sequences of a block.
+const stepRows = 8
 
-// slstmGrid returns the grid for blocks of rows sequences with the given number of
-// floats of shared memory per sequence.
-func (b *binder) slstmGrid(op ops.SLSTM, rows, threads, floats int) grid {
-	return grid{x: op.NH, y: (op.B + rows - 1) / rows, threads: min(512, (threads+31)/32*32), shared: rows * floats * b.size()}
+// stepGrid is the grid of a step for blocks of some units and warps.
+func stepGrid(op ops.SLSTM, units, warps int) grid {
+	return grid{x: (op.DH + units - 1) / units, y: op.NH, z: (op.B + stepRows - 1) / stepRows, threads: 32 * warps}
 }
 
 func bindSLSTMForward[F float32 | float64](b *binder, op ops.SLSTM) {
-	if b.registers(op) {
-		b.scan(op)
+	if shape, _, ok := b.scanShapes(op); ok {
+		b.scan(op, shape)
 		return
 	}
-	rows := b.slstmRows(op)
-	s := slstmArgs[F]{b: int64(op.B), t: int64(op.T), nh: int64(op.NH), dh: int64(op.DH), rows: int64(rows), clip: F(op.Clip)}
+	s := slstmArgs[F]{b: int64(op.B), t: int64(op.T), nh: int64(op.NH), dh: int64(op.DH), clip: F(op.Clip)}
 	s.x = [4]address(b.readMany(4))
-	r := b.read()
-	s.bias, s.state = b.read(), b.readIf(op.State)
+	s.r, s.bias, s.state = b.read(), b.read(), b.readIf(op.State)
 	s.resets = b.readIf(op.Resets)
 	s.y, s.next, s.tape = b.write(), b.write(), b.write()
-	s.r = b.float(4 * op.NH * op.DH * op.DH)
-	b.each("slstm", "slstm_transpose", 4*op.NH*op.DH*op.DH, r, s.r, int64(op.NH), int64(4*op.DH), int64(op.DH))
-	b.kernel("slstm", "slstm", b.slstmGrid(op, rows, 4*op.DH, 5*op.DH), byValue(s))
+	args := byValue(s)
+	for t := range op.T {
+		b.kernel("slstm", "slstm_step", stepGrid(op, 8, 8), args, int64(t))
+	}
+	b.each("slstm", "slstm_end", op.B*op.NH*op.DH, args)
 }
 
 func bindSLSTMBackward[F float32 | float64](b *binder, op ops.SLSTMGrad) {
 	g := b.readSLSTMGrad(op)
-	if b.registers(op.SLSTM) {
-		b.scanBack(op, g)
-	} else {
-		rows := b.slstmRows(op.SLSTM)
-		s := slstmBackArgs[F]{
-			b: int64(op.B), t: int64(op.T), nh: int64(op.NH), dh: int64(op.DH), rows: int64(rows), clip: F(op.Clip), resets: g.resets,
-			r: g.r, state: g.state, y: g.y, next: g.next, tape: g.tape, dy: g.dy, dnext: g.dnext, dx: g.dx, dstate: g.dstate,
-		}
-		b.kernel("slstm", "slstm_backward", b.slstmGrid(op.SLSTM, rows, op.DH, 4*op.DH), byValue(s))
-		for k, dx := range g.dx {
-			b.columnSums(dx, b.at(g.dbias, k*op.NH*op.DH), op.B*op.T, op.NH*op.DH)
-		}
+	if _, shape, ok := b.scanShapes(op.SLSTM); ok {
+		b.scanBack(op, g, shape)
+		b.scanWeightGrad(op.SLSTM, g)
+		return
+	}
+	s := slstmBackArgs[F]{
+		b: int64(op.B), t: int64(op.T), nh: int64(op.NH), dh: int64(op.DH), clip: F(op.Clip), resets: g.resets,
+		state: g.state, y: g.y, next: g.next, tape: g.tape, dy: g.dy, dnext: g.dnext, dx: g.dx, dstate: g.dstate,
+	}
+	s.r = b.float(4 * op.NH * op.DH * op.DH)
+	b.each("slstm", "slstm_transpose", 4*op.NH*op.DH*op.DH, g.r, s.r, int64(op.NH), int64(4*op.DH), int64(op.DH))
+	args := byValue(s)
+	for t := op.T - 1; t >= -1; t-- {
+		b.kernel("slstm", "slstm_step_back", stepGrid(op.SLSTM, 16, 4), args, int64(t))
+	}
+	for k, dx := range g.dx {
+		b.columnSums(dx, b.at(g.dbias, k*op.NH*op.DH), op.B*op.T, op.NH*op.DH)
 	}
 	b.slstmWeightGrad(op.SLSTM, g)
 }
@@ -121,8 +118,8 @@ func (b *binder) readSLSTMGrad(op ops.SLSTMGrad) (g slstmGrads) {
 	return g
 }
 
-// slstmWeightGrad enqueues dR, computed from the gradients of the pre-activations and
-// the outputs of the steps before.
+// slstmWeightGrad computes dR from the gradients of the pre-activations and the
+// output that each step saw, for heads of any width.
 func (b *binder) slstmWeightGrad(op ops.SLSTM, g slstmGrads) {
 	s := struct {
 		b, t, nh, dh     int64

@@ -124,17 +124,59 @@ func mlstmCases() (cases []opstest.Example) {
 	return append(cases, opstest.Example{Op: noH, Grad: ops.MLSTMGrad{MLSTM: noH, Has: [4]bool{false, true, true, true}}})
 }
 
+// slstmSizes has, for a card of 132 processors, every way to run the sLSTM: several
+// widths by steps, and all scans.
+var slstmSizes = []struct{ b, t, nh, dh int }{
+	{2, 1, 2, 8}, {5, 9, 2, 12}, {2, 30, 1, 300}, {17, 3, 1, 160},
+	{9, 40, 3, 32}, {40, 9, 4, 32}, {150, 5, 2, 32}, {3, 60, 2, 64}, {70, 20, 2, 64},
+	{5, 30, 2, 96}, {60, 7, 2, 96}, {67, 30, 2, 96}, {5, 30, 2, 128}, {43, 9, 2, 128}, {5, 30, 2, 256}, {43, 7, 2, 256},
+}
+
 func slstmCases() (cases []opstest.Example) {
 	for _, state := range []bool{false, true} {
 		for _, resets := range []bool{false, true} {
-			for _, size := range []struct{ b, t, nh, dh int }{{2, 1, 2, 8}, {5, 9, 2, 12}, {9, 40, 3, 32}, {3, 60, 2, 64}, {70, 20, 2, 64}, {150, 5, 2, 32}, {40, 9, 4, 32}, {5, 30, 2, 96}, {67, 30, 2, 96}, {2, 30, 1, 300}} {
+			for _, size := range slstmSizes {
 				s := ops.SLSTM{B: size.b, T: size.t, NH: size.nh, DH: size.dh, Clip: math.Inf(1), State: state, Resets: resets}
 				cases = append(cases, opstest.Example{Op: s, Grad: ops.SLSTMGrad{SLSTM: s, Has: [2]bool{true, state}}})
 			}
 		}
 	}
-	clipped := ops.SLSTM{B: 3, T: 20, NH: 2, DH: 16, Clip: 0.1}
-	return append(cases, opstest.Example{Op: clipped, Grad: ops.SLSTMGrad{SLSTM: clipped, Has: [2]bool{true, false}}})
+	for _, dh := range []int{16, 32, 96, 256} {
+		clipped := ops.SLSTM{B: 3, T: 20, NH: 2, DH: dh, Clip: 0.1}
+		cases = append(cases, opstest.Example{Op: clipped, Grad: ops.SLSTMGrad{SLSTM: clipped, Has: [2]bool{true, false}}})
+	}
+	return cases
+}
+
+// shortSLSTMCases are those of slstmSizes with few steps, which compute-sanitizer takes
+// in a minute.
+func shortSLSTMCases() (cases []opstest.Example) {
+	for _, size := range slstmSizes {
+		for _, t := range []int{1, 4} {
+			s := ops.SLSTM{B: size.b, T: t, NH: size.nh, DH: size.dh, Clip: 2, State: t > 1, Resets: t > 1}
+			cases = append(cases, opstest.Example{Op: s, Grad: ops.SLSTMGrad{SLSTM: s, Has: [2]bool{true, true}}})
+		}
+	}
+	return cases
+}
+
+// TestFastScans: with products in half precision, the sLSTM is off by what rounding
+// to them is.
+func TestFastScans(t *testing.T) {
+	d := opened(t, TF32)
+	for _, c := range append(slstmCases(), shortSLSTMCases()...) {
+		compare(t, d, c, 5e-3)
+	}
+}
+
+// TestShortScans is what compute-sanitizer sees of the sLSTM.
+func TestShortScans(t *testing.T) {
+	for _, p := range []Precision{Float32, TF32} {
+		d := opened(t, p)
+		for _, c := range shortSLSTMCases() {
+			compare(t, d, c, map[Precision]float64{Float32: 3e-5, TF32: 5e-3}[p])
+		}
+	}
 }
 
 // TestOperations compares every operation with the CPU's float64, with results and

@@ -14,6 +14,9 @@ typedef unsigned long long u64;
 #define EACH(i, n) \
     for (i64 i = blockIdx.x * (i64)blockDim.x + threadIdx.x; i < (n); i += (i64)gridDim.x * blockDim.x)
 
+// The address of shared memory that instructions for it take.
+__device__ __forceinline__ unsigned shared(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
+
 __device__ inline T infinity() { return (T)__int_as_float(0x7f800000); }
 
 // The sum over the lanes of a warp, returned to all of them.

@@ -1,5 +1,5 @@
-// The sLSTM scan for heads of any width, one block per head and a few sequences.
-// internal/kernels has the equations.
+// The sLSTM for heads of any width, a launch a step, so that all processors share
+// the sums. internal/kernels has the equations.
 //
 // x_k, y [b·t,nh·dh] for the gates k = i, f, z, o; r [nh,4·dh,dh]; bias [4,nh·dh];
 // states y, c, n, m [4,b,nh·dh].
@@ -7,16 +7,16 @@
 
 struct SLSTM {
     i64 b, t, nh, dh;
-    i64 rows; // sequences per block
-    T clip;   // bounds the gradient of the previous step's y; infinity for no bound
+    T clip; // bounds the gradient of y of the step before; infinity for no bound
     const i64 *resets;
     const T *x[4];
-    const T *r; // [nh,dh,4·dh], transposed, forward
-    const T *bias, *state;
-    T *y, *next, *tape;
+    const T *r, *bias, *state;
+    T *y, *next, *tape; // next: of y only behind slstm_end; it may be the memory of state
 };
 
-#define ROWS 4 // maximum of SLSTM.rows
+#define ROWS 8    // sequences of a block
+#define SUMS 4    // for each of them, of a warp
+#define COLUMNS 512 // in shared memory at once
 
 // Beyond this the rounding of a stabiliser changes exponents by whole numbers.
 #define COARSE 1048576.0
@@ -29,133 +29,146 @@ KERNEL slstm_transpose(const T *r, T *out, i64 heads, i64 m, i64 n) {
     }
 }
 
-// Dynamic shared memory: y [rows,dh], then the pre-activations [rows,4·dh].
-KERNEL slstm(SLSTM s) {
-    extern __shared__ char space[];
-    T *y = (T *)space, *pre = y + s.rows * s.dh;
-    i64 h = blockIdx.x, b0 = blockIdx.y * s.rows, rows = min(s.rows, s.b - b0), d = s.nh * s.dh, all = s.b * s.t * d, four = 4 * s.dh;
-    const T *r = s.r + h * s.dh * four;
-    for (i64 e = threadIdx.x; e < rows * s.dh; e += blockDim.x) {
-        i64 at = (b0 + e / s.dh) * d + h * s.dh + e % s.dh;
-        for (int k = 0; k < 4; k++) {
-            T v = s.state ? s.state[k * s.b * d + at] : (T)0;
-            s.next[k * s.b * d + at] = v;
-            if (k == 0) y[e] = v;
+// The sums over a warp of N numbers: the lanes halve those that they add up for,
+// until each has one, that of its number.
+template <int N, int ALL> __device__ __forceinline__ void halve(T (&sum)[ALL], int lane) {
+    if constexpr (N > 1) {
+        const bool up = lane & (N / 2);
+#pragma unroll
+        for (int i = 0; i < N / 2; i++) {
+            T send = up ? sum[i] : sum[i + N / 2], keep = up ? sum[i + N / 2] : sum[i];
+            sum[i] = keep + __shfl_xor_sync(~0u, send, N / 2);
         }
-    }
-    for (i64 t = 0; t < s.t; t++) {
-        if (s.resets) {
-            __syncthreads();
-            for (i64 e = threadIdx.x; e < rows * s.dh; e += blockDim.x)
-                if (begins(s.resets, s.t, b0 + e / s.dh, t)) {
-                    y[e] = 0;
-                    for (int k = 1; k < 4; k++) s.next[k * s.b * d + (b0 + e / s.dh) * d + h * s.dh + e % s.dh] = 0;
-                }
-        }
-        __syncthreads();
-        for (i64 o = threadIdx.x; o < four; o += blockDim.x) {
-            T sum[ROWS] = {};
-            for (i64 i = 0; i < s.dh; i++) {
-                T w = r[i * four + o];
-                for (int q = 0; q < ROWS; q++)
-                    if (q < rows) sum[q] += w * y[q * s.dh + i];
-            }
-            for (int q = 0; q < ROWS; q++)
-                if (q < rows) pre[q * four + o] = sum[q];
-        }
-        __syncthreads();
-        for (i64 e = threadIdx.x; e < rows * s.dh; e += blockDim.x) {
-            i64 q = e / s.dh, j = e % s.dh, at = (b0 + q) * d + h * s.dh + j, to = ((b0 + q) * s.t + t) * d + h * s.dh + j;
-            double p[4];
-            for (int k = 0; k < 4; k++) p[k] = (double)pre[q * four + k * s.dh + j] + (double)s.x[k][to] + (double)s.bias[k * d + h * s.dh + j];
-            T c = s.next[s.b * d + at], n = s.next[2 * s.b * d + at], z = tanh((T)p[2]), out = sigmoid((T)p[3]);
-            double lf = min(p[1], 0.0) + (double)log1p(exp(-abs((T)p[1]))) * -1.0 + (double)s.next[3 * s.b * d + at], it = p[0];
-            bool empty = n == 0;
-            double m = (double)(T)(empty ? it : max(lf, it));
-            s.next[3 * s.b * d + at] = (T)m;
-            if (abs(m) >= COARSE) it = (T)it, lf = (T)lf;
-            if (empty) lf = min(lf, m);
-            T i = exp((T)(it - m)), f = exp((T)(lf - m));
-            c = f * c + i * z;
-            n = f * n + i;
-            y[e] = out * c / n;
-            s.next[at] = y[e], s.next[s.b * d + at] = c, s.next[2 * s.b * d + at] = n;
-            s.y[to] = y[e];
-            if (s.tape) {
-                T kept[7] = {i, f, z, out, sigmoid((T)-p[1]), c, n};
-                for (int k = 0; k < 7; k++) s.tape[k * all + to] = kept[k];
-            }
-        }
+        halve<N / 2>(sum, lane);
     }
 }
 
+// Σ_k w_s[k]·x(q,k) for the SUMS rows w of the warp's own and the block's sequences q:
+// that of s and q in lane s·ROWS + q. w is null for sums that are not there.
+template <typename X> __device__ inline T sumsOfSteps(const T *const (&w)[SUMS], X x, i64 n) {
+    __shared__ T room[ROWS][COLUMNS];
+    T sum[SUMS * ROWS] = {};
+    const int lane = threadIdx.x % 32;
+    for (i64 k0 = 0; k0 < n; k0 += COLUMNS) {
+        const int some = (int)min((i64)COLUMNS, n - k0);
+        __syncthreads(); // the columns before have been read
+#pragma unroll 8
+        for (int e = threadIdx.x; e < ROWS * COLUMNS; e += blockDim.x)
+            if (e % COLUMNS < some) room[e / COLUMNS][e % COLUMNS] = x(e / COLUMNS, k0 + e % COLUMNS);
+        __syncthreads();
+#pragma unroll 4
+        for (int k = lane; k < some; k += 32) {
+            T in[ROWS];
+#pragma unroll
+            for (int q = 0; q < ROWS; q++) in[q] = room[q][k];
+#pragma unroll
+            for (int s = 0; s < SUMS; s++) {
+                const T f = w[s] ? w[s][k0 + k] : (T)0;
+#pragma unroll
+                for (int q = 0; q < ROWS; q++) sum[s * ROWS + q] += f * in[q];
+            }
+        }
+    }
+    halve<SUMS * ROWS>(sum, lane);
+    return sum[0];
+}
+
+// Step t. A warp has a unit, whose four gates are its sums; block: 8 warps; grid:
+// units by 8, heads, sequences by ROWS.
+KERNEL slstm_step(const __grid_constant__ SLSTM s, i64 t) {
+    const i64 h = blockIdx.y, j = blockIdx.x * 8ll + threadIdx.x / 32, b0 = blockIdx.z * (i64)ROWS, d = s.nh * s.dh, all = s.b * s.t * d;
+    const T *w[SUMS];
+    for (int k = 0; k < SUMS; k++) w[k] = j < s.dh ? s.r + ((h * 4 + k) * s.dh + j) * s.dh : nullptr;
+    const T mine = sumsOfSteps(w, [&](int q, i64 i) {
+        const i64 b = b0 + q;
+        if (b >= s.b || begins(s.resets, s.t, b, t)) return (T)0;
+        if (t > 0) return s.y[(b * s.t + t - 1) * d + h * s.dh + i];
+        return s.state ? s.state[b * d + h * s.dh + i] : (T)0;
+    }, s.dh);
+    const int q = threadIdx.x % ROWS;
+    T sum[4];
+    for (int k = 0; k < 4; k++) sum[k] = __shfl_sync(~0u, mine, k * ROWS + q);
+    const i64 b = b0 + q, col = h * s.dh + j, at = b * d + col, to = (b * s.t + t) * d + col, bd = s.b * d;
+    if (threadIdx.x % 32 >= ROWS || b >= s.b || j >= s.dh) return;
+    double p[4];
+    for (int k = 0; k < 4; k++) p[k] = (double)sum[k] + (double)s.x[k][to] + (double)s.bias[k * d + col];
+    T old[4] = {}; // c, n and m at 1, 2 and 3
+    const T *from = t > 0 ? s.next : s.state;
+    for (int k = 1; from && k < 4; k++) old[k] = begins(s.resets, s.t, b, t) ? (T)0 : from[k * bd + at];
+    T c = old[1], n = old[2], z = tanh((T)p[2]), out = sigmoid((T)p[3]);
+    double lf = min(p[1], 0.0) + (double)log1p(exp(-abs((T)p[1]))) * -1.0 + (double)old[3], it = p[0];
+    bool empty = n == 0;
+    double m = (double)(T)(empty ? it : max(lf, it));
+    if (abs(m) >= COARSE) it = (T)it, lf = (T)lf;
+    if (empty) lf = min(lf, m);
+    T i = exp((T)(it - m)), f = exp((T)(lf - m));
+    c = f * c + i * z;
+    n = f * n + i;
+    s.next[bd + at] = c, s.next[2 * bd + at] = n, s.next[3 * bd + at] = (T)m;
+    s.y[to] = out * c / n;
+    const T kept[7] = {i, f, z, out, sigmoid((T)-p[1]), c, n};
+    for (int k = 0; k < 7; k++) s.tape[k * all + to] = kept[k];
+}
+
+// y of the new state.
+KERNEL slstm_end(const __grid_constant__ SLSTM s) {
+    const i64 d = s.nh * s.dh;
+    EACH(i, s.b * d) s.next[i] = s.y[(i / d * s.t + s.t - 1) * d + i % d];
+}
+
 struct SLSTMBack {
-    i64 b, t, nh, dh, rows;
+    i64 b, t, nh, dh;
     T clip;
     const i64 *resets;
-    const T *r, *state, *y, *next, *tape; // r as it is stored
+    const T *r, *state, *y, *next, *tape; // r [nh,dh,4·dh], transposed
     const T *dy, *dnext;
     T *dx[4], *dstate; // dstate: memory for 4·b·nh·dh elements, a result or scratch
 };
 
-// Dynamic shared memory: the gradients of the pre-activations [rows,4·dh].
-KERNEL slstm_backward(SLSTMBack s) {
-    extern __shared__ char space[];
-    T *dpre = (T *)space;
-    i64 h = blockIdx.x, b0 = blockIdx.y * s.rows, rows = min(s.rows, s.b - b0), d = s.nh * s.dh, all = s.b * s.t * d, four = 4 * s.dh, bd = s.b * d;
-    const T *r = s.r + h * four * s.dh;
-    for (i64 e = threadIdx.x; e < rows * s.dh; e += blockDim.x) {
-        i64 at = (b0 + e / s.dh) * d + h * s.dh + e % s.dh;
-        T g[4] = {};
-        for (int k = 0; s.dnext && k < 4; k++) g[k] = s.dnext[k * bd + at];
-        // The gradient left to a stored stabiliser; it follows the path of the maximum.
-        if (s.dnext) g[3] -= s.next[bd + at] * g[1] + s.next[2 * bd + at] * g[2];
+// Step t back, from the last to −1, which leaves the gradient of the state. A lane has
+// a unit of a sequence; block: 4 warps; grid: units by 16, heads, sequences by ROWS.
+KERNEL slstm_step_back(const __grid_constant__ SLSTMBack s, i64 t) {
+    const i64 h = blockIdx.y, j0 = blockIdx.x * 16ll + threadIdx.x / 32 * SUMS, b0 = blockIdx.z * (i64)ROWS, d = s.nh * s.dh, all = s.b * s.t * d, bd = s.b * d;
+    const bool last = t == s.t - 1;
+    T g[4] = {}; // the gradients of y, c, n and m
+    if (!last) {
+        const T *w[SUMS];
+        for (int k = 0; k < SUMS; k++) w[k] = j0 + k < s.dh ? s.r + (h * s.dh + j0 + k) * 4 * s.dh : nullptr;
+        g[0] = sumsOfSteps(w, [&](int q, i64 k) {
+            const i64 b = b0 + q;
+            return b < s.b ? s.dx[k / s.dh][(b * s.t + t + 1) * d + h * s.dh + k % s.dh] : (T)0;
+        }, 4 * s.dh);
+        g[0] = min(max(g[0], -s.clip), s.clip);
+    }
+    const int lane = threadIdx.x % 32;
+    const i64 b = b0 + lane % ROWS, j = j0 + lane / ROWS, at = b * d + h * s.dh + j, to = (b * s.t + t) * d + h * s.dh + j;
+    if (b >= s.b || j >= s.dh) return;
+    if (!last) {
+        for (int k = 1; k < 4; k++) g[k] = s.dstate[k * bd + at];
+        if (begins(s.resets, s.t, b, t + 1)) g[0] = g[1] = g[2] = g[3] = 0;
+    } else if (s.dnext) {
+        for (int k = 0; k < 4; k++) g[k] = s.dnext[k * bd + at];
+        // What a stored stabiliser leaves; it follows the path of the maximum.
+        g[3] -= s.next[bd + at] * g[1] + s.next[2 * bd + at] * g[2];
+    }
+    if (t < 0) {
+        if (s.state) g[3] += s.state[bd + at] * g[1] + s.state[2 * bd + at] * g[2];
         for (int k = 0; k < 4; k++) s.dstate[k * bd + at] = g[k];
+        return;
     }
-    for (i64 t = s.t - 1; t >= 0; t--) {
-        __syncthreads();
-        for (i64 e = threadIdx.x; e < rows * s.dh; e += blockDim.x) {
-            i64 q = e / s.dh, j = e % s.dh, at = (b0 + q) * d + h * s.dh + j, to = ((b0 + q) * s.t + t) * d + h * s.dh + j;
-            T i = s.tape[to], f = s.tape[all + to], z = s.tape[2 * all + to], o = s.tape[3 * all + to], fbar = s.tape[4 * all + to];
-            T n = s.tape[6 * all + to], y = s.y[to], before = 0, nBefore = 0;
-            if (!begins(s.resets, s.t, b0 + q, t)) {
-                if (t > 0) before = s.tape[5 * all + to - d], nBefore = s.tape[6 * all + to - d];
-                else if (s.state) before = s.state[bd + at], nBefore = s.state[2 * bd + at];
-            }
-            T dy = s.dstate[at] + (s.dy ? s.dy[to] : (T)0), rest = s.dstate[3 * bd + at];
-            T part = dy / n, dc = s.dstate[bd + at] + o * part, dn = s.dstate[2 * bd + at] - y * part;
-            T di = i * (dc * z + dn), df = f * (dc * before + dn * nBefore);
-            if (f >= i && nBefore != 0) df += rest;
-            else di += rest, rest = 0;
-            T g[4] = {di, df * fbar, dc * i * (1 - z * z), (1 - o) * y * dy};
-            for (int k = 0; k < 4; k++) {
-                s.dx[k][to] = g[k];
-                dpre[q * four + k * s.dh + j] = g[k];
-            }
-            s.dstate[bd + at] = f * dc, s.dstate[2 * bd + at] = f * dn, s.dstate[3 * bd + at] = rest;
-        }
-        __syncthreads();
-        for (i64 j = threadIdx.x; j < s.dh; j += blockDim.x) {
-            T sum[ROWS] = {};
-            for (i64 o = 0; o < four; o++) {
-                T w = r[o * s.dh + j];
-                for (int q = 0; q < ROWS; q++)
-                    if (q < rows) sum[q] += w * dpre[q * four + o];
-            }
-            for (int q = 0; q < ROWS; q++)
-                if (q < rows) {
-                    i64 at = (b0 + q) * d + h * s.dh + j;
-                    bool cut = begins(s.resets, s.t, b0 + q, t);
-                    s.dstate[at] = cut ? (T)0 : min(max(sum[q], -s.clip), s.clip);
-                    for (int k = 1; cut && k < 4; k++) s.dstate[k * bd + at] = 0;
-                }
-        }
+    const T i = s.tape[to], f = s.tape[all + to], z = s.tape[2 * all + to], o = s.tape[3 * all + to], fbar = s.tape[4 * all + to];
+    const T n = s.tape[6 * all + to], y = s.y[to];
+    T before = 0, nBefore = 0;
+    if (!begins(s.resets, s.t, b, t)) {
+        if (t > 0) before = s.tape[5 * all + to - d], nBefore = s.tape[6 * all + to - d];
+        else if (s.state) before = s.state[bd + at], nBefore = s.state[2 * bd + at];
     }
-    __syncthreads();
-    for (i64 e = threadIdx.x; s.state && e < rows * s.dh; e += blockDim.x) {
-        i64 at = (b0 + e / s.dh) * d + h * s.dh + e % s.dh;
-        s.dstate[3 * bd + at] += s.state[bd + at] * s.dstate[bd + at] + s.state[2 * bd + at] * s.dstate[2 * bd + at];
-    }
+    const T dy = g[0] + (s.dy ? s.dy[to] : (T)0), part = dy / n, dc = g[1] + o * part, dn = g[2] - y * part;
+    T di = i * (dc * z + dn), df = f * (dc * before + dn * nBefore);
+    if (f >= i && nBefore != 0) df += g[3];
+    else di += g[3], g[3] = 0;
+    s.dx[0][to] = di, s.dx[1][to] = df * fbar, s.dx[2][to] = dc * i * (1 - z * z), s.dx[3][to] = (1 - o) * y * dy;
+    s.dstate[bd + at] = f * dc, s.dstate[2 * bd + at] = f * dn, s.dstate[3 * bd + at] = g[3];
 }
 
 // The factors of the gradient of R: dx of the gates, and the y that each step read:

@@ -1,14 +1,17 @@
-// The sLSTM scan in float32 with the recurrent weights of a head in registers
-// throughout. A block has one head, or with clusters 1/CS of its units, and NB
-// sequences; a thread has one unit and 1/KQ of its sums over the previous step's
-// units, for all four gates. Shuffles combine the KQ parts, y is passed to the next
-// step through two buffers in shared memory, and there is one barrier per step.
+// The sLSTM scan in float32 with the recurrent weights of a head in registers for
+// the whole of it. A block has one head, or with clusters 1/CS of its units, and NB
+// sequences; a thread has one unit and 1/KQ of the sums over the units before it,
+// for all four gates. The KQ parts meet by shuffles, y crosses over to the next step
+// through two buffers in shared memory, and there is one barrier a step. In a cluster
+// every block sends its part of y to all, and what a block waits for is the arrival
+// of all parts: a block that has them knows that the others have read the buffer
+// before.
 //
 // The tape has six floats per cell: {s, tanh z~, σ(o~), 1 − σ(f~)} and {c, n}. One of
 // i' and f' is always 1, so that one signed number holds both: if s is positive, f' = 1
 // and i' = s; if it is negative, i' = 1 and f' = −s.
 #pragma once
-#include "common.cuh"
+#include "cluster.cuh"
 
 struct Forward {
     i64 b, t, nh;
@@ -33,10 +36,8 @@ struct Backward {
     T *dbias; // [slices,4,nh·DH], the parts of a slice of sequences
 };
 
-__device__ __forceinline__ unsigned shared(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
-
-// Hides a number from the compiler, which would otherwise recompute addresses in
-// every step.
+// Hides a number from the compiler, which else works addresses out again in every
+// step.
 __device__ __forceinline__ unsigned opaque(unsigned v) {
     unsigned r;
     asm volatile("mov.u32 %0, %1;" : "=r"(r) : "r"(v));
@@ -196,11 +197,12 @@ template <int NB, int LANES> __device__ __forceinline__ void meetUnits(float (&s
     }
 }
 
-template <int DH, int NB, int KQ> __device__ __forceinline__ void scan(const Forward &a) {
-    constexpr int THREADS = DH * KQ, KI = DH / (4 * KQ), COPIES = KQ / NB, LOADS = KQ < 4 ? 4 / KQ : 1, AHEAD = 8;
+template <int DH, int NB, int KQ, int CS = 1> __device__ __forceinline__ void scan(const Forward &a) {
+    constexpr int THREADS = DH / CS * KQ, KI = DH / (4 * KQ), COPIES = KQ / NB, LOADS = KQ < 4 ? 4 / KQ : 1, AHEAD = 8;
     static_assert(KI * 4 * KQ == DH && COPIES * NB == KQ, "shape");
     __shared__ __align__(16) float ys[2][NB][DH];
-    const int tid = threadIdx.x, q = tid % KQ, unit = tid / KQ, head = blockIdx.x, b0 = blockIdx.y * NB;
+    __shared__ __align__(8) u64 pair[2];
+    const int tid = threadIdx.x, q = tid % KQ, unit = (CS > 1 ? clusterRank() * (DH / CS) : 0) + tid / KQ, head = blockIdx.x / CS, b0 = blockIdx.y * NB;
     const int steps = (int)a.t, B = (int)a.b;
     const i64 D = a.nh * DH, col = (i64)head * DH + unit;
     const int mine = q / COPIES, b = min(b0 + mine, B - 1);
@@ -240,8 +242,13 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scan(const For
         if (a.resets && a.resets[(i64)row * steps]) v = 0.f;
         ys[0][k / DH][k % DH] = v;
     }
-    const unsigned from = opaque(shared(&ys[0][0][q * 4])), to = opaque(shared(&ys[0][mine][unit]));
+    const unsigned from = opaque(shared(&ys[0][0][q * 4])), to = opaque(shared(&ys[0][mine][unit])), arrivals = opaque(shared(pair));
     constexpr int BUFFER = NB * DH * 4; // bytes
+    Peers<CS> peers;
+    if (CS > 1) {
+        peers.begin(shared(&ys[0][mine][unit]), shared(pair));
+        if (tid == 0) beginPair(arrivals);
+    }
     float now[NB][LOADS], next[NB][LOADS];
     auto fetch = [&](bool more, bool later) { // a step, and one AHEAD steps later into the L2
 #pragma unroll
@@ -261,12 +268,14 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scan(const For
     };
     fetch(true, false);
     take();
-    barrier<THREADS>();
+    if (CS > 1) clusterBarrier();
+    else barrier<THREADS>();
 
     i64 out = (i64)b * steps * D + col;
     for (int t = 0; t < steps; t++, out += D) {
         const bool ends = resets && t + 1 < steps && resets[t + 1]; // the document
         fetch(t + 1 < steps, t + 1 + AHEAD < steps);
+        if (CS > 1 && t > 0) await(arrivals + (t & 1) * 8, ((t - 1) >> 1) & 1);
         float sum[NB][4];
 #pragma unroll
         for (int k = 0; k < NB; k++)
@@ -285,9 +294,18 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scan(const For
             }
         meet<NB, KQ>(sum, q);
         step(sum[0][0], sum[0][1], sum[0][2], sum[0][3], s);
-        if (t + 1 < steps && q % COPIES == 0) store1(to + ((t + 1) & 1) * BUFFER, ends ? 0.f : s.y);
+        const int next = (t + 1) & 1;
+        const float y = ends ? 0.f : s.y;
+        if (CS == 1) {
+            if (t + 1 < steps && q % COPIES == 0) store1(to + next * BUFFER, y);
+        } else if (t + 1 < steps) {
+            if (tid == 0) expect(arrivals + next * 8, BUFFER);
+#pragma unroll
+            for (int k = 0; k < CS; k++) // the copies of a cell share the peers
+                if (k % COPIES == q % COPIES) send(peers.place[k] + next * BUFFER, __float_as_uint(y), peers.barrier[k] + next * 8);
+        }
         take();
-        barrier<THREADS>();
+        if (CS == 1) barrier<THREADS>();
         if (own) {
             a.y[out] = s.y;
             a.gates[out] = s.kept;
@@ -295,6 +313,7 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scan(const For
         }
         if (ends) s.c = s.n = s.m = 0.f;
     }
+    if (CS > 1) clusterBarrier(); // no block ends before all have sent
     if (!own) return;
     a.next[b * D + col] = s.y;
     a.next[(B + b) * D + col] = s.c;
@@ -302,14 +321,16 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scan(const For
     a.next[(3 * (i64)B + b) * D + col] = s.m;
 }
 
-// The backward scan. A thread has one cell, and four units of the previous step for
-// its part of the sums over all units and gates.
-template <int DH, int NB, int KQ> __device__ __forceinline__ void scanBack(const Backward &a) {
-    constexpr int THREADS = DH * KQ, KP = 4 * KQ, KI = DH / KP, COPIES = KQ / NB, RING = 4;
+// The scan back. A thread has one cell, and four units of the step before for its
+// part of the sums over all units and gates.
+template <int DH, int NB, int KQ, int CS = 1> __device__ __forceinline__ void scanBack(const Backward &a) {
+    constexpr int THREADS = DH / CS * KQ, KP = 4 * KQ, KI = DH / KP, COPIES = KQ / NB, RING = 4;
     static_assert(KI * KP == DH && KP <= 32 && COPIES * NB == KQ, "shape");
     extern __shared__ __align__(16) unsigned char ring[]; // [RING][THREADS] of float4, float2, float
     __shared__ __align__(16) float4 grads[2][NB][DH];
-    const int tid = threadIdx.x, q = tid % KQ, part = tid % KP, unit = tid / KQ, row0 = tid / KP * 4, head = blockIdx.x, b0 = blockIdx.y * NB;
+    __shared__ __align__(8) u64 pair[2];
+    const int tid = threadIdx.x, q = tid % KQ, part = tid % KP, unit0 = CS > 1 ? clusterRank() * (DH / CS) : 0, unit = unit0 + tid / KQ,
+              row0 = unit0 + tid / KP * 4, head = blockIdx.x / CS, b0 = blockIdx.y * NB;
     const int steps = (int)a.t, B = (int)a.b;
     const i64 D = a.nh * DH, col = (i64)head * DH + unit;
     const int mine = q / COPIES, b = min(b0 + mine, B - 1);
@@ -338,6 +359,12 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scanBack(const
     const unsigned ring4 = opaque(shared(ring) + tid * 16), ring2 = opaque(shared(ring) + RING * THREADS * 16 + tid * 8),
                    ring1 = opaque(shared(ring) + RING * THREADS * 24 + tid * 4);
     constexpr int BUFFER = NB * DH * 16; // bytes
+    const unsigned arrivals = opaque(shared(pair));
+    Peers<CS> peers;
+    if (CS > 1) {
+        peers.begin(shared(&grads[0][mine][unit]), shared(pair));
+        if (tid == 0) beginPair(arrivals);
+    }
 
     const i64 last = ((i64)b * steps + steps - 1) * D + col;
     const float4 *gates = a.gates + last;
@@ -369,26 +396,36 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scanBack(const
     awaitCopies<RING - 2>();
     take(steps - 1);
     float overN = reciprocal(now.y);
-    barrier<THREADS>();
+    if (CS > 1) clusterBarrier();
+    else barrier<THREADS>();
 
     for (int t = steps - 1; t >= 0; t--, out -= D) {
         begin = beginNext;
         float4 d = stepBack(kept, now.x, overN, begin ? 0.f : before.x, begin ? 0.f : before.y, gy + dy, dc, dn, rest);
-        if (q % COPIES == 0) store4(to + (t & 1) * BUFFER, d);
+        const int buffer = (steps - 1 - t) & 1;
+        if (CS == 1) {
+            if (q % COPIES == 0) store4(to + buffer * BUFFER, d);
+        } else {
+            if (tid == 0) expect(arrivals + buffer * 8, BUFFER);
+#pragma unroll
+            for (int k = 0; k < CS; k++)
+                if (k % COPIES == q % COPIES) send4(peers.place[k] + buffer * BUFFER, d, peers.barrier[k] + buffer * 8);
+        }
         fetch(t - (RING - 1));
         awaitCopies<RING - 2>();
         now = before;
         if (t > 0) take(t - 1);
         overN = reciprocal(now.y);
-        barrier<THREADS>();
+        if (CS == 1) barrier<THREADS>();
         if (own) a.dx[0][out] = d.x, a.dx[1][out] = d.y, a.dx[2][out] = d.z, a.dx[3][out] = d.w;
         if (valid) bias[0] += d.x, bias[1] += d.y, bias[2] += d.z, bias[3] += d.w;
+        if (CS > 1) await(arrivals + buffer * 8, ((steps - 1 - t) >> 1) & 1);
         float sum[NB][4] = {};
 #pragma unroll
         for (int i = 0; i < KI; i++)
 #pragma unroll
             for (int k = 0; k < NB; k++) {
-                const float4 v = load4(from + (t & 1) * BUFFER + (k * DH + i * KP) * 16);
+                const float4 v = load4(from + buffer * BUFFER + (k * DH + i * KP) * 16);
                 const float up[4] = {v.x, v.y, v.z, v.w};
 #pragma unroll
                 for (int g = 0; g < 4; g++)
@@ -399,6 +436,7 @@ template <int DH, int NB, int KQ> __device__ __forceinline__ void scanBack(const
         gy = fminf(fmaxf(sum[0][0], -clip), clip);
         if (begin) gy = dc = dn = rest = 0.f;
     }
+    if (CS > 1) clusterBarrier();
     if (own) {
         a.dstate[b * D + col] = gy;
         a.dstate[(B + b) * D + col] = dc;

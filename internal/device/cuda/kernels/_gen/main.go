@@ -4,8 +4,8 @@
 //
 //	pip install --no-deps nvidia-cuda-nvrtc-cu12==12.4.127
 //
-// Every file NAME.cu becomes NAME.f32.ptx.gz and NAME.f64.ptx.gz, or one of them if
-// it says so. The same version writes the same bytes.
+// Every file NAME.cu becomes NAME.f32.ptx.gz and NAME.f64.ptx.gz, or one of them
+// where it says so, for compute capability 8.0 or what it says. The same version writes the same bytes.
 package main
 
 import (
@@ -41,13 +41,19 @@ func main() {
 	sources, err := filepath.Glob(filepath.Join(*out, "*.cu"))
 	check(err)
 	for _, source := range sources {
-		code, err := inline(source)
+		code, err := inline(source, make(map[string]bool))
 		check(err)
 		for _, b := range builds {
-			if only := element.FindSubmatch(code); only != nil && string(only[1]) != b.suffix {
-				continue
+			architecture := "compute_80"
+			if only := element.FindSubmatch(code); only != nil {
+				if string(only[1]) != b.suffix {
+					continue
+				}
+				if name := string(only[2]); name != "" {
+					architecture = name
+				}
 			}
-			ptx, err := c.compile(filepath.Base(source), code, "--gpu-architecture=compute_80", "-default-device", "--std=c++17", "-DELEMENT="+b.element)
+			ptx, err := c.compile(filepath.Base(source), code, "--gpu-architecture="+architecture, "-default-device", "--std=c++17", "-DELEMENT="+b.element)
 			check(err)
 			name := strings.TrimSuffix(source, ".cu") + "." + b.suffix + ".ptx.gz"
 			check(os.WriteFile(name, pack(ptx), 0o644))
@@ -55,21 +61,26 @@ func main() {
 	}
 }
 
-// element is the prefix of the line by which a file asks for one element type only.
-var element = regexp.MustCompile(`(?m)^//gen: (f32|f64)$`)
+// element is the line by which a file asks for one element type alone, and for
+// another architecture than compute_80.
+var element = regexp.MustCompile(`(?m)^//gen: (f32|f64)(?: (compute_\w+))?$`)
 
 var include = regexp.MustCompile(`(?m)^#include "([^"]+)"$`)
 
-// inline returns a source with its includes expanded, so that NVRTC needs no file
-// system and the PTX contains no paths.
-func inline(path string) ([]byte, error) {
+// inline returns a source with the files that it includes put in place, each once:
+// NVRTC then needs no file system, and the PTX no paths. Files in seen are left out.
+func inline(path string, seen map[string]bool) ([]byte, error) {
+	if seen[path] {
+		return nil, nil
+	}
+	seen[path] = true
 	code, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	var failed error
 	code = include.ReplaceAllFunc(code, func(line []byte) []byte {
-		header, err := inline(filepath.Join(filepath.Dir(path), string(include.FindSubmatch(line)[1])))
+		header, err := inline(filepath.Join(filepath.Dir(path), string(include.FindSubmatch(line)[1])), seen)
 		if err != nil {
 			failed = err
 		}
