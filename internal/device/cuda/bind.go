@@ -108,10 +108,15 @@ func (b *binder) scalar(x float64) any {
 
 // kernel enqueues a kernel of a module.
 func (b *binder) kernel(module, name string, g grid, args ...any) {
-	if b.counting() || b.err != nil {
+	module += "." + suffix(b.dt)
+	if b.counting() {
+		b.d.module(module) // so that it is loaded when it is needed
 		return
 	}
-	f, err := b.d.function(module+"."+suffix(b.dt), name)
+	if b.err != nil {
+		return
+	}
+	f, err := b.d.function(module, name)
 	if err != nil {
 		b.err = err
 		return

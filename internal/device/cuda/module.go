@@ -5,6 +5,7 @@ package cuda
 import (
 	"bytes"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"github.com/pkg/errors"
@@ -16,24 +17,74 @@ type function struct {
 	name   string
 }
 
-// function returns a kernel of the named module. The driver loads a module, and
-// compiles it for the card, when its first kernel is asked for.
-func (d *Device) function(module, kernel string) (function, error) {
-	handle, ok := d.modules[module]
-	if !ok {
-		ptx, err := readPTX(module)
-		if err != nil {
-			return function{}, err
-		}
-		if handle, err = d.loadModule(ptx); err != nil {
-			return function{}, errors.Wrapf(err, "cuda: compiling the kernels of %s for %s", module, d.name)
-		}
-		d.modules[module] = handle
+// function returns a kernel of the named module, when the module is loaded.
+func (d *Device) function(name, kernel string) (function, error) {
+	m := d.module(name)
+	<-m.loaded
+	if m.err != nil {
+		return function{}, m.err
 	}
-	f := function{name: kernel}
-	name := append([]byte(kernel), 0)
-	r := call(d.drv.ModuleGetFunction, uintptr(unsafe.Pointer(&f.handle)), handle, uintptr(unsafe.Pointer(&name[0])))
-	return f, errors.Wrapf(d.drv.check("cuModuleGetFunction", r), "cuda: kernel %s of %s", kernel, module)
+	f, text := function{name: kernel}, append([]byte(kernel), 0)
+	r := call(d.drv.ModuleGetFunction, uintptr(unsafe.Pointer(&f.handle)), m.handle, uintptr(unsafe.Pointer(&text[0])))
+	return f, errors.Wrapf(d.drv.check("cuModuleGetFunction", r), "cuda: kernel %s of %s", kernel, name)
+}
+
+// module is a module of kernels that is loaded or on its way.
+type module struct {
+	loaded chan struct{} // closed when the others are set
+	handle uintptr
+	err    error
+}
+
+// modules are the modules of a device by their names.
+type modules struct {
+	mu  sync.Mutex
+	all map[string]*module
+}
+
+// module returns the named module. At the first time it begins to load it, in the
+// background: the driver compiles a module for the card, which takes up to seconds
+// for a large one, but several at the same time.
+func (d *Device) module(name string) *module {
+	d.modules.mu.Lock()
+	defer d.modules.mu.Unlock()
+	m := d.modules.all[name]
+	if m == nil {
+		m = &module{loaded: make(chan struct{})}
+		d.modules.all[name] = m
+		go func() {
+			defer close(m.loaded)
+			m.handle, m.err = d.load(name)
+		}()
+	}
+	return m
+}
+
+// awaitModules waits for all modules that are on their way.
+func (d *Device) awaitModules() {
+	d.modules.mu.Lock()
+	defer d.modules.mu.Unlock()
+	for _, m := range d.modules.all {
+		<-m.loaded
+	}
+}
+
+// load reads and loads a module on a thread of its own.
+func (d *Device) load(name string) (handle uintptr, err error) {
+	ptx, err := readPTX(name)
+	if err != nil {
+		return 0, err
+	}
+	t := newThread()
+	defer t.close()
+	err = t.do(func() error {
+		if err := d.drv.check("cuCtxSetCurrent", call(d.drv.CtxSetCurrent, d.context)); err != nil {
+			return err
+		}
+		handle, err = d.loadModule(ptx)
+		return err
+	})
+	return handle, errors.Wrapf(err, "cuda: compiling the kernels of %s for %s", name, d.name)
 }
 
 // Options of cuModuleLoadDataEx.

@@ -22,7 +22,7 @@ type Device struct {
 	stream, handle        uintptr // handle is cuBLAS's
 	blasMemory            address // its workspaces
 	staging               staging
-	modules               map[string]uintptr
+	modules               modules
 	precision             Precision
 	recorder              *recorder // of the graph that is being recorded; nil for none
 }
@@ -42,7 +42,7 @@ const minMajor = 8
 // Open opens card number ordinal. The error says what is missing: the driver, a card
 // or cuBLAS.
 func Open(ordinal int, precision Precision) (*Device, error) {
-	d := &Device{thread: newThread(), modules: make(map[string]uintptr), precision: precision}
+	d := &Device{thread: newThread(), modules: modules{all: make(map[string]*module)}, precision: precision}
 	if err := d.thread.do(func() error { return d.open(ordinal) }); err != nil {
 		d.thread.do(d.close)
 		d.thread.close()
@@ -136,6 +136,7 @@ func (d *Device) Sync() error { return d.thread.do(d.synchronize) }
 // Close releases the card's memory. The device and its buffers must not be used
 // afterwards.
 func (d *Device) Close() error {
+	d.awaitModules()
 	err := d.thread.do(d.close)
 	d.thread.close()
 	return errors.Wrap(err, "cuda: closing "+d.name)

@@ -45,14 +45,14 @@ template <int N, int ALL> __device__ __forceinline__ void halve(T (&sum)[ALL], i
 
 // Σ_k w_s[k]·x(q,k) for the SUMS rows w of the warp's own and the block's sequences q:
 // that of s and q in lane s·ROWS + q. w is null for sums that are not there.
-template <typename X> __device__ inline T sumsOfSteps(const T *const (&w)[SUMS], X x, i64 n) {
+template <typename X> __device__ inline T sumsOfSteps(const T *const (&w)[SUMS], X x, int n) {
     __shared__ T room[ROWS][COLUMNS];
     T sum[SUMS * ROWS] = {};
     const int lane = threadIdx.x % 32;
-    for (i64 k0 = 0; k0 < n; k0 += COLUMNS) {
-        const int some = (int)min((i64)COLUMNS, n - k0);
+    for (int k0 = 0; k0 < n; k0 += COLUMNS) {
+        const int some = min(COLUMNS, n - k0);
         __syncthreads(); // the columns before have been read
-#pragma unroll 8
+#pragma unroll 4
         for (int e = threadIdx.x; e < ROWS * COLUMNS; e += blockDim.x)
             if (e % COLUMNS < some) room[e / COLUMNS][e % COLUMNS] = x(e / COLUMNS, k0 + e % COLUMNS);
         __syncthreads();
@@ -79,12 +79,12 @@ KERNEL slstm_step(const __grid_constant__ SLSTM s, i64 t) {
     const i64 h = blockIdx.y, j = blockIdx.x * 8ll + threadIdx.x / 32, b0 = blockIdx.z * (i64)ROWS, d = s.nh * s.dh, all = s.b * s.t * d;
     const T *w[SUMS];
     for (int k = 0; k < SUMS; k++) w[k] = j < s.dh ? s.r + ((h * 4 + k) * s.dh + j) * s.dh : nullptr;
-    const T mine = sumsOfSteps(w, [&](int q, i64 i) {
+    const T mine = sumsOfSteps(w, [&](int q, int i) {
         const i64 b = b0 + q;
         if (b >= s.b || begins(s.resets, s.t, b, t)) return (T)0;
         if (t > 0) return s.y[(b * s.t + t - 1) * d + h * s.dh + i];
         return s.state ? s.state[b * d + h * s.dh + i] : (T)0;
-    }, s.dh);
+    }, (int)s.dh);
     const int q = threadIdx.x % ROWS;
     T sum[4];
     for (int k = 0; k < 4; k++) sum[k] = __shfl_sync(~0u, mine, k * ROWS + q);
@@ -134,10 +134,11 @@ KERNEL slstm_step_back(const __grid_constant__ SLSTMBack s, i64 t) {
     if (!last) {
         const T *w[SUMS];
         for (int k = 0; k < SUMS; k++) w[k] = j0 + k < s.dh ? s.r + (h * s.dh + j0 + k) * 4 * s.dh : nullptr;
-        g[0] = sumsOfSteps(w, [&](int q, i64 k) {
+        const int dh = (int)s.dh;
+        g[0] = sumsOfSteps(w, [&](int q, int k) {
             const i64 b = b0 + q;
-            return b < s.b ? s.dx[k / s.dh][(b * s.t + t + 1) * d + h * s.dh + k % s.dh] : (T)0;
-        }, 4 * s.dh);
+            return b < s.b ? s.dx[k / dh][(b * s.t + t + 1) * d + h * dh + k % dh] : (T)0;
+        }, 4 * dh);
         g[0] = min(max(g[0], -s.clip), s.clip);
     }
     const int lane = threadIdx.x % 32;
