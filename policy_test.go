@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},
 	"internal/run":         {".", "dist", "data", "data/bpe", "optim", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/rundir", "internal/tensorboard"},
-	"internal/experiment":  {".", "data", "layers", "nodes", "optim", "trace", "internal/files", "internal/numbers", "internal/report"},
+	"internal/experiment":  {".", "data", "layers", "nodes", "optim", "trace", "internal/files", "internal/machine", "internal/numbers", "internal/report"},
 	"train":                {".", "dist", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/chat", "internal/experiment", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "internal/rundir", "serve", "trace"},
 }
 

@@ -23,6 +23,9 @@ const (
 	Mixed     = "mixed"
 	LSTM      = "lstm"
 	LSTMBlock = "lstmblock"
+	// Simplified is the cell that articles present as xLSTM; see
+	// layers.Simplified.
+	Simplified = "simplified"
 )
 
 // size is the size of a model.
@@ -34,23 +37,29 @@ type size struct {
 // Cells returns all cells.
 func Cells() []Cell {
 	return []Cell{
-		{SLSTM, "sLSTM", func(s size) xlstm.Config { return s.blocksOf(xlstm.AllBlocks(), xlstm.Blocks()) }},
-		{MLSTM, "mLSTM", func(s size) xlstm.Config { return s.blocksOf(xlstm.Blocks(), xlstm.Blocks()) }},
-		{Mixed, "mLSTM and sLSTM", func(s size) xlstm.Config { return s.blocksOf(everySecond(s.blocks), xlstm.Blocks()) }},
+		{SLSTM, "sLSTM", func(s size) xlstm.Config { return s.blocksOf(func(c *xlstm.Config) { c.SLSTMAt = xlstm.AllBlocks() }) }},
+		{MLSTM, "mLSTM", func(s size) xlstm.Config { return s.blocksOf(func(*xlstm.Config) {}) }},
+		{Mixed, "mLSTM and sLSTM", func(s size) xlstm.Config {
+			return s.blocksOf(func(c *xlstm.Config) { c.SLSTMAt = everySecond(s.blocks) })
+		}},
 		{LSTM, "LSTM", size.plainLSTM},
-		{LSTMBlock, "LSTM in blocks", func(s size) xlstm.Config { return s.blocksOf(xlstm.Blocks(), xlstm.AllBlocks()) }},
+		{LSTMBlock, "LSTM in blocks", func(s size) xlstm.Config { return s.blocksOf(func(c *xlstm.Config) { c.LSTMAt = xlstm.AllBlocks() }) }},
+		{Simplified, "simplified cell", func(s size) xlstm.Config {
+			return s.blocksOf(func(c *xlstm.Config) { c.SimplifiedAt = xlstm.AllBlocks() })
+		}},
 	}
 }
 
-// blocksOf returns a model of residual blocks, those with an sLSTM and with a
-// classic LSTM as listed and mLSTM blocks elsewhere.
-func (s size) blocksOf(slstm, lstm xlstm.BlockList) xlstm.Config {
+// blocksOf returns a model of residual blocks: mLSTM blocks, except where place
+// places others.
+func (s size) blocksOf(place func(cfg *xlstm.Config)) xlstm.Config {
 	cfg := xlstm.DefaultConfig()
-	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt, cfg.LSTMAt = s.vocab, s.dim, s.blocks, slstm, lstm
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = s.vocab, s.dim, s.blocks
 	cfg.MLSTMBlock.MLSTM.NumHeads, cfg.SLSTMBlock.SLSTM.NumHeads = s.heads, s.heads
 	if !s.conv {
 		cfg.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
 	}
+	place(&cfg)
 	return cfg
 }
 

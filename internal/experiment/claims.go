@@ -74,6 +74,7 @@ func Claims() []Claim {
 		}},
 		{"Trained on a short context, the loss stays low on contexts many times as long.", xlstmPaper + ", figure 7", "longcontext", judgeExtrapolation},
 		{"Time and memory of a token do not grow with the length of what was read.", xlstmPaper + ", section 2", "longcontext", judgeCost},
+		{"Memory and time of a training step grow in proportion to the length of its sequences.", "TFLA, arXiv 2503.14376", "longcontext", judgeTraining},
 		{"The memory keeps a value beyond the context that was trained on.", xlstmPaper + ", section 4.3", "longcontext", judgeNeedle},
 		{"The forget gates of the mLSTM let gradients flow over long distances from the start.", xlstmPaper + ", appendix A", "gradients", judgeGradients},
 		{"Residual blocks train at any depth at one learning rate, and depth helps.", xlstmPaper + ", table 1", "depth", judgeDepth},
@@ -145,6 +146,16 @@ func judgeCost(all []Result) (string, verdict) {
 		return fmt.Sprintf("%s KiB, %.0f µs, %.0f µs", short(of[0].Figures["state, KiB"]), near, far), far < 1.5*near
 	})
 	return "state, time of a token after 1,024 and after 65,536: " + said, v
+}
+
+func judgeTraining(all []Result) (string, verdict) {
+	const near, far = 1 << 10, 1 << 14
+	said, v := eachCell(where(all, "task", "cost"), func(_ string, of []Result) (string, bool) {
+		memory := [2]float64{at(of, trainingMemory, near), at(of, trainingMemory, far)}
+		took := func(n int) float64 { return of[0].Measured[fmt.Sprintf("µs a token of a training step of %d", n)] }
+		return fmt.Sprintf("%.0f and %.0f MiB, %.0f and %.0f µs a token", memory[0], memory[1], took(near), took(far)), memory[1] < 16*memory[0] && took(far) < 1.5*took(near)
+	})
+	return "a sequence of 1,024 and one of 16,384: " + said, v
 }
 
 func judgeNeedle(all []Result) (string, verdict) {

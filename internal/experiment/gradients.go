@@ -21,7 +21,7 @@ func gradients() Experiment {
 		About:   "How far gradients flow back: the norm of the gradient of the loss of the last token with respect to the input of the first block at a distance, relative to distance 0, as a power of ten.",
 		Minutes: "2 blocks of width 64 with 4 heads over 256 bytes of 16 texts, at initialisation and after 300 steps of 8 windows of 128 bytes at a rate of 3e-3; with the geometric means of the forget gates on the way",
 		Full:    "6 blocks of width 384 over 1,024 bytes, after 20,000 steps of 16 windows of 256 bytes at a rate of 1e-3",
-		cells:   []string{SLSTM, MLSTM, LSTM, LSTMBlock},
+		cells:   []string{SLSTM, MLSTM, LSTM, LSTMBlock, Simplified},
 		OnText:  true,
 		runs: func(p plan) []Run {
 			s := size{vocab: textVocab, dim: 64, blocks: 2, heads: 4, conv: true}
@@ -51,6 +51,10 @@ const (
 	gradientAtFirst = "gradient at initialisation"
 	gradientTrained = "gradient trained"
 )
+
+// leastGradient stands for smaller gradients, and for none: at initialisation the
+// simplified cell passes none on.
+const leastGradient = 1e-8
 
 // flow is a training at whose begin and end gradients are measured.
 type flow struct {
@@ -96,7 +100,7 @@ func (f flow) measure(m *xlstm.Model, name string, out *Outcome) error {
 		return err
 	}
 	for d := 1; d < f.Length; d += max(1, d/8) {
-		out.add(name, d, math.Log10(math.Max(norms[d]/norms[0], 1e-30)))
+		out.add(name, d, math.Log10(math.Max(norms[d]/norms[0], leastGradient)))
 	}
 	return nil
 }
@@ -172,7 +176,7 @@ func normsByDistance(all []float32, batch, length int) []float64 {
 // gates notes the geometric means of the forget gates over a text, for the cells
 // that can be traced.
 func (f flow) gates(m *xlstm.Model, out *Outcome, step int) error {
-	if cfg := m.Config(); cfg.LSTM != nil || !cfg.LSTMAt.IsZero() {
+	if cfg := m.Config(); cfg.LSTM != nil || !cfg.LSTMAt.IsZero() || !cfg.SimplifiedAt.IsZero() {
 		return nil
 	}
 	tr, err := trace.Of(m, f.held[:f.Length], trace.Config{})

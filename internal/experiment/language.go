@@ -16,7 +16,7 @@ const (
 )
 
 // recurrentCells are compared wherever memory matters.
-var recurrentCells = []string{SLSTM, MLSTM, Mixed, LSTM, LSTMBlock}
+var recurrentCells = []string{SLSTM, MLSTM, Mixed, LSTM, LSTMBlock, Simplified}
 
 // Where a language's answers are scored.
 const (

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/machine"
 )
 
 // trainedContext is the length of the sequences that models learn on before they
@@ -103,7 +104,7 @@ type costs struct {
 }
 
 func costRuns(p plan) []Run {
-	c := costs{Lengths: []int{1 << 10, 1 << 12, 1 << 14, 1 << 16}, Training: []int{1 << 10, 1 << 12, 1 << 14}}
+	c := costs{Lengths: []int{1 << 10, 1 << 12, 1 << 14, 1 << 16}, Training: []int{trainedContext, 1 << 10, 1 << 12, 1 << 14}}
 	c.Model = p.cell.model(size{vocab: textVocab, dim: 128, blocks: 2, heads: 4, conv: true})
 	return []Run{{Group: "cost-" + p.cell.Name, Labels: map[string]string{"task": "cost", "cell": p.cell.Name}, Settings: c}}
 }
@@ -184,6 +185,8 @@ func (c costs) step(ctx context.Context, m *xlstm.Model, n int, out *Outcome) er
 		}
 		out.measure(fmt.Sprintf("µs a token of a training step of %d", n), time.Since(start).Seconds()*1e6/float64(n))
 	}
+	// Of a process of its own, and of lengths that grow.
+	out.measure(fmt.Sprintf("MiB of the process after a training step of %d", n), machine.PeakMemory()/(1<<20))
 	return nil
 }
 
