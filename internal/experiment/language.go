@@ -29,7 +29,7 @@ func parity() Experiment {
 	return Experiment{
 		Name:    "parity",
 		About:   "Parity of strings up to length 40, examined on strings up to 256: scaled accuracy, 0 for guessing and 1 for all right.",
-		Minutes: "2 blocks of width 64 with one head, 600 steps of 64 strings at a rate of 1e-2, the parity scored at every step, or at the end alone",
+		Minutes: "2 blocks of width 64 with one head, 64 strings a step at a rate of 1e-2; the parity scored at every step (600 steps), or at the end alone (1,000 steps, of which 200 each up to length 4, 8 and 16)",
 		Full:    fullLanguages,
 		cells:   recurrentCells,
 		runs: func(p plan) []Run {
@@ -49,9 +49,9 @@ func languages() Experiment {
 	return Experiment{
 		Name:    "languages",
 		About:   "Formal languages, strings up to length 40, examined on strings up to 256: scaled accuracy, 0 for guessing and 1 for all right.",
-		Minutes: "2 blocks of width 64 with one head, 1,000 steps of 64 strings at a rate of 1e-2, the answer scored at every step, and of arithmetic with brackets at the end",
+		Minutes: "2 blocks of width 64 with one head, 64 strings a step at a rate of 1e-2; the answer scored at every step (600 steps), of arithmetic with brackets at the end (1,000 steps, of which 200 each up to length 4, 8 and 16)",
 		Full:    fullLanguages,
-		cells:   recurrentCells,
+		cells:   []string{SLSTM, MLSTM, Mixed, LSTM, Simplified},
 		runs: func(p plan) (all []Run) {
 			for _, name := range data.Languages()[1:] {
 				switch {
@@ -69,14 +69,20 @@ func languages() Experiment {
 	}
 }
 
-// languageRun is a run on a language for minutes.
+// languageRun is a run on a language for minutes. Answers at the end alone are
+// learned from short strings first.
 func languageRun(name, scored string, p plan) Run {
-	steps := 1000
-	if name == data.Parity {
-		steps = 600
-	}
+	l := data.Language{Name: name, Min: shortest, Max: longest, EveryStep: scored == running}
 	t := Training{Batch: 64, LR: 1e-2, MinLR: 1e-4, Every: 100}
-	return t.onLanguage(data.Language{Name: name, Min: shortest, Max: longest, EveryStep: scored == running}, steps, p)
+	if scored == running {
+		return t.onLanguage(l, 600, p)
+	}
+	for _, n := range []int{4, 8, 16} {
+		short := l
+		short.Max = n
+		t.Lessons = append(t.Lessons, Lesson{Source{Language: &short}, 200})
+	}
+	return t.onLanguage(l, 400, p)
 }
 
 // paperRuns are the paper's runs on a language, one for each rate.
@@ -90,12 +96,12 @@ func paperRuns(name string, p plan) (all []Run) {
 	return all
 }
 
-// onLanguage completes a training on a language, with examinations on strings of
-// length 40 and of length 256.
+// onLanguage completes a training with a last lesson on a language, and with
+// examinations on strings of length 40 and of length 256.
 func (t Training) onLanguage(l data.Language, steps int, p plan) Run {
 	t.Model, t.Seed = p.cell.model(size{vocab: l.Vocab(), dim: 64, blocks: 2, heads: 1}), p.seed
-	t.Warmup, t.Beta2, t.WeightDecay, t.Clip = steps/10, 0.99, 0.1, 1
-	t.Lessons = []Lesson{{Source{Language: &l}, steps}}
+	t.Lessons = append(t.Lessons, Lesson{Source{Language: &l}, steps})
+	t.Warmup, t.Beta2, t.WeightDecay, t.Clip = t.steps()/10, 0.99, 0.1, 1
 	scored := atEnd
 	if l.EveryStep {
 		scored = running

@@ -21,7 +21,7 @@ func longContext() Experiment {
 		About:   "Trained on 512 tokens, examined on up to 65,536: loss of text by position, recall of a value by its distance, and the cost of a token by the length that was read.",
 		Minutes: "2 blocks of width 64 with one head, 400 steps of 4 sequences at a rate of 3e-3; examined on 6 texts of 65,536 bytes, and at distances up to 8,192",
 		Full:    "6 blocks of width 384, 20,000 steps of 16 sequences at a rate of 1e-3; a GPU's hours",
-		cells:   recurrentCells,
+		cells:   []string{SLSTM, MLSTM, Mixed, LSTM},
 		OnText:  true,
 		runs: func(p plan) []Run {
 			s := size{vocab: textVocab, dim: 64, blocks: 2, heads: 1, conv: true}

@@ -23,14 +23,14 @@ func depth() Experiment {
 	return Experiment{
 		Name:    "depth",
 		About:   "Models of 2 to 24 blocks at one learning rate, with the official initialisation: loss on held-out text, in nats a byte.",
-		Minutes: "width 64, 4 heads, 300 steps of 8 windows of 64 bytes at a rate of 3e-3",
+		Minutes: "width 64, 4 heads, 200 steps of 8 windows of 64 bytes at a rate of 3e-3",
 		Full:    "width 384, 20,000 steps of 16 windows of 256 bytes at a rate of 1e-3; days on two cores",
 		cells:   []string{SLSTM, MLSTM, Mixed, LSTMBlock},
 		OnText:  true,
 		runs: func(p plan) (all []Run) {
 			for _, blocks := range []int{2, 6, 12, 24} {
 				s := size{vocab: textVocab, dim: 64, blocks: blocks, heads: 4, conv: true}
-				t, length, steps := Training{Batch: 8, LR: 3e-3, MinLR: 3e-4, Every: 50}, 64, 300
+				t, length, steps := Training{Batch: 8, LR: 3e-3, MinLR: 3e-4, Every: 50}, 64, 200
 				if p.setting == Full {
 					s.dim = 384
 					t, length, steps = Training{Batch: 16, LR: 1e-3, MinLR: 1e-4, Every: 1000}, 256, 20_000
@@ -58,13 +58,13 @@ func scaling() Experiment {
 	return Experiment{
 		Name:    "scaling",
 		About:   "Models of growing width on the same number of tokens: loss on held-out text, in nats a byte, against the parameters without embedding and head.",
-		Minutes: "2 blocks of width 16 to 128, 600 steps of 8 windows of 128 bytes at a rate of 3e-3",
+		Minutes: "2 blocks of width 16 to 128, 400 steps of 8 windows of 128 bytes at a rate of 3e-3",
 		Full:    "4 blocks of width 64 to 512, 50,000 steps of 16 windows of 256 bytes at a rate of 1e-3; a GPU's hours",
 		cells:   []string{MLSTM, Mixed},
 		OnText:  true,
 		runs: func(p plan) (all []Run) {
 			widths, blocks := []int{16, 32, 64, 96, 128}, 2
-			t, length, steps := Training{Batch: 8, LR: 3e-3, MinLR: 3e-4, Every: 100}, 128, 600
+			t, length, steps := Training{Batch: 8, LR: 3e-3, MinLR: 3e-4, Every: 100}, 128, 400
 			if p.setting == Full {
 				widths, blocks = []int{64, 128, 192, 256, 384, 512}, 4
 				t, length, steps = Training{Batch: 16, LR: 1e-3, MinLR: 1e-4, Every: 1000}, 256, 50_000
