@@ -62,13 +62,18 @@ func cut(total, n, unit int) (bounds []int) {
 	return bounds
 }
 
-// pieces returns how the scan is divided: by sequences, which then run on
-// their own, or, if there are fewer blocks of sequences than cores, by units,
-// which must wait for one another after every step. The results are the same.
+// lstmCached is the number of weights of which every core may read all in every
+// step: that many are in its own cache.
+const lstmCached = 1 << 19
+
+// pieces returns how the scan is divided: by sequences, which then run on their
+// own, or by units, which must wait for one another after every step, if there are
+// fewer blocks of sequences than cores or more weights than one core holds. The
+// results are the same.
 func (s LSTM) pieces() (all []lstmPiece, byUnits bool) {
 	procs := runtime.GOMAXPROCS(0)
 	blocks := (s.B + lstmRows - 1) / lstmRows
-	if blocks < procs && s.H >= 2*lstmUnits && s.B*4*s.H*(s.H+gateWork) >= wakeWork {
+	if (blocks < procs || 4*s.H*s.H > lstmCached) && s.H >= 2*lstmUnits && s.B*4*s.H*(s.H+gateWork) >= wakeWork {
 		bounds := cut(s.H, min(procs, s.H/lstmUnits), 16)
 		for k := range len(bounds) - 1 {
 			all = append(all, lstmPiece{0, s.B, bounds[k], bounds[k+1]})

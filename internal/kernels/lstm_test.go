@@ -76,7 +76,7 @@ func TestLSTMGradientsAreExact(t *testing.T) {
 // depending on the number of cores.
 func TestLSTMPiecesGiveTheSameBits(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	for _, s := range []LSTM{{B: 1, T: 9, H: 300}, {B: 9, T: 9, H: 100}, {B: 16, T: 12, H: 256}, {B: 3, T: 3, H: 128}} {
+	for _, s := range []LSTM{{B: 1, T: 9, H: 300}, {B: 9, T: 9, H: 100}, {B: 16, T: 12, H: 256}, {B: 40, T: 8, H: 384}, {B: 3, T: 3, H: 128}} {
 		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
 			s.Resets = make(Resets, s.B*s.T)
 			s.Resets[4] = 1
@@ -115,7 +115,7 @@ func samePieces[F Float](t *testing.T, c *lstmCase[F]) {
 			}
 		}
 	}
-	if !divided[true] || !divided[false] {
+	if !divided[true] || !divided[false] && 4*c.s.H*c.s.H <= lstmCached {
 		t.Error("the scan was divided in one way only")
 	}
 }
