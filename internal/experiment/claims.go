@@ -49,37 +49,38 @@ func verdictOf(conditions ...bool) verdict {
 	return partly
 }
 
-// xlstmPaper and scalingPaper are the sources of claims.
+// The sources of claims.
 const (
 	xlstmPaper   = "xLSTM, arXiv 2405.04517"
 	scalingPaper = "xLSTM scaling laws, arXiv 2510.02228"
+	notInPapers  = "not in the papers; what users ask"
 )
 
 // Claims returns all claims.
 func Claims() []Claim {
 	return []Claim{
-		{"Models with memory mixing (sLSTM, and with it mixed models, and the LSTM) solve parity and extrapolate to longer strings.", xlstmPaper + ", figure 4", "parity", func(all []Result) (string, verdict) {
+		{"Models with memory mixing (sLSTM, and with it mixed models, and the LSTM) solve parity and extrapolate to longer strings.", xlstmPaper + ", section 4.1", "parity", func(all []Result) (string, verdict) {
 			return solved(all, "accuracy at 256", []string{SLSTM, Mixed, LSTM, LSTMBlock}, func(y spread) bool { return y.low >= 0.99 })
 		}},
-		{"The mLSTM alone, without memory mixing, does not solve parity.", xlstmPaper + ", figure 4", "parity", func(all []Result) (string, verdict) {
+		{"The mLSTM alone, without memory mixing, does not solve parity.", xlstmPaper + ", section 4.1", "parity", func(all []Result) (string, verdict) {
 			return solved(all, "accuracy at 256", []string{MLSTM}, func(y spread) bool { return y.high < 0.9 })
 		}},
-		{"Models with memory mixing solve regular languages.", xlstmPaper + ", figure 4", "languages", func(all []Result) (string, verdict) {
+		{"Models with memory mixing solve regular languages.", xlstmPaper + ", section 4.1", "languages", func(all []Result) (string, verdict) {
 			return solved(regular(all), "accuracy at 256", []string{SLSTM, Mixed, LSTM, LSTMBlock}, func(y spread) bool { return y.mean >= 0.99 })
 		}},
-		{"The matrix memory of the mLSTM recalls associations; a scalar memory of the same size does not.", xlstmPaper + ", figure 5", "recall", func(all []Result) (string, verdict) {
+		{"The matrix memory of the mLSTM recalls associations; a scalar memory of the same size does not.", xlstmPaper + ", section 4.1", "recall", func(all []Result) (string, verdict) {
 			good, v := solved(all, "accuracy", []string{MLSTM, Mixed}, func(y spread) bool { return y.low >= 0.99 })
 			bad, w := solved(all, "accuracy", []string{LSTM, LSTMBlock, SLSTM}, func(y spread) bool { return y.high < 0.9 })
 			return good + "; " + bad, verdictOf(v == holds, w == holds)
 		}},
-		{"Trained on a short context, the loss stays low on contexts many times as long.", xlstmPaper + ", figure 7", "longcontext", judgeExtrapolation},
-		{"Time and memory of a token do not grow with the length of what was read.", xlstmPaper + ", section 2", "longcontext", judgeCost},
+		{"Trained on a short context, the loss stays low on contexts many times as long.", xlstmPaper + ", length extrapolation", "longcontext", judgeExtrapolation},
+		{"Time and memory of a token do not grow with the length of what was read.", xlstmPaper + ", the recurrence", "longcontext", judgeCost},
 		{"Memory and time of a training step grow in proportion to the length of its sequences.", "TFLA, arXiv 2503.14376", "longcontext", judgeTraining},
-		{"The memory keeps a value beyond the context that was trained on.", xlstmPaper + ", section 4.3", "longcontext", judgeNeedle},
-		{"The forget gates of the mLSTM let gradients flow over long distances from the start.", xlstmPaper + ", appendix A", "gradients", judgeGradients},
-		{"Residual blocks train at any depth at one learning rate, and depth helps.", xlstmPaper + ", table 1", "depth", judgeDepth},
-		{"The loss falls with the number of parameters as a power law.", scalingPaper, "scaling", judgeScaling},
-		{"Features in and out: xLSTM forecasts a series better than an LSTM.", "no figure of a paper", "series", judgeSeries},
+		{"The memory keeps a value beyond the context that was trained on.", notInPapers, "longcontext", judgeNeedle},
+		{"The forget gates of the mLSTM let gradients flow over long distances from the start.", xlstmPaper + ", initialisation of the forget gates", "gradients", judgeGradients},
+		{"Residual blocks train at any depth at one learning rate, and depth helps.", xlstmPaper + ", residual blocks; 24 to 64 blocks", "depth", judgeDepth},
+		{"The loss falls with the number of parameters as a power law.", scalingPaper + ", whose law L = E + (A·N^−α + B·D^−β)^γ also has the tokens D", "scaling", judgeScaling},
+		{"Features in and out: xLSTM forecasts a series better than an LSTM.", notInPapers, "series", judgeSeries},
 	}
 }
 

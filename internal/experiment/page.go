@@ -1,11 +1,13 @@
 package experiment
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/numbers"
@@ -52,7 +54,7 @@ func figuresGrid(all []Result) report.Grid {
 			names[name] = true
 		}
 	}
-	sorted := slices.Sorted(maps.Keys(names))
+	sorted := slices.SortedFunc(maps.Keys(names), byNumbers)
 	grid := report.Grid{Title: "Results", About: "Means over the seeds, and the lowest and the highest.", Head: append([]string{"run", "seeds", "parameters"}, sorted...)}
 	for _, g := range grouped(all) {
 		row := []string{g.name, strconv.Itoa(len(g.results)), numbers.Commas(g.results[0].Params)}
@@ -64,6 +66,14 @@ func figuresGrid(all []Result) report.Grid {
 	return grid
 }
 
+// byNumbers compares names, those that differ in the number at their ends by it.
+func byNumbers(a, b string) int {
+	textA, textB := strings.TrimRight(a, digits), strings.TrimRight(b, digits)
+	return cmp.Or(cmp.Compare(textA, textB), cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+}
+
+const digits = "0123456789"
+
 // measuredGrid is the times and the memory of every group.
 func measuredGrid(all []Result) report.Grid {
 	var measured []Result
@@ -74,7 +84,7 @@ func measuredGrid(all []Result) report.Grid {
 		}
 	}
 	grid := figuresGrid(measured)
-	grid.Title, grid.About = "Measured on this machine", "Times in microseconds, memory in MiB; they differ from run to run."
+	grid.Title, grid.About = "Measured on this machine", "They differ from run to run."
 	return grid
 }
 
