@@ -30,6 +30,13 @@
 // and the arithmetic of a block are recorded when its layers are created; see
 // Block.Description.
 //
+// # Cells for comparison
+//
+// LSTM is a layer of the classic LSTM, and a Stack of LSTMStackConfig is PyTorch's
+// nn.LSTM. Simplified is the cell that many articles present as xLSTM; its comment
+// says what it lacks. LSTMBlockConfig and SimplifiedBlockConfig put them into the
+// block of the sLSTM.
+//
 // # Fused and symbolic
 //
 // By default cells are fused operations. With CellConfig.Symbolic they are
@@ -39,12 +46,6 @@
 // nodes per step, so it is suitable only for short sequences, and its mLSTM
 // only for stabilisers above −700, because below that exp(−m) is infinite in
 // Gorgonia.
-//
-// # Reading a result twice
-//
-// What a layer returns may be read any number of times, by layers and by Gorgonia's
-// own operations. Layers that read their input more than once fork it themselves;
-// nodes.Fork is a matter of speed, and of graphs for a nodes.Sequence.
 //
 // # Reading a result twice
 //

@@ -293,6 +293,11 @@ func TestTraceErrors(t *testing.T) {
 			t.Errorf("%v, %+v: %v", c.tokens, c.cfg, err)
 		}
 	}
+	lstm := smallConfig()
+	lstm.SLSTMAt, lstm.LSTMAt = xlstm.Blocks(), xlstm.Blocks(1)
+	if _, err := Of(smallModel(t, lstm, tensor.Float32), []int{1, 2}, Config{}); err == nil || !strings.Contains(err.Error(), "the cell of block 1 is neither an mLSTM nor an sLSTM") {
+		t.Errorf("an LSTM: %v", err)
+	}
 	for _, name := range []string{"xlstm_block_stack.blocks.0.xlstm.mlstm_cell.igate.bias", "xlstm_block_stack.blocks.1.xlstm.slstm_cell._bias_", "lm_head.weight"} {
 		broken := smallModel(t, smallConfig(), tensor.Float32)
 		p, ok := broken.Param(name)
