@@ -138,7 +138,7 @@ func (m *Model) fingerprint() (config, weights string, err error) {
 	}
 	sum := sha256.Sum256(append(raw, m.Dtype().String()...))
 	h := sha256.New()
-	for _, p := range m.Params() {
+	for _, p := range m.allParams() {
 		hashSome(h, floats.Of(p.Value.Data()))
 	}
 	for _, p := range m.store.Packed() {

@@ -73,6 +73,9 @@ func Load(path string, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.mergeAdapters(filepath.Dir(config)); err != nil {
+		return nil, err
+	}
 	m.home, err = reside(o.device, m.Params())
 	return m, err
 }

@@ -24,6 +24,10 @@ type ProgramConfig struct {
 	// WithResets allows documents to begin within the sequences; see
 	// Input.Starts.
 	WithResets bool
+	// Frozen reports by its name whether a parameter is not trained: its gradient
+	// is not computed, and Program.Model leaves it out. Nil means none. The
+	// parameters of a model with adapters are all frozen, but not the adapters.
+	Frozen func(name string) bool
 	// KeepValues gives every node separate memory, so that its value can be
 	// read from Graph after a run. Otherwise values share memory, and only the
 	// results of the methods of Program are available after a run.
@@ -44,7 +48,8 @@ type Program struct {
 	targets    *gorgonia.Node
 	resets     *gorgonia.Node // nil without WithResets
 	loss       *gorgonia.Node
-	begin      *State // what a run begins from, and the nodes that are bound to it
+	trained    gorgonia.Nodes // the parameters with gradients, nil without Grad
+	begin      *State         // what a run begins from, and the nodes that are bound to it
 	beginNodes layers.StackState
 	idsBuf     *tensor.Dense
 	tgtBuf     *tensor.Dense
@@ -169,8 +174,31 @@ func (p *Program) build() (err error) {
 	if p.loss, err = nodes.CrossEntropy(p.out.Logits, p.targets); err != nil || !p.cfg.Grad {
 		return err
 	}
-	_, err = gorgonia.Grad(p.loss, p.out.Model()...)
+	if p.trained, err = p.unfrozen(); err != nil {
+		return err
+	}
+	_, err = gorgonia.Grad(p.loss, p.trained...)
 	return err
+}
+
+// unfrozen returns the nodes of the parameters that are trained.
+func (p *Program) unfrozen() (trained gorgonia.Nodes, err error) {
+	frozen := p.cfg.Frozen
+	if a := p.model.adapters; a != nil {
+		frozen = func(name string) bool {
+			_, adapter := a.Store.Get(name)
+			return !adapter
+		}
+	}
+	for _, n := range p.out.Model() {
+		if frozen == nil || !frozen(n.Name()) {
+			trained = append(trained, n)
+		}
+	}
+	if len(trained) == 0 {
+		return nil, errors.New("all parameters are frozen; leave at least one to train")
+	}
+	return trained, nil
 }
 
 // plan checks the graph and lets its nodes share memory.
@@ -303,9 +331,14 @@ func (p *Program) hasRun() bool {
 }
 
 // Model returns the nodes of the parameters in this program's graph, in the
-// order of Model.Params. After a run with Grad, the method Grad of each node
+// order of Model.Params, with Grad those that are not frozen. After a run with Grad, the method Grad of each node
 // returns its gradient; on a device, FetchGrads must be called first.
-func (p *Program) Model() gorgonia.Nodes { return p.out.Model() }
+func (p *Program) Model() gorgonia.Nodes {
+	if p.cfg.Grad {
+		return append(gorgonia.Nodes(nil), p.trained...)
+	}
+	return p.out.Model()
+}
 
 // ValueGrads returns the parameters and gradients for a gorgonia.Solver.
 func (p *Program) ValueGrads() []gorgonia.ValueGrad { return gorgonia.NodesToValueGrads(p.Model()) }

@@ -106,7 +106,7 @@ func (r *remote) fetch(n *gorgonia.Node) (*tensor.Dense, error) {
 // fetchGrads binds the gradients of the last run to their nodes, so that Grad of
 // the parameters' nodes returns them.
 func (p *Program) fetchGrads() error {
-	for _, n := range p.out.Model() {
+	for _, n := range p.Model() {
 		g := n.Deriv()
 		if g == nil {
 			continue

@@ -74,6 +74,9 @@ func (m *Model) Save(dir string, cfg SaveConfig) error {
 	if _, err := os.Stat(single); err == nil && s.index != nil {
 		return errors.Errorf("xlstm: saving the model in %s: %s is there and would be read instead of the files that were to be written; remove it, or choose another folder", dir, weightsFile)
 	}
+	if err := m.saveAdapters(dir); err != nil {
+		return err
+	}
 	for _, f := range s.files {
 		if err := safetensors.WriteSummed(filepath.Join(dir, f.name), f.tensors, f.metadata); err != nil {
 			return errors.Wrap(err, "xlstm")

@@ -41,6 +41,9 @@ type TrainerConfig struct {
 	WithResets bool
 	// Seed of the dropout.
 	Seed uint64
+	// Frozen reports by its name whether a parameter stays as it is; nil means
+	// none; see ProgramConfig.
+	Frozen func(name string) bool
 	// Group is the ranks that train the model together, each on its rows of
 	// every batch; nil means this process alone. The ranks must call the same
 	// methods of the trainer in the same order, with the same arguments.
@@ -76,7 +79,7 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := m.Compile(ProgramConfig{Batch: rows, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, WithResets: cfg.WithResets, FwdConfig: FwdConfig{Training: true}})
+	p, err := m.Compile(ProgramConfig{Batch: rows, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, WithResets: cfg.WithResets, Frozen: cfg.Frozen, FwdConfig: FwdConfig{Training: true}})
 	if err != nil {
 		return nil, err
 	}

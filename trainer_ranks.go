@@ -195,7 +195,7 @@ func (m *Model) Share(g dist.Group) error {
 	if err := m.Fetch(); err != nil {
 		return err
 	}
-	for _, p := range m.Params() {
+	for _, p := range m.allParams() {
 		if err := shareTensor(g, p.Value, 0); err != nil {
 			return errors.Wrapf(err, "xlstm: sharing %s", p.Name)
 		}

@@ -104,6 +104,9 @@ func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	if err := t.restoreCarried(path, carried); err != nil {
 		return nil, err
 	}
+	if err := t.model.loadAdapters(dir); err != nil {
+		return nil, err
+	}
 	if err := t.model.LoadWeights(filepath.Join(dir, weightsFile)); err != nil {
 		return nil, err
 	}
@@ -128,7 +131,13 @@ func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 func (t *Trainer) checkMoments(solver optim.State) error {
 	for name, v := range solver.Tensors {
 		_, of, _ := strings.Cut(name, ".")
-		if p, ok := t.model.Param(of); ok && (!v.Shape().Eq(p.Shape()) || v.Dtype() != p.Dtype()) {
+		p, ok := t.model.Param(of)
+		if a := t.model.adapters; !ok && a != nil {
+			var adapter layers.Param
+			adapter, ok = a.Store.Get(of)
+			p = adapter.Value
+		}
+		if ok && (!v.Shape().Eq(p.Shape()) || v.Dtype() != p.Dtype()) {
 			return errors.Errorf("xlstm: %s has shape %v of %v, the parameter %v of %v", name, v.Shape(), v.Dtype(), p.Shape(), p.Dtype())
 		}
 	}

@@ -64,7 +64,9 @@ type Model struct {
 	parts  []netPart
 	states []layers.StateParts // of every block
 	home   *residence          // of the parameters on a device, else nil
-	source *source             // how it is stored if it was loaded, else nil
+	// adapters correct linear maps; nil for none.
+	adapters *adapted
+	source   *source // how it is stored if it was loaded, else nil
 	// generationEnds end a text, by the file beside the model that it was loaded
 	// from.
 	generationEnds []int
@@ -222,6 +224,9 @@ func (o *Output) Model() gorgonia.Nodes { return o.learnables }
 // Fwd adds the model to graph g, to which the nodes of in must belong.
 func (m *Model) Fwd(g *gorgonia.ExprGraph, in GraphInput, fwd FwdConfig) (*Output, error) {
 	s := layers.NewScope(g, m.store, in.Batch)
+	if m.adapters != nil {
+		s.Adapt(m.adapters.Adapters)
+	}
 	s.ComputeCells(layers.CellConfig{Form: fwd.Form, Chunk: fwd.Chunk, Symbolic: fwd.Symbolic})
 	out := &Output{}
 	if fwd.Training && m.cfg.Dropout > 0 {

@@ -32,6 +32,9 @@ func newLinear(s Scope, in, out int, weight, bias Init) (*Linear, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w, err = s.adapt(w); err != nil {
+		return nil, err
+	}
 	return linearOf(s, w, bias)
 }
 

@@ -22,14 +22,15 @@ type Scope struct {
 
 // build is what all scopes of one graph share.
 type build struct {
-	g       *gorgonia.ExprGraph
-	store   *Store
-	batch   int
-	dropout *gorgonia.Node
-	resets  *gorgonia.Node
-	cells   CellConfig
-	params  map[string]*gorgonia.Node
-	order   gorgonia.Nodes
+	g        *gorgonia.ExprGraph
+	store    *Store
+	batch    int
+	dropout  *gorgonia.Node
+	resets   *gorgonia.Node
+	cells    CellConfig
+	adapters *Adapters // nil for none
+	params   map[string]*gorgonia.Node
+	order    gorgonia.Nodes
 }
 
 // NewScope returns the root scope of a graph that processes batch sequences at
@@ -96,11 +97,16 @@ func (s Scope) Learnables() gorgonia.Nodes { return append(gorgonia.Nodes(nil), 
 // store has values. Requesting the same name twice in a graph is an error: pass
 // the node on instead.
 func (s Scope) Param(name string, init Init, shape ...int) (*gorgonia.Node, error) {
+	return s.paramOf(s.store, name, init, shape...)
+}
+
+// paramOf is Param with the tensor of a particular store.
+func (s Scope) paramOf(store *Store, name string, init Init, shape ...int) (*gorgonia.Node, error) {
 	path := s.path(name)
 	if s.params[path] != nil {
 		return nil, errors.Errorf("layers: two layers of one graph ask for parameter %s; give one of them a scope of its own", path)
 	}
-	value, err := s.store.param(path, init, shape)
+	value, err := store.param(path, init, shape)
 	if err != nil {
 		return nil, err
 	}

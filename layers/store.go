@@ -61,6 +61,9 @@ func NewStore(dtype tensor.Dtype, seed uint64, opts ...StoreOption) (*Store, err
 // Dtype returns the element type of the parameters.
 func (s *Store) Dtype() tensor.Dtype { return s.dtype }
 
+// Seed returns the seed of the initialisation.
+func (s *Store) Seed() uint64 { return s.seed }
+
 // Params returns the parameters in the order in which they were created, without
 // packed ones.
 func (s *Store) Params() []Param { return append([]Param(nil), s.params...) }
@@ -114,10 +117,11 @@ func (s *Store) Load(path string) error {
 		return errors.Wrap(err, "layers: loading the parameters")
 	}
 	defer f.Close()
-	return errors.Wrapf(s.load(f.Entries), "layers: loading the parameters from %s", path)
+	return errors.Wrapf(s.LoadEntries(f.Entries), "layers: loading the parameters from %s", path)
 }
 
-func (s *Store) load(entries []safetensors.Entry) error {
+// LoadEntries is Load for the tensors of a file that is open.
+func (s *Store) LoadEntries(entries []safetensors.Entry) error {
 	loaded := make(map[string]*tensor.Dense)
 	for _, e := range entries {
 		p, ok := s.Get(e.Name)
