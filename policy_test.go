@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"dot":                  {},
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},
-	"internal/run":         {".", "dist", "data", "data/bpe", "optim", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/rundir", "internal/tensorboard"},
+	"internal/run":         {".", "dist", "data", "data/bpe", "optim", "internal/chat", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/rundir", "internal/tensorboard"},
 	"internal/experiment":  {".", "data", "layers", "nodes", "optim", "trace", "internal/files", "internal/machine", "internal/numbers", "internal/report"},
 	"train":                {".", "dist", "blas", "data", "dot", "dot/render", "layers", "internal/bench", "internal/chat", "internal/experiment", "internal/files", "internal/machine", "internal/numbers", "internal/report", "internal/run", "internal/rundir", "serve", "trace"},
 }

@@ -77,6 +77,9 @@ func newQuantization(path string, cfg QuantizeConfig) (*quantization, error) {
 	if err != nil {
 		return nil, err
 	}
+	if file := filepath.Join(folderOf(path), adapterFile); isFile(file) {
+		return nil, errors.Errorf("xlstm: %s has adapters in %s, which cannot be quantized: load it, which merges them, and save it, as the command merge does", path, adapterFile)
+	}
 	if cfg.MaxShardSize == 0 {
 		cfg.MaxShardSize = DefaultQuantizedShard
 	}
@@ -234,4 +237,12 @@ func (p pair) floats() ([]byte, error) {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 	}
 	return b, nil
+}
+
+// folderOf returns the folder of the model at a path.
+func folderOf(path string) string {
+	if isFile(path) {
+		return filepath.Dir(path)
+	}
+	return path
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm/data/bpe"
+	"github.com/pkg/errors"
 )
 
 // Beginning returns the tokens that the template of a tokenizer.json puts
@@ -95,4 +96,22 @@ func BeginWith(tok Tokenizer, id int) (Tokenizer, error) {
 		return nil, err
 	}
 	return begun, nil
+}
+
+// WithSpecial returns a tokenizer of package bpe that also has these special
+// tokens; see [bpe.Tokenizer.WithSpecial]. It returns an error for a tokenizer of
+// another kind.
+func WithSpecial(tok Tokenizer, texts ...string) (Tokenizer, error) {
+	if len(texts) == 0 {
+		return tok, nil
+	}
+	subwords, ok := tok.(*bpe.Tokenizer)
+	if !ok {
+		return nil, errors.Errorf("special tokens are for vocabularies of subwords, not for a %T", tok)
+	}
+	more, err := subwords.WithSpecial(texts...)
+	if err != nil {
+		return nil, err
+	}
+	return more, nil
 }

@@ -26,6 +26,9 @@ func announce(out io.Writer, r *run.Session, txt *run.Corpus) {
 	if s.Reset {
 		order += ", reset at documents"
 	}
+	if s.From != "" {
+		fmt.Fprintf(out, "from    %s, of which %s are trained%s\n", s.From, numbers.Count(r.NumTrained(), "number"), how(s.Tuning))
+	}
 	fmt.Fprintf(out, "train   %s of %d × %d × %s tokens, %s, seed %d\n", numbers.Count(s.Steps, "step"), s.Accumulate, s.Batch, numbers.Commas(s.Length), order, s.Seed)
 	fmt.Fprintf(out, "        AdamW: rate %g after %s, then to %g; betas 0.9, %g; decay %g; clip %g\n", s.LR, numbers.Count(s.Warmup, "step"), s.MinLR, s.Beta2, s.WeightDecay, s.Clip)
 	if n := r.Ranks(); n > 1 {
@@ -56,6 +59,17 @@ func cellsOf(cfg xlstm.Config) string {
 		cells += "; simplified: " + blockNames(cfg.SimplifiedAt)
 	}
 	return cells
+}
+
+// how says what is trained of a model that a run begins with.
+func how(t run.Tuning) string {
+	switch {
+	case t.LoRARank > 0:
+		return fmt.Sprintf(", in adapters of rank %d", t.LoRARank)
+	case len(t.Freeze) > 0:
+		return ", without " + strings.Join(t.Freeze, ", ")
+	}
+	return ""
 }
 
 // listLeft prints the files that a text leaves out.

@@ -76,15 +76,20 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 
 // resumeCommand resumes a run.
 func resumeCommand(ctx context.Context, args []string, c console) error {
-	f := newFlags("resume", "Continue a run that was stopped, as if it had never stopped.", c, "resume runs/small")
+	f := newFlags("resume", "Continue a run that was stopped, as if it had never stopped, or with other settings, which are then recorded.", c, "resume runs/small", "resume runs/small -steps 4000 -lr 1e-3")
 	events := f.String("tensorboard", "", tensorboardUsage)
 	var on onDevice
 	on.register(f)
+	changes := registerChanges(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
 	}
-	s, err := run.SettingsAt(dir)
+	was, err := run.SettingsAt(dir)
+	if err != nil {
+		return err
+	}
+	s, err := changes.apply(was)
 	if err != nil {
 		return err
 	}
@@ -118,6 +123,9 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	}
 	defer r.Close()
 	if err := r.Open(dir, c.hint(append([]string{"resume"}, args...)...), *events); err != nil {
+		return err
+	}
+	if err := r.Change(was); err != nil {
 		return err
 	}
 	if err := goOn(ctx, r, txt, shown); err != nil {

@@ -23,7 +23,8 @@ type subject struct {
 func subjects() []subject {
 	return []subject{
 		{"Text", []string{"text", "data", "v", "prompt", "prompts", "val", "max-bytes", "cache", "tokens", "rare", "read", "state", "save-state"}},
-		{"Where settings begin", []string{"preset", "config", "model"}},
+		{"Where settings begin", []string{"preset", "config", "model", "from"}},
+		{"What is trained", []string{"special", "freeze", "lora-rank", "lora-alpha", "lora-on"}},
 		{"Model", []string{"vocab", "dim", "blocks", "slstm-at", "lstm-at", "simplified-at", "lstm", "heads", "conv", "proj-factor", "ffn-factor", "dropout", "embedding-dropout", "bias", "tie"}},
 		{"Batches", []string{"batch", "length", "accumulate", "carry", "reset-documents"}},
 		{"Training", []string{"steps", "lr", "min-lr", "warmup", "beta2", "weight-decay", "clip", "non-finite", "seed"}},
@@ -31,7 +32,7 @@ func subjects() []subject {
 		{"Writing", []string{"i", "max-tokens", "n", "temperature", "top-p", "top-k", "penalty", "stop", "stop-token"}},
 		{"Serving", []string{"addr", "api-key-file", "name", "rows", "exact", "queue", "max-prompt", "timeout", "drain", "state-cache", "quiet"}},
 		{"Graph", []string{"depth", "open", "only", "forward", "symbolic", "all"}},
-		{"Memory", []string{"from", "window"}},
+		{"Memory", []string{"at", "window"}},
 		{"Experiment", []string{"cells", "seeds", "full", "workers", "run"}},
 		{"Measuring", []string{"seconds", "threads", "child"}},
 		{"Device", []string{"device", "precision", "weights", "to", "shard-bytes"}},

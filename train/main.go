@@ -11,6 +11,7 @@
 //
 //	train      train a model (the default)
 //	resume     continue a run that was stopped
+//	merge      write a model with its adapters merged into the weights
 //	sample     generate text with a model
 //	serve      answer requests over HTTP
 //	evaluate   measure a model on a text
@@ -87,6 +88,7 @@ func commands() []command {
 	return []command{
 		{"train", "train a model (the default)", trainCommand},
 		{"resume", "continue a run that was stopped", resumeCommand},
+		{"merge", "write a model with its adapters merged into the weights", mergeCommand},
 		{"sample", "generate text with a model", sampleCommand},
 		{"serve", "answer requests over HTTP in OpenAI's protocol", serveCommand},
 		{"evaluate", "measure a model on a text", evaluateCommand},

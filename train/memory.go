@@ -25,7 +25,8 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 		"memory runs/small -data scene.txt", `memory runs/small -text "func main() {"`, "memory runs/small -text - -o page.html < scene.txt", "memory runs/small -data scene.txt -json -o arrays.json")
 	var given memoryText
 	given.register(f)
-	from := f.Int("from", 0, "token at which the window of the retrieval matrices begins")
+	from := f.Int("at", 0, "token at which the window of the retrieval matrices begins")
+	f.renamed("from", "at")
 	window := f.Int("window", 256, "tokens in that window, at most; 0 for no matrices")
 	asJSON := f.Bool("json", false, "write the arrays as JSON instead of a page")
 	out := f.String("o", "", "file to write (default memory.html, or memory.json)")

@@ -23,6 +23,24 @@ func registerSettings(f *flags, s *run.Settings) {
 		s.Data = data
 		return nil
 	})
+	special, freeze, on := s.Special, s.Freeze, s.LoRAOn
+	f.Func("special", "a special token to add to the vocabulary of -from; may be given more than once", func(v string) error {
+		special = append(special, v)
+		s.Special = special
+		return nil
+	})
+	f.Func("freeze", "leave parameters as they are whose names match this `PATTERN`, such as '*.blocks.0.*'; may be given more than once", func(v string) error {
+		freeze = append(freeze, v)
+		s.Freeze = freeze
+		return nil
+	})
+	f.IntVar(&s.LoRARank, "lora-rank", s.LoRARank, "train adapters of this rank (LoRA) instead of the parameters; 0 for none")
+	f.Float64Var(&s.LoRAAlpha, "lora-alpha", s.LoRAAlpha, "their scale, over the rank (default: the rank)")
+	f.Func("lora-on", "give adapters to the linear maps alone whose weights' names match this `PATTERN`; may be given more than once (default: all but the head)", func(v string) error {
+		on = append(on, v)
+		s.LoRAOn = on
+		return nil
+	})
 	f.IntVar(&s.MaxBytes, "max-bytes", s.MaxBytes, "read at most this much of the default text")
 	f.Float64Var(&s.Val, "val", s.Val, "share of the text that is held out, at its end")
 	f.StringVar(&s.Cache, "cache", s.Cache, "a folder for the tokens of -data, which may then be larger than memory: they are made once and read from there")
@@ -56,7 +74,7 @@ func registerSettings(f *flags, s *run.Settings) {
 
 // source says where settings come from before flags: a preset, a file of
 // settings, a file with a model's configuration.
-type source struct{ preset, config, model string }
+type source struct{ preset, config, model, from string }
 
 func (s *source) register(f *flag.FlagSet) {
 	var names []string
@@ -66,6 +84,11 @@ func (s *source) register(f *flag.FlagSet) {
 	f.StringVar(&s.preset, "preset", "small", "a `NAME` of settings to begin from: "+strings.Join(names, ", "))
 	f.StringVar(&s.config, "config", "", "read all settings from a JSON file, such as a run's run.json; flags override it")
 	f.StringVar(&s.model, "model", "", "read the model's configuration from a file with the official field names: config.json, config.yaml, or those beside a model")
+}
+
+// registerFrom adds the flag for the model to begin with.
+func (s *source) registerFrom(f *flag.FlagSet) {
+	f.StringVar(&s.from, "from", "", "begin with the weights and the vocabulary of a run or a model: a `FOLDER` or a file of weights")
 }
 
 // load returns the settings that flags then change.
@@ -82,9 +105,17 @@ func (s source) load() (run.Settings, error) {
 		}
 	}
 	if s.model != "" {
+		if s.from != "" {
+			return set, errors.New("-from brings the model's configuration; leave -model out")
+		}
 		// The text that it is trained on says how large its vocabulary is.
 		if set.Model, err = xlstm.ReadConfig(s.model, 1); err != nil {
 			return set, errors.Wrap(err, "reading -model")
+		}
+	}
+	if s.from != "" {
+		if err := set.BeginFrom(s.from); err != nil {
+			return set, errors.Wrap(err, "reading -from")
 		}
 	}
 	return set, nil
@@ -118,6 +149,7 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	var from source
 	first := newFlags("train", "", console{out: io.Discard, err: io.Discard})
 	from.register(first.FlagSet)
+	from.registerFrom(first.FlagSet)
 	var scratch run.Settings
 	registerSettings(first, &scratch)
 	newModelFlags().register(first.FlagSet, new(xlstm.Config))
@@ -130,8 +162,9 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	if p.Settings, err = from.load(); err != nil {
 		return p, "", err
 	}
-	f := newFlags("train", aboutTrain(), c, "train", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-config runs/small/run.json -lr 2e-3 -out runs/again")
+	f := newFlags("train", aboutTrain(), c, "train", "-data shakespeare.txt -val 0.1 -steps 2000", "-preset base -carry -out runs/go-base", "-from runs/small -data mine.txt -lr 5e-4 -lora-rank 8", "-config runs/small/run.json -lr 2e-3 -out runs/again")
 	from.register(f.FlagSet)
+	from.registerFrom(f.FlagSet)
 	registerSettings(f, &p.Settings)
 	newModelFlags().register(f.FlagSet, &p.Model)
 	f.StringVar(&out, "out", "", "folder for the run (default: runs/ and the preset's name, numbered)")
@@ -144,6 +177,9 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	if f.NArg() > 0 {
 		return p, "", errors.Errorf("%q is not a flag; a text is given with -data: %s", f.Arg(0), c.hint("-data", f.Arg(0)))
 	}
+	if err := p.checkOrigin(f.FlagSet); err != nil {
+		return p, "", err
+	}
 	p.fit = run.NewFitter(&p.Settings, givenBy(f.FlagSet, from.config != ""))
 	derive(&p.Settings, f.FlagSet)
 	p.fit.Warmup()
@@ -151,6 +187,24 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 		return p, "", err
 	}
 	return p, out, p.Check()
+}
+
+// checkOrigin returns an error for a flag that would change what a model to begin
+// with brings along.
+func (p *parsed) checkOrigin(f *flag.FlagSet) (err error) {
+	if p.From == "" {
+		return nil
+	}
+	fixed := map[string]bool{"tokens": true, "vocab": true, "rare": true}
+	for _, m := range newModelFlags() {
+		fixed[m.name] = m.name != "dropout" && m.name != "embedding-dropout"
+	}
+	f.Visit(func(fl *flag.Flag) {
+		if fixed[fl.Name] && err == nil {
+			err = errors.Errorf("-%s is that of the model that -from names, and cannot be given", fl.Name)
+		}
+	})
+	return err
 }
 
 // givenBy returns which settings must stay as they are: those of flags that were
@@ -163,8 +217,11 @@ func givenBy(f *flag.FlagSet, fromFile bool) func(setting string) bool {
 
 // flagOf returns the flag for a setting.
 func flagOf(setting string) string {
-	if setting == "sample_chars" {
+	switch setting {
+	case "sample_chars":
 		return "-sample-tokens"
+	case "special_tokens":
+		return "-special"
 	}
 	return "-" + strings.ReplaceAll(setting, "_", "-")
 }

@@ -65,8 +65,8 @@ func plainEncoder(w io.Writer) *json.Encoder {
 // library read. The same tokenizer gives the same bytes.
 func (t *Tokenizer) Save(w io.Writer) error { return t.save(w, t.parts.PostProcessor) }
 
-// save is Save with another post-processor.
-func (t *Tokenizer) save(w io.Writer, postProcessor json.RawMessage) error {
+// save is Save with another post-processor and more added tokens.
+func (t *Tokenizer) save(w io.Writer, postProcessor json.RawMessage, more ...addedToken) error {
 	parts := t.parts
 	parts.PostProcessor = postProcessor
 	vocab := append(savedVocab(nil), t.names...)
@@ -82,7 +82,7 @@ func (t *Tokenizer) save(w io.Writer, postProcessor json.RawMessage) error {
 	file := savedJSON{
 		Version:     "1.0",
 		fileLengths: t.lengths,
-		Added:       append([]addedToken{}, t.added...), // [] and not null if there is none
+		Added:       append(append([]addedToken{}, t.added...), more...), // [] and not null if there is none
 		fileParts:   parts,
 		Model:       savedModel{Type: "BPE", modelSettings: t.settings, Vocab: vocab, Merges: merges},
 	}

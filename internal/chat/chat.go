@@ -4,6 +4,7 @@ package chat
 
 import (
 	"encoding/json"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -27,30 +28,54 @@ type Format struct {
 	bos, eos string
 }
 
-// The files with a template.
+// templateFile is the file with a template that later versions of transformers
+// write.
 const templateFile = "chat_template.jinja"
 
 // Open returns the format of the model in a folder: its chat_template.jinja, or
 // the chat_template of its tokenizer_config.json, of several the one that is
 // called default. Without either it is the zero value.
 func Open(dir string) (Format, error) {
-	config, err := readConfig(filepath.Join(dir, data.TokenizerConfigFile))
-	if err != nil {
+	config, err := read(dir)
+	if err != nil || config.template == "" {
 		return Format{}, err
+	}
+	t, err := jinja.Parse(config.template)
+	return Format{template: t, bos: config.bos, eos: config.eos}, errors.Wrapf(err, "the chat template in %s", config.from)
+}
+
+// read reads what a folder says about prompts.
+func read(dir string) (config, error) {
+	c, err := readConfig(filepath.Join(dir, data.TokenizerConfigFile))
+	if err != nil {
+		return c, err
 	}
 	source, err := files.ReadVerified(filepath.Join(dir, templateFile), files.MaxSettings)
 	switch {
 	case err == nil:
-		config.template = string(files.WithoutMark(source))
-		config.from = filepath.Join(dir, templateFile)
+		c.template, c.from = string(files.WithoutMark(source)), filepath.Join(dir, templateFile)
 	case !errors.Is(err, fs.ErrNotExist):
-		return Format{}, errors.Wrap(err, "reading the chat template")
+		return c, errors.Wrap(err, "reading the chat template")
 	}
-	if config.template == "" {
-		return Format{}, nil
+	return c, nil
+}
+
+// ReadTemplate returns the source of the template of the model in a folder, "" if
+// there is none.
+func ReadTemplate(dir string) (string, error) {
+	c, err := read(dir)
+	return c.template, err
+}
+
+// WriteTemplate writes a template to the folder of a model, unless it is "".
+func WriteTemplate(dir, source string) error {
+	if source == "" {
+		return nil
 	}
-	t, err := jinja.Parse(config.template)
-	return Format{template: t, bos: config.bos, eos: config.eos}, errors.Wrapf(err, "the chat template in %s", config.from)
+	return files.WriteSummed(filepath.Join(dir, templateFile), func(w io.Writer) error {
+		_, err := io.WriteString(w, source)
+		return err
+	})
 }
 
 // config is what a tokenizer_config.json says about prompts.

@@ -35,6 +35,7 @@ type Start struct {
 	CPU        string    `json:"cpu,omitempty"`
 	Threads    int       `json:"threads"`
 	Revision   string    `json:"revision,omitempty"`
+	Changes    []string  `json:"changes,omitempty"`     // of settings
 	PeakMemory float64   `json:"peak_memory,omitempty"` // bytes, at the end of the process
 }
 

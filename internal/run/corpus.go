@@ -104,7 +104,7 @@ func loadCached(ctx context.Context, f *Fitter, tok data.Tokenizer, progress Pro
 // ResumeText reads the text of the run in a folder, with the vocabulary of its last
 // checkpoint.
 func ResumeText(ctx context.Context, dir string, s Settings, progress Progress) (*Corpus, error) {
-	tok, err := runTokenizer(dir, s.Model.VocabSize)
+	tok, err := s.runTokenizer(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func ResumeText(ctx context.Context, dir string, s Settings, progress Progress) 
 	if err != nil {
 		return nil, err
 	}
-	if t.Tokenizer.Size() != s.Model.VocabSize {
+	if !s.fits(t.Tokenizer) {
 		t.Close()
 		return nil, errors.Errorf("the text gives a vocabulary of %s, the run in %s has %s; it was begun with another text", numbers.Commas(t.Tokenizer.Size()), dir, numbers.Commas(s.Model.VocabSize))
 	}
@@ -122,7 +122,7 @@ func ResumeText(ctx context.Context, dir string, s Settings, progress Progress) 
 // runTokenizer returns the vocabulary of a run's last checkpoint that has one for a
 // model with so many tokens, nil if there is no checkpoint yet: the same text gives
 // the same again.
-func runTokenizer(dir string, vocab int) (data.Tokenizer, error) {
+func (s Settings) runTokenizer(dir string) (data.Tokenizer, error) {
 	found, err := rundir.Checkpoints(dir, rundir.LastKind)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -130,8 +130,8 @@ func runTokenizer(dir string, vocab int) (data.Tokenizer, error) {
 	for _, cp := range found {
 		var tok data.Tokenizer
 		tok, err = data.ReadTokenizer(cp.Dir)
-		if err == nil && tok.Size() != vocab {
-			err = errors.Errorf("the vocabulary in %s has %d tokens, the run %d; they do not belong together", cp.Dir, tok.Size(), vocab)
+		if err == nil && !s.fits(tok) {
+			err = errors.Errorf("the vocabulary in %s has %d tokens, the run %d; they do not belong together", cp.Dir, tok.Size(), s.Model.VocabSize)
 		}
 		if err == nil {
 			return tok, nil
@@ -226,7 +226,9 @@ func (t *Corpus) Describe() []string {
 // FitModel sets the vocabulary of the model's configuration to that of the
 // text.
 func (t *Corpus) FitModel(s *Settings) {
-	s.Model.VocabSize = t.Tokenizer.Size()
+	if s.From == "" || s.Model.VocabSize < t.Tokenizer.Size() {
+		s.Model.VocabSize = t.Tokenizer.Size()
+	}
 	s.Model.Large = ownTokens(*s, t.Tokenizer)
 }
 

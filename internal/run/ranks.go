@@ -68,7 +68,7 @@ func (r *Session) agree() error {
 // facts returns the settings one by one, except paths: they may differ, and what
 // they lead to is compared.
 func (s Settings) facts() (facts []dist.Fact, err error) {
-	s.Data, s.Cache, s.Tokens = nil, "", ""
+	s.Data, s.Cache, s.Tokens, s.From = nil, "", "", ""
 	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, errors.Wrap(err, "comparing the settings")

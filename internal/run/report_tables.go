@@ -62,7 +62,7 @@ func (v View) startTables() (all []report.Table) {
 		}
 		t := report.Table{Title: title}
 		for _, r := range []report.Row{
-			{Name: "command", Value: s.Command}, {Name: "Go", Value: s.Go}, {Name: "system", Value: s.System}, {Name: "processor", Value: s.CPU},
+			{Name: "command", Value: s.Command}, {Name: "changes", Value: strings.Join(s.Changes, "; ")}, {Name: "Go", Value: s.Go}, {Name: "system", Value: s.System}, {Name: "processor", Value: s.CPU},
 			{Name: "threads", Value: strconv.Itoa(s.Threads)}, {Name: "seed", Value: strconv.FormatUint(v.Settings.Seed, 10)}, {Name: "source", Value: s.Revision},
 		} {
 			if r.Value != "" {

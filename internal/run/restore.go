@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/chat"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
@@ -134,6 +135,9 @@ func (r *Session) restoreFrom(cp rundir.Checkpoint) error {
 		return errors.Errorf("%s holds a checkpoint of step %d", cp.Dir, done)
 	}
 	if err := r.checkTokenizer(cp.Dir); err != nil {
+		return err
+	}
+	if r.template, err = chat.ReadTemplate(cp.Dir); err != nil {
 		return err
 	}
 	if err := r.checkTexts(extra[extraTexts]); err != nil {

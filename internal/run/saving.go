@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/chat"
 	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/pkg/errors"
 )
@@ -44,7 +45,7 @@ func (r *Session) save() error {
 		if err := r.trainer.Save(tmp, extra); err != nil {
 			return err
 		}
-		return data.WriteTokenizer(tmp, r.text.Tokenizer)
+		return r.saveTokenizer(tmp)
 	})
 }
 
@@ -54,6 +55,14 @@ func (r *Session) saveBest() error {
 		if err := r.model.Save(tmp, xlstm.SaveConfig{}); err != nil {
 			return err
 		}
-		return data.WriteTokenizer(tmp, r.text.Tokenizer)
+		return r.saveTokenizer(tmp)
 	})
+}
+
+// saveTokenizer writes the vocabulary, and the chat template if there is one.
+func (r *Session) saveTokenizer(dir string) error {
+	if err := data.WriteTokenizer(dir, r.text.Tokenizer); err != nil {
+		return err
+	}
+	return chat.WriteTemplate(dir, r.template)
 }

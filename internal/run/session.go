@@ -33,6 +33,8 @@ type Session struct {
 	past    *history
 	about   About
 	events  *eventLog // nil without TensorBoard
+	// template is the chat template that came with the weights, "" for none.
+	template string
 }
 
 // position is where a run stands, besides what the trainer knows.
@@ -80,6 +82,9 @@ func (r *Session) build() (err error) {
 	if r.model, err = xlstm.New(r.s.Model, xlstm.WithSeed(r.s.Seed), xlstm.WithDevice(r.device)); err != nil {
 		return err
 	}
+	if err := r.adapt(); err != nil {
+		return err
+	}
 	return r.compile()
 }
 
@@ -114,7 +119,11 @@ func (r *Session) compile() error {
 	if err != nil {
 		return err
 	}
-	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed, Group: r.group}); err != nil {
+	frozen, err := r.frozen()
+	if err != nil {
+		return err
+	}
+	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Frozen: frozen, Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed, Group: r.group}); err != nil {
 		return err
 	}
 	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch / r.group.Size(), Steps: s.Length, Loss: true, WithResets: s.Reset}); err != nil {
@@ -185,7 +194,10 @@ func (r *Session) warn(what string, err error) { r.notice("%s: %v", what, err) }
 // only read the checkpoint from which rank 0 continues.
 func (r *Session) Open(dir, command, events string) error {
 	r.dir = dir
-	if err := r.restoreAll(); err != nil || !r.Writes() {
+	if err := r.restoreAll(); err != nil {
+		return err
+	}
+	if err := r.takeOrigin(); err != nil || !r.Writes() {
 		return err
 	}
 	if err := r.noteStart(command); err != nil {

@@ -18,6 +18,8 @@ type Settings struct {
 	// program with flags, the flag. Nil means the name in JSON.
 	Name func(setting string) string `json:"-"`
 
+	Tuning
+
 	Data     []string `json:"data"` // none: the Go standard library's source
 	MaxBytes int      `json:"max_bytes"`
 	Val      float64  `json:"val"`
@@ -100,6 +102,11 @@ func (s *Settings) MakeAbsolute() (err error) {
 	if s.Data, err = absolute(s.Data...); err != nil {
 		return err
 	}
+	if s.From != "" {
+		if s.From, err = filepath.Abs(s.From); err != nil {
+			return errors.Wrap(err, "finding the model to begin with")
+		}
+	}
 	if s.Cache != "" {
 		if s.Cache, err = filepath.Abs(s.Cache); err != nil {
 			return errors.Wrap(err, "finding the folder for tokens")
@@ -163,6 +170,9 @@ func (s Settings) Check() error {
 		}
 	}
 	if err := CheckSampler(xlstm.SamplerConfig{Temperature: s.Temperature, TopP: s.TopP}, s.name); err != nil {
+		return err
+	}
+	if err := s.checkTuning(); err != nil {
 		return err
 	}
 	cfg := s.Model

@@ -47,6 +47,9 @@ func newTokenizer(ctx context.Context, s Settings, text iter.Seq[string], progre
 	}
 	defer f.Close()
 	tok, err := data.LoadTokenizer(f)
+	if err == nil {
+		tok, err = data.WithSpecial(tok, s.Special...)
+	}
 	return tok, errors.Wrapf(err, "reading %s", s.Tokens)
 }
 

@@ -59,11 +59,11 @@ func Checkpoints(run, kind string) ([]Checkpoint, error) {
 // IsRun reports whether a path is the folder of a run.
 func IsRun(path string) bool {
 	_, err := os.Stat(filepath.Join(path, SettingsFile))
-	return !isFile(path) && !os.IsNotExist(err)
+	return !IsFile(path) && !os.IsNotExist(err)
 }
 
-// isFile reports whether there is something at a path that is no folder.
-func isFile(path string) bool {
+// IsFile reports whether there is something at a path that is no folder.
+func IsFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.IsDir()
 }
