@@ -52,8 +52,12 @@ func addFields(rows *[]Row, path string, value json.RawMessage) error {
 // fieldText writes a value to read. A seed is a name rather than a number.
 func fieldText(path string, value json.RawMessage) (string, error) {
 	text := string(value)
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 && path != "seed" {
-		text = numbers.Commas(n)
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if n >= 0 && path != "seed" {
+			text = numbers.Commas(n)
+		}
+	} else if x, err := strconv.ParseFloat(text, 64); err == nil { // 0.1·3e-3 has 17 digits
+		text = strconv.FormatFloat(x, 'g', 10, 64)
 	}
 	if value[0] == '"' {
 		if err := json.Unmarshal(value, &text); err != nil {

@@ -7,11 +7,11 @@ import (
 
 // TestFieldsAreInOrder with their paths, and those of lists of objects too.
 func TestFieldsAreInOrder(t *testing.T) {
-	rows, err := Fields([]byte(`{"z": 1234, "seed": 1234, "a": {"s": "x", "n": null, "list": [1,2]}, "l": [{"b": true}, {"c": ""}], "f": 0.5}`))
+	rows, err := Fields([]byte(`{"z": 1234, "seed": 1234, "a": {"s": "x", "n": null, "list": [1,2]}, "l": [{"b": true}, {"c": ""}], "f": 0.5, "g": 0.00030000000000000003, "n": -2}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprint(rows), "[{z 1,234} {seed 1234} {a.s x} {a.n –} {a.list [1,2]} {l.0.b true} {l.1.c –} {f 0.5}]"; got != want {
+	if got, want := fmt.Sprint(rows), "[{z 1,234} {seed 1234} {a.s x} {a.n –} {a.list [1,2]} {l.0.b true} {l.1.c –} {f 0.5} {g 0.0003} {n -2}]"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	if _, err := Fields([]byte(`{"z": `)); err == nil {
