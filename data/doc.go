@@ -20,6 +20,9 @@
 //     the loss with [UnigramLoss] and [BigramLoss]. A model whose loss is not
 //     below BigramLoss has learned no more than the frequencies of pairs.
 //
+// [TaskBatches] needs no text: its batches are sequences of a synthetic [Task],
+// a formal [Language], associative [Recall] or the recall of a [Needle].
+//
 // # Batches
 //
 // A [Batch] holds B rows of T tokens, row after row. The target of an input is
