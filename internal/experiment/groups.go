@@ -102,8 +102,8 @@ func figure(results []Result, name string) spread {
 
 // Plot is curves of the results over one another.
 type Plot struct {
-	Title, About, Axis string
-	LogX, Log          bool
+	Title, Axis string
+	LogX, Log   bool
 	// Curve is the name of the curve of every group that is shown, or else
 	// Figure a figure of the groups over a label that is a number.
 	Curve, Figure, Over string
@@ -119,7 +119,7 @@ const overParameters = "parameters"
 // Chart returns the plot's chart: of every curve the mean over the seeds, and
 // their spread.
 func (p Plot) Chart(all []Result) report.Chart {
-	c := report.Chart{Title: p.Title, About: p.About, Axis: p.Axis, LogX: p.LogX, Log: p.Log, Wide: true}
+	c := report.Chart{Title: p.Title, Axis: p.Axis, LogX: p.LogX, Log: p.Log, Wide: true}
 	all = where(all, p.Only...)
 	for _, by := range values(all, p.By) {
 		curve := meanCurve(p.points(where(all, p.By, by)))
