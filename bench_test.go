@@ -24,7 +24,9 @@ func BenchmarkTraining(b *testing.B) {
 // BenchmarkGenerate times single tokens, drawn and read.
 func BenchmarkGenerate(b *testing.B) {
 	for _, m := range bench.Writers() {
-		b.Run(m.Name, func(b *testing.B) { benchmark(b, m.Generation()) })
+		for _, format := range []xlstm.WeightFormat{xlstm.WeightsFloat32, xlstm.WeightsBF16, xlstm.WeightsInt8, xlstm.WeightsInt4} {
+			b.Run(m.Name+"/"+string(format), func(b *testing.B) { benchmark(b, m.Generation(format)) })
+		}
 	}
 }
 

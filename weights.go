@@ -8,8 +8,8 @@ import (
 )
 
 // WeightFormat is how the weights of linear maps, of the embedding and of the head
-// are held in memory. All other parameters, the state and all arithmetic have the
-// model's own type. docs/weights.md describes the formats and what they cost.
+// are held in memory. All other parameters, the state and all sums have the model's
+// own type. docs/weights.md describes the formats and what they cost.
 type WeightFormat string
 
 const (
@@ -17,9 +17,11 @@ const (
 	WeightsFloat32 WeightFormat = "float32"
 	// WeightsBF16 rounds them to bfloat16: two bytes a number.
 	WeightsBF16 WeightFormat = "bf16"
-	// WeightsInt8 holds integers of one byte, and a scale for every 32 of them.
+	// WeightsInt8 holds integers of one byte, and a scale for every 32 of them. What
+	// is multiplied with them is rounded to such integers too.
 	WeightsInt8 WeightFormat = "int8"
 	// WeightsInt4 holds integers of half a byte, and a scale for every 32 of them.
+	// What is multiplied with them is rounded as for WeightsInt8.
 	WeightsInt4 WeightFormat = "int4"
 )
 
@@ -29,8 +31,8 @@ var weightFormats = map[nodes.Format]WeightFormat{
 }
 
 // WithWeights sets the format in which a model holds its weights. A model whose
-// weights are not in float32 generates and evaluates on the CPU in float32
-// arithmetic, but cannot be trained or saved. The default is float32, and for a
+// weights are not in float32 generates and evaluates on the CPU, but cannot be
+// trained or saved. The default is float32, and for a
 // model that Quantize wrote the format in which it is stored; int8 and int4 are the only
 // one that such a model can be loaded in.
 //

@@ -114,14 +114,18 @@ func randomBatch(batch, length int) data.Batch {
 }
 
 // Generation returns the workload of sampling and reading one token in a single
-// stream.
-func (m Model) Generation() Workload {
-	return Workload{Name: "generate-" + m.Name, Batch: 1, Length: 1, Prepare: func() (*Task, error) {
+// stream, with the weights held in a format.
+func (m Model) Generation(weights xlstm.WeightFormat) Workload {
+	name := "generate-" + m.Name
+	if weights != xlstm.WeightsFloat32 {
+		name += "-" + string(weights)
+	}
+	return Workload{Name: name, Batch: 1, Length: 1, Prepare: func() (*Task, error) {
 		cost, err := m.Config().Cost(xlstm.CostOptions{Batch: 1, Steps: 1})
 		if err != nil {
 			return nil, err
 		}
-		model, err := xlstm.New(m.Config(), xlstm.WithSeed(seed))
+		model, err := xlstm.New(m.Config(), xlstm.WithSeed(seed), xlstm.WithWeights(weights))
 		if err != nil {
 			return nil, err
 		}

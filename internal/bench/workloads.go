@@ -10,6 +10,8 @@ package bench
 import (
 	"fmt"
 	"math/rand/v2"
+
+	"github.com/gorgonia-xlstm/xlstm"
 )
 
 // Workload is a computation to be measured.
@@ -50,8 +52,15 @@ func Groups() []Group {
 		groups = append(groups, Group{m.Name, []Workload{m.Training()}})
 	}
 	for _, m := range Writers() {
-		groups = append(groups, Group{"generate-" + m.Name, []Workload{m.Generation()}})
+		groups = append(groups, Group{"generate-" + m.Name, []Workload{m.Generation(xlstm.WeightsFloat32)}})
 	}
+	weights := Group{Name: "weights"}
+	for _, m := range Writers() {
+		for _, format := range []xlstm.WeightFormat{xlstm.WeightsBF16, xlstm.WeightsInt8, xlstm.WeightsInt4} {
+			weights.Workloads = append(weights.Workloads, m.Generation(format))
+		}
+	}
+	groups = append(groups, weights)
 	for _, width := range []int{64, 128} {
 		g := Group{Name: fmt.Sprintf("mlstm-%d", width)}
 		for _, length := range []int{1024, 4096, 16384} {

@@ -3,6 +3,8 @@ package bench
 import (
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm"
 )
 
 // TestEveryWorkloadHasItsOwnName: where two groups share a workload it is the
@@ -30,7 +32,7 @@ func TestEveryWorkloadHasItsOwnName(t *testing.T) {
 // TestTasksRunAndAreCounted prepares and runs the small ones.
 func TestTasksRunAndAreCounted(t *testing.T) {
 	tiny := Model{Name: "tiny", Width: 16, Blocks: 2, Batch: 2, Length: 8}
-	for _, w := range []Workload{tiny.Training(), tiny.Generation(), Cell(8, 100), Product(256)} {
+	for _, w := range []Workload{tiny.Training(), tiny.Generation(xlstm.WeightsFloat32), tiny.Generation(xlstm.WeightsInt8), Cell(8, 100), Product(256)} {
 		task, err := w.Prepare()
 		if err != nil {
 			t.Fatalf("%s: %v", w.Name, err)

@@ -19,6 +19,16 @@ func choose() *table {
 	return nil
 }
 
+// rounding is the kernels that round vectors, nil for plain Go.
+var rounding = chooseRounding()
+
+func chooseRounding() *roundingTable {
+	if processor.AVX2() {
+		return &roundingTable{roundInt8AVX2, roundInt4AVX2}
+	}
+	return nil
+}
+
 var tableAVX512 = table{
 	dotsBF16: dotsBF16AVX512VNNI, dotsInt8: dotsInt8AVX512VNNI, dotsInt4: dotsInt4AVX512VNNI,
 	unpackBF16: unpackBF16AVX512VNNI, unpackInt8: unpackInt8AVX512VNNI, unpackInt4: unpackInt4AVX512VNNI,

@@ -6,6 +6,9 @@ package weights
 // instructions.
 var best = &tableNEON
 
+// rounding is the kernels that round vectors: plain Go.
+var rounding *roundingTable
+
 var tableNEON = table{
 	dotsBF16: dotsBF16NEON, dotsInt8: dotsInt8NEON, dotsInt4: dotsInt4NEON,
 	unpackBF16: unpackBF16NEON, unpackInt8: unpackInt8NEON, unpackInt4: unpackInt4NEON,

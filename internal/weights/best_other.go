@@ -4,3 +4,6 @@ package weights
 
 // best is the kernels for this processor: plain Go.
 var best *table
+
+// rounding is the kernels that round vectors: plain Go.
+var rounding *roundingTable

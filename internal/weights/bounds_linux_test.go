@@ -21,6 +21,8 @@ func TestNothingBeyondTheSlices(t *testing.T) {
 			v := vectorOf(m, x)
 			if m.Format.Scaled() {
 				v.units = bytes.Copy(2, v.units, atEnd)
+				v.units = v.units[:len(v.units):len(v.units)]
+				v.Set(m.Format, x) // again, in that memory
 			}
 			using(func(string) {
 				fenced.Dots(v, y)

@@ -1,5 +1,5 @@
 // Package weights holds weight matrices in two bytes, one byte or half a byte
-// for each number, and multiplies vectors with them in float32.
+// for each number, and multiplies vectors with them.
 //
 // # Layout
 //
@@ -24,8 +24,11 @@
 //
 // # Products
 //
-// Sums are float32. The products of a group are added in 16 partial sums, which
-// are multiplied by the scale and added to those of the row: the same order for
-// all instruction sets, so that AVX2, AVX-512 and NEON give the same bits. The
-// portable code adds in another order and agrees to rounding.
+// Sums are float32. In bf16, numbers are widened to float32. In int8 and int4 the
+// vector is rounded to integers too, by groups with a scale each (see [Vector]), and
+// the products of a group are added as integers, in 8 or 4 exact sums; these are
+// multiplied with both scales and added to 16 partial sums of the row.
+//
+// The order is the same for all instruction sets, so that AVX2, AVX-512 and NEON give
+// the same bits. The portable code adds in another order and agrees to rounding.
 package weights

@@ -557,6 +557,99 @@ next:
 	VZEROUPPER
 	RET
 
+// func roundInt8AVX2(x *float32, places *byte, sums *byte)
+// Requires: AVX, AVX2
+TEXT ·roundInt8AVX2(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         places+8(FP), CX
+	MOVQ         sums+16(FP), DX
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      96(AX), Y3
+	VPCMPEQD     Y4, Y4, Y4
+	VPSRLD       $0x01, Y4, Y4
+	VPAND        Y4, Y0, Y5
+	VPAND        Y4, Y1, Y6
+	VPAND        Y4, Y2, Y7
+	VPAND        Y4, Y3, Y4
+	VPMAXUD      Y6, Y5, Y5
+	VPMAXUD      Y4, Y7, Y7
+	VPMAXUD      Y7, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X4
+	VPMAXUD      X4, X5, X4
+	VPSHUFD      $0x4e, X4, X5
+	VPMAXUD      X5, X4, X4
+	VPSHUFD      $0xb1, X4, X5
+	VPMAXUD      X5, X4, X4
+	VMOVD        X4, AX
+	CMPL         AX, $0x7f800000
+	JAE          infinite
+	CMPL         AX, $0x04000000
+	JB           negligible
+	VMOVD        AX, X4
+	MOVL         $0x42fe0000, AX
+	VMOVD        AX, X6
+	VDIVSS       X4, X6, X5
+	VDIVSS       X6, X4, X4
+	VBROADCASTSS X5, Y5
+	VBROADCASTSS X4, Y4
+	JMP          write
+
+infinite:
+	MOVL         $0x7fc00000, AX
+	VMOVD        AX, X4
+	VBROADCASTSS X4, Y4
+	JMP          nothing
+
+negligible:
+	VXORPS Y4, Y4, Y4
+
+nothing:
+	VXORPS Y5, Y5, Y5
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+write:
+	VMULPS     Y5, Y0, Y0
+	VCVTPS2DQ  Y0, Y0
+	VMULPS     Y5, Y1, Y1
+	VCVTPS2DQ  Y1, Y1
+	VMULPS     Y5, Y2, Y2
+	VCVTPS2DQ  Y2, Y2
+	VMULPS     Y5, Y3, Y3
+	VCVTPS2DQ  Y3, Y3
+	VPACKSSDW  Y1, Y0, Y0
+	VPACKSSDW  Y3, Y2, Y1
+	VPACKSSWB  Y1, Y0, Y0
+	VMOVDQU    packOrder<>+0(SB), Y1
+	VPERMD     Y0, Y1, Y0
+	VPCMPEQD   Y1, Y1, Y1
+	VPABSB     Y1, Y2
+	VPSRLW     $0x0f, Y1, Y1
+	VPMADDUBSW Y0, Y2, Y2
+	VPMADDWD   Y1, Y2, Y2
+	VPXOR      Y1, Y1, Y1
+	VPSLLD     $0x07, Y2, Y2
+	VPSUBD     Y2, Y1, Y2
+	VMOVDQU    Y0, (CX)
+	VMOVDQU    Y2, (DX)
+	VMOVUPS    Y4, 64(DX)
+	VZEROUPPER
+	RET
+
+DATA packOrder<>+0(SB)/4, $0x00000000
+DATA packOrder<>+4(SB)/4, $0x00000004
+DATA packOrder<>+8(SB)/4, $0x00000001
+DATA packOrder<>+12(SB)/4, $0x00000005
+DATA packOrder<>+16(SB)/4, $0x00000002
+DATA packOrder<>+20(SB)/4, $0x00000006
+DATA packOrder<>+24(SB)/4, $0x00000003
+DATA packOrder<>+28(SB)/4, $0x00000007
+GLOBL packOrder<>(SB), RODATA|NOPTR, $32
+
 // func dotsInt4AVX2(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dotsInt4AVX2(SB), NOSPLIT, $0-48
@@ -748,5 +841,92 @@ next:
 	ADDQ         $0x00000080, BX
 	DECQ         DX
 	JNZ          next
+	VZEROUPPER
+	RET
+
+// func roundInt4AVX2(x *float32, places *byte, sums *byte)
+// Requires: AVX, AVX2
+TEXT ·roundInt4AVX2(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         places+8(FP), CX
+	MOVQ         sums+16(FP), DX
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      64(AX), Y2
+	VMOVUPS      96(AX), Y3
+	VPCMPEQD     Y4, Y4, Y4
+	VPSRLD       $0x01, Y4, Y4
+	VPAND        Y4, Y0, Y5
+	VPAND        Y4, Y1, Y6
+	VPAND        Y4, Y2, Y7
+	VPAND        Y4, Y3, Y4
+	VPMAXUD      Y6, Y5, Y5
+	VPMAXUD      Y4, Y7, Y7
+	VPMAXUD      Y7, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X4
+	VPMAXUD      X4, X5, X4
+	VPSHUFD      $0x4e, X4, X5
+	VPMAXUD      X5, X4, X4
+	VPSHUFD      $0xb1, X4, X5
+	VPMAXUD      X5, X4, X4
+	VMOVD        X4, AX
+	CMPL         AX, $0x7f800000
+	JAE          infinite
+	CMPL         AX, $0x04000000
+	JB           negligible
+	VMOVD        AX, X4
+	MOVL         $0x42fe0000, AX
+	VMOVD        AX, X6
+	VDIVSS       X4, X6, X5
+	VDIVSS       X6, X4, X4
+	VBROADCASTSS X5, Y5
+	VBROADCASTSS X4, Y4
+	JMP          write
+
+infinite:
+	MOVL         $0x7fc00000, AX
+	VMOVD        AX, X4
+	VBROADCASTSS X4, Y4
+	JMP          nothing
+
+negligible:
+	VXORPS Y4, Y4, Y4
+
+nothing:
+	VXORPS Y5, Y5, Y5
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+write:
+	VMULPS       Y5, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VMULPS       Y5, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMULPS       Y5, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       Y5, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y1, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y1
+	VPACKSSWB    Y1, Y0, Y0
+	VMOVDQU      packOrder<>+0(SB), Y1
+	VPERMD       Y0, Y1, Y0
+	VPCMPEQD     Y1, Y1, Y1
+	VPABSB       Y1, Y2
+	VPSRLW       $0x0f, Y1, Y1
+	VPMADDUBSW   Y0, Y2, Y2
+	VPMADDWD     Y1, Y2, Y2
+	VPXOR        Y1, Y1, Y1
+	VEXTRACTI128 $0x01, Y2, X3
+	VPADDD       X3, X2, X2
+	VPSLLD       $0x03, X2, X2
+	VPSUBD       X2, X1, X2
+	VEXTRACTI128 $0x01, Y0, X1
+	VMOVDQU      X0, (CX)
+	VMOVDQU      X1, 64(CX)
+	VMOVDQU      X2, (DX)
+	VMOVUPS      X4, 64(DX)
 	VZEROUPPER
 	RET

@@ -178,6 +178,39 @@ func TestVectorsAreRoundedToTheNearest(t *testing.T) {
 	}
 }
 
+// TestRoundingKernelsGiveTheBitsOfGo: for numbers of all sizes, among them such that
+// are halfway between two integers, or not finite.
+func TestRoundingKernelsGiveTheBitsOfGo(t *testing.T) {
+	defer func(was *roundingTable) { rounding = was }(rounding)
+	if rounding == nil {
+		t.Skip("there are no kernels here")
+	}
+	r, kernels := rand.New(rand.NewPCG(9, 10)), rounding
+	for trial := range 2000 {
+		x := normals(r, (1+trial%5)*ops.Group)
+		for i := range x {
+			switch trial % 4 {
+			case 1:
+				x[i] = float32(r.IntN(509)-254) / 2 // up to 127, halves
+			case 2:
+				x[i] = math.Float32frombits(r.Uint32())
+			case 3:
+				x[i] *= float32(math.Ldexp(1, r.IntN(250)-140))
+			}
+		}
+		for _, format := range []ops.Format{ops.Int8, ops.Int4} {
+			var got, want Vector
+			rounding = kernels
+			got.Set(format, x)
+			rounding = nil
+			want.Set(format, x)
+			if !slices.Equal(got.units, want.units) {
+				t.Fatalf("%v: %v is rounded otherwise by the kernel", format, x)
+			}
+		}
+	}
+}
+
 // TestWhatIsNotFiniteStaysSo: an infinity or a NaN in x makes every product NaN.
 func TestWhatIsNotFiniteStaysSo(t *testing.T) {
 	eachCase(func(m Matrix, _, x []float32) {

@@ -35,7 +35,13 @@ func dotsInt8AVX2(rows int, groups int, w *byte, scales *byte, units *byte, y *f
 func unpackInt8AVX2(groups int, w *byte, scales *byte, dst *float32)
 
 //go:noescape
+func roundInt8AVX2(x *float32, places *byte, sums *byte)
+
+//go:noescape
 func dotsInt4AVX2(rows int, groups int, w *byte, scales *byte, units *byte, y *float32)
 
 //go:noescape
 func unpackInt4AVX2(groups int, w *byte, scales *byte, dst *float32)
+
+//go:noescape
+func roundInt4AVX2(x *float32, places *byte, sums *byte)

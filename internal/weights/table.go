@@ -8,3 +8,9 @@ type table struct {
 	unpackBF16             func(groups int, w *byte, dst *float32)
 	unpackInt8, unpackInt4 func(groups int, w, scales *byte, dst *float32)
 }
+
+// roundingTable is the kernels that round a group of a vector and put it into a
+// unit. They give the bits of the portable code.
+type roundingTable struct {
+	int8, int4 func(x *float32, places, sums *byte)
+}

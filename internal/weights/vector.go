@@ -57,10 +57,26 @@ func (v *Vector) Set(f ops.Format, x []float32) {
 	if groups%l.groups != 0 {
 		clear(v.units[(units-1)*l.bytes:])
 	}
+	if rounding != nil {
+		v.round(x, l)
+		return
+	}
 	var q [ops.Group]int8
 	for g := range groups {
 		s := roundGroup(x[g*ops.Group:][:ops.Group], &q)
 		l.put(v.units[g/l.groups*l.bytes:][:l.bytes], g%l.groups, s, &q)
+	}
+}
+
+// round is the part of Set that rounds, with kernels.
+func (v *Vector) round(x []float32, l layout) {
+	run, each := rounding.int8, ops.Group
+	if v.format == ops.Int4 {
+		run, each = rounding.int4, ops.Group/2
+	}
+	for g := range len(x) / ops.Group {
+		unit := v.units[g/l.groups*l.bytes:][:l.bytes]
+		run(&x[g*ops.Group:][:ops.Group][0], &unit[g%l.groups*each], &unit[l.bytes-128+g%l.groups*4*l.sums])
 	}
 }
 

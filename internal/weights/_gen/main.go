@@ -68,6 +68,9 @@ func main() {
 				s.dotsAVX2(f)
 			}
 			s.unpack(f)
+			if f.scaled && !s.wide {
+				s.round(f)
+			}
 		}
 	}
 	Generate() // parses the flags
