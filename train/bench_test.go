@@ -53,7 +53,7 @@ func TestBenchReportsBadInput(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"E"}, `no "E" to measure; there are A, B, C1, C4, C16, C64, D, generate-A, generate-B, weights, mlstm-64, mlstm-128, gemm, flat, start`},
+		{[]string{"E"}, `no "E" to measure; there are A, B, C1, C4, C16, C64, D, LSTM-A, LSTM-B, generate-A, generate-B, generate-LSTM-A, generate-LSTM-B, weights, mlstm-64, mlstm-128, gemm, flat, start`},
 		{[]string{"-seconds", "0"}, "-seconds is 0"},
 		{[]string{"-threads", "-1"}, "-threads -1"},
 		{[]string{"-child", "gemm"}, "one thing, not 3"},

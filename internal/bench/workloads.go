@@ -55,7 +55,7 @@ func Groups() []Group {
 		groups = append(groups, Group{"generate-" + m.Name, []Workload{m.Generation(xlstm.WeightsFloat32)}})
 	}
 	weights := Group{Name: "weights"}
-	for _, m := range Writers() {
+	for _, m := range Models()[:2] { // A and B
 		for _, format := range []xlstm.WeightFormat{xlstm.WeightsBF16, xlstm.WeightsInt8, xlstm.WeightsInt4} {
 			weights.Workloads = append(weights.Workloads, m.Generation(format))
 		}
