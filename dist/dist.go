@@ -8,8 +8,14 @@
 //
 // MPI starts the ranks and connects them: build with -tags mpi, and start the
 // program with mpirun or srun. The MPI library is loaded when the program
-// starts; it is not linked, and no cgo is needed. Without the tag, a program has
-// one rank.
+// starts; it is not linked, and no cgo is needed.
+//
+// Where GPUs add up the gradients themselves, ranks only exchange a few numbers
+// and need no MPI. If the environment has MASTER_ADDR, the ranks connect to rank
+// 0 at that address over TCP, under the port MASTER_PORT, 29500 by default. Their
+// number and their ranks come from the environment too: from RANK and
+// WORLD_SIZE, as torchrun sets them, or from the variables of Slurm, Open MPI or
+// PMI.
 package dist
 
 import (
@@ -45,9 +51,9 @@ type Config struct {
 	StartTimeout, Timeout time.Duration
 }
 
-// Open connects this process to the other ranks of its job, which mpirun or srun
-// describes in the environment. A process that was not started by either, or as
-// the only rank, is Alone. If the context is done while a call waits for other
+// Open connects this process to the other ranks of its job, which the launcher
+// describes in the environment. A process without a launcher, or that is the only
+// rank, is Alone. If the context is done while a call waits for other
 // ranks, warn receives a sentence, because the launcher ends a job with a signal
 // when a rank is lost.
 func Open(ctx context.Context, cfg Config, warn func(sentence string)) (Group, error) {
@@ -58,10 +64,15 @@ func Open(ctx context.Context, cfg Config, warn func(sentence string)) (Group, e
 		cfg.Timeout = 10 * time.Minute
 	}
 	l, err := findLauncher()
-	if err != nil || l.size == 1 {
-		return Alone(), err
+	switch {
+	case err != nil:
+		return nil, err
+	case l.size == 1:
+		return Alone(), nil
+	case l.mpi && hasMPI || l.master == "":
+		return open(ctx, cfg, l, warn)
 	}
-	return open(ctx, cfg, l, warn)
+	return openTCP(ctx, cfg, l)
 }
 
 // Alone returns a group of one rank, whose calls do nothing.

@@ -10,7 +10,7 @@ import (
 
 // noLauncher removes what a launcher may have put into the environment.
 func noLauncher(t *testing.T) {
-	for _, v := range []string{"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"} {
+	for _, v := range []string{"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "RANK", "SLURM_PROCID", "MASTER_ADDR"} {
 		t.Setenv(v, "")
 	}
 }

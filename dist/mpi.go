@@ -47,6 +47,9 @@ type functions struct {
 // MPI's counts, which are C ints.
 const largest = 1 << 28
 
+// hasMPI reports whether this program can use MPI.
+const hasMPI = true
+
 func open(ctx context.Context, cfg Config, l launcher, warn func(string)) (Group, error) {
 	lib, err := openLibrary(l)
 	if err != nil {

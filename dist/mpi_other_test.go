@@ -10,6 +10,9 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/dist"
 )
 
+// hasMPI reports whether this test program has MPI.
+const hasMPI = false
+
 func TestAProgramWithoutMPISaysHowToBuildIt(t *testing.T) {
 	noLauncher(t)
 	t.Setenv("PMI_RANK", "1")

@@ -1,0 +1,143 @@
+package testutil
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+)
+
+// RankLauncher starts the ranks of a job.
+type RankLauncher struct {
+	// MPIRun is an mpirun program; empty for ranks that connect over TCP.
+	MPIRun string
+}
+
+// RankLaunchers returns the launchers on this machine: one over TCP, and for a
+// program with MPI those in the list XLSTM_MPIRUN, separated as PATH is, or else
+// those of the usual packages.
+func RankLaunchers(mpi bool) []RankLauncher {
+	all := []RankLauncher{{}}
+	if !mpi {
+		return all
+	}
+	if list := os.Getenv("XLSTM_MPIRUN"); list != "" {
+		for _, path := range filepath.SplitList(list) {
+			all = append(all, RankLauncher{path})
+		}
+		return all
+	}
+	for _, name := range []string{"mpirun.openmpi", "mpirun.mpich"} {
+		if path, err := exec.LookPath(name); err == nil {
+			all = append(all, RankLauncher{path})
+		}
+	}
+	return all
+}
+
+// String names the launcher in a test.
+func (l RankLauncher) String() string {
+	if l.MPIRun == "" {
+		return "TCP"
+	}
+	return filepath.Base(l.MPIRun)
+}
+
+// Job is the ranks of a job, and what they print.
+type Job struct {
+	Out  fmt.Stringer
+	cmds []*exec.Cmd
+	all  sync.WaitGroup
+	errs []error
+}
+
+// output is a buffer that several processes may write to.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// Start starts a job of ranks, which are given their arguments by args, with more
+// variables in their environment. Ranks may be more than there are cores.
+func (l RankLauncher) Start(t testing.TB, ranks int, env []string, args func(rank int) []string) *Job {
+	t.Helper()
+	out := new(output)
+	j := &Job{Out: out}
+	if l.MPIRun == "" {
+		port := freePort(t)
+		for r := range ranks {
+			words := args(r)
+			cmd := exec.Command(words[0], words[1:]...)
+			cmd.Env = append(os.Environ(), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+port, "RANK="+strconv.Itoa(r), "WORLD_SIZE="+strconv.Itoa(ranks))
+			j.cmds = append(j.cmds, cmd)
+		}
+	} else {
+		var words []string
+		for r := range ranks {
+			if r > 0 {
+				words = append(words, ":")
+			}
+			words = append(append(words, "-n", "1"), args(r)...)
+		}
+		cmd := exec.Command(l.MPIRun, words...)
+		cmd.Env = append(os.Environ(),
+			"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+			"OMPI_MCA_rmaps_base_oversubscribe=1", "OMPI_MCA_hwloc_base_binding_policy=none", // Open MPI 4
+			"PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe", "PRTE_MCA_hwloc_default_binding_policy=none", // Open MPI 5
+		)
+		j.cmds = append(j.cmds, cmd)
+	}
+	j.errs = make([]error, len(j.cmds))
+	for i, cmd := range j.cmds {
+		cmd.Env = append(cmd.Env, env...)
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		j.all.Go(func() { j.errs[i] = cmd.Wait() })
+	}
+	return j
+}
+
+// Wait waits for all ranks and returns an error if one of them failed.
+func (j *Job) Wait() error {
+	j.all.Wait()
+	for _, err := range j.errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freePort returns a port at which nothing listens.
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
