@@ -53,7 +53,7 @@ func runOnRanks(t *testing.T, l testutil.RankLauncher, ranks int, args ...string
 
 // shared is small with a batch that 1, 2, 3 and 4 ranks can share.
 func shared(text, out string, more ...string) []string {
-	return small(text, out, append([]string{"-batch", "12", "-carry"}, more...)...)
+	return small(text, out, append([]string{"-batch", "12", "-carry", "-lr", "1e-3"}, more...)...)
 }
 
 // wantSameCurve compares the losses of two runs, on the training text and on the
@@ -194,7 +194,7 @@ func TestRanksThatDifferAreRefused(t *testing.T) {
 		second []string // the arguments of rank 1
 		want   string
 	}{
-		"settings": {shared(text, "OUT", "-lr", "0.01"), "the setting lr is 0.01 instead of 0.008"},
+		"settings": {shared(text, "OUT", "-lr", "0.01"), "the setting lr is 0.01 instead of 0.001"},
 		"text":     {shared(other, "OUT"), "the text to train on is"},
 	} {
 		t.Run(name, func(t *testing.T) {
