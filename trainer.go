@@ -101,11 +101,16 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 // prepareGradients makes what is needed beyond the program's gradients: on a
 // device, for several batches a step, and for several ranks.
 func (t *Trainer) prepareGradients() error {
+	if t.cfg.Group.Size() > 1 {
+		if err := t.newRanks(); err != nil {
+			return err
+		}
+	}
 	switch {
-	case t.cfg.Group.Size() > 1:
-		return t.newRanks()
 	case t.model.home != nil:
 		return t.newRemoteTrainer()
+	case t.ranks != nil:
+		return t.divideGradients()
 	case t.cfg.Accumulate > 1:
 		for _, n := range t.program.Model() {
 			t.means = append(t.means, newMeanGrad(n, tensor.New(tensor.Of(t.model.Dtype()), tensor.WithShape(n.Shape()...))))
@@ -217,16 +222,17 @@ func (t *Trainer) pass(i int, b data.Batch, s *share) (float64, error) {
 	if t.ranks != nil {
 		return t.passRanks(in, b, s)
 	}
-	return t.passRows(in, b)
+	return t.passRows(in, b, b.Counted())
 }
 
-// passRows runs rows forward and backward and returns their loss.
-func (t *Trainer) passRows(in Input, b data.Batch) (float64, error) {
+// passRows runs rows forward and backward and returns their loss. counted is the
+// number of targets that count in the whole batch.
+func (t *Trainer) passRows(in Input, b data.Batch, counted int) (float64, error) {
 	in.Tokens, in.Targets = b.Inputs, b.Targets
 	if t.cfg.WithResets {
 		in.Starts = b.Starts
 	}
-	step, err := t.launch(b.Counted())
+	step, err := t.launch(counted)
 	if err != nil {
 		return 0, err
 	}
@@ -259,7 +265,7 @@ func (t *Trainer) accumulate(s share) error {
 func (t *Trainer) update() error {
 	t.model.turns.Lock()
 	defer t.model.turns.Unlock()
-	if t.ranks != nil {
+	if t.ranks != nil && t.remote == nil {
 		if err := t.ranks.sumRest(); err != nil {
 			return err
 		}

@@ -1,6 +1,9 @@
 package xlstm
 
 import (
+	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/dist"
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
@@ -22,9 +25,10 @@ type remoteTrainer struct {
 	solver *optim.OnDevice // nil for one that steps on the host
 	// whole is a run and the step after it in one, update the step alone; nil
 	// without solver. mean takes the gradients of a run into the means; nil for one
-	// batch a step.
+	// batch a step. sums add up the gradients or means of all ranks, weighted.
 	whole, update, mean func() error
-	share               nodes.Buffer
+	sums                []device.Launch
+	share, weight       nodes.Buffer
 	means               []nodes.Buffer
 }
 
@@ -44,24 +48,92 @@ func (t *Trainer) newRemoteTrainer() error {
 	}
 	s, ok := t.solver.(deviceSolver)
 	if !ok {
-		if t.cfg.Accumulate > 1 {
-			return errors.Errorf("xlstm: a %T steps on the host, where gradients of several batches on %s cannot be accumulated; use optim.Adam or optim.AdamW", t.solver, r.device.Name())
+		if t.cfg.Accumulate > 1 || t.ranks != nil {
+			return errors.Errorf("xlstm: a %T steps on the host, where gradients of several batches or ranks on %s cannot be combined; use optim.Adam or optim.AdamW", t.solver, r.device.Name())
 		}
 		return nil
+	}
+	if t.ranks != nil {
+		if err := r.join(t.cfg.Group, params); err != nil {
+			return err
+		}
 	}
 	var err error
 	if r.solver, err = s.OnDevice(r.device, params); err != nil {
 		return err
 	}
-	if r.update, err = device.Record(r.device, r.solver.Launches()); err != nil || r.means != nil {
+	launches := append(r.sums, r.solver.Launches()...)
+	if r.update, err = device.Record(r.device, launches); err != nil || r.means != nil {
 		return err
 	}
 	var step []func() error
-	for _, l := range r.solver.Launches() {
+	for _, l := range launches {
 		step = append(step, l)
 	}
 	r.whole, err = p.remote.Then(step...)
 	return err
+}
+
+// join connects the device to those of the other ranks and prepares the sums of
+// gradients in buckets, the last parameters first: the sum of a bucket needs only
+// its gradients, so that a device can compute others meanwhile.
+func (r *remoteTrainer) join(g dist.Group, params []optim.DeviceParam) error {
+	c, ok := r.device.(device.Collective)
+	if !ok {
+		return errors.Errorf("xlstm: several ranks cannot train on %s, which cannot add up gradients with others", r.device.Name())
+	}
+	var id []byte
+	var err error
+	if g.Rank() == 0 {
+		if id, err = c.NewJob(); err != nil {
+			return err
+		}
+	}
+	if id, err = dist.Share(g, id, 0); err != nil {
+		return err
+	}
+	if err := c.Join(id, g.Rank(), g.Size()); err != nil {
+		return err
+	}
+	if r.weight, err = r.device.Alloc(params[0].Value.Dtype(), 1); err != nil {
+		return err
+	}
+	var bucket []nodes.Buffer
+	size := 0
+	for i, p := range slices.Backward(params) {
+		bucket, size = append(bucket, p.Grad), size+p.Grad.Len()
+		if size < bucketSize && i > 0 {
+			continue
+		}
+		sum, err := c.SumAll(bucket, r.weight)
+		if err != nil {
+			return err
+		}
+		r.sums, bucket, size = append(r.sums, sum), nil, 0
+	}
+	return nil
+}
+
+// clear clears the means, in which nothing counts.
+func (r *remoteTrainer) clear() error {
+	for _, m := range r.means {
+		if err := r.device.Zero(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setWeight sets the weight of this rank's gradients in the sums.
+func (r *remoteTrainer) setWeight(w float64) error {
+	return upload(r.device, r.weight, w)
+}
+
+// upload sets a buffer of one number.
+func upload(d Device, to nodes.Buffer, v float64) error {
+	x := floats.Make(to.Dtype(), 1)
+	x.Write([]float64{v})
+	return d.Upload(to, x.Data())
 }
 
 // makeMeans gives every parameter a mean of its gradients, in place of the
@@ -91,9 +163,7 @@ func (r *remoteTrainer) add(share float64) error {
 	if r.mean == nil {
 		return nil
 	}
-	x := floats.Make(r.share.Dtype(), 1)
-	x.Write([]float64{share})
-	if err := r.device.Upload(r.share, x.Data()); err != nil {
+	if err := upload(r.device, r.share, share); err != nil {
 		return err
 	}
 	return r.mean()

@@ -42,6 +42,9 @@ type ranks struct {
 	overlap bool         // reports whether a run is a whole step, during which buckets are added up
 	ready   chan *bucket // to the goroutine that adds up
 	summed  bool         // reports whether the buckets have been added up in this step
+	// On a device: the targets that count in this step, up to now, on this rank and
+	// on all.
+	mine, of int
 }
 
 // bucket is means of gradients that are added up over the ranks at once.
@@ -51,18 +54,19 @@ type bucket struct {
 	pending int // gradients that the current run has not computed
 }
 
-// newRanks divides the gradients into buckets, in the order of the backward pass,
-// roughly: the last parameters first. The parameters become those of rank 0.
+// newRanks makes the trainer one of several. The parameters become those of rank 0.
 func (t *Trainer) newRanks() error {
-	if t.model.home != nil {
-		return errors.Errorf("xlstm: several ranks cannot train on %s", t.model.home.device.Name())
-	}
 	if err := t.model.Share(t.cfg.Group); err != nil {
 		return err
 	}
-	r := &ranks{group: t.cfg.Group, overlap: t.cfg.Accumulate == 1}
-	r.from = r.group.Rank() * t.program.cfg.Batch
-	t.ranks = r
+	t.ranks = &ranks{group: t.cfg.Group, overlap: t.cfg.Accumulate == 1, from: t.cfg.Group.Rank() * t.program.cfg.Batch}
+	return nil
+}
+
+// divideGradients divides the gradients into buckets, roughly in the order of the
+// backward pass: the last parameters first.
+func (t *Trainer) divideGradients() error {
+	r := t.ranks
 	params := t.program.Model()
 	total := 0
 	for _, n := range params {
@@ -121,6 +125,9 @@ func (t *Trainer) passRanks(in Input, whole data.Batch, s *share) (float64, erro
 	if s.of > 0 {
 		s.weight = float64(counted) / float64(whole.Counted())
 	}
+	if t.remote != nil {
+		return t.passRemote(in, mine, whole.Counted(), s.first)
+	}
 	r.now, r.summed = *s, r.overlap && s.of > 0
 	for _, b := range r.buckets {
 		b.pending = b.size
@@ -128,7 +135,7 @@ func (t *Trainer) passRanks(in Input, whole data.Batch, s *share) (float64, erro
 	r.ready = make(chan *bucket, len(r.buckets))
 	done := make(chan error, 1)
 	go func() { done <- r.sum(r.ready) }()
-	loss, err := t.passRows(in, mine)
+	loss, err := t.passRows(in, mine, counted)
 	if _, sequence := t.program.machine.(*nodes.Sequence); !sequence && err == nil {
 		err = t.takeAll()
 	}
@@ -139,12 +146,52 @@ func (t *Trainer) passRanks(in Input, whole data.Batch, s *share) (float64, erro
 	if err := <-done; err != nil {
 		return 0, err
 	}
+	return r.meanLoss(loss, s.weight)
+}
+
+// meanLoss returns the sum of the ranks' losses, each times its weight. The loss of
+// a rank without weight is not defined.
+func (r *ranks) meanLoss(loss, weight float64) (float64, error) {
 	total := []float64{0}
-	if counted > 0 {
-		total[0] = loss * s.weight
+	if weight > 0 {
+		total[0] = loss * weight
 	}
-	err = r.group.SumAll(total)
+	err := r.group.SumAll(total)
 	return total[0], err
+}
+
+// passRemote is passRanks on a device, which adds up the gradients by itself: after
+// the run, or after that of a step's last batch. Until then this rank takes the mean
+// over its own targets. first reports whether no earlier batch of the step counts.
+func (t *Trainer) passRemote(in Input, rows data.Batch, counted int, first bool) (float64, error) {
+	r := t.ranks
+	if first {
+		r.mine, r.of = 0, 0
+	}
+	weight := 0.0
+	if counted > 0 {
+		weight = float64(rows.Counted()) / float64(counted)
+	}
+	r.mine, r.of = r.mine+rows.Counted(), r.of+counted
+	if r.of > 0 {
+		if err := t.remote.setWeight(float64(r.mine) / float64(r.of)); err != nil {
+			return 0, err
+		}
+	}
+	loss, err := t.passRows(in, rows, counted)
+	if err != nil {
+		return 0, err
+	}
+	if rows.Counted() > 0 {
+		if err := t.remote.add(float64(rows.Counted()) / float64(r.mine)); err != nil {
+			return 0, err
+		}
+	} else if r.mine == 0 {
+		if err := t.remote.clear(); err != nil {
+			return 0, err
+		}
+	}
+	return r.meanLoss(loss, weight)
 }
 
 // takeAll takes all gradients of a run into their means.

@@ -11,6 +11,9 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/dist"
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
+	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/pkg/errors"
@@ -108,8 +111,38 @@ func onRanks(t *testing.T, n int, f func(g dist.Group) error) {
 	}
 }
 
+// summing is a device, here the CPU, that adds up with those of other ranks.
+type summing struct {
+	cpu.Device
+	job dist.Group
+}
+
+func (s *summing) NewJob() ([]byte, error) { return []byte("job"), nil }
+
+func (s *summing) Join(job []byte, rank, size int) error {
+	if string(job) != "job" || rank != s.job.Rank() || size != s.job.Size() {
+		return errors.Errorf("rank %d of %d joined %q", rank, size, job)
+	}
+	return nil
+}
+
+func (s *summing) SumAll(xs []device.Buffer, weight device.Buffer) (device.Launch, error) {
+	return func() error {
+		w := floats.Of(cpu.Elements(weight)).At(0)
+		for _, x := range xs {
+			of := floats.Of(cpu.Elements(x))
+			of.Blend(0, of, w)
+			if err := s.job.SumAll(of.Data()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
 // rankCase is a training that ranks share.
 type rankCase struct {
+	device  bool // trains on a device
 	cfg     TrainerConfig
 	dropout float64
 	uneven  bool // ignores all targets of the last third of the sequences
@@ -140,7 +173,11 @@ func (c rankCase) train(t *testing.T, ranks, before, steps int, from, to string)
 	onRanks(t, ranks, func(g dist.Group) error {
 		cfg := smallConfig()
 		cfg.Dropout = c.dropout
-		m, err := New(cfg, WithDtype(tensor.Float64), WithSeed(uint64(3+g.Rank()))) // the ranks begin apart
+		opts := []Option{WithDtype(tensor.Float64), WithSeed(uint64(3 + g.Rank()))} // the ranks begin apart
+		if c.device {
+			opts = append(opts, WithDevice(&summing{job: g}))
+		}
+		m, err := New(cfg, opts...)
 		if err != nil {
 			return err
 		}
@@ -166,6 +203,9 @@ func (c rankCase) train(t *testing.T, ranks, before, steps int, from, to string)
 			}
 		}
 		if g.Rank() == 0 {
+			if err := m.Fetch(); err != nil {
+				return err
+			}
 			weights = weightsOf(m)
 		}
 		if to != "" {
@@ -186,20 +226,24 @@ var rankCases = map[string]rankCase{
 
 func TestRanksTrainAsOne(t *testing.T) {
 	for name, c := range rankCases {
-		t.Run(name, func(t *testing.T) {
-			wantLosses, wantWeights := c.train(t, 1, 0, 4, "", "")
-			for _, ranks := range []int{2, 3, 4} {
-				losses, weights := c.train(t, ranks, 0, 4, "", "")
-				testutil.Near(t, fmt.Sprintf("losses and norms of %d ranks", ranks), losses, wantLosses, 1e-9)
-				if d := golden.Apart(weights, wantWeights, 0); d > 1e-7 {
-					t.Errorf("weights of %d ranks are %.3g away", ranks, d)
-				}
-				again, sameWeights := c.train(t, ranks, 0, 4, "", "")
-				if !slices.Equal(losses, again) || !slices.Equal(weights, sameWeights) {
-					t.Errorf("%d ranks give other bits the second time", ranks)
-				}
-			}
-		})
+		t.Run(name, func(t *testing.T) { trainsAsOne(t, c) })
+		c.device = true
+		t.Run(name+", on a device", func(t *testing.T) { trainsAsOne(t, c) })
+	}
+}
+
+func trainsAsOne(t *testing.T, c rankCase) {
+	wantLosses, wantWeights := c.train(t, 1, 0, 4, "", "")
+	for _, ranks := range []int{2, 3, 4} {
+		losses, weights := c.train(t, ranks, 0, 4, "", "")
+		testutil.Near(t, fmt.Sprintf("losses and norms of %d ranks", ranks), losses, wantLosses, 1e-9)
+		if d := golden.Apart(weights, wantWeights, 0); d > 1e-7 {
+			t.Errorf("weights of %d ranks are %.3g away", ranks, d)
+		}
+		again, sameWeights := c.train(t, ranks, 0, 4, "", "")
+		if !slices.Equal(losses, again) || !slices.Equal(weights, sameWeights) {
+			t.Errorf("%d ranks give other bits the second time", ranks)
+		}
 	}
 }
 

@@ -64,3 +64,14 @@ func masterAddress() string {
 	}
 	return net.JoinHostPort(host, port)
 }
+
+// LocalRank returns the number of this process among those of the job on its
+// machine, as the launcher gives it, and 0 if it does not.
+func LocalRank() int {
+	for _, name := range []string{"LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"} {
+		if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n >= 0 {
+			return n
+		}
+	}
+	return 0
+}

@@ -42,7 +42,7 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 		listLeft(c.out, txt)
 	}
 	txt.FitModel(&s.Settings)
-	device, closeDevice, err := s.on.open()
+	device, closeDevice, err := s.on.forRank(group).open()
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer txt.Close()
-	device, closeDevice, err := on.open()
+	device, closeDevice, err := on.forRank(group).open()
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"io"
+	"os"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/dist"
 	"github.com/pkg/errors"
 )
 
@@ -42,6 +46,19 @@ func (d onDevice) open() (xlstm.Device, func(), error) {
 		return nil, nil, err
 	}
 	return dev, func() { dev.Close() }, nil
+}
+
+// forRank returns where a rank of a job runs: every rank on a machine has a GPU of
+// its own, unless the user has named one.
+func (d onDevice) forRank(g dist.Group) onDevice {
+	if d.name == "cuda" && g.Size() > 1 {
+		n := dist.LocalRank()
+		if visible := os.Getenv("CUDA_VISIBLE_DEVICES"); visible != "" { // possibly this rank's alone
+			n %= len(strings.Split(visible, ","))
+		}
+		d.name = fmt.Sprintf("cuda:%d", n)
+	}
+	return d
 }
 
 // load opens a model, which is then on the device, with its vocabulary;

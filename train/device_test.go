@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/gorgonia-xlstm/xlstm/dist"
 	"regexp"
 	"strings"
 	"testing"
@@ -32,3 +33,28 @@ func TestDeviceFlags(t *testing.T) {
 		free()
 	}
 }
+
+func TestEveryRankOfAMachineHasAGPU(t *testing.T) {
+	two := ranksOfTwo{dist.Alone()}
+	for _, c := range []struct {
+		device, local, visible, want string
+		group                        dist.Group
+	}{
+		{"cuda", "1", "", "cuda:1", two},
+		{"cuda", "1", "4,6", "cuda:1", two},
+		{"cuda", "1", "6", "cuda:0", two},
+		{"cuda:3", "1", "", "cuda:3", two},
+		{"cpu", "1", "", "cpu", two},
+		{"cuda", "1", "", "cuda", dist.Alone()},
+	} {
+		t.Setenv("LOCAL_RANK", c.local)
+		t.Setenv("CUDA_VISIBLE_DEVICES", c.visible)
+		if got := (onDevice{name: c.device}).forRank(c.group).name; got != c.want {
+			t.Errorf("-device %s of local rank %s with cards %q: %s, want %s", c.device, c.local, c.visible, got, c.want)
+		}
+	}
+}
+
+type ranksOfTwo struct{ dist.Group }
+
+func (ranksOfTwo) Size() int { return 2 }

@@ -57,6 +57,23 @@ type Recorder interface {
 	Record(launches []Launch) (Launch, error)
 }
 
+// Collective is a Device that can add up memory over the devices of several
+// processes, the ranks of a job.
+type Collective interface {
+	Device
+	// NewJob returns what ranks need to find one another. Rank 0 calls it and
+	// gives the result to the others.
+	NewJob() ([]byte, error)
+	// Join connects this device to those of the other ranks, which call it at the
+	// same time. A device that has joined a job leaves it first.
+	Join(job []byte, rank, size int) error
+	// SumAll prepares the sum of buffers, of one type, over all ranks: each is
+	// replaced by the sum of weight, one number, times the buffer of each rank. All
+	// ranks must prepare and launch the same sums in the same order. The launch
+	// can be recorded.
+	SumAll(xs []Buffer, weight Buffer) (Launch, error)
+}
+
 // Record combines many launches into one, which runs them with a single command
 // on a Recorder, and otherwise one after the other.
 func Record(d Device, launches []Launch) (Launch, error) {

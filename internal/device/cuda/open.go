@@ -24,6 +24,7 @@ type Device struct {
 	staging               staging
 	modules               modules
 	precision             Precision
+	job                   job
 	recorder              *recorder // of the graph that is being recorded; nil for none
 }
 
@@ -144,9 +145,11 @@ func (d *Device) Close() error {
 
 // close undoes open as far as it got. The context's memory and modules end with it.
 func (d *Device) close() error {
-	var err error
+	err := d.leaveJob()
 	if d.handle != 0 {
-		err = d.blas.destroy(d.handle)
+		if failed := d.blas.destroy(d.handle); err == nil {
+			err = failed
+		}
 	}
 	if d.stream != 0 {
 		call(d.drv.StreamDestroy, d.stream)

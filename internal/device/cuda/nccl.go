@@ -1,0 +1,167 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
+)
+
+// nccl is the functions of NVIDIA's collective communication library.
+type nccl struct {
+	library
+	GetErrorString        uintptr `sym:"ncclGetErrorString"`
+	GetUniqueID           uintptr `sym:"ncclGetUniqueId"`
+	CommInitRank          uintptr `sym:"ncclCommInitRank"`
+	CommAbort             uintptr `sym:"ncclCommAbort"`
+	GroupStart            uintptr `sym:"ncclGroupStart"`
+	GroupEnd              uintptr `sym:"ncclGroupEnd"`
+	AllReduce             uintptr `sym:"ncclAllReduce"`
+	RedOpCreatePreMulSum  uintptr `sym:"ncclRedOpCreatePreMulSum"`
+	commInitRankFromValue func(comm *uintptr, size int32, id ncclID, rank int32) int32
+}
+
+// ncclID is ncclUniqueId, which ncclCommInitRank takes by value.
+type ncclID struct{ internal [128]byte }
+
+// Constants of NCCL.
+const (
+	ncclFloat        = 7
+	ncclDouble       = 8
+	ncclScalarDevice = 0
+)
+
+func openNccl() (*nccl, error) {
+	l, err := openLibrary(toolkitDirs("nccl"), "libnccl.so.2")
+	if err != nil {
+		return nil, errors.Wrap(err, "cuda: several cards need NCCL (pip install nvidia-nccl-cu12)")
+	}
+	n := &nccl{library: l}
+	if err := l.bind(n); err != nil {
+		return nil, errors.Wrap(err, "cuda")
+	}
+	purego.RegisterFunc(&n.commInitRankFromValue, n.CommInitRank)
+	return n, nil
+}
+
+func (n *nccl) check(what string, code int32) error {
+	if code == 0 {
+		return nil
+	}
+	text, _, _ := purego.SyscallN(n.GetErrorString, uintptr(code))
+	return errors.Errorf("cuda: %s: %s (%d)", what, cString(*(**byte)(unsafe.Pointer(&text))), code)
+}
+
+// job is a card's place among those of the ranks.
+type job struct {
+	nccl *nccl
+	comm uintptr
+}
+
+// useNccl loads NCCL unless it is loaded.
+func (d *Device) useNccl() (*nccl, error) {
+	if d.job.nccl == nil {
+		n, err := openNccl()
+		if err != nil {
+			return nil, err
+		}
+		d.job.nccl = n
+	}
+	return d.job.nccl, nil
+}
+
+// NewJob returns an identification that NCCL makes.
+func (d *Device) NewJob() (id []byte, err error) {
+	err = d.thread.do(func() error {
+		n, err := d.useNccl()
+		if err != nil {
+			return err
+		}
+		id = make([]byte, unsafe.Sizeof(ncclID{}))
+		return n.check("ncclGetUniqueId", call(n.GetUniqueID, uintptr(unsafe.Pointer(&id[0]))))
+	})
+	return id, err
+}
+
+// Join makes the card a rank of a job.
+func (d *Device) Join(id []byte, rank, size int) error {
+	if len(id) != int(unsafe.Sizeof(ncclID{})) {
+		return errors.Errorf("cuda: a job of %d bytes is none of NCCL's", len(id))
+	}
+	return d.thread.do(func() error {
+		n, err := d.useNccl()
+		if err != nil {
+			return err
+		}
+		if err := d.leaveJob(); err != nil {
+			return err
+		}
+		var all ncclID
+		copy(all.internal[:], id)
+		comm := new(uintptr)
+		err = n.check("ncclCommInitRank", n.commInitRankFromValue(comm, int32(size), all, int32(rank)))
+		d.job.comm = *comm
+		return errors.Wrapf(err, "rank %d of %d", rank, size)
+	})
+}
+
+// leaveJob ends the connection to the other ranks without waiting for them.
+func (d *Device) leaveJob() error {
+	if d.job.comm == 0 {
+		return nil
+	}
+	err := d.job.nccl.check("ncclCommAbort", call(d.job.nccl.CommAbort, d.job.comm))
+	d.job.comm = 0
+	return err
+}
+
+// SumAll prepares a sum over the ranks.
+func (d *Device) SumAll(xs []device.Buffer, weight device.Buffer) (device.Launch, error) {
+	if d.job.comm == 0 {
+		return nil, errors.New("cuda: the card has not joined a job")
+	}
+	mine, err := buffersOf(append(xs[:len(xs):len(xs)], weight)...)
+	if err != nil {
+		return nil, err
+	}
+	w := mine[len(xs)]
+	mine = mine[:len(xs)]
+	kind := uintptr(ncclFloat)
+	if w.dt == ops.Float64 {
+		kind = ncclDouble
+	}
+	spans := []span{w.span(false), {from: address(d.job.comm), to: address(d.job.comm) + 1, writes: true}} // all sums in their order
+	for _, x := range mine {
+		if x.dt != w.dt {
+			return nil, errors.Errorf("cuda: a sum of %v with a weight of %v", x.dt, w.dt)
+		}
+		spans = append(spans, x.span(true))
+	}
+	operator := new(int32)
+	if err := d.thread.do(func() error {
+		n := d.job.nccl
+		return n.check("ncclRedOpCreatePreMulSum", call(n.RedOpCreatePreMulSum, uintptr(unsafe.Pointer(operator)), uintptr(w.at), kind, ncclScalarDevice, d.job.comm))
+	}); err != nil {
+		return nil, err
+	}
+	return d.launch([]task{{spans: spans, enqueue: func() error { return d.sumAll(mine, kind, *operator) }}}), nil
+}
+
+// sumAll enqueues the sums of several buffers, which NCCL combines.
+func (d *Device) sumAll(xs []buffer, kind uintptr, operator int32) error {
+	n := d.job.nccl
+	if err := n.check("ncclGroupStart", call(n.GroupStart)); err != nil {
+		return err
+	}
+	for _, x := range xs {
+		r := call(n.AllReduce, uintptr(x.at), uintptr(x.at), uintptr(x.n), kind, uintptr(operator), d.job.comm, d.stream)
+		if err := n.check("ncclAllReduce", r); err != nil {
+			return err
+		}
+	}
+	return n.check("ncclGroupEnd", call(n.GroupEnd))
+}
