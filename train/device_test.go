@@ -1,10 +1,11 @@
 package main
 
 import (
-	"github.com/gorgonia-xlstm/xlstm/dist"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/dist"
 )
 
 // TestDeviceFlags: mistakes get one sentence, and a program without GPUs says
