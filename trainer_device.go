@@ -111,7 +111,21 @@ func (r *remoteTrainer) join(g dist.Group, params []optim.DeviceParam) error {
 		}
 		r.sums, bucket, size = append(r.sums, sum), nil, 0
 	}
-	return nil
+	return r.connect()
+}
+
+// connect makes every sum once, of memory that holds nothing yet: NCCL establishes
+// connections when they are first needed, which cannot be recorded.
+func (r *remoteTrainer) connect() error {
+	if err := r.setWeight(0); err != nil {
+		return err
+	}
+	for _, sum := range r.sums {
+		if err := sum(); err != nil {
+			return err
+		}
+	}
+	return errors.Wrap(r.device.Sync(), "xlstm: the first sum over all ranks")
 }
 
 // clear clears the means, in which nothing counts.
