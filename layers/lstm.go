@@ -72,10 +72,10 @@ func (cfg LSTMBlockConfig) NewBlock(s Scope) (*Block, error) {
 }
 
 // LSTMCell is a classic LSTM cell in a graph. R is (4·Hidden, Hidden) and Bias
-// (4·Hidden), both gate by gate: i, f, g, o.
+// (4·Hidden), the sum of both biases, each gate by gate: i, f, g, o.
 type LSTMCell struct {
 	Hidden int
-	// X holds the input parts of the pre-activations: one node of (B·T,
+	// X holds the input parts W·x of the pre-activations: one node of (B·T,
 	// 4·Hidden), or one for each gate if the cell is symbolic.
 	X       []*gorgonia.Node
 	R, Bias *gorgonia.Node
@@ -125,7 +125,7 @@ func NewLSTM(s Scope, cfg LSTMConfig) (*LSTM, error) {
 		}
 	}
 	gates.computes(func(steps int, _ CellConfig) (op, grad ops.Op) {
-		m := ops.Linear{Rows: steps, In: in, Outs: []int{rows}, Bias: true}
+		m := ops.Linear{Rows: steps, In: in, Outs: []int{rows}}
 		return m, ops.LinearGrad{Linear: m, Has: []bool{true}}
 	})
 	cell.computes(func(steps int, _ CellConfig) (op, grad ops.Op) {
@@ -134,7 +134,7 @@ func NewLSTM(s Scope, cfg LSTMConfig) (*LSTM, error) {
 	})
 	l.StateParts = StateParts{{Name: lstmPart, Shape: []int{2, hidden}, BatchAxis: 1}}
 	cell.remembers(l.StateParts...)
-	l.cell = LSTMCell{Hidden: hidden, R: l.WeightHH, Bias: l.BiasHH}
+	l.cell = LSTMCell{Hidden: hidden, R: l.WeightHH}
 	return l, nil
 }
 
@@ -147,29 +147,35 @@ func (l *LSTM) Fwd(x *gorgonia.Node, state *State) (*gorgonia.Node, *State, erro
 	if err := l.check(state); err != nil {
 		return nil, nil, err
 	}
-	gates, err := gateInputs(l.s, x, l.WeightIH, l.BiasIH, l.cfg.HiddenDim)
+	gates, err := gateInputs(l.s, x, l.WeightIH, nil, l.cfg.HiddenDim)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Of the two biases only the sum counts: added to the weights' products by the
+	// cell, and with one gradient for both, it saves passes over all gates.
+	bias, err := nodes.Add(l.BiasIH, l.BiasHH)
 	if err != nil {
 		return nil, nil, err
 	}
 	s, next := l.s.Sub("lstm_cell"), &State{}
 	var h *gorgonia.Node
 	if s.cells.Symbolic {
-		h, next.LSTM, err = symbolicLSTM(s, gates, l.WeightHH, l.BiasHH, state.lstm())
+		h, next.LSTM, err = symbolicLSTM(s, gates, l.WeightHH, bias, state.lstm())
 	} else {
-		h, next.LSTM, err = nodes.LSTM(nodes.LSTMConfig{Batch: s.batch, Resets: s.resets}, gates[0], l.WeightHH, l.BiasHH, state.lstm())
+		h, next.LSTM, err = nodes.LSTM(nodes.LSTMConfig{Batch: s.batch, Resets: s.resets}, gates[0], l.WeightHH, bias, state.lstm())
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	s.label(h)
 	s.Sub("state").label(next.LSTM)
-	l.cell.X, l.cell.H = gates, h
+	l.cell.X, l.cell.Bias, l.cell.H = gates, bias, h
 	h, err = l.s.Dropout(h, l.cfg.Dropout)
 	return h, next, err
 }
 
 // gateInputs returns the input parts of the pre-activations of four gates of so many
-// units: one node, or one for each gate if the cells are symbolic.
+// units: one node, or one for each gate if the cells are symbolic. bias may be nil.
 func gateInputs(s Scope, x, w, bias *gorgonia.Node, hidden int) ([]*gorgonia.Node, error) {
 	widths := []int{4 * hidden}
 	if s.cells.Symbolic {

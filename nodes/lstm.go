@@ -20,10 +20,10 @@ type LSTMConfig struct {
 //	c' = σ(f~)·c + σ(i~)·tanh(g~)
 //	h' = σ(o~)·tanh(c')
 //
-// x (B·T, 4·H) holds the gates' input parts W·x + b in the order i, f, g, o; r
-// (4·H, H) is the recurrent weight (weight_hh) and bias (4·H) the bias beside it
-// (bias_hh). state (2, B, H) holds h and c, or is nil for zeros. It returns h
-// (B·T, H) and the new state.
+// x (B·T, 4·H) holds the gates' input parts W·x in the order i, f, g, o; r (4·H,
+// H) is the recurrent weight (weight_hh) and bias (4·H) the bias, of nn.LSTM the
+// sum of bias_ih and bias_hh. state (2, B, H) holds h and c, or is nil for zeros.
+// It returns h (B·T, H) and the new state.
 func LSTM(cfg LSTMConfig, x, r, bias, state *gorgonia.Node) (h, newState *gorgonia.Node, err error) {
 	s, err := newLSTM(cfg, x, r, bias, state)
 	if err != nil {
