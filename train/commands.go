@@ -23,12 +23,9 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	group, err := c.join(ctx)
+	group, c, err := c.join(ctx)
 	if err != nil {
 		return err
-	}
-	if group.Rank() > 0 {
-		c.out = io.Discard
 	}
 	txt, err := run.LoadFitting(ctx, s.fit, nil, c.progress)
 	if err != nil {
@@ -42,36 +39,30 @@ func trainCommand(ctx context.Context, args []string, c console) error {
 		listLeft(c.out, txt)
 	}
 	txt.FitModel(&s.Settings)
-	device, closeDevice, err := s.on.forRank(group).open()
-	if err != nil {
-		return err
-	}
-	defer closeDevice()
-	shown := &display{c: c}
-	r, err := run.New(s.Settings, txt, run.Where{Device: device, Group: group}, shown)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if group.Rank() == 0 {
-		if dir == "" {
-			if dir, err = run.ClaimFolder("runs", s.preset); err != nil {
+	unlock := func() {}
+	defer func() { unlock() }()
+	return trainOn(ctx, c, group, s.on, s.Settings, txt, func(r *run.Session) error {
+		if r.Writes() {
+			if dir, unlock, err = claim(dir, s, c); err != nil {
 				return err
 			}
 		}
-		unlock, err := run.Begin(dir, s.Settings)
-		if err != nil {
-			return explainTaken(err, c)
+		return r.Open(dir, c.hint(append([]string{"train"}, args...)...), s.tensorboard)
+	})
+}
+
+// claim makes the folder of a new run, empty for one under runs, and takes its
+// lock.
+func claim(dir string, s *parsed, c console) (claimed string, unlock func(), err error) {
+	if dir == "" {
+		if dir, err = run.ClaimFolder("runs", s.preset); err != nil {
+			return "", func() {}, err
 		}
-		defer unlock()
 	}
-	if err := r.Open(dir, c.hint(append([]string{"train"}, args...)...), s.tensorboard); err != nil {
-		return err
+	if unlock, err = run.Begin(dir, s.Settings); err != nil {
+		return "", func() {}, explainTaken(err, c)
 	}
-	if err := goOn(ctx, r, txt, shown); err != nil {
-		return err
-	}
-	return group.Close()
+	return dir, unlock, nil
 }
 
 // resumeCommand resumes a run.
@@ -93,13 +84,11 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	group, err := c.join(ctx)
+	group, c, err := c.join(ctx)
 	if err != nil {
 		return err
 	}
-	if group.Rank() > 0 {
-		c.out = io.Discard
-	} else {
+	if group.Rank() == 0 {
 		unlock, err := run.Lock(dir)
 		if err != nil {
 			return err
@@ -111,6 +100,26 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer txt.Close()
+	return trainOn(ctx, c, group, on, s, txt, func(r *run.Session) error {
+		if err := r.Open(dir, c.hint(append([]string{"resume"}, args...)...), *events); err != nil {
+			return err
+		}
+		return r.Change(was)
+	})
+}
+
+// join connects this process to the other ranks of its job. Ranks other than 0 get
+// a console on which they print nothing but errors.
+func (c console) join(ctx context.Context) (dist.Group, console, error) {
+	group, err := dist.Open(ctx, dist.Config{}, func(sentence string) { fmt.Fprintln(c.err, sentence) })
+	if err == nil && group.Rank() > 0 {
+		c.out = io.Discard
+	}
+	return group, c, err
+}
+
+// trainOn trains a run on a device, as a rank of a group; open opens its folder.
+func trainOn(ctx context.Context, c console, group dist.Group, on onDevice, s run.Settings, txt *run.Corpus, open func(r *run.Session) error) error {
 	device, closeDevice, err := on.forRank(group).open()
 	if err != nil {
 		return err
@@ -122,21 +131,13 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	defer r.Close()
-	if err := r.Open(dir, c.hint(append([]string{"resume"}, args...)...), *events); err != nil {
-		return err
-	}
-	if err := r.Change(was); err != nil {
+	if err := open(r); err != nil {
 		return err
 	}
 	if err := goOn(ctx, r, txt, shown); err != nil {
 		return err
 	}
 	return group.Close()
-}
-
-// join connects this process to the other ranks of its job.
-func (c console) join(ctx context.Context) (dist.Group, error) {
-	return dist.Open(ctx, dist.Config{}, func(sentence string) { fmt.Fprintln(c.err, sentence) })
 }
 
 // explainTaken says what to do about a folder that a new run may not have.
