@@ -6,9 +6,10 @@ import (
 	"testing"
 )
 
-// TestVerdicts hold if all conditions do, and in part if some do.
+// TestVerdicts hold if all conditions do, in part if some do, and not if there are
+// none.
 func TestVerdicts(t *testing.T) {
-	if verdictOf(true, true) != holds || verdictOf(true, false) != partly || verdictOf(false, false) != refuted {
+	if verdictOf(true, true) != holds || verdictOf(true, false) != partly || verdictOf(false, false) != refuted || verdictOf() != unmeasured {
 		t.Error("verdicts")
 	}
 }
@@ -72,5 +73,15 @@ func TestNormsByDistance(t *testing.T) {
 	got := normsByDistance([]float32{3, 4, 0, 0, 0, 0, 6, 8}, 2, 2) // two texts of two tokens of width 2
 	if want := math.Sqrt(50); math.Abs(got[0]-want) > 1e-9 || math.Abs(got[1]-math.Sqrt(12.5)) > 1e-9 {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestClaimsWithoutTheirResultsDoNotHold: nothing that was not measured does.
+func TestClaimsWithoutTheirResultsDoNotHold(t *testing.T) {
+	other := Result{Group: "other", Labels: map[string]string{"task": "other", "cell": "other", "blocks": "2", "width": "16"}}
+	for _, c := range Claims() {
+		if said, v := c.judge([]Result{other}); v == holds || v == partly {
+			t.Errorf("%s: %s, %s", c.Text, said, v)
+		}
 	}
 }

@@ -152,11 +152,18 @@ func figureRows(all []Result) [][]string {
 	return append([][]string{g.Head}, g.Rows...)
 }
 
-// measuredRows is empty if nothing of the machine was measured.
+// measuredRows has a column for every group and a row for what was measured. It is
+// empty if nothing of the machine was measured.
 func measuredRows(all []Result) [][]string {
 	g := measuredGrid(all)
 	if len(g.Rows) == 0 {
 		return nil
 	}
-	return append([][]string{g.Head}, g.Rows...)
+	rows := make([][]string, len(g.Head))
+	for _, column := range append([][]string{g.Head}, g.Rows...) {
+		for i, cell := range column {
+			rows[i] = append(rows[i], cell)
+		}
+	}
+	return rows
 }
