@@ -18,8 +18,9 @@
 // # Rounding
 //
 // The scale of an int8 group is its largest magnitude divided by 127. That of
-// an int4 group minimises the sum of the squared errors over a fixed set of
-// candidates; see [Pack]. Both are rounded to bf16 before the numbers are
+// an int4 group is the one of six candidates with the least sum of squared errors:
+// three that make the largest magnitude −9, −8 and −7, and for each of them the
+// least-squares scale for the integers that it gives. Both are rounded to bf16 before the numbers are
 // divided by them, so that rounding the scale adds no error of its own.
 //
 // # Products

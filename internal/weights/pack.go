@@ -62,40 +62,62 @@ func pack(f ops.Format, numbers []float32, data, scales []byte) {
 
 // packInt8 writes a group and returns its scale.
 func packInt8(x []float32, to []byte) (scale uint16) {
-	extreme := extremeOf(x)
-	s, scale := rounded(abs(extreme) / 127)
+	s, scale := rounded(abs(extremeOf(x)) / 127)
+	inverse := inverseOf(s)
 	for i, v := range x {
-		to[i] = byte(int8(whole(v, s, -127, 127)))
+		to[i] = byte(int8(whole(v, inverse, -127, 127)))
 	}
 	return scale
 }
 
-// int4Candidates are what the extreme of an int4 group becomes with each of the
-// scales that are tried. With a negative one the extreme becomes the integer
-// without a counterpart.
-var int4Candidates = [...]float32{-8, -7.75, -7.5, -7.25, -7, -6.75, -6.5, -6.25, -6, -5.75, -5.5, -9, -8.5, 7, 6.5, 7.5}
+// int4Starts are what the extreme of an int4 group becomes with each of the scales
+// that are tried first. With a negative scale the extreme becomes the integer
+// without a counterpart, −8, and in the first case is beyond it.
+var int4Starts = [...]float32{-9, -8, -7}
 
-// packInt4 writes a group and returns its scale.
+// packInt4 writes a group and returns its scale: the best of those that are tried,
+// and of the least-squares scales for the integers that each of them gives.
 func packInt4(x []float32, to []byte) (scale uint16) {
 	extreme := extremeOf(x)
-	least := math.Inf(1) // in float64, where no square overflows
-	var best float32
-	for _, c := range int4Candidates {
-		s, bits := rounded(extreme / c)
-		var sum float64
-		for _, v := range x {
-			e := float64(v) - float64(s)*float64(whole(v, s, -8, 7))
-			sum += e * e
-		}
+	least := math.Inf(1)
+	var best float64
+	try := func(s float32, bits uint16) (next float64) {
+		sum, next := int4Errors(x, s)
 		if sum < least {
-			least, best, scale = sum, s, bits
+			least, best, scale = sum, inverseOf(s), bits
 		}
+		return next
+	}
+	for _, start := range int4Starts {
+		s, bits := rounded(extreme / start)
+		s, bits = rounded(float32(try(s, bits)))
+		try(s, bits)
 	}
 	for i := range to {
 		low, high := whole(x[i], best, -8, 7), whole(x[i+len(to)], best, -8, 7)
 		to[i] = byte(int8(low))&15 | byte(int8(high))<<4
 	}
 	return scale
+}
+
+// int4Errors returns the sum of the squared errors that a scale gives, in float64,
+// where no square overflows, and the scale that is best for the same integers.
+func int4Errors(x []float32, scale float32) (sum, next float64) {
+	s, inverse := float64(scale), inverseOf(scale)
+	var products, squares float64
+	for _, v := range x {
+		q := whole(v, inverse, -8, 7)
+		// The conversions keep compilers from rounding once for two operations, so
+		// that every processor packs to the same bits.
+		e := float64(v) - float64(s*q)
+		sum += float64(e * e)
+		products += float64(float64(v) * q)
+		squares += q * q
+	}
+	if squares == 0 {
+		return sum, 0
+	}
+	return sum, products / squares
 }
 
 // extremeOf returns the element of the largest magnitude.
@@ -116,12 +138,25 @@ func rounded(s float32) (float32, uint16) {
 	return math.Float32frombits(uint32(bits) << 16), bits
 }
 
-// whole returns the integer from low to high that is nearest to x/scale, 0 where
-// the scale is zero.
-func whole(x, scale, low, high float32) float32 {
-	if scale == 0 {
+// inverseOf returns 1/s, and 0 for 0, so that everything becomes 0.
+func inverseOf(s float32) float64 {
+	if s == 0 {
 		return 0
 	}
-	q := float32(math.RoundToEven(float64(x / scale)))
-	return min(max(q, low), high)
+	return 1 / float64(s)
+}
+
+// whole returns the integer from low to high that is nearest to x·inverse.
+func whole(x float32, inverse, low, high float64) float64 {
+	// Adding and taking away a large number rounds to an integer, of two to the even
+	// one. The conversion keeps the compiler from rounding once for both.
+	const large = 3 << 51
+	q := float64(float64(x)*inverse) + large - large
+	if q < low {
+		return low
+	}
+	if q > high {
+		return high
+	}
+	return q
 }
