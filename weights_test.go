@@ -207,7 +207,9 @@ func TestPackedGeneratorsPredictWhatTheWholeSequenceDoes(t *testing.T) {
 				t.Fatal(err)
 			}
 			for how, got := range map[string][]float64{"by token": testutil.Must(one.Logits()), "in chunks": testutil.Must(chunks.Logits()), "in a batch": testutil.Must(several.Logits(1))} {
-				wantClose(t, fmt.Sprintf("%s in %s, %s", name, format, how), got, want, 3e-5)
+				// With integers, a number halfway between two may become the other one.
+				wantClose(t, fmt.Sprintf("%s in %s, %s", name, format, how), got, want,
+					map[WeightFormat]float64{WeightsBF16: 3e-5, WeightsInt8: 5e-3, WeightsInt4: 5e-3}[format])
 			}
 			testutil.Equal(t, "texts of a batch", testutil.Must(several.Logits(1)), testutil.Must(several.Logits(2)))
 		}
