@@ -2,9 +2,9 @@ package main
 
 // lstm are the kernels of the classic LSTM cell.
 var lstm = []kernel{
-	{name: "lstm", body: lstmForward,
+	{name: "lstm", long: true, body: lstmForward,
 		vectors: "pi pf pg po xi xf xg xo bi bf bg bo c ti tf tg to tc y"},
-	{name: "lstmGrad", body: lstmBackward,
+	{name: "lstmGrad", long: true, body: lstmBackward,
 		vectors: "ti tf tg to tc cb dy gy c ei ef eg eo"},
 }
 
