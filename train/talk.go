@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -50,6 +51,10 @@ const talkHelp = `A line is what the model continues; \n and \t are understood.
 Ctrl-C stops the answer.
 `
 
+// commandWord is the first word of a command. A line that begins with // or with
+// a path is text.
+var commandWord = regexp.MustCompile("^/[a-z]+$")
+
 // converse answers lines until there are no more.
 func (t *talk) converse(ctx context.Context, lines lineSource) error {
 	for ctx.Err() == nil {
@@ -61,7 +66,7 @@ func (t *talk) converse(ctx context.Context, lines lineSource) error {
 			return errors.Wrap(err, "reading what was typed")
 		}
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if !strings.HasPrefix(word, "/") {
+		if !commandWord.MatchString(word) {
 			if err := t.answer(ctx, escapes.Replace(line)); err != nil {
 				return err
 			}
