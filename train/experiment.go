@@ -27,6 +27,7 @@ type experimentFlags struct {
 	workers int
 	child   string
 	data    []string
+	on      onDevice
 }
 
 // experimentCommand runs an experiment, and continues one that was interrupted.
@@ -38,17 +39,7 @@ func experimentCommand(ctx context.Context, args []string, c console) error {
 	if x.name == claimsWord {
 		return publishClaims(x.out, c)
 	}
-	e, err := experiment.Named(x.name)
-	if err != nil {
-		return err
-	}
-	var text *experiment.Corpus
-	if e.OnText {
-		if text, err = experiment.LoadCorpus(ctx, x.data...); err != nil {
-			return err
-		}
-	}
-	g, err := e.Grid(x.setting(), x.cellNames(), x.seeds, text)
+	g, err := x.grid(ctx)
 	if err != nil {
 		return err
 	}
@@ -56,18 +47,18 @@ func experimentCommand(ctx context.Context, args []string, c console) error {
 		fmt.Fprintf(c.out, "%d of %d: %s%s\n", done, of, r.Name, r.Summary())
 	}}
 	if x.child != "" {
-		ctx, cancel := context.WithCancel(ctx)
-		go func() { // until the process that began this one closes it, or ends
-			io.Copy(io.Discard, c.in)
-			cancel()
-		}()
-		_, err := f.Do(ctx, g, x.child)
-		return err
+		return doAsChild(ctx, f, g, x.child, c)
 	}
 	if f.Workers > 1 {
 		f.Child = x.start
 	}
-	fmt.Fprintf(c.out, "%s\n%s in %s, %d at a time\n", e.About, numbers.Count(len(g.Names()), "run"), x.out, f.Workers)
+	device, closeDevice, err := x.on.open()
+	if err != nil {
+		return err
+	}
+	defer closeDevice()
+	f.Device = device
+	fmt.Fprintf(c.out, "%s\n%s in %s, %d at a time\n", g.Experiment.About, numbers.Count(len(g.Names()), "run"), x.out, f.Workers)
 	results, err := f.Run(ctx, g)
 	if ctx.Err() != nil {
 		fmt.Fprintf(c.out, "Stopped. To continue: %s\n", c.hint(append([]string{"experiment"}, args...)...))
@@ -77,11 +68,39 @@ func experimentCommand(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	page := filepath.Join(x.out, experiment.PageFile)
-	if err := e.WritePage(page, g.Setting, results); err != nil {
+	if err := g.Experiment.WritePage(page, g.Setting, results); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "Results: %s\nPage: %s\n", filepath.Join(x.out, experiment.ResultsFile), page)
 	return nil
+}
+
+// grid returns the runs that are asked for.
+func (x experimentFlags) grid(ctx context.Context) (g experiment.Grid, err error) {
+	e, err := experiment.Named(x.name)
+	if err != nil {
+		return g, err
+	}
+	var text *experiment.Corpus
+	if e.OnText {
+		if text, err = experiment.LoadCorpus(ctx, x.data...); err != nil {
+			return g, err
+		}
+	}
+	return e.Grid(x.setting(), x.cellNames(), x.seeds, text)
+}
+
+// doAsChild does one run, until it is done or the program's input ends: the
+// process that began this one closes it, or ended.
+func doAsChild(ctx context.Context, f experiment.Folder, g experiment.Grid, run string, c console) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		io.Copy(io.Discard, c.in)
+		cancel()
+	}()
+	_, err := f.Do(ctx, g, run)
+	return err
 }
 
 // claimsWord is what stands in place of an experiment's name to judge the claims.
@@ -113,8 +132,9 @@ func parseExperiment(args []string, c console) (experimentFlags, error) {
 	f.IntVar(&x.seeds, "seeds", 3, "seeds of every run, from 1 on")
 	f.BoolVar(&x.full, "full", false, "the papers' numbers, which takes hours, instead of minutes")
 	f.StringVar(&x.out, "out", "", "the folder (default: experiments/ and the experiment's name)")
-	f.IntVar(&x.workers, "workers", 0, "runs at a time, each on a core of its own (default: the number of cores)")
-	f.StringVar(&x.child, "run", "", "do one run alone, in this process")
+	f.IntVar(&x.workers, "workers", 0, "runs at a time, each on a core of its own (default: the number of cores; 1 on a GPU)")
+	f.StringVar(&x.child, "run", "", "do one run alone, in this process, until its input ends")
+	x.on.register(f)
 	f.Func("data", dataUsage+" (default: the Go standard library's source)", func(v string) error {
 		x.data = append(x.data, v)
 		return nil
@@ -139,7 +159,10 @@ func parseExperiment(args []string, c console) (experimentFlags, error) {
 			x.out += "-full"
 		}
 	}
-	if x.workers == 0 {
+	switch {
+	case x.on.name != "cpu": // which all runs would share
+		x.workers = 1
+	case x.workers == 0:
 		x.workers = runtime.GOMAXPROCS(0)
 	}
 	return x, nil

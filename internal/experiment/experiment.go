@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/pkg/errors"
 )
 
@@ -27,8 +28,9 @@ type Experiment struct {
 	Minutes, Full string
 	// cells are those that are compared unless others are asked for.
 	cells []string
-	// OnText reports whether it needs a text.
-	OnText bool
+	// OnText reports whether it needs a text, and OnCPU whether it runs on the
+	// CPU alone.
+	OnText, OnCPU bool
 	// runs returns the runs of a cell and a seed.
 	runs func(p plan) []Run
 	// charts are what the page shows.
@@ -54,10 +56,15 @@ type Run struct {
 
 // work is what a run does. As JSON it has all that determines the result.
 type work interface {
-	// do does the work, from its checkpoint at the path place if there is one.
-	// If the context is done it may write a checkpoint there, and returns the
-	// context's error.
-	do(ctx context.Context, place string) (*Outcome, error)
+	// do does the work, from its checkpoint if there is one. If the context is
+	// done it may write a checkpoint, and returns the context's error.
+	do(ctx context.Context, at site) (*Outcome, error)
+}
+
+// site is where a run does its work.
+type site struct {
+	checkpoint string       // the folder of its checkpoint
+	device     xlstm.Device // nil for the CPU
 }
 
 // Grid is the runs of an experiment for some cells and seeds.

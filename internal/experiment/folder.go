@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/pkg/errors"
 )
@@ -30,6 +31,8 @@ type Folder struct {
 	// they run here, one at a time.
 	Workers int
 	Child   func(ctx context.Context, run string) (*exec.Cmd, error)
+	// Device is where the models of runs in this process are; nil is the CPU.
+	Device xlstm.Device
 	// Done is told of every run that ended, and how many of them have.
 	Done func(r Result, done, of int)
 }
@@ -44,6 +47,9 @@ func (f Folder) machine(run string) string { return filepath.Join(f.Dir, run+".m
 // Run does the runs of a grid that are not done, and returns the results of
 // all in the grid's order. It also writes them to the folder's files.
 func (f Folder) Run(ctx context.Context, g Grid) ([]Result, error) {
+	if f.Device != nil && g.Experiment.OnCPU {
+		return nil, errors.Errorf("the experiment %s runs on the CPU alone", g.Experiment.Name)
+	}
 	if err := os.MkdirAll(f.Dir, 0o755); err != nil {
 		return nil, errors.Wrap(err, "making the experiment's folder")
 	}
@@ -167,7 +173,7 @@ func (f Folder) Do(ctx context.Context, g Grid, run string) (Result, error) {
 	}
 	defer os.Remove(lock)
 	defer unlock()
-	out, err := j.Settings.do(ctx, f.place(run))
+	out, err := j.Settings.do(ctx, site{f.place(run), f.Device})
 	if err != nil {
 		return Result{}, err
 	}

@@ -138,7 +138,7 @@ func TestInterruptedRunsGoOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pupil{Training: j.Settings.(Training), place: Folder{Dir: dir}.place("parity-slstm-1"), out: new(Outcome)}
+	p := &pupil{Training: j.Settings.(Training), site: site{checkpoint: Folder{Dir: dir}.place("parity-slstm-1")}, out: new(Outcome)}
 	defer p.close()
 	if err := p.begin(); err != nil {
 		t.Fatal(err)

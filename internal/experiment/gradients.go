@@ -23,6 +23,7 @@ func gradients() Experiment {
 		Full:    "6 blocks of width 384 over 1,024 bytes, after 20,000 steps of 16 windows of 256 bytes at a rate of 1e-3",
 		cells:   []string{SLSTM, MLSTM, LSTM, LSTMBlock, Simplified},
 		OnText:  true,
+		OnCPU:   true,
 		runs: func(p plan) []Run {
 			s := size{vocab: textVocab, dim: 64, blocks: 2, heads: 4, conv: true}
 			t, length, steps := Training{Batch: 8, LR: 3e-3, MinLR: 3e-4, Every: 50}, 128, 300
@@ -64,12 +65,12 @@ type flow struct {
 	held      []int
 }
 
-func (f flow) do(ctx context.Context, place string) (*Outcome, error) {
+func (f flow) do(ctx context.Context, at site) (*Outcome, error) {
 	first, err := xlstm.New(f.Model, xlstm.WithSeed(f.Seed))
 	if err != nil {
 		return nil, err
 	}
-	p := &pupil{Training: f.Training, place: place, out: new(Outcome), watch: f.gates}
+	p := &pupil{Training: f.Training, site: at, out: new(Outcome), watch: f.gates}
 	return p.do(ctx, func(m *xlstm.Model, out *Outcome) error {
 		if err := f.measure(first, gradientAtFirst, out); err != nil {
 			return err

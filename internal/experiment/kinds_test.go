@@ -52,7 +52,7 @@ func TestEveryKindOfWork(t *testing.T) {
 	} {
 		var texts [2]string
 		for i := range texts {
-			out, err := test.w.do(context.Background(), filepath.Join(t.TempDir(), "checkpoint"))
+			out, err := test.w.do(context.Background(), site{checkpoint: filepath.Join(t.TempDir(), "checkpoint")})
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}

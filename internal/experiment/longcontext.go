@@ -82,8 +82,8 @@ type reading struct {
 	held      []int
 }
 
-func (r reading) do(ctx context.Context, place string) (*Outcome, error) {
-	return r.doThen(ctx, place, func(m *xlstm.Model, out *Outcome) error {
+func (r reading) do(ctx context.Context, at site) (*Outcome, error) {
+	return r.doThen(ctx, at, func(m *xlstm.Model, out *Outcome) error {
 		by, err := m.LossByPosition(ctx, data.IDs(r.held), xlstm.PositionConfig{Sequences: r.Sequences, Length: r.Length, Batch: r.Sequences, Piece: trainedContext})
 		if err != nil {
 			return err
@@ -110,8 +110,8 @@ func costRuns(p plan) []Run {
 	return []Run{{Group: "cost-" + p.cell.Name, Labels: map[string]string{"task": "cost", "cell": p.cell.Name}, Settings: c}}
 }
 
-func (c costs) do(ctx context.Context, _ string) (*Outcome, error) {
-	m, err := xlstm.New(c.Model)
+func (c costs) do(ctx context.Context, at site) (*Outcome, error) {
+	m, err := xlstm.New(c.Model, xlstm.WithDevice(at.device))
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ func series() Experiment {
 		Minutes: "2 layers or blocks of width 32 with 4 heads, 600 steps of 16 windows of 64 at a rate of 3e-3; tested on the second half of 8,000 values",
 		Full:    "2 layers or blocks of width 64, 10,000 steps of 32 windows of 256; hours on two cores",
 		cells:   []string{Mixed, SLSTM, MLSTM, LSTM},
+		OnCPU:   true,
 		runs: func(p plan) []Run {
 			if p.cell.Name == LSTMBlock || p.cell.Name == Simplified {
 				return nil
@@ -220,7 +221,7 @@ func (b *forecaster) test() (float64, error) {
 	return math.Sqrt(sum), nil
 }
 
-func (f forecast) do(ctx context.Context, _ string) (*Outcome, error) {
+func (f forecast) do(ctx context.Context, _ site) (*Outcome, error) {
 	b, err := f.build()
 	if err != nil {
 		return nil, err

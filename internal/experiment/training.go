@@ -85,21 +85,21 @@ func (t Training) steps() (n int) {
 	return n
 }
 
-// do trains and examines. place is the folder of its checkpoint.
-func (t Training) do(ctx context.Context, place string) (*Outcome, error) {
-	return t.doThen(ctx, place, nil)
+// do trains and examines.
+func (t Training) do(ctx context.Context, at site) (*Outcome, error) {
+	return t.doThen(ctx, at, nil)
 }
 
 // doThen is do with something more to do with the trained model; nil for nothing.
-func (t Training) doThen(ctx context.Context, place string, then func(m *xlstm.Model, out *Outcome) error) (*Outcome, error) {
-	p := &pupil{Training: t, place: place, out: new(Outcome)}
+func (t Training) doThen(ctx context.Context, at site, then func(m *xlstm.Model, out *Outcome) error) (*Outcome, error) {
+	p := &pupil{Training: t, site: at, out: new(Outcome)}
 	return p.do(ctx, then)
 }
 
 // pupil is a training in progress.
 type pupil struct {
 	Training
-	place   string
+	site
 	out     *Outcome
 	model   *xlstm.Model
 	solver  *optim.AdamW
@@ -143,7 +143,7 @@ func (p *pupil) close() {
 
 // begin makes everything, and continues from the checkpoint if there is one.
 func (p *pupil) begin() (err error) {
-	if p.model, err = xlstm.New(p.Model, xlstm.WithSeed(p.Seed)); err != nil {
+	if p.model, err = xlstm.New(p.Model, xlstm.WithSeed(p.Seed), xlstm.WithDevice(p.device)); err != nil {
 		return err
 	}
 	p.out.Params = p.model.NumParams()
@@ -161,7 +161,7 @@ func (p *pupil) begin() (err error) {
 		p.exams = append(p.exams, x)
 	}
 	p.saved = time.Now()
-	if _, err := os.Stat(p.place); err == nil {
+	if _, err := os.Stat(p.checkpoint); err == nil {
 		return p.restore()
 	}
 	if p.watch != nil {
@@ -206,34 +206,34 @@ type kept struct {
 
 // restore continues from the checkpoint.
 func (p *pupil) restore() error {
-	text, err := files.Read(p.place+"/"+keptLesson, 1<<10)
+	text, err := files.Read(p.checkpoint+"/"+keptLesson, 1<<10)
 	if err != nil {
 		return err
 	}
 	lesson, err := strconv.Atoi(string(text))
 	if err != nil || lesson < 0 || lesson >= len(p.Lessons) {
-		return errors.Errorf("%s is no checkpoint of these settings; remove it", p.place)
+		return errors.Errorf("%s is no checkpoint of these settings; remove it", p.checkpoint)
 	}
 	if err := p.open(lesson); err != nil {
 		return err
 	}
-	extra, err := p.trainer.Restore(p.place)
+	extra, err := p.trainer.Restore(p.checkpoint)
 	if err != nil {
 		return err
 	}
 	position, err := base64.StdEncoding.DecodeString(extra[keptBatches])
 	if err != nil {
-		return errors.Wrapf(err, "reading the checkpoint %s", p.place)
+		return errors.Wrapf(err, "reading the checkpoint %s", p.checkpoint)
 	}
 	if err := p.batches.SetState(position); err != nil {
 		return err
 	}
 	var k kept
 	if err := json.Unmarshal([]byte(extra[keptLoss]), &k); err != nil {
-		return errors.Wrapf(err, "reading the checkpoint %s", p.place)
+		return errors.Wrapf(err, "reading the checkpoint %s", p.checkpoint)
 	}
 	p.loss, p.losses = k.Loss, k.Losses
-	return errors.Wrapf(json.Unmarshal([]byte(extra[keptOutcome]), p.out), "reading the checkpoint %s", p.place)
+	return errors.Wrapf(json.Unmarshal([]byte(extra[keptOutcome]), p.out), "reading the checkpoint %s", p.checkpoint)
 }
 
 // save writes a checkpoint in place of the one before.
@@ -246,7 +246,7 @@ func (p *pupil) save() error {
 	if err != nil {
 		return errors.Wrap(err, "saving a checkpoint")
 	}
-	fresh := p.place + ".new"
+	fresh := p.checkpoint + ".new"
 	if err := files.RemoveDir(fresh); err != nil {
 		return err
 	}
@@ -258,11 +258,11 @@ func (p *pupil) save() error {
 	}); err != nil {
 		return err
 	}
-	if err := files.RemoveDir(p.place); err != nil {
+	if err := files.RemoveDir(p.checkpoint); err != nil {
 		return err
 	}
 	p.saved = time.Now()
-	return errors.Wrap(os.Rename(fresh, p.place), "saving a checkpoint")
+	return errors.Wrap(os.Rename(fresh, p.checkpoint), "saving a checkpoint")
 }
 
 // saveEvery is the time between checkpoints.
