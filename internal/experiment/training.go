@@ -143,6 +143,10 @@ func (p *pupil) close() {
 
 // begin makes everything, and continues from the checkpoint if there is one.
 func (p *pupil) begin() (err error) {
+	if p.device != nil && len(p.Lessons) > 1 {
+		// A trainer on a device takes the solver's moments with it.
+		return errors.New("a training of several lessons runs on the CPU alone; on a device, use the full setting")
+	}
 	if p.model, err = xlstm.New(p.Model, xlstm.WithSeed(p.Seed), xlstm.WithDevice(p.device)); err != nil {
 		return err
 	}
