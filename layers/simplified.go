@@ -64,8 +64,8 @@ func (*SimplifiedCell) isCell() {}
 //   - There is no normaliser n. The input gate may exceed 1 without bound, and the
 //     memory grows with it until the tanh saturates and passes no gradient.
 //   - There is no stabiliser m. What keeps exp(LN(i~)) finite is the layer norm,
-//     which bounds the gate by the number of units and makes each unit's gate
-//     depend on all others; a large learned γ overflows.
+//     whose outputs are at most √HiddenDim while γ is 1; a large learned γ
+//     overflows. The norm also makes each unit's gate depend on all others.
 //   - The memory is a vector. M is a weight, the same at every step, and not a
 //     matrix that keys and values are written to, so that the cell stores no more
 //     than an LSTM of its width and cannot be trained in parallel over time.
