@@ -67,14 +67,13 @@ func cut(total, n, unit int) (bounds []int) {
 const lstmCached = 1 << 19
 
 // pieces returns how the scan is divided: by sequences, which then run on their
-// own, or by units, which must wait for one another after every step, if there are
-// fewer blocks of sequences than cores or more weights than one core holds. The
-// results are the same.
+// own, or by units, which must wait for one another after every step, if that
+// employs more cores or there are more weights than one core holds. The results are
+// the same.
 func (s LSTM) pieces() (all []lstmPiece, byUnits bool) {
-	procs := runtime.GOMAXPROCS(0)
-	blocks := (s.B + lstmRows - 1) / lstmRows
-	if (blocks < procs || 4*s.H*s.H > lstmCached) && s.H >= 2*lstmUnits && s.B*4*s.H*(s.H+gateWork) >= wakeWork {
-		bounds := cut(s.H, min(procs, s.H/lstmUnits), 16)
+	blocks, parts := (s.B+lstmRows-1)/lstmRows, min(runtime.GOMAXPROCS(0), s.H/lstmUnits)
+	if (parts > blocks || 4*s.H*s.H > lstmCached) && s.B*4*s.H*(s.H+gateWork) >= wakeWork {
+		bounds := cut(s.H, parts, 16)
 		for k := range len(bounds) - 1 {
 			all = append(all, lstmPiece{0, s.B, bounds[k], bounds[k+1]})
 		}
