@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/pkg/errors"
 )
@@ -252,5 +253,25 @@ func TestAllGridsHaveRunsOfDifferentNames(t *testing.T) {
 				t.Errorf("%s has %d runs", e.Name, len(names))
 			}
 		}
+	}
+}
+
+// aDevice is a device that nothing may run on.
+type aDevice struct{ xlstm.Device }
+
+// TestDevicesAreRefused by experiments, and by trainings of several lessons, that
+// run on the CPU alone.
+func TestDevicesAreRefused(t *testing.T) {
+	e := tiny()
+	e.OnCPU = true
+	g, err := e.Grid(Minutes, nil, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Folder{Dir: t.TempDir(), Device: aDevice{}}).Run(context.Background(), g); err == nil || !strings.Contains(err.Error(), "CPU alone") {
+		t.Errorf("an experiment for the CPU: %v", err)
+	}
+	if _, err := (Folder{Dir: t.TempDir(), Device: aDevice{}}).Run(context.Background(), tinyGrid(t, 1)); err == nil || !strings.Contains(err.Error(), "several lessons") {
+		t.Errorf("two lessons: %v", err)
 	}
 }
