@@ -119,6 +119,9 @@ func (f Folder) runAll(ctx context.Context, g Grid) error {
 // finish returns the result of a run, which it does if it is not done.
 func (f Folder) finish(ctx context.Context, j job, g Grid) (Result, error) {
 	r, err := f.read(j)
+	if err == nil { // the process may have been killed before it removed it
+		return r, files.RemoveDir(f.place(j.name()))
+	}
 	if !errors.Is(err, os.ErrNotExist) || ctx.Err() != nil {
 		return r, err
 	}
