@@ -40,7 +40,7 @@ import (
 // format, in BF16 or by Quantize, are not read but mapped into memory: they are
 // read from the disk when they are used, processes share them, and neither their
 // numbers nor the checksum of a file that Quantize wrote are verified. The files
-// must then not be changed in place while the process runs.
+// must not be changed in place while the model is used.
 func Load(path string, opts ...Option) (*Model, error) {
 	o := newOptions(opts)
 	if err := o.checkWeights(); err != nil {
@@ -114,6 +114,7 @@ func (st *checkpoint) load(cfg Config, o options) (*Model, assignment, error) {
 	if err != nil {
 		return nil, a, err
 	}
+	m.holds(st.mappings())
 	problems, err := a.fill(m)
 	if err != nil {
 		return nil, a, err

@@ -1,8 +1,10 @@
 package xlstm
 
 import (
+	"runtime"
 	"slices"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/internal/weights"
 	"github.com/gorgonia-xlstm/xlstm/layers"
@@ -94,6 +96,22 @@ func (st *checkpoint) pack(a assignment, o options) (packed []layers.PackedParam
 		return nil, errors.Errorf("its weights are packed, which is for the CPU and not for %s", o.device.Name())
 	}
 	return packed, nil
+}
+
+// holds makes the model the owner of mapped files, which are unmapped when it is
+// garbage.
+func (m *Model) holds(mappings []*files.Mapping) {
+	m.mappings = mappings
+	for _, mapping := range mappings {
+		runtime.AddCleanup(m, func(mapping *files.Mapping) { _ = mapping.Unmap() }, mapping)
+	}
+}
+
+// keepMappings lets mapped files stay mapped, for a graph that may outlive the model.
+func (m *Model) keepMappings() {
+	for _, mapping := range m.mappings {
+		mapping.Keep()
+	}
 }
 
 // quantizedTo reports whether Quantize has written the files, in that format.

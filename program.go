@@ -161,7 +161,7 @@ func (p *Program) build() (err error) {
 		p.resets = idsInput(p.graph, "resets", n)
 		in.Resets = p.resets
 	}
-	if p.out, err = p.model.Fwd(p.graph, in, p.cfg.FwdConfig); err != nil {
+	if p.out, err = p.model.fwd(p.graph, in, p.cfg.FwdConfig); err != nil {
 		return err
 	}
 	if !p.cfg.Loss && !p.cfg.Grad {
@@ -354,7 +354,10 @@ func (p *Program) FetchGrads() error {
 
 // Graph returns the graph, for inspection or drawing. See KeepValues for its
 // values.
-func (p *Program) Graph() *gorgonia.ExprGraph { return p.graph }
+func (p *Program) Graph() *gorgonia.ExprGraph {
+	p.model.keepMappings()
+	return p.graph
+}
 
 // States returns the nodes of the state of every block after the last step.
 func (p *Program) States() layers.StackState { return p.out.State }

@@ -396,6 +396,18 @@ func FuzzLoad(f *testing.F) {
 		weights, _ := os.ReadFile(filepath.Join(dir, weightsFile))
 		f.Add(config, weights, []byte(`{"weight_map": {"lm_head.weight": "a.safetensors"}}`))
 	}
+	for _, format := range []WeightFormat{WeightsInt8, WeightsInt4} {
+		packable, cfg := large, *large.Large
+		packable.EmbeddingDim, packable.Large = 32, &cfg
+		from, dir := f.TempDir(), f.TempDir()
+		if err := testutil.Must(New(packable)).Save(from, SaveConfig{}); err != nil {
+			f.Fatal(err)
+		}
+		if err := Quantize(from, dir, QuantizeConfig{Weights: format}); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(testutil.Must(os.ReadFile(filepath.Join(dir, configFile))), testutil.Must(os.ReadFile(filepath.Join(dir, weightsFile))), []byte{})
+	}
 	pickled := filepath.Join(interchangeRoot, "xlstm_pickled")
 	f.Add(testutil.Must(os.ReadFile(filepath.Join(pickled, configFile))), testutil.Must(os.ReadFile(filepath.Join(pickled, "model.pt"))), []byte{})
 	f.Add([]byte(`{"model_type": "xlstm"}`), []byte{}, []byte(`{"weight_map": {"x": "a.safetensors", "y": "a.safetensors"}}`))
@@ -412,7 +424,7 @@ func FuzzLoad(f *testing.F) {
 			if bytes.HasPrefix(weights, []byte(pytorch.Zip)) {
 				most *= 2 // where two tensors may lie in one place
 			}
-			if err == nil && m.NumParams() > most {
+			if err == nil && m.NumParams() > most*map[WeightFormat]int{WeightsFloat32: 1, WeightsBF16: 1, WeightsInt8: 2, WeightsInt4: 4}[m.Weights()] {
 				t.Errorf("%d parameters out of %d bytes", m.NumParams(), len(weights))
 			}
 			if err != nil && strings.Contains(err.Error(), "\n") {

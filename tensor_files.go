@@ -25,7 +25,7 @@ type tensorFile struct {
 	f        *os.File
 	entries  []safetensors.Entry
 	metadata map[string]string
-	mapped   []byte // the whole file, nil before it is needed
+	mapped   *files.Mapping // of the whole file, nil before it is needed
 }
 
 // openTensorFile opens a file. A file whose checksum is listed beside it must have
@@ -221,19 +221,27 @@ func (st *checkpoint) bytes(e safetensors.Entry) ([]byte, error) {
 			if err != nil {
 				return nil, errors.Wrap(err, "mapping a file into memory")
 			}
-			content, ok, err := files.Map(f.f, info.Size())
-			if err != nil {
+			if f.mapped, err = files.Map(f.f, info.Size()); err != nil {
 				return nil, err
 			}
-			if !ok {
+			if f.mapped == nil {
 				return e.Bytes()
 			}
-			f.mapped = content
 		}
-		if int64(len(f.mapped)) < from+size {
+		if int64(len(f.mapped.Content)) < from+size {
 			return nil, errors.Errorf("tensor %.200q ends beyond its file, which has been cut short", e.Name)
 		}
-		return f.mapped[from : from+size : from+size], nil
+		return f.mapped.Content[from : from+size : from+size], nil
 	}
 	return e.Bytes()
+}
+
+// mappings returns what of the files is mapped into memory.
+func (st *checkpoint) mappings() (all []*files.Mapping) {
+	for _, f := range st.files {
+		if f.mapped != nil {
+			all = append(all, f.mapped)
+		}
+	}
+	return all
 }

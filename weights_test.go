@@ -8,15 +8,18 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/internal/weights"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -182,6 +185,45 @@ func TestBF16FoldersAreMapped(t *testing.T) {
 		if !mapped {
 			t.Errorf("%s is not in a mapped file, but at %s", p.Name, at)
 		}
+	}
+}
+
+// TestMappedFilesAreUnmapped when their model is garbage, not before, and not while a
+// graph of the user's may have them.
+func TestMappedFilesAreUnmapped(t *testing.T) {
+	dir := t.TempDir()
+	if err := Quantize(saved(t, packableModels(t)["large"]), dir, QuantizeConfig{Weights: WeightsInt8}); err != nil {
+		t.Fatal(err)
+	}
+	mapped := func() int {
+		runtime.GC()
+		time.Sleep(20 * time.Millisecond) // for the cleanups
+		maps, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Skip("this system does not list what is mapped")
+		}
+		return strings.Count(string(maps), dir)
+	}
+	m := loaded(t, dir)
+	p := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 3})
+	m = nil
+	if n := mapped(); n != 1 {
+		t.Errorf("%d files are mapped while a program uses one", n)
+	}
+	runProgram(t, p, []int{1, 2, 3}, nil, nil)
+	runtime.KeepAlive(p)
+	for range 50 {
+		func() { loaded(t, dir) }()
+	}
+	if n := mapped(); n > 2 {
+		t.Errorf("%d files are mapped for models that are gone", n)
+	}
+	before, g := mapped(), gorgonia.NewGraph()
+	if _, err := loaded(t, dir).Fwd(g, GraphInput{Batch: 1, Tokens: idsInput(g, "ids", 1)}, FwdConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := mapped(); n != before+1 {
+		t.Errorf("%d files are mapped, want one more than %d for a graph that outlives its model", n, before)
 	}
 }
 

@@ -35,6 +35,7 @@ package xlstm
 import (
 	"sync"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -70,6 +71,7 @@ type Model struct {
 	// generationEnds end a text, by the file beside the model that it was loaded
 	// from.
 	generationEnds []int
+	mappings       []*files.Mapping // of files that weights are in; see holds
 }
 
 // Option is an option of New and Load.
@@ -223,6 +225,12 @@ func (o *Output) Model() gorgonia.Nodes { return o.learnables }
 
 // Fwd adds the model to graph g, to which the nodes of in must belong.
 func (m *Model) Fwd(g *gorgonia.ExprGraph, in GraphInput, fwd FwdConfig) (*Output, error) {
+	m.keepMappings() // the graph may outlive the model
+	return m.fwd(g, in, fwd)
+}
+
+// fwd is Fwd for a graph that does not outlive the model.
+func (m *Model) fwd(g *gorgonia.ExprGraph, in GraphInput, fwd FwdConfig) (*Output, error) {
 	s := layers.NewScope(g, m.store, in.Batch)
 	if m.adapters != nil {
 		s.Adapt(m.adapters.Adapters)

@@ -4,5 +4,8 @@ package files
 
 import "os"
 
-// Map returns false: on this system files are read. See the version for Unix.
-func Map(*os.File, int64) (content []byte, ok bool, err error) { return nil, false, nil }
+// Map returns nil: on this system files are read. See the version for Unix.
+func Map(*os.File, int64) (*Mapping, error) { return nil, nil }
+
+// Unmap does nothing, since there are no mappings.
+func (m *Mapping) Unmap() error { return nil }

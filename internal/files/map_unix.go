@@ -9,16 +9,24 @@ import (
 	"github.com/pkg/errors"
 )
 
-// Map returns the content of a file of size bytes in memory that is mapped to the
-// file: it is read from the disk when it is used, and processes that map the same
-// file share it. It must not be written to. The mapping lasts as long as the
-// process, also after f is closed, and the file must not be changed in place
-// meanwhile; a file that is replaced by another stays as it is. ok is false on
-// systems without mapped files.
-func Map(f *os.File, size int64) (content []byte, ok bool, err error) {
+// Map maps a file of size bytes into memory, also beyond the closing of f. The result
+// is nil on systems without mapped files, and for a file that is empty or larger than
+// the address space.
+func Map(f *os.File, size int64) (*Mapping, error) {
 	if size < 1 || size != int64(int(size)) {
-		return nil, false, nil
+		return nil, nil
 	}
-	content, err = syscall.Mmap(int(f.Fd()), 0, int(size), syscall.PROT_READ, syscall.MAP_SHARED)
-	return content, err == nil, errors.Wrapf(err, "mapping %s into memory", f.Name())
+	content, err := syscall.Mmap(int(f.Fd()), 0, int(size), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, errors.Wrapf(err, "mapping %s into memory", f.Name())
+	}
+	return &Mapping{Content: content}, nil
+}
+
+// Unmap ends the mapping, unless it is kept. Its content must not be used any more.
+func (m *Mapping) Unmap() error {
+	if m.kept.Load() {
+		return nil
+	}
+	return errors.Wrap(syscall.Munmap(m.Content), "unmapping a file")
 }

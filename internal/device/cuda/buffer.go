@@ -66,8 +66,10 @@ func hostBytes(x any) (data []byte, dt ops.Dtype, err error) {
 		return bytesOf(x), ops.Float64, nil
 	case []int:
 		return bytesOf(x), ops.Int, nil
+	case []byte:
+		return x, ops.Byte, nil
 	}
-	return nil, 0, errors.Errorf("cuda: %T is no slice of float32, float64 or int", x)
+	return nil, 0, errors.Errorf("cuda: %T is no slice of float32, float64, int or byte", x)
 }
 
 // transfer checks that host memory and a buffer have the same type and length.
