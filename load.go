@@ -50,6 +50,13 @@ func Load(path string, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.packs() && isFile(filepath.Join(filepath.Dir(config), adapterFile)) {
+		m, err := Load(path, append(opts[:len(opts):len(opts)], WithWeights(WeightsFloat32))...)
+		if err != nil {
+			return nil, err
+		}
+		return m.Packed(o.weights) // with the adapters merged
+	}
 	raw, cfg, err := readConfig(config, 0)
 	if err != nil {
 		return nil, err

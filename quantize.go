@@ -94,6 +94,9 @@ func newQuantization(path string, cfg QuantizeConfig) (*quantization, error) {
 	if err != nil {
 		return nil, err
 	}
+	if adapters := filepath.Join(filepath.Dir(config), adapterFile); isFile(adapters) {
+		return nil, errors.Errorf("xlstm: quantizing would leave out the adapters in %s; load the model, which merges them, and save it in another folder", adapters)
+	}
 	st, err := openStored(weights)
 	if err != nil {
 		return nil, err

@@ -52,6 +52,9 @@ func (f WeightFormat) format() (format nodes.Format, given bool, err error) {
 	return nodes.Float, false, nil
 }
 
+// packs reports whether weights in fewer bytes are asked for.
+func (o options) packs() bool { return o.weights != "" && o.weights != WeightsFloat32 }
+
 // checkWeights reports options that do not go together.
 func (o options) checkWeights() error {
 	format, _, err := o.weights.format()
@@ -96,6 +99,9 @@ func (m *Model) Packed(f WeightFormat) (*Model, error) {
 	o := options{dtype: m.Dtype(), weights: f, device: m.Device()}
 	if err := o.checkWeights(); err != nil {
 		return nil, err
+	}
+	if m.adapters != nil {
+		return nil, errors.New("xlstm: the model has adapters, which packed weights cannot take; save it and load it, which merges them")
 	}
 	m.turns.RLock()
 	defer m.turns.RUnlock()

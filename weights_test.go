@@ -416,3 +416,20 @@ func TestStatesOfPackedModelsAreTheirOwn(t *testing.T) {
 	}
 	testutil.WantError(t, testutil.Must(testutil.Must(m.Packed(WeightsInt4)).NewGenerator()).LoadState(path), "other weights")
 }
+
+// TestAdaptersArePackedWithTheirWeights, or refused, but never left out.
+func TestAdaptersArePackedWithTheirWeights(t *testing.T) {
+	m := packableModels(t)["large"]
+	if err := m.Adapt(AdapterConfig{Rank: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range m.Adapters() {
+		testutil.Perturb(rand.New(rand.NewPCG(5, 5)), p.Value.Data())
+	}
+	_, err := m.Packed(WeightsInt8)
+	testutil.WantError(t, err, "adapters")
+	dir := saved(t, m)
+	testutil.WantError(t, Quantize(dir, t.TempDir(), QuantizeConfig{Weights: WeightsInt8}), "adapters")
+	merged := saved(t, loaded(t, dir))
+	testutil.Equal(t, "logits", logitsOf(t, loaded(t, dir, WithWeights(WeightsInt8)), someTokens), logitsOf(t, loaded(t, merged, WithWeights(WeightsInt8)), someTokens))
+}

@@ -124,7 +124,7 @@ func New(cfg Config, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.weights != "" && o.weights != WeightsFloat32 {
+	if o.packs() {
 		return m.Packed(o.weights)
 	}
 	m.home, err = reside(o.device, m.Params())
