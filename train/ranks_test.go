@@ -106,7 +106,7 @@ func exec1(args ...string) (string, error) {
 func TestAJobIsResumedOnFewerRanks(t *testing.T) {
 	text, dir := sampleText(t), t.TempDir()
 	alone := filepath.Join(dir, "alone")
-	if out, err := exec1(shared(text, alone, "-steps", "300", "-warmup", "4")...); err != nil {
+	if out, err := exec1(shared(text, alone, "-steps", "150", "-warmup", "4")...); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	eachLauncher(t, func(t *testing.T, l testutil.RankLauncher) {
@@ -121,7 +121,7 @@ func TestAJobIsResumedOnFewerRanks(t *testing.T) {
 				t.Errorf("the job succeeded without a rank\n%s", job.Out)
 			}
 		}
-		stopAfter(20, 4, shared(text, dir, "-steps", "300", "-warmup", "4")...)
+		stopAfter(20, 4, shared(text, dir, "-steps", "150", "-warmup", "4")...)
 		stopAfter(60, 2, "resume", dir)
 		if out, err := exec1("resume", dir); err != nil {
 			t.Fatalf("%v\n%s", err, out)
