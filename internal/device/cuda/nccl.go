@@ -17,7 +17,6 @@ type nccl struct {
 	GetErrorString        uintptr `sym:"ncclGetErrorString"`
 	GetUniqueID           uintptr `sym:"ncclGetUniqueId"`
 	CommInitRank          uintptr `sym:"ncclCommInitRank"`
-	CommAbort             uintptr `sym:"ncclCommAbort"`
 	GroupStart            uintptr `sym:"ncclGroupStart"`
 	GroupEnd              uintptr `sym:"ncclGroupEnd"`
 	AllReduce             uintptr `sym:"ncclAllReduce"`
@@ -87,7 +86,9 @@ func (d *Device) NewJob() (id []byte, err error) {
 	return id, err
 }
 
-// Join makes the card a rank of a job.
+// Join makes the card a rank of a job. The communicator remains until the process
+// ends: NCCL destroys one only after all graphs that contain its sums, and waits for
+// that without end.
 func (d *Device) Join(id []byte, rank, size int) error {
 	if len(id) != int(unsafe.Sizeof(ncclID{})) {
 		return errors.Errorf("cuda: a job of %d bytes is none of NCCL's", len(id))
@@ -97,9 +98,6 @@ func (d *Device) Join(id []byte, rank, size int) error {
 		if err != nil {
 			return err
 		}
-		if err := d.leaveJob(); err != nil {
-			return err
-		}
 		var all ncclID
 		copy(all.internal[:], id)
 		comm := new(uintptr)
@@ -107,16 +105,6 @@ func (d *Device) Join(id []byte, rank, size int) error {
 		d.job.comm = *comm
 		return errors.Wrapf(err, "rank %d of %d", rank, size)
 	})
-}
-
-// leaveJob ends the connection to the other ranks without waiting for them.
-func (d *Device) leaveJob() error {
-	if d.job.comm == 0 {
-		return nil
-	}
-	err := d.job.nccl.check("ncclCommAbort", call(d.job.nccl.CommAbort, d.job.comm))
-	d.job.comm = 0
-	return err
 }
 
 // SumAll prepares a sum over the ranks.

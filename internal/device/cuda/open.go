@@ -145,11 +145,9 @@ func (d *Device) Close() error {
 
 // close undoes open as far as it got. The context's memory and modules end with it.
 func (d *Device) close() error {
-	err := d.leaveJob()
+	var err error
 	if d.handle != 0 {
-		if failed := d.blas.destroy(d.handle); err == nil {
-			err = failed
-		}
+		err = d.blas.destroy(d.handle)
 	}
 	if d.stream != 0 {
 		call(d.drv.StreamDestroy, d.stream)
