@@ -65,7 +65,7 @@ type Collective interface {
 	// gives the result to the others.
 	NewJob() ([]byte, error)
 	// Join connects this device to those of the other ranks, which call it at the
-	// same time..
+	// same time.
 	Join(job []byte, rank, size int) error
 	// SumAll prepares the sum of buffers, of one type, over all ranks: each is
 	// replaced by the sum of weight, one number, times the buffer of each rank. All
