@@ -600,6 +600,6 @@ func TestManyClients(t *testing.T) {
 	eventually(t, "all rows are free", func() bool { return s.engine.active.Load() == 0 && s.engine.waiting() == 0 })
 	h.CloseClientConnections()
 	http.DefaultClient.CloseIdleConnections()
-	// The test server and the engine have some of their own.
+	// Some belong to the test server and the engine.
 	eventually(t, "the goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+6 })
 }

@@ -14,7 +14,7 @@ import (
 
 // mergeCommand writes a model that needs no adapters.
 func mergeCommand(_ context.Context, args []string, c console) error {
-	f := newFlags("merge", "Write the best model of a run, or the model of a folder, with its adapters merged into the weights, to a folder of its own.", c, "merge runs/tuned -o models/tuned")
+	f := newFlags("merge", "Write the best model of a run, or the model of a folder, with its adapters merged into the weights, to another folder.", c, "merge runs/tuned -o models/tuned")
 	out := f.String("o", "", "the folder to write, which must not exist")
 	dir, err := parseWithFolder(f, args)
 	if err != nil {

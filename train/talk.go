@@ -124,7 +124,7 @@ func (t *talk) load(file string) error {
 		raw, err := files.Read(talkFile(file), files.MaxList)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return errors.Errorf("%s is not there: a chat goes on from what /save wrote", talkFile(file))
+			return errors.Errorf("%s is missing: a chat can only continue from what /save wrote", talkFile(file))
 		case err != nil:
 			return errors.Wrap(err, "reading the conversation")
 		}

@@ -26,7 +26,7 @@ func talkTo(t *testing.T, dir string, lines ...string) (out, errs string) {
 	return o.String(), regexp.MustCompile(`at \d+ a second`).ReplaceAllString(e.String(), "at N a second")
 }
 
-// TestTalkThroughAPipe: the text goes on from line to line, /reset forgets it, and
+// TestTalkThroughAPipe: the text continues from line to line, /reset forgets it, and
 // a saved state brings it back.
 func TestTalkThroughAPipe(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
@@ -64,8 +64,8 @@ func withTemplate(t *testing.T, template string) string {
 }
 
 // TestTalkWithATemplate: what is read is what the template makes of the
-// conversation, only the rest of which is read at each turn where it goes on from
-// what was read before, and a saved conversation goes on.
+// conversation, only the rest of which is read at each turn where it continues
+// what was read before, and a saved conversation continues.
 func TestTalkWithATemplate(t *testing.T) {
 	const appending = "{% for m in messages %}{{ m.content }}{% endfor %}"
 	dir := withTemplate(t, appending)
@@ -80,7 +80,7 @@ func TestTalkWithATemplate(t *testing.T) {
 		t.Errorf("%s", errs)
 	}
 	out, errs = talkTo(t, withTemplate(t, "{{ raise_exception('no ' + messages[0].content) }}"), "numbers", "/load "+filepath.Join(dir, "none"))
-	if out != "" || !strings.Contains(errs, "refuses the messages: no numbers") || !strings.Contains(errs, "a chat goes on from what /save wrote") {
+	if out != "" || !strings.Contains(errs, "refuses the messages: no numbers") || !strings.Contains(errs, "a chat can only continue from what /save wrote") {
 		t.Errorf("%q\n%s", out, errs)
 	}
 }

@@ -45,8 +45,8 @@ func numbersOf(t *testing.T, path string) map[string][]float64 {
 }
 
 // TestTrainFrom begins with the weights and the vocabulary of a run or a model,
-// trains what is not frozen, and when it is resumed, it goes on as if it had not
-// stopped.
+// trains what is not frozen, and when it is resumed, it continues as if it had
+// not stopped.
 func TestTrainFrom(t *testing.T) {
 	text, dir := sampleText(t), t.TempDir()
 	origin := filepath.Join(dir, "origin")

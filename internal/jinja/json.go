@@ -30,7 +30,7 @@ func toJSON(v any, args []any, named map[string]any) (any, error) {
 	return b.String(), nil
 }
 
-// writeJSON writes a value, with lines of its own for items if step is not −1.
+// writeJSON writes a value, with items on separate lines if step is not −1.
 func writeJSON(b *strings.Builder, v any, step, depth int) error {
 	if b.Len() > maxOutput {
 		return errTooLong
