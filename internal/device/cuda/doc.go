@@ -6,9 +6,10 @@
 //
 // # Threads
 //
-// A CUDA context is current on one thread. Every Device therefore has a goroutine
-// that is locked to its thread and makes all calls; the methods of Device and Buffer
-// may be called from any goroutine.
+// A CUDA context is current on a thread of the operating system. The calls of a Device
+// are made one after the other, each by the goroutine that asks for it, on whose
+// thread the context is made current first; the methods of Device and Buffer may be
+// called from any goroutine.
 //
 // # Order
 //

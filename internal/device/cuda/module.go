@@ -69,18 +69,14 @@ func (d *Device) awaitModules() {
 	}
 }
 
-// load reads and loads a module on a thread of its own.
+// load reads and loads a module, beside what thread does.
 func (d *Device) load(name string) (handle uintptr, err error) {
 	ptx, err := readPTX(name)
 	if err != nil {
 		return 0, err
 	}
-	t := newThread()
-	defer t.close()
-	err = t.do(func() error {
-		if err := d.drv.check("cuCtxSetCurrent", call(d.drv.CtxSetCurrent, d.context)); err != nil {
-			return err
-		}
+	beside := thread{enter: d.enter}
+	err = beside.do(func() error {
 		handle, err = d.loadModule(ptx)
 		return err
 	})

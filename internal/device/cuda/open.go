@@ -43,7 +43,7 @@ const minMajor = 8
 // Open opens card number ordinal. The error says what is missing: the driver, a card
 // or cuBLAS.
 func Open(ordinal int, precision Precision) (*Device, error) {
-	d := &Device{thread: newThread(), modules: modules{all: make(map[string]*module)}, precision: precision}
+	d := &Device{thread: &thread{}, modules: modules{all: make(map[string]*module)}, precision: precision}
 	if err := d.thread.do(func() error { return d.open(ordinal) }); err != nil {
 		d.thread.do(d.close)
 		d.thread.close()
@@ -63,7 +63,8 @@ func (d *Device) open(ordinal int) (err error) {
 	if err := drv.check("cuDevicePrimaryCtxRetain", call(drv.PrimaryCtxRetain, uintptr(unsafe.Pointer(&d.context)), uintptr(d.ordinal))); err != nil {
 		return err
 	}
-	if err := drv.check("cuCtxSetCurrent", call(drv.CtxSetCurrent, d.context)); err != nil {
+	d.thread.enter = d.enter
+	if err := d.enter(); err != nil {
 		return err
 	}
 	if d.staging, err = d.newStaging(); err != nil {
@@ -81,6 +82,11 @@ func (d *Device) open(ordinal int) (err error) {
 	}
 	d.handle, err = d.blas.newHandle(d.stream, d.blasMemory)
 	return err
+}
+
+// enter makes the context current on this thread.
+func (d *Device) enter() error {
+	return d.drv.check("cuCtxSetCurrent", call(d.drv.CtxSetCurrent, d.context))
 }
 
 // Attributes of cuDeviceGetAttribute.

@@ -9,56 +9,37 @@ import (
 	"github.com/pkg/errors"
 )
 
-// thread is a goroutine locked to a thread of the operating system, as a CUDA context
-// requires. It calls the functions sent to it in the order of sending.
+// thread calls functions one after the other, each with the device's context current
+// on the thread of the operating system that it runs on: that of the caller, because
+// a call from one thread to another takes longer than what most of them do.
 type thread struct {
-	mu   sync.Mutex // held while work is sent, so that none is sent to a closed channel
-	work chan request
-}
-
-type request struct {
-	f    func() error
-	done chan error
+	mu     sync.Mutex
+	enter  func() error // makes the context current; nil until there is one
+	closed bool
 }
 
 var errClosed = errors.New("the device is closed")
 
-func newThread() *thread {
-	work := make(chan request)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		for r := range work {
-			r.done <- r.f()
-		}
-	}()
-	return &thread{work: work}
-}
-
-// do calls f on the thread and returns its error, or errClosed after close.
+// do calls f and returns its error, errClosed after close. f must not call do.
 func (t *thread) do(f func() error) error {
-	done := make(chan error, 1)
-	if err := t.send(request{f, done}); err != nil {
-		return err
-	}
-	return <-done
-}
-
-func (t *thread) send(r request) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.work == nil {
+	if t.closed {
 		return errClosed
 	}
-	t.work <- r
-	return nil
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if t.enter != nil {
+		if err := t.enter(); err != nil {
+			return err
+		}
+	}
+	return f()
 }
 
-// close ends the goroutine.
+// close lets no more functions be called.
 func (t *thread) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.work != nil {
-		close(t.work)
-		t.work = nil
-	}
+	t.closed = true
 }

@@ -13,7 +13,11 @@ import (
 // TestThreadCallsInOrder: functions sent from one goroutine are called in order, and
 // none is called after close.
 func TestThreadCallsInOrder(t *testing.T) {
-	th := newThread()
+	entered := 0
+	th := &thread{enter: func() error {
+		entered++
+		return nil
+	}}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Add(1)
@@ -34,6 +38,9 @@ func TestThreadCallsInOrder(t *testing.T) {
 		}()
 	}
 	wg.Wait()
+	if entered != 800 {
+		t.Errorf("the context was entered %d times for 800 calls", entered)
+	}
 	th.close()
 	th.close()
 	if err := th.do(func() error { return nil }); err != errClosed {
