@@ -170,10 +170,10 @@ func (b *binder) headwiseGrad(op ops.HeadwiseGrad) {
 	switch {
 	case op.In == 4 && op.Out == 4 && fours(x, w, dy, dx):
 		b.headwiseParts(op.Headwise, dw, func(part address, parts, length int) {
-			b.kernel("headwise", "headwise_4_grad", strips(op.Heads, parts), s, x, w, dy, dx, part, int64(length))
+			b.kernel("headwise", "headwise_4_grad", strips(op.Heads, parts), s, x, w, dy, dx, part, int64(length), byValue(addends{}))
 		})
 	case op.In < narrow || op.Out < narrow:
-		b.each("headwise", "headwise_grad", op.N*op.Heads*op.In, s, w, dy, dx)
+		b.each("headwise", "headwise_grad", op.N*op.Heads*op.In, s, w, dy, dx, byValue(addends{}))
 		b.headwiseParts(op.Headwise, dw, func(part address, parts, length int) {
 			b.kernel("headwise", "headwise_weight_grad", columns(op.Heads*op.Out*op.In, parts), s, x, dy, part, int64(length))
 		})
@@ -266,7 +266,7 @@ func (b *binder) mlstmGates(op ops.MLSTMGates) {
 		s.w[g], s.b[g] = b.read(), b.read()
 	}
 	i, f := b.write(), b.write()
-	const warps, rows = 4, 2 // of a block; ROWS of gates.cu
+	const warps, rows = 4, 4 // of a block; ROWS of gates.cu
 	b.kernel("gates", "gate_projections", grid{x: (op.N + warps*rows - 1) / (warps * rows), threads: 32 * warps}, byValue(s), i, f)
 }
 
@@ -274,13 +274,14 @@ func (b *binder) mlstmGatesGrad(op ops.MLSTMGatesGrad) {
 	s := newGatesArgs(op.MLSTMGates)
 	s.x, s.w = [3]address(b.readMany(3)), [2]address(b.readMany(2))
 	var g struct { // GateGrads of gates.cu
-		dy [2]address
-		dx [3]address
+		dy   [2]address
+		dx   [3]address
+		plus [3]addends
 	}
 	g.dy, g.dx = [2]address(b.readSome(op.Has[:])), [3]address(b.writeMany(3))
 	out := b.writeMany(4)
 	width := op.Widths[0] + op.Widths[1] + op.Widths[2]
-	length := max(32, (op.N+31)/32)
+	length := max(32, (op.N+63)/64)
 	parts := (op.N + length - 1) / length
 	size := 2 * op.NH * (width + 1)
 	part := b.float(parts * size)

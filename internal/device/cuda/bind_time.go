@@ -43,8 +43,14 @@ func (b *binder) conv(op ops.Conv) {
 	b.each("conv", "conv_window", op.B*op.D, s, x, window, next)
 }
 
-// convTaps is TAPS in conv.cu.
-const convTaps = 4
+// convTaps and convSteps are TAPS and STEPS in conv.cu.
+const (
+	convTaps  = 4
+	convSteps = 8
+)
+
+// addends is the struct Addends of the kernels.
+type addends [2]address
 
 // convLength returns the number of steps per thread in the kernels for filters of
 // convTaps: as many as still fill the card with threads.
@@ -59,12 +65,11 @@ func (b *binder) convGrad(op ops.ConvGrad) {
 	s := newConvArgs(op.Conv, b.readIf(op.Resets))
 	dx, dw, dbias, dwindow := b.write(), b.write(), b.write(), b.writeIf(op.Window)
 	if op.K == convTaps {
-		length := convLength(op.Conv)
-		shape := strips(op.D, (op.T+8*length-1)/(8*length))
+		shape := strips(op.D, (op.T+8*convSteps-1)/(8*convSteps))
 		shape.z = op.B
 		parts := op.B * shape.y
 		part := b.float(parts * (op.K + 1) * op.D)
-		b.kernel("conv", "conv_4_grad", shape, s, x, w, bias, window, up[0], up[1], dx, dwindow, part, int64(length))
+		b.kernel("conv", "conv_4_grad", shape, s, x, w, bias, window, up[0], up[1], dx, dwindow, part, byValue(addends{}))
 		b.convSums(op.Conv, part, dw, dbias, parts)
 		return
 	}

@@ -60,6 +60,15 @@ template <typename X> __device__ inline X lanesMax(X x, X *room) {
     return x;
 }
 
+// Numbers that are added to a result on the way, or null.
+struct Addends { const T *at[2]; };
+
+__device__ inline T plused(T x, const Addends &plus, i64 i) {
+    if (plus.at[0]) x += plus.at[0][i];
+    if (plus.at[1]) x += plus.at[1][i];
+    return x;
+}
+
 // Four neighbouring elements, read and written at once; the address must be a
 // multiple of 16 bytes.
 struct __align__(16) Four { T v[4]; };

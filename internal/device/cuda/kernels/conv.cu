@@ -144,45 +144,73 @@ KERNEL conv_4(Conv s, const T *x, const T *w, const T *bias, const T *window, T 
     }
 }
 
-// All gradients; dy, dnext and dwindow may be null. The parts of dw and dbias are
-// those of conv_weight_grad, one for each block of a sequence. Block: 32 channels by
-// stretches of steps; grid: channels, stretches, sequences.
-KERNEL conv_4_grad(Conv s, const T *x, const T *w, const T *bias, const T *window, const T *dy, const T *dnext, T *dx, T *dwindow, T *part, i64 stretch) {
-    i64 c = blockIdx.x * 32ll + threadIdx.x, b = blockIdx.z, t0 = (blockIdx.y * (i64)blockDim.y + threadIdx.y) * stretch, t1 = min(s.t, t0 + stretch);
+// All gradients; dy, dnext and dwindow may be null, and plus is added to dx. The parts
+// of dw and dbias are those of conv_weight_grad, one for each block of a sequence. A
+// thread has STEPS steps of a channel, and reads first all that it needs, from the
+// steps before to those after. Block: 32 channels by 8 threads; grid: channels, steps,
+// sequences.
+#define STEPS 8
+#define PAST (TAPS - 1)
+
+KERNEL __launch_bounds__(256) conv_4_grad(Conv s, const T *x, const T *w, const T *bias, const T *window, const T *dy, const T *dnext, T *dx, T *dwindow, T *part, Addends plus) {
+    __shared__ T room[TAPS + 1][8][32];
+    const i64 c = blockIdx.x * 32ll + threadIdx.x, b = blockIdx.z, t0 = (blockIdx.y * 8ll + threadIdx.y) * STEPS;
+    const bool there = c < s.d && t0 < s.t;
     T sum[TAPS + 1] = {};
-    if (c < s.d && t0 < t1) {
-        i64 first = dwindow && t0 == 0 ? -TAPS : t0; // the first step whose input gets its gradient here
-        Taps taps;
-        taps.begin(s, w, bias, c);
-        for (i64 t = first - TAPS + 1; t < first; t++)
-            if (t >= -TAPS) taps.step(s, x, window, b, t, c);
-        T down[TAPS] = {};
-#pragma unroll 4
-        for (i64 t = first; t < t1 + TAPS - 1; t++) {
-            taps.step(s, x, window, b, t, c);
-            T up = 0;
-            if (dy && t >= 0 && t < s.t) {
-                up = dy[(b * s.t + t) * s.d + c];
-                if (s.silu) up *= slope(SILU, taps.sum());
+    if (there) {
+        T f[TAPS], in[STEPS + 2 * PAST], up[STEPS + PAST]; // in from step t0 − PAST on, up from t0
+        unsigned fresh = 0;                                // whether a document begins, as in
+        for (int j = 0; j < TAPS; j++) f[j] = w[c * TAPS + j];
+#pragma unroll
+        for (int k = 0; k < STEPS + 2 * PAST; k++) {
+            const i64 t = t0 + k - PAST;
+            in[k] = t < s.t ? at(s, x, window, b, t, c) : (T)0;
+            if (t >= 0 && t < s.t && begins(s.resets, s.t, b, t)) fresh |= 1u << k;
+        }
+#pragma unroll
+        for (int k = 0; k < STEPS + PAST; k++) up[k] = dy && t0 + k < s.t ? dy[(b * s.t + t0 + k) * s.d + c] : (T)0;
+        // Step k + PAST of `in` sees step k + j unless a document begins in between.
+        auto sees = [&](int k, int j) { return !(fresh >> (k + j + 1) & ((1u << (PAST - j)) - 1)); };
+        const T offset = bias ? bias[c] : (T)0;
+#pragma unroll
+        for (int k = 0; k < STEPS + PAST; k++) {
+            T pre = offset;
+            for (int j = 0; j < TAPS; j++) pre += sees(k, j) ? f[j] * in[k + j] : (T)0;
+            if (s.silu) up[k] *= slope(SILU, pre);
+            if (k >= STEPS) continue;
+            for (int j = 0; j < TAPS; j++) sum[j] += sees(k, j) ? up[k] * in[k + j] : (T)0;
+            sum[TAPS] += up[k];
+        }
+        const bool last = t0 + STEPS > s.t - TAPS; // steps of the new window are among the thread's
+#pragma unroll
+        for (int k = 0; k < STEPS; k++) {
+            const i64 t = t0 + k;
+            if (t >= s.t) continue;
+            T down = 0;
+            for (int j = 0; j < TAPS; j++) down += sees(k + j, PAST - j) ? f[PAST - j] * up[k + j] : (T)0;
+            if (last && dnext && t >= s.t - TAPS && !hidden(s, b, t, s.t - 1)) down += dnext[(b * TAPS + t - s.t + TAPS) * s.d + c];
+            const i64 to = (b * s.t + t) * s.d + c;
+            dx[to] = plused(down, plus, to);
+        }
+#pragma unroll
+        for (int k = 0; k < TAPS; k++) { // step k − TAPS, of the old window
+            if (t0 || !dwindow) break;
+            T down = 0;
+#pragma unroll
+            for (int j = TAPS - k; j < TAPS; j++) {
+                const i64 to = k - TAPS + j;
+                if (to < s.t && !hidden(s, b, k - TAPS, to)) down += f[PAST - j] * up[to];
             }
-            for (int j = 0; j < TAPS; j++) {
-                if (taps.seen[j]) down[j] += taps.w[j] * up;
-                if (t < t1) sum[j] += up * taps.past[j];
-            }
-            if (t < t1) sum[TAPS] += up;
-            i64 from = t - TAPS + 1;
-            if (from >= first) {
-                T g = down[0];
-                if (dnext && from >= s.t - TAPS && taps.seen[0]) g += dnext[(b * TAPS + from - s.t + TAPS) * s.d + c];
-                if (from >= 0) dx[(b * s.t + from) * s.d + c] = g;
-                else dwindow[(b * TAPS + TAPS + from) * s.d + c] = g;
-            }
-            for (int j = 0; j + 1 < TAPS; j++) down[j] = down[j + 1];
-            down[TAPS - 1] = 0;
+            const i64 next = k - s.t; // of the new window
+            if (dnext && next >= 0 && !hidden(s, b, k - TAPS, s.t - 1)) down += dnext[(b * TAPS + next) * s.d + c];
+            dwindow[(b * TAPS + k) * s.d + c] = down;
         }
     }
-    for (int j = 0; j <= TAPS; j++) {
-        T all = rowsSum(sum[j]);
-        if (threadIdx.y == 0 && c < s.d) part[((b * gridDim.y + blockIdx.y) * (TAPS + 1) + j) * s.d + c] = all;
-    }
+    for (int j = 0; j <= TAPS; j++) room[j][threadIdx.y][threadIdx.x] = sum[j];
+    __syncthreads();
+    const int j = threadIdx.y; // the sum that the thread adds up
+    if (j > TAPS || c >= s.d) return;
+    T all = 0;
+    for (int y = 0; y < 8; y++) all += room[j][y][threadIdx.x];
+    part[((b * gridDim.y + blockIdx.y) * (TAPS + 1) + j) * s.d + c] = all;
 }

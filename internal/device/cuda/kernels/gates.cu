@@ -13,7 +13,7 @@ struct Gates {
 
 // The numbers of outputs and of rows that a warp sums at once.
 #define OUTPUTS 8
-#define ROWS 2
+#define ROWS 4
 
 __device__ inline i64 widthOf(const Gates &s) { return s.width[0] + s.width[1] + s.width[2]; }
 
@@ -29,15 +29,15 @@ KERNEL gate_projections(Gates s, T *y0, T *y1) {
         }
         i64 off = 0;
         for (int k = 0; k < 3; k++) {
-            const T *x = s.x[k] + r0 * s.width[k];
-            i64 next = r0 + 1 < s.n ? s.width[k] : 0;
+            const T *x[ROWS];
+            for (int r = 0; r < ROWS; r++) x[r] = s.x[k] + min(r0 + r, s.n - 1) * s.width[k];
 #pragma unroll 2
             for (i64 c = lane; c < s.width[k]; c += 32) {
-                T a = x[c], b = x[next + c];
+                T in[ROWS];
+                for (int r = 0; r < ROWS; r++) in[r] = x[r][c];
                 for (int o = 0; o < OUTPUTS; o++) {
-                    T y = w[o][off + c];
-                    sum[o][0] += a * y;
-                    sum[o][1] += b * y;
+                    T f = w[o][off + c];
+                    for (int r = 0; r < ROWS; r++) sum[o][r] += in[r] * f;
                 }
             }
             off += s.width[k];
@@ -55,6 +55,7 @@ KERNEL gate_projections(Gates s, T *y0, T *y1) {
 struct GateGrads {
     const T *dy[2];
     T *dx[3];
+    Addends plus[3]; // to dx
 };
 
 // The gradients of the inputs, and the parts of dW and db over stretches of rows:
@@ -69,9 +70,10 @@ KERNEL __launch_bounds__(256) gate_grads(Gates s, GateGrads g, T *part, i64 stre
     i64 width = widthOf(s), c = blockIdx.x * 32ll + threadIdx.x, at = c, r0 = blockIdx.y * stretch, r1 = min(s.n, r0 + stretch);
     const T *x = s.x[0];
     T *dx = g.dx[0];
+    Addends plus = g.plus[0];
     i64 ld = s.width[0];
-    if (at >= ld) at -= ld, x = s.x[1], dx = g.dx[1], ld = s.width[1];
-    if (at >= ld) at -= ld, x = s.x[2], dx = g.dx[2], ld = s.width[2];
+    if (at >= ld) at -= ld, x = s.x[1], dx = g.dx[1], plus = g.plus[1], ld = s.width[1];
+    if (at >= ld) at -= ld, x = s.x[2], dx = g.dx[2], plus = g.plus[2], ld = s.width[2];
     bool there = c < width; // otherwise x is 1, for the bias
     int mine = threadIdx.y * 32 + threadIdx.x, myRow = mine / 8, myGate = mine / 4 % 2, myHead = mine % 4;
     const T *dy = myGate ? g.dy[1] : g.dy[0];
@@ -80,23 +82,30 @@ KERNEL __launch_bounds__(256) gate_grads(Gates s, GateGrads g, T *part, i64 stre
         for (int k = 0; k < 2; k++)
             for (int h = 0; h < HEADS; h++)
                 if (h0 + h < s.nh && there) w[k].v[h] = s.w[k][(h0 + h) * width + c];
+        const bool final = h0 + HEADS >= s.nh;
         for (i64 r = r0; r < r1; r += TILE) {
+            T ins[TILE / 8], downs[TILE / 8];
+#pragma unroll
+            for (int e = 0; e < TILE / 8; e++) {
+                i64 row = r + e * 8 + threadIdx.y;
+                ins[e] = there ? row < r1 ? x[row * ld + at] : (T)0 : (T)1;
+                downs[e] = there && row < r1 && h0 ? dx[row * ld + at] : (T)0;
+            }
             __syncthreads(); // the previous rows have been read
             ups[myRow][myGate].v[myHead] = dy && r + myRow < r1 && h0 + myHead < s.nh ? dy[(r + myRow) * s.nh + h0 + myHead] : (T)0;
             __syncthreads();
 #pragma unroll
-            for (int e = 0; e < TILE; e += 8) {
-                i64 row = r + e + threadIdx.y;
-                if (row >= r1) break;
-                T in = there ? x[row * ld + at] : (T)1, down = there && h0 ? dx[row * ld + at] : (T)0;
+            for (int e = 0; e < TILE / 8; e++) {
+                i64 row = r + e * 8 + threadIdx.y;
+                T down = downs[e];
                 for (int k = 0; k < 2; k++) {
-                    Four up = ups[e + threadIdx.y][k];
+                    Four up = ups[e * 8 + threadIdx.y][k];
                     for (int h = 0; h < HEADS; h++) {
                         down += up.v[h] * w[k].v[h];
-                        sum[k].v[h] += up.v[h] * in;
+                        sum[k].v[h] += up.v[h] * ins[e];
                     }
                 }
-                if (there) dx[row * ld + at] = down;
+                if (there && row < r1) dx[row * ld + at] = final ? plused(down, plus, row * ld + at) : down;
             }
         }
         for (int k = 0; k < 2; k++)

@@ -18,14 +18,14 @@ KERNEL headwise(Headwise s, const T *x, const T *w, const T *bias, T *y) {
     }
 }
 
-KERNEL headwise_grad(Headwise s, const T *w, const T *dy, T *dx) {
+KERNEL headwise_grad(Headwise s, const T *w, const T *dy, T *dx, Addends plus) {
     i64 d = s.heads * s.in;
     EACH(i, s.n * d) {
         i64 r = i / d, c = i % d, h = c / s.in, k = c % s.in;
         const T *dyh = dy + (r * s.heads + h) * s.out, *wk = w + (h * s.stride + s.row) * s.in + k;
         T sum = 0;
         for (i64 o = 0; o < s.out; o++) sum += wk[o * s.in] * dyh[o];
-        dx[i] = sum;
+        dx[i] = plused(sum, plus, i);
     }
 }
 
@@ -67,7 +67,7 @@ KERNEL headwise_4(Headwise s, const Four *x, const Four *w, const Four *bias, Fo
 
 // dx, and the parts of dw over stretches of rows, as in headwise_weight_grad.
 // Block: 32 heads by 8 threads that share the rows; grid: heads, stretches.
-KERNEL headwise_4_grad(Headwise s, const Four *x, const Four *w, const Four *dy, Four *dx, Four *part, i64 stretch) {
+KERNEL headwise_4_grad(Headwise s, const Four *x, const Four *w, const Four *dy, Four *dx, Four *part, i64 stretch, Addends plus) {
     __shared__ Four room[8][32][4];
     i64 h = blockIdx.x * 32ll + threadIdx.x, r0 = blockIdx.y * stretch, r1 = h < s.heads ? min(s.n, r0 + stretch) : r0;
     Four rows[4] = {}, sum[4] = {};
@@ -80,6 +80,11 @@ KERNEL headwise_4_grad(Headwise s, const Four *x, const Four *w, const Four *dy,
                 down.v[k] += rows[o].v[k] * up.v[o];
                 sum[o].v[k] += up.v[o] * in.v[k];
             }
+        for (int k = 0; k < 2; k++) {
+            if (!plus.at[k]) continue;
+            Four more = ((const Four *)plus.at[k])[r * s.heads + h];
+            for (int e = 0; e < 4; e++) down.v[e] += more.v[e];
+        }
         dx[r * s.heads + h] = down;
     }
     for (int o = 0; o < 4; o++) room[threadIdx.y][threadIdx.x][o] = sum[o];
