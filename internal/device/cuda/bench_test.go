@@ -25,7 +25,7 @@ func BenchmarkCells(b *testing.B) {
 			bench(b, d, p, op)
 			bench(b, d, p, ops.MLSTMGrad{MLSTM: op, Has: [4]bool{true}})
 		}
-		for _, dh := range []int{32, 96, 256} {
+		for _, dh := range []int{32, 96, 192, 256} {
 			op := ops.SLSTM{B: 16, T: 256, NH: 4, DH: dh, Clip: math.Inf(1)}
 			bench(b, d, p, op)
 			bench(b, d, p, ops.SLSTMGrad{SLSTM: op, Has: [2]bool{true}})

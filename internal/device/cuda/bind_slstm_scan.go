@@ -167,14 +167,14 @@ func (b *binder) scanBack(op ops.SLSTMGrad, g slstmGrads, shape scanShape) {
 // scanWeightGrad is slstmWeightGrad for the widths that have a scan: one product, by
 // stretches of rows that fill the card.
 func (b *binder) scanWeightGrad(op ops.SLSTM, g slstmGrads) {
-	kernel, threads, inputs := "weight_grad", 256, 32 // of a tile
+	kernel, threads, inputs, blocks := "weight_grad", 256, 32, 4 // inputs of a tile, blocks a processor
 	if b.d.precision != Float32 {
 		kernel, inputs = "weight_grad_half", map[int]int{32: 32, 64: 64, 96: 96, 128: 64, 256: 64}[op.DH]
-		threads = 4 * inputs
+		threads, blocks = 4*inputs, 2
 	}
 	const outputs = 128 // of a tile
 	tiles, size := op.NH*(op.DH/inputs)*(4*op.DH/outputs), 4*op.NH*op.DH*op.DH
-	parts, length := b.fullStretches(tiles, op.B*op.T)
+	parts, length := b.fullStretches(tiles, blocks, op.B*op.T)
 	s := scanWeightArgs{
 		b: int64(op.B), t: int64(op.T), nh: int64(op.NH), resets: g.resets, state: g.state, y: g.y, dx: g.dx, stretch: int64(length),
 	}
@@ -183,10 +183,10 @@ func (b *binder) scanWeightGrad(op ops.SLSTM, g slstmGrads) {
 	b.sumParts(s.part, g.dr, parts, size)
 }
 
-// fullStretches cuts rows for blocks that keep a processor busy by twos: into as many
-// stretches of a multiple of 32 rows as fill the card.
-func (b *binder) fullStretches(tiles, rows int) (parts, length int) {
-	parts = max(1, 2*int(b.d.processors)/tiles)
+// fullStretches cuts rows into as many stretches, of a multiple of 32 rows, as give
+// every processor a number of blocks.
+func (b *binder) fullStretches(tiles, blocks, rows int) (parts, length int) {
+	parts = max(1, blocks*int(b.d.processors)/tiles)
 	length = ((rows+parts-1)/parts + 31) / 32 * 32
 	return (rows + length - 1) / length, length
 }

@@ -152,7 +152,7 @@ KERNEL conv_4(Conv s, const T *x, const T *w, const T *bias, const T *window, T 
 #define STEPS 8
 #define PAST (TAPS - 1)
 
-KERNEL __launch_bounds__(256) conv_4_grad(Conv s, const T *x, const T *w, const T *bias, const T *window, const T *dy, const T *dnext, T *dx, T *dwindow, T *part, Addends plus) {
+KERNEL __launch_bounds__(256, 3) conv_4_grad(Conv s, const T *x, const T *w, const T *bias, const T *window, const T *dy, const T *dnext, T *dx, T *dwindow, T *part, Addends plus) {
     __shared__ T room[TAPS + 1][8][32];
     const i64 c = blockIdx.x * 32ll + threadIdx.x, b = blockIdx.z, t0 = (blockIdx.y * 8ll + threadIdx.y) * STEPS;
     const bool there = c < s.d && t0 < s.t;
