@@ -8,7 +8,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Adapters give linear maps a correction of low rank (LoRA, Hu et al., 2021): in
+// Adapters give linear maps (Linear, not HeadwiseLinear and recurrent kernels) a
+// correction of low rank (LoRA, Hu et al., 2021): in
 // the place of a weight W (Out, In) a layer uses W + Scale·B·Aᵀ, with parameters
 // "lora_a" (In, Rank), initialised at random, and "lora_b" (Out, Rank),
 // initialised to zero, so that the map is the same at first.

@@ -98,7 +98,7 @@ func (r *Session) frozen() (func(name string) bool, error) {
 	for _, pattern := range r.s.Freeze {
 		match := matches([]string{pattern})
 		if !slices.ContainsFunc(paramNames(r.model), match) {
-			return nil, errors.Errorf("%s is %q, which matches none of the %d parameters; inspect -parts lists them, and %s is one", r.s.name("freeze"), pattern, len(paramNames(r.model)), paramNames(r.model)[0])
+			return nil, errors.Errorf("%s is %q, which matches none of the %d parameters, such as %s", r.s.name("freeze"), pattern, len(paramNames(r.model)), paramNames(r.model)[0])
 		}
 	}
 	return matches(r.s.Freeze), nil
