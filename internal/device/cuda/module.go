@@ -44,7 +44,7 @@ type modules struct {
 
 // module returns the named module. At the first time it begins to load it, in the
 // background: the driver compiles a module for the card, which takes up to seconds
-// for a large one, but several at the same time.
+// for a large one.
 func (d *Device) module(name string) *module {
 	d.modules.mu.Lock()
 	defer d.modules.mu.Unlock()
