@@ -178,9 +178,6 @@ func (b *binder) multiply(p product) {
 	}
 	p.batch = max(p.batch, 1)
 	spans := b.appendSpans(nil, p.a.at, p.b.at, p.c.at)
-	if p.lists {
-		spans = b.spans // the lists name some of them
-	}
 	b.enqueue(task{enqueue: b.d.newProduct(p).enqueue, spans: spans, product: true})
 }
 

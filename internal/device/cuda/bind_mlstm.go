@@ -8,43 +8,39 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
 
-// mlstmChunk is the chunk length of the kernels, CL in mlstm.cu. The result does not
-// depend on the chunk length, so the operation's own is ignored.
-const mlstmChunk = 64
+// A chunk of the kernels is up to mlstmMost tiles of mlstmTile steps, MOST and TILE
+// in mlstm.cuh. All chunk lengths are the same function, so the operation's own is
+// not asked.
+const mlstmTile, mlstmMost = 64, 4
 
-// These types mirror the structs MLSTM, Gates, Rows, Recurrence, StatePart, GateGrads
-// and Lists of mlstm.cu.
+// The structs MLSTM, Gates, Borders, Rows, Grads and GateGrads of the kernels.
 type (
 	mlstmArgs struct {
-		b, t, nh, dqk, dhv, nc     int64
-		scaleQ, scaleK, eps, begin float64
-		resets                     address
+		b, t, nh, dqk, dhv, nc, tiles int32
+		scaleQ, scaleK, eps, begin    float64
+		resets                        address
 	}
 	mlstmGateArgs struct {
 		u, top, segment, winner, inter, carry, floor, keep address
 	}
+	mlstmBorderArgs struct {
+		x, y, w, wn                        address
+		firstC, firstN, c, n, lastC, lastN address
+	}
 	mlstmRowArgs struct {
-		q, n, den, norm, queries, h, dh, grad, dden, dm address
+		den, inverse, dden, dm, ofC, ofN, a, p, below, left, cross address
 	}
-	mlstmCarryArgs struct {
-		size          int64
-		first, end, x address
-	}
-	mlstmStateArgs struct {
-		weights, more, n, y, x, dots address
-		shift                        int64
+	mlstmGradArgs struct {
+		q, k, v, dh, states, ns, dStates, dNs address
+		rows                                  mlstmRowArgs
+		dq, dk, dv, fromState, carried, kept  address
 	}
 	mlstmGateGradArgs struct {
-		f, den, dm, inputs, cross, fromState, carried, dots, dLast, di, df, dFirst address
-	}
-	mlstmListArgs struct {
-		base                 [mlstmLists]address
-		ofB, ofHead, ofChunk [mlstmLists]int64
-		count                int64
+		f, den, dm, below, left, cross, fromState, carried, kept address
+		ofState, ofCarried, ofKept                               int64
+		dLast, di, df, dFirst                                    address
 	}
 )
-
-const mlstmLists = 20
 
 // bindMLSTM binds the mLSTM cell.
 func bindMLSTM(b *binder, op ops.Op) bool {
@@ -63,9 +59,9 @@ func bindMLSTM(b *binder, op ops.Op) bool {
 	return true
 }
 
-func newMLSTMArgs(op ops.MLSTM, resets address) mlstmArgs {
+func newMLSTMArgs(op ops.MLSTM, tiles int, resets address) mlstmArgs {
 	s := mlstmArgs{
-		b: int64(op.B), t: int64(op.T), nh: int64(op.NH), dqk: int64(op.DQK), dhv: int64(op.DHV), nc: int64((op.T + mlstmChunk - 1) / mlstmChunk),
+		b: int32(op.B), t: int32(op.T), nh: int32(op.NH), dqk: int32(op.DQK), dhv: int32(op.DHV), nc: int32(ceil(op.T, tiles*mlstmTile)), tiles: int32(tiles),
 		scaleQ: op.ScaleQ, scaleK: op.ScaleK, eps: op.Eps, resets: resets,
 	}
 	if op.Form == ops.Parallel {
@@ -74,7 +70,9 @@ func newMLSTMArgs(op ops.MLSTM, resets address) mlstmArgs {
 	return s
 }
 
-// memory holds the addresses of a cell's state, 0 for absent parts.
+func ceil(n, of int) int { return (n + of - 1) / of }
+
+// memory is the state of a cell in the card's memory, 0 for what is not there.
 type memory struct{ c, n, m address }
 
 func (b *binder) readMemory(has bool) memory {
@@ -85,276 +83,169 @@ func (b *binder) writeMemory(has bool) memory {
 	return memory{b.writeIf(has), b.writeIf(has), b.writeIf(has)}
 }
 
-// mlstmStep binds the cell for a single step.
+// mlstmStep is the cell for one step.
 func (b *binder) mlstmStep(op ops.MLSTM) {
 	q, k, v, i, f := b.read(), b.read(), b.read(), b.read(), b.read()
 	old := b.readMemory(op.State)
-	s := byValue(newMLSTMArgs(op, b.readIf(op.Resets)))
+	s := byValue(newMLSTMArgs(op, 1, b.readIf(op.Resets)))
 	h, next := b.write(), b.writeMemory(true)
 	items := op.B * op.NH
 	factors := b.float(3 * items)
 	b.kernel("mlstm", "mlstm_step_gates", grid{x: items, threads: 128}, s, q, k, i, f, old.n, old.m, next.n, next.m, factors)
-	b.kernel("mlstm", "mlstm_step", grid{x: (op.DHV + 31) / 32, y: items, threads: 32, rows: 8}, s, q, k, v, factors, old.c, next.c, h)
+	b.kernel("mlstm", "mlstm_step", grid{x: ceil(op.DHV, 32), y: items, threads: 32, rows: 8}, s, q, k, v, factors, old.c, next.c, h)
 }
 
-// mlstmScan holds the addresses of the cell over several chunks while it is bound.
+// mlstmScan is the cell over several steps at work.
 type mlstmScan struct {
 	*binder
-	op        ops.MLSTM
-	items, nc int
-	args      structure
-	gates     structure
-	g         mlstmGateArgs
-	lists     mlstmListArgs
-	listsAt   address
-	q, k, v   address
-	states    address // before every chunk and behind the last, and n there
-	stateNs   address
-	tiles     address
-	den, norm address
-	keys      address // ā·k
-
-	in struct{ q, k, v, tiles, keys, before, behind list }
+	op                ops.MLSTM
+	items, nc, tiles  int // tiles of a chunk
+	steps, keys, vals int // tiles of the steps of all items, of the widths
+	q, k, v, i, f     address
+	old               memory
+	args, gates       structure
+	g                 mlstmGateArgs
+	states, ns        address // before every chunk, 0 where there is nothing before the only one
 }
 
 // newScan reads the operands q to m and takes the workspace that both directions
 // need.
-func (b *binder) newScan(op ops.MLSTM) (c *mlstmScan, i, f address, old memory) {
-	c = &mlstmScan{binder: b, op: op, items: op.B * op.NH, nc: (op.T + mlstmChunk - 1) / mlstmChunk}
-	c.q, c.k, c.v = b.read(), b.read(), b.read()
-	i, f = b.read(), b.read()
-	old = b.readMemory(op.State)
-	steps, chunks := c.items*op.T, c.items*c.nc
+func (b *binder) newScan(op ops.MLSTM) *mlstmScan {
+	c := &mlstmScan{binder: b, op: op, items: op.B * op.NH, tiles: min(mlstmMost, ceil(op.T, mlstmTile)), keys: ceil(op.DQK, mlstmTile), vals: ceil(op.DHV, mlstmTile)}
+	for c.tiles > 1 && c.rowsShared() > int(b.d.sharedMax) {
+		c.tiles--
+	}
+	c.nc, c.steps = ceil(op.T, c.tiles*mlstmTile), c.items*ceil(op.T, mlstmTile)
+	c.q, c.k, c.v, c.i, c.f = b.read(), b.read(), b.read(), b.read(), b.read()
+	c.old = b.readMemory(op.State)
+	steps := c.items * op.T
 	c.g = mlstmGateArgs{
-		u: b.double(steps), top: b.double(steps), segment: b.take(4 * steps), winner: b.take(4 * steps),
-		inter: b.float(steps), carry: b.float(steps), floor: b.float(steps), keep: b.float(chunks),
+		u: b.float(2 * steps), top: b.float(2 * steps), segment: b.take(4 * steps), winner: b.take(4 * steps),
+		inter: b.float(steps), carry: b.float(steps), floor: b.float(steps), keep: b.float(c.items * c.nc),
 	}
 	c.gates = byValue(c.g)
-	c.states, c.stateNs = c.memories()
-	c.tiles = c.tile()
-	c.den, c.norm = b.float(steps), b.float(steps)
-	c.keys = b.float(steps * op.DQK)
-	c.listsAt = b.take(8 * mlstmLists * chunks)
-	c.in.q, c.in.k, c.in.v = c.rows(c.q, op.DQK), c.rows(c.k, op.DQK), c.rows(c.v, op.DHV)
-	c.in.tiles, c.in.keys = c.squares(c.tiles), c.rows(c.keys, op.DQK)
-	c.in.before, c.in.behind = c.borders(c.states, 0), c.borders(c.states, 1)
-	return c, i, f, old
+	if c.nc > 1 || op.State {
+		c.states, c.ns = c.memories()
+	}
+	return c
 }
 
-// memories takes workspace for C and n at the borders of all chunks.
+// memories takes space for C and n at a border of every chunk.
 func (c *mlstmScan) memories() (state, n address) {
-	borders := c.items * (c.nc + 1)
-	return c.float(borders * c.op.DQK * c.op.DHV), c.float(borders * c.op.DQK)
+	chunks := c.items * c.nc
+	return c.float(chunks * c.op.DQK * c.op.DHV), c.float(chunks * c.op.DQK)
 }
 
-// tile takes workspace for a matrix of scores for every chunk.
-func (c *mlstmScan) tile() address { return c.float(c.items * c.nc * mlstmChunk * mlstmChunk) }
+func (c *mlstmScan) setArgs(resets address) { c.args = byValue(newMLSTMArgs(c.op, c.tiles, resets)) }
 
 func (c *mlstmScan) run(kernel string, g grid, args ...any) { c.kernel("mlstm", kernel, g, args...) }
 
-// chunkGrid returns a grid with a block for every chunk; itemGrid one with a block
-// for every item, with CL threads for each of the chunks, at most GROUP in mlstm.cu,
-// that it processes at once.
-func (c *mlstmScan) chunkGrid(threads int) grid { return grid{x: c.items * c.nc, threads: threads} }
-func (c *mlstmScan) itemGrid() grid {
-	return grid{x: c.items, threads: mlstmChunk, rows: min(c.nc, 8)}
-}
-
-// A list is the place of a matrix in each chunk: its number among the lists, and
-// the distance of its rows.
-type list struct{ number, ld int }
-
-func (c *mlstmScan) add(base address, ofB, ofHead, ofChunk, ld int) list {
-	k := int(c.lists.count)
-	c.lists.base[k], c.lists.ofB[k], c.lists.ofHead[k], c.lists.ofChunk[k] = base, int64(ofB), int64(ofHead), int64(ofChunk)
-	c.lists.count++
-	return list{k, ld}
-}
-
-// rows returns the list for an array [B·T,NH·width].
-func (c *mlstmScan) rows(base address, width int) list {
-	ld := c.op.NH * width
-	return c.add(base, c.op.T*ld, width, mlstmChunk*ld, ld)
-}
-
-// squares returns the list for tiles.
-func (c *mlstmScan) squares(base address) list {
-	size := mlstmChunk * mlstmChunk
-	return c.add(base, c.op.NH*c.nc*size, c.nc*size, size, mlstmChunk)
-}
-
-// borders returns the list for the memories before the chunks, or, with shift 1,
-// after them.
-func (c *mlstmScan) borders(base address, shift int) list {
-	size := c.op.DQK * c.op.DHV
-	return c.add(c.at(base, shift*size), c.op.NH*(c.nc+1)*size, (c.nc+1)*size, size, c.op.DHV)
-}
-
-// steps stands for the length of a chunk among the sizes of a product.
-const steps = -1
-
-// chunks enqueues a product for every chunk: C = alpha·op(A)·op(B) + beta·C.
-func (c *mlstmScan) chunks(m, n, k int, a list, transA bool, b list, transB bool, to list, alpha, beta float64) {
-	full, tail := c.op.T/mlstmChunk, c.op.T%mlstmChunk
-	for _, part := range []struct{ first, count, length int }{{0, full, mlstmChunk}, {full, min(1, tail), tail}} {
-		if part.count == 0 {
-			continue
-		}
-		size := func(x int) int {
-			if x == steps {
-				return part.length
-			}
-			return x
-		}
-		place := func(l list, trans bool) operand {
-			return operand{at: c.listsAt + address(8*c.items*(l.number*c.nc+part.first)), ld: l.ld, trans: trans}
-		}
-		c.multiply(product{m: size(m), n: size(n), k: size(k), a: place(a, transA), b: place(b, transB), c: place(to, false),
-			alpha: alpha, beta: beta, batch: part.count * c.items, lists: true})
+// products enqueues a kernel with products of matrices, of the module for the
+// precision.
+func (c *mlstmScan) products(kernel string, blocks, shared int, args ...any) {
+	module := "mlstm_ieee"
+	if c.dt == ops.Float32 && c.d.precision == TF32 {
+		module = "mlstm_tf32"
 	}
+	c.kernel(module, kernel, grid{x: blocks, threads: 256, shared: shared}, args...)
 }
 
-// begin enqueues the part that forward and backward passes share: gates, lists,
-// scores, and the memories at the borders of the chunks.
-func (c *mlstmScan) begin(i, f address, old, last memory) {
-	op := c.op
-	c.run("mlstm_gates", c.itemGrid(), c.args, i, f, old.m, last.m, c.gates)
-	n := int(c.lists.count) * c.items * c.nc
-	c.run("mlstm_lists", c.d.spread(n), c.args, byValue(c.lists), c.listsAt)
-	c.atOnce(func() {
-		c.scaleSums(c.k, c.g.carry, 0, c.keys, c.stateNs, 1)
-		c.chunks(op.DQK, op.DHV, steps, c.in.keys, true, c.in.v, false, c.in.behind, 1, 0)
-		c.carry(old, last, c.states, c.stateNs, false)
-	}, func() {
-		c.chunks(steps, steps, op.DQK, c.in.q, false, c.in.k, true, c.in.tiles, op.ScaleQ*op.ScaleK, 0)
-	})
+// deep is DEEP in tiles.cuh, and slice the bytes of a SLICE.
+func (c *mlstmScan) deep() int  { return 128 / c.size() }
+func (c *mlstmScan) slice() int { return mlstmTile * (c.deep() + 4) * c.size() }
+
+// rowsShared and bordersShared are the bytes of shared memory of the kernels by rows
+// and by memories.
+func (c *mlstmScan) rowsShared() int {
+	length := c.tiles * mlstmTile
+	return 4*c.slice() + (mlstmTile*(length+4)+11*mlstmTile+3*length)*c.size()
 }
 
-// scaleSums enqueues dst = x times the steps' factors, where x is queries or keys,
-// and each chunk's sum of dst times the weights (1 if 0 is given) at chunk + shift of
-// ns.
-func (c *mlstmScan) scaleSums(x, factors, weights, dst, ns address, shift int) {
-	g := grid{x: c.items * c.nc, y: (c.op.DQK + 31) / 32, threads: 32, rows: 8}
-	c.run("mlstm_scale_sums", g, c.args, x, factors, weights, dst, ns, int64(shift))
+func (c *mlstmScan) bordersShared() int {
+	return 6*c.slice() + (6*c.deep()+4*mlstmTile)*c.size() + 64
 }
 
-// carry enqueues the recurrences of C and n over the chunks.
-func (c *mlstmScan) carry(from, to memory, states, ns address, back bool) {
-	const threads = 256
-	blocks := func(n int) int { return (n + threads - 1) / threads }
-	size, width := c.op.DQK*c.op.DHV, c.op.DQK
-	c.run("mlstm_carry", grid{x: blocks(size) + blocks(width), y: c.items, threads: threads}, c.args,
-		byValue(mlstmCarryArgs{int64(size), from.c, to.c, states}), byValue(mlstmCarryArgs{int64(width), from.n, to.n, ns}),
-		int64(blocks(size)), c.g.keep, flag(back))
+// gateGrid is a block for every item, with a thread for each step of the chunks that
+// it takes at once, AT_ONCE steps in mlstm.cu at most.
+func (c *mlstmScan) gateGrid() grid {
+	length := c.tiles * mlstmTile
+	return grid{x: c.items, threads: length, rows: min(c.nc, 512/length)}
+}
+
+// before enqueues the memories before every chunk and behind the last one, unless
+// nothing needs them.
+func (c *mlstmScan) before(last memory) {
+	if c.states == 0 && last.c == 0 && !c.counting() {
+		return
+	}
+	c.products("mlstm_states", c.items*c.keys*c.vals, c.bordersShared(), c.args, c.g.keep, byValue(mlstmBorderArgs{
+		x: c.k, y: c.v, w: c.g.carry, wn: c.g.carry, firstC: c.old.c, firstN: c.old.n, c: c.states, n: c.ns, lastC: last.c, lastN: last.n}))
 }
 
 func (b *binder) mlstm(op ops.MLSTM) {
-	c, i, f, old := b.newScan(op)
-	c.args = byValue(newMLSTMArgs(op, b.readIf(op.Resets)))
+	c := b.newScan(op)
+	c.setArgs(b.readIf(op.Resets))
 	h, last := b.write(), b.writeMemory(true)
-	queries := b.float(c.items * op.T * op.DQK) // β·q/N
-	to, qs := c.rows(h, op.DHV), c.rows(queries, op.DQK)
-	c.begin(i, f, old, last)
-	c.scores(mlstmRowArgs{queries: queries})
-	c.chunks(steps, op.DHV, steps, c.in.tiles, false, c.in.v, false, to, 1, 0)
-	c.chunks(steps, op.DHV, op.DQK, qs, false, c.in.before, false, to, 1, 1)
-}
-
-// scores enqueues the computation of A in the tiles and of the rows' results.
-func (c *mlstmScan) scores(rows mlstmRowArgs) {
-	rows.q, rows.n, rows.den, rows.norm = c.q, c.stateNs, c.den, c.norm
-	halves := c.chunkGrid(512)
-	halves.y = 2
-	c.run("mlstm_scores", halves, c.args, c.gates, byValue(rows), c.tiles)
-}
-
-// mlstmBack holds the addresses of the cell's backward pass.
-type mlstmBack struct {
-	*mlstmScan
-	h, dh                                             address
-	dq, dk, dv                                        address
-	grad, dden, dm, inputs, cross, fromState, carried address // by steps; grad is dh/N
-	pairs                                             address // P, in tiles
-	dstates, dstateNs                                 address
-	dots                                              address
-	queries                                           address // β·q
+	c.run("mlstm_gates", c.gateGrid(), c.args, c.i, c.f, c.old.m, last.m, c.gates)
+	states := func() { c.before(last) }
+	output := func() {
+		c.products("mlstm_output", c.steps, c.rowsShared(), c.args, c.gates, c.q, c.k, c.v, c.states, c.ns, h)
+	}
+	if c.nc > 1 || op.State {
+		states()
+		output()
+	} else {
+		c.atOnce(output, states)
+	}
 }
 
 func (b *binder) mlstmGrad(op ops.MLSTMGrad) {
-	scan, i, f, old := b.newScan(op.MLSTM)
-	c := &mlstmBack{mlstmScan: scan, h: b.read()}
-	up := b.readSome(op.Has[:])
-	c.dh = up[0]
+	c := b.newScan(op.MLSTM)
+	h, up := b.read(), b.readSome(op.Has[:])
 	dLast := memory{up[1], up[2], up[3]}
-	c.args = byValue(newMLSTMArgs(op.MLSTM, b.readIf(op.Resets)))
-	c.dq, c.dk, c.dv = b.write(), b.write(), b.write()
+	c.setArgs(b.readIf(op.Resets))
+	d := mlstmGradArgs{q: c.q, k: c.k, v: c.v, dh: up[0], states: c.states, ns: c.ns, dq: b.write(), dk: b.write(), dv: b.write()}
 	di, df := b.write(), b.write()
 	dFirst := b.writeMemory(op.State)
-	c.takeWorkspace()
-	c.products(op.Has[0], func() { c.begin(i, f, old, memory{m: c.float(c.items)}) }, dLast, dFirst)
-	c.run("mlstm_gates_grad", c.itemGrid(), c.args, c.gates, byValue(mlstmGateGradArgs{
-		f, c.den, c.dm, c.inputs, c.cross, c.fromState, c.carried, c.dots, dLast.m, di, df, dFirst.m}))
-}
-
-func (c *mlstmBack) takeWorkspace() {
-	n := c.items * c.op.T
-	c.grad, c.queries = c.float(n*c.op.DHV), c.float(n*c.op.DQK)
-	for _, v := range []*address{&c.dden, &c.dm, &c.inputs, &c.cross, &c.fromState, &c.carried} {
-		*v = c.float(n)
+	before, behind := c.nc > 1 || op.State, c.nc > 1 || op.Has[1] || op.Has[2]
+	if behind {
+		d.dStates, d.dNs = c.memories()
 	}
-	c.pairs = c.tile()
-	c.dstates, c.dstateNs = c.memories()
-	c.dots = c.double(c.items * c.nc)
-}
-
-// products enqueues everything but the gradients of the gates. hasH reports whether
-// h has a gradient; begin has recomputed the forward pass.
-func (c *mlstmBack) products(hasH bool, begin func(), dLast, dFirst memory) {
-	op, scale := c.op, c.op.ScaleQ*c.op.ScaleK
-	grad, queries := c.rows(c.grad, op.DHV), c.rows(c.queries, op.DQK)
-	pairs, dBefore, dBehind := c.squares(c.pairs), c.borders(c.dstates, 0), c.borders(c.dstates, 1)
-	dq, dk, dv := c.rows(c.dq, op.DQK), c.rows(c.dk, op.DQK), c.rows(c.dv, op.DHV)
-	begin()
-	c.rowsGrad(hasH)
-	c.atOnce(func() {
-		c.scaleSums(c.q, c.g.inter, c.dden, c.queries, c.dstateNs, 0)
-		c.chunks(op.DQK, op.DHV, steps, queries, true, grad, false, dBefore, 1, 0)
-		c.carry(dLast, dFirst, c.dstates, c.dstateNs, true)
-	}, func() {
-		c.chunks(steps, steps, op.DHV, grad, false, c.in.v, true, pairs, 1, 0)
-		c.run("mlstm_scores_grad", c.chunkGrid(4*mlstmChunk), c.args, c.gates, c.tiles, c.den, c.dden, c.pairs, c.dm, c.inputs, c.cross)
-	}, func() {
-		c.chunks(steps, op.DQK, op.DHV, grad, false, c.in.before, true, dq, 1, 0)
-		c.statePart(mlstmStateArgs{c.g.inter, c.dden, c.stateNs, c.q, c.dq, c.fromState, 0})
-	})
-	c.atOnce(func() {
-		c.chunks(steps, op.DQK, op.DHV, c.in.v, false, dBehind, true, dk, 1, 0)
-		c.statePart(mlstmStateArgs{c.g.carry, 0, c.dstateNs, c.k, c.dk, c.carried, 1})
-		c.chunks(steps, op.DQK, steps, pairs, true, c.in.q, false, dk, scale, 1)
-	}, func() {
-		c.chunks(steps, op.DHV, op.DQK, c.in.keys, false, dBehind, false, dv, 1, 0)
-		c.chunks(steps, op.DHV, steps, c.in.tiles, true, grad, false, dv, 1, 1)
-	}, func() {
-		c.chunks(steps, op.DQK, steps, pairs, false, c.in.k, false, dq, scale, 1)
-		c.run("mlstm_memory_dots", c.chunkGrid(512), c.args, c.states, c.dstates, c.stateNs, c.dstateNs, c.dots)
-	})
-}
-
-// statePart enqueues the states' part of a gradient, adding to a
-// product in place.
-func (c *mlstmBack) statePart(s mlstmStateArgs) {
-	c.run("mlstm_state_part", grid{x: (c.items*c.op.T + 7) / 8, threads: 256}, c.args, byValue(s))
-}
-
-// rowsGrad enqueues the scores and the gradients of the rows, zeros where h has none.
-func (c *mlstmBack) rowsGrad(hasH bool) {
-	if hasH {
-		c.scores(mlstmRowArgs{h: c.h, dh: c.dh, grad: c.grad, dden: c.dden, dm: c.dm})
-		return
+	d.rows = c.takeRows()
+	steps := c.items * op.T
+	d.fromState, d.carried, d.kept = c.float(c.keys*steps), c.float(c.keys*steps), c.double(c.items*c.nc*c.keys)
+	if !op.Has[0] { // as if h had a gradient of zeros
+		d.dh = c.float(steps * op.DHV)
+		c.zero(d.dh, steps*op.DHV)
+		h = d.dh
 	}
-	c.scores(mlstmRowArgs{})
-	n := c.items * c.op.T
-	c.zero(c.grad, n*c.op.DHV)
-	c.zero(c.dden, n)
-	c.zero(c.dm, n)
+	c.run("mlstm_gates", c.gateGrid(), c.args, c.i, c.f, c.old.m, address(0), c.gates)
+	c.before(memory{})
+	c.products("mlstm_scores_grad", c.steps, c.rowsShared(), c.args, c.gates, c.q, c.k, c.v, h, d.dh, c.ns, byValue(d.rows))
+	if behind || op.State {
+		c.products("mlstm_states_grad", c.items*c.keys*c.vals, c.bordersShared(), c.args, c.g.keep, byValue(mlstmBorderArgs{
+			x: c.q, y: d.dh, w: d.rows.ofC, wn: d.rows.ofN, firstC: dLast.c, firstN: dLast.n, c: d.dStates, n: d.dNs, lastC: dFirst.c, lastN: dFirst.n}))
+	}
+	c.products("mlstm_grads", c.steps*(c.vals+2*c.keys), c.bordersShared(), c.args, c.gates, byValue(d))
+	count := func(has bool) int64 {
+		if has {
+			return int64(c.keys)
+		}
+		return 0
+	}
+	c.run("mlstm_gates_grad", c.gateGrid(), c.args, c.gates, byValue(mlstmGateGradArgs{
+		f: c.f, den: d.rows.den, dm: d.rows.dm, below: d.rows.below, left: d.rows.left, cross: d.rows.cross,
+		fromState: d.fromState, carried: d.carried, kept: d.kept, ofState: count(before), ofCarried: count(behind), ofKept: count(before && behind),
+		dLast: dLast.m, di: di, df: df, dFirst: dFirst.m}))
+}
+
+// takeRows takes the workspace that the rows' gradients are written to.
+func (c *mlstmScan) takeRows() (r mlstmRowArgs) {
+	steps, length := c.items*c.op.T, c.tiles*mlstmTile
+	for _, v := range []*address{&r.den, &r.inverse, &r.dden, &r.dm, &r.ofC, &r.ofN, &r.left, &r.cross} {
+		*v = c.float(steps)
+	}
+	r.a, r.p = c.float(c.items*c.nc*length*length), c.float(c.items*c.nc*length*length)
+	r.below = c.float(c.tiles * steps)
+	return r
 }

@@ -18,7 +18,6 @@ type cublas struct {
 	SetWorkspace uintptr `sym:"cublasSetWorkspace_v2"`
 	GemmEx       uintptr `sym:"cublasGemmEx"`
 	GemmStrided  uintptr `sym:"cublasGemmStridedBatchedEx"`
-	GemmBatched  uintptr `sym:"cublasGemmBatchedEx"`
 }
 
 // Constants of cuBLAS's headers: element types, types of computation, and the
@@ -80,20 +79,18 @@ func (c *cublas) destroy(handle uintptr) error {
 
 // operand is a row-major matrix, or a batch of them, in the card's memory.
 type operand struct {
-	at     address // of its first element, or of a list of addresses
+	at     address // of its first element
 	ld     int     // elements between rows
 	trans  bool    // it is read transposed
 	stride int     // elements between one matrix and the next
 }
 
 // product is a batch of C = alpha·op(A)·op(B) + beta·C with op(A) m×k and op(B) k×n.
-// With lists, each operand's address is that of a list of batch addresses.
 type product struct {
 	m, n, k     int
 	a, b, c     operand
 	alpha, beta float64
 	batch       int
-	lists       bool
 	in, out     int // element types
 	compute     int
 }
@@ -134,9 +131,6 @@ func (q *productCall) enqueue() error {
 	in, out := uintptr(q.in), uintptr(q.out)
 	var r int32
 	switch {
-	case q.lists:
-		r = call(blas.GemmBatched, handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld),
-			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), batch, uintptr(q.compute), gemmDefault)
 	case q.batch > 1:
 		r = call(blas.GemmStrided, handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld), uintptr(q.b.stride),
 			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.a.stride), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), uintptr(q.c.stride),

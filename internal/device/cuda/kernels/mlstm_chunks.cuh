@@ -1,0 +1,513 @@
+// The matrix products of the chunkwise mLSTM, for all cards and all widths: the
+// memories between chunks, the outputs, and the gradients.
+#pragma once
+#include "mlstm.cuh"
+#include "tiles.cuh"
+
+extern __shared__ __align__(16) char room[];
+
+// The tile of steps that a block processes: tile r of chunk c of an item.
+struct Place {
+    int item, c, r, b, head, t0, c0, rows, length; // t0: the tile's first step, c0: the chunk's; length: of a chunk
+    i64 step, chunk;                               // the indices of values of the tile's first step and of the chunk
+
+    __device__ Place(const MLSTM &s, int block) {
+        int all = (s.t + TILE - 1) / TILE;
+        set(s, block / all, block % all);
+    }
+    // For blocks whose work grows with r. The last tile of a chunk comes first. If
+    // every item is a single chunk, all blocks may run at the same time, and the order
+    // puts a large and a small one on each processor.
+    __device__ Place(const MLSTM &s) {
+        int all = (s.t + TILE - 1) / TILE, block = gridDim.x - 1 - blockIdx.x, items = s.b * s.nh, rank = blockIdx.x / items, half = (all + 1) / 2;
+        if (s.nc > 1) set(s, block / all, block % all);
+        else set(s, blockIdx.x % items, rank < half ? all - 1 - rank : rank - half);
+    }
+    __device__ void set(const MLSTM &s, int i, int tile) {
+        item = i, b = item / s.nh, head = item % s.nh;
+        c = tile / s.tiles, r = tile % s.tiles, length = s.tiles * TILE;
+        c0 = c * length, t0 = tile * TILE, rows = min(TILE, s.t - t0);
+        step = (i64)item * s.t + t0, chunk = (i64)item * s.nc + c;
+    }
+    // The head's row of step t in an array [b·t,nh·width].
+    template <class X> __device__ X *in(X *x, const MLSTM &s, int width, int t) const {
+        return x + (((i64)b * s.t + t) * s.nh + head) * width;
+    }
+};
+
+__device__ inline int deep(int width) { return (width + DEEP - 1) / DEEP; }
+
+// The operands of mlstm_states: C += Σ w·x·yᵀ, n += Σ wn·x. A null firstC or firstN
+// stands for zeros; results with a null address are not computed.
+struct Borders {
+    const S *x, *y;
+    const T *w, *wn;
+    const T *firstC, *firstN;
+    T *c, *n; // of every chunk: before it, or, backwards, behind it
+    T *lastC, *lastN;
+};
+
+// The memories from chunk to chunk, x_c+1 = keep_c·x_c + the chunk's sums, backwards
+// from the last chunk to the first. A block holds a tile of C. Grid: tiles of items.
+template <bool BACK> __device__ inline void borders(const MLSTM &s, const T *keep, const Borders &m) {
+    constexpr int AHEAD = 2;
+    T *slots = (T *)room, *weights = slots + 2 * (AHEAD + 1) * SLICE, *parts = weights + 2 * (AHEAD + 1) * DEEP;
+    int across = (s.dhv + TILE - 1) / TILE, tiles = (s.dqk + TILE - 1) / TILE * across;
+    int item = blockIdx.x / tiles, d0 = blockIdx.x % tiles / across * TILE, e0 = blockIdx.x % across * TILE;
+    int b = item / s.nh, head = item % s.nh, ldx = s.nh * s.dqk, ldy = s.nh * s.dhv;
+    int rows = min(TILE, s.dqk - d0), cols = min(TILE, s.dhv - e0), per = s.tiles * TILE / DEEP;
+    i64 size = (i64)s.dqk * s.dhv, tile = (i64)d0 * s.dhv + e0;
+    bool last = m.lastC || m.lastN, ofN = e0 == 0;
+    const S *x = m.x + ((i64)b * s.t * s.nh + head) * s.dqk + d0, *y = m.y + ((i64)b * s.t * s.nh + head) * s.dhv + e0;
+    const T *w = m.w + (i64)item * s.t, *wn = m.wn + (i64)item * s.t;
+    int d = threadIdx.x % TILE, quarter = threadIdx.x / TILE;
+    Sums sum;
+    T n = m.firstN && quarter == 0 && d < rows ? m.firstN[(i64)item * s.dqk + d0 + d] : (T)0;
+    sum.clear();
+    if (m.firstC) {
+        const T *first = m.firstC + item * size + tile;
+        sum.each([&](T &x, T &y, int k, int n) {
+            const T *from = first + (i64)sum.row(k) * s.dhv + sum.column(n);
+            if (sum.row(k) >= rows) return;
+            if (sum.column(n) < cols) x = from[0];
+            if (sum.column(n) + 1 < cols) y = from[1];
+        });
+    }
+    auto store = [&](T *c, T *ns) {
+        if (c) sum.store(c + tile, s.dhv, rows, cols);
+        if (!ofN || !ns) return;
+        parts[threadIdx.x] = n;
+        __syncthreads();
+        if (quarter == 0 && d < rows) ns[d0 + d] = (parts[d] + parts[TILE + d]) + (parts[2 * TILE + d] + parts[3 * TILE + d]);
+        __syncthreads();
+    };
+    auto chunk = [&](int i) { return BACK ? s.nc - 1 - i : i; };
+    auto border = [&](int i) {
+        i64 at = (i64)item * s.nc + chunk(i);
+        store(m.c ? m.c + at * size : nullptr, m.n ? m.n + at * s.dqk : nullptr);
+    };
+    stream<AHEAD>((last ? s.nc : s.nc - 1) * per, [&](int i, int place) {
+        int t = chunk(i / per) * s.tiles * TILE + i % per * DEEP, there = max(0, min(DEEP, s.t - t)), k = threadIdx.x % DEEP;
+        T *slot = slots + place * 2 * SLICE;
+        load<DEEP, TILE, ACROSS>(slot, x + (i64)t * ldx, ldx, there, rows);
+        load<DEEP, TILE, ACROSS>(slot + SLICE, y + (i64)t * ldy, ldy, there, cols);
+        if (threadIdx.x < 2 * DEEP) fetch<sizeof(T)>(shared(weights + place * 2 * DEEP + threadIdx.x), k < there ? (threadIdx.x < DEEP ? w : wn) + t + k : w, k < there);
+    }, [&](int i, int place) {
+        const T *slot = slots + place * 2 * SLICE, *ws = weights + place * 2 * DEEP;
+        if (i % per == 0) {
+            border(i / per);
+            T kept = keep[(i64)item * s.nc + chunk(i / per)];
+            sum.each([&](T &x, T &y, int, int) { x *= kept, y *= kept; });
+            n *= kept;
+        }
+        product<true, true, true>(sum, slot, ACROSS, slot + SLICE, ACROSS, ws);
+        if (ofN)
+#pragma unroll
+            for (int k = quarter * (DEEP / 4), e = 0; e < DEEP / 4; e++) n += ws[DEEP + k + e] * slot[(k + e) * ACROSS + d];
+    });
+    if (last) store(m.lastC ? m.lastC + item * size : nullptr, m.lastN ? m.lastN + (i64)item * s.dqk : nullptr);
+    else border(s.nc - 1);
+}
+
+KERNEL __launch_bounds__(THREADS, 2) mlstm_states(MLSTM s, const T *keep, Borders m) { borders<false>(s, keep, m); }
+KERNEL __launch_bounds__(THREADS, 2) mlstm_states_grad(MLSTM s, const T *keep, Borders m) { borders<true>(s, keep, m); }
+
+// The scores A = D⊙(scaled q·k) of a tile of rows, in shared memory, with all steps of
+// the chunk up to the tile's end, and den.
+struct Scores {
+    Place at;
+    T *slots, *a, *parts, *den, *inverse, *qn; // parts: four times TILE
+    Log *u;
+    int *segment;
+    int ld, slices, ldq; // row distance of A; slices of a product q·k; of q's rows
+    const S *q, *k;
+    const T *n;          // the memory before the chunk, or null
+    bool resets;
+    Log top[4];          // of the thread's rows
+    int segments[4];
+    T sum[4], scale, dotN;
+    Sums acc;
+
+    __device__ Scores(const MLSTM &s, const Gates &g, const S *qs, const S *ks, const T *ns) : at(s) {
+        ld = at.length + 4, slices = deep(s.dqk), ldq = s.nh * s.dqk, scale = (T)(s.scaleQ * s.scaleK), dotN = 0, resets = s.resets;
+        slots = (T *)room, a = slots + 4 * SLICE, parts = a + TILE * ld, den = parts + 4 * TILE, inverse = den + TILE, qn = inverse + TILE;
+        u = (Log *)(qn + TILE), segment = (int *)(u + at.length);
+        q = at.in(qs, s, s.dqk, at.t0), k = at.in(ks, s, s.dqk, at.c0);
+        n = ns ? ns + at.chunk * s.dqk : nullptr;
+        i64 first = at.step - at.r * TILE;
+        for (int j = threadIdx.x; j < (at.r + 1) * TILE; j += THREADS) {
+            bool has = at.c0 + j < s.t;
+            u[j] = g.u[first + (has ? j : 0)];
+            segment[j] = resets && has ? g.segment[first + j] : 0;
+        }
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            bool has = acc.row(e) < at.rows;
+            i64 step = at.step + (has ? acc.row(e) : 0);
+            top[e] = g.top[step], segments[e] = resets ? g.segment[step] : 0, sum[e] = 0;
+            if (!has) top[e].high = (T)3e38; // no share
+        }
+        acc.clear();
+    }
+    __device__ int products() const { return (at.r + 1) * slices; }
+    // D for the rows and tile j of the chunk.
+    __device__ void shares(Sums &d, int j) const {
+        Log us[4];
+        int begun[4];
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            int step = j * TILE + acc.column(e >> 1) + (e & 1);
+            us[e] = u[step], begun[e] = resets ? segment[step] : 0;
+        }
+        d.each([&](T &x, T &y, int k, int n) {
+            x = quotient(us[n * 2], top[k]), y = quotient(us[n * 2 + 1], top[k]);
+            if (resets) {
+                if (begun[n * 2] != segments[k]) x = 0;
+                if (begun[n * 2 + 1] != segments[k]) y = 0;
+            }
+            if (j < at.r) return;
+            if (acc.column(n) > acc.row(k)) x = 0;
+            if (acc.column(n) + 1 > acc.row(k)) y = 0;
+        });
+    }
+    __device__ void fetchSlices(const MLSTM &s, int i, int place) {
+        int j = i / slices * TILE, d = i % slices * DEEP;
+        T *slot = slots + place * 2 * SLICE;
+        load<TILE, DEEP, ALONG>(slot, q + d, ldq, at.rows, s.dqk - d);
+        load<TILE, DEEP, ALONG>(slot + SLICE, k + (i64)j * ldq + d, ldq, s.t - at.c0 - j, s.dqk - d);
+    }
+    __device__ void use(const MLSTM &s, int i, int place) {
+        const T *slot = slots + place * 2 * SLICE;
+        int j = i / slices, d = i % slices;
+        product<false, false, false>(acc, slot, ALONG, slot + SLICE, ALONG, nullptr);
+        if (n && j == 0) {
+            int row = threadIdx.x / 4, k0 = threadIdx.x % 4 * (DEEP / 4);
+            for (int k = 0; k < DEEP / 4 && d * DEEP + k0 + k < s.dqk; k++) dotN += slot[row * ALONG + k0 + k] * n[d * DEEP + k0 + k];
+        }
+        if (d < slices - 1) return;
+        Sums share;
+        shares(share, j);
+        acc.each([&](T &x, T &y, int k, int n) {
+            Two z = {x * scale * share.v[k >> 1][n][(k & 1) * 2], y * scale * share.v[k >> 1][n][(k & 1) * 2 + 1]};
+            *(Two *)(a + acc.row(k) * ld + j * TILE + acc.column(n)) = z;
+            sum[k] += z.x + z.y;
+            x = y = 0;
+        });
+    }
+    // After the last use: den and 1/N, 0 for a row that there is not.
+    __device__ void finish(const MLSTM &s, const Gates &g) {
+        dotN = quadSum(dotN);
+        if (threadIdx.x % 4 == 0) qn[threadIdx.x / 4] = dotN;
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            T all = quadSum(sum[e]);
+            if (threadIdx.x % 4 == 0) parts[(threadIdx.x >> 5) % 4 * TILE + acc.row(e)] = all;
+        }
+        __syncthreads();
+        int row = threadIdx.x;
+        if (row < TILE) {
+            T all = (parts[row] + parts[TILE + row]) + (parts[2 * TILE + row] + parts[3 * TILE + row]);
+            if (n && row < at.rows) all += g.inter[at.step + row] * qn[row];
+            den[row] = all;
+            inverse[row] = row < at.rows ? 1 / (max(abs(all), g.floor[at.step + row]) + (T)s.eps) : (T)0;
+        }
+        __syncthreads();
+    }
+};
+
+// Computes h. Grid: tiles of steps of all items.
+KERNEL __launch_bounds__(THREADS, 2) mlstm_output(MLSTM s, Gates g, const S *q, const S *k, const S *v, const T *states, const T *ns, S *h) {
+    Scores x(s, g, q, k, ns);
+    const Place &at = x.at;
+    const int stride = 2 * DEEP; // steps per product with A
+    int ldv = s.nh * s.dhv;
+    const S *vs = at.in(v, s, s.dhv, at.c0);
+    const T *c = states ? states + at.chunk * s.dqk * s.dhv : nullptr;
+    int scores = x.products(), before = c ? x.slices : 0, per = before + (at.r + 1) * (TILE / stride), columns = (s.dhv + TILE - 1) / TILE;
+    T inter[4];
+#pragma unroll
+    for (int e = 0; e < 4; e++) inter[e] = x.acc.row(e) < at.rows ? g.inter[at.step + x.acc.row(e)] : (T)0;
+    stream<1>(scores + columns * per, [&](int i, int place) {
+        if (i < scores) return x.fetchSlices(s, i, place);
+        i -= scores;
+        int e = i / per * TILE, j = i % per, d = j * DEEP;
+        T *slot = x.slots + place * 2 * SLICE;
+        if (j < before) {
+            load<TILE, DEEP, ALONG>(slot, x.q + d, x.ldq, at.rows, s.dqk - d);
+            load<DEEP, TILE, ACROSS>(slot + SLICE, c + (i64)d * s.dhv + e, s.dhv, s.dqk - d, s.dhv - e);
+            return;
+        }
+        j = (j - before) * stride;
+#pragma unroll 1
+        for (int part = 0; part < 2; part++, j += DEEP)
+            load<DEEP, TILE, ACROSS>(slot + part * SLICE, vs + (i64)j * ldv + e, ldv, s.t - at.c0 - j, s.dhv - e);
+    }, [&](int i, int place) {
+        if (i < scores) {
+            x.use(s, i, place);
+            if (i == scores - 1) x.finish(s, g);
+            return;
+        }
+        i -= scores;
+        int e = i / per * TILE, j = i % per;
+        const T *slot = x.slots + place * 2 * SLICE;
+        if (j < before) {
+            product<false, true, false>(x.acc, slot, ALONG, slot + SLICE, ACROSS, nullptr);
+            if (j == before - 1) x.acc.each([&](T &y, T &z, int k, int) { y *= inter[k], z *= inter[k]; });
+            return;
+        }
+#pragma unroll 1
+        for (int part = 0; part < 2; part++)
+            product<false, true, false>(x.acc, x.a + (j - before) * stride + part * DEEP, x.ld, slot + part * SLICE, ACROSS, nullptr);
+        if (j < per - 1) return;
+        x.acc.each([&](T &y, T &z, int k, int) { y *= x.inverse[x.acc.row(k)], z *= x.inverse[x.acc.row(k)]; });
+        x.acc.store(at.in(h, s, s.dhv, at.t0) + e, ldv, at.rows, s.dhv - e);
+        x.acc.clear();
+    });
+}
+
+// The results of mlstm_scores_grad. Per step: den, 1/N, the gradients of den and of the
+// stabiliser, and the weights of queries in the gradients of C and n. a and p
+// [chunks,length,length]: A/N and the scaled P = (dA + dden)⊙D. The others are sums of
+// W = dA⊙A: below [tiles,b·nh·t] over each column of every tile of rows, left over each
+// row and the earlier tiles, and cross, for every step, over those pairs within its
+// tile that the step lies between. If |q·n| normalises a row, W leaves out the share
+// that set the row's stabiliser, because that share is always 1.
+struct Rows {
+    T *den, *inverse, *dden, *dm, *ofC, *ofN;
+    T *a, *p;
+    T *below, *left, *cross;
+};
+
+// The gradient of den; up is dh·h/N.
+__device__ inline T gradOfDen(T up, T den, T floor) { return abs(den) < floor ? (T)0 : signbit(den) ? up : -up; }
+
+// Grid: tiles of steps of all items.
+KERNEL __launch_bounds__(THREADS, 2) mlstm_scores_grad(MLSTM s, Gates g, const S *q, const S *k, const S *v, const S *h, const S *dh, const T *ns, Rows out) {
+    Scores x(s, g, q, k, ns);
+    const Place &at = x.at;
+    i64 first = at.step - at.r * TILE, steps = (i64)s.b * s.nh * s.t, corner = (at.chunk * at.length + at.r * TILE) * at.length;
+    int ldv = s.nh * s.dhv, own = at.r * TILE, scores = x.products(), slices = deep(s.dhv), wide = own + TILE, winner[4];
+    const S *vs = at.in(v, s, s.dhv, at.c0), *dhs = at.in(dh, s, s.dhv, at.t0), *hs = at.in(h, s, s.dhv, at.t0);
+    T *dots = x.qn, *recents = (T *)(x.segment + at.length); // four times TILE
+    T *a = out.a + corner, *p = out.p + corner;
+    T factor[4], ofDen[4], earlier[4] = {0, 0, 0, 0}, recent[4] = {0, 0, 0, 0}, dot = 0; // row sums over the earlier tiles and over the row's own tile
+    stream<1>(scores + (at.r + 1) * slices, [&](int i, int place) {
+        if (i < scores) return x.fetchSlices(s, i, place);
+        i -= scores;
+        int j = i / slices * TILE, e = i % slices * DEEP;
+        T *slot = x.slots + place * 2 * SLICE;
+        load<TILE, DEEP, ALONG>(slot, dhs + e, ldv, at.rows, s.dhv - e);
+        load<TILE, DEEP, ALONG>(slot + SLICE, vs + (i64)j * ldv + e, ldv, s.t - at.c0 - j, s.dhv - e);
+    }, [&](int i, int place) {
+        if (i < scores) {
+            x.use(s, i, place);
+            if (i < scores - 1) return;
+            x.finish(s, g);
+            int col = threadIdx.x % (TILE / 2) * 2;
+            for (int row = threadIdx.x / (TILE / 2); row < TILE; row += THREADS / (TILE / 2))
+                for (int j = col; j < wide; j += TILE) {
+                    Two y = *(Two *)(x.a + row * x.ld + j);
+                    *(Two *)(a + row * at.length + j) = {y.x * x.inverse[row], y.y * x.inverse[row]};
+                }
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                int row = x.acc.row(e);
+                bool there = row < at.rows;
+                factor[e] = x.inverse[row];
+                winner[e] = there && abs(x.den[row]) >= g.floor[at.step + row] ? g.winner[at.step + row] : -1;
+            }
+            return;
+        }
+        i -= scores;
+        int j = i / slices, e0 = i % slices * DEEP;
+        const T *slot = x.slots + place * 2 * SLICE;
+        product<false, false, false>(x.acc, slot, ALONG, slot + SLICE, ALONG, nullptr);
+        if (j == 0) {
+            int row = threadIdx.x / 4, k0 = threadIdx.x % 4 * (DEEP / 4);
+            for (int k = 0; row < at.rows && k < DEEP / 4 && e0 + k0 + k < s.dhv; k++) dot += slot[row * ALONG + k0 + k] * value(hs[row * ldv + e0 + k0 + k]);
+        }
+        if (e0 / DEEP < slices - 1) return;
+        if (j == 0) {
+            dot = quadSum(dot);
+            if (threadIdx.x % 4 == 0) dots[threadIdx.x / 4] = dot;
+            __syncthreads();
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                int row = x.acc.row(e);
+                ofDen[e] = row < at.rows ? gradOfDen(dots[row] * factor[e], x.den[row], g.floor[at.step + row]) : (T)0;
+            }
+        }
+        bool diagonal = j == at.r;
+        T sums[4] = {0, 0, 0, 0};
+        Sums share;
+        x.shares(share, j);
+        x.acc.each([&](T &y, T &z, int k, int n) {
+            int col = j * TILE + x.acc.column(n);
+            Two *to = (Two *)(x.a + x.acc.row(k) * x.ld + col), score = *to;
+            T first = y * factor[k] + ofDen[k], second = z * factor[k] + ofDen[k];
+            Two w = {col == winner[k] ? (T)0 : first * score.x, col + 1 == winner[k] ? (T)0 : second * score.y};
+            y = first * x.scale * share.v[k >> 1][n][(k & 1) * 2], z = second * x.scale * share.v[k >> 1][n][(k & 1) * 2 + 1];
+            sums[n * 2] += w.x, sums[n * 2 + 1] += w.y;
+            if (diagonal) *to = w, recent[k] += w.x + w.y;
+            else earlier[k] += w.x + w.y;
+        });
+        x.acc.store(p + j * TILE, at.length, TILE, TILE);
+        x.acc.clear();
+#pragma unroll
+        for (int n = 0; n < 4; n++) {
+#pragma unroll
+            for (int o = 4; o < 32; o <<= 1) sums[n] += __shfl_xor_sync(~0u, sums[n], o);
+            if (threadIdx.x % 32 < 4) x.parts[(threadIdx.x >> 7) * TILE + x.acc.column(n >> 1) + (n & 1)] = sums[n];
+        }
+        __syncthreads();
+        int col = threadIdx.x;
+        if (col < TILE && at.c0 + j * TILE + col < s.t) out.below[at.r * steps + first + j * TILE + col] = x.parts[col] + x.parts[TILE + col];
+    });
+    __syncthreads();
+    // The row sums, by quarters of the columns.
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+        T first = quadSum(earlier[e]), second = quadSum(recent[e]);
+        int to = (threadIdx.x >> 5) % 4 * TILE + x.acc.row(e);
+        if (threadIdx.x % 4 == 0) x.parts[to] = first, recents[to] = second;
+    }
+    // The sums of each column of the tile from every row onwards, by quarters of the
+    // rows.
+    T *w = x.a + own, sum = 0, later = 0;
+    int col = threadIdx.x % TILE, quarter = threadIdx.x / TILE, row = threadIdx.x, lane = threadIdx.x & 31;
+    for (int i = quarter * 16 + 15; i >= quarter * 16; i--) w[i * x.ld + col] = sum += w[i * x.ld + col];
+    __syncthreads();
+    for (int k = quarter + 1; k < 4; k++) later += w[k * 16 * x.ld + col];
+    __syncthreads();
+    for (int i = quarter * 16; i < quarter * 16 + 16; i++) w[i * x.ld + col] += later;
+    __syncthreads();
+    for (int i = threadIdx.x >> 5; i < at.rows; i += THREADS / 32) {
+        T before = (lane < i ? w[i * x.ld + lane] : (T)0) + (lane + 32 < i ? w[i * x.ld + lane + 32] : (T)0);
+        before = warpSum(before);
+        if (lane == 0) out.cross[at.step + i] = before;
+    }
+    if (row >= at.rows) return;
+    i64 step = at.step + row;
+    auto across = [&](const T *part) { return (part[row] + part[TILE + row]) + (part[2 * TILE + row] + part[3 * TILE + row]); };
+    T den = x.den[row], inverse = x.inverse[row], floor = g.floor[step], up = dots[row] * inverse, inter = g.inter[step], before = across(x.parts);
+    T ofDenominator = gradOfDen(up, den, floor);
+    out.den[step] = den, out.inverse[step] = inverse, out.dden[step] = ofDenominator, out.left[step] = before;
+    out.dm[step] = abs(den) >= floor ? -(before + across(recents)) : -up * (T)s.eps;
+    out.ofC[step] = inter * inverse, out.ofN[step] = inter * ofDenominator;
+}
+
+// The results of mlstm_grads: the gradients of q, k and v, and partial sums over tiles of
+// the keys' width: fromState and carried [tiles,b·nh·t] of q·dq and k·dk, as far as dq and
+// dk come from the memory, and kept [chunks,tiles] of the inner product of the memory
+// before a chunk and the gradient of the memory after it.
+struct Grads {
+    const S *q, *k, *v, *dh;
+    const T *states, *ns, *dStates, *dNs; // null where there is nothing before or behind
+    Rows rows;
+    S *dq, *dk, *dv;
+    T *fromState, *carried;
+    double *kept;
+};
+
+enum { VALUES, QUERIES, KEYS };
+
+// Computes a tile of one of the gradients: the part that comes from the memory, with its
+// rows weighted, and then the part that comes from the chunk's scores.
+template <int OF> __device__ inline void grads(const MLSTM &s, const Gates &g, const Grads &d, const Place &at, int tile) {
+    constexpr int AHEAD = 2;
+    T *slots = (T *)room, *parts = slots + 2 * (AHEAD + 1) * SLICE;
+    double *ofDots = (double *)(parts + 4 * TILE);
+    int width = OF == VALUES ? s.dhv : s.dqk, inner = OF == VALUES ? s.dqk : s.dhv, n0 = tile * TILE, ld = s.nh * width, ldi = s.nh * inner;
+    int cols = min(TILE, width - n0), lane = threadIdx.x & 31;
+    i64 size = (i64)s.dqk * s.dhv;
+    const S *left = at.in(OF == VALUES ? d.k : OF == QUERIES ? d.dh : d.v, s, inner, at.t0);
+    const T *memory = OF == QUERIES ? d.states : d.dStates, *n = OF == QUERIES ? d.ns : d.dNs;
+    if (memory) memory += at.chunk * size, n += at.chunk * s.dqk + n0;
+    // The steps of the chunk that the rows have scores with.
+    int first = OF == QUERIES ? 0 : at.r * TILE, end = OF == QUERIES ? (at.r + 1) * TILE : min(at.length, deep(s.t - at.c0) * DEEP);
+    const S *right = at.in(OF == VALUES ? d.dh : OF == QUERIES ? d.k : d.q, s, width, at.c0) + n0;
+    const T *scores = (OF == VALUES ? d.rows.a : d.rows.p) + at.chunk * at.length * at.length;
+    const T *behind = OF == QUERIES && at.r == 0 && memory && d.dStates ? d.dStates + at.chunk * size + (i64)n0 * s.dhv : nullptr;
+    int before = memory ? deep(inner) : 0;
+    double dots = 0;
+    Sums acc;
+    acc.clear();
+    auto fromMemory = [&] {
+        T sum[4] = {0, 0, 0, 0}, weight[4], inverse[4], ofN[4];
+        const S *own = OF == VALUES ? nullptr : at.in(OF == QUERIES ? d.q : d.k, s, width, at.t0) + n0;
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            i64 i = at.step + min(acc.row(k), at.rows - 1);
+            weight[k] = OF == QUERIES ? g.inter[i] : g.carry[i];
+            if (OF == QUERIES) inverse[k] = d.rows.inverse[i], ofN[k] = d.rows.dden[i];
+        }
+        acc.each([&](T &x, T &y, int k, int p) {
+            if (OF != VALUES) {
+                T nx = acc.column(p) < cols ? n[acc.column(p)] : (T)0, ny = acc.column(p) + 1 < cols ? n[acc.column(p) + 1] : (T)0;
+                if (OF == QUERIES) x = x * inverse[k] + ofN[k] * nx, y = y * inverse[k] + ofN[k] * ny;
+                else x += nx, y += ny;
+            }
+            x *= weight[k], y *= weight[k];
+            if (OF == VALUES || acc.row(k) >= at.rows) return;
+            const S *z = own + acc.row(k) * ld + acc.column(p);
+            if (acc.column(p) < cols) sum[k] += x * value(z[0]);
+            if (acc.column(p) + 1 < cols) sum[k] += y * value(z[1]);
+        });
+        if (OF == VALUES) return;
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            T all = quadSum(sum[k]);
+            if (lane % 4 == 0) parts[(threadIdx.x >> 5) % 4 * TILE + acc.row(k)] = all;
+        }
+        __syncthreads();
+        int row = threadIdx.x;
+        if (row < at.rows) (OF == QUERIES ? d.fromState : d.carried)[(i64)tile * s.b * s.nh * s.t + at.step + row] = (parts[row] + parts[TILE + row]) + (parts[2 * TILE + row] + parts[3 * TILE + row]);
+    };
+    stream<AHEAD>(before + (end - first) / DEEP, [&](int i, int place) {
+        T *slot = slots + place * 2 * SLICE;
+        int k = i * DEEP, j = first + (i - before) * DEEP;
+        if (i < before) {
+            load<TILE, DEEP, ALONG>(slot, left + k, ldi, at.rows, inner - k);
+            if (OF == VALUES) load<DEEP, TILE, ACROSS>(slot + SLICE, memory + (i64)k * s.dhv + n0, s.dhv, inner - k, cols);
+            else load<TILE, DEEP, ALONG>(slot + SLICE, memory + (i64)n0 * s.dhv + k, s.dhv, cols, inner - k);
+            return;
+        }
+        if (OF == QUERIES) load<TILE, DEEP, ALONG>(slot, scores + at.r * TILE * at.length + j, at.length, TILE, DEEP);
+        else load<DEEP, TILE, ACROSS>(slot, scores + j * at.length + at.r * TILE, at.length, DEEP, TILE);
+        load<DEEP, TILE, ACROSS>(slot + SLICE, right + (i64)j * ld, ld, s.t - at.c0 - j, cols);
+    }, [&](int i, int place) {
+        const T *slot = slots + place * 2 * SLICE;
+        if (i >= before) {
+            product<OF != QUERIES, true, false>(acc, slot, OF == QUERIES ? ALONG : ACROSS, slot + SLICE, ACROSS, nullptr);
+            return;
+        }
+        product<false, OF == VALUES, false>(acc, slot, ALONG, slot + SLICE, OF == VALUES ? ACROSS : ALONG, nullptr);
+        if (OF == QUERIES && behind) {
+            T sum = 0;
+            for (int k = threadIdx.x; k < TILE * DEEP; k += THREADS) {
+                int row = k / DEEP, col = k % DEEP;
+                if (row < cols && i * DEEP + col < inner) sum += slot[SLICE + row * ALONG + col] * behind[row * s.dhv + i * DEEP + col];
+            }
+            dots += (double)sum;
+        }
+        if (i == before - 1) fromMemory();
+    });
+    acc.store(at.in(OF == VALUES ? d.dv : OF == QUERIES ? d.dq : d.dk, s, width, at.t0) + n0, ld, at.rows, cols);
+    if (OF != QUERIES || !behind) return;
+    if (threadIdx.x < cols) dots += (double)n[threadIdx.x] * (double)d.dNs[at.chunk * s.dqk + n0 + threadIdx.x];
+    dots = warpSum(dots);
+    if (lane == 0) ofDots[threadIdx.x >> 5] = dots;
+    __syncthreads();
+    if (threadIdx.x) return;
+    for (int w = 1; w < THREADS / 32; w++) dots += ofDots[w];
+    d.kept[at.chunk * ((s.dqk + TILE - 1) / TILE) + tile] = dots;
+}
+
+// Grid: column tiles of values, queries and keys, for all tiles of steps.
+KERNEL __launch_bounds__(THREADS, 2) mlstm_grads(MLSTM s, Gates g, Grads d) {
+    int values = (s.dhv + TILE - 1) / TILE, keys = (s.dqk + TILE - 1) / TILE, all = values + 2 * keys, tile = blockIdx.x % all;
+    Place at(s, blockIdx.x / all);
+    if (tile < values) grads<VALUES>(s, g, d, at, tile);
+    else if (tile < values + keys) grads<QUERIES>(s, g, d, at, tile - values);
+    else grads<KEYS>(s, g, d, at, tile - values - keys);
+}
