@@ -8,6 +8,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -18,6 +19,9 @@ type CostOptions struct {
 	// Chunk is the chunk length of the mLSTM cells; 0 means nodes.DefaultChunk.
 	// A Chunk of at least Steps is the parallel form.
 	Chunk int
+	// Device is the device of the memory of training, nil for the CPU; one of
+	// PlanDevice suffices.
+	Device Device
 }
 
 // Cost is the cost of a configuration: parameters, memory and arithmetic. It
@@ -199,14 +203,68 @@ func (m *Model) costParts(opts CostOptions) (parts []PartCost) {
 
 // trainingBytes returns the size of all results of a training step but the
 // gradients of the parameters.
-func (m *Model) trainingBytes(opts CostOptions) (int64, error) {
-	bytes, err := m.programBytes(ProgramConfig{Batch: opts.Batch, Steps: opts.Steps, Grad: true, FwdConfig: FwdConfig{Training: true, Chunk: opts.Chunk}})
+func (m *Model) trainingBytes(opts CostOptions) (bytes int64, err error) {
+	if opts.Device == nil {
+		bytes, err = m.programBytes(trainingConfig(opts))
+	} else {
+		bytes, err = m.remoteBytes(opts)
+	}
 	for _, p := range m.parts {
 		for _, t := range p.Params {
 			bytes -= float32Size * t.Size()
 		}
 	}
 	return bytes, err
+}
+
+func trainingConfig(opts CostOptions) ProgramConfig {
+	return ProgramConfig{Batch: opts.Batch, Steps: opts.Steps, Grad: true, FwdConfig: FwdConfig{Training: true, Chunk: opts.Chunk}, dropLogits: true}
+}
+
+// remoteBytes returns the size of the results of a training step on a device.
+func (m *Model) remoteBytes(opts CostOptions) (int64, error) {
+	p, err := m.design(trainingConfig(opts))
+	if err != nil {
+		return 0, err
+	}
+	var keep gorgonia.Nodes
+	for _, st := range p.out.State {
+		keep = append(keep, st.Nodes()...)
+	}
+	return nodes.RemoteBytes(opts.Device, p.graph, keep...)
+}
+
+// LargestBatch returns the number of sequences of opts.Steps tokens on which a
+// model can be trained in so many bytes, 0 if there is none. It ignores
+// opts.Batch.
+func (c Config) LargestBatch(opts CostOptions, bytes int64) (int, error) {
+	fits := func(batch int) (bool, error) {
+		opts.Batch = batch
+		cost, err := c.Cost(opts)
+		return err == nil && cost.TrainingMemory().Total() <= bytes, err
+	}
+	ok, err := fits(1)
+	if err != nil || !ok {
+		return 0, err
+	}
+	low, high := 1, 2 // low fits, high does not
+	for ; high < 1<<20; low, high = high, 2*high {
+		if ok, err := fits(high); err != nil || !ok {
+			break
+		}
+	}
+	for high-low > max(1, low/32) {
+		mid := (low + high) / 2
+		if ok, err = fits(mid); err != nil {
+			return 0, err
+		}
+		if ok {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return low, nil
 }
 
 // programBytes returns the size of all results of a program.

@@ -34,19 +34,39 @@ const (
 // nvidia. "cpu" is not a device: models run on the CPU without one. The
 // precision "" means PrecisionFloat32.
 func OpenDevice(name string, precision Precision) (Device, error) {
+	ordinal, precision, err := parseDevice(name, precision)
+	if err != nil {
+		return nil, err
+	}
+	return openCUDA(ordinal, precision)
+}
+
+// parseDevice returns the number of the card and the precision that are meant.
+func parseDevice(name string, precision Precision) (int, Precision, error) {
 	kind, number, numbered := strings.Cut(name, ":")
 	ordinal, err := strconv.Atoi(number)
 	if kind != "cuda" || numbered && (err != nil || ordinal < 0) {
-		return nil, errors.Errorf(`xlstm: there is no device %q; it is "cuda" or "cuda:" and the number of a card`, name)
+		return 0, "", errors.Errorf(`xlstm: there is no device %q; it is "cuda" or "cuda:" and the number of a card`, name)
 	}
 	switch precision {
 	case "":
 		precision = PrecisionFloat32
 	case PrecisionFloat32, PrecisionTF32:
 	default:
-		return nil, errors.Errorf("xlstm: there is no precision %q; it is %s or %s", precision, PrecisionFloat32, PrecisionTF32)
+		return 0, "", errors.Errorf("xlstm: there is no precision %q; it is %s or %s", precision, PrecisionFloat32, PrecisionTF32)
 	}
-	return openCUDA(ordinal, precision)
+	return ordinal, precision, nil
+}
+
+// PlanDevice returns a device of the given kind for which the memory of training
+// can be computed, and nothing else: see CostOptions. It does not need the
+// device, but a program that was built for it.
+func PlanDevice(name string, precision Precision) (Device, error) {
+	_, precision, err := parseDevice(name, precision)
+	if err != nil {
+		return nil, err
+	}
+	return planCUDA(precision)
 }
 
 // WithDevice places the model on a device: its programs, trainers and

@@ -4,11 +4,15 @@ package xlstm
 
 import "github.com/gorgonia-xlstm/xlstm/internal/device/cuda"
 
+// precisions are the precisions as package cuda has them.
+var precisions = map[Precision]cuda.Precision{PrecisionFloat32: cuda.Float32, PrecisionTF32: cuda.TF32}
+
 func openCUDA(ordinal int, precision Precision) (Device, error) {
-	products := map[Precision]cuda.Precision{PrecisionFloat32: cuda.Float32, PrecisionTF32: cuda.TF32}
-	d, err := cuda.Open(ordinal, products[precision])
+	d, err := cuda.Open(ordinal, precisions[precision])
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
 }
+
+func planCUDA(precision Precision) (Device, error) { return cuda.ForPlans(precisions[precision]), nil }

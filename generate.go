@@ -13,12 +13,15 @@ import (
 // first.
 var readSizes = [...]int{256, 64, 8, 1}
 
+// deviceReadSizes are those of a model on a device, where longer pieces are faster.
+var deviceReadSizes = [...]int{2048, 256, 64, 8, 1}
+
 // Generator reads and generates a text token by token, in constant memory and
 // time per token. It reads prompts in chunks. It must be closed after use.
 type Generator struct {
 	model    *Model
-	state    *State // that all programs read and write where it is
-	programs [len(readSizes)]*Program
+	state    *State           // that all programs read and write where it is
+	programs map[int]*Program // by the number of tokens
 	logits   []float64
 	count    int
 }
@@ -29,7 +32,7 @@ func (m *Model) NewGenerator() (*Generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Generator{model: m, state: state, logits: make([]float64, m.cfg.VocabSize)}, nil
+	return &Generator{model: m, state: state, programs: make(map[int]*Program), logits: make([]float64, m.cfg.VocabSize)}, nil
 }
 
 // Read continues the text with tokens.
@@ -107,12 +110,8 @@ func (m *Model) checkTokens(tokens []int) error {
 // read reads tokens in chunks; see, if not nil, is shown the logits after each.
 func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error {
 	for done := 0; done < len(tokens); {
-		k := 0
-		for readSizes[k] > len(tokens)-done {
-			k++
-		}
-		n := readSizes[k]
-		p, err := g.program(k)
+		n := g.model.readSize(len(tokens) - done)
+		p, err := g.program(n)
 		if err != nil {
 			return err
 		}
@@ -136,21 +135,37 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 	return nil
 }
 
-// program returns the program that reads readSizes[k] tokens, compiled on first
-// use.
-func (g *Generator) program(k int) (*Program, error) {
-	if g.programs[k] == nil {
-		p, err := g.model.compile(ProgramConfig{Batch: 1, Steps: readSizes[k], Carry: true}, g.state)
+// readSize returns how many of n tokens a generator reads at once.
+func (m *Model) readSize(n int) int {
+	sizes := readSizes[:]
+	if m.home != nil {
+		sizes = deviceReadSizes[:]
+	}
+	for _, size := range sizes {
+		if size <= n {
+			return size
+		}
+	}
+	return 1
+}
+
+// program returns the program that reads n tokens, compiled on first use.
+func (g *Generator) program(n int) (*Program, error) {
+	if g.programs[n] == nil {
+		p, err := g.model.compile(ProgramConfig{Batch: 1, Steps: n, Carry: true}, g.state)
 		if err != nil {
 			return nil, err
 		}
-		g.programs[k] = p
+		g.programs[n] = p
 	}
-	return g.programs[k], nil
+	return g.programs[n], nil
 }
 
 // loadLogits copies a row of the last run's logits.
 func (p *Program) loadLogits(row int, logits []float64) error {
+	if p.remote != nil && p.hasRun() {
+		return p.remote.fetchRow(p.out.Logits, row, logits)
+	}
 	t, err := p.Logits()
 	if err != nil {
 		return err
@@ -200,9 +215,6 @@ func (g *Generator) Reset() {
 // Close releases the compiled graphs.
 func (g *Generator) Close() (err error) {
 	for _, p := range g.programs {
-		if p == nil {
-			continue
-		}
 		if failed := p.Close(); err == nil {
 			err = failed
 		}

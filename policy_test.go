@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	".":                    {"dist", "internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "safetensors", "internal/weights", "internal/files", "internal/floats", "internal/numbers", "internal/pytorch", "internal/rundir"},
 	"internal/machine":     {},
 	"internal/numbers":     {},
-	"internal/bench":       {".", "nodes", "optim", "data", "blas", "internal/kernels", "internal/machine"},
+	"internal/bench":       {".", "blas", "data", "internal/device", "internal/kernels", "internal/machine", "nodes", "optim"},
 	"dot":                  {},
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},

@@ -33,6 +33,10 @@ type ProgramConfig struct {
 	// results of the methods of Program are available after a run.
 	KeepValues bool
 	FwdConfig
+	// dropLogits lets a device overwrite the logits, for a trainer, which does
+	// not read them: with a large vocabulary they are the largest value of a
+	// step.
+	dropLogits bool
 }
 
 // Program is a model compiled for one shape. It must be closed after use.
@@ -241,8 +245,8 @@ func (p *Program) runBy(in Input, step func() error) error {
 
 // checkDevice reports what only the CPU does.
 func (p *Program) checkDevice() error {
-	if p.cfg.KeepValues || p.cfg.Symbolic {
-		return errors.Errorf("xlstm: symbolic cells, and programs that keep all values, run on the CPU alone, not on %s", p.model.home.device.Name())
+	if p.cfg.Symbolic {
+		return errors.Errorf("xlstm: symbolic cells run on the CPU only, not on %s", p.model.home.device.Name())
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ type remote struct {
 	inputs []remoteInput
 	values map[*gorgonia.Node]*tensor.Dense // what was fetched, by node
 	ran    bool
+	row    []float32 // a row that is fetched
 }
 
 // remoteInput is an input that is copied to the device before every run.
@@ -24,8 +25,13 @@ type remoteInput struct {
 }
 
 // newRemote prepares the program's graph for the device of its model.
-func (p *Program) newRemote() error {
+func (p *Program) newRemote() (err error) {
 	r := &remote{device: p.model.home.device, values: make(map[*gorgonia.Node]*tensor.Dense)}
+	defer func() {
+		if err != nil {
+			r.freeInputs() // the error is that of the program
+		}
+	}()
 	memory := make(map[*gorgonia.Node]nodes.Buffer)
 	for _, n := range p.out.Model() {
 		memory[n] = p.model.home.buffer(n.Name())
@@ -44,7 +50,10 @@ func (p *Program) newRemote() error {
 		memory[in.node] = b
 		r.inputs = append(r.inputs, remoteInput{in.buf, b})
 	}
-	keep := gorgonia.Nodes{p.out.result()}
+	var keep gorgonia.Nodes
+	if !p.cfg.dropLogits {
+		keep = append(keep, p.out.result())
+	}
 	k := 0
 	for i, st := range p.beginNodes {
 		ends := p.out.State[i].Nodes()
@@ -59,7 +68,9 @@ func (p *Program) newRemote() error {
 	for _, st := range p.out.State {
 		keep = append(keep, st.Nodes()...)
 	}
-	var err error
+	if p.cfg.KeepValues {
+		keep = p.graph.AllNodes()
+	}
 	if r.Remote, err = nodes.NewRemote(r.device, p.graph, memory, keep...); err != nil {
 		return errors.Wrap(err, "xlstm")
 	}
@@ -86,7 +97,28 @@ func (p *Program) runRemote(step func() error) error {
 		return err
 	}
 	p.remote.ran = true
-	return errors.Wrap(step(), "xlstm: running the graph")
+	if err := step(); err != nil || !p.cfg.KeepValues {
+		return errors.Wrap(err, "xlstm: running the graph")
+	}
+	return p.fetchValues()
+}
+
+// fetchValues copies the value of every operation's node from the device and binds
+// it to the node.
+func (p *Program) fetchValues() error {
+	for _, n := range p.graph.AllNodes() {
+		if n.Op() == nil || p.remote.Buffer(n) == nil {
+			continue
+		}
+		v, err := p.remote.fetch(n)
+		if err != nil {
+			return err
+		}
+		if err := gorgonia.UnsafeLet(n, v); err != nil {
+			return errors.Wrapf(err, "xlstm: the value of %v", n)
+		}
+	}
+	return nil
 }
 
 // fetch returns the value of a node in the last run.
@@ -101,6 +133,23 @@ func (r *remote) fetch(n *gorgonia.Node) (*tensor.Dense, error) {
 		r.values[n] = t
 	}
 	return t, errors.Wrapf(r.device.Download(t.Data(), r.Buffer(n)), "xlstm: fetching %v", n)
+}
+
+// fetchRow copies a row of the value of node n, (rows, width), to row.
+func (r *remote) fetchRow(n *gorgonia.Node, at int, row []float64) error {
+	b := r.Buffer(n).Slice(at*len(row), len(row))
+	if b.Dtype() == ops.Float64 {
+		return errors.Wrapf(r.device.Download(row, b), "xlstm: fetching a row of %v", n)
+	}
+	if len(r.row) < len(row) {
+		r.row = make([]float32, len(row))
+	}
+	singles := r.row[:len(row)]
+	err := r.device.Download(singles, b)
+	for i, x := range singles {
+		row[i] = float64(x)
+	}
+	return errors.Wrapf(err, "xlstm: fetching a row of %v", n)
 }
 
 // fetchGrads binds the gradients of the last run to their nodes, so that Grad of
@@ -149,10 +198,18 @@ func (r *remote) firstNonFinite() string {
 
 // close gives the memory of the program back.
 func (r *remote) close() error {
+	if err := r.freeInputs(); err != nil {
+		return err
+	}
+	return r.Close()
+}
+
+func (r *remote) freeInputs() error {
 	for _, in := range r.inputs {
 		if err := r.device.Free(in.to); err != nil {
 			return err
 		}
 	}
-	return r.Close()
+	r.inputs = nil
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/dist"
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 	"github.com/pkg/errors"
@@ -67,8 +68,18 @@ type Trainer struct {
 	remote  *remoteTrainer
 }
 
-// NewTrainer compiles the model for training with the solver.
+// NewTrainer compiles the model for training with the solver. If a device has not
+// enough memory, the error says how much is needed, and which batch would fit.
 func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
+	t, err := m.newTrainer(solver, cfg)
+	var full *device.MemoryError
+	if errors.As(err, &full) {
+		err = m.explain(full, cfg)
+	}
+	return t, err
+}
+
+func (m *Model) newTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 	if cfg.Accumulate == 0 {
 		cfg.Accumulate = 1
 	}
@@ -79,7 +90,7 @@ func (m *Model) NewTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := m.Compile(ProgramConfig{Batch: rows, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, WithResets: cfg.WithResets, Frozen: cfg.Frozen, FwdConfig: FwdConfig{Training: true}})
+	p, err := m.Compile(ProgramConfig{Batch: rows, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, WithResets: cfg.WithResets, Frozen: cfg.Frozen, FwdConfig: FwdConfig{Training: true}, dropLogits: true})
 	if err != nil {
 		return nil, err
 	}

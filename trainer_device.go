@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm/dist"
@@ -251,10 +252,50 @@ func (t *Trainer) push() error {
 	return t.remote.solver.Push()
 }
 
-// close gives the memory of the moments back.
+// close frees the memory of the moments and of the means.
 func (r *remoteTrainer) close() error {
-	if r == nil || r.solver == nil {
+	if r == nil {
+		return nil
+	}
+	for _, b := range r.means {
+		if err := r.device.Free(b); err != nil {
+			return err
+		}
+	}
+	if r.share != nil {
+		if err := r.device.Free(r.share); err != nil {
+			return err
+		}
+	}
+	if r.solver == nil {
 		return nil
 	}
 	return r.solver.Close()
+}
+
+// explain returns the error of a trainer for which a device has not enough memory.
+func (m *Model) explain(full *device.MemoryError, cfg TrainerConfig) error {
+	const gib = 1 << 30
+	opts := CostOptions{Batch: cfg.Batch, Steps: cfg.Steps, Device: m.home.device}
+	cost, err := m.cfg.Cost(opts)
+	if err != nil {
+		return errors.Wrap(err, full.Error())
+	}
+	need := cost.TrainingMemory()
+	says := fmt.Sprintf("xlstm: training on %d × %d tokens needs %.2f GiB on %s, of which the activations are %.2f GiB; it has %.2f GiB",
+		cfg.Batch, cfg.Steps, float64(need.Total())/gib, full.Device, float64(need.Activations)/gib, float64(full.Total)/gib)
+	room := full.Total
+	if cfg.Accumulate > 1 {
+		room -= need.Gradients // there are means of them too
+	}
+	switch batch, err := m.cfg.LargestBatch(opts, room); {
+	case err != nil:
+		return errors.Wrap(err, says)
+	case batch == 0:
+		return errors.Errorf("%s, too little for a single sequence: take fewer tokens or a smaller model", says)
+	case batch >= cfg.Batch:
+		return errors.Errorf("%s, of which %.2f GiB were free: something else is in its memory", says, float64(full.Free)/gib)
+	default:
+		return errors.Errorf("%s: a batch of %d would fit, with gradients of several batches accumulated if need be", says, batch)
+	}
 }

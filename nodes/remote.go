@@ -22,6 +22,8 @@ type Remote struct {
 	plan    *planned
 	program *plan.Program
 	step    device.Launch
+	// constants are the buffers of the graph's constants.
+	constants []Buffer
 }
 
 // NewRemote prepares graph g for a device. memory contains the buffers of all
@@ -44,21 +46,43 @@ func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer
 		return nil, errors.Errorf("nodes: %s cannot run %v, an operation of another package", d.Name(), n)
 	}
 	p.keep(keep...)
-	given, results, err := p.givenOn(d, memory)
+	r := &Remote{plan: p}
+	given, results, err := r.givenOn(d, memory)
 	if err != nil {
 		return nil, err
 	}
-	r := &Remote{plan: p}
-	if r.program, err = p.LayOut(d, results...).Bind(given); err != nil {
-		return nil, errors.Wrapf(err, "nodes: preparing a graph for %s", d.Name())
+	if err := r.bind(d, given, results); err != nil {
+		r.free(d) // the error is that of binding
+		return nil, err
+	}
+	return r, nil
+}
+
+// bind lays the plan out and binds it; see NewRemote.
+func (r *Remote) bind(d Device, given map[plan.ID]Buffer, results []plan.ID) (err error) {
+	if r.program, err = r.plan.LayOut(d, results...).Bind(given); err != nil {
+		return errors.Wrapf(err, "nodes: preparing a graph for %s", d.Name())
 	}
 	r.step, err = device.Record(d, r.program.Launches)
-	return r, err
+	return err
+}
+
+// RemoteBytes returns how much memory NewRemote would allocate for the results of
+// graph g on a device, without allocating any.
+func RemoteBytes(d Device, g *gorgonia.ExprGraph, keep ...*gorgonia.Node) (int64, error) {
+	p, err := newPlanned(g)
+	if err != nil {
+		return 0, err
+	}
+	p.keep(keep...)
+	shared, kept := p.LayOut(d).Bytes()
+	return shared + kept, nil
 }
 
 // givenOn returns the buffers of all inputs that are read, those of constants
 // among them, and of the results in memory.
-func (p *planned) givenOn(d Device, memory map[*gorgonia.Node]Buffer) (given map[plan.ID]Buffer, results []plan.ID, err error) {
+func (r *Remote) givenOn(d Device, memory map[*gorgonia.Node]Buffer) (given map[plan.ID]Buffer, results []plan.ID, err error) {
+	p := r.plan
 	given = make(map[plan.ID]Buffer)
 	for n, b := range memory {
 		id := p.values[n][0]
@@ -78,6 +102,7 @@ func (p *planned) givenOn(d Device, memory map[*gorgonia.Node]Buffer) (given map
 			if given[id], err = upload(d, n.Value()); err != nil {
 				return nil, nil, errors.Wrapf(err, "nodes: copying the constant %v to %s", n, d.Name())
 			}
+			r.constants = append(r.constants, given[id])
 		}
 	}
 	return given, results, nil
@@ -139,4 +164,20 @@ func (r *Remote) EachStep(f func(n *gorgonia.Node, results []Buffer) error) erro
 }
 
 // Close releases the memory of the graph's results.
-func (r *Remote) Close() error { return r.program.Close() }
+func (r *Remote) Close() error {
+	if err := r.free(r.program.Device); err != nil {
+		return err
+	}
+	return r.program.Close()
+}
+
+// free releases the memory of the constants.
+func (r *Remote) free(d Device) error {
+	for _, b := range r.constants {
+		if err := d.Free(b); err != nil {
+			return errors.Wrap(err, "nodes: closing a graph")
+		}
+	}
+	r.constants = nil
+	return nil
+}

@@ -27,7 +27,8 @@ type OnDevice struct {
 
 	numbers, most, norm device.Buffer
 	launches            []device.Launch
-	rate                float64 // of the step that has begun
+	rate                float64         // of the step that has begun
+	memory              []device.Buffer // all that the solver has allocated
 }
 
 // numberCount is the length of the input numbers of ops.AdamStep.
@@ -52,6 +53,7 @@ func (c *core) onDevice(d device.Device, params []DeviceParam) (*OnDevice, error
 	}
 	o := &OnDevice{core: c, device: d, params: params}
 	if err := o.allocate(); err != nil {
+		o.Close() // the error is that of the memory
 		return nil, errors.Wrapf(err, "optim: memory on %s", d.Name())
 	}
 	return o, errors.Wrapf(o.bind(rule), "optim: preparing a step on %s", d.Name())
@@ -64,7 +66,7 @@ func (o *OnDevice) allocate() (err error) {
 		to *device.Buffer
 		n  int
 	}{{&o.numbers, numberCount}, {&o.most, 1}, {&o.norm, 2}} {
-		if *b.to, err = o.device.Alloc(o.dtype(), b.n); err != nil {
+		if *b.to, err = o.alloc(b.n); err != nil {
 			return err
 		}
 	}
@@ -73,7 +75,7 @@ func (o *OnDevice) allocate() (err error) {
 	}
 	for k := range o.moments {
 		for _, p := range o.params {
-			m, err := o.device.Alloc(o.dtype(), p.Value.Len())
+			m, err := o.alloc(p.Value.Len())
 			if err != nil {
 				return err
 			}
@@ -109,7 +111,7 @@ func (o *OnDevice) bind(rule adamRule) error {
 func (o *OnDevice) add(op ops.Op, out, in []device.Buffer) (err error) {
 	var workspace device.Buffer
 	if n := o.device.Workspace(op, o.dtype()); n > 0 {
-		if workspace, err = o.device.Alloc(o.dtype(), n); err != nil {
+		if workspace, err = o.alloc(n); err != nil {
 			return err
 		}
 	}
@@ -220,14 +222,22 @@ func (o *OnDevice) eachMoment(f func(host any, b device.Buffer) error) error {
 	return nil
 }
 
-// Close frees the memory of the moments.
+// alloc returns memory that Close frees.
+func (o *OnDevice) alloc(n int) (device.Buffer, error) {
+	b, err := o.device.Alloc(o.dtype(), n)
+	if err == nil {
+		o.memory = append(o.memory, b)
+	}
+	return b, err
+}
+
+// Close frees the memory of the solver on the device.
 func (o *OnDevice) Close() error {
-	for _, buffers := range o.moments {
-		for _, b := range buffers {
-			if err := o.device.Free(b); err != nil {
-				return err
-			}
+	for _, b := range o.memory {
+		if err := o.device.Free(b); err != nil {
+			return err
 		}
 	}
+	o.memory = nil
 	return nil
 }

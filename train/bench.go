@@ -19,12 +19,15 @@ import (
 // measurement.
 func benchCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("bench", "Measure training, generation and their parts on this machine, each in a process of its own.\n"+
-		"Names are "+strings.Join(bench.Names(), ", ")+"; all of them by default.\n"+
+		"Names are "+strings.Join(bench.Names(false), ", ")+"; all of them by default.\n"+
+		"On a device they are "+strings.Join(bench.Names(true), ", ")+".\n"+
 		"Each measurement gives a line of JSON; docs/performance.md describes them.", c,
-		"bench", "bench -threads 1 -seconds 30 A generate-A", "bench flat > flat.json")
+		"bench", "bench -threads 1 -seconds 30 A generate-A", "bench -device cuda -precision tf32 large", "bench flat > flat.json")
 	seconds := f.Float64("seconds", 10, "how long to measure each, after warming up; at least three steps are timed")
 	threads := f.Int("threads", 0, "cores to use (GOMAXPROCS); 0 for all")
 	child := f.Bool("child", false, "measure the one name given in this very process, as the command has it done")
+	var on onDevice
+	on.register(f)
 	names, err := parseWords(f, args)
 	if err != nil {
 		return err
@@ -32,8 +35,8 @@ func benchCommand(ctx context.Context, args []string, c console) error {
 	if *seconds <= 0 || *threads < 0 {
 		return errors.Errorf("-seconds is %v and -threads %d; they must be positive, or 0 threads for all cores", *seconds, *threads)
 	}
-	b := bench.Bench{Seconds: *seconds, Child: benchChild(*seconds, *threads)}
-	chosen, err := bench.Choose(names)
+	b := bench.Bench{Seconds: *seconds, Child: benchChild(*seconds, *threads, on), Precision: on.precision}
+	chosen, err := bench.Choose(names, on.name != "cpu")
 	if err != nil {
 		return err
 	}
@@ -46,6 +49,12 @@ func benchCommand(ctx context.Context, args []string, c console) error {
 	if len(chosen) != 1 {
 		return errors.Errorf("-child measures one thing, not %d", len(chosen))
 	}
+	device, closeDevice, err := on.open()
+	if err != nil {
+		return err
+	}
+	defer closeDevice()
+	b.Device = device
 	m, err := b.Here(ctx, chosen[0])
 	if err != nil {
 		return err
@@ -55,14 +64,15 @@ func benchCommand(ctx context.Context, args []string, c console) error {
 
 // benchChild returns what starts this program to measure one workload, for so many
 // seconds on so many cores.
-func benchChild(seconds float64, threads int) func(ctx context.Context, workload string) (*exec.Cmd, error) {
+func benchChild(seconds float64, threads int, on onDevice) func(ctx context.Context, workload string) (*exec.Cmd, error) {
 	return func(ctx context.Context, workload string) (*exec.Cmd, error) {
 		program, err := os.Executable()
 		if err != nil {
 			return nil, errors.Wrap(err, "finding this program")
 		}
 		return exec.CommandContext(ctx, program, "bench", "-child",
-			"-seconds", strconv.FormatFloat(seconds, 'g', -1, 64), "-threads", strconv.Itoa(threads), workload), nil
+			"-seconds", strconv.FormatFloat(seconds, 'g', -1, 64), "-threads", strconv.Itoa(threads),
+			"-device", on.name, "-precision", on.precision, workload), nil
 	}
 }
 

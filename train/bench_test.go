@@ -70,8 +70,8 @@ func TestBenchReportsBadInput(t *testing.T) {
 func TestBenchNamesWhatFailed(t *testing.T) {
 	t.Setenv(asMain, "1")
 	var out, said bytes.Buffer
-	b := bench.Bench{Seconds: -1, Child: benchChild(-1, 0)}
-	chosen, err := bench.Choose([]string{"gemm/64"})
+	b := bench.Bench{Seconds: -1, Child: benchChild(-1, 0, onDevice{name: "cpu"})}
+	chosen, err := bench.Choose([]string{"gemm/64"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

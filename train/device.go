@@ -61,6 +61,16 @@ func (d onDevice) forRank(g dist.Group) onDevice {
 	return d
 }
 
+// plan returns a device for which the memory of training can be computed, nil for
+// the CPU.
+func (d onDevice) plan() (xlstm.Device, error) {
+	if d.name == "cpu" {
+		_, _, err := d.open()
+		return nil, err
+	}
+	return xlstm.PlanDevice(d.name, xlstm.Precision(d.precision))
+}
+
 // load opens a model, which is then on the device, with its vocabulary;
 // closeDevice is to be called when the model is of no use any more. Warnings go
 // to out.

@@ -20,11 +20,15 @@ import (
 // the settings that flags give.
 func inspectCommand(_ context.Context, args []string, c console) error {
 	f := newFlags("inspect", "Show a model's size, memory and cost: of a run, of a model's folder or file of weights, or of the settings given.", c,
-		"inspect runs/small", "inspect -preset medium", "inspect -model config.json -vocab 50304 -batch 1 -length 4096")
+		"inspect runs/small", "inspect -preset medium", "inspect -model config.json -vocab 50304 -batch 1 -length 4096",
+		"inspect runs/small -device cuda -card 80")
 	var model modelSource
 	model.register(f)
 	batch := f.Int("batch", 0, "sequences in a batch (default: the run's or the preset's, or 8)")
 	length := f.Int("length", 0, "tokens in a sequence (default: the run's or the preset's, or 256)")
+	card := f.Float64("card", 0, "memory of the device in GiB: say which batch fits (0: do not)")
+	var on onDevice
+	on.register(f)
 	folder, err := parseFolder(f, args)
 	if err != nil {
 		return err
@@ -33,14 +37,37 @@ func inspectCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	return printInspect(c.out, s.Model, cmp.Or(*batch, s.Batch, 8), cmp.Or(*length, s.Length, 256))
+	opts := xlstm.CostOptions{Batch: cmp.Or(*batch, s.Batch, 8), Steps: cmp.Or(*length, s.Length, 256)}
+	if opts.Device, err = on.plan(); err != nil {
+		return err
+	}
+	if err := printInspect(c.out, s.Model, opts); err != nil || *card == 0 {
+		return err
+	}
+	return printFit(c.out, s.Model, opts, *card)
+}
+
+// printFit writes which batch a device of so many GiB can be trained with.
+func printFit(out io.Writer, cfg xlstm.Config, opts xlstm.CostOptions, gib float64) error {
+	if !(gib > 0 && gib < 1<<20) {
+		return errors.Errorf("-card is %v; it is the memory of a device in GiB, such as 80", gib)
+	}
+	batch, err := cfg.LargestBatch(opts, int64(gib*(1<<30)))
+	if err != nil {
+		return err
+	}
+	if batch == 0 {
+		_, err = fmt.Fprintf(out, "\nA device of %v GiB cannot train on a single sequence of %s tokens.\n", gib, numbers.Commas(opts.Steps))
+		return err
+	}
+	_, err = fmt.Fprintf(out, "\nA device of %v GiB can train on %s × %s tokens.\n", gib, numbers.Commas(batch), numbers.Commas(opts.Steps))
+	return err
 }
 
 // printInspect writes what a model is made of and what it costs: its parts, its
-// memory and its arithmetic, in training on batch sequences of length tokens, in
-// evaluation and in generation.
-func printInspect(out io.Writer, cfg xlstm.Config, batch, length int) error {
-	cost, err := cfg.Cost(xlstm.CostOptions{Batch: batch, Steps: length})
+// memory and its arithmetic, in training, in evaluation and in generation.
+func printInspect(out io.Writer, cfg xlstm.Config, opts xlstm.CostOptions) error {
+	cost, err := cfg.Cost(opts)
 	if err != nil {
 		return err
 	}
@@ -115,7 +142,11 @@ func printMemory(page *bytes.Buffer, cost xlstm.Cost) {
 		fmt.Fprintf(page, "  %-24s %15s\n", name, numbers.Human(float64(bytes), "B"))
 	}
 	m := cost.TrainingMemory()
-	fmt.Fprintf(page, "\nMemory to train on %d × %d tokens, in float32:\n", cost.Batch, cost.Steps)
+	where := "in float32"
+	if cost.Device != nil {
+		where = "on " + cost.Device.Name()
+	}
+	fmt.Fprintf(page, "\nMemory to train on %d × %d tokens, %s:\n", cost.Batch, cost.Steps, where)
 	row("parameters", m.Params)
 	row("gradients", m.Gradients)
 	row("AdamW's moments", m.Moments)

@@ -15,7 +15,7 @@ import (
 func inspected(t *testing.T, cfg xlstm.Config, batch, length int) string {
 	t.Helper()
 	var page bytes.Buffer
-	if err := printInspect(&page, cfg, batch, length); err != nil {
+	if err := printInspect(&page, cfg, xlstm.CostOptions{Batch: batch, Steps: length}); err != nil {
 		t.Fatal(err)
 	}
 	return page.String()
@@ -107,10 +107,10 @@ type brokenWriter struct{}
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken") }
 
 func TestInspectReportsErrors(t *testing.T) {
-	if err := printInspect(brokenWriter{}, presetConfig(t, "tiny"), 1, 1); err == nil {
+	if err := printInspect(brokenWriter{}, presetConfig(t, "tiny"), xlstm.CostOptions{Batch: 1, Steps: 1}); err == nil {
 		t.Error("no error for a page that cannot be written")
 	}
-	if err := printInspect(&bytes.Buffer{}, xlstm.Config{}, 1, 1); err == nil {
+	if err := printInspect(&bytes.Buffer{}, xlstm.Config{}, xlstm.CostOptions{Batch: 1, Steps: 1}); err == nil {
 		t.Error("no error for a configuration that makes no sense")
 	}
 }
@@ -155,4 +155,18 @@ func TestInspectFitsTheTerminal(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestInspectSaysWhichBatchFits on a device with so much memory.
+func TestInspectSaysWhichBatchFits(t *testing.T) {
+	for _, c := range []struct {
+		card string
+		says string
+	}{{"1", "A device of 1 GiB can train on "}, {"0.001", "cannot train on a single sequence of 256 tokens"}} {
+		if out := mustRun(t, "inspect", "-preset", "tiny", "-length", "256", "-card", c.card); !strings.Contains(out, c.says) {
+			t.Errorf("-card %s: %s", c.card, out)
+		}
+	}
+	wantComplaint(t, []string{"inspect", "-preset", "tiny", "-card", "-3"}, "-card is -3")
+	wantComplaint(t, []string{"inspect", "-preset", "tiny", "-precision", "tf32"}, "-device cuda")
 }

@@ -30,6 +30,8 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	window := f.Int("window", 256, "tokens in that window, at most; 0 for no matrices")
 	asJSON := f.Bool("json", false, "write the arrays as JSON instead of a page")
 	out := f.String("o", "", "file to write (default memory.html, or memory.json)")
+	var on onDevice
+	on.register(f)
 	dir, err := parseWithFolder(f, args)
 	if err != nil {
 		return err
@@ -38,10 +40,11 @@ func memoryCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	lm, err := openModel(dir, c.err)
+	lm, closeDevice, err := reading{onDevice: on}.load(dir, c.err)
 	if err != nil {
 		return err
 	}
+	defer closeDevice()
 	model, tok := lm.Model(), lm.Tokenizer()
 	tokens, err := data.TryEncode(tok, text)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/internal/machine"
 	"github.com/pkg/errors"
 )
@@ -18,6 +19,10 @@ type Bench struct {
 	// Child returns the command of a process that calls Here for the workload of
 	// this name and writes the measurement to its standard output, as JSON.
 	Child func(ctx context.Context, workload string) (*exec.Cmd, error)
+	// Device runs the workloads of Here; nil means the CPU. Precision is that of
+	// its products.
+	Device    xlstm.Device
+	Precision string
 }
 
 // Measure measures a workload in a separate process, so that the memory of the
@@ -83,17 +88,28 @@ func (b Bench) start(ctx context.Context, w Workload) (m Measurement, err error)
 // first step, which the waiting process times. Here returns an error, before
 // the first step, if the workload needs more memory than is free.
 func (b Bench) Here(ctx context.Context, w Workload) (m Measurement, err error) {
-	task, err := w.Prepare()
+	task, err := b.prepare(w)
 	if err != nil {
 		return m, err
 	}
 	defer task.Close()
-	if free, known := machine.FreeMemory(); known && task.Bytes > free {
+	if free, known := machine.FreeMemory(); known && b.Device == nil && task.Bytes > free {
 		return m, errors.Errorf("%s needs %.3g GB of memory, and %.3g GB are free; measure a shorter one", w.Name, float64(task.Bytes)/1e9, float64(free)/1e9)
 	}
 	if w.Name != StartName {
 		return b.measure(ctx, w, task)
 	}
 	err = task.Step()
-	return describe(w), err
+	return b.describe(w), err
+}
+
+// prepare makes a workload ready on the device, if there is one.
+func (b Bench) prepare(w Workload) (*Task, error) {
+	if b.Device == nil {
+		return w.Prepare()
+	}
+	if w.On == nil {
+		return nil, errors.Errorf("%s is measured on the CPU only", w.Name)
+	}
+	return w.On(b.Device)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/machine"
 )
 
@@ -41,15 +42,30 @@ type Measurement struct {
 	Go              string   `json:"go"`
 	System          string   `json:"system"`
 	CPU             string   `json:"cpu,omitempty"`
+	// Device is the device's name, Precision that of its products, and DeviceMB
+	// its memory in use, in megabytes.
+	Device    string  `json:"device,omitempty"`
+	Precision string  `json:"precision,omitempty"`
+	DeviceMB  float64 `json:"device_mb,omitempty"`
 }
 
 // describe begins the Measurement of a workload with what is known of it, of the
 // machine and of the process so far.
-func describe(w Workload) Measurement {
-	return Measurement{
+func (b Bench) describe(w Workload) Measurement {
+	m := Measurement{
 		Name: w.Name, Batch: w.Batch, Length: w.Length, PeakRSSMB: rounded(machine.PeakMemory() / 1e6),
 		Threads: runtime.GOMAXPROCS(0), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPU: machine.CPUName(),
 	}
+	if b.Device == nil {
+		return m
+	}
+	m.Device, m.Precision = b.Device.Name(), b.Precision
+	if d, ok := b.Device.(device.Sized); ok {
+		if free, total, err := d.Memory(); err == nil {
+			m.DeviceMB = rounded(float64(total-free) / 1e6)
+		}
+	}
+	return m
 }
 
 // measure times the steps of a task.
@@ -62,7 +78,7 @@ func (b Bench) measure(ctx context.Context, w Workload, task *Task) (Measurement
 	if err != nil {
 		return Measurement{}, err
 	}
-	m := describe(w)
+	m := b.describe(w)
 	if known {
 		m.OtherCores = before.Others()
 	}
@@ -73,8 +89,11 @@ func (b Bench) measure(ctx context.Context, w Workload, task *Task) (Measurement
 		m.TokPerS, m.TokPerSQuartiles = rounded(n/median), &[2]float64{rounded(n / high), rounded(n / low)}
 	}
 	rate := task.FLOPs / median / 1e9
+	if m.GFLOPS = rounded(rate); b.Device != nil {
+		return m, nil
+	}
 	peak, err := gemmPeak(ctx, b.Seconds/20)
-	m.GFLOPS, m.GemmGFLOPS, m.ShareOfGemmPeak = rounded(rate), rounded(peak), rounded(rate/peak)
+	m.GemmGFLOPS, m.ShareOfGemmPeak = rounded(peak), rounded(rate/peak)
 	return m, err
 }
 

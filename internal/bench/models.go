@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"math/rand/v2"
 
 	"github.com/gorgonia-xlstm/xlstm"
@@ -20,6 +21,8 @@ type Model struct {
 	SLSTMAt       xlstm.BlockList
 	Hidden        int // units of a plain LSTM, whose layers are then the blocks
 	Batch, Length int
+	Vocabulary    int  // 0 for that of the small models
+	Large         bool // of the xLSTM-7B architecture
 }
 
 // Models returns the models whose training is measured: A and B of usual
@@ -57,8 +60,21 @@ func long(name string, length, batch int) Model {
 	return Model{Name: name, Width: 256, Blocks: 4, SLSTMAt: xlstm.Blocks(), Batch: batch, Length: length}
 }
 
+// large is a model of 407 M parameters of the xLSTM-7B architecture.
+func large() Model {
+	return Model{Name: "large", Width: 1024, Blocks: 24, Batch: 8, Length: 2048, Vocabulary: 50304, Large: true}
+}
+
+// vocab returns the model's vocabulary.
+func (m Model) vocab() int { return cmp.Or(m.Vocabulary, vocabulary) }
+
 // Config returns the model's configuration.
 func (m Model) Config() xlstm.Config {
+	if m.Large {
+		cfg := xlstm.DefaultLargeConfig()
+		cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.Large.NumHeads = m.vocab(), m.Width, m.Blocks, heads
+		return cfg
+	}
 	if m.Hidden > 0 {
 		cfg := xlstm.DefaultLSTMConfig()
 		cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.ContextLength = vocabulary, m.Width, m.Blocks, m.Length
@@ -74,12 +90,12 @@ func (m Model) Config() xlstm.Config {
 // Training returns the workload of a training step with AdamW on a batch of
 // random tokens.
 func (m Model) Training() Workload {
-	return Workload{Name: m.Name, Batch: m.Batch, Length: m.Length, Prepare: func() (*Task, error) {
+	return m.workload(m.Name, m.Batch, m.Length, func(d xlstm.Device) (*Task, error) {
 		cost, err := m.Config().Cost(xlstm.CostOptions{Batch: m.Batch, Steps: m.Length})
 		if err != nil {
 			return nil, err
 		}
-		model, err := xlstm.New(m.Config(), xlstm.WithSeed(seed))
+		model, err := xlstm.New(m.Config(), xlstm.WithSeed(seed), xlstm.WithDevice(d))
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +107,7 @@ func (m Model) Training() Workload {
 		if err != nil {
 			return nil, err
 		}
-		batch := randomBatch(m.Batch, m.Length)
+		batch := randomBatch(m.Batch, m.Length, m.vocab())
 		return &Task{
 			Step: func() error {
 				_, err := trainer.Step(func() data.Batch { return batch })
@@ -101,14 +117,20 @@ func (m Model) Training() Workload {
 			FLOPs: cost.TrainingFLOPs() * float64(m.Batch*m.Length),
 			Bytes: cost.TrainingMemory().Total(),
 		}, nil
-	}}
+	})
 }
 
-func randomBatch(batch, length int) data.Batch {
+// workload returns a workload that prepare makes ready on a device, or on the CPU
+// for nil.
+func (m Model) workload(name string, batch, length int, prepare func(d xlstm.Device) (*Task, error)) Workload {
+	return Workload{Name: name, Batch: batch, Length: length, On: prepare, Prepare: func() (*Task, error) { return prepare(nil) }}
+}
+
+func randomBatch(batch, length, vocab int) data.Batch {
 	r := rand.New(rand.NewPCG(seed, 2))
 	b := data.Batch{B: batch, T: length, Inputs: make([]int, batch*length), Targets: make([]int, batch*length), Fresh: true}
 	for i := range b.Inputs {
-		b.Inputs[i], b.Targets[i] = r.IntN(vocabulary), r.IntN(vocabulary)
+		b.Inputs[i], b.Targets[i] = r.IntN(vocab), r.IntN(vocab)
 	}
 	return b
 }
@@ -120,16 +142,16 @@ func (m Model) Generation(weights xlstm.WeightFormat) Workload {
 	if weights != xlstm.WeightsFloat32 {
 		name += "-" + string(weights)
 	}
-	return Workload{Name: name, Batch: 1, Length: 1, Prepare: func() (*Task, error) {
+	return m.workload(name, 1, 1, func(d xlstm.Device) (*Task, error) {
 		cost, err := m.Config().Cost(xlstm.CostOptions{Batch: 1, Steps: 1})
 		if err != nil {
 			return nil, err
 		}
-		model, err := xlstm.New(m.Config(), xlstm.WithSeed(seed), xlstm.WithWeights(weights))
+		model, err := xlstm.New(m.Config(), xlstm.WithSeed(seed), xlstm.WithWeights(weights), xlstm.WithDevice(d))
 		if err != nil {
 			return nil, err
 		}
-		sampler, err := xlstm.NewSampler(xlstm.SamplerConfig{Temperature: 1, Seed: seed})
+		sampler, err := xlstm.NewSampler(m.sampling())
 		if err != nil {
 			return nil, err
 		}
@@ -148,5 +170,15 @@ func (m Model) Generation(weights xlstm.WeightFormat) Workload {
 			Close: writer.Close,
 			FLOPs: cost.DecodeFLOPs(),
 		}, nil
-	}}
+	})
+}
+
+// sampling is how the model generates: large vocabularies from the most likely
+// tokens.
+func (m Model) sampling() xlstm.SamplerConfig {
+	s := xlstm.SamplerConfig{Temperature: 1, Seed: seed}
+	if m.Large {
+		s.TopK = 40
+	}
+	return s
 }

@@ -24,6 +24,8 @@ type Workload struct {
 	OneThread bool
 	// Prepare makes the workload ready to run.
 	Prepare func() (*Task, error)
+	// On makes it ready to run on a device; nil if it runs on the CPU only.
+	On func(d xlstm.Device) (*Task, error)
 }
 
 // Tokens returns the number of tokens of a step.
@@ -73,6 +75,19 @@ func Groups() []Group {
 		flat.Workloads = append(flat.Workloads, m.Training())
 	}
 	return append(groups, Group{"gemm", Products()}, flat)
+}
+
+// DeviceGroups returns the groups that are measured on a device: the models, and
+// one that is too large for most CPUs.
+func DeviceGroups() []Group {
+	var groups []Group
+	for _, m := range append(Models(), large()) {
+		groups = append(groups, Group{m.Name, []Workload{m.Training()}})
+	}
+	for _, m := range append(Writers(), large()) {
+		groups = append(groups, Group{"generate-" + m.Name, []Workload{m.Generation(xlstm.WeightsFloat32)}})
+	}
+	return groups
 }
 
 // normals returns n seeded draws from the standard normal distribution.

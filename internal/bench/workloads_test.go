@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
 )
 
 // TestEveryWorkloadHasItsOwnName: where two groups share a workload it is the
@@ -26,6 +27,24 @@ func TestEveryWorkloadHasItsOwnName(t *testing.T) {
 				t.Errorf("%s is in group %s", w.Name, g.Name)
 			}
 		}
+	}
+}
+
+// TestTasksRunOnADevice: models do, and are measured with its name; products are not.
+func TestTasksRunOnADevice(t *testing.T) {
+	b := Bench{Seconds: 0.01, Device: cpu.Device{}, Precision: "bf16"}
+	tiny := Model{Name: "tiny", Width: 16, Blocks: 2, Batch: 2, Length: 8}
+	for _, w := range []Workload{tiny.Training(), tiny.Generation(xlstm.WeightsFloat32)} {
+		m, err := b.Here(t.Context(), w)
+		if err != nil || m.Device != "cpu" || m.Precision != "bf16" || m.TokPerS <= 0 || m.GFLOPS <= 0 || m.GemmGFLOPS != 0 {
+			t.Errorf("%+v, %v", m, err)
+		}
+	}
+	if _, err := b.Here(t.Context(), Product(64)); err == nil || !strings.Contains(err.Error(), "on the CPU only") {
+		t.Errorf("a product on a device: %v", err)
+	}
+	if chosen, err := Choose([]string{"large"}, true); err != nil || len(chosen) != 1 || chosen[0].Tokens() != 16384 {
+		t.Errorf("%v, %v", chosen, err)
 	}
 }
 

@@ -50,6 +50,11 @@ type Device interface {
 	Close() error
 }
 
+// Sized is a Device that knows its memory, in bytes.
+type Sized interface {
+	Memory() (free, total int64, err error)
+}
+
 // Recorder is a Device that can run many launches with a single command.
 type Recorder interface {
 	// Record combines many launches into one. The launches must not be called
@@ -130,4 +135,17 @@ func Check(op ops.Op, out, in []Buffer) error {
 		}
 	}
 	return nil
+}
+
+// MemoryError reports that a card has less free memory than was asked for. Its
+// numbers are bytes.
+type MemoryError struct {
+	Device            string
+	Need, Free, Total int64
+}
+
+func (e *MemoryError) Error() string {
+	const gib = 1 << 30
+	return errors.Errorf("%s has %.1f GiB of its %.1f GiB free, and %.1f GiB more are needed",
+		e.Device, float64(e.Free)/gib, float64(e.Total)/gib, float64(e.Need)/gib).Error()
 }

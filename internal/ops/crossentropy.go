@@ -27,3 +27,10 @@ func (c CrossEntropyGrad) Outputs() []Arg { return []Arg{floats("dlogits", c.N, 
 func (c CrossEntropyGrad) Inputs() []Arg {
 	return append(CrossEntropy{N: c.N, V: c.V}.Inputs(), floats("dloss"))
 }
+
+// Over reports which result of an operation may share the memory of which
+// input, if the input is not read afterwards. Nothing else may.
+func Over(op Op) (out, in int, ok bool) {
+	_, ok = op.(CrossEntropyGrad)
+	return 0, 0, ok
+}

@@ -33,6 +33,7 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int),
 	}
 	shared := make(map[ops.Dtype][]*block)
+	blocks := make(map[ID]*block)
 	for id, v := range p.Values {
 		l.Offset[id] = -1
 		size := l.round(v.Dtype, v.Shape.Size())
@@ -42,22 +43,47 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 			l.Offset[id] = l.Kept[v.Dtype]
 			l.Kept[v.Dtype] += size
 		default:
-			shared[v.Dtype] = append(shared[v.Dtype], &block{size: size, first: v.First, last: v.Last, to: &l.Offset[id]})
+			blocks[ID(id)] = &block{size: size, first: v.First, last: v.Last, to: []*int{&l.Offset[id]}}
+		}
+	}
+	p.overlay(blocks)
+	for id, v := range p.Values {
+		if b := blocks[ID(id)]; b != nil {
+			shared[v.Dtype] = append(shared[v.Dtype], b)
 		}
 	}
 	for i, s := range p.Steps {
 		l.Workspace[i] = -1
 		if n := d.Workspace(s.Op, s.Dtype); n > 0 {
-			shared[s.Dtype] = append(shared[s.Dtype], &block{size: l.round(s.Dtype, n), first: i, last: i, to: &l.Workspace[i]})
+			shared[s.Dtype] = append(shared[s.Dtype], &block{size: l.round(s.Dtype, n), first: i, last: i, to: []*int{&l.Workspace[i]}})
 		}
 	}
 	for dt, blocks := range shared {
 		l.Shared[dt] = place(blocks)
 		for _, b := range blocks {
-			*b.to = l.Kept[dt] + b.offset
+			for _, to := range b.to {
+				*to = l.Kept[dt] + b.offset
+			}
 		}
 	}
 	return l
+}
+
+// overlay joins the blocks of results with those of inputs whose memory the
+// operations may write them to, where nothing reads the inputs afterwards.
+func (p *Plan) overlay(blocks map[ID]*block) {
+	for i, s := range p.Steps {
+		o, k, ok := ops.Over(s.Op)
+		if !ok {
+			continue
+		}
+		out, in := s.Out[o], s.In[k]
+		over, under := blocks[out], blocks[in]
+		if over != nil && under != nil && p.Values[in].Last == i && p.Values[in].Dtype == p.Values[out].Dtype && over.size == under.size {
+			under.last, under.to = over.last, append(under.to, over.to...)
+			delete(blocks, out)
+		}
+	}
 }
 
 // round returns the elements that a value of n takes, so that the next one lies
@@ -82,7 +108,7 @@ func (l *Layout) Bytes() (shared, kept int64) {
 type block struct {
 	size, first, last int
 	offset            int
-	to                *int // where the offset is noted
+	to                []*int // where the offset is noted
 }
 
 func (b *block) end() int { return b.offset + b.size }

@@ -146,3 +146,32 @@ func TestPlansReportWhatDoesNotFit(t *testing.T) {
 		t.Errorf("an input without a buffer: %v", err)
 	}
 }
+
+// TestLogitsAreOverwritten: the gradient of the logits is laid over them where nothing
+// reads them afterwards, and not where they are kept.
+func TestLogitsAreOverwritten(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		var p Plan
+		add := func(op ops.Op, in ...ID) ID {
+			t.Helper()
+			out, err := p.Add(op, ops.Float32, in...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out[0]
+		}
+		n, v := shape[0], shape[1]
+		x, targets, one := p.Input(ops.Float32, shape), p.Input(ops.Int, ops.Shape{n}), p.Input(ops.Float32, nil)
+		logits := add(ops.Activate{Fn: ops.Tanh, Shape: shape}, x)
+		add(ops.CrossEntropy{N: n, V: v}, logits, targets)
+		grad := add(ops.CrossEntropyGrad{N: n, V: v}, logits, targets, one)
+		p.Keep(add(ops.Mul{Shape: shape}, grad, x))
+		if keep {
+			p.Keep(logits)
+		}
+		l := p.LayOut(cpu.Device{})
+		if same := l.Offset[grad] == l.Offset[logits]; same == keep {
+			t.Errorf("logits at %d, their gradient at %d, and kept is %v", l.Offset[logits], l.Offset[grad], keep)
+		}
+	}
+}

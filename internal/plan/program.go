@@ -11,6 +11,8 @@ type Program struct {
 	Device   device.Device
 	Buffers  []device.Buffer // of each value; nil for an input that no operation reads
 	Launches []device.Launch // one for each step
+	whole    device.Launch   // of all operations at once, or nil
+	release  func() error    // of the memory of whole
 	plan     *Plan
 	arenas   map[ops.Dtype]device.Buffer
 }
@@ -18,19 +20,26 @@ type Program struct {
 // Bind allocates the arenas and binds all operations. given contains the
 // buffers of the inputs that are read, and of the values that were given to
 // LayOut.
-func (l *Layout) Bind(given map[ID]device.Buffer) (*Program, error) {
-	p := &Program{Device: l.Device, Buffers: make([]device.Buffer, len(l.Offset)), plan: l.Plan}
-	arenas, err := l.allocate()
-	if err != nil {
-		return nil, err
-	}
-	p.arenas = arenas
-	for id, v := range l.Plan.Values {
-		if at := l.Offset[id]; at >= 0 {
-			p.Buffers[id] = arenas[v.Dtype].Slice(at, v.Shape.Size())
-		} else {
-			p.Buffers[id] = given[ID(id)]
+func (l *Layout) Bind(given map[ID]device.Buffer) (p *Program, err error) {
+	defer func() {
+		if err != nil && p != nil {
+			p.Close() // the error is that of binding
+			p = nil
 		}
+	}()
+	p = &Program{Device: l.Device, Buffers: make([]device.Buffer, len(l.Offset)), plan: l.Plan}
+	p.arenas = make(map[ops.Dtype]device.Buffer)
+	if err := l.allocate(p.arenas); err != nil {
+		return p, err
+	}
+	arenas := p.arenas
+	for id, v := range l.Plan.Values {
+		at := l.Offset[id]
+		if at < 0 {
+			p.Buffers[id] = given[ID(id)]
+			continue
+		}
+		p.Buffers[id] = arenas[v.Dtype].Slice(at, v.Shape.Size())
 	}
 	for i, s := range l.Plan.Steps {
 		var workspace device.Buffer
@@ -39,26 +48,26 @@ func (l *Layout) Bind(given map[ID]device.Buffer) (*Program, error) {
 		}
 		launch, err := p.bind(s, workspace)
 		if err != nil {
-			return nil, errors.Wrapf(err, "plan: step %d of %d", i, len(l.Plan.Steps))
+			return p, errors.Wrapf(err, "plan: step %d of %d", i, len(l.Plan.Steps))
 		}
 		p.Launches = append(p.Launches, launch)
 	}
 	return p, nil
 }
 
-func (l *Layout) allocate() (map[ops.Dtype]device.Buffer, error) {
-	arenas := make(map[ops.Dtype]device.Buffer)
+func (l *Layout) allocate(arenas map[ops.Dtype]device.Buffer) error {
 	for _, dt := range []ops.Dtype{ops.Float32, ops.Float64} {
 		n := l.Kept[dt] + l.Shared[dt]
 		if n == 0 {
 			continue
 		}
-		var err error
-		if arenas[dt], err = l.Device.Alloc(dt, n); err != nil {
-			return nil, errors.Wrapf(err, "plan: memory for %d elements of %v", n, dt)
+		b, err := l.Device.Alloc(dt, n)
+		if err != nil {
+			return errors.Wrapf(err, "plan: memory for %d elements of %v", n, dt)
 		}
+		arenas[dt] = b
 	}
-	return arenas, nil
+	return nil
 }
 
 func (p *Program) bind(s Step, workspace device.Buffer) (device.Launch, error) {

@@ -110,7 +110,9 @@ func (b *binder) scalar(x float64) any {
 func (b *binder) kernel(module, name string, g grid, args ...any) {
 	module += "." + suffix(b.dt)
 	if b.counting() {
-		b.d.module(module) // so that it is loaded when it is needed
+		if b.d.drv != nil {
+			b.d.module(module) // so that it is loaded when it is needed
+		}
 		return
 	}
 	if b.err != nil {

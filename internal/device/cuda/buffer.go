@@ -25,7 +25,7 @@ func (b buffer) Slice(from, n int) device.Buffer {
 	return buffer{b.at + address(from*b.dt.Size()), b.dt, n}
 }
 
-// Alloc returns memory for n elements. The error is a *MemoryError if the card has
+// Alloc returns memory for n elements. The error is a *device.MemoryError if the card has
 // too little left.
 func (d *Device) Alloc(dt ops.Dtype, n int) (device.Buffer, error) {
 	b := buffer{dt: dt, n: n}

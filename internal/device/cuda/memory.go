@@ -5,6 +5,7 @@ package cuda
 import (
 	"unsafe"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/pkg/errors"
 )
 
@@ -20,7 +21,7 @@ func (d *Device) allocate(n int) (address, error) {
 		if err != nil {
 			return 0, err
 		}
-		return 0, &MemoryError{Device: d.name, Need: int64(n), Free: free, Total: total}
+		return 0, &device.MemoryError{Device: d.name, Need: int64(n), Free: free, Total: total}
 	}
 	return address(p), d.drv.check("cuMemAlloc", r)
 }
@@ -30,6 +31,15 @@ func (d *Device) memory() (free, total int64, err error) {
 	var f, t uintptr
 	err = d.drv.check("cuMemGetInfo", call(d.drv.MemGetInfo, uintptr(unsafe.Pointer(&f)), uintptr(unsafe.Pointer(&t))))
 	return int64(f), int64(t), err
+}
+
+// Memory returns the free and the total memory of the card, in bytes.
+func (d *Device) Memory() (free, total int64, err error) {
+	err = d.thread.do(func() (err error) {
+		free, total, err = d.memory()
+		return err
+	})
+	return free, total, errors.Wrap(err, "cuda: asking for the memory of "+d.name)
 }
 
 func (d *Device) release(p address) error {
@@ -109,17 +119,4 @@ func bytesOf[E any](s []E) []byte {
 		return nil
 	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), len(s)*int(unsafe.Sizeof(s[0])))
-}
-
-// MemoryError reports that a card has less free memory than was asked for. Its
-// numbers are bytes.
-type MemoryError struct {
-	Device            string
-	Need, Free, Total int64
-}
-
-func (e *MemoryError) Error() string {
-	const gib = 1 << 30
-	return errors.Errorf("%s has %.1f GiB of its %.1f GiB free, and %.1f GiB more are needed",
-		e.Device, float64(e.Free)/gib, float64(e.Total)/gib, float64(e.Need)/gib).Error()
 }

@@ -37,6 +37,12 @@ const (
 	TF32                     // operands are rounded to 10 bits of mantissa
 )
 
+// ForPlans returns a device that plans can be laid out for, and nothing else: an
+// H100, without the card.
+func ForPlans(precision Precision) *Device {
+	return &Device{name: "an H100", precision: precision, processors: 132, sharedMax: 227 << 10}
+}
+
 // minMajor is the major compute capability that the embedded PTX needs: Ampere.
 const minMajor = 8
 
