@@ -39,12 +39,12 @@ func Cells() []Cell {
 	return []Cell{
 		{SLSTM, "sLSTM", func(s size) xlstm.Config { return s.blocksOf(func(c *xlstm.Config) { c.SLSTMAt = xlstm.AllBlocks() }) }},
 		{MLSTM, "mLSTM", func(s size) xlstm.Config { return s.blocksOf(func(*xlstm.Config) {}) }},
-		{Mixed, "mLSTM and sLSTM", func(s size) xlstm.Config {
+		{Mixed, "mixed", func(s size) xlstm.Config {
 			return s.blocksOf(func(c *xlstm.Config) { c.SLSTMAt = everySecond(s.blocks) })
 		}},
 		{LSTM, "LSTM", size.plainLSTM},
-		{LSTMBlock, "LSTM in blocks", func(s size) xlstm.Config { return s.blocksOf(func(c *xlstm.Config) { c.LSTMAt = xlstm.AllBlocks() }) }},
-		{Simplified, "simplified cell", func(s size) xlstm.Config {
+		{LSTMBlock, "LSTM block", func(s size) xlstm.Config { return s.blocksOf(func(c *xlstm.Config) { c.LSTMAt = xlstm.AllBlocks() }) }},
+		{Simplified, "simplified", func(s size) xlstm.Config {
 			return s.blocksOf(func(c *xlstm.Config) { c.SimplifiedAt = xlstm.AllBlocks() })
 		}},
 	}

@@ -110,7 +110,11 @@ func solved(all []Result, name string, cells []string, good func(spread) bool) (
 			parts = append(parts, titleOf("cell", cell)+" "+strings.Join(figures, ", "))
 		}
 	}
-	return strings.Join(parts, "; "), verdictOf(conditions...)
+	said := strings.Join(parts, "; ")
+	if tasks := values(all, "task"); len(tasks) > 1 {
+		said = strings.Join(tasks, "; ") + " – " + said
+	}
+	return said, verdictOf(conditions...)
 }
 
 // eachCell joins what is said of every cell of some results.
@@ -191,14 +195,19 @@ func judgeGradients(all []Result) (string, verdict) {
 
 func judgeDepth(all []Result) (string, verdict) {
 	depths := values(all, "blocks")
-	return eachCell(all, func(_ string, of []Result) (string, bool) {
+	said, v := eachCell(all, func(_ string, of []Result) (string, bool) {
 		var losses []string
-		last := figure(where(of, "blocks", depths[len(depths)-1]), heldLoss)
-		for _, d := range depths {
-			losses = append(losses, figure(where(of, "blocks", d), heldLoss).String())
+		first, last := spread{}, spread{}
+		for i, d := range depths {
+			last = figure(where(of, "blocks", d), heldLoss)
+			if i == 0 {
+				first = last
+			}
+			losses = append(losses, short(last.mean))
 		}
-		return strings.Join(depths, ", ") + " blocks: " + strings.Join(losses, ", "), last.n > 0 && last.mean < figure(where(of, "blocks", depths[0]), heldLoss).mean
+		return strings.Join(losses, ", "), last.n > 0 && last.mean < first.mean
 	})
+	return strings.Join(depths, ", ") + " blocks: " + said, v
 }
 
 func judgeScaling(all []Result) (string, verdict) {

@@ -110,15 +110,19 @@ on two cores, in minutes: a claim that holds here is not proved at the papers' s
 
 // section adds an experiment: what it is, its command, its figures and pictures.
 func (p *Published) section(text *bytes.Buffer, folder string, e Experiment, all []Result) error {
-	setting, seeds := e.Minutes, 0
+	setting, fewest, seeds := e.Minutes, len(all), 0
 	for _, g := range grouped(all) {
-		seeds = max(seeds, len(g.results))
+		fewest, seeds = min(fewest, len(g.results)), max(seeds, len(g.results))
+	}
+	counted := numbers.Count(seeds, "seed")
+	if fewest < seeds {
+		counted = fmt.Sprintf("%d to %s", fewest, counted)
 	}
 	if all[0].Setting == string(Full) {
 		setting = e.Full
 	}
 	fmt.Fprintf(text, "\n## %s\n\n%s\n\nMeasured: %s; %s. The full setting: %s.\n\n    go run ./train experiment %s -cells %s -seeds %d\n\n",
-		e.Name, e.About, setting, numbers.Count(seeds, "seed"), e.Full, e.Name, strings.Join(values(all, "cell"), ","), seeds)
+		e.Name, e.About, setting, counted, e.Full, e.Name, strings.Join(values(all, "cell"), ","), seeds)
 	for _, grid := range []func([]Result) [][]string{figureRows, measuredRows} {
 		rows := grid(all)
 		for i, row := range rows {
