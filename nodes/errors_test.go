@@ -170,7 +170,7 @@ func TestArgumentsThatMakeNoSenseAreErrors(t *testing.T) {
 		"dropout of everything":          {second(Dropout(x, key, 1, 1)), []string{"[0, 1)"}},
 		"dropout below nothing":          {second(Dropout(x, key, 1, -0.1)), []string{"-0.1"}},
 		"dropout without key":            {second(Dropout(x, nil, 1, 0.5)), []string{"key"}},
-		"dropout with a key of floats":   {second(Dropout(x, m("key", 2), 1, 0.5)), []string{"float64"}},
+		"dropout with a key of floats":   {second(Dropout(x, m("key", 3), 1, 0.5)), []string{"float64"}},
 		"dropout of nil":                 {second(Dropout(nil, key, 1, 0.5)), []string{"input"}},
 		"unknown activation":             {second(Activate("softplus", x)), []string{"softplus", "gelu"}},
 		"unknown gated activation":       {second(GatedActivation("softplus", x, x)), []string{"softplus", "gelu"}},
