@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"internal/floats":      {"internal/ops"},
 	"internal/device":      {"internal/ops"},
 	"internal/device/cpu":  {"internal/device", "internal/kernels", "internal/ops", "internal/weights"},
-	"internal/device/cuda": {"internal/device", "internal/ops"},
+	"internal/device/cuda": {"internal/device", "internal/dynlib", "internal/ops"},
 	"internal/jinja":       {},
 	"internal/chat":        {"data", "internal/files", "internal/jinja"},
 	"serve":                {".", "data", "internal/chat"},

@@ -5,12 +5,13 @@ package cuda
 import (
 	"unsafe"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/dynlib"
 	"github.com/pkg/errors"
 )
 
 // cublas holds the functions of cuBLAS that this package calls.
 type cublas struct {
-	lib, lt library
+	lib, lt dynlib.Library
 
 	Create       uintptr `sym:"cublasCreate_v2"`
 	Destroy      uintptr `sym:"cublasDestroy_v2"`
@@ -37,16 +38,16 @@ func openCublas() (*cublas, error) {
 	dirs := toolkitDirs("cublas")
 	// libcublas looks for libcublasLt only in the loader's path, but uses one that is
 	// already loaded.
-	lt, err := openLibrary(dirs, "libcublasLt.so.13", "libcublasLt.so.12")
+	lt, err := dynlib.Open(dirs, "libcublasLt.so.13", "libcublasLt.so.12")
 	if err != nil {
 		return nil, errors.Wrap(err, "cuBLAS 12 or 13 is needed, of NVIDIA's toolkit or of the Python package nvidia-cublas")
 	}
-	lib, err := openLibrary(dirs, "libcublas.so.13", "libcublas.so.12")
+	lib, err := dynlib.Open(dirs, "libcublas.so.13", "libcublas.so.12")
 	if err != nil {
 		return nil, errors.Wrap(err, "cuBLAS 12 or 13 is needed, of NVIDIA's toolkit or of the Python package nvidia-cublas")
 	}
 	c := &cublas{lib: lib, lt: lt}
-	return c, lib.bind(c)
+	return c, lib.Bind(c)
 }
 
 func (c *cublas) check(function string, r int32) error {
@@ -59,10 +60,10 @@ func (c *cublas) check(function string, r int32) error {
 // newHandle returns a handle by which cuBLAS enqueues on the stream, with the
 // workspace. It needs a context that is current.
 func (c *cublas) newHandle(stream uintptr, workspace address) (handle uintptr, err error) {
-	if err := c.check("cublasCreate", call(c.Create, uintptr(unsafe.Pointer(&handle)))); err != nil {
+	if err := c.check("cublasCreate", dynlib.Call(c.Create, uintptr(unsafe.Pointer(&handle)))); err != nil {
 		return 0, err
 	}
-	if err := c.check("cublasSetStream", call(c.SetStream, handle, stream)); err != nil {
+	if err := c.check("cublasSetStream", dynlib.Call(c.SetStream, handle, stream)); err != nil {
 		return handle, err
 	}
 	return handle, c.setWorkspace(handle, workspace)
@@ -70,11 +71,11 @@ func (c *cublas) newHandle(stream uintptr, workspace address) (handle uintptr, e
 
 // setWorkspace lets the products that follow use blasWorkspace bytes of memory.
 func (c *cublas) setWorkspace(handle uintptr, at address) error {
-	return c.check("cublasSetWorkspace", call(c.SetWorkspace, handle, uintptr(at), blasWorkspace))
+	return c.check("cublasSetWorkspace", dynlib.Call(c.SetWorkspace, handle, uintptr(at), blasWorkspace))
 }
 
 func (c *cublas) destroy(handle uintptr) error {
-	return c.check("cublasDestroy", call(c.Destroy, handle))
+	return c.check("cublasDestroy", dynlib.Call(c.Destroy, handle))
 }
 
 // operand is a row-major matrix, or a batch of them, in the card's memory.
@@ -132,11 +133,11 @@ func (q *productCall) enqueue() error {
 	var r int32
 	switch {
 	case q.batch > 1:
-		r = call(blas.GemmStrided, handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld), uintptr(q.b.stride),
+		r = dynlib.Call(blas.GemmStrided, handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld), uintptr(q.b.stride),
 			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.a.stride), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), uintptr(q.c.stride),
 			batch, uintptr(q.compute), gemmDefault)
 	default:
-		r = call(blas.GemmEx, handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld),
+		r = dynlib.Call(blas.GemmEx, handle, tb, ta, n, m, k, uintptr(q.alpha), uintptr(q.b.at), in, uintptr(q.b.ld),
 			uintptr(q.a.at), in, uintptr(q.a.ld), uintptr(q.beta), uintptr(q.c.at), out, uintptr(q.c.ld), uintptr(q.compute), gemmDefault)
 	}
 	return errors.Wrapf(blas.check("cuBLAS", r), "cuda: a product of %d x %d x %d", q.m, q.n, q.k)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/dynlib"
 	"github.com/pkg/errors"
 )
 
@@ -15,7 +16,7 @@ const minDriver = 12040
 
 // driver holds the functions of libcuda that this package calls.
 type driver struct {
-	lib library
+	lib dynlib.Library
 
 	Init               uintptr `sym:"cuInit"`
 	DriverGetVersion   uintptr `sym:"cuDriverGetVersion"`
@@ -57,23 +58,23 @@ type driver struct {
 
 // openDriver loads libcuda and initialises it.
 func openDriver() (*driver, error) {
-	lib, err := openLibrary(driverDirs(), "libcuda.so.1")
+	lib, err := dynlib.Open(driverDirs(), "libcuda.so.1")
 	if err != nil {
 		return nil, errors.Wrap(err, "NVIDIA's driver is needed, for CUDA 12.4 or later")
 	}
 	d := &driver{lib: lib}
-	if err := lib.bind(d); err != nil {
+	if err := lib.Bind(d); err != nil {
 		return nil, err
 	}
-	if err := d.check("cuInit", call(d.Init, 0)); err != nil {
-		return nil, errors.Wrapf(err, "%s is there but no card answers", lib.path)
+	if err := d.check("cuInit", dynlib.Call(d.Init, 0)); err != nil {
+		return nil, errors.Wrapf(err, "%s is there but no card answers", lib.Path)
 	}
 	var version int32
-	if err := d.check("cuDriverGetVersion", call(d.DriverGetVersion, uintptr(unsafe.Pointer(&version)))); err != nil {
+	if err := d.check("cuDriverGetVersion", dynlib.Call(d.DriverGetVersion, uintptr(unsafe.Pointer(&version)))); err != nil {
 		return nil, err
 	}
 	if version < minDriver {
-		return nil, errors.Errorf("%s is a driver for CUDA %d.%d; CUDA 12.4 or later is needed", lib.path, version/1000, version%1000/10)
+		return nil, errors.Errorf("%s is a driver for CUDA %d.%d; CUDA 12.4 or later is needed", lib.Path, version/1000, version%1000/10)
 	}
 	return d, nil
 }
@@ -97,7 +98,7 @@ func (d *driver) check(function string, r int32) error {
 	}
 	e := &Error{Call: function, Name: "an unknown status", Code: r}
 	var name *byte
-	if call(d.GetErrorName, uintptr(r), uintptr(unsafe.Pointer(&name))) == 0 && name != nil {
+	if dynlib.Call(d.GetErrorName, uintptr(r), uintptr(unsafe.Pointer(&name))) == 0 && name != nil {
 		e.Name = cString(name)
 	}
 	return e

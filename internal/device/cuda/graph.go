@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"unsafe"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/dynlib"
 	"github.com/pkg/errors"
 )
 
@@ -20,30 +21,30 @@ const captureThreadLocal = 1
 
 // capture records what f enqueues on the device's stream, without running it.
 func (d *Device) capture(f func() error) (*graph, error) {
-	if err := d.drv.check("cuStreamBeginCapture", call(d.drv.StreamBeginCapture, d.stream, captureThreadLocal)); err != nil {
+	if err := d.drv.check("cuStreamBeginCapture", dynlib.Call(d.drv.StreamBeginCapture, d.stream, captureThreadLocal)); err != nil {
 		return nil, err
 	}
 	failed := f()
 	var recorded uintptr
-	ended := d.drv.check("cuStreamEndCapture", call(d.drv.StreamEndCapture, d.stream, uintptr(unsafe.Pointer(&recorded))))
+	ended := d.drv.check("cuStreamEndCapture", dynlib.Call(d.drv.StreamEndCapture, d.stream, uintptr(unsafe.Pointer(&recorded))))
 	if failed != nil {
 		return nil, failed
 	}
 	if ended != nil {
 		return nil, ended
 	}
-	defer call(d.drv.GraphDestroy, recorded)
+	defer dynlib.Call(d.drv.GraphDestroy, recorded)
 	g := &graph{d: d}
-	r := call(d.drv.GraphInstantiate, uintptr(unsafe.Pointer(&g.exec)), recorded, 0)
+	r := dynlib.Call(d.drv.GraphInstantiate, uintptr(unsafe.Pointer(&g.exec)), recorded, 0)
 	if err := d.drv.check("cuGraphInstantiate", r); err != nil {
 		return nil, err
 	}
-	return g, d.drv.check("cuGraphUpload", call(d.drv.GraphUpload, g.exec, d.stream))
+	return g, d.drv.check("cuGraphUpload", dynlib.Call(d.drv.GraphUpload, g.exec, d.stream))
 }
 
 // enqueue lets the card run the graph.
 func (g *graph) enqueue() error {
-	return errors.Wrap(g.d.drv.check("cuGraphLaunch", call(g.d.drv.GraphLaunch, g.exec, g.d.stream)), "cuda: running a step")
+	return errors.Wrap(g.d.drv.check("cuGraphLaunch", dynlib.Call(g.d.drv.GraphLaunch, g.exec, g.d.stream)), "cuda: running a step")
 }
 
 // release lets the driver destroy the graph when g becomes unreachable, since a
@@ -52,7 +53,7 @@ func (g *graph) release() {
 	d := g.d
 	runtime.AddCleanup(g, func(exec uintptr) {
 		d.thread.do(func() error {
-			return d.drv.check("cuGraphExecDestroy", call(d.drv.GraphExecDestroy, exec))
+			return d.drv.check("cuGraphExecDestroy", dynlib.Call(d.drv.GraphExecDestroy, exec))
 		})
 	}, g.exec)
 }

@@ -5,72 +5,7 @@ package cuda
 import (
 	"os"
 	"path/filepath"
-	"reflect"
-	"strings"
-
-	"github.com/ebitengine/purego"
-	"github.com/pkg/errors"
 )
-
-// library is a loaded shared library.
-type library struct {
-	handle uintptr
-	path   string
-}
-
-// openLibrary loads the first of names that it finds: in the places where the dynamic
-// loader looks (such as LD_LIBRARY_PATH), then in dirs.
-func openLibrary(dirs []string, names ...string) (library, error) {
-	for _, name := range names {
-		if h, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_GLOBAL); err == nil {
-			return library{h, name}, nil
-		}
-	}
-	var broken string
-	for _, dir := range dirs {
-		for _, name := range names {
-			path := filepath.Join(dir, name)
-			if _, err := os.Stat(path); err != nil {
-				continue
-			}
-			h, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_GLOBAL)
-			if err == nil {
-				return library{h, path}, nil
-			}
-			broken = "; " + err.Error()
-		}
-	}
-	return library{}, errors.Errorf("found no %s in the dynamic loader's path or in %s%s",
-		strings.Join(names, ", "), strings.Join(dirs, ", "), broken)
-}
-
-// bind sets every field of the struct that table points to, of type uintptr, to
-// the address of the function that the field's tag sym names.
-func (l library) bind(table any) error {
-	fields := reflect.ValueOf(table).Elem()
-	for i := range fields.NumField() {
-		name := fields.Type().Field(i).Tag.Get("sym")
-		if name == "" {
-			continue
-		}
-		address, err := purego.Dlsym(l.handle, name)
-		if err != nil {
-			return errors.Errorf("%s lacks the function %s; install a newer version", l.path, name)
-		}
-		fields.Field(i).SetUint(uint64(address))
-	}
-	return nil
-}
-
-// call calls a C function that takes at most 32 integers and pointers and returns an
-// int. A pointer into Go's memory must be converted in the call expression itself,
-// uintptr(unsafe.Pointer(p)), to stay valid.
-//
-//go:uintptrescapes
-func call(fn uintptr, args ...uintptr) int32 {
-	r, _, _ := purego.SyscallN(fn, args...)
-	return int32(r)
-}
 
 // driverDirs lists the folders in which NVIDIA's driver puts its libraries on systems
 // whose loader does not search them.

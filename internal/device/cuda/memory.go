@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/dynlib"
 	"github.com/pkg/errors"
 )
 
@@ -15,7 +16,7 @@ type address uintptr
 // allocate returns n bytes of the card's memory, on its thread.
 func (d *Device) allocate(n int) (address, error) {
 	var p uintptr
-	r := call(d.drv.MemAlloc, uintptr(unsafe.Pointer(&p)), uintptr(n))
+	r := dynlib.Call(d.drv.MemAlloc, uintptr(unsafe.Pointer(&p)), uintptr(n))
 	if r == outOfMemory {
 		free, total, err := d.memory()
 		if err != nil {
@@ -29,7 +30,7 @@ func (d *Device) allocate(n int) (address, error) {
 // memory returns the card's free and total memory in bytes.
 func (d *Device) memory() (free, total int64, err error) {
 	var f, t uintptr
-	err = d.drv.check("cuMemGetInfo", call(d.drv.MemGetInfo, uintptr(unsafe.Pointer(&f)), uintptr(unsafe.Pointer(&t))))
+	err = d.drv.check("cuMemGetInfo", dynlib.Call(d.drv.MemGetInfo, uintptr(unsafe.Pointer(&f)), uintptr(unsafe.Pointer(&t))))
 	return int64(f), int64(t), err
 }
 
@@ -43,7 +44,7 @@ func (d *Device) Memory() (free, total int64, err error) {
 }
 
 func (d *Device) release(p address) error {
-	return d.drv.check("cuMemFree", call(d.drv.MemFree, uintptr(p)))
+	return d.drv.check("cuMemFree", dynlib.Call(d.drv.MemFree, uintptr(p)))
 }
 
 // staging is page-locked host memory, which a card reads and writes many times as
@@ -59,7 +60,7 @@ const stagingBytes = 4 << 20
 
 func (d *Device) newStaging() (staging, error) {
 	s := staging{n: stagingBytes}
-	r := call(d.drv.MemAllocHost, uintptr(unsafe.Pointer(&s.p)), uintptr(s.n))
+	r := dynlib.Call(d.drv.MemAllocHost, uintptr(unsafe.Pointer(&s.p)), uintptr(s.n))
 	return s, d.drv.check("cuMemAllocHost", r)
 }
 
@@ -77,7 +78,7 @@ func (d *Device) upload(dst address, src []byte) error {
 		}
 		from := unsafe.Add(s.p, s.used)
 		n := copy(s.bytes()[s.used:], src)
-		r := call(d.drv.MemcpyHtoDAsync, uintptr(dst), uintptr(from), uintptr(n), d.stream)
+		r := dynlib.Call(d.drv.MemcpyHtoDAsync, uintptr(dst), uintptr(from), uintptr(n), d.stream)
 		if err := d.drv.check("cuMemcpyHtoDAsync", r); err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ func (d *Device) upload(dst address, src []byte) error {
 func (d *Device) download(dst []byte, src address) error {
 	for len(dst) > 0 {
 		n := min(len(dst), d.staging.n)
-		r := call(d.drv.MemcpyDtoHAsync, uintptr(d.staging.p), uintptr(src), uintptr(n), d.stream)
+		r := dynlib.Call(d.drv.MemcpyDtoHAsync, uintptr(d.staging.p), uintptr(src), uintptr(n), d.stream)
 		if err := d.drv.check("cuMemcpyDtoHAsync", r); err != nil {
 			return err
 		}
@@ -106,11 +107,11 @@ func (d *Device) download(dst []byte, src address) error {
 
 // copyMemory and clearMemory enqueue work on n bytes.
 func (d *Device) copyMemory(dst, src address, n int) error {
-	return d.drv.check("cuMemcpyDtoDAsync", call(d.drv.MemcpyDtoDAsync, uintptr(dst), uintptr(src), uintptr(n), d.stream))
+	return d.drv.check("cuMemcpyDtoDAsync", dynlib.Call(d.drv.MemcpyDtoDAsync, uintptr(dst), uintptr(src), uintptr(n), d.stream))
 }
 
 func (d *Device) clearMemory(dst address, n int) error {
-	return d.drv.check("cuMemsetD8Async", call(d.drv.MemsetD8Async, uintptr(dst), 0, uintptr(n), d.stream))
+	return d.drv.check("cuMemsetD8Async", dynlib.Call(d.drv.MemsetD8Async, uintptr(dst), 0, uintptr(n), d.stream))
 }
 
 // bytesOf returns the memory of a slice of fixed-size elements.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/dynlib"
 	"github.com/pkg/errors"
 )
 
@@ -25,7 +26,7 @@ func (d *Device) function(name, kernel string) (function, error) {
 		return function{}, m.err
 	}
 	f, text := function{name: kernel}, append([]byte(kernel), 0)
-	r := call(d.drv.ModuleGetFunction, uintptr(unsafe.Pointer(&f.handle)), m.handle, uintptr(unsafe.Pointer(&text[0])))
+	r := dynlib.Call(d.drv.ModuleGetFunction, uintptr(unsafe.Pointer(&f.handle)), m.handle, uintptr(unsafe.Pointer(&text[0])))
 	return f, errors.Wrapf(d.drv.check("cuModuleGetFunction", r), "cuda: kernel %s of %s", kernel, name)
 }
 
@@ -98,7 +99,7 @@ func (d *Device) loadModule(ptx []byte) (uintptr, error) {
 	pin.Pin(&log[0])
 	values := []uintptr{uintptr(unsafe.Pointer(&log[0])), uintptr(len(log))}
 	var module uintptr
-	r := call(d.drv.ModuleLoadDataEx, uintptr(unsafe.Pointer(&module)), uintptr(unsafe.Pointer(&image[0])),
+	r := dynlib.Call(d.drv.ModuleLoadDataEx, uintptr(unsafe.Pointer(&module)), uintptr(unsafe.Pointer(&image[0])),
 		uintptr(len(options)), uintptr(unsafe.Pointer(&options[0])), uintptr(unsafe.Pointer(&values[0])))
 	if err := d.drv.check("cuModuleLoadDataEx", r); err != nil {
 		return 0, errors.Errorf("%v: %s", err, bytes.TrimRight(log, "\x00\n"))
@@ -112,7 +113,7 @@ const maxDynamicShared = 8
 // allowShared lets a kernel be launched with n bytes of dynamic shared memory,
 // which is needed beyond 48 KiB in all.
 func (d *Device) allowShared(f function, n int) error {
-	r := call(d.drv.FuncSetAttribute, f.handle, maxDynamicShared, uintptr(n))
+	r := dynlib.Call(d.drv.FuncSetAttribute, f.handle, maxDynamicShared, uintptr(n))
 	return errors.Wrapf(d.drv.check("cuFuncSetAttribute", r), "cuda: %d bytes of shared memory for %s", n, f.name)
 }
 
@@ -185,7 +186,7 @@ func (d *Device) newCall(f function, g grid, args ...any) (*kernelCall, error) {
 // enqueue sends the call to the stream. The driver copies the arguments.
 func (c *kernelCall) enqueue() error {
 	d := c.d
-	r := call(d.drv.LaunchKernel, c.f.handle, uintptr(c.g.x), uintptr(max(c.g.y, 1)), uintptr(max(c.g.z, 1)),
+	r := dynlib.Call(d.drv.LaunchKernel, c.f.handle, uintptr(c.g.x), uintptr(max(c.g.y, 1)), uintptr(max(c.g.z, 1)),
 		uintptr(c.g.threads), uintptr(max(c.g.rows, 1)), 1, uintptr(c.g.shared), d.stream, uintptr(unsafe.Pointer(&c.args[0])), 0)
 	return errors.Wrapf(d.drv.check("cuLaunchKernel", r), "cuda: launching %s", c.f.name)
 }

@@ -7,13 +7,13 @@ import (
 
 	"github.com/ebitengine/purego"
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/dynlib"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
 )
 
 // nccl is the functions of NVIDIA's collective communication library.
 type nccl struct {
-	library
 	GetErrorString        uintptr `sym:"ncclGetErrorString"`
 	GetUniqueID           uintptr `sym:"ncclGetUniqueId"`
 	CommInitRank          uintptr `sym:"ncclCommInitRank"`
@@ -35,12 +35,12 @@ const (
 )
 
 func openNccl() (*nccl, error) {
-	l, err := openLibrary(toolkitDirs("nccl"), "libnccl.so.2")
+	l, err := dynlib.Open(toolkitDirs("nccl"), "libnccl.so.2")
 	if err != nil {
 		return nil, errors.Wrap(err, "cuda: several cards need NCCL (pip install nvidia-nccl-cu12)")
 	}
-	n := &nccl{library: l}
-	if err := l.bind(n); err != nil {
+	n := new(nccl)
+	if err := l.Bind(n); err != nil {
 		return nil, errors.Wrap(err, "cuda")
 	}
 	purego.RegisterFunc(&n.commInitRankFromValue, n.CommInitRank)
@@ -81,7 +81,7 @@ func (d *Device) NewJob() (id []byte, err error) {
 			return err
 		}
 		id = make([]byte, unsafe.Sizeof(ncclID{}))
-		return n.check("ncclGetUniqueId", call(n.GetUniqueID, uintptr(unsafe.Pointer(&id[0]))))
+		return n.check("ncclGetUniqueId", dynlib.Call(n.GetUniqueID, uintptr(unsafe.Pointer(&id[0]))))
 	})
 	return id, err
 }
@@ -132,7 +132,7 @@ func (d *Device) SumAll(xs []device.Buffer, weight device.Buffer) (device.Launch
 	operator := new(int32)
 	if err := d.thread.do(func() error {
 		n := d.job.nccl
-		return n.check("ncclRedOpCreatePreMulSum", call(n.RedOpCreatePreMulSum, uintptr(unsafe.Pointer(operator)), uintptr(w.at), kind, ncclScalarDevice, d.job.comm))
+		return n.check("ncclRedOpCreatePreMulSum", dynlib.Call(n.RedOpCreatePreMulSum, uintptr(unsafe.Pointer(operator)), uintptr(w.at), kind, ncclScalarDevice, d.job.comm))
 	}); err != nil {
 		return nil, err
 	}
@@ -142,14 +142,14 @@ func (d *Device) SumAll(xs []device.Buffer, weight device.Buffer) (device.Launch
 // sumAll enqueues the sums of several buffers, which NCCL combines.
 func (d *Device) sumAll(xs []buffer, kind uintptr, operator int32) error {
 	n := d.job.nccl
-	if err := n.check("ncclGroupStart", call(n.GroupStart)); err != nil {
+	if err := n.check("ncclGroupStart", dynlib.Call(n.GroupStart)); err != nil {
 		return err
 	}
 	for _, x := range xs {
-		r := call(n.AllReduce, uintptr(x.at), uintptr(x.at), uintptr(x.n), kind, uintptr(operator), d.job.comm, d.stream)
+		r := dynlib.Call(n.AllReduce, uintptr(x.at), uintptr(x.at), uintptr(x.n), kind, uintptr(operator), d.job.comm, d.stream)
 		if err := n.check("ncclAllReduce", r); err != nil {
 			return err
 		}
 	}
-	return n.check("ncclGroupEnd", call(n.GroupEnd))
+	return n.check("ncclGroupEnd", dynlib.Call(n.GroupEnd))
 }

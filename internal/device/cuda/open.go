@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"unsafe"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/dynlib"
 	"github.com/pkg/errors"
 )
 
@@ -66,7 +67,7 @@ func (d *Device) open(ordinal int) (err error) {
 		return err
 	}
 	drv := d.drv
-	if err := drv.check("cuDevicePrimaryCtxRetain", call(drv.PrimaryCtxRetain, uintptr(unsafe.Pointer(&d.context)), uintptr(d.ordinal))); err != nil {
+	if err := drv.check("cuDevicePrimaryCtxRetain", dynlib.Call(drv.PrimaryCtxRetain, uintptr(unsafe.Pointer(&d.context)), uintptr(d.ordinal))); err != nil {
 		return err
 	}
 	d.thread.enter = d.enter
@@ -80,7 +81,7 @@ func (d *Device) open(ordinal int) (err error) {
 		return err
 	}
 	const nonBlocking = 1
-	if err := drv.check("cuStreamCreate", call(drv.StreamCreate, uintptr(unsafe.Pointer(&d.stream)), nonBlocking)); err != nil {
+	if err := drv.check("cuStreamCreate", dynlib.Call(drv.StreamCreate, uintptr(unsafe.Pointer(&d.stream)), nonBlocking)); err != nil {
 		return err
 	}
 	if d.blasMemory, err = d.allocate(workspaces * blasWorkspace); err != nil {
@@ -92,7 +93,7 @@ func (d *Device) open(ordinal int) (err error) {
 
 // enter makes the context current on this thread.
 func (d *Device) enter() error {
-	return d.drv.check("cuCtxSetCurrent", call(d.drv.CtxSetCurrent, d.context))
+	return d.drv.check("cuCtxSetCurrent", dynlib.Call(d.drv.CtxSetCurrent, d.context))
 }
 
 // Attributes of cuDeviceGetAttribute.
@@ -106,24 +107,24 @@ const (
 // identify finds the card and reads its properties.
 func (d *Device) identify(ordinal int) error {
 	var count int32
-	if err := d.drv.check("cuDeviceGetCount", call(d.drv.DeviceGetCount, uintptr(unsafe.Pointer(&count)))); err != nil {
+	if err := d.drv.check("cuDeviceGetCount", dynlib.Call(d.drv.DeviceGetCount, uintptr(unsafe.Pointer(&count)))); err != nil {
 		return err
 	}
 	if ordinal < 0 || ordinal >= int(count) {
 		return errors.Errorf("this machine has %d cards, numbered from 0", count)
 	}
-	if err := d.drv.check("cuDeviceGet", call(d.drv.DeviceGet, uintptr(unsafe.Pointer(&d.ordinal)), uintptr(ordinal))); err != nil {
+	if err := d.drv.check("cuDeviceGet", dynlib.Call(d.drv.DeviceGet, uintptr(unsafe.Pointer(&d.ordinal)), uintptr(ordinal))); err != nil {
 		return err
 	}
 	name := make([]byte, 128)
-	if err := d.drv.check("cuDeviceGetName", call(d.drv.DeviceGetName, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)), uintptr(d.ordinal))); err != nil {
+	if err := d.drv.check("cuDeviceGetName", dynlib.Call(d.drv.DeviceGetName, uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)), uintptr(d.ordinal))); err != nil {
 		return err
 	}
 	d.name = string(name[:max(0, bytes.IndexByte(name, 0))])
 	for attribute, value := range map[uintptr]*int32{
 		attrProcessors: &d.processors, attrMajor: &d.major, attrMinor: &d.minor, attrSharedMax: &d.sharedMax,
 	} {
-		r := call(d.drv.DeviceGetAttribute, uintptr(unsafe.Pointer(value)), attribute, uintptr(d.ordinal))
+		r := dynlib.Call(d.drv.DeviceGetAttribute, uintptr(unsafe.Pointer(value)), attribute, uintptr(d.ordinal))
 		if err := d.drv.check("cuDeviceGetAttribute", r); err != nil {
 			return err
 		}
@@ -140,7 +141,7 @@ func (d *Device) Name() string { return d.name }
 // synchronize waits for all that was enqueued, so that the staging memory is free.
 func (d *Device) synchronize() error {
 	d.staging.used = 0
-	return d.drv.check("cuStreamSynchronize", call(d.drv.StreamSynchronize, d.stream))
+	return d.drv.check("cuStreamSynchronize", dynlib.Call(d.drv.StreamSynchronize, d.stream))
 }
 
 // Sync waits until all that was enqueued has finished and returns its first error.
@@ -162,13 +163,13 @@ func (d *Device) close() error {
 		err = d.blas.destroy(d.handle)
 	}
 	if d.stream != 0 {
-		call(d.drv.StreamDestroy, d.stream)
+		dynlib.Call(d.drv.StreamDestroy, d.stream)
 	}
 	if d.staging.p != nil {
-		call(d.drv.MemFreeHost, uintptr(d.staging.p))
+		dynlib.Call(d.drv.MemFreeHost, uintptr(d.staging.p))
 	}
 	if d.context != 0 {
-		call(d.drv.PrimaryCtxRelease, uintptr(d.ordinal))
+		dynlib.Call(d.drv.PrimaryCtxRelease, uintptr(d.ordinal))
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/dynlib"
 	"github.com/pkg/errors"
 )
 
@@ -173,7 +174,7 @@ func (d *Device) captureAfter(nodes []uintptr) error {
 	if len(nodes) > 0 {
 		first = unsafe.Pointer(&nodes[0])
 	}
-	r := call(d.drv.StreamUpdateCaptureDependencies, d.stream, uintptr(first), uintptr(len(nodes)), setDependencies)
+	r := dynlib.Call(d.drv.StreamUpdateCaptureDependencies, d.stream, uintptr(first), uintptr(len(nodes)), setDependencies)
 	return d.drv.check("cuStreamUpdateCaptureDependencies", r)
 }
 
@@ -182,7 +183,7 @@ func (d *Device) captured() ([]uintptr, error) {
 	var id uint64
 	var g, n uintptr
 	var nodes *uintptr
-	r := call(d.drv.StreamGetCaptureInfo, d.stream, uintptr(unsafe.Pointer(&status)), uintptr(unsafe.Pointer(&id)),
+	r := dynlib.Call(d.drv.StreamGetCaptureInfo, d.stream, uintptr(unsafe.Pointer(&status)), uintptr(unsafe.Pointer(&id)),
 		uintptr(unsafe.Pointer(&g)), uintptr(unsafe.Pointer(&nodes)), uintptr(unsafe.Pointer(&n)))
 	if err := d.drv.check("cuStreamGetCaptureInfo", r); err != nil || n == 0 {
 		return nil, err
