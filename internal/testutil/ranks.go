@@ -78,15 +78,14 @@ func (o *output) String() string {
 // variables in their environment. Ranks may be more than there are cores.
 func (l RankLauncher) Start(t testing.TB, ranks int, env []string, args func(rank int) []string) *Job {
 	t.Helper()
-	out := new(output)
-	j := &Job{Out: out}
+	var cmds []*exec.Cmd
 	if l.MPIRun == "" {
 		port := freePort(t)
 		for r := range ranks {
 			words := args(r)
 			cmd := exec.Command(words[0], words[1:]...)
 			cmd.Env = append(os.Environ(), "MASTER_ADDR=127.0.0.1", "MASTER_PORT="+port, "RANK="+strconv.Itoa(r), "WORLD_SIZE="+strconv.Itoa(ranks))
-			j.cmds = append(j.cmds, cmd)
+			cmds = append(cmds, cmd)
 		}
 	} else {
 		var words []string
@@ -97,15 +96,29 @@ func (l RankLauncher) Start(t testing.TB, ranks int, env []string, args func(ran
 			words = append(append(words, "-n", "1"), args(r)...)
 		}
 		cmd := exec.Command(l.MPIRun, words...)
-		cmd.Env = append(os.Environ(),
-			"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
-			"OMPI_MCA_rmaps_base_oversubscribe=1", "OMPI_MCA_hwloc_base_binding_policy=none", // Open MPI 4
-			"PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe", "PRTE_MCA_hwloc_default_binding_policy=none", // Open MPI 5
-		)
-		j.cmds = append(j.cmds, cmd)
+		cmd.Env = append(os.Environ(), MPIForTests()...)
+		cmds = append(cmds, cmd)
 	}
-	j.errs = make([]error, len(j.cmds))
-	for i, cmd := range j.cmds {
+	return StartJob(t, cmds, env)
+}
+
+// MPIForTests returns the variables with which mpirun programs start more ranks
+// than there are cores, and run for root.
+func MPIForTests() []string {
+	return []string{
+		"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+		"OMPI_MCA_rmaps_base_oversubscribe=1", "OMPI_MCA_hwloc_base_binding_policy=none", // Open MPI 4
+		"PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe", "PRTE_MCA_hwloc_default_binding_policy=none", // Open MPI 5
+	}
+}
+
+// StartJob starts the commands that make a job, with more variables in their
+// environments.
+func StartJob(t testing.TB, cmds []*exec.Cmd, env []string) *Job {
+	t.Helper()
+	out := new(output)
+	j := &Job{Out: out, cmds: cmds, errs: make([]error, len(cmds))}
+	for i, cmd := range cmds {
 		cmd.Env = append(cmd.Env, env...)
 		cmd.Stdout, cmd.Stderr = out, out
 		if err := cmd.Start(); err != nil {
