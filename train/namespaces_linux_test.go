@@ -1,3 +1,5 @@
+//go:build mpi
+
 package main
 
 import (
@@ -7,9 +9,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
@@ -161,6 +165,38 @@ func (m *machines) overTCP() []string {
 	}
 }
 
+// wait waits for a job. MPI_Finalize of MPICH 4.0 with UCX 1.13 does not always
+// return when it uses TCP, also in programs that do nothing else; what the run has
+// to write has been written by then.
+func (m *machines) wait(job *testutil.Job, dir string) error {
+	m.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- job.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(time.Minute):
+	}
+	m.kill()
+	err := <-ended
+	if _, missing := os.Stat(filepath.Join(dir, run.ReportFile)); missing != nil {
+		return err
+	}
+	m.t.Logf("the run is whole, but its processes did not end\n%s", job.Out)
+	return nil
+}
+
+// kill ends the processes on both machines.
+func (m *machines) kill() {
+	for _, name := range m.names {
+		for _, pid := range strings.Fields(m.ip("netns", "pids", name)) {
+			if n, err := strconv.Atoi(pid); err == nil {
+				syscall.Kill(n, syscall.SIGKILL)
+			}
+		}
+	}
+}
+
 func TestTwoMachinesTrainAsOne(t *testing.T) {
 	text, dir := sampleText(t), t.TempDir()
 	alone := filepath.Join(dir, "alone")
@@ -171,7 +207,7 @@ func TestTwoMachinesTrainAsOne(t *testing.T) {
 		m := newMachines(t)
 		both := filepath.Join(t.TempDir(), "both")
 		job := m.start(l, shared(text, both)...)
-		if err := job.Wait(); err != nil {
+		if err := m.wait(job, both); err != nil {
 			t.Fatalf("%v\n%s", err, job.Out)
 		}
 		wantSameCurve(t, "two machines", both, alone)
