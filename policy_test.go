@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/files":       {},
 	"internal/pytorch":     {},
 	"internal/rundir":      {},
+	"internal/scaling":     {},
 	"internal/report":      {".", "data", "internal/numbers", "trace"},
 	"internal/tensorboard": {},
 	"internal/testutil":    {"internal/floats", "internal/processor"},
