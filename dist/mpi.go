@@ -68,6 +68,10 @@ func open(ctx context.Context, cfg Config, l launcher, warn func(string)) (Group
 	if m.size != l.size || m.rank != l.rank {
 		return nil, errors.Errorf("dist: %s started rank %d of %d, but %s made it rank %d of %d: the launcher and the library belong to different MPIs; set %s to the launcher's library", l.name, l.rank, l.size, lib.Path, m.rank, m.size, libraryVariable)
 	}
+	// Open MPI connects ranks only when these need each other.
+	if err := m.do("connecting to them", cfg.StartTimeout, m.meet); err != nil {
+		return nil, err
+	}
 	return m, nil
 }
 
@@ -189,9 +193,11 @@ func (m *mpi) Broadcast(b []byte, root int) error {
 }
 
 func (m *mpi) Barrier() error {
-	return m.do("meeting them", m.cfg.Timeout, func() error {
-		return m.check("MPI_Barrier", dynlib.Call(m.calls.Barrier, m.abi.world))
-	})
+	return m.do("meeting them", m.cfg.Timeout, m.meet)
+}
+
+func (m *mpi) meet() error {
+	return m.check("MPI_Barrier", dynlib.Call(m.calls.Barrier, m.abi.world))
 }
 
 func (m *mpi) Close() error {
