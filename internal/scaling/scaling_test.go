@@ -47,7 +47,7 @@ func nodes() []node {
 		{"A, 16 CPU cores", 4096. / 71000, 4096, small(128, 4)},
 		{"A, one H100, TF32", 1.9e-3, 4096, small(128, 4)},
 		{"B, one H100, TF32", 7.3e-3, 4096, small(384, 6)},
-		{"407 M, one H100, bfloat16", 136e-3, 8 * 2048, large(1024, 24, 4)},
+		{"407 M, a GPU, assumed", 150e-3, 8 * 2048, large(1024, 24, 4)},
 	}
 }
 
