@@ -11,8 +11,6 @@ type Program struct {
 	Device   device.Device
 	Buffers  []device.Buffer // of each value; nil for an input that no operation reads
 	Launches []device.Launch // one for each step
-	whole    device.Launch   // of all operations at once, or nil
-	release  func() error    // of the memory of whole
 	plan     *Plan
 	arenas   map[ops.Dtype]device.Buffer
 }

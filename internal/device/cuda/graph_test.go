@@ -107,6 +107,7 @@ func TestGraphsAreDestroyedWithTheirLaunches(t *testing.T) {
 		held = record(50)
 		collect()
 	}
+	runtime.KeepAlive(held)
 	if all := before - free(); all > 3*taken {
 		t.Errorf("50 graphs took %d bytes; 4 times as many, of which 50 are in use, take %d", taken, all)
 	}

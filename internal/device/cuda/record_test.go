@@ -113,7 +113,7 @@ func TestSpansAreFoundInStructures(t *testing.T) {
 		silu    int32
 		x, none address
 	}
-	got := b.spansOf([]any{byValue(args{n: 5, silu: 1, x: 150}), address(299), int64(350), float32(1)})
+	got := b.spansOf([]any{byValue(args{n: 5, silu: 1, x: 150, none: 0}), address(299), int64(350), float32(1)})
 	if !slices.Equal(got, []span{in, out}) {
 		t.Errorf("%v, want the first two of %v", got, b.spans)
 	}
