@@ -169,10 +169,10 @@ func (f Folder) Do(ctx context.Context, g Grid, run string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	lock := filepath.Join(f.Dir, "."+run+".lock") // a child may outlive a parent that was killed
-	unlock, err := files.Lock(lock)
+	lock := filepath.Join(f.Dir, "."+run+".lock")
+	unlock, err := files.AwaitLock(ctx, lock) // a child of a parent that was killed may still write its checkpoint
 	if err != nil {
-		return Result{}, errors.Wrapf(err, "another process does the run %s", run)
+		return Result{}, errors.Wrapf(err, "the run %s", run)
 	}
 	defer os.Remove(lock)
 	defer unlock()
