@@ -233,3 +233,14 @@ func replace(t *testing.T, path, content string) {
 		t.Fatal(err)
 	}
 }
+
+// wantComplaint checks that a command fails with an error that has all parts.
+func wantComplaint(t *testing.T, args []string, parts ...string) {
+	t.Helper()
+	_, _, err := runHere(t.Context(), args...)
+	for _, part := range parts {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%v: the error is %v, want one that says %q", args, err, part)
+		}
+	}
+}

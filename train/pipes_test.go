@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 )
@@ -66,15 +65,5 @@ func TestPipesThatFlagsNameAreNotRead(t *testing.T) {
 			args = append(args, "-out", filepath.Join(t.TempDir(), "new"), "-steps", "1")
 		}
 		wantComplaint(t, args, pipe, "a pipe, a device")
-	}
-}
-
-func wantComplaint(t *testing.T, args []string, parts ...string) {
-	t.Helper()
-	_, _, err := runHere(t.Context(), args...)
-	for _, part := range parts {
-		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("%v: the error is %v, want one that says %q", args, err, part)
-		}
 	}
 }
