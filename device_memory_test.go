@@ -79,8 +79,9 @@ func (d *limited) Free(b nodes.Buffer) error {
 	return d.Device.Free(b)
 }
 
-// TestTrainersThatDoNotFit: their error says what is needed, what there is, and which
-// batch would fit, which it does; and nothing of them is left on the device.
+// TestTrainersThatDoNotFit: the error says how much memory a trainer needs, how much
+// the device has, and which batch would fit. That batch fits, and the trainer that
+// failed leaves no memory allocated.
 func TestTrainersThatDoNotFit(t *testing.T) {
 	d := &limited{limit: 4 << 20}
 	m, err := New(smallConfig(), WithDevice(d))

@@ -160,8 +160,8 @@ func figureRows(all []Result) [][]string {
 	return append([][]string{g.Head}, g.Rows...)
 }
 
-// measuredRows has a column for every group and a row for what was measured. It is
-// empty if nothing of the machine was measured.
+// measuredRows returns a table of times and memory with a column for every group,
+// or nothing if neither was measured.
 func measuredRows(all []Result) [][]string {
 	g := measuredGrid(all)
 	if len(g.Rows) == 0 {
