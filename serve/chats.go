@@ -90,14 +90,7 @@ func (s *Server) checkChat(c *chatRequest) error {
 }
 
 // chatAnswer is the answer to a chatRequest, or a part of it.
-type chatAnswer struct {
-	ID      string       `json:"id"`
-	Object  string       `json:"object"`
-	Created int64        `json:"created"`
-	Model   string       `json:"model"`
-	Choices []chatChoice `json:"choices"`
-	Usage   *usage       `json:"usage,omitempty"`
-}
+type chatAnswer = reply[chatChoice]
 
 type chatChoice struct {
 	Index        int           `json:"index"`

@@ -99,15 +99,18 @@ func (s *Server) checkCompletion(c *completionRequest) error {
 	return nil
 }
 
-// completion is the answer to a completionRequest, or a part of it.
-type completion struct {
-	ID      string             `json:"id"`
-	Object  string             `json:"object"`
-	Created int64              `json:"created"`
-	Model   string             `json:"model"`
-	Choices []completionChoice `json:"choices"`
-	Usage   *usage             `json:"usage,omitempty"`
+// reply is an answer in either form, or a part of one.
+type reply[Choice any] struct {
+	ID      string   `json:"id"`
+	Object  string   `json:"object"`
+	Created int64    `json:"created"`
+	Model   string   `json:"model"`
+	Choices []Choice `json:"choices"`
+	Usage   *usage   `json:"usage,omitempty"`
 }
+
+// completion is the answer to a completionRequest, or a part of it.
+type completion = reply[completionChoice]
 
 type completionChoice struct {
 	Text         string              `json:"text"`
