@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -84,6 +85,9 @@ var deviceCases = map[string]struct {
 	"dropout":    {func(c *Config) { c.Dropout, c.AddEmbeddingDropout = 0.2, true }, TrainerConfig{Seed: 7}},
 	"tied, bias": {func(c *Config) { c.TieWeights, c.Bias = true, true }, TrainerConfig{}},
 	"sLSTM":      {func(c *Config) { c.SLSTMAt = AllBlocks() }, TrainerConfig{Carry: true}},
+	"LSTM":       {func(c *Config) { c.LSTMAt = Blocks(0) }, TrainerConfig{Carry: true, WithResets: true}},
+	"simplified": {func(c *Config) { c.SimplifiedAt = Blocks(2) }, TrainerConfig{Carry: true, WithResets: true}},
+	"plain LSTM": {func(c *Config) { *c = otherCells()["plain LSTM"] }, TrainerConfig{}},
 }
 
 // deviceBatches are batches of 3 sequences of 70 tokens, of which some targets
@@ -153,7 +157,7 @@ func TestDeviceTrainsLikeTheCPU(t *testing.T) {
 		c.cfg(&cfg)
 		for _, arch := range []string{"v1", "large"} {
 			if arch == "large" {
-				if cfg.Dropout > 0 || cfg.Bias || name == "sLSTM" {
+				if cfg.Dropout > 0 || cfg.Bias || slices.Contains([]string{"sLSTM", "LSTM", "plain LSTM", "simplified"}, name) {
 					continue
 				}
 				cfg = smallLargeConfig()

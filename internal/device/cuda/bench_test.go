@@ -30,6 +30,11 @@ func BenchmarkCells(b *testing.B) {
 			bench(b, d, p, op)
 			bench(b, d, p, ops.SLSTMGrad{SLSTM: op, Has: [2]bool{true}})
 		}
+		for _, h := range []int{64, 128, 256, 512} {
+			op := ops.LSTM{B: 16, T: 256, H: h}
+			bench(b, d, p, op)
+			bench(b, d, p, ops.LSTMGrad{LSTM: op, Has: [2]bool{true}})
+		}
 		if err := d.Close(); err != nil {
 			b.Fatal(err)
 		}
@@ -99,6 +104,10 @@ func sizes(op ops.Op) string {
 		return fmt.Sprintf(" %dx%d, %d heads of %d", op.B, op.T, op.NH, op.DH)
 	case ops.SLSTMGrad:
 		return sizes(op.SLSTM)
+	case ops.LSTM:
+		return fmt.Sprintf(" %dx%d, %d units", op.B, op.T, op.H)
+	case ops.LSTMGrad:
+		return sizes(op.LSTM)
 	}
 	return ""
 }

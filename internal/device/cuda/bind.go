@@ -194,7 +194,7 @@ type family func(b *binder, op ops.Op) bool
 
 // bind prepares op with b.
 func (b *binder) bind(op ops.Op) error {
-	for _, f := range []family{bindLinear, bindElementwise, bindRows, bindTime, bindMLSTM, bindSLSTM, bindOptimiser} {
+	for _, f := range []family{bindLinear, bindElementwise, bindRows, bindTime, bindMLSTM, bindSLSTM, bindLSTM, bindSimplified, bindOptimiser} {
 		if f(b, op) {
 			return errors.Wrapf(b.err, "cuda: %s", op.Name())
 		}

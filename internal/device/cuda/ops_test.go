@@ -179,6 +179,31 @@ func TestShortScans(t *testing.T) {
 	}
 }
 
+func lstmCases() (cases []opstest.Example) {
+	for _, state := range []bool{false, true} {
+		for _, resets := range []bool{false, true} {
+			for _, size := range []struct{ b, t, h int }{{2, 1, 8}, {5, 9, 12}, {9, 40, 32}, {3, 60, 64}, {140, 20, 64}, {5, 30, 96}, {40, 30, 128}, {1, 1, 128}, {2, 30, 300}, {600, 5, 16}} {
+				s := ops.LSTM{B: size.b, T: size.t, H: size.h, State: state, Resets: resets}
+				cases = append(cases, opstest.Example{Op: s, Grad: ops.LSTMGrad{LSTM: s, Has: [2]bool{true, state}}})
+			}
+		}
+	}
+	noH := ops.LSTM{B: 3, T: 20, H: 64, State: true}
+	return append(cases, opstest.Example{Op: noH, Grad: ops.LSTMGrad{LSTM: noH, Has: [2]bool{false, true}}})
+}
+
+func simplifiedCases() (cases []opstest.Example) {
+	for _, state := range []bool{false, true} {
+		for _, resets := range []bool{false, true} {
+			for _, size := range []struct{ b, t, h int }{{2, 1, 8}, {5, 9, 12}, {9, 20, 64}, {600, 5, 16}} {
+				s := ops.Simplified{B: size.b, T: size.t, H: size.h, Eps: 1e-5, State: state, Resets: resets}
+				cases = append(cases, opstest.Example{Op: s, Grad: ops.SimplifiedGrad{Simplified: s, Has: [2]bool{true, state}}})
+			}
+		}
+	}
+	return cases
+}
+
 // TestOperations compares every operation with the CPU's float64, with results and
 // workspace poisoned beforehand.
 func TestOperations(t *testing.T) {
@@ -189,7 +214,7 @@ func TestOperations(t *testing.T) {
 		single float64 // what float32 may be off by, relative to the norm
 	}{
 		{"examples", opstest.Examples(), 1e-5}, {"elementwise", elementwiseCases(), 2e-6}, {"rows", rowCases(), 1e-5},
-		{"linear", linearCases(), 5e-6}, {"conv", convCases(), 5e-6}, {"mLSTM", mlstmCases(), 3e-5}, {"sLSTM", slstmCases(), 3e-5},
+		{"linear", linearCases(), 5e-6}, {"conv", convCases(), 5e-6}, {"mLSTM", mlstmCases(), 3e-5}, {"sLSTM", slstmCases(), 3e-5}, {"LSTM", lstmCases(), 3e-5}, {"simplified", simplifiedCases(), 3e-5},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
