@@ -49,6 +49,11 @@ type Config struct {
 	// Timeout the time of any later call. 0 means a minute and ten minutes: a
 	// call must wait while another rank writes a checkpoint.
 	StartTimeout, Timeout time.Duration
+	// Lost, unless it is nil, receives an error when another rank has ended or
+	// cannot be reached, also while this process makes no calls, because it waits
+	// for a GPU for example. It is called once at most, from another goroutine,
+	// and only for ranks without MPI, whose launcher would end the job.
+	Lost func(error)
 }
 
 // Open connects this process to the other ranks of its job, which the launcher

@@ -32,7 +32,13 @@ func TestMain(m *testing.M) {
 func beRank(role func(g dist.Group) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	g, err := dist.Open(ctx, dist.Config{StartTimeout: 30 * time.Second, Timeout: 5 * time.Second}, func(s string) { fmt.Fprintln(os.Stderr, s) })
+	lost := func(err error) {
+		if os.Getenv(roleVariable) == "elsewhere" {
+			fmt.Fprintf(os.Stderr, "told that %v\n", err)
+			os.Exit(1)
+		}
+	}
+	g, err := dist.Open(ctx, dist.Config{StartTimeout: 30 * time.Second, Timeout: 5 * time.Second, Lost: lost}, func(s string) { fmt.Fprintln(os.Stderr, s) })
 	if err != nil {
 		return err
 	}
@@ -43,10 +49,11 @@ func beRank(role func(g dist.Group) error) error {
 }
 
 var roles = map[string]func(g dist.Group) error{
-	"calls":    makeCalls,
-	"disagree": func(g dist.Group) error { return disagree(g) },
-	"stuck":    stuck,
-	"die":      die,
+	"calls":     makeCalls,
+	"disagree":  func(g dist.Group) error { return disagree(g) },
+	"stuck":     stuck,
+	"die":       die,
+	"elsewhere": elsewhere,
 }
 
 // makeCalls makes every call of a group and checks its result.
@@ -110,6 +117,16 @@ func stuck(g dist.Group) error {
 		return nil
 	}
 	return g.Barrier()
+}
+
+// elsewhere kills the last rank while the others wait for something else, which
+// does not come.
+func elsewhere(g dist.Group) error {
+	if g.Rank() == g.Size()-1 {
+		return die(g)
+	}
+	time.Sleep(time.Minute)
+	return nil
 }
 
 // die kills the last rank while the others wait for it.
@@ -188,8 +205,21 @@ func TestTheDeathOfARankEndsTheJob(t *testing.T) {
 			t.Errorf("the job ended after %v", took)
 		}
 		t.Log(out)
-		if l.MPIRun == "" && strings.Count(out, "another rank has ended") != 2 {
+		if l.MPIRun == "" && strings.Count(out, "rank 2 has ended") != 2 {
 			t.Error("the other ranks do not say why they end")
 		}
 	})
+}
+
+// TestALostRankIsNoticedWithoutCalls: a rank that waits for its GPU makes none.
+func TestALostRankIsNoticedWithoutCalls(t *testing.T) {
+	start := time.Now()
+	out, err := run(t, testutil.RankLauncher{}, 3, "elsewhere")
+	if err == nil || strings.Count(out, "told that") != 2 || strings.Count(out, "rank 2 has ended") != 2 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if took := time.Since(start); took > 8*time.Second {
+		t.Errorf("the job ended after %v", took)
+	}
+	t.Log(out)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/pkg/errors"
@@ -15,84 +16,98 @@ import (
 type tcp struct {
 	rank, size int
 	peers      []net.Conn // by rank on rank 0, where its own is nil; on others that of rank 0
+	watch      watch
 	timeout    time.Duration
 	broken     error
 }
 
-// greeting begins a connection to rank 0: a mark, the rank and the number of
-// ranks.
+// greeting begins a connection to rank 0: a mark, the rank, the number of ranks,
+// and what the connection is for.
 type greeting struct {
-	Mark       [8]byte
-	Rank, Size uint32
+	Mark            [8]byte
+	Rank, Size, Use uint32
 }
 
-var mark = [8]byte{'x', 'l', 's', 't', 'm', 0, 0, 1}
+// Uses of a connection.
+const (
+	forCalls = iota
+	forWatch
+	uses
+)
+
+var mark = [8]byte{'x', 'l', 's', 't', 'm', 0, 0, 2}
 
 func openTCP(ctx context.Context, cfg Config, l launcher) (Group, error) {
 	g := &tcp{rank: l.rank, size: l.size, timeout: cfg.Timeout}
 	deadline := time.Now().Add(cfg.StartTimeout)
+	var conns [uses][]net.Conn
 	var err error
 	if g.rank == 0 {
-		err = g.accept(ctx, l.master, deadline)
+		conns, err = g.accept(ctx, l.master, deadline)
 	} else {
-		err = g.connect(ctx, l.master, deadline)
+		for use := 0; use < uses && err == nil; use++ {
+			conns[use], err = g.connect(ctx, l.master, use, deadline)
+		}
 	}
+	g.peers, g.watch = conns[forCalls], watch{rank: g.rank, size: g.size, peers: conns[forWatch]}
 	if err != nil {
-		g.hangUp()
+		hangUp(slices.Concat(conns[:]...))
 		return nil, errors.Wrapf(err, "dist: rank %d of %d, connecting within %v", g.rank, g.size, cfg.StartTimeout)
 	}
+	g.watch.begin(func() { hangUp(g.peers) }, cfg.Lost)
 	return g, nil
 }
 
 // accept waits for the other ranks. Connections of anything else are closed.
-func (g *tcp) accept(ctx context.Context, at string, deadline time.Time) error {
+func (g *tcp) accept(ctx context.Context, at string, deadline time.Time) (conns [uses][]net.Conn, err error) {
 	_, port, err := net.SplitHostPort(at)
 	if err != nil {
-		return errors.Wrapf(err, "MASTER_ADDR and MASTER_PORT make %s", at)
+		return conns, errors.Wrapf(err, "MASTER_ADDR and MASTER_PORT make %s", at)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("", port))
 	if err != nil {
-		return err
+		return conns, err
 	}
 	defer listener.Close()
 	if err := listener.(*net.TCPListener).SetDeadline(deadline); err != nil {
-		return err
+		return conns, err
 	}
-	g.peers = make([]net.Conn, g.size)
-	for missing := g.size - 1; missing > 0; {
+	for use := range conns {
+		conns[use] = make([]net.Conn, g.size)
+	}
+	for missing := uses * (g.size - 1); missing > 0; {
 		c, err := listener.Accept()
 		if err != nil {
-			return errors.Wrapf(err, "%d of the other ranks have not come to %s", missing, listener.Addr())
+			return conns, errors.Wrapf(err, "%d of the other ranks have not come to %s", (missing+uses-1)/uses, listener.Addr())
 		}
 		c.SetReadDeadline(time.Now().Add(5 * time.Second))
 		var hello greeting
-		if err := binary.Read(c, binary.LittleEndian, &hello); err != nil || hello.Mark != mark {
+		if err := binary.Read(c, binary.LittleEndian, &hello); err != nil || hello.Mark != mark || hello.Use >= uses {
 			c.Close()
 			continue
 		}
-		r := int(hello.Rank)
-		if int(hello.Size) != g.size || r < 1 || r >= g.size || g.peers[r] != nil {
+		r, of := int(hello.Rank), conns[hello.Use]
+		if int(hello.Size) != g.size || r < 1 || r >= g.size || of[r] != nil {
 			c.Close()
-			return errors.Errorf("a process at %v calls itself rank %d of %d", c.RemoteAddr(), r, hello.Size)
+			return conns, errors.Errorf("a process at %v calls itself rank %d of %d", c.RemoteAddr(), r, hello.Size)
 		}
-		g.peers[r] = c
+		of[r] = c
 		missing--
 	}
-	return nil
+	return conns, nil
 }
 
 // connect connects to rank 0, which may start later.
-func (g *tcp) connect(ctx context.Context, at string, deadline time.Time) error {
+func (g *tcp) connect(ctx context.Context, at string, use int, deadline time.Time) ([]net.Conn, error) {
 	dialer := net.Dialer{Deadline: deadline}
 	for {
 		c, err := dialer.DialContext(ctx, "tcp", at)
 		if err == nil {
-			g.peers = []net.Conn{c}
 			c.SetWriteDeadline(deadline)
-			return binary.Write(c, binary.LittleEndian, greeting{mark, uint32(g.rank), uint32(g.size)})
+			return []net.Conn{c}, binary.Write(c, binary.LittleEndian, greeting{mark, uint32(g.rank), uint32(g.size), uint32(use)})
 		}
 		if ctx.Err() != nil || time.Now().After(deadline.Add(-100*time.Millisecond)) {
-			return errors.Wrap(err, "rank 0 cannot be reached")
+			return nil, errors.Wrap(err, "rank 0 cannot be reached")
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -182,20 +197,25 @@ func (g *tcp) do(what string, f func() error) error {
 		}
 	}
 	if err := f(); err != nil {
-		g.broken = errors.Wrapf(err, "dist: rank %d of %d, %s: another rank has ended, cannot be reached or is stuck", g.rank, g.size, what)
-		g.hangUp() // so that the others end as well
+		if g.broken = errors.Wrap(g.watch.cause(), what); g.broken == nil {
+			g.broken = errors.Wrapf(err, "dist: rank %d of %d, %s: another rank is stuck", g.rank, g.size, what)
+		}
+		hangUp(g.peers) // so that the others end as well
 	}
 	return g.broken
 }
 
 func (g *tcp) Close() error {
-	err := g.Barrier()
-	g.hangUp()
-	return err
+	if err := g.Barrier(); err != nil {
+		return err
+	}
+	g.watch.leave()
+	hangUp(g.peers)
+	return nil
 }
 
-func (g *tcp) hangUp() {
-	for _, c := range g.peers {
+func hangUp(conns []net.Conn) {
+	for _, c := range conns {
 		if c != nil {
 			c.Close()
 		}

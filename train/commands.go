@@ -111,7 +111,7 @@ func resumeCommand(ctx context.Context, args []string, c console) error {
 // join connects this process to the other ranks of its job. Ranks other than 0 get
 // a console on which they print nothing but errors.
 func (c console) join(ctx context.Context) (dist.Group, console, error) {
-	group, err := dist.Open(ctx, dist.Config{}, func(sentence string) { fmt.Fprintln(c.err, sentence) })
+	group, err := dist.Open(ctx, dist.Config{Lost: c.lost}, func(sentence string) { fmt.Fprintln(c.err, sentence) })
 	if err == nil && group.Rank() > 0 {
 		c.out = io.Discard
 	}
@@ -126,7 +126,7 @@ func trainOn(ctx context.Context, c console, group dist.Group, on onDevice, s ru
 	}
 	defer closeDevice()
 	shown := &display{c: c}
-	r, err := run.New(s, txt, run.Where{Device: device, Group: group}, shown)
+	r, err := run.New(s, txt, run.Where{Device: device, Kind: on.kind(), Group: group}, shown)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,15 @@ func (d onDevice) forRank(g dist.Group) onDevice {
 	return d
 }
 
+// kind describes the device without its number.
+func (d onDevice) kind() string {
+	kind, _, _ := strings.Cut(d.name, ":")
+	if d.precision != "" {
+		kind += " in " + d.precision
+	}
+	return kind
+}
+
 // plan returns a device for which the memory of training can be computed, nil for
 // the CPU.
 func (d onDevice) plan() (xlstm.Device, error) {

@@ -41,6 +41,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/pkg/errors"
@@ -49,11 +50,34 @@ import (
 func main() {
 	setGarbage()
 	ctx := untilSignalled()
-	err := dispatch(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr, name: programName()})
+	ended, lost := make(chan error, 1), make(chan error, 1)
+	c := console{in: os.Stdin, out: os.Stdout, err: os.Stderr, name: programName(), lost: func(err error) { lost <- err }}
+	go func() { ended <- dispatch(ctx, os.Args[1:], c) }()
+	err := commandsEnd(ended, lost)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, complaint(err))
 	}
 	os.Exit(exitCode(ctx, err))
+}
+
+// patience is how long a rank may go on that has lost another one.
+const patience = 2 * time.Second
+
+// commandsEnd returns the error of a command, or that another rank is lost: then the
+// command may wait for its GPU, which waits for the other rank's, without end. What
+// it was writing is not missed, because checkpoints are renamed when they are whole.
+func commandsEnd(ended, lost <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case loss := <-lost:
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(patience):
+			return loss
+		}
+	}
 }
 
 // exitCode returns what the program's result is for the shell: 0, 1 for an error,

@@ -18,6 +18,8 @@ type console struct {
 	in       io.Reader
 	out, err io.Writer
 	name     string // what a shell takes to start this program again
+	// lost receives the loss of another rank of a job, see dist.Config; may be nil.
+	lost func(error)
 }
 
 // hint returns a command of this program as a shell takes it.

@@ -18,6 +18,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
+	"github.com/pkg/errors"
 )
 
 // eachLauncher calls f for every way to start ranks.
@@ -164,7 +165,7 @@ func TestALostRankEndsTheJob(t *testing.T) {
 		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("the job ended %v after a rank was killed", took)
 		}
-		if out := job.Out.String(); l.MPIRun == "" && strings.Count(out, "another rank has ended") != 2 {
+		if out := job.Out.String(); l.MPIRun == "" && strings.Count(out, "rank 1 has ended") != 2 {
 			t.Errorf("the other ranks do not say why they end\n%s", out)
 		} else {
 			t.Log(out)
@@ -216,5 +217,24 @@ func TestRanksThatDifferAreRefused(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestALossEndsACommandThatWaits: a GPU waits for that of a rank that has ended.
+func TestALossEndsACommandThatWaits(t *testing.T) {
+	loss, own := errors.New("lost"), errors.New("own")
+	ended, lost := make(chan error, 1), make(chan error, 1)
+	lost <- loss
+	if got := commandsEnd(ended, lost); got != loss {
+		t.Errorf("a command that waits ends with %v", got)
+	}
+	lost <- loss
+	time.AfterFunc(patience/4, func() { ended <- own })
+	if got := commandsEnd(ended, lost); got != own {
+		t.Errorf("a command that ends by itself ends with %v", got)
+	}
+	ended <- nil
+	if got := commandsEnd(ended, lost); got != nil {
+		t.Errorf("a command that succeeds ends with %v", got)
 	}
 }

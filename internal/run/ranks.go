@@ -57,6 +57,7 @@ func (r *Session) agree() error {
 		{Name: "the text to train on", Value: texts.Train.String()},
 		{Name: "the held-out text", Value: texts.HeldOut.String()},
 		{Name: "the vocabulary's checksum", Value: hexSum(vocabulary.Sum(nil))},
+		{Name: "the device", Value: r.kind},
 	}
 	settings, err := r.s.facts()
 	if err != nil {

@@ -18,6 +18,7 @@ type Session struct {
 	listen  Listener
 	text    *Corpus
 	device  xlstm.Device // nil for the CPU
+	kind    string       // see Where
 	group   dist.Group
 	model   *xlstm.Model
 	trainer *xlstm.Trainer
@@ -51,7 +52,10 @@ type position struct {
 // may differ when the run is resumed.
 type Where struct {
 	Device xlstm.Device // of the model; nil for the CPU
-	Group  dist.Group   // the ranks that train together; nil for this process alone
+	// Kind describes the device and its precision, which must be the same on all
+	// ranks.
+	Kind  string
+	Group dist.Group // the ranks that train together; nil for this process alone
 }
 
 // New creates everything that a run needs at its start except its folder. listen
@@ -61,7 +65,7 @@ type Where struct {
 // order. Only rank 0 writes. New returns an error on all ranks if one of them runs
 // another program, or has other settings or texts.
 func New(s Settings, txt *Corpus, where Where, listen Listener) (*Session, error) {
-	r := &Session{s: s, listen: listen, text: txt, device: where.Device, group: where.Group}
+	r := &Session{s: s, listen: listen, text: txt, device: where.Device, kind: where.Kind, group: where.Group}
 	if r.group == nil {
 		r.group = dist.Alone()
 	}

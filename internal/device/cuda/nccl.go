@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"runtime"
+	"time"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -59,6 +61,7 @@ func (n *nccl) check(what string, code int32) error {
 type job struct {
 	nccl *nccl
 	comm uintptr
+	late bool // reports whether NCCL has not returned from joining it
 }
 
 // useNccl loads NCCL unless it is loaded.
@@ -86,25 +89,55 @@ func (d *Device) NewJob() (id []byte, err error) {
 	return id, err
 }
 
+// joinTimeout limits the time in which the cards of all ranks must find one
+// another.
+const joinTimeout = time.Minute
+
 // Join makes the card a rank of a job. The communicator remains until the process
 // ends: NCCL destroys one only after all graphs that contain its sums, and waits for
 // that without end.
 func (d *Device) Join(id []byte, rank, size int) error {
+	return d.joinWithin(joinTimeout, id, rank, size)
+}
+
+func (d *Device) joinWithin(limit time.Duration, id []byte, rank, size int) error {
 	if len(id) != int(unsafe.Sizeof(ncclID{})) {
 		return errors.Errorf("cuda: a job of %d bytes is none of NCCL's", len(id))
 	}
-	return d.thread.do(func() error {
-		n, err := d.useNccl()
-		if err != nil {
-			return err
-		}
-		var all ncclID
-		copy(all.internal[:], id)
-		comm := new(uintptr)
-		err = n.check("ncclCommInitRank", n.commInitRankFromValue(comm, int32(size), all, int32(rank)))
-		d.job.comm = *comm
-		return errors.Wrapf(err, "rank %d of %d", rank, size)
-	})
+	if err := d.thread.do(func() error { _, err := d.useNccl(); return err }); err != nil {
+		return err
+	}
+	var all ncclID
+	copy(all.internal[:], id)
+	joined := make(chan joining, 1)
+	go func() { joined <- d.connect(all, rank, size) }()
+	select {
+	case j := <-joined:
+		d.job.comm = j.comm
+		return errors.Wrapf(j.err, "rank %d of %d", rank, size)
+	case <-time.After(limit):
+		d.job.late = true
+		return errors.Errorf("cuda: rank %d of %d has waited %v for the cards of the other ranks, which NCCL cannot reach; NCCL_SOCKET_IFNAME names the network to use, and NCCL_DEBUG=INFO shows what it tries", rank, size, limit)
+	}
+}
+
+// joining is the result of connect.
+type joining struct {
+	comm uintptr
+	err  error
+}
+
+// connect connects to the cards of the other ranks. It does not return before all
+// of them are there, and so occupies a thread of its own and not the device's lock.
+func (d *Device) connect(id ncclID, rank, size int) (j joining) {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	if j.err = d.enter(); j.err != nil {
+		return j
+	}
+	n, comm := d.job.nccl, new(uintptr)
+	j.err = n.check("ncclCommInitRank", n.commInitRankFromValue(comm, int32(size), id, int32(rank)))
+	j.comm = *comm
+	return j
 }
 
 // SumAll prepares a sum over the ranks.
