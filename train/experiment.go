@@ -49,15 +49,12 @@ func experimentCommand(ctx context.Context, args []string, c console) error {
 	if x.child != "" {
 		return doAsChild(ctx, f, g, x.child, c)
 	}
-	if f.Workers > 1 {
+	switch {
+	case x.on.name != "cpu" || x.on.precision != "":
+		f.Open = x.on.open
+	case f.Workers > 1:
 		f.Child = x.start
 	}
-	device, closeDevice, err := x.on.open()
-	if err != nil {
-		return err
-	}
-	defer closeDevice()
-	f.Device = device
 	fmt.Fprintf(c.out, "%s\n%s in %s, %d at a time\n", g.Experiment.About, numbers.Count(len(g.Names()), "run"), x.out, f.Workers)
 	results, err := f.Run(ctx, g)
 	if ctx.Err() != nil {
@@ -132,7 +129,7 @@ func parseExperiment(args []string, c console) (experimentFlags, error) {
 	f.IntVar(&x.seeds, "seeds", 3, "seeds of every run, from 1 on")
 	f.BoolVar(&x.full, "full", false, "the papers' numbers, which takes hours, instead of minutes")
 	f.StringVar(&x.out, "out", "", "the folder (default: experiments/ and the experiment's name)")
-	f.IntVar(&x.workers, "workers", 0, "runs at a time, each on a core of its own (default: the number of cores; 1 on a GPU)")
+	f.IntVar(&x.workers, "workers", 0, "runs at a time, each on a core of its own, or side by side on a GPU (default: the number of cores; 1 on a GPU)")
 	f.StringVar(&x.child, "run", "", "do one run alone, in this process, until its input ends")
 	x.on.register(f)
 	f.Func("data", dataUsage+" (default: the Go standard library's source)", func(v string) error {
@@ -160,9 +157,10 @@ func parseExperiment(args []string, c console) (experimentFlags, error) {
 		}
 	}
 	switch {
+	case x.workers > 0:
 	case x.on.name != "cpu": // which all runs would share
 		x.workers = 1
-	case x.workers == 0:
+	default:
 		x.workers = runtime.GOMAXPROCS(0)
 	}
 	return x, nil

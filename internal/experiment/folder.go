@@ -28,11 +28,13 @@ type Folder struct {
 	Dir string
 	// Workers is how many runs there are at a time. With Child each of them is a
 	// process of its own, which Child returns and which calls Do; without it,
-	// they run here, one at a time.
+	// they run in this process.
 	Workers int
 	Child   func(ctx context.Context, run string) (*exec.Cmd, error)
-	// Device is where the models of runs in this process are; nil is the CPU.
-	Device xlstm.Device
+	// Open opens a device for the models of runs in this process, and returns
+	// what closes it; nil is the CPU. Each worker has one of its own, so that
+	// runs share a GPU side by side.
+	Open func() (device xlstm.Device, closeDevice func(), err error)
 	// Done is told of every run that ended, and how many of them have.
 	Done func(r Result, done, of int)
 }
@@ -47,8 +49,13 @@ func (f Folder) machine(run string) string { return filepath.Join(f.Dir, run+".m
 // Run does the runs of a grid that are not done, and returns the results of
 // all in the grid's order. It also writes them to the folder's files.
 func (f Folder) Run(ctx context.Context, g Grid) ([]Result, error) {
-	if f.Device != nil && g.Experiment.OnCPU {
+	if f.Open != nil && g.Experiment.OnCPU {
 		return nil, errors.Errorf("the experiment %s runs on the CPU alone", g.Experiment.Name)
+	}
+	devices, closeDevices, err := f.devices()
+	defer closeDevices()
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(f.Dir, 0o755); err != nil {
 		return nil, errors.Wrap(err, "making the experiment's folder")
@@ -58,7 +65,7 @@ func (f Folder) Run(ctx context.Context, g Grid) ([]Result, error) {
 		return nil, errors.Wrapf(err, "another process runs the experiment in %s", f.Dir)
 	}
 	defer unlock()
-	if err := f.runAll(ctx, g); err != nil {
+	if err := f.runAll(ctx, g, devices); err != nil {
 		return nil, err
 	}
 	all := make([]Result, len(g.jobs))
@@ -80,18 +87,18 @@ func (f Folder) Run(ctx context.Context, g Grid) ([]Result, error) {
 	return all, nil
 }
 
-// runAll does the runs that are not done, several at a time.
-func (f Folder) runAll(ctx context.Context, g Grid) error {
+// runAll does the runs that are not done, as many at a time as there are devices.
+func (f Folder) runAll(ctx context.Context, g Grid, devices []xlstm.Device) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	jobs := make(chan job)
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	done := 0
-	for range max(1, f.Workers) {
+	for _, device := range devices {
 		group.Go(func() {
 			for j := range jobs {
-				r, err := f.finish(ctx, j, g)
+				r, err := f.finish(ctx, j, g, device)
 				if err != nil {
 					cancel(errors.Wrapf(err, "run %s", j.name()))
 					continue
@@ -116,8 +123,35 @@ func (f Folder) runAll(ctx context.Context, g Grid) error {
 	return context.Cause(ctx)
 }
 
+// devices opens a device for every worker, of which each is nil on the CPU, and
+// returns what closes those that it opened, also with an error.
+func (f Folder) devices() (all []xlstm.Device, closeAll func(), err error) {
+	var opened []func()
+	closeAll = func() {
+		for _, closeDevice := range opened {
+			closeDevice()
+		}
+	}
+	for range max(1, f.Workers) {
+		device, closeDevice, err := f.open()
+		if err != nil {
+			return nil, closeAll, err
+		}
+		all, opened = append(all, device), append(opened, closeDevice)
+	}
+	return all, closeAll, nil
+}
+
+// open opens a device, nil for the CPU.
+func (f Folder) open() (xlstm.Device, func(), error) {
+	if f.Open == nil {
+		return nil, func() {}, nil
+	}
+	return f.Open()
+}
+
 // finish returns the result of a run, which it does if it is not done.
-func (f Folder) finish(ctx context.Context, j job, g Grid) (Result, error) {
+func (f Folder) finish(ctx context.Context, j job, g Grid, device xlstm.Device) (Result, error) {
 	r, err := f.read(j)
 	if err == nil { // the process may have been killed before it removed it
 		return r, files.RemoveDir(f.place(j.name()))
@@ -126,7 +160,7 @@ func (f Folder) finish(ctx context.Context, j job, g Grid) (Result, error) {
 		return r, err
 	}
 	if f.Child == nil {
-		return f.Do(ctx, g, j.name())
+		return f.do(ctx, g, j, device)
 	}
 	cmd, err := f.Child(ctx, j.name())
 	if err != nil {
@@ -169,6 +203,17 @@ func (f Folder) Do(ctx context.Context, g Grid, run string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	device, closeDevice, err := f.open()
+	if err != nil {
+		return Result{}, err
+	}
+	defer closeDevice()
+	return f.do(ctx, g, j, device)
+}
+
+// do does a run on a device.
+func (f Folder) do(ctx context.Context, g Grid, j job, device xlstm.Device) (Result, error) {
+	run := j.name()
 	lock := filepath.Join(f.Dir, "."+run+".lock")
 	unlock, err := files.AwaitLock(ctx, lock) // a child of a parent that was killed may still write its checkpoint
 	if err != nil {
@@ -176,7 +221,7 @@ func (f Folder) Do(ctx context.Context, g Grid, run string) (Result, error) {
 	}
 	defer os.Remove(lock)
 	defer unlock()
-	out, err := j.Settings.do(ctx, site{f.place(run), f.Device})
+	out, err := j.Settings.do(ctx, site{f.place(run), device})
 	if err != nil {
 		return Result{}, err
 	}

@@ -274,10 +274,47 @@ func TestDevicesAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (Folder{Dir: t.TempDir(), Device: aDevice{}}).Run(context.Background(), g); err == nil || !strings.Contains(err.Error(), "CPU alone") {
+	open := func() (xlstm.Device, func(), error) { return aDevice{}, func() {}, nil }
+	if _, err := (Folder{Dir: t.TempDir(), Open: open}).Run(context.Background(), g); err == nil || !strings.Contains(err.Error(), "CPU alone") {
 		t.Errorf("an experiment for the CPU: %v", err)
 	}
-	if _, err := (Folder{Dir: t.TempDir(), Device: aDevice{}}).Run(context.Background(), tinyGrid(t, 1)); err == nil || !strings.Contains(err.Error(), "several lessons") {
+	if _, err := (Folder{Dir: t.TempDir(), Open: open}).Run(context.Background(), tinyGrid(t, 1)); err == nil || !strings.Contains(err.Error(), "several lessons") {
 		t.Errorf("two lessons: %v", err)
+	}
+}
+
+// TestEveryWorkerHasADevice of its own, which is closed when the grid is done or
+// when another one cannot be opened; the results are those of one worker.
+func TestEveryWorkerHasADevice(t *testing.T) {
+	g := tinyGrid(t, 2)
+	want, err := filesOf(t, context.Background(), t.TempDir(), g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, closed := 0, 0
+	f := Folder{Dir: t.TempDir(), Workers: 3, Open: func() (xlstm.Device, func(), error) {
+		opened++
+		return nil, func() { closed++ }, nil
+	}}
+	if _, err := f.Run(context.Background(), g); err != nil {
+		t.Fatal(err)
+	}
+	if opened != 3 || closed != 3 {
+		t.Errorf("%d devices opened and %d closed for 3 workers", opened, closed)
+	}
+	got, err := os.ReadFile(filepath.Join(f.Dir, ResultsFile))
+	if err != nil || string(got) != want[ResultsFile] {
+		t.Errorf("the results of three workers are not those of one: %v", err)
+	}
+	opened, closed = 0, 0
+	f.Open = func() (xlstm.Device, func(), error) {
+		if opened == 2 {
+			return nil, nil, errors.New("no more memory")
+		}
+		opened++
+		return nil, func() { closed++ }, nil
+	}
+	if _, err := f.Run(context.Background(), g); err == nil || !strings.Contains(err.Error(), "no more memory") || closed != 2 {
+		t.Errorf("a device that does not open: %v, with %d others closed", err, closed)
 	}
 }
