@@ -40,10 +40,13 @@ type Trace struct {
 }
 
 // Block is the trace of a block: MLSTM has an entry for each head of an mLSTM
-// block, and SLSTM one for each head of an sLSTM block.
+// block, SLSTM one for each head of an sLSTM block, and LSTM and Simplified have
+// one for a block or layer with that cell.
 type Block struct {
-	MLSTM []MLSTM `json:"mlstm,omitempty"`
-	SLSTM []SLSTM `json:"slstm,omitempty"`
+	MLSTM      []MLSTM `json:"mlstm,omitempty"`
+	SLSTM      []SLSTM `json:"slstm,omitempty"`
+	LSTM       []LSTM  `json:"lstm,omitempty"`
+	Simplified []LSTM  `json:"simplified,omitempty"`
 	// Deviation is the largest difference between the outputs of the model's
 	// own cell and those of the equations from which the trace was computed,
 	// relative to the largest output of the head. It is only the rounding of
@@ -136,8 +139,12 @@ func (tr *tracer) makeCells() error {
 			tr.cells = append(tr.cells, tr.newMLSTM(b, cell))
 		case *layers.SLSTMCell:
 			tr.cells = append(tr.cells, tr.newSLSTM(cell))
+		case *layers.LSTMCell:
+			tr.cells = append(tr.cells, newLSTM(cell))
+		case *layers.SimplifiedCell:
+			tr.cells = append(tr.cells, newSimplified(cell))
 		default:
-			return errors.Errorf("trace: the cell of block %d is neither an mLSTM nor an sLSTM, and only the memories of these can be traced", b)
+			return errors.Errorf("trace: block %d has a cell of type %T, which cannot be traced", b, cell)
 		}
 	}
 	return nil

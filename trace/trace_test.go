@@ -45,13 +45,20 @@ func smallModel(t *testing.T, cfg xlstm.Config, dt tensor.Dtype) *xlstm.Model {
 	return m
 }
 
-// tracedModels are small models of both architectures, in one element type.
+// tracedModels are small models of both architectures, and with the other cells, in
+// one element type.
 func tracedModels(t *testing.T, dt tensor.Dtype) map[string]*xlstm.Model {
+	others := smallConfig()
+	others.SLSTMAt, others.LSTMAt, others.SimplifiedAt = xlstm.Blocks(), xlstm.Blocks(0), xlstm.Blocks(2)
+	plain := xlstm.DefaultLSTMConfig()
+	plain.VocabSize, plain.EmbeddingDim, plain.NumBlocks, plain.LSTM.HiddenSize = 11, 8, 2, 12
 	noConv := smallConfig()
 	noConv.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
 	return map[string]*xlstm.Model{
 		"paper":               smallModel(t, smallConfig(), dt),
 		"no convolution":      smallModel(t, noConv, dt),
+		"other cells":         smallModel(t, others, dt),
+		"plain LSTM":          smallModel(t, plain, dt),
 		"xLSTM-7B":            smallLarge(t, xlstm.SingleWeights, dt),
 		"xLSTM-7B, all fused": smallLarge(t, xlstm.FusedWeights, dt),
 	}
@@ -119,7 +126,18 @@ func wantTracedState(t *testing.T, m *xlstm.Model, trace *Trace, bound float64) 
 			c, n, ms = append(c, h.CNorm[last]), append(n, h.NNorm[last]), append(ms, h.M[last])
 		}
 		x := elements(part.Value)
+		unitsOf := func(units LSTM) {
+			for k, spread := range []Spread{units.H, units.C} {
+				var of Spread
+				of.add(x[k*len(x)/2:][:len(x)/2])
+				want(fmt.Sprint(part.Name, k), []float64{spread.Mean[last], spread.Min[last], spread.Max[last]}, []float64{of.Mean[0], of.Min[0], of.Max[0]})
+			}
+		}
 		switch name {
+		case "lstm":
+			unitsOf(trace.Blocks[b].LSTM[0])
+		case "simplified":
+			unitsOf(trace.Blocks[b].Simplified[0])
 		case "mlstm_c":
 			want(part.Name, c, pieceNorms(x, len(c)))
 		case "mlstm_n":
@@ -292,11 +310,6 @@ func TestTraceErrors(t *testing.T) {
 		if _, err := Of(m, c.tokens, c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, %+v: %v", c.tokens, c.cfg, err)
 		}
-	}
-	lstm := smallConfig()
-	lstm.SLSTMAt, lstm.LSTMAt = xlstm.Blocks(), xlstm.Blocks(1)
-	if _, err := Of(smallModel(t, lstm, tensor.Float32), []int{1, 2}, Config{}); err == nil || !strings.Contains(err.Error(), "the cell of block 1 is neither an mLSTM nor an sLSTM") {
-		t.Errorf("an LSTM: %v", err)
 	}
 	for _, name := range []string{"xlstm_block_stack.blocks.0.xlstm.mlstm_cell.igate.bias", "xlstm_block_stack.blocks.1.xlstm.slstm_cell._bias_", "lm_head.weight"} {
 		broken := smallModel(t, smallConfig(), tensor.Float32)

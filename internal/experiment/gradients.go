@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm"
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -174,12 +175,8 @@ func normsByDistance(all []float32, batch, length int) []float64 {
 	return norms
 }
 
-// gates notes the geometric means of the forget gates over a text, for the cells
-// that can be traced.
+// gates notes the geometric means of the forget gates over a text.
 func (f flow) gates(m *xlstm.Model, out *Outcome, step int) error {
-	if cfg := m.Config(); cfg.LSTM != nil || !cfg.LSTMAt.IsZero() || !cfg.SimplifiedAt.IsZero() {
-		return nil
-	}
 	tr, err := trace.Of(m, f.held[:f.Length], trace.Config{})
 	if err != nil {
 		return err
@@ -192,9 +189,10 @@ func (f flow) gates(m *xlstm.Model, out *Outcome, step int) error {
 		for _, h := range b.SLSTM {
 			logs = append(logs, h.LogForget.Mean...)
 		}
-		if len(logs) > 0 {
-			out.add(fmt.Sprintf("forget gate of block %d", i), step, math.Exp(spreadOf(logs).mean))
+		for _, layer := range slices.Concat(b.LSTM, b.Simplified) {
+			logs = append(logs, layer.LogForget.Mean...)
 		}
+		out.add(fmt.Sprintf("forget gate of block %d", i), step, math.Exp(spreadOf(logs).mean))
 	}
 	return nil
 }

@@ -35,8 +35,8 @@ type memoryPage struct {
 	From      int            `json:"from"`
 	To        int            `json:"to"`
 	Blocks    []pageBlock    `json:"blocks"`
-	MLSTM     []pageSeries   `json:"mlstm"`
-	SLSTM     []pageSeries   `json:"slstm"`
+	// Series are the quantities of every kind of block.
+	Series map[string][]pageSeries `json:"series"`
 }
 
 // pageSeries is a quantity over time of every head of a kind of block.
@@ -71,6 +71,14 @@ type pageMatrix struct {
 	Earlier string `json:"earlier"` // float32, for each row
 }
 
+// The kinds of blocks as the page names them.
+const (
+	mlstmKind      = "mLSTM"
+	slstmKind      = "sLSTM"
+	lstmKind       = "LSTM"
+	simplifiedKind = "simplified"
+)
+
 var mlstmSeries = []pageSeries{
 	{"log_forget", "log σ(f̃)", "forget gate: how much of the memory a step keeps; 0 is all of it, −0.7 half (nats)"},
 	{"input", "i′", "input gate, stabilised: how much a token writes, between 0 and 1"},
@@ -96,13 +104,23 @@ var slstmSeries = []pageSeries{
 	{"h", "h", "output"},
 }
 
+var lstmSeries = []pageSeries{
+	{"log_forget", "log f", "forget gate: how much of the memory a step keeps; 0 is all of it, −0.7 half (nats)"},
+	{"input", "i", "input gate: how much a token writes; above 1 in the simplified cell alone"},
+	{"forget", "f", "forget gate, between 0 and 1"},
+	{"output", "o", "output gate, between 0 and 1"},
+	{"c", "c", "the memory"},
+	{"h", "h", "output"},
+}
+
 // WriteMemory writes a trace as a self-contained page. The same trace gives the
 // same page.
 func WriteMemory(w io.Writer, model *xlstm.Model, tok data.Tokenizer, memory *trace.Trace) error {
 	cfg := model.Config()
 	p := memoryPage{
 		About: fmt.Sprintf("%s of width %d, %s parameters, %s", numbers.Count(cfg.NumBlocks, "block"), cfg.EmbeddingDim, numbers.Commas(model.NumParams()), numbers.Count(len(memory.Tokens), "token")),
-		From:  memory.From, To: memory.To, Surprise: base64Floats(memory.Surprise), MLSTM: mlstmSeries, SLSTM: slstmSeries,
+		From:  memory.From, To: memory.To, Surprise: base64Floats(memory.Surprise),
+		Series: map[string][]pageSeries{mlstmKind: mlstmSeries, slstmKind: slstmSeries, lstmKind: lstmSeries, simplifiedKind: lstmSeries},
 	}
 	pieces := make([]string, len(memory.Tokens))
 	for i, t := range memory.Tokens {
@@ -150,16 +168,19 @@ func shownTokens(pieces []string) (shown []string, partial map[int]string) {
 	return shown, partial
 }
 
-func newPageBlock(block trace.Block) pageBlock {
-	b := pageBlock{Kind: "mLSTM"}
-	if len(block.SLSTM) > 0 {
-		b.Kind = "sLSTM"
-	}
+func newPageBlock(block trace.Block) (b pageBlock) {
+	add := func(kind string, h pageHead) { b.Kind, b.Heads = kind, append(b.Heads, h) }
 	for _, h := range block.MLSTM {
-		b.Heads = append(b.Heads, pageHead{Series: mlstmPageSeries(h), Matrix: newPageMatrix(h)})
+		add(mlstmKind, pageHead{Series: mlstmPageSeries(h), Matrix: newPageMatrix(h)})
 	}
 	for _, h := range block.SLSTM {
-		b.Heads = append(b.Heads, pageHead{Series: slstmPageSeries(h)})
+		add(slstmKind, pageHead{Series: slstmPageSeries(h)})
+	}
+	for _, h := range block.LSTM {
+		add(lstmKind, pageHead{Series: lstmPageSeries(h)})
+	}
+	for _, h := range block.Simplified {
+		add(simplifiedKind, pageHead{Series: lstmPageSeries(h)})
 	}
 	return b
 }
@@ -176,11 +197,21 @@ func mlstmPageSeries(h trace.MLSTM) map[string]pageSpread {
 }
 
 func slstmPageSeries(h trace.SLSTM) map[string]pageSpread {
-	series := make(map[string]pageSpread)
-	for key, x := range map[string]trace.Spread{
+	return pageSpreads(map[string]trace.Spread{
 		"log_forget": h.LogForget, "input": h.Input, "forget": h.Forget, "output": h.Output,
 		"content": h.Content, "n": h.N, "m": h.M, "h": h.H,
-	} {
+	})
+}
+
+func lstmPageSeries(h trace.LSTM) map[string]pageSpread {
+	return pageSpreads(map[string]trace.Spread{
+		"log_forget": h.LogForget, "input": h.Input, "forget": h.Forget, "output": h.Output, "c": h.C, "h": h.H,
+	})
+}
+
+func pageSpreads(all map[string]trace.Spread) map[string]pageSpread {
+	series := make(map[string]pageSpread)
+	for key, x := range all {
 		series[key] = pageSpread{base64Floats(x.Mean), base64Floats(x.Min), base64Floats(x.Max)}
 	}
 	return series

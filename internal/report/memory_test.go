@@ -56,10 +56,11 @@ func pageData(t *testing.T, page string) (p memoryPage) {
 }
 
 func TestMemoryPage(t *testing.T) {
-	paper, large := xlstm.DefaultConfig(), xlstm.DefaultLargeConfig()
+	paper, large, others := xlstm.DefaultConfig(), xlstm.DefaultLargeConfig(), xlstm.DefaultConfig()
 	paper.SLSTMAt = xlstm.Blocks(1)
 	large.Large.NumHeads = 2
-	for name, cfg := range map[string]xlstm.Config{"paper": paper, "xLSTM-7B": large} {
+	others.LSTMAt, others.SimplifiedAt = xlstm.Blocks(0), xlstm.Blocks(1)
+	for name, cfg := range map[string]xlstm.Config{"paper": paper, "xLSTM-7B": large, "other cells": others} {
 		page := memoryPageOf(t, cfg)
 		if page != memoryPageOf(t, cfg) {
 			t.Errorf("%s: the same trace gives two pages", name)
@@ -87,12 +88,9 @@ func wantPageHeads(t *testing.T, p memoryPage) {
 		t.Fatalf("the page has %d blocks", len(p.Blocks))
 	}
 	for b, block := range p.Blocks {
-		series, heads := p.MLSTM, len(block.Heads)
-		if block.Kind == "sLSTM" {
-			series = p.SLSTM
-		}
-		if heads != 4 && heads != 2 {
-			t.Errorf("block %d has %d heads", b, heads)
+		series, heads := p.Series[block.Kind], len(block.Heads)
+		if heads != 4 && heads != 2 && (heads != 1 || block.Kind != lstmKind && block.Kind != simplifiedKind) {
+			t.Errorf("block %d, %s, has %d heads", b, block.Kind, heads)
 		}
 		for h, head := range block.Heads {
 			if len(head.Series) != len(series) || (head.Matrix != nil) != (block.Kind == "mLSTM") {
