@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -83,5 +84,28 @@ func TestClaimsWithoutTheirResultsDoNotHold(t *testing.T) {
 		if said, v := c.judge([]Result{other}); v == holds || v == partly {
 			t.Errorf("%s: %s, %s", c.Text, said, v)
 		}
+	}
+}
+
+// TestFullResultsAreJudgedAtTheirBestRates, and results without rates as they are.
+func TestFullResultsAreJudgedAtTheirBestRates(t *testing.T) {
+	result := func(cell, rate string, accuracy float64) Result {
+		r := Result{Group: cell + rate, Labels: map[string]string{"task": "parity", "cell": cell}}
+		if rate != "" {
+			r.Labels[rateLabel] = rate
+		}
+		r.set(atFarthest, accuracy)
+		return r
+	}
+	got := atBestRates([]Result{
+		result(SLSTM, "0.01", 0.2), result(SLSTM, "0.001", 1), result(SLSTM, "0.001", 0.9), result(SLSTM, "0.01", 0.3),
+		result(MLSTM, "", 0.1), result(MLSTM, "", 0.2),
+	})
+	var said []string
+	for _, r := range got {
+		said = append(said, fmt.Sprint(r.Group, " ", r.Figures[atFarthest]))
+	}
+	if want := "slstm0.001 1, slstm0.001 0.9, mlstm 0.1, mlstm 0.2"; strings.Join(said, ", ") != want {
+		t.Errorf("%v, want %s", said, want)
 	}
 }

@@ -2,9 +2,17 @@ package experiment
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+)
+
+// rateLabel is the label of runs that differ in their rates, and atFarthest the
+// name of the accuracy on the longest strings.
+const (
+	rateLabel  = "rate"
+	atFarthest = "accuracy at 256"
 )
 
 // The lengths of the paper's experiments with formal languages (section 4.1 and
@@ -90,7 +98,7 @@ func paperRuns(name string, p plan) (all []Run) {
 	for _, rate := range []float64{1e-2, 1e-3, 1e-4} {
 		t := Training{Batch: 256, LR: rate, MinLR: 1e-5, Every: 1000}
 		r := t.onLanguage(data.Language{Name: name, Min: shortest, Max: longest}, 100_000, p)
-		r.Group = fmt.Sprintf("%s-%g", r.Group, rate)
+		r.Group, r.Labels[rateLabel] = fmt.Sprintf("%s-%g", r.Group, rate), strconv.FormatFloat(rate, 'g', -1, 64)
 		all = append(all, r)
 	}
 	return all
@@ -124,12 +132,11 @@ const examSeed = 7
 // languageCharts shows, for every language, how accuracy grows in training and
 // how it falls with the length of strings.
 func languageCharts(all []Result) (plots []Plot) {
-	at := fmt.Sprintf("accuracy at %d", farthest)
 	for _, task := range values(all, "task") {
 		only := []string{"task", task}
-		plots = append(plots, Plot{Title: fmt.Sprintf("%s: %s, in training", task, at), Axis: "step", Curve: at, Only: only, By: "cell"})
+		plots = append(plots, Plot{Title: fmt.Sprintf("%s: %s, in training", task, atFarthest), Axis: "step", Curve: atFarthest, Only: only, By: "cell"})
 		if strings.HasSuffix(task, running) {
-			plots = append(plots, Plot{Title: fmt.Sprintf("%s: accuracy by length", task), Axis: "length", Curve: at + ", by length", Only: only, By: "cell"})
+			plots = append(plots, Plot{Title: fmt.Sprintf("%s: accuracy by length", task), Axis: "length", Curve: atFarthest + ", by length", Only: only, By: "cell"})
 		}
 	}
 	return plots

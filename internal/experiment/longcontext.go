@@ -125,20 +125,31 @@ func (c costs) do(ctx context.Context, at site) (*Outcome, error) {
 		out.add(trainingMemory, n, float64(mem.Params+mem.Gradients+mem.Moments+mem.Activations)/(1<<20))
 		out.set("state, KiB", float64(cost.StateBytes())/(1<<10))
 	}
-	if err := c.read(ctx, m, out); err != nil {
+	if err := c.read(ctx, m, at, out); err != nil {
 		return nil, err
 	}
 	for _, n := range c.Training {
-		if err := c.step(ctx, m, n, out); err != nil {
+		if err := c.step(ctx, m, n, at, out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
+// timed runs a program once and returns how long it took, on a device until it
+// is done there.
+func (at site) timed(p *xlstm.Program, in xlstm.Input) (time.Duration, error) {
+	start := time.Now()
+	err := p.Run(in)
+	if err == nil && at.device != nil {
+		err = at.device.Sync()
+	}
+	return time.Since(start), err
+}
+
 // read measures the time of a token in the fastest of the last pieces of a text of
 // every length, of which only the state is carried.
-func (c costs) read(ctx context.Context, m *xlstm.Model, out *Outcome) error {
+func (c costs) read(ctx context.Context, m *xlstm.Model, where site, out *Outcome) error {
 	p, err := m.Compile(xlstm.ProgramConfig{Batch: 1, Steps: trainedContext, Carry: true})
 	if err != nil {
 		return err
@@ -156,12 +167,12 @@ func (c costs) read(ctx context.Context, m *xlstm.Model, out *Outcome) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			start := time.Now()
-			if err := p.Run(in); err != nil {
+			piece, err := where.timed(p, in)
+			if err != nil {
 				return err
 			}
 			if at += trainedContext; at > n-4*trainedContext {
-				took = min(took, time.Since(start))
+				took = min(took, piece)
 			}
 		}
 		out.measure(fmt.Sprintf("µs a token read at %d", n), took.Seconds()*1e6/trainedContext)
@@ -171,7 +182,11 @@ func (c costs) read(ctx context.Context, m *xlstm.Model, out *Outcome) error {
 
 // step measures the fastest of some steps of training on one sequence of a
 // length.
-func (c costs) step(ctx context.Context, m *xlstm.Model, n int, out *Outcome) error {
+func (c costs) step(ctx context.Context, m *xlstm.Model, n int, at site, out *Outcome) error {
+	free, err := at.free()
+	if err != nil {
+		return err
+	}
 	p, err := m.Compile(xlstm.ProgramConfig{Batch: 1, Steps: n, Grad: true})
 	if err != nil {
 		return err
@@ -183,16 +198,33 @@ func (c costs) step(ctx context.Context, m *xlstm.Model, n int, out *Outcome) er
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		start := time.Now()
-		if err := p.Run(in); err != nil {
+		step, err := at.timed(p, in)
+		if err != nil {
 			return err
 		}
-		took = min(took, time.Since(start))
+		took = min(took, step)
 	}
 	out.measure(fmt.Sprintf("µs a token of a training step of %d", n), took.Seconds()*1e6/float64(n))
+	if at.device != nil {
+		left, err := at.free()
+		out.measure(fmt.Sprintf("MiB on the device of a training step of %d", n), (free-left)/(1<<20))
+		return err
+	}
 	// Of a process of its own, and of lengths that grow.
 	out.measure(fmt.Sprintf("MiB of the process after a training step of %d", n), machine.PeakMemory()/(1<<20))
 	return nil
+}
+
+// free returns the bytes that are free on the device, 0 for the CPU.
+func (at site) free() (float64, error) {
+	sized, ok := at.device.(interface {
+		Memory() (free, total int64, err error)
+	})
+	if !ok {
+		return 0, nil
+	}
+	free, _, err := sized.Memory()
+	return float64(free), err
 }
 
 // noise returns n tokens without a pattern.

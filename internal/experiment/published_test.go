@@ -36,48 +36,64 @@ func TestClaimsPageIsThatOfTheResults(t *testing.T) {
 }
 
 // TestPublishedResultsAreOfTheGrids that the experiments have now: settings that
-// changed make results stale.
+// changed make results stale. Of the full setting there may be a part.
 func TestPublishedResultsAreOfTheGrids(t *testing.T) {
+	text, err := corpusOf(strings.Repeat("some text, ", 1<<16), "a test")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, e := range All() {
-		all, err := published(publishedDir, e.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(all) == 0 {
-			t.Errorf("%s has no results", e.Name)
-			continue
-		}
-		text, err := corpusOf(strings.Repeat("some text, ", 1<<16), "a test")
-		if err != nil {
-			t.Fatal(err)
-		}
-		g, err := e.Grid(Setting(all[0].Setting), values(all, "cell"), 3, text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		settings := make(map[string]string)
-		for _, r := range all {
-			settings[r.Name] = string(r.Settings)
-		}
-		for _, j := range g.jobs {
-			got, ok := settings[j.name()]
-			if !ok {
-				t.Errorf("%s: no result of %s", e.Name, j.name())
+		for _, of := range []struct {
+			name    string
+			setting Setting
+		}{{e.Name, Minutes}, {fullOf(e.Name), Full}} {
+			all, err := published(publishedDir, of.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(all) == 0 {
+				if of.setting == Minutes {
+					t.Errorf("%s has no results", e.Name)
+				}
 				continue
 			}
-			want := string(j.settings)
-			if i := strings.Index(got, `"bytes":"`); i >= 0 { // the text of the results
-				of := got[i+len(`"bytes":"`):]
-				want = strings.ReplaceAll(want, text.checksum, of[:strings.Index(of, `"`)])
+			g, err := e.Grid(of.setting, values(all, "cell"), 3, text)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if got != want {
-				t.Errorf("%s: the result of %s has the settings\n%s\nnot\n%s", e.Name, j.name(), got, want)
-				break
+			wantOfGrid(t, of.name, all, g, text)
+		}
+	}
+}
+
+// wantOfGrid checks that results are those of runs of a grid, and in the setting of
+// minutes of all of them.
+func wantOfGrid(t *testing.T, name string, all []Result, g Grid, text *Corpus) {
+	t.Helper()
+	settings := make(map[string]string)
+	for _, r := range all {
+		settings[r.Name] = string(r.Settings)
+	}
+	for _, j := range g.jobs {
+		got, ok := settings[j.name()]
+		if !ok {
+			if g.Setting == Minutes {
+				t.Errorf("%s: no result of %s", name, j.name())
 			}
-			delete(settings, j.name())
+			continue
 		}
-		if len(settings) > 0 && !t.Failed() {
-			t.Errorf("%s: %d results are of no run of the grid", e.Name, len(settings))
+		want := string(j.settings)
+		if i := strings.Index(got, `"bytes":"`); i >= 0 { // the text of the results
+			of := got[i+len(`"bytes":"`):]
+			want = strings.ReplaceAll(want, text.checksum, of[:strings.Index(of, `"`)])
 		}
+		if got != want {
+			t.Errorf("%s: the result of %s has the settings\n%s\nnot\n%s", name, j.name(), got, want)
+			return
+		}
+		delete(settings, j.name())
+	}
+	if len(settings) > 0 {
+		t.Errorf("%s: %d results are of no run of the grid", name, len(settings))
 	}
 }
