@@ -78,8 +78,10 @@ func (p *product[T]) prepare(tA, tB blas.Transpose) bool {
 
 // run computes C, in pieces if they pay.
 func (p *product[T]) run(serial bool) {
-	if pieces := p.pieces(); pieces > 1 && !serial {
-		p.parallel(pieces)
+	if serial {
+		p.part(0, p.m, 0, p.n)
+	} else if g := p.grid(); g.pieces() > 1 {
+		p.parallel(g)
 	} else {
 		p.part(0, p.m, 0, p.n)
 	}
@@ -135,12 +137,13 @@ func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
 	}
 	for j := j0; j < j1; j += blockCols {
 		n := min(blockCols, j1-j)
-		var packed []T
-		if packB {
-			packed = s.roomForB(p.kernels, p.k, n)
-			packPanels(p.kernels, packed, p.b.from(0, j), p.k, n, 0, n)
+		if !packB {
+			p.strip(s, i0, i1, j, j+n, nil, packA)
+			continue
 		}
-		p.strip(s, i0, i1, j, n, packed, packA)
+		s.columns.hold(p.kernels, p.k, j, n)
+		s.columns.pack(p.kernels, p.b.from(0, j), p.k)
+		p.strip(s, i0, i1, j, j+n, &s.columns, packA)
 	}
 }
 
@@ -169,10 +172,10 @@ func (p *product[T]) panelsOfA(s *scratch[T], i, m, l, k int, pack bool) panels[
 	return panels[T]{p.a.from(i, l), p.kernels.tallest() * p.a.row}
 }
 
-// strip computes rows i0 to i1 of the n columns from j on. Those of B are in
-// packed, or where they were if that is nil.
-func (p *product[T]) strip(s *scratch[T], i0, i1, j, n int, packed []T, packA bool) {
-	step, width, wide := innerStep(p.k, blockInner), p.kernels.width, p.kernels.wide(n)
+// strip computes rows i0 to i1 of columns j0 to j1. Those of B are in packed,
+// where j0 begins a panel, or where they were if that is nil.
+func (p *product[T]) strip(s *scratch[T], i0, i1, j0, j1 int, packed *packedColumns[T], packA bool) {
+	step, width := innerStep(p.k, blockInner), p.kernels.width
 	if p.m == 1 && packed == nil {
 		step = innerStep(p.k, rowInner)
 	}
@@ -182,12 +185,12 @@ func (p *product[T]) strip(s *scratch[T], i0, i1, j, n int, packed []T, packA bo
 			k := min(step, p.k-l)
 			var b panels[T]
 			if packed != nil {
-				b.data, b.row, b.panel = packed[l*wide:], width, width*k
+				b.data, b.row, b.panel = packed.at(l, k, j0-packed.j), width, width*k
 			} else {
-				b.data, b.row, b.panel = p.b.data[l*p.b.row+j*p.b.col:], p.b.row, width
+				b.data, b.row, b.panel = p.b.data[l*p.b.row+j0*p.b.col:], p.b.row, width
 			}
 			a := p.panelsOfA(s, i, m, l, k, packA)
-			p.sweep(&a, &b, m, n, k, p.c[i*p.ldc+j:], beta)
+			p.sweep(&a, &b, m, j1-j0, k, p.c[i*p.ldc+j0:], beta)
 			beta = 1
 		}
 	}

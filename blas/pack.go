@@ -10,7 +10,10 @@ type panels[T Float] struct {
 }
 
 // scratch is the memory that blocks of A and B are copied to.
-type scratch[T Float] struct{ a, b []T }
+type scratch[T Float] struct {
+	a, b    []T
+	columns packedColumns[T]
+}
 
 func (ks *kernels[T]) takeScratch() *scratch[T] {
 	if s, ok := ks.scratch.Get().(*scratch[T]); ok {
@@ -82,15 +85,32 @@ func (s *scratch[T]) roomForB(ks *kernels[T], k, n int) []T {
 	return s.b
 }
 
+// packedColumns is n columns of B, from column j on, in panels, for one block of
+// the inner index after the other.
+type packedColumns[T Float] struct {
+	data []T
+	j, n int
+	wide int // n with the columns that fill the last panel
+}
+
+// hold makes room for n columns of k elements.
+func (p *packedColumns[T]) hold(ks *kernels[T], k, j, n int) {
+	p.j, p.n, p.wide = j, n, ks.wide(n)
+	p.data = grown(p.data, p.wide*k)
+}
+
+// at is the block of k rows from row l on, from the panel on with which the given
+// one of its columns begins.
+func (p *packedColumns[T]) at(l, k, col int) []T { return p.data[l*p.wide+col*k:] }
+
 // wide is n columns with those that fill the last tile.
 func (ks *kernels[T]) wide(n int) int { return (n + ks.width - 1) / ks.width * ks.width }
 
-// packPanels copies columns j0 to j1 of the k×n matrix b into panels, for one
-// block of the inner index after the other. They begin and end with a panel.
-func packPanels[T Float](ks *kernels[T], dst []T, b operand[T], k, n, j0, j1 int) {
+// pack copies all of them; b begins with the first.
+func (p *packedColumns[T]) pack(ks *kernels[T], b operand[T], k int) {
 	for l, step := 0, innerStep(k, blockInner); l < k; l += step {
 		rows := min(step, k-l)
-		packBlock(ks, dst[l*ks.wide(n)+j0*rows:], b.from(l, j0), rows, j1-j0)
+		packBlock(ks, p.at(l, rows, 0), b.from(l, 0), rows, p.n)
 	}
 }
 

@@ -9,9 +9,9 @@ import "gonum.org/v1/gonum/blas"
 //
 // Any number of goroutines may call Gemm concurrently, but not while Pack runs.
 type Packed[T Float] struct {
-	kernels *kernels[T] // nil: none for this machine, data is op(B) row by row
+	kernels *kernels[T] // nil: none for this machine
 	k, n    int
-	data    []T
+	columns packedColumns[T] // of all of op(B), in panels; without kernels row by row
 }
 
 // Pack copies the k×n matrix op(B) to p, where ldb is the distance between
@@ -37,12 +37,12 @@ func (p *Packed[T]) pack(ks *kernels[T], tB blas.Transpose, k, n int, b []T, ldb
 	require(len(b) >= (rows-1)*ldb+cols, shortB)
 	from := newOperand(trans, b, ldb)
 	if ks == nil {
-		p.data = grown(p.data, k*n)
-		from.copyTo(p.data, k, n)
+		p.columns.data = grown(p.columns.data, k*n)
+		from.copyTo(p.columns.data, k, n)
 		return
 	}
-	p.data = grown(p.data, k*ks.wide(n))
-	packPanels(ks, p.data, from, k, n, 0, n)
+	p.columns.hold(ks, k, 0, n)
+	p.columns.pack(ks, from, k)
 }
 
 // copyTo writes the k×n matrix at the start of o to dst, row by row.
@@ -75,12 +75,12 @@ func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta
 	case alpha == 0 || p.k == 0:
 		q.scale()
 	case p.kernels == nil:
-		gonumSerial(tA, blas.NoTrans, m, p.n, p.k, alpha, a, lda, p.data, p.n, beta, c, ldc)
+		gonumSerial(tA, blas.NoTrans, m, p.n, p.k, alpha, a, lda, p.columns.data, p.n, beta, c, ldc)
 	default:
 		q.a.data, q.a.row, q.a.col = a, lda, 1
 		if trans {
 			q.a.row, q.a.col = 1, lda
 		}
-		q.strip(nil, 0, m, 0, p.n, p.data, false)
+		q.strip(nil, 0, m, 0, p.n, &p.columns, false)
 	}
 }

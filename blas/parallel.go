@@ -20,47 +20,85 @@ const (
 	piecesEach = 4
 )
 
-// pieces is into how many pieces to cut the product. It may follow GOMAXPROCS
-// since every element of C is computed alike in any piece.
-func (p *product[T]) pieces() int {
+// grid is how C is cut into pieces: so many times down and across.
+type grid struct{ rows, cols int }
+
+func (g grid) pieces() int { return g.rows * g.cols }
+
+// grid cuts the product into pieces. It may follow GOMAXPROCS since every element
+// of C is computed alike in any piece.
+func (p *product[T]) grid() grid {
 	work := p.m * p.n * p.k / pieceWork
 	if p.dots {
 		work = max(work, max(p.m, p.n)*p.k/pieceReads)
 	}
 	if work < 2 {
-		return 1
+		return grid{1, 1}
 	}
-	units, _ := p.cut()
-	if procs := runtime.GOMAXPROCS(0); procs > 1 {
-		return min(work, units, piecesEach*procs)
+	procs := runtime.GOMAXPROCS(0)
+	if procs == 1 {
+		return grid{1, 1}
 	}
-	return 1
+	most, down, across := min(work, piecesEach*procs), units(p.m, p.kernels.tallest()), units(p.n, p.kernels.width)
+	packA, packB := p.packing(p.m, p.n)
+	switch {
+	case p.dots && p.m >= p.n:
+		return grid{min(most, down), 1}
+	case p.dots, packB && !p.tall():
+		return grid{1, min(most, across)} // each piece copies its own columns of B
+	}
+	return p.bestGrid(procs, most, down, across, packA)
 }
 
-// cut is the number and the size of the parts that the longer side of C can
-// be cut into.
-func (p *product[T]) cut() (units, size int) {
-	if p.m >= p.n {
-		size = p.kernels.tallest()
-		return (p.m + size - 1) / size, size
+// units is the number of parts of the given size in a length, the last of them
+// perhaps smaller.
+func units(length, size int) int { return (length + size - 1) / size }
+
+// tall reports whether there are enough rows for a copy of B to be read several
+// times, so that the goroutines should share one.
+func (p *product[T]) tall() bool { return p.m > 4*p.kernels.tallest() }
+
+// What reading an element costs a piece, in multiply-adds: where it is near
+// already, and where it is copied first.
+const (
+	readCost = 4
+	copyCost = 16
+)
+
+// bestGrid is the grid of at most most pieces, and of at most down by across,
+// with the lowest estimate of the time until the last piece is done.
+func (p *product[T]) bestGrid(procs, most, down, across int, packA bool) (best grid) {
+	costA := readCost
+	if packA {
+		costA = copyCost
 	}
-	size = p.kernels.width
-	return (p.n + size - 1) / size, size
+	least := 0
+	for cols := 1; cols <= min(across, most); cols++ {
+		for each := 1; each <= piecesEach; each++ {
+			g := grid{min(down, max(1, min(most, each*procs)/cols)), cols}
+			rows, width := units(down, g.rows)*p.kernels.tallest(), units(across, g.cols)*p.kernels.width
+			piece := rows*width + costA*rows + readCost*width
+			// Somewhere in the last round a core is late, by part of a piece.
+			if cost := (4*units(g.pieces(), procs) + 1) * piece; least == 0 || cost < least {
+				best, least = g, cost
+			}
+		}
+	}
+	return best
 }
 
 // crew is the state that the goroutines of one product share.
 type crew[T Float] struct {
 	product[T]
-	pieces int
-	piece  func(q int) // does one: made once, so that starting allocates nothing
+	grid  grid
+	piece func(q int) // does one: made once, so that starting allocates nothing
 
-	// Where B is copied, that is done together, blockCols columns at a time: first
-	// they are packed, then multiplied.
+	// Where the goroutines share a copy of B, blockCols columns at a time are first
+	// packed, then multiplied.
 	phase  phase
-	j      int  // the first column
-	cols   int  // and how many
-	packA  bool // beside B
-	packed []T  // what was packed, in memory that is kept for the next product
+	packed packedColumns[T] // in memory that is kept for the next product
+	groups int              // of columns that are packed at a time
+	packA  bool             // beside B
 }
 
 // phase is what pieces are pieces of.
@@ -81,19 +119,16 @@ func (ks *kernels[T]) takeCrew() *crew[T] {
 	return c
 }
 
-// parallel computes the product in the given number of pieces.
-func (p *product[T]) parallel(pieces int) {
+// parallel computes the product in the pieces of a grid.
+func (p *product[T]) parallel(g grid) {
 	c := p.kernels.takeCrew()
-	c.product, c.pieces = *p, pieces
+	c.product, c.grid = *p, g
 	packA, packB := p.packing(p.m, p.n)
-	if packB && p.m >= p.n && !p.dots {
+	if packB && p.tall() && !p.dots {
 		c.packA = packA
 		c.together()
 	} else {
-		if packA || packB { // each piece copies for itself
-			c.pieces = min(pieces, runtime.GOMAXPROCS(0))
-		}
-		c.run(whole)
+		c.run(whole, g.pieces())
 	}
 	c.product = product[T]{} // the matrices are not ours to keep alive
 	p.kernels.crews.Put(c)
@@ -101,18 +136,20 @@ func (p *product[T]) parallel(pieces int) {
 
 // together computes the product with one copy of B for all.
 func (c *crew[T]) together() {
-	for c.j = 0; c.j < c.n; c.j += blockCols {
-		c.cols = min(blockCols, c.n-c.j)
-		c.packed = grown(c.packed, c.k*c.kernels.wide(c.cols))
-		c.run(packing)
-		c.run(multiply)
+	inner := units(c.k, innerStep(c.k, blockInner))
+	for j := 0; j < c.n; j += blockCols {
+		cols := min(blockCols, c.n-j)
+		c.packed.hold(c.kernels, c.k, j, cols)
+		c.groups = min(units(cols, c.kernels.width), units(c.grid.pieces(), inner))
+		c.run(packing, inner*c.groups)
+		c.run(multiply, c.grid.pieces())
 	}
 }
 
 // run does all pieces of a phase.
-func (c *crew[T]) run(what phase) {
+func (c *crew[T]) run(what phase, pieces int) {
 	c.phase = what
-	cores.Run(c.pieces, c.piece)
+	cores.Run(pieces, c.piece)
 }
 
 // work does piece q.
@@ -127,33 +164,33 @@ func (c *crew[T]) work(q int) {
 	}
 }
 
-// share is the part of the given length that is piece q, cut between units of
-// the given size.
-func (c *crew[T]) share(q, length, size int) (from, to int) {
-	units := (length + size - 1) / size
-	return units * q / c.pieces * size, min(units*(q+1)/c.pieces*size, length)
+// share is part q of several of the given length, cut between units of the given
+// size.
+func share(q, parts, length, size int) (from, to int) {
+	n := units(length, size)
+	return n * q / parts * size, min(n*(q+1)/parts*size, length)
 }
 
 func (c *crew[T]) wholePiece(q int) {
-	_, size := c.cut()
-	if c.m >= c.n {
-		from, to := c.share(q, c.m, size)
-		c.part(from, to, 0, c.n)
-	} else {
-		from, to := c.share(q, c.n, size)
-		c.part(0, c.m, from, to)
-	}
+	i0, i1 := share(q/c.grid.cols, c.grid.rows, c.m, c.kernels.tallest())
+	j0, j1 := share(q%c.grid.cols, c.grid.cols, c.n, c.kernels.width)
+	c.part(i0, i1, j0, j1)
 }
 
 func (c *crew[T]) packPiece(q int) {
-	if from, to := c.share(q, c.cols, c.kernels.width); from < to {
-		packPanels(c.kernels, c.packed, c.b.from(0, c.j), c.k, c.cols, from, to)
-	}
+	step := innerStep(c.k, blockInner)
+	l := q / c.groups * step
+	j0, j1 := share(q%c.groups, c.groups, c.packed.n, c.kernels.width)
+	packBlock(c.kernels, c.packed.at(l, min(step, c.k-l), j0), c.b.from(l, c.packed.j+j0), min(step, c.k-l), j1-j0)
 }
 
 func (c *crew[T]) multiplyPiece(q int) {
-	from, to := c.share(q, c.m, c.kernels.tallest())
+	i0, i1 := share(q/c.grid.cols, c.grid.rows, c.m, c.kernels.tallest())
+	j0, j1 := share(q%c.grid.cols, c.grid.cols, c.packed.n, c.kernels.width)
+	if i0 == i1 || j0 == j1 {
+		return
+	}
 	s := c.kernels.takeScratch()
 	defer c.kernels.scratch.Put(s)
-	c.strip(s, from, to, c.j, c.cols, c.packed, c.packA)
+	c.strip(s, i0, i1, c.packed.j+j0, c.packed.j+j1, &c.packed, c.packA)
 }

@@ -26,6 +26,7 @@ func largeCases[T Float]() []*gemmCase[T] {
 		newGemmCase[T](r, blas.NoTrans, blas.Trans, 2200, 5, 1000, 0, 1, 1),
 		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 1, 2050, 2100, 0, 1, 1),
 		newGemmCase[T](r, blas.Trans, blas.Trans, 1100, 1030, 20, 0, 1, 1),
+		newGemmCase[T](r, blas.Trans, blas.NoTrans, 200, 150, 1100, 0, 1, 0.5),
 	}
 }
 
@@ -83,8 +84,7 @@ func TestPiecesCoverC(t *testing.T) {
 		g := newGemmCase[float32](r, blas.NoTrans, blas.NoTrans, 1+r.IntN(90), 1+r.IntN(90), 1+r.IntN(9), 2, 1, 1)
 		checkGemmCase(t, func(_, _ blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 			p := product[float32]{kernels: ks, m: m, n: n, k: k, alpha: alpha, beta: beta, a: newOperand(false, a, lda), b: newOperand(false, b, ldb), c: c, ldc: ldc}
-			units, _ := p.cut()
-			p.parallel(1 + r.IntN(units))
+			p.parallel(grid{1 + r.IntN(units(g.m, ks.tallest())), 1 + r.IntN(units(g.n, ks.width))})
 		}, g)
 	}
 }
@@ -129,19 +129,19 @@ func TestNoAllocation(t *testing.T) {
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a collection empties pools
 	for at, g := range largeCases[float32]() {
-		for _, pieces := range []int{1, 2, 8} {
+		for _, cut := range []grid{{1, 1}, {2, 1}, {1, 2}, {4, 2}} {
 			allocations := testing.AllocsPerRun(10, func() {
 				p := product[float32]{kernels: ks, m: g.m, n: g.n, k: g.k, alpha: g.alpha, beta: g.beta, c: g.c, ldc: g.ldc,
 					a: operand[float32]{g.a, g.lda, 1}, b: operand[float32]{g.b, g.ldb, 1}}
 				p.prepare(g.tA, g.tB)
-				if pieces > 1 {
-					p.parallel(pieces)
+				if cut.pieces() > 1 {
+					p.parallel(cut)
 				} else {
 					p.run(true)
 				}
 			})
 			if allocations > 0 {
-				t.Errorf("case %d in %d pieces: %v allocations a call", at, pieces, allocations)
+				t.Errorf("case %d in %d×%d pieces: %v allocations a call", at, cut.rows, cut.cols, allocations)
 			}
 		}
 	}

@@ -2,9 +2,11 @@ package nodes
 
 import (
 	"slices"
+	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/internal/plan"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
@@ -181,6 +183,19 @@ func (s *Sequence) run() error {
 		if v := s.results[n]; v != nil {
 			s.memory.watch(n, v)
 		}
+	}
+	return nil
+}
+
+// RunTimed computes all nodes like a run, from the inputs of the last one, and
+// reports each operation with the time that it took.
+func (s *Sequence) RunTimed(report func(op ops.Op, took time.Duration)) error {
+	for k, step := range s.plan.Steps {
+		began := time.Now()
+		if err := s.program.Step(k); err != nil {
+			return errors.Wrap(err, "nodes")
+		}
+		report(step.Op, time.Since(began))
 	}
 	return nil
 }

@@ -214,9 +214,7 @@ func ConvBackward[F Float](s Conv, x, w, bias, window, dy, dNewWindow, dx, dw, d
 	if dNewWindow != nil {
 		convWindowBack(s, dNewWindow, dx, dWindow)
 	}
-	for i := 1; i < s.B*s.perSequence(); i++ {
-		vec.Add(parts[:size], parts[:size], parts[i*size:(i+1)*size])
-	}
+	addParts(parts[:size], parts[size:])
 	for d := range s.D {
 		for j := range s.K {
 			dw[d*s.K+j] = parts[j*s.D+d]

@@ -15,7 +15,9 @@ func Embedding[F Float](d int, ids []int, w, y []F) {
 // overwritten.
 func EmbeddingGrad[F Float](d int, ids []int, dy, dw []F) {
 	clear(dw)
-	for r, id := range ids {
-		vec.Axpy(dw[id*d:][:d], 1, dy[r*d:(r+1)*d])
-	}
+	parallelColumns(len(ids), d, func(lo, hi int) {
+		for r, id := range ids {
+			vec.Axpy(dw[id*d+lo:id*d+hi], 1, dy[r*d+lo:r*d+hi])
+		}
+	})
 }

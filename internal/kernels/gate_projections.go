@@ -31,14 +31,16 @@ func MLSTMGatesForward[F Float](s MLSTMGates, x [3][]F, p MLSTMGatesParams[F], y
 		Linear(s.N, in, gates, x[k], in, w[at:], width, nil, both, k > 0)
 		at += in
 	}
-	for r := range s.N {
-		for g := range y {
-			row := y[g][r*s.NH : (r+1)*s.NH]
-			for h, v := range both[r*gates+g*s.NH:][:s.NH] {
-				row[h] = v + p.B[g][h]
+	ParallelRows(s.N, gates, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			for g := range y {
+				row := y[g][r*s.NH : (r+1)*s.NH]
+				for h, v := range both[r*gates+g*s.NH:][:s.NH] {
+					row[h] = v + p.B[g][h]
+				}
 			}
 		}
-	}
+	})
 }
 
 // MLSTMGatesBackward computes the gradients dx of x, and those of the parameters,
@@ -50,16 +52,18 @@ func MLSTMGatesBackward[F Float](s MLSTMGates, x [3][]F, p MLSTMGatesParams[F], 
 	w, dw := buf[:gates*width], buf[gates*width:2*gates*width]
 	both, db := buf[2*gates*width:][:gates*s.N], buf[gates*(2*width+s.N):]
 	stackGates(p.W, w)
-	for r := range s.N {
-		for g := range dy {
-			row := both[r*gates+g*s.NH:][:s.NH]
-			if dy[g] == nil {
-				clear(row)
-				continue
+	ParallelRows(s.N, gates, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			for g := range dy {
+				row := both[r*gates+g*s.NH:][:s.NH]
+				if dy[g] == nil {
+					clear(row)
+					continue
+				}
+				copy(row, dy[g][r*s.NH:(r+1)*s.NH])
 			}
-			copy(row, dy[g][r*s.NH:(r+1)*s.NH])
 		}
-	}
+	})
 	at := 0
 	for k, in := range s.Widths {
 		LinearGradX(s.N, in, gates, both, w[at:], width, dx[k], in, false)

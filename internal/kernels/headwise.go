@@ -31,8 +31,8 @@ func HeadwiseForward[F Float](s Headwise, x, w, b, y []F) {
 			}
 		})
 	default:
-		parallelWork(s.Heads, s.N*s.Out*s.In, func(h int) {
-			Gemm(false, true, s.N, s.Out, s.In, 1, x[h*s.In:], ldx, w[s.weight(h):], s.In, 0, y[h*s.Out:], ldy)
+		s.eachBlock(s.In*s.Out, func(h, lo, hi int) {
+			serialGemm(false, true, hi-lo, s.Out, s.In, 1, x[lo*ldx+h*s.In:], ldx, w[s.weight(h):], s.In, 0, y[lo*ldy+h*s.Out:], ldy)
 		})
 	}
 	if b != nil {
@@ -63,15 +63,42 @@ func HeadwiseBackward[F Float](s Headwise, x, w, dy, dx, dw, db []F) {
 	case s.In < narrow:
 		headwiseBackwardNarrow(s, x, w, dy, dx, dw)
 	default:
-		Parallel(s.Heads, func(h int) {
-			wh := s.weight(h)
-			Gemm(false, false, s.N, s.In, s.Out, 1, dy[h*s.Out:], ldy, w[wh:], s.In, 0, dx[h*s.In:], ldx)
-			Gemm(true, false, s.Out, s.In, s.N, 1, dy[h*s.Out:], ldy, x[h*s.In:], ldx, 0, dw[wh:], s.In)
+		s.eachBlock(s.In*s.Out, func(h, lo, hi int) {
+			serialGemm(false, false, hi-lo, s.In, s.Out, 1, dy[lo*ldy+h*s.Out:], ldy, w[s.weight(h):], s.In, 0, dx[lo*ldx+h*s.In:], ldx)
 		})
+		headwiseGradW(s, x, dy, dw)
 	}
 	if db != nil {
 		ColumnSums(s.N, ldy, dy, db)
 	}
+}
+
+// headwiseRows is the number of rows of x that one piece of work multiplies with
+// a head's weight: enough for the weight to be read from a cache.
+const headwiseRows = 256
+
+// eachBlock calls f for blocks of rows of every head, of so many multiply-adds a
+// row.
+func (s Headwise) eachBlock(rowWork int, f func(h, lo, hi int)) {
+	blocks := (s.N + headwiseRows - 1) / headwiseRows
+	parallelWork(s.Heads*blocks, min(s.N, headwiseRows)*rowWork, func(i int) {
+		lo := i % blocks * headwiseRows
+		f(i/blocks, lo, min(s.N, lo+headwiseRows))
+	})
+}
+
+// headwiseColumns is the number of columns of a head's weight whose gradient is
+// one piece of work: a tile of the widest kernels.
+const headwiseColumns = 32
+
+// headwiseGradW computes dW = dyᵀ·x of every head, in blocks of columns.
+func headwiseGradW[F Float](s Headwise, x, dy, dw []F) {
+	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
+	blocks := (s.In + headwiseColumns - 1) / headwiseColumns
+	Parallel(s.Heads*blocks, func(i int) {
+		h, at := i/blocks, i%blocks*headwiseColumns
+		serialGemm(true, false, s.Out, min(headwiseColumns, s.In-at), s.N, 1, dy[h*s.Out:], ldy, x[h*s.In+at:], ldx, 0, dw[s.weight(h)+at:], s.In)
+	})
 }
 
 func headwiseBackwardNarrow[F Float](s Headwise, x, w, dy, dx, dw []F) {

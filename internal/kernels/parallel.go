@@ -61,13 +61,37 @@ func sumRows[F Float](n, width int, dst []F, f func(lo, hi int, part []F)) {
 	}
 	parts, lent := scratch[F](blocks * len(dst))
 	defer giveBack(lent)
-	clear(parts)
 	Parallel(blocks, func(i int) {
-		f(i*block, min(n, (i+1)*block), parts[i*len(dst):(i+1)*len(dst)])
+		part := parts[i*len(dst) : (i+1)*len(dst)]
+		clear(part)
+		f(i*block, min(n, (i+1)*block), part)
 	})
-	for i := range blocks {
-		vec.Axpy(dst, 1, parts[i*len(dst):(i+1)*len(dst)])
+	addParts(dst, parts)
+}
+
+// columnBlock is the least number of columns of a sum that make one piece of
+// work: two lines of a cache.
+const columnBlock = 32
+
+// parallelColumns calls f for consecutive blocks [lo,hi) of the columns of n
+// rows of the given width, blocks that are worth a goroutine.
+func parallelColumns(n, width int, f func(lo, hi int)) {
+	block := max(columnBlock, rowBlock(n)/columnBlock*columnBlock)
+	if width <= block {
+		f(0, width)
+		return
 	}
+	Parallel((width+block-1)/block, func(i int) { f(i*block, min(width, (i+1)*block)) })
+}
+
+// addParts adds consecutive vectors of len(dst) to dst, from first to last.
+func addParts[F Float](dst, parts []F) {
+	width := len(dst)
+	parallelColumns(len(parts)/width, width, func(lo, hi int) {
+		for at := 0; at < len(parts); at += width {
+			vec.Axpy(dst[lo:hi], 1, parts[at+lo:at+hi])
+		}
+	})
 }
 
 var (

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"runtime"
 
 	"github.com/gorgonia-xlstm/xlstm/blas"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
@@ -44,18 +45,31 @@ func SLSTMTapeOf[F Float](s SLSTM, buf []F) SLSTMTape[F] {
 	return SLSTMTape[F]{I: at(0), F: at(1), Z: at(2), O: at(3), Fbar: at(4), C: at(5), N: at(6)}
 }
 
-// slstmRows is the number of sequences that one piece of work scans together.
+// slstmRows is the number of sequences that one piece of work scans together, or
+// the most.
 const slstmRows = 8
 
 // gateWork is how many multiply-adds take as long as one element of a gate.
 const gateWork = 16
 
+// rows returns how many sequences to scan together: fewer where there are more
+// cores than pieces of work otherwise. That makes no difference to the bits of
+// products with packed weights.
+func (s SLSTM) rows() int {
+	rows := slstmRows
+	for s.T >= slstmPacked && rows > 1 && s.NH*((s.B+rows-1)/rows) < runtime.GOMAXPROCS(0) {
+		rows /= 2
+	}
+	return rows
+}
+
 // pieces calls f for every head and every block of sequences.
 func (s SLSTM) pieces(f func(h, b0, b1 int)) {
-	blocks := (s.B + slstmRows - 1) / slstmRows
-	parallelWork(s.NH*blocks, s.T*min(s.B, slstmRows)*4*s.DH*(s.DH+gateWork), func(i int) {
-		b0 := i % blocks * slstmRows
-		f(i/blocks, b0, min(s.B, b0+slstmRows))
+	rows := s.rows()
+	blocks := (s.B + rows - 1) / rows
+	parallelWork(s.NH*blocks, s.T*min(s.B, rows)*4*s.DH*(s.DH+gateWork), func(i int) {
+		b0 := i % blocks * rows
+		f(i/blocks, b0, min(s.B, b0+rows))
 	})
 }
 

@@ -1,0 +1,88 @@
+package xlstm
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/gorgonia-xlstm/xlstm/optim"
+)
+
+// BenchmarkOperations times the operations of a training step one by one, in
+// milliseconds per step: those of the same name and, for linear maps, the same
+// widths together. -cpu compares numbers of cores.
+func BenchmarkOperations(b *testing.B) {
+	for _, m := range []struct {
+		name          string
+		width, blocks int
+		slstm         BlockList
+		batch, steps  int
+	}{
+		{"A", 128, 4, Blocks(1), 16, 256},
+		{"B", 384, 6, Blocks(1), 16, 256},
+		{"C1", 256, 4, Blocks(), 4, 1024},
+		{"C4", 256, 4, Blocks(), 1, 4096},
+		{"D", 256, 4, AllBlocks(), 16, 256},
+	} {
+		b.Run(m.name, func(b *testing.B) {
+			cfg := DefaultConfig()
+			cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.ContextLength, cfg.SLSTMAt = 65, m.width, m.blocks, m.steps, m.slstm
+			timeCPUOperations(b, cfg, m.batch, m.steps)
+		})
+	}
+}
+
+func timeCPUOperations(b *testing.B, cfg Config, batch, steps int) {
+	model, err := New(cfg, WithSeed(1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	solver, err := optim.NewAdamW(optim.AdamWConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	trainer, err := model.NewTrainer(solver, TrainerConfig{Batch: batch, Steps: steps})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer trainer.Close()
+	x := data.Batch{B: batch, T: steps, Inputs: make([]int, batch*steps), Targets: make([]int, batch*steps), Fresh: true}
+	for i := range x.Inputs {
+		x.Inputs[i], x.Targets[i] = i*i%cfg.VocabSize, (i+1)*(i+1)%cfg.VocabSize
+	}
+	if _, err := trainer.Step(func() data.Batch { return x }); err != nil {
+		b.Fatal(err)
+	}
+	times := make(map[string]time.Duration)
+	for b.Loop() {
+		if err := trainer.program.machine.(*nodes.Sequence).RunTimed(func(op ops.Op, took time.Duration) { times[operationName(op)] += took }); err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		if err := trainer.update(); err != nil {
+			b.Fatal(err)
+		}
+		times["AdamW"] += time.Since(began)
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(times), func(x, y string) int { return cmp.Compare(times[y], times[x]) }) {
+		b.ReportMetric(1e3*times[name].Seconds()/float64(b.N), strings.ReplaceAll(name, " ", "-")+"-ms")
+	}
+}
+
+// operationName is the name of an operation, with the widths of a linear map.
+func operationName(op ops.Op) string {
+	switch op := op.(type) {
+	case ops.Linear:
+		return fmt.Sprintf("%s%d→%v", op.Name(), op.In, op.Outs)
+	case ops.LinearGrad:
+		return fmt.Sprintf("%s%d→%v", op.Name(), op.In, op.Outs)
+	}
+	return op.Name()
+}
