@@ -141,9 +141,25 @@ func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
 			p.strip(s, i0, i1, j, j+n, nil, packA)
 			continue
 		}
-		s.columns.hold(p.kernels, p.k, j, n)
-		s.columns.pack(p.kernels, p.b.from(0, j), p.k)
-		p.strip(s, i0, i1, j, j+n, &s.columns, packA)
+		p.tallStrip(s, i0, i1, j, n, packA)
+	}
+}
+
+// tallStrip computes rows i0 to i1 of the n columns from j on. It copies a block
+// of B, which stays in a second-level or third-level cache while all rows of A
+// pass by.
+func (p *product[T]) tallStrip(s *scratch[T], i0, i1, j, n int, packA bool) {
+	beta, step := p.beta, innerStep(p.k, blockInner)
+	for l := 0; l < p.k; l += step {
+		k := min(step, p.k-l)
+		b := panels[T]{operand[T]{s.roomForB(p.kernels, k, n), p.kernels.width, 1}, p.kernels.width * k}
+		packBlock(p.kernels, b.data, p.b.from(l, j), k, n)
+		for i := i0; i < i1; i += blockRows {
+			m := min(blockRows, i1-i)
+			a := p.panelsOfA(s, i, m, l, k, packA)
+			p.sweep(&a, &b, m, n, k, p.c[i*p.ldc+j:], beta)
+		}
+		beta = 1
 	}
 }
 

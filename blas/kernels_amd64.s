@@ -23,48 +23,55 @@ DATA laneMasks<>+120(SB)/8, $0x0000000000000000
 GLOBL laneMasks<>(SB), RODATA|NOPTR, $128
 
 // func scopyAVX12(rows int, src *float32, srcRow int, dst *float32)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·scopyAVX12(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ srcRow+16(FP), DX
-	SHLQ $0x02, DX
-	MOVQ dst+24(FP), BX
+	MOVQ   rows+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   srcRow+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dst+24(FP), BX
+	MOVQ   DX, SI
+	IMUL3Q $0x10, SI, SI
 
 next:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), X1
-	VMOVUPS Y0, (BX)
-	VMOVUPS X1, 32(BX)
-	ADDQ    DX, CX
-	ADDQ    $0x30, BX
-	DECQ    AX
-	JNZ     next
+	PREFETCHT0 (CX)(SI*1)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), X1
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    X1, 32(BX)
+	ADDQ       DX, CX
+	ADDQ       $0x30, BX
+	DECQ       AX
+	JNZ        next
 	VZEROUPPER
 	RET
 
 // func scopyAVX32(rows int, src *float32, srcRow int, dst *float32)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·scopyAVX32(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ srcRow+16(FP), DX
-	SHLQ $0x02, DX
-	MOVQ dst+24(FP), BX
+	MOVQ   rows+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   srcRow+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dst+24(FP), BX
+	MOVQ   DX, SI
+	IMUL3Q $0x10, SI, SI
 
 next:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	ADDQ    DX, CX
-	ADDQ    $0x80, BX
-	DECQ    AX
-	JNZ     next
+	PREFETCHT0 (CX)(SI*1)
+	PREFETCHT0 64(CX)(SI*1)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    64(CX), Y2
+	VMOVUPS    96(CX), Y3
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    Y1, 32(BX)
+	VMOVUPS    Y2, 64(BX)
+	VMOVUPS    Y3, 96(BX)
+	ADDQ       DX, CX
+	ADDQ       $0x80, BX
+	DECQ       AX
+	JNZ        next
 	VZEROUPPER
 	RET
 
@@ -2444,44 +2451,50 @@ write:
 	RET
 
 // func scopyAVX6(rows int, src *float32, srcRow int, dst *float32)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·scopyAVX6(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ srcRow+16(FP), DX
-	SHLQ $0x02, DX
-	MOVQ dst+24(FP), BX
+	MOVQ   rows+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   srcRow+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dst+24(FP), BX
+	MOVQ   DX, SI
+	IMUL3Q $0x10, SI, SI
 
 next:
-	VMOVUPS (CX), X0
-	VMOVSD  16(CX), X1
-	VMOVUPS X0, (BX)
-	VMOVSD  X1, 16(BX)
-	ADDQ    DX, CX
-	ADDQ    $0x18, BX
-	DECQ    AX
-	JNZ     next
+	PREFETCHT0 (CX)(SI*1)
+	VMOVUPS    (CX), X0
+	VMOVSD     16(CX), X1
+	VMOVUPS    X0, (BX)
+	VMOVSD     X1, 16(BX)
+	ADDQ       DX, CX
+	ADDQ       $0x18, BX
+	DECQ       AX
+	JNZ        next
 	VZEROUPPER
 	RET
 
 // func scopyAVX16(rows int, src *float32, srcRow int, dst *float32)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·scopyAVX16(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ srcRow+16(FP), DX
-	SHLQ $0x02, DX
-	MOVQ dst+24(FP), BX
+	MOVQ   rows+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   srcRow+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   dst+24(FP), BX
+	MOVQ   DX, SI
+	IMUL3Q $0x10, SI, SI
 
 next:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    DX, CX
-	ADDQ    $0x40, BX
-	DECQ    AX
-	JNZ     next
+	PREFETCHT0 (CX)(SI*1)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    Y1, 32(BX)
+	ADDQ       DX, CX
+	ADDQ       $0x40, BX
+	DECQ       AX
+	JNZ        next
 	VZEROUPPER
 	RET
 
@@ -3817,50 +3830,58 @@ next:
 	RET
 
 // func dcopyAVX12(rows int, src *float64, srcRow int, dst *float64)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·dcopyAVX12(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ srcRow+16(FP), DX
-	SHLQ $0x03, DX
-	MOVQ dst+24(FP), BX
+	MOVQ   rows+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   srcRow+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   dst+24(FP), BX
+	MOVQ   DX, SI
+	IMUL3Q $0x10, SI, SI
 
 next:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	ADDQ    DX, CX
-	ADDQ    $0x60, BX
-	DECQ    AX
-	JNZ     next
+	PREFETCHT0 (CX)(SI*1)
+	PREFETCHT0 64(CX)(SI*1)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    64(CX), Y2
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    Y1, 32(BX)
+	VMOVUPS    Y2, 64(BX)
+	ADDQ       DX, CX
+	ADDQ       $0x60, BX
+	DECQ       AX
+	JNZ        next
 	VZEROUPPER
 	RET
 
 // func dcopyAVX16(rows int, src *float64, srcRow int, dst *float64)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·dcopyAVX16(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ srcRow+16(FP), DX
-	SHLQ $0x03, DX
-	MOVQ dst+24(FP), BX
+	MOVQ   rows+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   srcRow+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   dst+24(FP), BX
+	MOVQ   DX, SI
+	IMUL3Q $0x10, SI, SI
 
 next:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VMOVUPS Y2, 64(BX)
-	VMOVUPS Y3, 96(BX)
-	ADDQ    DX, CX
-	ADDQ    $0x80, BX
-	DECQ    AX
-	JNZ     next
+	PREFETCHT0 (CX)(SI*1)
+	PREFETCHT0 64(CX)(SI*1)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    64(CX), Y2
+	VMOVUPS    96(CX), Y3
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    Y1, 32(BX)
+	VMOVUPS    Y2, 64(BX)
+	VMOVUPS    Y3, 96(BX)
+	ADDQ       DX, CX
+	ADDQ       $0x80, BX
+	DECQ       AX
+	JNZ        next
 	VZEROUPPER
 	RET
 
@@ -6212,44 +6233,50 @@ write:
 	RET
 
 // func dcopyAVX6(rows int, src *float64, srcRow int, dst *float64)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·dcopyAVX6(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ srcRow+16(FP), DX
-	SHLQ $0x03, DX
-	MOVQ dst+24(FP), BX
+	MOVQ   rows+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   srcRow+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   dst+24(FP), BX
+	MOVQ   DX, SI
+	IMUL3Q $0x10, SI, SI
 
 next:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), X1
-	VMOVUPS Y0, (BX)
-	VMOVUPS X1, 32(BX)
-	ADDQ    DX, CX
-	ADDQ    $0x30, BX
-	DECQ    AX
-	JNZ     next
+	PREFETCHT0 (CX)(SI*1)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), X1
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    X1, 32(BX)
+	ADDQ       DX, CX
+	ADDQ       $0x30, BX
+	DECQ       AX
+	JNZ        next
 	VZEROUPPER
 	RET
 
 // func dcopyAVX8(rows int, src *float64, srcRow int, dst *float64)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·dcopyAVX8(SB), NOSPLIT, $0-32
-	MOVQ rows+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ srcRow+16(FP), DX
-	SHLQ $0x03, DX
-	MOVQ dst+24(FP), BX
+	MOVQ   rows+0(FP), AX
+	MOVQ   src+8(FP), CX
+	MOVQ   srcRow+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   dst+24(FP), BX
+	MOVQ   DX, SI
+	IMUL3Q $0x10, SI, SI
 
 next:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	ADDQ    DX, CX
-	ADDQ    $0x40, BX
-	DECQ    AX
-	JNZ     next
+	PREFETCHT0 (CX)(SI*1)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    Y1, 32(BX)
+	ADDQ       DX, CX
+	ADDQ       $0x40, BX
+	DECQ       AX
+	JNZ        next
 	VZEROUPPER
 	RET
 

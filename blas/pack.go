@@ -10,10 +10,7 @@ type panels[T Float] struct {
 }
 
 // scratch is the memory that blocks of A and B are copied to.
-type scratch[T Float] struct {
-	a, b    []T
-	columns packedColumns[T]
-}
+type scratch[T Float] struct{ a, b []T }
 
 func (ks *kernels[T]) takeScratch() *scratch[T] {
 	if s, ok := ks.scratch.Get().(*scratch[T]); ok {

@@ -8,6 +8,10 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// copyAhead is how many rows ahead a copy fetches: as many as are copied at a
+// time, since the next ones are copied when those have been through all panels.
+const copyAhead = 16
+
 // copier writes a kernel that copies rows of a known number of elements, srcRow
 // apart, to where they follow one another.
 func copier(e element, cols int) {
@@ -19,8 +23,14 @@ func copier(e element, cols int) {
 	srcRow := Load(Param("srcRow"), GP64())
 	SHLQ(e.shift(), srcRow)
 	dst := Load(Param("dst"), GP64())
+	ahead := GP64()
+	MOVQ(srcRow, ahead)
+	IMUL3Q(Imm(copyAhead), ahead, ahead)
 
 	Label("next")
+	for at := 0; at < cols*e.size; at += 64 {
+		PREFETCHT0(Mem{Base: src, Index: ahead, Scale: 1, Disp: at})
+	}
 	moves := movesFor(cols * e.size)
 	for _, m := range moves {
 		m.op(Mem{Base: src, Disp: m.at}, m.through)
