@@ -785,23 +785,34 @@ write:
 // func sgemmAVX512Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Row1(SB), NOSPLIT, $0-80
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x02, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -882,45 +893,78 @@ write:
 // func sgemmAVX512Full12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Full12(SB), NOSPLIT, $0-80
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bRow+40(FP), R10
-	SHLQ   $0x02, R10
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 64(DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 64(DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 64(BX)(CX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	LEAQ       (DI)(CX*2), R8
+	ADDQ       CX, R8
+	MOVQ       b+32(FP), R9
+	MOVQ       bRow+40(FP), R10
+	SHLQ       $0x02, R10
 
 next:
 	VMOVUPS      (R9), Z24
@@ -1089,52 +1133,85 @@ write:
 // func sgemmAVX512Wide12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Wide12(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x10, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bRow+40(FP), R10
-	SHLQ   $0x02, R10
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x10, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 64(DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 64(DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 64(BX)(CX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	LEAQ       (DI)(CX*2), R8
+	ADDQ       CX, R8
+	MOVQ       b+32(FP), R9
+	MOVQ       bRow+40(FP), R10
+	SHLQ       $0x02, R10
 
 next:
 	VMOVUPS.Z    (R9), K1, Z24
@@ -1303,38 +1380,59 @@ write:
 // func sgemmAVX512Narrow12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Narrow12(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bRow+40(FP), R10
-	SHLQ   $0x02, R10
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	LEAQ       (DI)(CX*2), R8
+	ADDQ       CX, R8
+	MOVQ       b+32(FP), R9
+	MOVQ       bRow+40(FP), R10
+	SHLQ       $0x02, R10
 
 next:
 	VMOVUPS.Z    (R9), K1, Z12
@@ -1441,35 +1539,58 @@ write:
 // func sgemmAVX512Full8(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Full8(SB), NOSPLIT, $0-80
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x02, R9
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 64(DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 64(DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x02, R9
 
 next:
 	VMOVUPS      (R8), Z16
@@ -1591,42 +1712,65 @@ write:
 // func sgemmAVX512Wide8(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Wide8(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x10, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x02, R9
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x10, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 64(DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 64(DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x02, R9
 
 next:
 	VMOVUPS.Z    (R8), K1, Z16
@@ -1748,32 +1892,47 @@ write:
 // func sgemmAVX512Narrow8(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Narrow8(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x02, R9
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x02, R9
 
 next:
 	VMOVUPS.Z    (R8), K1, Z8
@@ -1853,25 +2012,38 @@ write:
 // func sgemmAVX512Full4(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Full4(SB), NOSPLIT, $0-80
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x02, R8
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x02, R8
 
 next:
 	VMOVUPS      (DI), Z8
@@ -1946,32 +2118,45 @@ write:
 // func sgemmAVX512Wide4(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Wide4(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x10, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x02, R8
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x10, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x02, R8
 
 next:
 	VMOVUPS.Z    (DI), K1, Z8
@@ -2046,26 +2231,35 @@ write:
 // func sgemmAVX512Narrow4(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Narrow4(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x02, R8
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x02, R8
 
 next:
 	VMOVUPS.Z    (DI), K1, Z4
@@ -2118,19 +2312,26 @@ write:
 // func sgemmAVX512Full2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Full2(SB), NOSPLIT, $0-80
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x02, DI
 
 next:
 	VMOVUPS      (SI), Z4
@@ -2180,26 +2381,33 @@ write:
 // func sgemmAVX512Wide2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Wide2(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x10, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x10, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x02, DI
 
 next:
 	VMOVUPS.Z    (SI), K1, Z4
@@ -2249,22 +2457,27 @@ write:
 // func sgemmAVX512Narrow2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Narrow2(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x02, DI
 
 next:
 	VMOVUPS.Z    (SI), K1, Z2
@@ -2302,17 +2515,22 @@ write:
 // func sgemmAVX512Full1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Full1(SB), NOSPLIT, $0-80
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x02, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -2351,24 +2569,29 @@ write:
 // func sgemmAVX512Wide1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Wide1(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x10, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x10, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x02, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -2407,21 +2630,25 @@ write:
 // func sgemmAVX512Narrow1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Narrow1(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	VPXORD     Z0, Z0, Z0
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x02, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -2682,23 +2909,30 @@ write:
 // func sgemmAVX2Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Row1(SB), NOSPLIT, $0-80
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x02, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -2779,29 +3013,40 @@ write:
 // func sgemmAVX2Full6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Full6(SB), NOSPLIT, $0-80
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x02, R8
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x02, R8
 
 next:
 	VMOVUPS      (DI), Y12
@@ -2898,33 +3143,44 @@ write:
 // func sgemmAVX2Wide6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Wide6(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x02, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	ADDQ   DX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x02, R9
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x02, DX
+	LEAQ       (AX)(DX*2), BX
+	ADDQ       DX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (AX)(DX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(DX*1)
+	PREFETCHT0 (BX)(DX*2)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       a+8(FP), SI
+	LEAQ       (SI)(DX*2), DI
+	ADDQ       DX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x02, R9
 
 next:
 	VMOVDQU      (CX), Y12
@@ -3047,27 +3303,38 @@ write:
 // func sgemmAVX2Narrow6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Narrow6(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x02, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	ADDQ   DX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x02, R9
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x02, DX
+	LEAQ       (AX)(DX*2), BX
+	ADDQ       DX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (AX)(DX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(DX*1)
+	PREFETCHT0 (BX)(DX*2)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       a+8(FP), SI
+	LEAQ       (SI)(DX*2), DI
+	ADDQ       DX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x02, R9
 
 next:
 	VMOVDQU      (CX), Y6
@@ -3145,25 +3412,34 @@ write:
 // func sgemmAVX2Full4(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Full4(SB), NOSPLIT, $0-80
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x02, R8
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x02, R8
 
 next:
 	VMOVUPS      (DI), Y8
@@ -3238,29 +3514,38 @@ write:
 // func sgemmAVX2Wide4(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Wide4(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x02, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	ADDQ   DX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x02, R9
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x02, DX
+	LEAQ       (AX)(DX*2), BX
+	ADDQ       DX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (AX)(DX*2)
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       a+8(FP), SI
+	LEAQ       (SI)(DX*2), DI
+	ADDQ       DX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x02, R9
 
 next:
 	VMOVDQU      (CX), Y8
@@ -3353,25 +3638,34 @@ write:
 // func sgemmAVX2Narrow4(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Narrow4(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x02, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	ADDQ   DX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x02, R9
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x02, DX
+	LEAQ       (AX)(DX*2), BX
+	ADDQ       DX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (AX)(DX*2)
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       a+8(FP), SI
+	LEAQ       (SI)(DX*2), DI
+	ADDQ       DX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x02, R9
 
 next:
 	VMOVDQU      (CX), Y4
@@ -3433,19 +3727,24 @@ write:
 // func sgemmAVX2Full2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Full2(SB), NOSPLIT, $0-80
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x02, DI
 
 next:
 	VMOVUPS      (SI), Y4
@@ -3495,23 +3794,28 @@ write:
 // func sgemmAVX2Wide2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Wide2(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x02, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   a+8(FP), SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x02, R8
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       a+8(FP), SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x02, R8
 
 next:
 	VMOVDQU      (CX), Y4
@@ -3571,21 +3875,26 @@ write:
 // func sgemmAVX2Narrow2(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Narrow2(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x02, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   a+8(FP), SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x02, R8
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x02, BX
+	MOVQ       a+8(FP), SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x02, R8
 
 next:
 	VMOVDQU      (CX), Y2
@@ -3628,17 +3937,21 @@ write:
 // func sgemmAVX2Full1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Full1(SB), NOSPLIT, $0-80
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x02, SI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x02, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x02, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -3677,21 +3990,25 @@ write:
 // func sgemmAVX2Wide1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Wide1(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x02, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x02, DI
 
 next:
 	PREFETCHT0   (BX)(DX*8)
@@ -3736,20 +4053,24 @@ write:
 // func sgemmAVX2Narrow1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·sgemmAVX2Narrow1(SB), NOSPLIT, $0-80
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x02, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x02, DI
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x02, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x02, DX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x02, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x02, DI
 
 next:
 	PREFETCHT0   (BX)(DX*8)
@@ -4567,23 +4888,34 @@ write:
 // func dgemmAVX512Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Row1(SB), NOSPLIT, $0-88
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x03, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -4664,45 +4996,78 @@ write:
 // func dgemmAVX512Full12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Full12(SB), NOSPLIT, $0-88
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bRow+40(FP), R10
-	SHLQ   $0x03, R10
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 64(DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 64(DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 64(BX)(CX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	LEAQ       (DI)(CX*2), R8
+	ADDQ       CX, R8
+	MOVQ       b+32(FP), R9
+	MOVQ       bRow+40(FP), R10
+	SHLQ       $0x03, R10
 
 next:
 	VMOVUPD      (R9), Z24
@@ -4871,52 +5236,85 @@ write:
 // func dgemmAVX512Wide12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Wide12(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x08, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bRow+40(FP), R10
-	SHLQ   $0x03, R10
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x08, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 64(DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 64(DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 64(BX)(CX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	LEAQ       (DI)(CX*2), R8
+	ADDQ       CX, R8
+	MOVQ       b+32(FP), R9
+	MOVQ       bRow+40(FP), R10
+	SHLQ       $0x03, R10
 
 next:
 	VMOVUPD.Z    (R9), K1, Z24
@@ -5085,38 +5483,59 @@ write:
 // func dgemmAVX512Narrow12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Narrow12(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	MOVQ   b+32(FP), R9
-	MOVQ   bRow+40(FP), R10
-	SHLQ   $0x03, R10
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	LEAQ       (DI)(CX*2), R8
+	ADDQ       CX, R8
+	MOVQ       b+32(FP), R9
+	MOVQ       bRow+40(FP), R10
+	SHLQ       $0x03, R10
 
 next:
 	VMOVUPD.Z    (R9), K1, Z12
@@ -5223,35 +5642,58 @@ write:
 // func dgemmAVX512Full8(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Full8(SB), NOSPLIT, $0-88
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x03, R9
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 64(DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 64(DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x03, R9
 
 next:
 	VMOVUPD      (R8), Z16
@@ -5373,42 +5815,65 @@ write:
 // func dgemmAVX512Wide8(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Wide8(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x08, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x03, R9
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x08, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 64(DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 64(DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x03, R9
 
 next:
 	VMOVUPD.Z    (R8), K1, Z16
@@ -5530,32 +5995,47 @@ write:
 // func dgemmAVX512Narrow8(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Narrow8(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x03, R9
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	LEAQ       (DX)(CX*2), BX
+	ADDQ       CX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	LEAQ       (SI)(CX*2), DI
+	ADDQ       CX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x03, R9
 
 next:
 	VMOVUPD.Z    (R8), K1, Z8
@@ -5635,25 +6115,38 @@ write:
 // func dgemmAVX512Full4(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Full4(SB), NOSPLIT, $0-88
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x03, R8
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x03, R8
 
 next:
 	VMOVUPD      (DI), Z8
@@ -5728,32 +6221,45 @@ write:
 // func dgemmAVX512Wide4(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Wide4(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x08, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x03, R8
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x08, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 64(AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x03, R8
 
 next:
 	VMOVUPD.Z    (DI), K1, Z8
@@ -5828,26 +6334,35 @@ write:
 // func dgemmAVX512Narrow4(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Narrow4(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x03, R8
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x03, R8
 
 next:
 	VMOVUPD.Z    (DI), K1, Z4
@@ -5900,19 +6415,26 @@ write:
 // func dgemmAVX512Full2(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Full2(SB), NOSPLIT, $0-88
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x03, DI
 
 next:
 	VMOVUPD      (SI), Z4
@@ -5962,26 +6484,33 @@ write:
 // func dgemmAVX512Wide2(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Wide2(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x08, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x08, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 64(AX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x03, DI
 
 next:
 	VMOVUPD.Z    (SI), K1, Z4
@@ -6031,22 +6560,27 @@ write:
 // func dgemmAVX512Narrow2(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Narrow2(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x03, DI
 
 next:
 	VMOVUPD.Z    (SI), K1, Z2
@@ -6084,17 +6618,22 @@ write:
 // func dgemmAVX512Full1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Full1(SB), NOSPLIT, $0-88
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x03, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -6133,24 +6672,29 @@ write:
 // func dgemmAVX512Wide1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Wide1(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	SHRQ   $0x08, CX
-	KMOVW  CX, K2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	SHRQ       $0x08, CX
+	KMOVW      CX, K2
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x03, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -6189,21 +6733,25 @@ write:
 // func dgemmAVX512Narrow1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Narrow1(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	XORL   CX, CX
-	BTSQ   AX, CX
-	DECQ   CX
-	KMOVW  CX, K1
-	VPXORD Z0, Z0, Z0
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ       n+64(FP), AX
+	XORL       CX, CX
+	BTSQ       AX, CX
+	DECQ       CX
+	KMOVW      CX, K1
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	VPXORD     Z0, Z0, Z0
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x03, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -6460,23 +7008,30 @@ write:
 // func dgemmAVX2Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Row1(SB), NOSPLIT, $0-88
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x03, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -6557,29 +7112,40 @@ write:
 // func dgemmAVX2Full6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Full6(SB), NOSPLIT, $0-88
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x03, R8
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	PREFETCHT0 (DX)(CX*1)
+	PREFETCHT0 (DX)(CX*2)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x03, R8
 
 next:
 	VMOVUPD      (DI), Y12
@@ -6676,33 +7242,44 @@ write:
 // func dgemmAVX2Wide6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Wide6(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x03, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	ADDQ   DX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x03, R9
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x03, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x03, DX
+	LEAQ       (AX)(DX*2), BX
+	ADDQ       DX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (AX)(DX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(DX*1)
+	PREFETCHT0 (BX)(DX*2)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x03, BX
+	MOVQ       a+8(FP), SI
+	LEAQ       (SI)(DX*2), DI
+	ADDQ       DX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x03, R9
 
 next:
 	VMOVDQU      (CX), Y12
@@ -6825,27 +7402,38 @@ write:
 // func dgemmAVX2Narrow6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Narrow6(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x03, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	ADDQ   DX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x03, R9
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x03, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x03, DX
+	LEAQ       (AX)(DX*2), BX
+	ADDQ       DX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (AX)(DX*2)
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(DX*1)
+	PREFETCHT0 (BX)(DX*2)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x03, BX
+	MOVQ       a+8(FP), SI
+	LEAQ       (SI)(DX*2), DI
+	ADDQ       DX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x03, R9
 
 next:
 	VMOVDQU      (CX), Y6
@@ -6923,25 +7511,34 @@ write:
 // func dgemmAVX2Full4(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Full4(SB), NOSPLIT, $0-88
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	LEAQ   (BX)(CX*2), SI
-	ADDQ   CX, SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x03, R8
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	LEAQ       (AX)(CX*2), DX
+	ADDQ       CX, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	PREFETCHT0 (AX)(CX*2)
+	PREFETCHT0 (DX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	LEAQ       (BX)(CX*2), SI
+	ADDQ       CX, SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x03, R8
 
 next:
 	VMOVUPD      (DI), Y8
@@ -7016,29 +7613,38 @@ write:
 // func dgemmAVX2Wide4(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Wide4(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x03, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	ADDQ   DX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x03, R9
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x03, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x03, DX
+	LEAQ       (AX)(DX*2), BX
+	ADDQ       DX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (AX)(DX*2)
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x03, BX
+	MOVQ       a+8(FP), SI
+	LEAQ       (SI)(DX*2), DI
+	ADDQ       DX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x03, R9
 
 next:
 	VMOVDQU      (CX), Y8
@@ -7131,25 +7737,34 @@ write:
 // func dgemmAVX2Narrow4(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Narrow4(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x03, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   a+8(FP), SI
-	LEAQ   (SI)(DX*2), DI
-	ADDQ   DX, DI
-	MOVQ   b+32(FP), R8
-	MOVQ   bRow+40(FP), R9
-	SHLQ   $0x03, R9
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x03, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x03, DX
+	LEAQ       (AX)(DX*2), BX
+	ADDQ       DX, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 (AX)(DX*2)
+	PREFETCHT0 (BX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x03, BX
+	MOVQ       a+8(FP), SI
+	LEAQ       (SI)(DX*2), DI
+	ADDQ       DX, DI
+	MOVQ       b+32(FP), R8
+	MOVQ       bRow+40(FP), R9
+	SHLQ       $0x03, R9
 
 next:
 	VMOVDQU      (CX), Y4
@@ -7211,19 +7826,24 @@ write:
 // func dgemmAVX2Full2(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Full2(SB), NOSPLIT, $0-88
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(CX*1)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x03, DI
 
 next:
 	VMOVUPD      (SI), Y4
@@ -7273,23 +7893,28 @@ write:
 // func dgemmAVX2Wide2(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Wide2(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x03, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   a+8(FP), SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x03, R8
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x03, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x03, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x03, BX
+	MOVQ       a+8(FP), SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x03, R8
 
 next:
 	VMOVDQU      (CX), Y4
@@ -7349,21 +7974,26 @@ write:
 // func dgemmAVX2Narrow2(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Narrow2(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x03, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   aCol+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   a+8(FP), SI
-	MOVQ   b+32(FP), DI
-	MOVQ   bRow+40(FP), R8
-	SHLQ   $0x03, R8
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x03, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x03, DX
+	PREFETCHT0 (AX)
+	PREFETCHT0 (AX)(DX*1)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       aCol+24(FP), BX
+	SHLQ       $0x03, BX
+	MOVQ       a+8(FP), SI
+	MOVQ       b+32(FP), DI
+	MOVQ       bRow+40(FP), R8
+	SHLQ       $0x03, R8
 
 next:
 	VMOVDQU      (CX), Y2
@@ -7406,17 +8036,21 @@ write:
 // func dgemmAVX2Full1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Full1(SB), NOSPLIT, $0-88
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   aCol+24(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+8(FP), DX
-	MOVQ   b+32(FP), BX
-	MOVQ   bRow+40(FP), SI
-	SHLQ   $0x03, SI
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), CX
+	SHLQ       $0x03, CX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       aCol+24(FP), CX
+	SHLQ       $0x03, CX
+	MOVQ       a+8(FP), DX
+	MOVQ       b+32(FP), BX
+	MOVQ       bRow+40(FP), SI
+	SHLQ       $0x03, SI
 
 next:
 	PREFETCHT0   (DX)(CX*8)
@@ -7455,21 +8089,25 @@ write:
 // func dgemmAVX2Wide1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Wide1(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x03, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x03, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x03, DX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x03, DI
 
 next:
 	PREFETCHT0   (BX)(DX*8)
@@ -7514,20 +8152,24 @@ write:
 // func dgemmAVX2Narrow1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dgemmAVX2Narrow1(SB), NOSPLIT, $0-88
-	MOVQ   n+64(FP), AX
-	LEAQ   laneMasks<>+64(SB), CX
-	SHLQ   $0x03, AX
-	SUBQ   AX, CX
-	VXORPS Y0, Y0, Y0
-	MOVQ   k+0(FP), AX
-	MOVQ   aRow+16(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   aCol+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   a+8(FP), BX
-	MOVQ   b+32(FP), SI
-	MOVQ   bRow+40(FP), DI
-	SHLQ   $0x03, DI
+	MOVQ       n+64(FP), AX
+	LEAQ       laneMasks<>+64(SB), CX
+	SHLQ       $0x03, AX
+	SUBQ       AX, CX
+	MOVQ       c+48(FP), AX
+	MOVQ       cRow+56(FP), DX
+	SHLQ       $0x03, DX
+	PREFETCHT0 (AX)
+	VXORPS     Y0, Y0, Y0
+	MOVQ       k+0(FP), AX
+	MOVQ       aRow+16(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       aCol+24(FP), DX
+	SHLQ       $0x03, DX
+	MOVQ       a+8(FP), BX
+	MOVQ       b+32(FP), SI
+	MOVQ       bRow+40(FP), DI
+	SHLQ       $0x03, DI
 
 next:
 	PREFETCHT0   (BX)(DX*8)

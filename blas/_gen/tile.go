@@ -48,6 +48,7 @@ func tile(s set, e element, rows int, v variant) {
 		"func(k int, a *%[1]s, aRow, aCol int, b *%[1]s, bRow int, c *%[1]s, cRow, n int, alpha, beta %[1]s)", e.name))
 	Pragma("noescape")
 	w.prepareMasks()
+	w.fetchC()
 	w.clearAccumulators()
 	w.loop()
 	w.finish()
@@ -74,6 +75,16 @@ func (w *tileWriter) prepareMasks() {
 		w.kreg = append(w.kreg, k)
 		if v+1 < w.vectors {
 			SHRQ(Imm(uint64(w.bytes/w.size)), bits)
+		}
+	}
+}
+
+// fetchC fetches the tile of C, which is needed when the products are done.
+func (w *tileWriter) fetchC() {
+	c := newRowPointers(Load(Param("c"), GP64()), stride(w.element, "cRow"), w.rows)
+	for i := range w.rows {
+		for at := 0; at < w.vectors*w.bytes; at += 64 {
+			PREFETCHT0(c.at(i, at))
 		}
 	}
 }
