@@ -22,6 +22,7 @@ const modulePath = "github.com/gorgonia-xlstm/xlstm"
 var mayImport = map[string][]string{
 	"blas":                 {"internal/cores", "internal/processor"},
 	"internal/cores":       {},
+	"internal/peak":        {"internal/processor"},
 	"internal/processor":   {},
 	"internal/vec":         {"internal/processor"},
 	"internal/kernels":     {"blas", "internal/cores", "internal/vec", "internal/weights"},

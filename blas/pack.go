@@ -50,7 +50,7 @@ func (p *product[T]) packing(m, n int) (a, b bool) {
 	case p.a.col == 1:
 		a = n > width && p.a.row*size%sameSets == 0
 	default:
-		a = n > 4*width && k*p.a.col*size > near
+		a = n >= 4*width && k*p.a.col*size > near
 	}
 	b = p.b.col != 1 || m > 12*tallest && k*p.b.row*size > near
 	return a, b

@@ -21,13 +21,22 @@ const patience = 200 * time.Microsecond
 // some microseconds.
 const lookouts = 1000
 
-// job is n calls of f, shared by the goroutines that have entered it.
+// job is n calls of f, shared by the goroutines that have entered it. What every
+// goroutine changes has a line of the caches to itself, so that the others need
+// not wait for it when they read the rest.
 type job struct {
 	f       func(i int)
 	n       atomic.Int64
+	_       line
 	next    atomic.Int64
+	_       line
 	entered atomic.Int64 // goroutines that may still look at the job
+	_       line
 }
+
+// line keeps what is before and after it in different lines of a cache, which
+// some processors fetch in pairs.
+type line [128]byte
 
 var (
 	// current is the one job that there is at a time: taken while a caller has it,
