@@ -22,6 +22,9 @@ type CostOptions struct {
 	// Device is the device of the memory of training, nil for the CPU; one of
 	// PlanDevice suffices.
 	Device Device
+	// Shards is the number of ranks over which the optimiser's state is divided;
+	// see TrainerConfig.ShardOptimizer. Batch is then that of one rank. 0 means 1.
+	Shards int
 }
 
 // Cost is the cost of a configuration: parameters, memory and arithmetic. It
@@ -77,7 +80,7 @@ type PartCost struct {
 // Memory lists numbers of bytes by use, for float32.
 type Memory struct {
 	// Params, Gradients and Moments are 4, 4 and 8 bytes per parameter: AdamW has
-	// two moments.
+	// two moments, which may be divided over several ranks.
 	Params, Gradients, Moments int64
 	// Activations is Cost.Activations.
 	Activations int64
@@ -102,6 +105,7 @@ func (c Config) Cost(opts CostOptions) (Cost, error) {
 	if err := c.Validate(); err != nil {
 		return Cost{}, errors.Wrap(err, "xlstm: configuration")
 	}
+	opts.Shards = max(1, opts.Shards)
 	if opts.Batch < 1 || opts.Steps < 1 || opts.Chunk < 0 {
 		return Cost{}, errors.Errorf("xlstm: the cost of %d sequences of %d tokens in chunks of %d; the first two must be at least 1, the last positive or 0 for the default", opts.Batch, opts.Steps, opts.Chunk)
 	}
@@ -356,11 +360,11 @@ func (c Cost) EvaluationFLOPs() float64 { return 2 * c.Total().Forward }
 func (c Cost) DecodeFLOPs() float64 { return 2 * c.Total().Decode }
 
 // TrainingMemory returns the memory of a training step over Batch×Steps tokens
-// with AdamW, from the start of a text.
+// with AdamW, from the start of a text, on one rank.
 func (c Cost) TrainingMemory() Memory {
-	t := c.Total()
+	t, shards := c.Total(), int64(c.Shards)
 	return Memory{
-		Params: float32Size * t.Params, Gradients: float32Size * t.Params, Moments: moments * float32Size * t.Params,
+		Params: float32Size * t.Params, Gradients: float32Size * t.Params, Moments: moments * float32Size * ((t.Params + shards - 1) / shards),
 		Activations: c.Activations,
 	}
 }

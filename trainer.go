@@ -49,6 +49,13 @@ type TrainerConfig struct {
 	// every batch; nil means this process alone. The ranks must call the same
 	// methods of the trainer in the same order, with the same arguments.
 	Group dist.Group
+	// ShardOptimizer divides the solver's state over the ranks of Group: each
+	// keeps the moments of its share of the parameters, updates that share, and
+	// gets the rest from the others. The training is the same, but for rounding
+	// in the norm of the gradients on devices; checkpoints do not depend on it.
+	// The solver must be optim.Adam, optim.AdamW or, without a device, any other
+	// of package optim.
+	ShardOptimizer bool
 }
 
 // Trainer trains a model: it runs batches forward and backward and updates the
@@ -65,6 +72,7 @@ type Trainer struct {
 	before  *State      // the carried state before the current step
 	means   []*meanGrad // nil for one batch a step on one rank
 	ranks   *ranks      // nil for one rank
+	shard   *shard      // nil if the solver has the state of all parameters
 	remote  *remoteTrainer
 }
 
@@ -114,6 +122,12 @@ func (m *Model) newTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 func (t *Trainer) prepareGradients() error {
 	if t.cfg.Group.Size() > 1 {
 		if err := t.newRanks(); err != nil {
+			return err
+		}
+	}
+	if t.ranks != nil && t.cfg.ShardOptimizer {
+		var err error
+		if t.shard, err = newShard(t.cfg.Group, t.program.Model()); err != nil {
 			return err
 		}
 	}
@@ -281,8 +295,11 @@ func (t *Trainer) update() error {
 			return err
 		}
 	}
-	if t.remote != nil {
+	switch {
+	case t.remote != nil:
 		return t.stepRemote()
+	case t.shard != nil:
+		return t.shard.step(t.solver, t.means, t.valueGrads())
 	}
 	return t.solver.Step(t.valueGrads())
 }

@@ -15,7 +15,7 @@ import (
 
 // deviceSolver is a Solver that can step on a device.
 type deviceSolver interface {
-	OnDevice(d device.Device, params []optim.DeviceParam) (*optim.OnDevice, error)
+	OnDevice(d device.Device, params []optim.DeviceParam, others *optim.Others) (*optim.OnDevice, error)
 }
 
 // remoteTrainer is what a Trainer of a model on a device has there. Where the
@@ -31,6 +31,10 @@ type remoteTrainer struct {
 	sums                []device.Launch
 	share, weight       nodes.Buffer
 	means               []nodes.Buffer
+	// Of an optimiser whose state is divided over the ranks: what it needs of the
+	// others, and the launch that copies the parameters from their ranks to all.
+	others *optim.Others
+	gather device.Launch
 }
 
 // newRemoteTrainer prepares the trainer's program and solver for one another.
@@ -55,15 +59,21 @@ func (t *Trainer) newRemoteTrainer() error {
 		return nil
 	}
 	if t.ranks != nil {
-		if err := r.join(t.cfg.Group, params); err != nil {
+		if err := r.join(t.cfg.Group, params, t.shard); err != nil {
 			return err
 		}
 	}
+	if t.shard != nil {
+		params = t.shard.deviceParams(params)
+	}
 	var err error
-	if r.solver, err = s.OnDevice(r.device, params); err != nil {
+	if r.solver, err = s.OnDevice(r.device, params, r.others); err != nil {
 		return err
 	}
 	launches := append(r.sums, r.solver.Launches()...)
+	if r.gather != nil {
+		launches = append(launches, r.gather)
+	}
 	if r.update, err = device.Record(r.device, launches); err != nil || r.means != nil {
 		return err
 	}
@@ -76,9 +86,9 @@ func (t *Trainer) newRemoteTrainer() error {
 }
 
 // join connects the device to those of the other ranks and prepares the sums of
-// gradients in buckets, the last parameters first: the sum of a bucket needs only
-// its gradients, so that a device can compute others meanwhile.
-func (r *remoteTrainer) join(g dist.Group, params []optim.DeviceParam) error {
+// gradients in buckets: the sum of a bucket needs only its gradients, so that a
+// device can compute others meanwhile.
+func (r *remoteTrainer) join(g dist.Group, params []optim.DeviceParam, s *shard) error {
 	c, ok := r.device.(device.Collective)
 	if !ok {
 		return errors.Errorf("xlstm: several ranks cannot train on %s, which cannot add up gradients with others", r.device.Name())
@@ -99,30 +109,49 @@ func (r *remoteTrainer) join(g dist.Group, params []optim.DeviceParam) error {
 	if r.weight, err = r.device.Alloc(params[0].Value.Dtype(), 1); err != nil {
 		return err
 	}
-	var bucket []nodes.Buffer
-	size := 0
-	for i, p := range slices.Backward(params) {
-		bucket, size = append(bucket, p.Grad), size+p.Grad.Len()
-		if size < bucketSize && i > 0 {
-			continue
-		}
-		sum, err := c.SumAll(bucket, r.weight)
-		if err != nil {
-			return err
-		}
-		r.sums, bucket, size = append(r.sums, sum), nil, 0
+	if s != nil {
+		err = r.divide(c, params, s)
+	} else {
+		err = r.sumWhole(c, params)
+	}
+	if err != nil {
+		return err
 	}
 	return r.connect()
 }
 
-// connect makes every sum once, of memory that holds nothing yet: NCCL establishes
-// connections when they are first needed, which cannot be recorded.
+// sumWhole prepares sums that every rank gets.
+func (r *remoteTrainer) sumWhole(c device.Collective, params []optim.DeviceParam) error {
+	var sizes []int
+	for _, p := range params {
+		sizes = append(sizes, p.Grad.Len())
+	}
+	for _, members := range bucketsOf(sizes) {
+		var grads []nodes.Buffer
+		for _, i := range members {
+			grads = append(grads, params[i].Grad)
+		}
+		sum, err := c.SumAll(grads, r.weight)
+		if err != nil {
+			return err
+		}
+		r.sums = append(r.sums, sum)
+	}
+	return nil
+}
+
+// connect makes every exchange once, of memory in which nothing counts yet: NCCL
+// establishes connections when they are first needed, which cannot be recorded.
 func (r *remoteTrainer) connect() error {
 	if err := r.setWeight(0); err != nil {
 		return err
 	}
-	for _, sum := range r.sums {
-		if err := sum(); err != nil {
+	all := slices.Clone(r.sums)
+	if r.others != nil {
+		all = append(all, r.others.Gather, r.gather)
+	}
+	for _, exchange := range all {
+		if err := exchange(); err != nil {
 			return err
 		}
 	}
@@ -192,7 +221,7 @@ func (t *Trainer) stepRemote() error {
 		return t.stepOnHost()
 	}
 	if r.whole != nil {
-		return r.solver.End() // the run was with the step
+		return t.agreeOnParam(r.solver.End()) // the run was with the step
 	}
 	if err := r.solver.Begin(); err != nil {
 		return err
@@ -200,7 +229,22 @@ func (t *Trainer) stepRemote() error {
 	if err := r.update(); err != nil {
 		return err
 	}
-	return r.solver.End()
+	return t.agreeOnParam(r.solver.End())
+}
+
+// agreeOnParam lets all ranks name the same parameter in the error of a step whose
+// gradients are not finite: each has seen its own share of them.
+func (t *Trainer) agreeOnParam(err error) error {
+	var bad *optim.NonFiniteError
+	if t.shard == nil || !errors.As(err, &bad) {
+		return err
+	}
+	name, failed := t.shard.first(bad.Param)
+	if failed != nil {
+		return failed
+	}
+	bad.Param = name
+	return err
 }
 
 // stepOnHost copies gradients and parameters to the host and back.
@@ -252,18 +296,20 @@ func (t *Trainer) push() error {
 	return t.remote.solver.Push()
 }
 
-// close frees the memory of the moments and of the means.
+// close frees the memory of the trainer.
 func (r *remoteTrainer) close() error {
 	if r == nil {
 		return nil
 	}
-	for _, b := range r.means {
-		if err := r.device.Free(b); err != nil {
-			return err
-		}
+	memory := append(slices.Clone(r.means), r.share, r.weight)
+	if r.others != nil {
+		memory = append(memory, r.others.Norms)
 	}
-	if r.share != nil {
-		if err := r.device.Free(r.share); err != nil {
+	for _, b := range memory {
+		if b == nil {
+			continue
+		}
+		if err := r.device.Free(b); err != nil {
 			return err
 		}
 	}
@@ -276,7 +322,15 @@ func (r *remoteTrainer) close() error {
 // explain returns the error of a trainer for which a device has not enough memory.
 func (m *Model) explain(full *device.MemoryError, cfg TrainerConfig) error {
 	const gib = 1 << 30
+	ranks := 1
+	if cfg.Group != nil {
+		ranks = cfg.Group.Size()
+	}
+	cfg.Batch /= ranks
 	opts := CostOptions{Batch: cfg.Batch, Steps: cfg.Steps, Device: m.home.device}
+	if cfg.ShardOptimizer {
+		opts.Shards = ranks
+	}
 	cost, err := m.cfg.Cost(opts)
 	if err != nil {
 		return errors.Wrap(err, full.Error())
@@ -284,6 +338,9 @@ func (m *Model) explain(full *device.MemoryError, cfg TrainerConfig) error {
 	need := cost.TrainingMemory()
 	says := fmt.Sprintf("xlstm: training on %d × %d tokens needs %.2f GiB on %s, of which the activations are %.2f GiB; it has %.2f GiB",
 		cfg.Batch, cfg.Steps, float64(need.Total())/gib, full.Device, float64(need.Activations)/gib, float64(full.Total)/gib)
+	if ranks > 1 {
+		says = fmt.Sprintf("rank %d of %d: %s", cfg.Group.Rank(), ranks, says)
+	}
 	room := full.Total
 	if cfg.Accumulate > 1 {
 		room -= need.Gradients // there are means of them too
@@ -296,6 +353,6 @@ func (m *Model) explain(full *device.MemoryError, cfg TrainerConfig) error {
 	case batch >= cfg.Batch:
 		return errors.Errorf("%s, of which %.2f GiB were free: something else is in its memory", says, float64(full.Free)/gib)
 	default:
-		return errors.Errorf("%s: a batch of %d would fit, with gradients of several batches accumulated if need be", says, batch)
+		return errors.Errorf("%s: a batch of %d would fit, with gradients of several batches accumulated if need be", says, batch*ranks)
 	}
 }

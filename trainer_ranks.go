@@ -63,33 +63,29 @@ func (t *Trainer) newRanks() error {
 	return nil
 }
 
-// divideGradients divides the gradients into buckets, roughly in the order of the
-// backward pass: the last parameters first.
+// divideGradients divides the gradients into buckets.
 func (t *Trainer) divideGradients() error {
-	r := t.ranks
 	params := t.program.Model()
+	sizes := sizesOf(params)
 	total := 0
-	for _, n := range params {
-		total += n.Shape().TotalSize()
+	for _, n := range sizes {
+		total += n
 	}
 	flat := floats.Of(tensor.New(tensor.Of(t.model.Dtype()), tensor.WithShape(total)).Data())
-	at, begin := 0, 0
+	at := 0
 	t.means = make([]*meanGrad, len(params))
-	b := new(bucket)
-	for i := len(params) - 1; i >= 0; i-- {
-		n := params[i]
-		size := n.Shape().TotalSize()
-		t.means[i] = newMeanGrad(n, tensor.New(tensor.WithShape(n.Shape()...), tensor.WithBacking(flat.Cut(at, at+size).Data())))
-		at += size
-		b.size++
-		if err := t.watchGradient(t.means[i], b); err != nil {
-			return err
+	for _, members := range bucketsOf(sizes) {
+		b, begin := &bucket{size: len(members)}, at
+		for _, i := range members {
+			end := at + sizes[i]
+			t.means[i] = newMeanGrad(params[i], tensor.New(tensor.WithShape(params[i].Shape()...), tensor.WithBacking(flat.Cut(at, end).Data())))
+			if err := t.watchGradient(t.means[i], b); err != nil {
+				return err
+			}
+			at = end
 		}
-		if at-begin >= bucketSize || i == 0 {
-			b.means = flat.Cut(begin, at).Data()
-			r.buckets = append(r.buckets, b)
-			b, begin = new(bucket), at
-		}
+		b.means = flat.Cut(begin, at).Data()
+		t.ranks.buckets = append(t.ranks.buckets, b)
 	}
 	return nil
 }
@@ -279,6 +275,9 @@ func (t *Trainer) wholeState() (*State, error) {
 				return nil, err
 			}
 		}
+		if err := part.Push(); err != nil {
+			return nil, err
+		}
 		for i := range part.batch {
 			if err := whole.SetText(rank*part.batch+i, part, i); err != nil {
 				return nil, err
@@ -292,6 +291,9 @@ func (t *Trainer) wholeState() (*State, error) {
 func (t *Trainer) takeState(whole *State) error {
 	if t.ranks == nil || t.state == nil {
 		return nil // the whole is the trainer's own
+	}
+	if err := whole.Push(); err != nil {
+		return err
 	}
 	for i := range t.state.batch {
 		if err := t.state.SetText(i, whole, t.ranks.from+i); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
+	"github.com/gorgonia-xlstm/xlstm/optim"
 	"github.com/pkg/errors"
 	"gorgonia.org/tensor"
 )
@@ -140,9 +141,44 @@ func (s *summing) SumAll(xs []device.Buffer, weight device.Buffer) (device.Launc
 	}, nil
 }
 
+func (s *summing) SumTo(parts []device.Part, weight device.Buffer) (device.Launch, error) {
+	var launches []device.Launch
+	for _, p := range parts {
+		sum, err := s.SumAll([]device.Buffer{p.Buffer}, weight)
+		if err != nil {
+			return nil, err
+		}
+		launches = append(launches, func() error {
+			err := sum()
+			if p.Rank != s.job.Rank() {
+				x := floats.Of(cpu.Elements(p.Buffer))
+				x.Write(slices.Repeat([]float64{math.Inf(1)}, p.Len())) // undefined
+			}
+			return err
+		})
+	}
+	return device.Record(&s.Device, launches)
+}
+
+func (s *summing) Gather(parts []device.Part) (device.Launch, error) {
+	return func() error {
+		for _, p := range parts {
+			x := floats.Of(cpu.Elements(p.Buffer))
+			if p.Rank != s.job.Rank() {
+				x.Write(make([]float64, p.Len()))
+			}
+			if err := s.job.SumAll(x.Data()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
 // rankCase is a training that ranks share.
 type rankCase struct {
 	device  bool // trains on a device
+	shard   bool // divides the optimiser's state
 	cfg     TrainerConfig
 	dropout float64
 	uneven  bool // ignores all targets of the last third of the sequences
@@ -182,7 +218,7 @@ func (c rankCase) train(t *testing.T, ranks, before, steps int, from, to string)
 			return err
 		}
 		run := c.cfg
-		run.Group, run.Seed = g, 5
+		run.Group, run.Seed, run.ShardOptimizer = g, 5, c.shard
 		tr := newTestTrainer(t, m, run)
 		if from != "" {
 			if _, err := tr.Restore(from); err != nil {
@@ -226,9 +262,15 @@ var rankCases = map[string]rankCase{
 
 func TestRanksTrainAsOne(t *testing.T) {
 	for name, c := range rankCases {
-		t.Run(name, func(t *testing.T) { trainsAsOne(t, c) })
-		c.device = true
-		t.Run(name+", on a device", func(t *testing.T) { trainsAsOne(t, c) })
+		for _, c.shard = range []bool{false, true} {
+			if c.shard {
+				name += ", sharded"
+			}
+			c.device = false
+			t.Run(name, func(t *testing.T) { trainsAsOne(t, c) })
+			c.device = true
+			t.Run(name+", on a device", func(t *testing.T) { trainsAsOne(t, c) })
+		}
 	}
 }
 
@@ -249,23 +291,127 @@ func trainsAsOne(t *testing.T, c rankCase) {
 
 func TestCheckpointsDoNotDependOnTheNumberOfRanks(t *testing.T) {
 	for name, c := range rankCases {
-		t.Run(name, func(t *testing.T) {
-			want, _ := c.train(t, 1, 0, 6, "", "")
-			dir := t.TempDir()
-			at := 0
-			var losses []float64
-			from := ""
-			for _, ranks := range []int{4, 2, 1} {
-				to := filepath.Join(dir, fmt.Sprint(ranks))
-				if err := os.Mkdir(to, 0o755); err != nil {
-					t.Fatal(err)
-				}
-				l, _ := c.train(t, ranks, at, 2, from, to)
-				losses, at, from = append(losses, l...), at+2, to
-			}
-			testutil.Near(t, "losses and norms on 4, 2 and 1 ranks", losses, want, 1e-9)
-		})
+		for _, c.device = range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, on a device: %v", name, c.device), func(t *testing.T) { continuesOnFewer(t, c) })
+		}
 	}
+}
+
+// continuesOnFewer trains on 4, 3, 2, 2 and 1 ranks, some of which divide the
+// optimiser's state.
+func continuesOnFewer(t *testing.T, c rankCase) {
+	want, _ := c.train(t, 1, 0, 10, "", "")
+	dir := t.TempDir()
+	var losses []float64
+	from := ""
+	for k, ranks := range []int{4, 3, 2, 2, 1} {
+		c.shard = k < 3 && k != 1
+		to := filepath.Join(dir, fmt.Sprint(k))
+		if err := os.Mkdir(to, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		l, _ := c.train(t, ranks, 2*k, 2, from, to)
+		losses, from = append(losses, l...), to
+	}
+	testutil.Near(t, "losses and norms on 4, 3, 2, 2 and 1 ranks", losses, want, 1e-9)
+}
+
+// TestAShardedOptimiserIsDividedEvenly: each rank keeps its share of the moments, and
+// no more.
+func TestAShardedOptimiserIsDividedEvenly(t *testing.T) {
+	for _, device := range []bool{false, true} {
+		kept, params := make([]int, 3), 0
+		onRanks(t, 3, func(g dist.Group) error {
+			var opts []Option
+			if device {
+				opts = append(opts, WithDevice(&summing{job: g}))
+			}
+			m, err := New(smallConfig(), opts...)
+			if err != nil {
+				return err
+			}
+			tr := newTestTrainer(t, m, TrainerConfig{Batch: 3, Steps: 4, Group: g, ShardOptimizer: true})
+			if _, err := tr.Step(rankCases["windows"].smaller(3).batches(t)); err != nil {
+				return err
+			}
+			if err := tr.fetch(); err != nil {
+				return err
+			}
+			for _, x := range tr.solver.State().Tensors {
+				kept[g.Rank()] += x.Size()
+			}
+			if g.Rank() == 0 {
+				params = m.NumParams()
+			}
+			return nil
+		})
+		total := 0
+		for _, n := range kept {
+			total += n
+			if n < 2*params/3-4*shardUnit || n > 2*params/3+4*shardUnit {
+				t.Errorf("a rank keeps %d of %d moments", n, 2*params)
+			}
+		}
+		if total != 2*params {
+			t.Errorf("%d moments are kept of %d parameters", total, params)
+		}
+	}
+}
+
+// TestSharesOfBuckets: every element belongs to one rank, in stretches that begin at
+// multiples of shardUnit.
+func TestSharesOfBuckets(t *testing.T) {
+	sizes := []int{1000, 64, 1, bucketSize, 3 * bucketSize, 70, 130}
+	for _, ranks := range []int{2, 3, 64} {
+		seen := make([]int, len(sizes))
+		for _, b := range bucketsOf(sizes) {
+			at := make(map[int]int)
+			for _, share := range sharesOf(b, sizes, ranks) {
+				for _, st := range share {
+					if st.from != at[st.param] || st.from%shardUnit != 0 || st.size() < 1 {
+						t.Errorf("%d ranks: %v after %d elements", ranks, st, at[st.param])
+					}
+					at[st.param] = st.to
+					seen[st.param] += st.size()
+				}
+			}
+		}
+		if !slices.Equal(seen, sizes) {
+			t.Errorf("%d ranks: %v elements of %v", ranks, seen, sizes)
+		}
+	}
+}
+
+// TestRanksNameTheSameParameter: only one rank has the sum of a gradient that is not
+// finite, and all say which it is.
+func TestRanksNameTheSameParameter(t *testing.T) {
+	onRanks(t, 3, func(g dist.Group) error {
+		m, err := New(smallConfig())
+		if err != nil {
+			return err
+		}
+		tr := newTestTrainer(t, m, TrainerConfig{Batch: 3, Steps: 4, Group: g, ShardOptimizer: true})
+		all := m.Params()
+		err = tr.agreeOnParam(&optim.NonFiniteError{Param: []string{"", all[5].Name, all[3].Name}[g.Rank()]})
+		var bad *optim.NonFiniteError
+		if !errors.As(err, &bad) || bad.Param != all[3].Name {
+			return errors.Errorf("the error is %v", err)
+		}
+		return nil
+	})
+}
+
+func TestTooFewParametersToDivideAreRefused(t *testing.T) {
+	onRanks(t, 3, func(g dist.Group) error {
+		m, err := New(smallConfig())
+		if err != nil {
+			return err
+		}
+		keep := m.Params()[len(m.Params())-2].Name
+		_, err = m.NewTrainer(nil, TrainerConfig{Batch: 3, Steps: 4, Group: g, ShardOptimizer: true, Frozen: func(name string) bool { return name != keep }})
+		testutil.WantError(t, err, "3 ranks", "so few parameters")
+		return nil
+	})
 }
 
 // TestRanksRefuseAStepTogether: a loss that is not finite on one rank stops all of

@@ -34,7 +34,7 @@ const (
 // as the position in the data. Save returns an error if a number is not finite,
 // because training could not continue from it. With several ranks, every rank
 // must call Save, and rank 0 writes; the arguments of the others are not used. What
-// is written does not depend on the number of ranks.
+// is written does not depend on the number of ranks, nor on ShardOptimizer.
 func (t *Trainer) Save(dir string, extra map[string]string) error {
 	if err := t.fetch(); err != nil {
 		return err
@@ -43,13 +43,18 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 	if err != nil {
 		return errors.Wrap(err, "xlstm: collecting the carried state")
 	}
+	solver := t.solver.State()
+	if t.shard != nil {
+		if solver, err = t.shard.whole(solver); err != nil {
+			return err
+		}
+	}
 	if t.cfg.Group.Rank() > 0 {
 		return nil
 	}
 	if err := t.model.Save(dir, SaveConfig{}); err != nil {
 		return err
 	}
-	solver := t.solver.State()
 	meta := map[string]string{metaStep: strconv.Itoa(t.step), metaSolverStep: strconv.Itoa(solver.Step)}
 	for name, v := range extra {
 		meta[metaUser+name] = v
@@ -109,6 +114,9 @@ func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	}
 	if err := t.model.LoadWeights(filepath.Join(dir, weightsFile)); err != nil {
 		return nil, err
+	}
+	if t.shard != nil {
+		solver = t.shard.part(solver)
 	}
 	if err := t.solver.SetState(solver); err != nil {
 		return nil, errors.Wrapf(err, "restoring the solver from %s", path)

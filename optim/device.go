@@ -26,9 +26,21 @@ type OnDevice struct {
 	moments [2][]device.Buffer // by parameter
 
 	numbers, most, norm device.Buffer
+	others              *Others       // nil if no other process updates parameters
+	none                device.Buffer // a bound of 0, with others
 	launches            []device.Launch
 	rate                float64         // of the step that has begun
 	memory              []device.Buffer // all that the solver has allocated
+}
+
+// Others describes the processes that update one model together, each a part of its
+// parameters, and how their devices exchange the norms of the gradients.
+type Others struct {
+	// Rank is the number of this process. Norms has two numbers for each process;
+	// Gather copies those of each to all others.
+	Rank   int
+	Norms  device.Buffer
+	Gather device.Launch
 }
 
 // numberCount is the length of the input numbers of ops.AdamStep.
@@ -36,22 +48,23 @@ const numberCount = 6
 
 // OnDevice binds the solver, with its current moments, to parameters on a
 // device. All parameters must have the same type, float32 or float64. Step must
-// no longer be called for the model.
-func (a *Adam) OnDevice(d device.Device, params []DeviceParam) (*OnDevice, error) {
-	return a.onDevice(d, params)
+// no longer be called for the model. With others, not nil, the parameters are the
+// part of this process, and may be stretches of parameters.
+func (a *Adam) OnDevice(d device.Device, params []DeviceParam, others *Others) (*OnDevice, error) {
+	return a.onDevice(d, params, others)
 }
 
 // OnDevice binds the solver to parameters on a device; see Adam.OnDevice.
-func (a *AdamW) OnDevice(d device.Device, params []DeviceParam) (*OnDevice, error) {
-	return a.onDevice(d, params)
+func (a *AdamW) OnDevice(d device.Device, params []DeviceParam, others *Others) (*OnDevice, error) {
+	return a.onDevice(d, params, others)
 }
 
-func (c *core) onDevice(d device.Device, params []DeviceParam) (*OnDevice, error) {
+func (c *core) onDevice(d device.Device, params []DeviceParam, others *Others) (*OnDevice, error) {
 	rule, adam := c.rule.(adamRule)
 	if !adam || len(params) == 0 {
 		return nil, errors.Errorf("optim: %d parameters of this solver on %s", len(params), d.Name())
 	}
-	o := &OnDevice{core: c, device: d, params: params}
+	o := &OnDevice{core: c, device: d, params: params, others: others}
 	if err := o.allocate(); err != nil {
 		o.Close() // the error is that of the memory
 		return nil, errors.Wrapf(err, "optim: memory on %s", d.Name())
@@ -65,12 +78,15 @@ func (o *OnDevice) allocate() (err error) {
 	for _, b := range []struct {
 		to *device.Buffer
 		n  int
-	}{{&o.numbers, numberCount}, {&o.most, 1}, {&o.norm, 2}} {
+	}{{&o.numbers, numberCount}, {&o.most, 1}, {&o.none, 1}, {&o.norm, 2}} {
 		if *b.to, err = o.alloc(b.n); err != nil {
 			return err
 		}
 	}
 	if err := o.upload(o.most, o.core.clip); err != nil {
+		return err
+	}
+	if err := o.upload(o.none, 0); err != nil {
 		return err
 	}
 	for k := range o.moments {
@@ -99,13 +115,33 @@ func (o *OnDevice) bind(rule adamRule) error {
 			decay = append(decay, 0)
 		}
 	}
-	clip := ops.ClipNorm{Sizes: sizes}
-	if err := o.add(clip, []device.Buffer{o.norm}, append([]device.Buffer{o.most}, grads...)); err != nil {
+	if err := o.bindNorm(sizes, grads); err != nil {
 		return err
 	}
 	step := ops.AdamStep{Sizes: sizes, Decay: decay, Decoupled: rule.decoupled}
 	all := append(append(values, o.moments[0]...), o.moments[1]...)
 	return o.add(step, all, append(append([]device.Buffer{o.numbers, o.norm}, grads...), all...))
+}
+
+// bindNorm prepares the norm of the gradients, which with others is that of the
+// norms of all.
+func (o *OnDevice) bindNorm(sizes []int, grads []device.Buffer) error {
+	clip := ops.ClipNorm{Sizes: sizes}
+	if o.others == nil {
+		return o.add(clip, []device.Buffer{o.norm}, append([]device.Buffer{o.most}, grads...))
+	}
+	all := o.others.Norms
+	mine := all.Slice(2*o.others.Rank, 2)
+	if err := o.add(clip, []device.Buffer{mine}, append([]device.Buffer{o.none}, grads...)); err != nil {
+		return err
+	}
+	o.launches = append(o.launches, o.others.Gather)
+	norms := ops.ClipNorm{}
+	in := []device.Buffer{o.most}
+	for k := 0; k < all.Len(); k += 2 {
+		norms.Sizes, in = append(norms.Sizes, 1), append(in, all.Slice(k, 1))
+	}
+	return o.add(norms, []device.Buffer{o.norm}, in)
 }
 
 func (o *OnDevice) add(op ops.Op, out, in []device.Buffer) (err error) {

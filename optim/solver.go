@@ -92,29 +92,57 @@ func notNegative(what string, x float64) error {
 // differs from its counterpart in type or shape; if a value is not stored in
 // row-major order; if the state kept under a parameter's name has another type
 // or shape; or if the schedule returns a rate that is negative or not finite.
-func (c *core) Step(model []gorgonia.ValueGrad) error {
+func (c *core) Step(model []gorgonia.ValueGrad) error { return c.StepPart(model, nil) }
+
+// StepPart is Step for a part of a model, of which other processes update the rest:
+// the gradients of all decide on clipping, and whether the norm is finite. Those of
+// the rest are only read. A nil all stands for the part.
+func (c *core) StepPart(part, all []gorgonia.ValueGrad) error {
 	step := c.step + 1
 	rate, err := c.lr.at(step)
 	if err != nil {
 		return errors.Wrap(err, "optim: starting a step")
 	}
 	defer c.release()
-	if err := c.read(model); err != nil {
+	if err := c.read(part); err != nil {
 		return errors.Wrapf(err, "optim: reading the parameters for step %d", step)
 	}
 	if err := c.findState(); err != nil {
 		return errors.Wrapf(err, "optim: finding the state for step %d", step)
 	}
-	norm := globalNorm(c.chunks)
+	counted, err := c.counted(all)
+	if err != nil {
+		return errors.Wrapf(err, "optim: reading the gradients for step %d", step)
+	}
+	norm := globalNorm(counted)
 	if !finite(norm) {
 		zeroGrads(c.params)
-		return &NonFiniteError{Step: step, Norm: norm, Param: firstNonFinite(c.chunks)}
+		return &NonFiniteError{Step: step, Norm: norm, Param: firstNonFinite(counted)}
 	}
 	c.addState()
 	c.update(amounts{step: step, rate: rate, scale: clipScale(c.clip, norm)})
 	zeroGrads(c.params)
 	c.step, c.norm = step, norm
 	return nil
+}
+
+// counted returns the chunks of the gradients that count in the norm: those of all,
+// or without all those of the step.
+func (c *core) counted(all []gorgonia.ValueGrad) (chunks []chunk, err error) {
+	if all == nil {
+		return c.chunks, nil
+	}
+	params := make([]param, len(all))
+	for i, vg := range all {
+		p := &params[i]
+		if p.name, err = nameOf(vg); err != nil {
+			return nil, errors.Wrapf(err, "parameter %d", i)
+		}
+		if err := p.readGrad(vg); err != nil {
+			return nil, errors.Wrapf(err, "the gradient of %q", p.name)
+		}
+	}
+	return split(nil, params), nil
 }
 
 // findState attaches the stored state to each known parameter and determines

@@ -69,7 +69,7 @@ func claim(dir string, s *parsed, c console) (claimed string, unlock func(), err
 func resumeCommand(ctx context.Context, args []string, c console) error {
 	f := newFlags("resume", "Continue a run that was stopped, as if it had never stopped, or with other settings, which are then recorded.", c, "resume runs/small", "resume runs/small -steps 4000 -lr 1e-3")
 	events := f.String("tensorboard", "", tensorboardUsage)
-	var on onDevice
+	var on training
 	on.register(f)
 	changes := registerChanges(f)
 	dir, err := parseWithFolder(f, args)
@@ -119,14 +119,14 @@ func (c console) join(ctx context.Context) (dist.Group, console, error) {
 }
 
 // trainOn trains a run on a device, as a rank of a group; open opens its folder.
-func trainOn(ctx context.Context, c console, group dist.Group, on onDevice, s run.Settings, txt *run.Corpus, open func(r *run.Session) error) error {
+func trainOn(ctx context.Context, c console, group dist.Group, on training, s run.Settings, txt *run.Corpus, open func(r *run.Session) error) error {
 	device, closeDevice, err := on.forRank(group).open()
 	if err != nil {
 		return err
 	}
 	defer closeDevice()
 	shown := &display{c: c}
-	r, err := run.New(s, txt, run.Where{Device: device, Kind: on.kind(), Group: group}, shown)
+	r, err := run.New(s, txt, run.Where{Device: device, Kind: on.kind(), Group: group, ShardOptimizer: on.shard}, shown)
 	if err != nil {
 		return err
 	}

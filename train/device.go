@@ -20,6 +20,18 @@ func (d *onDevice) register(f *flags) {
 	f.StringVar(&d.precision, "precision", "", "precision of matrix products on a GPU: float32 or tf32 (default float32)")
 }
 
+// training is where a model is trained, as one of several ranks or alone.
+type training struct {
+	onDevice
+	shard bool
+}
+
+// register adds the flags of onDevice, and -shard-optimizer.
+func (d *training) register(f *flags) {
+	d.onDevice.register(f)
+	f.BoolVar(&d.shard, "shard-optimizer", false, "divide AdamW's moments over the ranks of a job, to save memory")
+}
+
 // reading is where the model is that a command only reads, and how its weights are
 // held there.
 type reading struct {

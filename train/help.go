@@ -35,7 +35,7 @@ func subjects() []subject {
 		{"Memory", []string{"at", "window"}},
 		{"Experiment", []string{"cells", "seeds", "full", "workers", "run"}},
 		{"Measuring", []string{"seconds", "threads", "child"}},
-		{"Device", []string{"device", "precision", "card", "weights", "to", "shard-bytes"}},
+		{"Device", []string{"device", "precision", "shard-optimizer", "shards", "card", "weights", "to", "shard-bytes"}},
 		{"Output", []string{"out", "o", "json", "tensorboard"}},
 	}
 }

@@ -26,6 +26,7 @@ func inspectCommand(_ context.Context, args []string, c console) error {
 	model.register(f)
 	batch := f.Int("batch", 0, "sequences in a batch (default: the run's or the preset's, or 8)")
 	length := f.Int("length", 0, "tokens in a sequence (default: the run's or the preset's, or 256)")
+	shards := f.Int("shards", 1, "ranks over which AdamW's moments are divided (train -shard-optimizer); the batch is that of one")
 	card := f.Float64("card", 0, "memory of the device in GiB: say which batch fits (0: do not)")
 	var on onDevice
 	on.register(f)
@@ -37,7 +38,10 @@ func inspectCommand(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	opts := xlstm.CostOptions{Batch: cmp.Or(*batch, s.Batch, 8), Steps: cmp.Or(*length, s.Length, 256)}
+	opts := xlstm.CostOptions{Batch: cmp.Or(*batch, s.Batch, 8), Steps: cmp.Or(*length, s.Length, 256), Shards: *shards}
+	if *shards < 1 {
+		return errors.Errorf("-shards is %d; it is a number of ranks, at least 1", *shards)
+	}
 	if opts.Device, err = on.plan(); err != nil {
 		return err
 	}
@@ -149,7 +153,11 @@ func printMemory(page *bytes.Buffer, cost xlstm.Cost) {
 	fmt.Fprintf(page, "\nMemory to train on %d × %d tokens, %s:\n", cost.Batch, cost.Steps, where)
 	row("parameters", m.Params)
 	row("gradients", m.Gradients)
-	row("AdamW's moments", m.Moments)
+	if cost.Shards > 1 {
+		row(fmt.Sprintf("AdamW's moments, 1/%d", cost.Shards), m.Moments)
+	} else {
+		row("AdamW's moments", m.Moments)
+	}
 	row("activations", m.Activations)
 	row("total", m.Total())
 	fmt.Fprint(page, "\nMemory to generate:\n")

@@ -131,6 +131,7 @@ func TestInspectComputesWithTheRunsOwnBatch(t *testing.T) {
 		"Memory to train on 2 × 16 tokens":  {run},
 		"Memory to train on 2 × 64 tokens":  {run, "-length", "64"},
 		"Memory to train on 8 × 128 tokens": {"-preset", "tiny"},
+		"AdamW's moments, 1/8":              {"-preset", "tiny", "-shards", "8"},
 		"Memory to train on 8 × 256 tokens": {newest(t, run)},
 	} {
 		if out := mustRun(t, append([]string{"inspect"}, args...)...); !strings.Contains(out, want) {

@@ -93,6 +93,9 @@ func TestAJobOfRanksIsTheSameRun(t *testing.T) {
 			wantSameCurve(t, fmt.Sprintf("%d ranks", ranks), first, alone)
 			runOnRanks(t, l, ranks, shared(text, again)...)
 			sameRun(t, fmt.Sprintf("%d ranks twice", ranks), again, first)
+			sharded := filepath.Join(t.TempDir(), "sharded")
+			runOnRanks(t, l, ranks, shared(text, sharded, "-shard-optimizer")...)
+			sameRun(t, fmt.Sprintf("%d ranks with a sharded optimiser", ranks), sharded, first)
 		}
 	})
 }
@@ -122,7 +125,7 @@ func TestAJobIsResumedOnFewerRanks(t *testing.T) {
 				t.Errorf("the job succeeded without a rank\n%s", job.Out)
 			}
 		}
-		stopAfter(20, 4, shared(text, dir, "-steps", "150", "-warmup", "4")...)
+		stopAfter(20, 4, shared(text, dir, "-steps", "150", "-warmup", "4", "-shard-optimizer")...)
 		stopAfter(60, 2, "resume", dir)
 		if out, err := exec1("resume", dir); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -197,6 +200,7 @@ func TestRanksThatDifferAreRefused(t *testing.T) {
 	}{
 		"settings": {shared(text, "OUT", "-lr", "0.01"), "the setting lr is 0.01 instead of 0.001"},
 		"text":     {shared(other, "OUT"), "the text to train on is"},
+		"shards":   {shared(text, "OUT", "-shard-optimizer"), "the sharding of the optimiser is true instead of false"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachLauncher(t, func(t *testing.T, l testutil.RankLauncher) {

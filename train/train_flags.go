@@ -137,7 +137,7 @@ type parsed struct {
 	preset      string
 	tensorboard string // a folder for event files, or empty
 	verbose     bool   // list the files that are left out
-	on          onDevice
+	on          training
 	fit         *run.Fitter
 }
 
@@ -154,7 +154,7 @@ func parseTrain(args []string, c console) (p *parsed, out string, err error) {
 	registerSettings(first, &scratch)
 	newModelFlags().register(first.FlagSet, new(xlstm.Config))
 	first.String("out", "", "")
-	new(onDevice).register(first)
+	new(training).register(first)
 	first.String("tensorboard", "", "")
 	first.Bool("v", false, "")
 	_ = first.Parse(args) // its errors come again, with the help

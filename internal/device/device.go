@@ -77,6 +77,17 @@ type Collective interface {
 	// ranks must prepare and launch the same sums in the same order. The launch
 	// can be recorded.
 	SumAll(xs []Buffer, weight Buffer) (Launch, error)
+	// SumTo is SumAll for parts that a single rank needs: of a part on other ranks
+	// the content is undefined afterwards.
+	SumTo(parts []Part, weight Buffer) (Launch, error)
+	// Gather prepares the copying of each part from its rank to all others.
+	Gather(parts []Part) (Launch, error)
+}
+
+// Part is memory that one rank is responsible for.
+type Part struct {
+	Buffer
+	Rank int
 }
 
 // Record combines many launches into one, which runs them with a single command

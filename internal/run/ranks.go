@@ -57,7 +57,8 @@ func (r *Session) agree() error {
 		{Name: "the text to train on", Value: texts.Train.String()},
 		{Name: "the held-out text", Value: texts.HeldOut.String()},
 		{Name: "the vocabulary's checksum", Value: hexSum(vocabulary.Sum(nil))},
-		{Name: "the device", Value: r.kind},
+		{Name: "the device", Value: r.where.Kind},
+		{Name: "the sharding of the optimiser", Value: strconv.FormatBool(r.where.ShardOptimizer)},
 	}
 	settings, err := r.s.facts()
 	if err != nil {

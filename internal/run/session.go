@@ -18,7 +18,7 @@ type Session struct {
 	listen  Listener
 	text    *Corpus
 	device  xlstm.Device // nil for the CPU
-	kind    string       // see Where
+	where   Where
 	group   dist.Group
 	model   *xlstm.Model
 	trainer *xlstm.Trainer
@@ -56,6 +56,8 @@ type Where struct {
 	// ranks.
 	Kind  string
 	Group dist.Group // the ranks that train together; nil for this process alone
+	// ShardOptimizer divides the optimiser's state over the ranks.
+	ShardOptimizer bool
 }
 
 // New creates everything that a run needs at its start except its folder. listen
@@ -65,7 +67,7 @@ type Where struct {
 // order. Only rank 0 writes. New returns an error on all ranks if one of them runs
 // another program, or has other settings or texts.
 func New(s Settings, txt *Corpus, where Where, listen Listener) (*Session, error) {
-	r := &Session{s: s, listen: listen, text: txt, device: where.Device, kind: where.Kind, group: where.Group}
+	r := &Session{s: s, listen: listen, text: txt, device: where.Device, where: where, group: where.Group}
 	if r.group == nil {
 		r.group = dist.Alone()
 	}
@@ -127,7 +129,7 @@ func (r *Session) compile() error {
 	if err != nil {
 		return err
 	}
-	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Frozen: frozen, Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed, Group: r.group}); err != nil {
+	if r.trainer, err = r.model.NewTrainer(solver, xlstm.TrainerConfig{Frozen: frozen, Batch: s.Batch, Steps: s.Length, Accumulate: s.Accumulate, Carry: s.Carry, WithResets: s.Reset, Seed: s.Seed, Group: r.group, ShardOptimizer: r.where.ShardOptimizer}); err != nil {
 		return err
 	}
 	if r.eval, err = r.model.Compile(xlstm.ProgramConfig{Batch: s.Batch / r.group.Size(), Steps: s.Length, Loss: true, WithResets: s.Reset}); err != nil {

@@ -22,6 +22,8 @@ type nccl struct {
 	GroupStart            uintptr `sym:"ncclGroupStart"`
 	GroupEnd              uintptr `sym:"ncclGroupEnd"`
 	AllReduce             uintptr `sym:"ncclAllReduce"`
+	Reduce                uintptr `sym:"ncclReduce"`
+	Broadcast             uintptr `sym:"ncclBroadcast"`
 	RedOpCreatePreMulSum  uintptr `sym:"ncclRedOpCreatePreMulSum"`
 	commInitRankFromValue func(comm *uintptr, size int32, id ncclID, rank int32) int32
 }
@@ -142,45 +144,102 @@ func (d *Device) connect(id ncclID, rank, size int) (j joining) {
 
 // SumAll prepares a sum over the ranks.
 func (d *Device) SumAll(xs []device.Buffer, weight device.Buffer) (device.Launch, error) {
-	if d.job.comm == 0 {
-		return nil, errors.New("cuda: the card has not joined a job")
+	return d.sum(xs, weight, func(x buffer, kind, operator uintptr, _ int) int32 {
+		return dynlib.Call(d.job.nccl.AllReduce, uintptr(x.at), uintptr(x.at), uintptr(x.n), kind, operator, d.job.comm, d.stream)
+	})
+}
+
+// SumTo prepares sums over the ranks, each for one of them.
+func (d *Device) SumTo(parts []device.Part, weight device.Buffer) (device.Launch, error) {
+	return d.sum(buffersIn(parts), weight, func(x buffer, kind, operator uintptr, k int) int32 {
+		return dynlib.Call(d.job.nccl.Reduce, uintptr(x.at), uintptr(x.at), uintptr(x.n), kind, operator, uintptr(parts[k].Rank), d.job.comm, d.stream)
+	})
+}
+
+// Gather prepares the copying of each part to all ranks.
+func (d *Device) Gather(parts []device.Part) (device.Launch, error) {
+	return d.together(buffersIn(parts), nil, func(x buffer, kind uintptr, k int) int32 {
+		return dynlib.Call(d.job.nccl.Broadcast, uintptr(x.at), uintptr(x.at), uintptr(x.n), kind, uintptr(parts[k].Rank), d.job.comm, d.stream)
+	})
+}
+
+func buffersIn(parts []device.Part) (bs []device.Buffer) {
+	for _, p := range parts {
+		bs = append(bs, p.Buffer)
 	}
-	mine, err := buffersOf(append(xs[:len(xs):len(xs)], weight)...)
+	return bs
+}
+
+// sum prepares sums of buffers times a weight; call enqueues that of buffer k.
+func (d *Device) sum(xs []device.Buffer, weight device.Buffer, call func(x buffer, kind, operator uintptr, k int) int32) (device.Launch, error) {
+	operator := new(int32)
+	err := d.thread.do(func() error {
+		w, err := buffersOf(weight)
+		if err != nil {
+			return err
+		}
+		kind, err := d.kindOf(w[0])
+		if err != nil {
+			return err
+		}
+		n := d.job.nccl
+		return n.check("ncclRedOpCreatePreMulSum", dynlib.Call(n.RedOpCreatePreMulSum, uintptr(unsafe.Pointer(operator)), uintptr(w[0].at), kind, ncclScalarDevice, d.job.comm))
+	})
 	if err != nil {
 		return nil, err
 	}
-	w := mine[len(xs)]
-	mine = mine[:len(xs)]
-	kind := uintptr(ncclFloat)
-	if w.dt == ops.Float64 {
-		kind = ncclDouble
+	return d.together(xs, weight, func(x buffer, kind uintptr, k int) int32 { return call(x, kind, uintptr(*operator), k) })
+}
+
+// kindOf returns NCCL's name for the type of a buffer's elements. It fails for a card
+// without ranks.
+func (d *Device) kindOf(x buffer) (uintptr, error) {
+	switch {
+	case d.job.comm == 0:
+		return 0, errors.New("cuda: the card has not joined a job")
+	case x.dt == ops.Float32:
+		return ncclFloat, nil
+	case x.dt == ops.Float64:
+		return ncclDouble, nil
 	}
-	spans := []span{w.span(false), {from: address(d.job.comm), to: address(d.job.comm) + 1, writes: true}} // all sums in their order
+	return 0, errors.Errorf("cuda: ranks do not exchange %v", x.dt)
+}
+
+// together prepares one call for each of several buffers, which NCCL combines. It
+// writes the buffers and reads the weight, nil for none, which have one type.
+func (d *Device) together(xs []device.Buffer, weight device.Buffer, call func(x buffer, kind uintptr, k int) int32) (device.Launch, error) {
+	mine, err := buffersOf(xs...)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := d.kindOf(mine[0])
+	if err != nil {
+		return nil, err
+	}
+	spans := []span{{from: address(d.job.comm), to: address(d.job.comm) + 1, writes: true}} // all calls in their order
+	if weight != nil {
+		w, err := buffersOf(weight)
+		if err != nil {
+			return nil, err
+		}
+		spans = append(spans, w[0].span(false))
+	}
 	for _, x := range mine {
-		if x.dt != w.dt {
-			return nil, errors.Errorf("cuda: a sum of %v with a weight of %v", x.dt, w.dt)
+		if k, err := d.kindOf(x); err != nil || k != kind {
+			return nil, errors.Errorf("cuda: buffers of different types, %v and %v, in one exchange", mine[0].dt, x.dt)
 		}
 		spans = append(spans, x.span(true))
 	}
-	operator := new(int32)
-	if err := d.thread.do(func() error {
-		n := d.job.nccl
-		return n.check("ncclRedOpCreatePreMulSum", dynlib.Call(n.RedOpCreatePreMulSum, uintptr(unsafe.Pointer(operator)), uintptr(w.at), kind, ncclScalarDevice, d.job.comm))
-	}); err != nil {
-		return nil, err
-	}
-	return d.launch([]task{{spans: spans, enqueue: func() error { return d.sumAll(mine, kind, *operator) }}}), nil
+	return d.launch([]task{{spans: spans, enqueue: func() error { return d.enqueueTogether(mine, kind, call) }}}), nil
 }
 
-// sumAll enqueues the sums of several buffers, which NCCL combines.
-func (d *Device) sumAll(xs []buffer, kind uintptr, operator int32) error {
+func (d *Device) enqueueTogether(xs []buffer, kind uintptr, call func(x buffer, kind uintptr, k int) int32) error {
 	n := d.job.nccl
 	if err := n.check("ncclGroupStart", dynlib.Call(n.GroupStart)); err != nil {
 		return err
 	}
-	for _, x := range xs {
-		r := dynlib.Call(n.AllReduce, uintptr(x.at), uintptr(x.at), uintptr(x.n), kind, uintptr(operator), d.job.comm, d.stream)
-		if err := n.check("ncclAllReduce", r); err != nil {
+	for k, x := range xs {
+		if err := n.check("NCCL", call(x, kind, k)); err != nil {
 			return err
 		}
 	}
