@@ -41,8 +41,8 @@ func gradients() Experiment {
 			return []Plot{
 				{Title: "Gradient by distance, powers of ten: at initialisation", Axis: "distance", LogX: true, Curve: gradientAtFirst, By: "cell"},
 				{Title: "Gradient by distance, powers of ten: trained", Axis: "distance", LogX: true, Curve: gradientTrained, By: "cell"},
-				{Title: "Forget gates in training, geometric mean of the first block", Curve: "forget gate of block 0", By: "cell"},
-				{Title: "Forget gates in training, geometric mean of the second block", Curve: "forget gate of block 1", By: "cell"},
+				{Title: "Forget gates, geometric mean of the first block", Curve: "forget gate of block 0", By: "cell"},
+				{Title: "Forget gates, geometric mean of the second block", Curve: "forget gate of block 1", By: "cell"},
 			}
 		},
 	}

@@ -318,11 +318,24 @@ func (p painter) axes(rows []tick, title, axis string) {
 	}
 	p.across(p.first, p.low, edge)
 	p.write((p.frame.Min.X+p.frame.Max.X)/2, 16, 0.5, nameSize, ink, axis)
+	middle, size := uprightTitle(title, p.frame)
 	p.Push()
-	p.Translate(vg.Point{X: 18, Y: (p.frame.Min.Y + p.frame.Max.Y) / 2})
+	p.Translate(vg.Point{X: 18, Y: middle})
 	p.Rotate(math.Pi / 2)
-	p.write(0, 0, 0.5, nameSize, ink, title)
+	p.write(0, 0, 0.5, size, ink, title)
 	p.Pop()
+}
+
+// uprightTitle returns the height of the middle of a title beside a frame, and the
+// size of its letters: a long one has all of the picture's height, and is smaller if
+// that is not enough.
+func uprightTitle(title string, frame vg.Rectangle) (middle, size vg.Length) {
+	const margin vg.Length = 8
+	width := textWidth(title, nameSize)
+	if width <= frame.Size().Y {
+		return (frame.Min.Y + frame.Max.Y) / 2, nameSize
+	}
+	return pictureHeight / 2, min(nameSize, nameSize*(pictureHeight-2*margin)/width)
 }
 
 // band paints the spread of a curve, as far as it is within the frame.
