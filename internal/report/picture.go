@@ -330,8 +330,8 @@ func (p painter) axes(rows []tick, title, axis string) {
 // size of its letters: a long one has all of the picture's height, and is smaller if
 // that is not enough.
 func uprightTitle(title string, frame vg.Rectangle) (middle, size vg.Length) {
-	const margin vg.Length = 8
-	width := textWidth(title, nameSize)
+	const margin, wider vg.Length = 4, 1.17 // than in the font: where it is missing
+	width := textWidth(title, nameSize) * wider
 	if width <= frame.Size().Y {
 		return (frame.Min.Y + frame.Max.Y) / 2, nameSize
 	}
