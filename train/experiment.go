@@ -46,14 +46,14 @@ func experimentCommand(ctx context.Context, args []string, c console) error {
 	f := experiment.Folder{Dir: x.out, Workers: x.workers, Done: func(r experiment.Result, done, of int) {
 		fmt.Fprintf(c.out, "%d of %d: %s%s\n", done, of, r.Name, r.Summary())
 	}}
-	if x.child != "" {
-		return doAsChild(ctx, f, g, x.child, c)
-	}
 	switch {
 	case x.on.name != "cpu" || x.on.precision != "":
 		f.Open = x.on.open
-	case f.Workers > 1:
+	case f.Workers > 1 && x.child == "":
 		f.Child = x.start
+	}
+	if x.child != "" {
+		return doAsChild(ctx, f, g, x.child, c)
 	}
 	fmt.Fprintf(c.out, "%s\n%s in %s, %d at a time\n", g.Experiment.About, numbers.Count(len(g.Names()), "run"), x.out, f.Workers)
 	results, err := f.Run(ctx, g)
