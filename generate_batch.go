@@ -174,13 +174,22 @@ func (b *BatchGenerator) Step(tokens []int) error {
 			texts = append(texts, i)
 		}
 	}
-	if len(texts) == 0 {
-		return nil
-	}
 	for _, i := range texts {
 		if err := b.model.checkTokens(tokens[i : i+1]); err != nil {
 			return err
 		}
+	}
+	// Whether the others continue makes no difference to the state of one that
+	// stands still.
+	for i, token := range tokens {
+		if token < 0 {
+			if err := b.unseat(i); err != nil {
+				return err
+			}
+		}
+	}
+	if len(texts) == 0 {
+		return nil
 	}
 	if err := b.choose(len(texts)); err != nil {
 		return err
@@ -226,16 +235,9 @@ func (b *BatchGenerator) choose(texts int) error {
 	return nil
 }
 
-// seat puts the texts that continue into rows of the program, and takes the
-// others out. Those that are in a row stay there.
+// seat puts the texts that continue into rows of the program. Those that are in a
+// row stay there.
 func (b *BatchGenerator) seat(tokens []int) error {
-	for i, token := range tokens {
-		if token < 0 {
-			if err := b.unseat(i); err != nil {
-				return err
-			}
-		}
-	}
 	for i, token := range tokens {
 		t := &b.texts[i]
 		if token < 0 || t.row >= 0 {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
@@ -37,7 +38,8 @@ func (g *Generator) SaveState(path string) error {
 	if err := g.state.Fetch(); err != nil {
 		return err
 	}
-	tensors := append(g.state.Tensors(), layers.Param{Name: stateLogits, Value: tensor.New(tensor.WithShape(len(g.logits)), tensor.WithBacking(g.logits))})
+	g.state.catchUp(-1)
+	tensors := append(slices.Clone(g.state.tensors), layers.Param{Name: stateLogits, Value: tensor.New(tensor.WithShape(len(g.logits)), tensor.WithBacking(g.logits))})
 	for _, t := range tensors {
 		if !finite(t.Value) {
 			return errors.Errorf("xlstm: the state's %s has numbers that are not finite, and is not written to %s", t.Name, path)
@@ -80,7 +82,7 @@ func (m *Model) readState(f *tensorFile) (*Generator, error) {
 	}
 	logits := tensor.New(tensor.Of(tensor.Float64), tensor.WithShape(m.cfg.VocabSize))
 	missing := make(map[string]*tensor.Dense)
-	for _, t := range append(state.Tensors(), layers.Param{Name: stateLogits, Value: logits}) {
+	for _, t := range append(slices.Clone(state.tensors), layers.Param{Name: stateLogits, Value: logits}) {
 		missing[t.Name] = t.Value
 	}
 	for _, e := range f.entries {

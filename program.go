@@ -88,13 +88,21 @@ func (m *Model) compile(cfg ProgramConfig, state *State) (*Program, error) {
 	if m.home != nil {
 		return p, p.newRemote()
 	}
-	p.machine, err = p.newMachine()
+	p.machine, err = p.newMachine(state != nil)
 	return p, err
 }
 
 // newMachine returns what runs the program: a sequence, or for symbolic cells,
 // which consist of Gorgonia's own operations, a tape machine.
-func (p *Program) newMachine() (gorgonia.VM, error) {
+// One that reads token after token in the state of a generator writes it late.
+func (p *Program) newMachine(generating bool) (gorgonia.VM, error) {
+	if generating && p.cfg.Steps == 1 && !p.cfg.Symbolic {
+		s, err := nodes.NewSequence(p.graph, p.overwritten(), nodes.LateMemories())
+		if err == nil {
+			p.begin.late = append(p.begin.late, s)
+		}
+		return s, err
+	}
 	if !p.cfg.Symbolic {
 		return nodes.NewSequence(p.graph, p.overwritten())
 	}
@@ -234,8 +242,14 @@ func (p *Program) runBy(in Input, step func() error) error {
 	if err := p.beginFrom(in.State); err != nil {
 		return err
 	}
+	if p.begin != nil {
+		p.begin.catchUpExcept(p.machine)
+	}
 	if err := p.run(step); err != nil {
 		return err
+	}
+	if p.begin != nil && p.begin.shown {
+		p.begin.catchUp(-1)
 	}
 	if p.cfg.Carry && in.State != nil {
 		return in.State.load(p)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"gorgonia.org/gorgonia"
@@ -40,8 +41,15 @@ func randomState(t *testing.T, m *Model, batch int) *State {
 
 func wantSameStates(t *testing.T, what string, got, want *State) {
 	t.Helper()
-	for i, p := range want.Tensors() {
-		if q := got.Tensors()[i]; q.Name != p.Name || !slices.Equal(floatsOf(q.Value), floatsOf(p.Value)) {
+	wantStates(t, what, got, want, 0)
+}
+
+// wantStates wants states whose numbers are not further apart than allowed.
+func wantStates(t *testing.T, what string, got, want *State, allowed float64) {
+	t.Helper()
+	for i, p := range want.Clone().Tensors() {
+		q := got.Clone().Tensors()[i]
+		if q.Name != p.Name || !(golden.Apart(floatsOf(q.Value), floatsOf(p.Value), 1) <= allowed) {
 			t.Errorf("%s: the state's %s differs", what, p.Name)
 		}
 	}
@@ -187,9 +195,11 @@ func TestStateIsGivenBackAfterAnError(t *testing.T) {
 }
 
 // TestGeneratorCarriesItsStateBetweenPrograms reads texts that take programs of
-// several sizes and compares the state with that of runs of those sizes.
+// several sizes and compares the state with that of runs of those sizes. They
+// agree to rounding, because a generator adds single steps to its memories in
+// another order.
 func TestGeneratorCarriesItsStateBetweenPrograms(t *testing.T) {
-	m := smallModel(t, smallConfig(), tensor.Float32)
+	m := smallModel(t, smallConfig(), tensor.Float64)
 	g, err := m.NewGenerator()
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +221,7 @@ func TestGeneratorCarriesItsStateBetweenPrograms(t *testing.T) {
 			runProgram(t, p, tokens[at:at+size], nil, state)
 			at += size
 		}
-		wantSameStates(t, fmt.Sprintf("after %d tokens", at), g.State(), state)
+		wantStates(t, fmt.Sprintf("after %d tokens", at), g.State(), state, 1e-12)
 	}
 	read(2, 1, 1)
 	read(74, 64, 8, 1, 1)
@@ -228,7 +238,7 @@ func TestGeneratorCarriesItsStateBetweenPrograms(t *testing.T) {
 	if err := g.Read(11); err == nil {
 		t.Error("a token outside the vocabulary is read")
 	}
-	wantSameStates(t, "after an error", g.State(), state)
+	wantStates(t, "after an error", g.State(), state, 1e-12)
 	g.Reset()
 	state.Reset()
 	read(8, 8)

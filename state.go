@@ -1,8 +1,11 @@
 package xlstm
 
 import (
+	"sync"
+
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -16,7 +19,31 @@ type State struct {
 	tensors []layers.Param
 	parts   layers.StateParts // what each of the tensors is
 	*residence
-	failed error // of a method that returns none; the next run reports it
+	failed error             // of a method that returns none; the next run reports it
+	late   []*nodes.Sequence // that may be behind with what they write to the tensors
+	once   sync.Mutex        // is held while they catch up, which several readers may ask for
+	shown  bool              // the tensors to others, for whom they must be up to date after every run
+}
+
+// catchUp brings the tensors up to date, for text i alone unless it is negative.
+// It comes before anything that reads or writes them.
+func (s *State) catchUp(i int) {
+	s.once.Lock()
+	defer s.once.Unlock()
+	for _, l := range s.late {
+		l.CatchUp(i)
+	}
+}
+
+// catchUpExcept does so for a run of machine, which knows what it has not written.
+func (s *State) catchUpExcept(machine gorgonia.VM) {
+	s.once.Lock()
+	defer s.once.Unlock()
+	for _, l := range s.late {
+		if l != machine {
+			l.CatchUp(-1)
+		}
+	}
 }
 
 // NewState returns the initial state of batch texts.
@@ -48,10 +75,15 @@ func (s *State) Batch() int { return s.batch }
 // C. A block of the xLSTM-7B architecture has "block_i.mlstm_c" (B, NH, DQK, DHV)
 // with unscaled keys, "block_i.mlstm_n" and "block_i.mlstm_m". The tensors are the
 // state's own; for a model on a device, they have the values of the last Fetch.
-func (s *State) Tensors() []layers.Param { return append([]layers.Param(nil), s.tensors...) }
+func (s *State) Tensors() []layers.Param {
+	s.catchUp(-1)
+	s.shown = true
+	return append([]layers.Param(nil), s.tensors...)
+}
 
 // Reset sets the state to that at the start of a text.
 func (s *State) Reset() {
+	s.catchUp(-1)
 	for _, t := range s.tensors {
 		t.Value.Zero()
 	}
@@ -60,6 +92,7 @@ func (s *State) Reset() {
 
 // Clone returns a copy that shares no memory with s.
 func (s *State) Clone() *State {
+	s.catchUp(-1)
 	c := &State{batch: s.batch, parts: s.parts}
 	for _, t := range s.tensors {
 		c.tensors = append(c.tensors, layers.Param{Name: t.Name, Value: t.Value.Clone().(*tensor.Dense)})
@@ -102,6 +135,9 @@ func (s *State) load(p *Program) error {
 	if s.residence != nil {
 		return s.loadRemote(p)
 	}
+	if s != p.begin {
+		p.begin.catchUp(-1)
+	}
 	k := 0
 	for _, st := range p.out.State {
 		for _, n := range st.Nodes() {
@@ -122,6 +158,11 @@ func (s *State) Set(other *State) error {
 	if s.residence != nil || other.residence != nil {
 		return s.copyRemote(other)
 	}
+	if s == other {
+		return nil
+	}
+	s.catchUp(-1)
+	other.catchUp(-1)
 	for i, t := range s.tensors {
 		if err := copyFrom(t, other.tensors[i].Value); err != nil {
 			return err
@@ -143,6 +184,8 @@ func (s *State) SetText(i int, from *State, j int) error {
 			return err
 		}
 	}
+	s.catchUp(i)
+	from.catchUp(j)
 	for k, t := range s.tensors {
 		other := from.tensors[k].Value
 		if !copyText(floats.Of(t.Value.Data()), floats.Of(other.Data()), s.slices(k), s.batch, i, from.batch, j) {

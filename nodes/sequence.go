@@ -30,8 +30,19 @@ type Sequence struct {
 	inputs  []*boundInput
 	results map[*gorgonia.Node]gorgonia.Value
 	after   map[int][]func() // called after a step
+	late    *cpu.Late        // nil without LateMemories
 	bound   bool
 }
+
+// SequenceOption is an option of NewSequence.
+type SequenceOption func(s *Sequence)
+
+// LateMemories lets mLSTM cells of a single step whose states are replaced where
+// they are read their memory C in every run, and write it in every sixteenth: it
+// then takes half the traffic of memory, which bounds the speed of generation. In
+// between, the tensor of C is out of date until CatchUp is called, which must be
+// done before anything but this sequence reads or writes it.
+func LateMemories() SequenceOption { return func(s *Sequence) { s.late = new(cpu.Late) } }
 
 // NewSequence returns a machine for all nodes of g. If ShareMemory was called
 // before, results share memory according to its plan; otherwise every result
@@ -45,8 +56,11 @@ type Sequence struct {
 // operations, other than a constant or a sum of two nodes of one shape, which
 // Gorgonia inserts for the gradient of a result with several readers. Run such
 // graphs on a gorgonia.NewTapeMachine.
-func NewSequence(g *gorgonia.ExprGraph, into map[*gorgonia.Node]*tensor.Dense) (*Sequence, error) {
+func NewSequence(g *gorgonia.ExprGraph, into map[*gorgonia.Node]*tensor.Dense, opts ...SequenceOption) (*Sequence, error) {
 	s := &Sequence{memory: memoryOf(g), results: make(map[*gorgonia.Node]gorgonia.Value)}
+	for _, opt := range opts {
+		opt(s)
+	}
 	if s.memory != nil {
 		s.plan = s.memory.plan
 	} else {
@@ -104,7 +118,7 @@ func (s *Sequence) bind(given map[plan.ID]device.Buffer, tensors map[plan.ID]gor
 		}
 	}
 	var err error
-	if s.program, err = s.plan.LayOut(cpu.Device{}, ids...).Bind(given); err != nil {
+	if s.program, err = s.plan.LayOut(s.device(), ids...).Bind(given); err != nil {
 		return errors.Wrap(err, "nodes: preparing a sequence")
 	}
 	for _, n := range s.plan.sorted {
@@ -125,6 +139,21 @@ func (s *Sequence) bind(given map[plan.ID]device.Buffer, tensors map[plan.ID]gor
 		s.results[n] = tensors[id]
 	}
 	return nil
+}
+
+func (s *Sequence) device() device.Device {
+	if s.late != nil {
+		return s.late
+	}
+	return cpu.Device{}
+}
+
+// CatchUp brings the states' tensors up to date, those of row b of the batch, or
+// of all rows if b is negative. Without LateMemories they always are.
+func (s *Sequence) CatchUp(b int) {
+	if s.late != nil {
+		s.late.CatchUp(b)
+	}
 }
 
 // RunAll computes all nodes. After an error the results are undefined.
@@ -150,7 +179,8 @@ func (s *Sequence) RunAll() error {
 }
 
 // OnResult calls f with the value of node n in every run that is not watched, as
-// soon as it is computed, while the rest of the graph is not. It returns an error if no operation of the
+// soon as it is computed, while the rest of the graph is not. With LateMemories
+// the value of a memory may be out of date. It returns an error if no operation of the
 // sequence computes n.
 func (s *Sequence) OnResult(n *gorgonia.Node, f func(v gorgonia.Value)) error {
 	values := s.plan.values[n]
@@ -179,6 +209,7 @@ func (s *Sequence) run() error {
 				return err
 			}
 			next++
+			s.CatchUp(-1) // what is watched
 		}
 		if v := s.results[n]; v != nil {
 			s.memory.watch(n, v)

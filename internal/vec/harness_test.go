@@ -3,6 +3,7 @@ package vec
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
@@ -60,6 +61,10 @@ func ops[F Float]() []op[F] {
 		{name: "QuadsWeights", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { QuadsWeights(v[0], v[1], Taps[F](v[2:])); return nil }},
 		{name: "Recall4", vectors: 6, apart: true, run: func(v [][]F) []F {
 			Recall4(v[0], Taps[F](v[1:5]), v[5], 0.75, [4]F{0.5, -1, 2, 0.25}, [4]F{1, 0.5, -0.25, 2})
+			return nil
+		}},
+		{name: "Combine", vectors: 12, apart: true, run: func(v [][]F) []F {
+			Combine(v[11], []F{0.5, -1, 2, 0.25, 1, 0.5, -0.25, 2, -1, 0.75, 3}, slices.Concat(v[:11]...))
 			return nil
 		}},
 		{name: "AdamStep", vectors: 4, positive: []int{2}, run: func(v [][]F) []F { AdamStep(someAdam, v[0], v[1], v[2], v[3]); return nil }},

@@ -5497,6 +5497,103 @@ begin:
 	JGE  whole
 	JMP  tail
 
+// func combine8AVX512(elements int, r0 *float32, r1 *float32, r2 *float32, r3 *float32, r4 *float32, r5 *float32, r6 *float32, r7 *float32, y *float32, x0 float32, x1 float32, x2 float32, x3 float32, x4 float32, x5 float32, x6 float32, x7 float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·combine8AVX512(SB), NOSPLIT, $0-112
+	MOVQ         elements+0(FP), AX
+	XORQ         CX, CX
+	MOVQ         r0+8(FP), DX
+	MOVQ         r1+16(FP), BX
+	MOVQ         r2+24(FP), SI
+	MOVQ         r3+32(FP), DI
+	MOVQ         r4+40(FP), R8
+	MOVQ         r5+48(FP), R9
+	MOVQ         r6+56(FP), R10
+	MOVQ         r7+64(FP), R11
+	MOVQ         y+72(FP), R12
+	VBROADCASTSS x0+80(FP), Z0
+	VBROADCASTSS x1+84(FP), Z1
+	VBROADCASTSS x2+88(FP), Z2
+	VBROADCASTSS x3+92(FP), Z3
+	VBROADCASTSS x4+96(FP), Z4
+	VBROADCASTSS x5+100(FP), Z5
+	VBROADCASTSS x6+104(FP), Z6
+	VBROADCASTSS x7+108(FP), Z7
+	JMP          begin
+
+whole:
+	VMOVUPS     (R12)(CX*1), Z8
+	VMOVUPS     (DX)(CX*1), Z9
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z9, Z0, Z8
+	VMOVUPS     (BX)(CX*1), Z9
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z9, Z1, Z8
+	VMOVUPS     (SI)(CX*1), Z9
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z9, Z2, Z8
+	VMOVUPS     (DI)(CX*1), Z9
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z9, Z3, Z8
+	VMOVUPS     (R8)(CX*1), Z9
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z9, Z4, Z8
+	VMOVUPS     (R9)(CX*1), Z9
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z9, Z5, Z8
+	VMOVUPS     (R10)(CX*1), Z9
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z9, Z6, Z8
+	VMOVUPS     (R11)(CX*1), Z9
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z9, Z7, Z8
+	VMOVUPS     Z8, (R12)(CX*1)
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, AX
+	JGE         whole
+
+tail:
+	ADDQ        $0x10, AX
+	JZ          done
+	MOVL        $0x0000ffff, R13
+	BZHIL       AX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (R12)(CX*1), K1, Z8
+	VMOVUPS.Z   (DX)(CX*1), K1, Z9
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z9, Z0, Z8
+	VMOVUPS.Z   (BX)(CX*1), K1, Z0
+	VMOVUPS     Z8, Z8
+	VFMADD231PS Z0, Z1, Z8
+	VMOVUPS.Z   (SI)(CX*1), K1, Z0
+	VMOVUPS     Z8, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS.Z   (DI)(CX*1), K1, Z0
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z0, Z3, Z1
+	VMOVUPS.Z   (R8)(CX*1), K1, Z0
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z0, Z4, Z1
+	VMOVUPS.Z   (R9)(CX*1), K1, Z0
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z0, Z5, Z1
+	VMOVUPS.Z   (R10)(CX*1), K1, Z0
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z0, Z6, Z1
+	VMOVUPS.Z   (R11)(CX*1), K1, Z0
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z0, Z7, Z1
+	VMOVUPS     Z1, K1, (R12)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func adamAVX512(elements int, grad *float32, m *float32, v *float32, w *float32, scale float32, l2 float32, keep float32, beta1 float32, fresh1 float32, beta2 float32, fresh2 float32, rate float32, unbias float32, eps float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·adamAVX512(SB), NOSPLIT, $0-80
@@ -17628,6 +17725,176 @@ tail:
 	VMOVUPS     Y1, Y1
 	VFMADD231PS Y0, Y8, Y1
 	VMASKMOVPS  Y1, Y10, 32(R9)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
+// func combine8AVX2(elements int, r0 *float32, r1 *float32, r2 *float32, r3 *float32, r4 *float32, r5 *float32, r6 *float32, r7 *float32, y *float32, x0 float32, x1 float32, x2 float32, x3 float32, x4 float32, x5 float32, x6 float32, x7 float32)
+// Requires: AVX, CMOV, FMA3
+TEXT ·combine8AVX2(SB), NOSPLIT, $0-112
+	MOVQ         elements+0(FP), AX
+	XORQ         CX, CX
+	MOVQ         r0+8(FP), DX
+	MOVQ         r1+16(FP), BX
+	MOVQ         r2+24(FP), SI
+	MOVQ         r3+32(FP), DI
+	MOVQ         r4+40(FP), R8
+	MOVQ         r5+48(FP), R9
+	MOVQ         r6+56(FP), R10
+	MOVQ         r7+64(FP), R11
+	MOVQ         y+72(FP), R12
+	VBROADCASTSS x0+80(FP), Y0
+	VBROADCASTSS x1+84(FP), Y1
+	VBROADCASTSS x2+88(FP), Y2
+	VBROADCASTSS x3+92(FP), Y3
+	VBROADCASTSS x4+96(FP), Y4
+	VBROADCASTSS x5+100(FP), Y5
+	VBROADCASTSS x6+104(FP), Y6
+	VBROADCASTSS x7+108(FP), Y7
+	JMP          begin
+
+whole:
+	VMOVUPS     (R12)(CX*1), Y8
+	VMOVUPS     (DX)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y0, Y8
+	VMOVUPS     (BX)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y1, Y8
+	VMOVUPS     (SI)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y2, Y8
+	VMOVUPS     (DI)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y3, Y8
+	VMOVUPS     (R8)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y4, Y8
+	VMOVUPS     (R9)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y5, Y8
+	VMOVUPS     (R10)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y6, Y8
+	VMOVUPS     (R11)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y7, Y8
+	VMOVUPS     Y8, (R12)(CX*1)
+	VMOVUPS     32(R12)(CX*1), Y8
+	VMOVUPS     32(DX)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y0, Y8
+	VMOVUPS     32(BX)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y1, Y8
+	VMOVUPS     32(SI)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y2, Y8
+	VMOVUPS     32(DI)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y3, Y8
+	VMOVUPS     32(R8)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y4, Y8
+	VMOVUPS     32(R9)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y5, Y8
+	VMOVUPS     32(R10)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y6, Y8
+	VMOVUPS     32(R11)(CX*1), Y9
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y9, Y7, Y8
+	VMOVUPS     Y8, 32(R12)(CX*1)
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, AX
+	JGE         whole
+
+tail:
+	ADDQ        $0x10, AX
+	JZ          done
+	LEAQ        laneMasks<>+32(SB), R13
+	MOVQ        AX, R14
+	MOVQ        $0x00000008, R15
+	CMPQ        R14, R15
+	CMOVQGT     R15, R14
+	XORQ        R15, R15
+	CMPQ        R14, R15
+	CMOVQLT     R15, R14
+	SHLQ        $0x02, R14
+	MOVQ        R13, R15
+	SUBQ        R14, R15
+	VMOVDQU     (R15), Y8
+	SUBQ        $0x08, AX
+	MOVQ        AX, R14
+	MOVQ        $0x00000008, R15
+	CMPQ        R14, R15
+	CMOVQGT     R15, R14
+	XORQ        R15, R15
+	CMPQ        R14, R15
+	CMOVQLT     R15, R14
+	SHLQ        $0x02, R14
+	SUBQ        R14, R13
+	VMOVDQU     (R13), Y9
+	SUBQ        $0x08, AX
+	VMASKMOVPS  (R12)(CX*1), Y8, Y10
+	VMASKMOVPS  (DX)(CX*1), Y8, Y11
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y0, Y10
+	VMASKMOVPS  (BX)(CX*1), Y8, Y11
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y1, Y10
+	VMASKMOVPS  (SI)(CX*1), Y8, Y11
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y2, Y10
+	VMASKMOVPS  (DI)(CX*1), Y8, Y11
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y3, Y10
+	VMASKMOVPS  (R8)(CX*1), Y8, Y11
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y4, Y10
+	VMASKMOVPS  (R9)(CX*1), Y8, Y11
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y5, Y10
+	VMASKMOVPS  (R10)(CX*1), Y8, Y11
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y6, Y10
+	VMASKMOVPS  (R11)(CX*1), Y8, Y11
+	VMOVUPS     Y10, Y10
+	VFMADD231PS Y11, Y7, Y10
+	VMASKMOVPS  Y10, Y8, (R12)(CX*1)
+	VMASKMOVPS  32(R12)(CX*1), Y9, Y8
+	VMASKMOVPS  32(DX)(CX*1), Y9, Y10
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y10, Y0, Y8
+	VMASKMOVPS  32(BX)(CX*1), Y9, Y0
+	VMOVUPS     Y8, Y8
+	VFMADD231PS Y0, Y1, Y8
+	VMASKMOVPS  32(SI)(CX*1), Y9, Y0
+	VMOVUPS     Y8, Y1
+	VFMADD231PS Y0, Y2, Y1
+	VMASKMOVPS  32(DI)(CX*1), Y9, Y0
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMASKMOVPS  32(R8)(CX*1), Y9, Y0
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y0, Y4, Y1
+	VMASKMOVPS  32(R9)(CX*1), Y9, Y0
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y0, Y5, Y1
+	VMASKMOVPS  32(R10)(CX*1), Y9, Y0
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y0, Y6, Y1
+	VMASKMOVPS  32(R11)(CX*1), Y9, Y0
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y0, Y7, Y1
+	VMASKMOVPS  Y1, Y9, 32(R12)(CX*1)
 
 done:
 	VZEROUPPER

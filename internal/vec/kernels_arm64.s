@@ -12308,6 +12308,240 @@ done22:
 done:
 	RET
 
+// func combine8NEON(elements int, r0 *float32, r1 *float32, r2 *float32, r3 *float32, r4 *float32, r5 *float32, r6 *float32, r7 *float32, y *float32, x0 float32, x1 float32, x2 float32, x3 float32, x4 float32, x5 float32, x6 float32, x7 float32)
+TEXT ·combine8NEON(SB), NOSPLIT, $0-112
+	MOVD r0+8(FP), R0
+	MOVD r1+16(FP), R1
+	MOVD r2+24(FP), R2
+	MOVD r3+32(FP), R3
+	MOVD r4+40(FP), R4
+	MOVD r5+48(FP), R5
+	MOVD r6+56(FP), R6
+	MOVD r7+64(FP), R7
+	MOVD y+72(FP), R8
+	MOVD elements+0(FP), R9
+	MOVD $constants<>(SB), R10
+	FMOVS x0+80(FP), F0
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	FMOVS x1+84(FP), F1
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	FMOVS x2+88(FP), F2
+	WORD $0x4e040442 // dup v2.4s, v2.s[0]
+	FMOVS x3+92(FP), F3
+	WORD $0x4e040463 // dup v3.4s, v3.s[0]
+	FMOVS x4+96(FP), F4
+	WORD $0x4e040484 // dup v4.4s, v4.s[0]
+	FMOVS x5+100(FP), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	FMOVS x6+104(FP), F6
+	WORD $0x4e0404c6 // dup v6.4s, v6.s[0]
+	FMOVS x7+108(FP), F7
+	WORD $0x4e0404e7 // dup v7.4s, v7.s[0]
+	SUBS $16, R9, R9
+	BLT tail
+whole:
+	FLDPQ 0(R8), (F8, F9)
+	FLDPQ 32(R8), (F10, F11)
+	FLDPQ 0(R0), (F12, F13)
+	FLDPQ 32(R0), (F14, F15)
+	WORD $0x4e2ccc08 // fmla v8.4s, v0.4s, v12.4s
+	WORD $0x4e2dcc09 // fmla v9.4s, v0.4s, v13.4s
+	WORD $0x4e2ecc0a // fmla v10.4s, v0.4s, v14.4s
+	WORD $0x4e2fcc0b // fmla v11.4s, v0.4s, v15.4s
+	FLDPQ 0(R1), (F15, F14)
+	FLDPQ 32(R1), (F13, F12)
+	WORD $0x4e2fcc28 // fmla v8.4s, v1.4s, v15.4s
+	WORD $0x4e2ecc29 // fmla v9.4s, v1.4s, v14.4s
+	WORD $0x4e2dcc2a // fmla v10.4s, v1.4s, v13.4s
+	WORD $0x4e2ccc2b // fmla v11.4s, v1.4s, v12.4s
+	FLDPQ 0(R2), (F12, F13)
+	FLDPQ 32(R2), (F14, F15)
+	WORD $0x4e2ccc48 // fmla v8.4s, v2.4s, v12.4s
+	WORD $0x4e2dcc49 // fmla v9.4s, v2.4s, v13.4s
+	WORD $0x4e2ecc4a // fmla v10.4s, v2.4s, v14.4s
+	WORD $0x4e2fcc4b // fmla v11.4s, v2.4s, v15.4s
+	FLDPQ 0(R3), (F15, F14)
+	FLDPQ 32(R3), (F13, F12)
+	WORD $0x4e2fcc68 // fmla v8.4s, v3.4s, v15.4s
+	WORD $0x4e2ecc69 // fmla v9.4s, v3.4s, v14.4s
+	WORD $0x4e2dcc6a // fmla v10.4s, v3.4s, v13.4s
+	WORD $0x4e2ccc6b // fmla v11.4s, v3.4s, v12.4s
+	FLDPQ 0(R4), (F12, F13)
+	FLDPQ 32(R4), (F14, F15)
+	WORD $0x4e2ccc88 // fmla v8.4s, v4.4s, v12.4s
+	WORD $0x4e2dcc89 // fmla v9.4s, v4.4s, v13.4s
+	WORD $0x4e2ecc8a // fmla v10.4s, v4.4s, v14.4s
+	WORD $0x4e2fcc8b // fmla v11.4s, v4.4s, v15.4s
+	FLDPQ 0(R5), (F15, F14)
+	FLDPQ 32(R5), (F13, F12)
+	WORD $0x4e2fcca8 // fmla v8.4s, v5.4s, v15.4s
+	WORD $0x4e2ecca9 // fmla v9.4s, v5.4s, v14.4s
+	WORD $0x4e2dccaa // fmla v10.4s, v5.4s, v13.4s
+	WORD $0x4e2cccab // fmla v11.4s, v5.4s, v12.4s
+	FLDPQ 0(R6), (F12, F13)
+	FLDPQ 32(R6), (F14, F15)
+	WORD $0x4e2cccc8 // fmla v8.4s, v6.4s, v12.4s
+	WORD $0x4e2dccc9 // fmla v9.4s, v6.4s, v13.4s
+	WORD $0x4e2eccca // fmla v10.4s, v6.4s, v14.4s
+	WORD $0x4e2fcccb // fmla v11.4s, v6.4s, v15.4s
+	FLDPQ 0(R7), (F15, F14)
+	FLDPQ 32(R7), (F13, F12)
+	WORD $0x4e2fcce8 // fmla v8.4s, v7.4s, v15.4s
+	WORD $0x4e2ecce9 // fmla v9.4s, v7.4s, v14.4s
+	WORD $0x4e2dccea // fmla v10.4s, v7.4s, v13.4s
+	WORD $0x4e2ccceb // fmla v11.4s, v7.4s, v12.4s
+	FSTPQ (F8, F9), 0(R8)
+	FSTPQ (F10, F11), 32(R8)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	SUBS $16, R9, R9
+	BGE whole
+tail:
+	ADDS $16, R9, R9
+	BEQ done
+	SUBS $4, R9, R9
+	BLT few
+four:
+	FMOVQ 0(R8), F8
+	FMOVQ 0(R0), F9
+	WORD $0x4e29cc08 // fmla v8.4s, v0.4s, v9.4s
+	FMOVQ 0(R1), F9
+	WORD $0x4e29cc28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ 0(R2), F9
+	WORD $0x4e29cc48 // fmla v8.4s, v2.4s, v9.4s
+	FMOVQ 0(R3), F9
+	WORD $0x4e29cc68 // fmla v8.4s, v3.4s, v9.4s
+	FMOVQ 0(R4), F9
+	WORD $0x4e29cc88 // fmla v8.4s, v4.4s, v9.4s
+	FMOVQ 0(R5), F9
+	WORD $0x4e29cca8 // fmla v8.4s, v5.4s, v9.4s
+	FMOVQ 0(R6), F9
+	WORD $0x4e29ccc8 // fmla v8.4s, v6.4s, v9.4s
+	FMOVQ 0(R7), F9
+	WORD $0x4e29cce8 // fmla v8.4s, v7.4s, v9.4s
+	FMOVQ F8, 0(R8)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	SUBS $4, R9, R9
+	BGE four
+few:
+	ADDS $4, R9, R9
+	BEQ done
+	TBZ $1, R9, one1
+	FMOVD 0(R8), F8
+	TBZ $0, R9, done2
+	ADD $8, R8, R11
+	WORD $0x4d408168 // ld1 {v8.s}[2], [x11]
+	B done2
+one1:
+	FMOVS 0(R8), F8
+done2:
+	TBZ $1, R9, one3
+	FMOVD 0(R0), F9
+	TBZ $0, R9, done4
+	ADD $8, R0, R11
+	WORD $0x4d408169 // ld1 {v9.s}[2], [x11]
+	B done4
+one3:
+	FMOVS 0(R0), F9
+done4:
+	WORD $0x4e29cc08 // fmla v8.4s, v0.4s, v9.4s
+	TBZ $1, R9, one5
+	FMOVD 0(R1), F9
+	TBZ $0, R9, done6
+	ADD $8, R1, R11
+	WORD $0x4d408169 // ld1 {v9.s}[2], [x11]
+	B done6
+one5:
+	FMOVS 0(R1), F9
+done6:
+	WORD $0x4e29cc28 // fmla v8.4s, v1.4s, v9.4s
+	TBZ $1, R9, one7
+	FMOVD 0(R2), F9
+	TBZ $0, R9, done8
+	ADD $8, R2, R11
+	WORD $0x4d408169 // ld1 {v9.s}[2], [x11]
+	B done8
+one7:
+	FMOVS 0(R2), F9
+done8:
+	WORD $0x4e29cc48 // fmla v8.4s, v2.4s, v9.4s
+	TBZ $1, R9, one9
+	FMOVD 0(R3), F9
+	TBZ $0, R9, done10
+	ADD $8, R3, R11
+	WORD $0x4d408169 // ld1 {v9.s}[2], [x11]
+	B done10
+one9:
+	FMOVS 0(R3), F9
+done10:
+	WORD $0x4e29cc68 // fmla v8.4s, v3.4s, v9.4s
+	TBZ $1, R9, one11
+	FMOVD 0(R4), F9
+	TBZ $0, R9, done12
+	ADD $8, R4, R11
+	WORD $0x4d408169 // ld1 {v9.s}[2], [x11]
+	B done12
+one11:
+	FMOVS 0(R4), F9
+done12:
+	WORD $0x4e29cc88 // fmla v8.4s, v4.4s, v9.4s
+	TBZ $1, R9, one13
+	FMOVD 0(R5), F9
+	TBZ $0, R9, done14
+	ADD $8, R5, R11
+	WORD $0x4d408169 // ld1 {v9.s}[2], [x11]
+	B done14
+one13:
+	FMOVS 0(R5), F9
+done14:
+	WORD $0x4e29cca8 // fmla v8.4s, v5.4s, v9.4s
+	TBZ $1, R9, one15
+	FMOVD 0(R6), F9
+	TBZ $0, R9, done16
+	ADD $8, R6, R11
+	WORD $0x4d408169 // ld1 {v9.s}[2], [x11]
+	B done16
+one15:
+	FMOVS 0(R6), F9
+done16:
+	WORD $0x4e29ccc8 // fmla v8.4s, v6.4s, v9.4s
+	TBZ $1, R9, one17
+	FMOVD 0(R7), F9
+	TBZ $0, R9, done18
+	ADD $8, R7, R11
+	WORD $0x4d408169 // ld1 {v9.s}[2], [x11]
+	B done18
+one17:
+	FMOVS 0(R7), F9
+done18:
+	WORD $0x4e29cce8 // fmla v8.4s, v7.4s, v9.4s
+	TBZ $1, R9, one19
+	FMOVD F8, 0(R8)
+	TBZ $0, R9, done20
+	ADD $8, R8, R11
+	WORD $0x4d008168 // st1 {v8.s}[2], [x11]
+	B done20
+one19:
+	FMOVS F8, 0(R8)
+done20:
+done:
+	RET
+
 // func adamNEON(elements int, grad *float32, m *float32, v *float32, w *float32, scale float32, l2 float32, keep float32, beta1 float32, fresh1 float32, beta2 float32, fresh2 float32, rate float32, unbias float32, eps float32)
 TEXT ·adamNEON(SB), NOSPLIT, $0-80
 	MOVD grad+8(FP), R0

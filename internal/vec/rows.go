@@ -189,6 +189,34 @@ func Recall4[F Float](v []F, c Taps[F], h []F, keep F, share, query [4]F) {
 	}
 }
 
+// Combine computes y += Σ x_i·row_i over the rows of a matrix with as many rows
+// as x has elements, and as many columns as y. It reads the matrix in the order
+// of the memory.
+func Combine[F Float](y, x, rows []F) {
+	n := len(y)
+	rows = first(rows, len(x)*n)
+	if y, ok := any(y).([]float32); ok && best != nil {
+		combine32(y, any(x).([]float32), any(rows).([]float32))
+		return
+	}
+	for i, a := range x {
+		Axpy(y, a, rows[i*n:(i+1)*n])
+	}
+}
+
+func combine32(y, x, rows []float32) {
+	n := len(y)
+	to := ptr(y, n)
+	for ; len(x) >= 8; x, rows = x[8:], rows[8*n:] {
+		r := first(rows, 8*n)
+		best.combine8(n, ptr(r, n), ptr(r[n:], n), ptr(r[2*n:], n), ptr(r[3*n:], n), ptr(r[4*n:], n), ptr(r[5*n:], n), ptr(r[6*n:], n), ptr(r[7*n:], n),
+			to, x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7])
+	}
+	for i, a := range x {
+		best.axpy(n, ptr(rows[i*n:], n), to, a)
+	}
+}
+
 func float32s[F Float](x [4]F) [4]float32 {
 	return [4]float32{float32(x[0]), float32(x[1]), float32(x[2]), float32(x[3])}
 }

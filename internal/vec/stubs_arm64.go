@@ -146,6 +146,9 @@ func quadsWeightsNEON(elements int, x *float32, dy *float32, dw0 *float32, dw1 *
 func recall4NEON(elements int, v *float32, c0 *float32, c1 *float32, c2 *float32, c3 *float32, h *float32, keep float32, s0 float32, s1 float32, s2 float32, s3 float32, q0 float32, q1 float32, q2 float32, q3 float32)
 
 //go:noescape
+func combine8NEON(elements int, r0 *float32, r1 *float32, r2 *float32, r3 *float32, r4 *float32, r5 *float32, r6 *float32, r7 *float32, y *float32, x0 float32, x1 float32, x2 float32, x3 float32, x4 float32, x5 float32, x6 float32, x7 float32)
+
+//go:noescape
 func adamNEON(elements int, grad *float32, m *float32, v *float32, w *float32, scale float32, l2 float32, keep float32, beta1 float32, fresh1 float32, beta2 float32, fresh2 float32, rate float32, unbias float32, eps float32)
 
 //go:noescape

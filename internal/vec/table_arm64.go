@@ -52,6 +52,7 @@ var tableNEON = table{
 	quadsAdd:            quadsAddNEON,
 	quadsWeights:        quadsWeightsNEON,
 	recall4:             recall4NEON,
+	combine8:            combine8NEON,
 	adam:                adamNEON,
 	decay:               decayNEON,
 	decayKeep:           decayKeepNEON,

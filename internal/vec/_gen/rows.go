@@ -85,6 +85,15 @@ var rows = []kernel{
 		}
 		k.store("h", h)
 	}},
+	// Eight rows of a matrix: y += Σ xⱼ·rⱼ
+	{name: "combine8", vectors: "r0 r1 r2 r3 r4 r5 r6 r7 y", scalars: "x0 x1 x2 x3 x4 x5 x6 x7", body: func(k *body) {
+		y := k.load("y")
+		for j := range 8 {
+			digit := string(rune('0' + j))
+			y = k.fma(k.param("x"+digit), k.load("r"+digit), y)
+		}
+		k.store("y", y)
+	}},
 	// One step of Adam or AdamW on parameters w with gradient g and moments m and v.
 	{name: "adam", vectors: "grad m v w", scalars: "scale l2 keep beta1 fresh1 beta2 fresh2 rate unbias eps", body: func(k *body) {
 		w := k.load("w")
