@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 	"github.com/pkg/errors"
 )
 
@@ -17,16 +18,22 @@ import (
 // BatchGenerator.
 func (b *BatchGenerator) Complete(ctx context.Context, tok data.Tokenizer, requests []Request, see func(i int, c Completion) error) ([]Completion, error) {
 	q := &queue{b: b, tok: tok, requests: requests, done: make([]Completion, len(requests)), at: make([]int, len(b.texts)), texts: make([]*Answer, len(b.texts)), see: see}
-	tokens := make([]int, len(b.texts))
 	for {
-		busy := false
-		for i := range tokens {
-			t, err := q.token(ctx, i)
-			if err != nil {
+		for i := range q.texts {
+			if err := q.fill(ctx, i); err != nil {
 				return q.done, err
 			}
-			tokens[i] = t
-			busy = busy || t >= 0
+		}
+		tokens, errs := b.Draw(q.texts)
+		busy := false
+		for i, t := range tokens {
+			if t < 0 {
+				continue
+			}
+			busy = true
+			if err := q.take(ctx, i, &tokens[i], errs[i]); err != nil {
+				return q.done, err
+			}
 		}
 		if !busy {
 			return q.done, nil
@@ -35,6 +42,25 @@ func (b *BatchGenerator) Complete(ctx context.Context, tok data.Tokenizer, reque
 			return q.done, err
 		}
 	}
+}
+
+// Draw draws the token that continues text i for answers [i], on all cores at
+// once, or −1 for answers that are nil. An answer that got a token without an
+// error must Take it.
+func (b *BatchGenerator) Draw(answers []*Answer) (tokens []int, errs []error) {
+	tokens, errs = make([]int, len(answers)), make([]error, len(answers))
+	cores.Run(len(answers), func(i int) {
+		if answers[i] == nil {
+			tokens[i] = -1
+			return
+		}
+		logits, err := b.Logits(i)
+		if err == nil {
+			tokens[i], err = answers[i].Draw(logits)
+		}
+		errs[i] = err
+	})
+	return tokens, errs
 }
 
 // queue is the work of BatchGenerator.Complete.
@@ -49,33 +75,39 @@ type queue struct {
 	see      func(i int, c Completion) error
 }
 
-// token draws the next token of text i, which may begin the next request; −1 if
-// there is nothing left to do. The last token of a text is not read any more.
-func (q *queue) token(ctx context.Context, i int) (int, error) {
+// fill gives text i a request to answer that needs a token, unless there is none
+// left.
+func (q *queue) fill(ctx context.Context, i int) error {
 	for {
-		a := q.texts[i]
-		if a == nil {
+		if a := q.texts[i]; a == nil {
 			if q.next == len(q.requests) || ctx.Err() != nil {
-				return -1, nil
+				return nil
 			}
 			if err := q.begin(i); err != nil {
-				return 0, errors.Wrapf(err, "request %d", q.at[i]+1)
+				return errors.Wrapf(err, "request %d", q.at[i]+1)
 			}
-			a = q.texts[i]
-		}
-		if a.Continues(ctx) {
-			t, err := q.draw(a, i)
-			if err != nil {
-				return 0, errors.Wrapf(err, "request %d", q.at[i]+1)
-			}
-			if a.Continues(ctx) {
-				return t, nil
-			}
-		}
-		if err := q.end(i); err != nil {
-			return 0, err
+		} else if a.Continues(ctx) {
+			return nil
+		} else if err := q.end(i); err != nil {
+			return err
 		}
 	}
+}
+
+// take continues the answer of text i with the token that was drawn for it. The
+// last token of a text is not read any more: it becomes −1.
+func (q *queue) take(ctx context.Context, i int, token *int, err error) error {
+	a := q.texts[i]
+	if err == nil {
+		err = a.Take(*token)
+	}
+	if err != nil {
+		return errors.Wrapf(err, "request %d", q.at[i]+1)
+	}
+	if !a.Continues(ctx) {
+		*token = -1
+	}
+	return nil
 }
 
 // begin lets text i answer the next request.
@@ -92,19 +124,6 @@ func (q *queue) begin(i int) error {
 	}
 	q.texts[i] = a
 	return q.b.Read(i, a.prompt...)
-}
-
-// draw continues text i with a token.
-func (q *queue) draw(a *Answer, i int) (int, error) {
-	logits, err := q.b.Logits(i)
-	if err != nil {
-		return 0, err
-	}
-	t, err := a.Draw(logits)
-	if err != nil {
-		return 0, err
-	}
-	return t, a.Take(t)
 }
 
 // end delivers what text i has become.

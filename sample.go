@@ -35,7 +35,10 @@ type Sampler struct {
 	cfg     SamplerConfig
 	rng     *rand.Rand
 	ranking ranking
-	kept    int // how many of the most likely tokens may be drawn
+	top     float64   // the largest logit
+	kept    int       // how many of the most likely tokens may be drawn
+	all     []float64 // unnormalised probabilities of all tokens; empty if only the most likely are needed
+	ranked  []float64 // those of the most likely tokens, in order, as far as they were needed
 	seen    map[int]bool
 	bent    []float64 // the logits with the penalty applied and what is excluded taken out
 	barred  int       // how many of the current logits are excluded
@@ -87,13 +90,13 @@ func (s *Sampler) penalize(logits []float64) []float64 {
 		return logits
 	}
 	s.bent = append(s.bent[:0], logits...)
-	for i, v := range s.bent {
+	for t := range s.seen {
 		switch {
-		case !s.seen[i]:
-		case v > 0:
-			s.bent[i] = v / s.cfg.RepetitionPenalty
+		case t < 0 || t >= len(s.bent):
+		case s.bent[t] > 0:
+			s.bent[t] /= s.cfg.RepetitionPenalty
 		default:
-			s.bent[i] = v * s.cfg.RepetitionPenalty
+			s.bent[t] *= s.cfg.RepetitionPenalty
 		}
 	}
 	return s.bent
@@ -126,10 +129,11 @@ func (s *Sampler) draw(logits []float64) (int, error) {
 		return mostLikely(logits), nil
 	}
 	s.ranking.begin(logits)
+	s.top = logits[s.ranking.at(0)]
 	total := s.keep(logits)
 	u := s.rng.Float64() * total
 	for i := range s.kept {
-		if u -= s.prob(logits, s.ranking.at(i)); u < 0 {
+		if u -= s.prob(i); u < 0 {
 			return s.ranking.at(i), nil
 		}
 	}
@@ -158,23 +162,39 @@ func mostLikely(logits []float64) (top int) {
 	return top
 }
 
-// prob is the unnormalised probability of token t.
-func (s *Sampler) prob(logits []float64, t int) float64 {
-	return math.Exp((logits[t] - logits[s.ranking.at(0)]) / s.cfg.Temperature)
+// weight is the unnormalised probability of a token with such a logit.
+func (s *Sampler) weight(logit float64) float64 {
+	return math.Exp((logit - s.top) / s.cfg.Temperature)
+}
+
+// prob is the unnormalised probability of the token of rank i.
+func (s *Sampler) prob(i int) float64 {
+	for k := len(s.ranked); k <= i; k++ {
+		t := s.ranking.at(k)
+		if len(s.all) > 0 {
+			s.ranked = append(s.ranked, s.all[t])
+		} else {
+			s.ranked = append(s.ranked, s.weight(s.ranking.logits[t]))
+		}
+	}
+	return s.ranked[i]
 }
 
 // keep sets how many tokens may be drawn and returns the sum of their
 // unnormalised probabilities.
 func (s *Sampler) keep(logits []float64) (total float64) {
+	s.all, s.ranked = s.all[:0], s.ranked[:0]
 	s.kept = len(logits) - s.barred // what is excluded comes last
 	if s.cfg.TopK > 0 && s.cfg.TopK < s.kept {
 		s.kept = s.cfg.TopK
 		for i := range s.kept {
-			total += s.prob(logits, s.ranking.at(i))
+			total += s.prob(i)
 		}
 	} else {
-		for t := range logits { // all of them, in whatever order
-			total += s.prob(logits, t)
+		for _, v := range logits { // all of them, in whatever order
+			w := s.weight(v)
+			s.all = append(s.all, w)
+			total += w
 		}
 	}
 	if s.cfg.TopP == 0 || s.cfg.TopP == 1 {
@@ -182,7 +202,7 @@ func (s *Sampler) keep(logits []float64) (total float64) {
 	}
 	var sum float64
 	for i := range s.kept {
-		if sum += s.prob(logits, s.ranking.at(i)); sum >= s.cfg.TopP*total {
+		if sum += s.prob(i); sum >= s.cfg.TopP*total {
 			s.kept = i + 1
 			return sum
 		}

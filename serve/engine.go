@@ -101,7 +101,6 @@ func (e *engine) close() {
 func (e *engine) run() {
 	defer close(e.stopped)
 	defer e.batch.Close()
-	tokens := make([]int, len(e.rows))
 	for {
 		if e.admit() == 0 {
 			if e.ended() {
@@ -111,11 +110,7 @@ func (e *engine) run() {
 			continue
 		}
 		e.readSome()
-		busy := false
-		for i := range tokens {
-			tokens[i] = e.draw(i)
-			busy = busy || tokens[i] >= 0
-		}
+		tokens, busy := e.draw()
 		if !busy {
 			continue
 		}
@@ -260,42 +255,51 @@ func (e *engine) keep(i int, j *job) error {
 	return nil
 }
 
-// draw returns the next token of a row, −1 if it has none to read.
-func (e *engine) draw(i int) int {
-	j := e.rows[i]
-	if j == nil || !j.began || j.read < len(j.answer.Prompt()) {
-		return -1
+// draw returns the next token of each row, −1 if it has none to read, and whether
+// any has.
+func (e *engine) draw() (tokens []int, busy bool) {
+	answers := make([]*xlstm.Answer, len(e.rows))
+	for i, j := range e.rows {
+		if j == nil || !j.began || j.read < len(j.answer.Prompt()) {
+			continue
+		}
+		if !j.answer.Continues(j.ctx) {
+			e.leave(i, nil)
+			continue
+		}
+		answers[i] = j.answer
 	}
-	if j.answer.Continues(j.ctx) {
-		token, err := e.next(i, j)
-		if err != nil {
+	tokens, errs := e.batch.Draw(answers)
+	for i, token := range tokens {
+		if token < 0 {
+			continue
+		}
+		if err := e.take(i, token, errs[i]); err != nil || !answers[i].Continues(e.rows[i].ctx) {
 			e.leave(i, err)
-			return -1
+			tokens[i] = -1
+			continue
 		}
-		e.count.generatedTokens.add(1)
-		if j.answer.Continues(j.ctx) {
-			return token
-		}
+		busy = true
 	}
-	e.leave(i, nil)
-	return -1
+	return tokens, busy
 }
 
-// next draws a token, with what is to be told of it.
-func (e *engine) next(i int, j *job) (int, error) {
-	logits, err := e.batch.Logits(i)
+// take continues a row's answer with a token, with what is to be told of it.
+func (e *engine) take(i, token int, err error) error {
 	if err != nil {
-		return 0, err
+		return err
 	}
-	token, err := j.answer.Draw(logits)
-	if err != nil {
-		return 0, err
-	}
+	j := e.rows[i]
 	if j.tops >= 0 {
+		logits, err := e.batch.Logits(i)
+		if err != nil {
+			return err
+		}
 		j.held = append(j.held, infoOf(token, j.starts, logits, j.tops))
 		j.starts += len(e.tok.Decode([]int{token}))
 	}
-	return token, j.answer.Take(token)
+	e.count.generatedTokens.add(1)
+	return j.answer.Take(token)
 }
 
 // drain waits until all jobs have ended, or the context has, and closes.

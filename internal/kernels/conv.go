@@ -133,7 +133,7 @@ const convBlock = 64
 // pieces calls f for every block of steps of every sequence.
 func (s Conv) pieces(f func(piece, b, t0, t1 int)) {
 	perSeq := s.perSequence()
-	Parallel(s.B*perSeq, func(i int) {
+	parallelWork(s.B*perSeq, s.D*min(s.T, convBlock)*(s.K+gateWork), func(i int) {
 		t0 := i % perSeq * convBlock
 		f(i, i/perSeq, t0, min(s.T, t0+convBlock))
 	})
@@ -145,7 +145,7 @@ func (s Conv) perSequence() int { return (s.T + convBlock - 1) / convBlock }
 // of window: its rows move towards the beginning. window may be nil.
 func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
 	s.Resets = s.Resets.some()
-	if s.T == 1 && s.K == 4 && window != nil && s.Resets == nil {
+	if s.T == 1 && s.B < laidOut && s.K == 4 && window != nil && s.Resets == nil {
 		convSingle(s, x, w, bias, window, y)
 	} else {
 		convAll(s, x, w, bias, window, y)
@@ -166,8 +166,11 @@ func convAll[F Float](s Conv, x, w, bias, window, y []F) {
 	})
 }
 
-// convSingle computes one step with a kernel of four, for which to lay the weight
-// out would take longer than to use it as it lies.
+// laidOut is the number of rows from which on it pays to lay weights out for
+// vectors.
+const laidOut = 3
+
+// convSingle computes one step with a kernel of four, for few sequences.
 func convSingle[F Float](s Conv, x, w, bias, window, y []F) {
 	for b := range s.B {
 		at := (b*s.K + 1) * s.D

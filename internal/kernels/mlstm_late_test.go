@@ -110,7 +110,7 @@ func TestLateMemoriesOfASequenceDependOnItAlone(t *testing.T) {
 
 func BenchmarkMLSTMLate(b *testing.B) {
 	for _, s := range []MLSTM{
-		{B: 16, T: 1, NH: 4, DQK: 64, DHV: 64, Chunk: 64, ScaleQ: 1, ScaleK: 0.1, Eps: 1e-6},
+		{B: 48, T: 1, NH: 4, DQK: 64, DHV: 64, Chunk: 64, ScaleQ: 1, ScaleK: 0.1, Eps: 1e-6},
 		{B: 1, T: 1, NH: 4, DQK: 192, DHV: 192, Chunk: 64, ScaleQ: 1, ScaleK: 0.1, Eps: 1e-6},
 		{B: 16, T: 1, NH: 4, DQK: 512, DHV: 512, Chunk: 64, ScaleQ: 1, ScaleK: 0.1, Eps: 1e-6},
 	} {

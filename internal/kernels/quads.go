@@ -28,9 +28,11 @@ func quadsForward[F Float](s Headwise, x, w, y []F) {
 	buf, lent := scratch[F](4 * d)
 	defer giveBack(lent)
 	taps := quadTaps(buf)
-	for k, tap := range taps {
-		for c := range tap {
-			tap[c] = w[s.quadAt(c, k)]
+	for h := range s.Heads {
+		wh := (*[16]F)(w[s.weight(h):])
+		for k, tap := range taps {
+			to := (*[4]F)(tap[4*h:])
+			to[0], to[1], to[2], to[3] = wh[k], wh[4+(1^k)], wh[8+(2^k)], wh[12+(3^k)]
 		}
 	}
 	ParallelRows(s.N, d, func(lo, hi int) {
