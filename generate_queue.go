@@ -44,9 +44,9 @@ func (b *BatchGenerator) Complete(ctx context.Context, tok data.Tokenizer, reque
 	}
 }
 
-// Draw draws the token that continues text i for answers [i], on all cores at
-// once, or −1 for answers that are nil. An answer that got a token without an
-// error must Take it.
+// Draw samples the token after text i for answers[i], for all texts at once on
+// all cores; tokens[i] is −1 if answers[i] is nil. Take must follow for each
+// token whose errs[i] is nil.
 func (b *BatchGenerator) Draw(answers []*Answer) (tokens []int, errs []error) {
 	tokens, errs = make([]int, len(answers)), make([]error, len(answers))
 	cores.Run(len(answers), func(i int) {

@@ -30,6 +30,7 @@ const (
 	CUDA
 )
 
+// String returns the name of the layout.
 func (l Layout) String() string {
 	switch l {
 	case Vanilla:

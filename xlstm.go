@@ -4,18 +4,33 @@
 //
 // Open opens a model with its vocabulary as an LM, which turns text into text.
 //
-// A Model is a configuration and its parameters. Fwd adds it to an existing
-// graph. Compile returns a Program, a graph compiled for one shape that runs
-// forward and, optionally, backward. NewGenerator returns a Generator, which
-// reads a prompt and continues it in constant memory and time per token. Save
-// writes a model to a folder, and Load reads it.
+//	lm, err := xlstm.Open("runs/book")
+//	text, err := lm.Generate(ctx, "It was")
+//
+// A Model is a configuration and its parameters. NewTrainer returns a Trainer,
+// which trains it on batches. NewGenerator returns a Generator, which reads a
+// prompt and continues it in constant memory and time per token, and
+// NewBatchGenerator one for several texts. Save writes a model to a folder, and
+// Load reads it.
+//
+// In Gorgonia's terms, Fwd adds the model to an existing graph, and Compile
+// returns a Program, a graph compiled for one shape that runs forward and,
+// optionally, backward, for any gorgonia.Solver:
 //
 //	cfg := xlstm.DefaultConfig()
 //	cfg.VocabSize, cfg.NumBlocks, cfg.SLSTMAt = 65, 4, xlstm.Blocks(1)
 //	m, err := xlstm.New(cfg)
 //	p, err := m.Compile(xlstm.ProgramConfig{Batch: 16, Steps: 256, Grad: true})
-//	err = p.Run(xlstm.Input{Tokens: inputs, Targets: targets})
+//	err = p.Run(xlstm.Input{Tokens: inputs, Targets: targets}) // 16·256 ids each
 //	err = solver.Step(p.ValueGrads())
+//
+// # Shapes
+//
+// Shapes are in parentheses: (B·T, D) is a matrix of B·T rows and D columns.
+// B is the number of texts in a batch, T the number of tokens of each, V the
+// size of the vocabulary, D the width of the model, NH the number of heads and
+// DH the width of each. Rows are batch-major: row b·T+t belongs to token t of
+// text b.
 //
 // # State
 //

@@ -9,6 +9,14 @@
 //	cell, err := layers.NewSLSTM(s.Sub("encoder"), layers.SLSTMConfig{EmbeddingDim: 64, NumHeads: 4})
 //	y, state, err := cell.Fwd(x, nil)
 //
+// # Shapes
+//
+// Shapes are in parentheses, parameters by name in quotes: "weight" (Out, In) is
+// a matrix of Out rows and In columns. Features are matrices (B·T, D) of B
+// sequences of T steps, batch-major: row b·T+t is step t of sequence b. The
+// number of sequences is that of the scope, and T follows from the rows. N rows
+// are rows of any kind: layers that do not look at other steps do not need B.
+//
 // # Parameters
 //
 // A Gorgonia graph is compiled for fixed shapes, so that one model has several

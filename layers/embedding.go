@@ -4,8 +4,8 @@ import (
 	"gorgonia.org/gorgonia"
 )
 
-// Embedding maps ids to rows of its parameter "weight" (V, D). The weight is packed
-// if the store has it so; then Weight is nil.
+// Embedding maps ids to rows of its parameter "weight" (V, D), whose node is
+// Weight. If the store holds the weight packed, Weight is nil.
 type Embedding struct {
 	s Scope
 	matrix

@@ -6,7 +6,8 @@ import (
 )
 
 // Linear is y = x·Wᵀ + b: parameters "weight" (Out, In) and, with a bias, "bias"
-// (Out). The weight is packed if the store has it so; then Weight is nil.
+// (Out), whose nodes are Weight and Bias. If the store holds the weight packed,
+// Weight is nil.
 type Linear struct {
 	s Scope
 	matrix

@@ -13,7 +13,7 @@ import (
 // derivative.
 type Format = ops.Format
 
-// The formats.
+// The formats of weights; see docs/weights.md.
 const (
 	Float = ops.Float // the element type of the graph
 	BF16  = ops.BF16  // two bytes
