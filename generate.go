@@ -132,6 +132,11 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 		done += n
 		g.count += n
 	}
+	if len(tokens) > 1 {
+		// A state that is saved, or copied, behind a prompt continues to the bit as
+		// one that is not.
+		g.state.catchUp(-1)
+	}
 	return nil
 }
 

@@ -55,7 +55,7 @@ var mayImport = map[string][]string{
 	"nodes":                {"internal/device", "internal/device/cpu", "internal/ops", "internal/plan"},
 	"layers":               {"internal/floats", "internal/ops", "nodes", "safetensors"},
 	"safetensors":          {"internal/files"},
-	"trace":                {".", "internal/floats", "internal/numbers", "layers"},
+	"trace":                {".", "internal/floats", "internal/numbers", "layers", "nodes"},
 	".":                    {"dist", "internal/cores", "internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "safetensors", "internal/weights", "internal/files", "internal/floats", "internal/numbers", "internal/pytorch", "internal/rundir"},
 	"internal/machine":     {},
 	"internal/numbers":     {},

@@ -50,14 +50,21 @@ func NormForward[F Float](s Norm, x, w, y []F) {
 	f, lent := scratch[F](s.Width)
 	defer giveBack(lent)
 	normFactors(s, w, f)
+	if s.N == 1 { // without a function, which takes memory
+		normRows(s, x, f, y, 0, 1)
+		return
+	}
+	ParallelRows(s.N, s.Width, func(lo, hi int) { normRows(s, x, f, y, lo, hi) })
+}
+
+// normRows computes rows lo to hi of y with the factors f.
+func normRows[F Float](s Norm, x, f, y []F, lo, hi int) {
 	gw := s.Width / s.Groups
-	ParallelRows(s.N, s.Width, func(lo, hi int) {
-		for r := lo * s.Groups; r < hi*s.Groups; r++ {
-			xg, c0 := x[r*gw:(r+1)*gw], r%s.Groups*gw
-			mean, rstd := groupStats(s, xg)
-			vec.Normalize(xg, f[c0:c0+gw], mean, rstd, y[r*gw:(r+1)*gw])
-		}
-	})
+	for r := lo * s.Groups; r < hi*s.Groups; r++ {
+		xg, c0 := x[r*gw:(r+1)*gw], r%s.Groups*gw
+		mean, rstd := groupStats(s, xg)
+		vec.Normalize(xg, f[c0:c0+gw], mean, rstd, y[r*gw:(r+1)*gw])
+	}
 }
 
 // NormBackward computes dx and, if w is not nil, dw. Mean and standard

@@ -56,6 +56,10 @@ func timesPacked(n int, x []float32, w weights.Matrix, y []float32) {
 		v := vectors.Get().(*weights.Vector)
 		defer vectors.Put(v)
 		v.Set(w.Format, x)
+		if w.Rows()*w.In < wakeWork { // without functions, which take memory
+			w.Dots(v, y)
+			return
+		}
 		eachPiece(w, max(1, pieceNumbers/w.In), 1, func(lo, hi int) { w.Cut(lo, hi).Dots(v, y[lo:hi]) })
 	case n <= fewRows:
 		x, lent := roundedFor(w, n, x)
