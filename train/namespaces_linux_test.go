@@ -151,7 +151,7 @@ func (m *machines) flags(l testutil.RankLauncher) []string {
 	if strings.Contains(string(version), "HYDRA") { // MPICH
 		return []string{"-launcher", "ssh", "-launcher-exec", m.agent, "-hosts", first + "," + second, "-iface", forLauncher, "-n", "2"}
 	}
-	return []string{"--host", first + ":1," + second + ":1", "-n", "2"}
+	return []string{"--host", first + ":1," + second + ":1", "--map-by", "ppr:1:node", "-n", "2"}
 }
 
 // overTCP returns the variables that make MPIs use the cables instead of the
@@ -227,18 +227,15 @@ func TestAMachineThatCannotBeReached(t *testing.T) {
 	eachLauncher(t, func(t *testing.T, l testutil.RankLauncher) {
 		m := newMachines(t)
 		m.unplug(1)
-		start := time.Now()
-		job := m.start(l, shared(text, filepath.Join(t.TempDir(), "run"))...)
-		if err := job.Wait(); err == nil {
-			t.Errorf("the job succeeded\n%s", job.Out)
-		}
-		if took := time.Since(start); took > 75*time.Second {
-			t.Errorf("the job ended after %v", took)
-		}
-		out := job.Out.String()
 		wants := []string{"reach"} // "unable to reach each other", "unreachable"
 		if l.MPIRun == "" {
 			wants = []string{"rank 1 of 2, connecting within 1m0s: rank 0 cannot be reached", "rank 0 of 2, connecting within 1m0s: 1 of the other ranks"}
+		}
+		out := failing(t, m, l, shared(text, filepath.Join(t.TempDir(), "run")))
+		// mpirun of MPICH 4.0 loses what ranks print while it ends them, in about
+		// every second job.
+		for try := 0; l.MPIRun != "" && try < 10 && !strings.Contains(out, wants[0]); try++ {
+			out = failing(t, m, l, shared(text, filepath.Join(t.TempDir(), "run")))
 		}
 		for _, want := range wants {
 			if !strings.Contains(out, want) {
@@ -247,4 +244,18 @@ func TestAMachineThatCannotBeReached(t *testing.T) {
 		}
 		t.Log(out)
 	})
+}
+
+// failing runs a job that must fail within the time-out, and returns what it prints.
+func failing(t *testing.T, m *machines, l testutil.RankLauncher, args []string) string {
+	t.Helper()
+	start := time.Now()
+	job := m.start(l, args...)
+	if err := job.Wait(); err == nil {
+		t.Fatalf("the job succeeded\n%s", job.Out)
+	}
+	if took := time.Since(start); took > 75*time.Second {
+		t.Errorf("the job ended after %v", took)
+	}
+	return job.Out.String()
 }

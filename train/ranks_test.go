@@ -93,6 +93,9 @@ func TestAJobOfRanksIsTheSameRun(t *testing.T) {
 			wantSameCurve(t, fmt.Sprintf("%d ranks", ranks), first, alone)
 			runOnRanks(t, l, ranks, shared(text, again)...)
 			sameRun(t, fmt.Sprintf("%d ranks twice", ranks), again, first)
+			if ranks != 3 {
+				continue
+			}
 			sharded := filepath.Join(t.TempDir(), "sharded")
 			runOnRanks(t, l, ranks, shared(text, sharded, "-shard-optimizer")...)
 			sameRun(t, fmt.Sprintf("%d ranks with a sharded optimiser", ranks), sharded, first)
