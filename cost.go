@@ -41,6 +41,9 @@ type Cost struct {
 	// are not included: in a backward pass these are, for each core, mainly the
 	// mLSTM's memories between chunks, 4·DH²·Steps/Chunk bytes.
 	Activations int64
+	// Copies is the size in bytes of the copies of parameters in bfloat16 that
+	// products read on a device, 0 without any.
+	Copies int64
 	// Generation is the size in bytes of the memory of a Generator in addition
 	// to the parameters, once it has compiled all of its programs: its state
 	// and the values in their graphs.
@@ -82,12 +85,12 @@ type Memory struct {
 	// Params, Gradients and Moments are 4, 4 and 8 bytes per parameter: AdamW has
 	// two moments, which may be divided over several ranks.
 	Params, Gradients, Moments int64
-	// Activations is Cost.Activations.
-	Activations int64
+	// Activations and Copies are those of Cost.
+	Activations, Copies int64
 }
 
 // Total returns the sum.
-func (m Memory) Total() int64 { return m.Params + m.Gradients + m.Moments + m.Activations }
+func (m Memory) Total() int64 { return m.Params + m.Gradients + m.Moments + m.Activations + m.Copies }
 
 const (
 	float32Size = 4
@@ -123,6 +126,9 @@ func (c Config) Cost(opts CostOptions) (Cost, error) {
 	cost := Cost{CostOptions: opts, kinds: c.kinds()}
 	cost.Parts = cost.ofOneBlock(m.costParts(opts))
 	if cost.Activations, err = few.carriedOver(left, func(m *Model) (int64, error) { return m.trainingBytes(opts) }); err != nil {
+		return Cost{}, err
+	}
+	if cost.Copies, err = few.carriedOver(left, func(m *Model) (int64, error) { return m.copyBytes(opts) }); err != nil {
 		return Cost{}, err
 	}
 	cost.Generation, err = few.carriedOver(left, (*Model).generationBytes)
@@ -211,7 +217,7 @@ func (m *Model) trainingBytes(opts CostOptions) (bytes int64, err error) {
 	if opts.Device == nil {
 		bytes, err = m.programBytes(trainingConfig(opts))
 	} else {
-		bytes, err = m.remoteBytes(opts)
+		bytes, _, err = m.remoteBytes(opts)
 	}
 	for _, p := range m.parts {
 		for _, t := range p.Params {
@@ -225,17 +231,26 @@ func trainingConfig(opts CostOptions) ProgramConfig {
 	return ProgramConfig{Batch: opts.Batch, Steps: opts.Steps, Grad: true, FwdConfig: FwdConfig{Training: true, Chunk: opts.Chunk}, dropLogits: true}
 }
 
-// remoteBytes returns the size of the results of a training step on a device.
-func (m *Model) remoteBytes(opts CostOptions) (int64, error) {
+// copyBytes returns Cost.Copies.
+func (m *Model) copyBytes(opts CostOptions) (bytes int64, err error) {
+	if opts.Device != nil {
+		_, bytes, err = m.remoteBytes(opts)
+	}
+	return bytes, err
+}
+
+// remoteBytes returns the sizes of the results of a training step on a device, and
+// of the copies of parameters.
+func (m *Model) remoteBytes(opts CostOptions) (results, copies int64, err error) {
 	p, err := m.design(trainingConfig(opts))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var keep gorgonia.Nodes
 	for _, st := range p.out.State {
 		keep = append(keep, st.Nodes()...)
 	}
-	return nodes.RemoteBytes(opts.Device, p.graph, keep...)
+	return nodes.RemoteBytes(opts.Device, p.graph, p.out.Model(), keep)
 }
 
 // LargestBatch returns the number of sequences of opts.Steps tokens on which a
@@ -365,6 +380,6 @@ func (c Cost) TrainingMemory() Memory {
 	t, shards := c.Total(), int64(c.Shards)
 	return Memory{
 		Params: float32Size * t.Params, Gradients: float32Size * t.Params, Moments: moments * float32Size * ((t.Params + shards - 1) / shards),
-		Activations: c.Activations,
+		Activations: c.Activations, Copies: c.Copies,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -27,6 +28,12 @@ const (
 	// PrecisionTF32 rounds the operands of products to 10 bits of mantissa, for
 	// the tensor cores, which are several times as fast.
 	PrecisionTF32 Precision = "tf32"
+	// PrecisionBF16 stores the operands of products in bfloat16, with 8 bits of
+	// mantissa: the activations between products, and copies of the weights.
+	// Products add up in float32; weights, gradients of weights, the residual
+	// stream, gates, states, norms and the optimiser remain in float32. It
+	// takes half the memory and is fastest, and needs a model in float32.
+	PrecisionBF16 Precision = "bf16"
 )
 
 // OpenDevice opens a device by its name: "cuda" or "cuda:N" for NVIDIA GPU
@@ -51,9 +58,9 @@ func parseDevice(name string, precision Precision) (int, Precision, error) {
 	switch precision {
 	case "":
 		precision = PrecisionFloat32
-	case PrecisionFloat32, PrecisionTF32:
+	case PrecisionFloat32, PrecisionTF32, PrecisionBF16:
 	default:
-		return 0, "", errors.Errorf("xlstm: there is no precision %q; it is %s or %s", precision, PrecisionFloat32, PrecisionTF32)
+		return 0, "", errors.Errorf("xlstm: there is no precision %q; it is %s, %s or %s", precision, PrecisionFloat32, PrecisionTF32, PrecisionBF16)
 	}
 	return ordinal, precision, nil
 }
@@ -80,6 +87,50 @@ type residence struct {
 	device  Device
 	tensors []layers.Param
 	buffers []nodes.Buffer // of each tensor
+	copies  map[string]halfCopy
+}
+
+// halfCopy is a copy of a tensor in bfloat16, and what enqueues that it is made
+// again.
+type halfCopy struct {
+	buffer nodes.Buffer
+	renew  func() error
+}
+
+// copyOf returns the copy in bfloat16 of a tensor, which is made when a program
+// first reads it.
+func (r *residence) copyOf(name string) (nodes.Buffer, error) {
+	if c, made := r.copies[name]; made {
+		return c.buffer, nil
+	}
+	from := r.buffer(name)
+	to, err := r.device.Alloc(ops.BFloat16, from.Len())
+	if err != nil {
+		return nil, err
+	}
+	shape := ops.Shape{from.Len()}
+	renew, err := r.device.Bind(ops.Reshape{From: shape, To: shape}, []nodes.Buffer{to}, []nodes.Buffer{from}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if r.copies == nil {
+		r.copies = make(map[string]halfCopy)
+	}
+	r.copies[name] = halfCopy{to, renew}
+	return to, renew()
+}
+
+// renewCopies brings the copies up to date with the tensors, except those in done.
+func (r *residence) renewCopies(done map[string]bool) error {
+	for name, c := range r.copies {
+		if done[name] {
+			continue
+		}
+		if err := c.renew(); err != nil {
+			return errors.Wrapf(err, "xlstm: the copy of %s in bfloat16", name)
+		}
+	}
+	return nil
 }
 
 // reside allocates memory for tensors on a device and copies them. Without a device
@@ -109,7 +160,13 @@ func (r *residence) fetch() error {
 }
 
 func (r *residence) push() error {
-	return r.each(func(host any, b nodes.Buffer) error { return r.device.Upload(b, host) })
+	if r == nil {
+		return nil
+	}
+	if err := r.each(func(host any, b nodes.Buffer) error { return r.device.Upload(b, host) }); err != nil {
+		return err
+	}
+	return r.renewCopies(nil)
 }
 
 func (r *residence) each(f func(host any, b nodes.Buffer) error) error {

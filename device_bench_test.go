@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
+	"github.com/gorgonia-xlstm/xlstm/optim"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -53,6 +56,68 @@ func BenchmarkDevice(b *testing.B) {
 	}
 }
 
+// largest is the model of 407 M parameters, of the xLSTM-7B architecture, whose
+// training and generation docs/gpu.md has.
+func largest() Config {
+	cfg := DefaultLargeConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks = 50304, 1024, 24
+	cfg.Large.NumHeads = 4
+	return cfg
+}
+
+func largestModel(b *testing.B) *Model {
+	b.Helper()
+	if testDevice == nil {
+		b.Skip("XLSTM_DEVICE names no device")
+	}
+	m, err := New(largest(), WithDtype(tensor.Float32), WithDevice(testDevice))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return m
+}
+
+// BenchmarkLargeTraining takes training steps of the model of 407 M parameters on
+// 8 sequences of 2048 tokens, with XLSTM_PRECISION, and then times its operations:
+//
+//	XLSTM_DEVICE=cuda XLSTM_PRECISION=bf16 go test -tags nvidia -run - -bench LargeTraining .
+func BenchmarkLargeTraining(b *testing.B) {
+	const batch, length = 8, 2048
+	m := largestModel(b)
+	solver, err := optim.NewAdamW(optim.AdamWConfig{LR: optim.Constant(1e-4), WeightDecay: 0.1, ClipNorm: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	tr, err := m.NewTrainer(solver, TrainerConfig{Batch: batch, Steps: length})
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := batch * length
+	step := func() {
+		if _, err := tr.Step(func() data.Batch {
+			return data.Batch{Inputs: testutil.Tokens(1, n, 50304), Targets: testutil.Tokens(2, n, 50304)}
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("step", func(b *testing.B) {
+		step()
+		b.ResetTimer()
+		for range b.N {
+			step()
+		}
+		b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "tok/s")
+		if d, ok := testDevice.(device.Sized); ok {
+			free, total, err := d.Memory()
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(total-free)/1e9, "GB")
+		}
+	})
+	b.Run("operations", func(b *testing.B) { timeOperations(b, tr.program) })
+}
+
 // timeOperations times every operation of a program alone.
 func timeOperations(b *testing.B, p *Program) {
 	spent := make(map[string]time.Duration)
@@ -73,5 +138,57 @@ func timeOperations(b *testing.B, p *Program) {
 	}
 	for name, d := range spent {
 		b.ReportMetric(float64(d.Microseconds())/float64(b.N), "µs/"+name)
+	}
+}
+
+// BenchmarkLargeGeneration generates with the model of 407 M parameters, one text,
+// always the most likely token, and reads a prompt of 2048 tokens:
+//
+//	XLSTM_DEVICE=cuda XLSTM_PRECISION=bf16 go test -tags nvidia -run - -bench LargeGeneration .
+func BenchmarkLargeGeneration(b *testing.B) {
+	m := largestModel(b)
+	g, err := m.NewGenerator()
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := NewSampler(SamplerConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	prompt := testutil.Tokens(1, 2048, 50304)
+	read := func(b *testing.B) {
+		if err := g.Read(prompt...); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := g.Logits(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("prompt", func(b *testing.B) {
+		read(b)
+		b.ResetTimer()
+		for range b.N {
+			read(b)
+		}
+		b.ReportMetric(float64(len(prompt)*b.N)/b.Elapsed().Seconds(), "tok/s")
+	})
+	for name, cfg := range map[string]SamplerConfig{"greedy": {}, "top 40": {Temperature: 1, TopK: 40}} {
+		if s, err = NewSampler(cfg); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			for range 10 {
+				if _, err := g.Next(s); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ResetTimer()
+			for range 100 * b.N {
+				if _, err := g.Next(s); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(100*b.N)/b.Elapsed().Seconds(), "tok/s")
+		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/optim"
@@ -27,7 +28,7 @@ var testDevice Device
 func TestMain(m *testing.M) {
 	if name := os.Getenv("XLSTM_DEVICE"); name != "" {
 		var err error
-		if testDevice, err = OpenDevice(name, PrecisionFloat32); err != nil {
+		if testDevice, err = OpenDevice(name, Precision(os.Getenv("XLSTM_PRECISION"))); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -44,13 +45,26 @@ func partsOf(t *testing.T, s *State) []layers.Param {
 	return s.Tensors()
 }
 
+// fusing is the CPU as a device that has all composites, and computes all again that
+// it can.
+type fusing struct{ cpu.Device }
+
+func (fusing) Fuses(ops.Composite) bool { return true }
+func (fusing) Recomputes(op ops.Op) bool {
+	switch op.(type) {
+	case ops.Gated, ops.Norm:
+		return true
+	}
+	return false
+}
+
 // otherDevice is a device to hold against models without one: that of the tests, or
 // the CPU treated as one, whose memory happens to be the host's.
 func otherDevice() Device {
 	if testDevice != nil {
 		return testDevice
 	}
-	return cpu.Device{}
+	return fusing{}
 }
 
 // deviceModel returns two models with the same parameters, one on a device.
@@ -256,8 +270,13 @@ func TestDeviceRefusesNonFiniteSteps(t *testing.T) {
 // TestDeviceGeneratesLikeTheCPU reads a prompt and writes on, with texts of a batch
 // and a state that is saved and loaded.
 func TestDeviceGeneratesLikeTheCPU(t *testing.T) {
-	for _, cfg := range []Config{smallConfig(), smallLargeConfig()} {
-		host, there := deviceModel(t, cfg, tensor.Float64)
+	for _, c := range []struct {
+		cfg    Config
+		dt     tensor.Dtype
+		within float64
+	}{{smallConfig(), tensor.Float64, 1e-9}, {smallLargeConfig(), tensor.Float64, 1e-9}, {smallConfig(), tensor.Float32, 2e-5}, {smallLargeConfig(), tensor.Float32, 2e-5}} {
+		cfg := c.cfg
+		host, there := deviceModel(t, cfg, c.dt)
 		path := filepath.Join(t.TempDir(), "state.safetensors")
 		var logits [2][]float64
 		for i, m := range []*Model{host, there} {
@@ -293,8 +312,85 @@ func TestDeviceGeneratesLikeTheCPU(t *testing.T) {
 			check(g.Close())
 			check(b.Close())
 		}
-		if d := golden.Apart(logits[1], logits[0], 0); d > 1e-9 {
-			t.Errorf("logits are %.3g away", d)
+		if d := golden.Apart(logits[1], logits[0], 0); !(d <= c.within) {
+			t.Errorf("logits in %v are %.3g away", c.dt, d)
 		}
+	}
+}
+
+// TestDeviceSamplesLikeTheCPU: a sampler that looks at the most likely tokens alone,
+// which a device then ranks, draws the same ones as on the CPU.
+func TestDeviceSamplesLikeTheCPU(t *testing.T) {
+	host, there := deviceModel(t, smallLargeConfig(), tensor.Float64)
+	for _, cfg := range []SamplerConfig{{}, {Temperature: 1, TopK: 5, Seed: 3}, {Temperature: 0.7, TopK: 8, TopP: 0.8, Seed: 4}, {Temperature: 1, Seed: 5}} {
+		var texts [2][]int
+		for i, m := range []*Model{host, there} {
+			g, err := m.NewGenerator()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := NewSampler(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := g.Read(1, 2, 3); err != nil {
+				t.Fatal(err)
+			}
+			for range 30 {
+				token, err := g.Next(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				texts[i] = append(texts[i], token)
+			}
+			if l, err := g.Logits(); err != nil || len(l) != 11 || l[0] == l[1] {
+				t.Errorf("logits after sampling: %v, %v", l, err)
+			}
+			if err := g.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(texts[0], texts[1]) {
+			t.Errorf("%+v: %v, the CPU draws %v", cfg, texts[1], texts[0])
+		}
+	}
+}
+
+// TestDeviceTrainsInBfloat16 holds the losses of training in bfloat16 against those in
+// float32, for models of both architectures: they stay within a hundredth. Needs a card.
+func TestDeviceTrainsInBfloat16(t *testing.T) {
+	name := os.Getenv("XLSTM_DEVICE")
+	if name == "" {
+		t.Skip("XLSTM_DEVICE names no device")
+	}
+	half, err := OpenDevice(name, PrecisionBF16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer half.Close()
+	small, large := smallConfig(), smallLargeConfig()
+	large.EmbeddingDim, large.NumBlocks = 128, 4
+	for arch, cfg := range map[string]Config{"v1": small, "large": large} {
+		var runs [2][]StepReport
+		for k, d := range []Device{testDevice, half} {
+			m, err := New(cfg, WithSeed(5), WithDevice(d))
+			if err != nil {
+				t.Fatal(err)
+			}
+			next := deviceBatches(cfg.VocabSize)
+			first := next()
+			solver, err := optim.NewAdamW(optim.AdamWConfig{LR: optim.Constant(1e-3), WeightDecay: 0.1, ClipNorm: 0.5})
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs[k] = steps(t, newDeviceTrainer(t, m, TrainerConfig{}, solver), func() data.Batch { return first }, 60)
+		}
+		for i, want := range runs[0] {
+			if got := runs[1][i].Loss; math.Abs(got-want.Loss) > 0.01*runs[0][0].Loss {
+				t.Errorf("%s, step %d: a loss of %v in bfloat16, %v in float32", arch, i+1, got, want.Loss)
+			}
+		}
+		last := len(runs[0]) - 1
+		t.Logf("%s: losses of %.4f (float32) and %.4f after %d steps, %.4f before", arch, runs[0][last].Loss, runs[1][last].Loss, last, runs[0][0].Loss)
 	}
 }

@@ -22,8 +22,13 @@ type Generator struct {
 	model    *Model
 	state    *State           // that all programs read and write where it is
 	programs map[int]*Program // by the number of tokens
-	logits   []float64
+	logits   []float64        // as of the last settle
 	count    int
+	// late is a program on a device whose last run, up to row, has the logits,
+	// which have not been fetched; nil if they have.
+	late   *Program
+	row    int
+	failed error // of a fetch in a method that returns no error; the next one reports it
 }
 
 // NewGenerator returns a generator at the start of a text.
@@ -33,6 +38,27 @@ func (m *Model) NewGenerator() (*Generator, error) {
 		return nil, err
 	}
 	return &Generator{model: m, state: state, programs: make(map[int]*Program), logits: make([]float64, m.cfg.VocabSize)}, nil
+}
+
+// readSizes returns the numbers of tokens that the model's generators read at once.
+func (m *Model) readSizes() []int {
+	if m.home != nil {
+		return deviceReadSizes[:]
+	}
+	return readSizes[:]
+}
+
+// settle fetches the logits if they are still on the device.
+func (g *Generator) settle() error {
+	if err := g.failed; err != nil {
+		g.failed = nil
+		return err
+	}
+	p := g.late
+	if g.late = nil; p == nil {
+		return nil
+	}
+	return p.loadLogits(g.row, g.logits)
 }
 
 // Read continues the text with tokens.
@@ -50,6 +76,9 @@ func (g *Generator) LogProbs(tokens ...int) ([]float64, error) {
 	}
 	if len(tokens) < 2 {
 		return g.logProbs(tokens)
+	}
+	if err := g.settle(); err != nil {
+		return nil, err
 	}
 	count, state, logits := g.count, g.state.Clone(), slices.Clone(g.logits)
 	probs, err := g.logProbs(tokens)
@@ -76,6 +105,9 @@ func (g *Generator) LogProbs(tokens ...int) ([]float64, error) {
 // logProbs is LogProbs whose error may name a token too early, behind which all
 // were read.
 func (g *Generator) logProbs(tokens []int) ([]float64, error) {
+	if err := g.settle(); err != nil {
+		return nil, err
+	}
 	start, probs := g.count, make([]float64, 0, len(tokens))
 	if len(tokens) > 0 && start > 0 {
 		probs = append(probs, numbers.LogProb(g.logits, tokens[0]))
@@ -109,8 +141,12 @@ func (m *Model) checkTokens(tokens []int) error {
 
 // read reads tokens in chunks; see, if not nil, is shown the logits after each.
 func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error {
+	if err := g.failed; err != nil {
+		g.failed = nil
+		return err
+	}
 	for done := 0; done < len(tokens); {
-		n := g.model.readSize(len(tokens) - done)
+		n := g.next(len(tokens) - done)
 		p, err := g.program(n)
 		if err != nil {
 			return err
@@ -118,16 +154,15 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 		if err := p.Run(Input{Tokens: tokens[done : done+n], State: g.state}); err != nil {
 			return err
 		}
-		for i := range n {
-			if see == nil && i < n-1 {
-				continue
-			}
+		g.late, g.row = nil, n-1
+		for i := 0; see != nil && i < n; i++ {
 			if err := p.loadLogits(i, g.logits); err != nil {
 				return err
 			}
-			if see != nil {
-				see(done+i, g.logits)
-			}
+			see(done+i, g.logits)
+		}
+		if see == nil {
+			g.late = p
 		}
 		done += n
 		g.count += n
@@ -137,16 +172,15 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 		// one that is not.
 		g.state.catchUp(-1)
 	}
+	if g.model.home == nil {
+		return g.settle()
+	}
 	return nil
 }
 
-// readSize returns how many of n tokens a generator reads at once.
-func (m *Model) readSize(n int) int {
-	sizes := readSizes[:]
-	if m.home != nil {
-		sizes = deviceReadSizes[:]
-	}
-	for _, size := range sizes {
+// next returns how many of n tokens are read at once.
+func (g *Generator) next(n int) int {
+	for _, size := range g.model.readSizes() {
 		if size <= n {
 			return size
 		}
@@ -188,20 +222,33 @@ func (g *Generator) Logits() ([]float64, error) {
 	if g.count == 0 {
 		return nil, errNothingRead
 	}
-	return g.logits, nil
+	return g.logits, g.settle()
 }
 
 // Next samples the next token, continues the text with it and returns it.
 func (g *Generator) Next(s *Sampler) (int, error) {
-	logits, err := g.Logits()
-	if err != nil {
-		return 0, err
-	}
-	t, err := s.Sample(logits)
+	t, err := g.sample(s)
 	if err != nil {
 		return 0, err
 	}
 	return t, g.Read(t)
+}
+
+// sample samples the next token: on a device, if the sampler looks at the most
+// likely tokens alone, from those that the device ranks.
+func (g *Generator) sample(s *Sampler) (int, error) {
+	if k := s.looksAt(); k > 0 && k <= min(maxRanked, len(g.logits)) && g.late != nil && g.failed == nil {
+		tokens, logits, err := g.late.remote.largest(g.late.out.Logits, g.row, k)
+		if err != nil {
+			return 0, err
+		}
+		return s.sampleFrom(tokens, logits)
+	}
+	logits, err := g.Logits()
+	if err != nil {
+		return 0, err
+	}
+	return s.Sample(logits)
 }
 
 // State returns the generator's own state, for reading. Writing to it does not
@@ -214,7 +261,7 @@ func (g *Generator) Tokens() int { return g.count }
 // Reset sets the generator to the start of a text.
 func (g *Generator) Reset() {
 	g.state.Reset()
-	g.count = 0
+	g.count, g.late = 0, nil
 }
 
 // Close releases the compiled graphs.

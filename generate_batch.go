@@ -122,6 +122,9 @@ func (b *BatchGenerator) text(i int) (*batchText, error) {
 // text i is reset to the start of a text.
 func (b *BatchGenerator) Begin(i int, g *Generator) error {
 	if g != nil {
+		if err := g.settle(); err != nil {
+			return err
+		}
 		return b.Resume(i, &Position{g.state, g.logits, g.count}) // which is only read
 	}
 	t, err := b.text(i)
@@ -155,6 +158,9 @@ func (b *BatchGenerator) Read(i int, tokens ...int) error {
 		return err
 	}
 	if len(tokens) > 0 {
+		if err := b.reader.settle(); err != nil {
+			return err
+		}
 		copy(t.logits, b.reader.logits)
 		t.count += len(tokens)
 	}

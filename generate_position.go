@@ -33,14 +33,17 @@ func (p *Position) Bytes() int64 {
 }
 
 // Position returns the position of the generator.
-func (g *Generator) Position() *Position { return newPosition(g.state, g.logits, g.count) }
+func (g *Generator) Position() *Position {
+	g.failed = g.settle()
+	return newPosition(g.state, g.logits, g.count)
+}
 
 // Resume sets the generator to a position of a generator of the same model.
 func (g *Generator) Resume(p *Position) error {
 	if err := fitsVocabulary(p, len(g.logits)); err != nil {
 		return err
 	}
-	g.count = p.count
+	g.count, g.late = p.count, nil
 	copy(g.logits, p.logits)
 	return g.state.Set(p.state)
 }

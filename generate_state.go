@@ -39,6 +39,9 @@ func (g *Generator) SaveState(path string) error {
 		return err
 	}
 	g.state.catchUp(-1)
+	if err := g.settle(); err != nil {
+		return err
+	}
 	tensors := append(slices.Clone(g.state.tensors), layers.Param{Name: stateLogits, Value: tensor.New(tensor.WithShape(len(g.logits)), tensor.WithBacking(g.logits))})
 	for _, t := range tensors {
 		if !finite(t.Value) {
@@ -66,7 +69,7 @@ func (g *Generator) LoadState(path string) error {
 	if err != nil {
 		return errors.Wrapf(err, "xlstm: %s", path)
 	}
-	g.count, g.logits = loaded.count, loaded.logits
+	g.count, g.logits, g.late = loaded.count, loaded.logits, nil
 	return g.state.Set(loaded.state)
 }
 

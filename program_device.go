@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
@@ -16,6 +17,7 @@ type remote struct {
 	values map[*gorgonia.Node]*tensor.Dense // what was fetched, by node
 	ran    bool
 	row    []float32 // a row that is fetched
+	ranked ranked
 }
 
 // remoteInput is an input that is copied to the device before every run.
@@ -33,8 +35,10 @@ func (p *Program) newRemote() (err error) {
 		}
 	}()
 	memory := make(map[*gorgonia.Node]nodes.Buffer)
+	copies := make(map[*gorgonia.Node]func() (nodes.Buffer, error))
 	for _, n := range p.out.Model() {
 		memory[n] = p.model.home.buffer(n.Name())
+		copies[n] = func() (nodes.Buffer, error) { return p.model.home.copyOf(n.Name()) }
 	}
 	for _, in := range []struct {
 		node *gorgonia.Node
@@ -71,7 +75,7 @@ func (p *Program) newRemote() (err error) {
 	if p.cfg.KeepValues {
 		keep = p.graph.AllNodes()
 	}
-	if r.Remote, err = nodes.NewRemote(r.device, p.graph, memory, keep...); err != nil {
+	if r.Remote, err = nodes.NewRemote(r.device, p.graph, memory, copies, keep...); err != nil {
 		return errors.Wrap(err, "xlstm")
 	}
 	p.remote = r
@@ -152,6 +156,79 @@ func (r *remote) fetchRow(n *gorgonia.Node, at int, row []float64) error {
 	return errors.Wrapf(err, "xlstm: fetching a row of %v", n)
 }
 
+// ranked are the most likely tokens by a row of logits on a device.
+type ranked struct {
+	launch   device.Launch
+	values   nodes.Buffer
+	at       nodes.Buffer
+	node     *gorgonia.Node
+	row, top int
+}
+
+// largest returns the indices and the values of the k largest numbers of a row of
+// node n, (rows, width).
+func (r *remote) largest(n *gorgonia.Node, row, k int) (at, values []float64, err error) {
+	if err := r.rank(n, row, k); err != nil {
+		return nil, nil, errors.Wrap(err, "xlstm: ranking logits")
+	}
+	if err := r.ranked.launch(); err != nil {
+		return nil, nil, errors.Wrap(err, "xlstm: ranking logits")
+	}
+	for _, from := range []struct {
+		b  nodes.Buffer
+		to *[]float64
+	}{{r.ranked.at, &at}, {r.ranked.values, &values}} {
+		*from.to = make([]float64, k)
+		if from.b.Dtype() == ops.Float64 {
+			err = r.device.Download(*from.to, from.b)
+		} else {
+			singles := make([]float32, k)
+			err = r.device.Download(singles, from.b)
+			for i, x := range singles {
+				(*from.to)[i] = float64(x)
+			}
+		}
+		if err != nil {
+			return nil, nil, errors.Wrap(err, "xlstm: fetching the most likely tokens")
+		}
+	}
+	return at, values, nil
+}
+
+// rank prepares largest, if the last call was not the same.
+func (r *remote) rank(n *gorgonia.Node, row, k int) (err error) {
+	if o := r.ranked; o.launch != nil && o.node == n && o.row == row && o.top == k {
+		return nil
+	}
+	if err := r.forgetRanks(); err != nil {
+		return err
+	}
+	width := n.Shape()[1]
+	x := r.Buffer(n).Slice(row*width, width)
+	o := ranked{node: n, row: row, top: k}
+	for _, b := range []*nodes.Buffer{&o.values, &o.at} {
+		if *b, err = r.device.Alloc(x.Dtype(), k); err != nil {
+			return err
+		}
+	}
+	o.launch, err = r.device.Bind(ops.Largest{V: width, K: k}, []nodes.Buffer{o.values, o.at}, []nodes.Buffer{x}, nil)
+	r.ranked = o
+	return err
+}
+
+func (r *remote) forgetRanks() error {
+	for _, b := range []nodes.Buffer{r.ranked.values, r.ranked.at} {
+		if b == nil {
+			continue
+		}
+		if err := r.device.Free(b); err != nil {
+			return err
+		}
+	}
+	r.ranked = ranked{}
+	return nil
+}
+
 // fetchGrads binds the gradients of the last run to their nodes, so that Grad of
 // the parameters' nodes returns them.
 func (p *Program) fetchGrads() error {
@@ -198,6 +275,9 @@ func (r *remote) firstNonFinite() string {
 
 // close gives the memory of the program back.
 func (r *remote) close() error {
+	if err := r.forgetRanks(); err != nil {
+		return err
+	}
 	if err := r.freeInputs(); err != nil {
 		return err
 	}

@@ -84,6 +84,37 @@ func (s *Sampler) Sample(logits []float64) (int, error) {
 	return token, err
 }
 
+// maxRanked is the largest number of tokens that a device ranks for a sampler.
+const maxRanked = 128
+
+// looksAt returns how many of the most likely tokens the sampler looks at, 0 for all
+// tokens.
+func (s *Sampler) looksAt() int {
+	switch c := s.cfg; {
+	case len(c.Exclude) > 0 || c.RepetitionPenalty != 0 && c.RepetitionPenalty != 1:
+		return 0
+	case c.Temperature == 0:
+		return 1
+	default:
+		return c.TopK
+	}
+}
+
+// sampleFrom samples one of the most likely tokens, as many as the sampler looks at
+// and in order, as Sample does from all.
+func (s *Sampler) sampleFrom(tokens, logits []float64) (int, error) {
+	if first := logits[0]; math.IsNaN(first) || math.IsInf(first, 1) {
+		return 0, errors.Errorf("xlstm: the logit of token %d is %v; the model has diverged", int(tokens[0]), first)
+	}
+	s.barred = 0
+	k, err := s.draw(logits)
+	if err != nil {
+		return 0, err
+	}
+	s.Observe(int(tokens[k]))
+	return int(tokens[k]), nil
+}
+
 // penalize applies the repetition penalty.
 func (s *Sampler) penalize(logits []float64) []float64 {
 	if s.cfg.RepetitionPenalty == 0 || s.cfg.RepetitionPenalty == 1 {

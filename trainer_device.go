@@ -35,16 +35,19 @@ type remoteTrainer struct {
 	// others, and the launch that copies the parameters from their ranks to all.
 	others *optim.Others
 	gather device.Launch
+	copied map[string]bool // the parameters whose copies the solver renews
 }
 
 // newRemoteTrainer prepares the trainer's program and solver for one another.
 func (t *Trainer) newRemoteTrainer() error {
 	p := t.program
-	r := &remoteTrainer{device: p.remote.device}
+	r := &remoteTrainer{device: p.remote.device, copied: make(map[string]bool)}
 	t.remote = r
 	var params []optim.DeviceParam
 	for _, n := range p.Model() {
-		params = append(params, optim.DeviceParam{Name: n.Name(), Shape: n.Shape(), Value: p.model.home.buffer(n.Name()), Grad: p.remote.Buffer(n.Deriv())})
+		name, home := n.Name(), p.model.home
+		r.copied[name] = home.copies[name].buffer != nil
+		params = append(params, optim.DeviceParam{Name: name, Shape: n.Shape(), Value: home.buffer(name), Grad: p.remote.Buffer(n.Deriv()), Copy: home.copies[name].buffer})
 	}
 	if t.cfg.Accumulate > 1 {
 		if err := r.makeMeans(params); err != nil {
@@ -65,6 +68,7 @@ func (t *Trainer) newRemoteTrainer() error {
 	}
 	if t.shard != nil {
 		params = t.shard.deviceParams(params)
+		clear(r.copied) // the values of other ranks come after the solver's step
 	}
 	var err error
 	if r.solver, err = s.OnDevice(r.device, params, r.others); err != nil {
@@ -220,13 +224,15 @@ func (t *Trainer) stepRemote() error {
 	if r.solver == nil {
 		return t.stepOnHost()
 	}
-	if r.whole != nil {
-		return t.agreeOnParam(r.solver.End()) // the run was with the step
+	if r.whole == nil { // else the run was with the step
+		if err := r.solver.Begin(); err != nil {
+			return err
+		}
+		if err := r.update(); err != nil {
+			return err
+		}
 	}
-	if err := r.solver.Begin(); err != nil {
-		return err
-	}
-	if err := r.update(); err != nil {
+	if err := t.model.home.renewCopies(r.copied); err != nil {
 		return err
 	}
 	return t.agreeOnParam(r.solver.End())

@@ -56,6 +56,7 @@ func (s *shard) deviceParams(params []optim.DeviceParam) (mine []optim.DevicePar
 	for _, st := range stretches {
 		p := params[st.param]
 		p.Shape, p.Value, p.Grad = tensor.Shape{st.size()}, p.Value.Slice(st.from, st.size()), p.Grad.Slice(st.from, st.size())
+		p.Copy = nil // renewed when the values of all ranks are there
 		mine = append(mine, p)
 	}
 	return mine

@@ -32,9 +32,13 @@ type Remote struct {
 // be written to the buffer of its old state if only that cell reads the old
 // state. The nodes in keep, the gradients of inputs and scalars are kept.
 //
+// Some devices read operands in bfloat16. For the inputs in copies they read a
+// copy, where they can, in the buffer that the function returns; it must then
+// be up to date in every run.
+//
 // NewRemote returns an error if a node of g is one of Gorgonia's own operations
 // that a Sequence cannot run, or an operation that the device does not support.
-func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer, keep ...*gorgonia.Node) (*Remote, error) {
+func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer, copies map[*gorgonia.Node]func() (Buffer, error), keep ...*gorgonia.Node) (*Remote, error) {
 	if err := Check(g); err != nil {
 		return nil, err
 	}
@@ -51,7 +55,7 @@ func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer
 	if err != nil {
 		return nil, err
 	}
-	if err := r.bind(d, given, results); err != nil {
+	if err := r.bind(d, given, results, copies); err != nil {
 		r.free(d) // the error is that of binding
 		return nil, err
 	}
@@ -59,24 +63,45 @@ func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer
 }
 
 // bind lays the plan out and binds it; see NewRemote.
-func (r *Remote) bind(d Device, given map[plan.ID]Buffer, results []plan.ID) (err error) {
-	if r.program, err = r.plan.LayOut(d, results...).Bind(given); err != nil {
+func (r *Remote) bind(d Device, given map[plan.ID]Buffer, results []plan.ID, copies map[*gorgonia.Node]func() (Buffer, error)) (err error) {
+	p := r.plan
+	for n := range copies {
+		p.Values[p.values[n][0]].Copied = true
+	}
+	layout := p.LayOut(d, results...)
+	for n, copy := range copies {
+		if id, read := layout.Copies[p.values[n][0]]; read {
+			if given[id], err = copy(); err != nil {
+				return errors.Wrapf(err, "nodes: a copy of %s for %s", n.Name(), d.Name())
+			}
+		}
+	}
+	if r.program, err = layout.Bind(given); err != nil {
 		return errors.Wrapf(err, "nodes: preparing a graph for %s", d.Name())
 	}
-	r.step, err = device.Record(d, r.program.Launches)
+	r.step, err = device.Record(d, r.program.All())
 	return err
 }
 
 // RemoteBytes returns how much memory NewRemote would allocate for the results of
-// graph g on a device, without allocating any.
-func RemoteBytes(d Device, g *gorgonia.ExprGraph, keep ...*gorgonia.Node) (int64, error) {
+// graph g on a device, and how much the copies of the given inputs in bfloat16
+// take that it would ask for, without allocating any.
+func RemoteBytes(d Device, g *gorgonia.ExprGraph, copied, keep gorgonia.Nodes) (results, copies int64, err error) {
 	p, err := newPlanned(g)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	p.keep(keep...)
-	shared, kept := p.LayOut(d).Bytes()
-	return shared + kept, nil
+	for _, n := range copied {
+		p.Values[p.values[n][0]].Copied = true
+	}
+	layout := p.LayOut(d)
+	shared, kept := layout.Bytes()
+	for _, id := range layout.Copies {
+		v := layout.Plan.Values[id]
+		copies += int64(v.Shape.Size() * v.Dtype.Size())
+	}
+	return shared + kept, copies, nil
 }
 
 // givenOn returns the buffers of all inputs that are read, those of constants
@@ -129,7 +154,7 @@ func (r *Remote) Run() error { return errors.Wrap(r.step(), "nodes") }
 // Then returns a function that enqueues a run of the whole graph followed by
 // the given launches.
 func (r *Remote) Then(more ...func() error) (func() error, error) {
-	launches := append([]device.Launch(nil), r.program.Launches...)
+	launches := append([]device.Launch(nil), r.program.All()...)
 	for _, l := range more {
 		launches = append(launches, l)
 	}
@@ -148,12 +173,13 @@ func (r *Remote) Buffer(n *gorgonia.Node) Buffer {
 // EachStep runs the graph one operation at a time and calls f with the results
 // of each, before they can be overwritten.
 func (r *Remote) EachStep(f func(n *gorgonia.Node, results []Buffer) error) error {
-	for k, n := range r.plan.steps {
+	for k, s := range r.program.Steps() {
+		n := r.plan.steps[s.Origin]
 		if err := r.program.Step(k); err != nil {
 			return errors.Wrap(err, "nodes")
 		}
 		var results []Buffer
-		for _, id := range r.plan.Steps[k].Out {
+		for _, id := range s.Out {
 			results = append(results, r.program.Buffers[id])
 		}
 		if err := f(n, results); err != nil {

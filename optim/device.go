@@ -13,6 +13,8 @@ type DeviceParam struct {
 	Name        string
 	Shape       tensor.Shape
 	Value, Grad device.Buffer
+	// Copy is a copy of the value in bfloat16 that every step renews, or nil.
+	Copy device.Buffer
 }
 
 // OnDevice is a solver bound to parameters in the memory of a device. The
@@ -120,7 +122,13 @@ func (o *OnDevice) bind(rule adamRule) error {
 	}
 	step := ops.AdamStep{Sizes: sizes, Decay: decay, Decoupled: rule.decoupled}
 	all := append(append(values, o.moments[0]...), o.moments[1]...)
-	return o.add(step, all, append(append([]device.Buffer{o.numbers, o.norm}, grads...), all...))
+	in := append(append([]device.Buffer{o.numbers, o.norm}, grads...), all...)
+	for k, p := range o.params {
+		if p.Copy != nil {
+			step.Copies, all = append(step.Copies, k), append(all, p.Copy)
+		}
+	}
+	return o.add(step, all, in)
 }
 
 // bindNorm prepares the norm of the gradients, which with others is that of the
@@ -146,7 +154,7 @@ func (o *OnDevice) bindNorm(sizes []int, grads []device.Buffer) error {
 
 func (o *OnDevice) add(op ops.Op, out, in []device.Buffer) (err error) {
 	var workspace device.Buffer
-	if n := o.device.Workspace(op, o.dtype()); n > 0 {
+	if n := o.device.Workspace(op, o.dtype(), device.Half{}); n > 0 {
 		if workspace, err = o.alloc(n); err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func benchCommand(ctx context.Context, args []string, c console) error {
 		"Names are "+strings.Join(bench.Names(false), ", ")+"; all of them by default.\n"+
 		"On a device they are "+strings.Join(bench.Names(true), ", ")+".\n"+
 		"Each measurement gives a line of JSON; docs/performance.md describes them.", c,
-		"bench", "bench -threads 1 -seconds 30 A generate-A", "bench -device cuda -precision tf32 large", "bench flat > flat.json")
+		"bench", "bench -threads 1 -seconds 30 A generate-A", "bench -device cuda -precision bf16 large", "bench flat > flat.json")
 	seconds := f.Float64("seconds", 10, "how long to measure each, after warming up; at least three steps are timed")
 	threads := f.Int("threads", 0, "cores to use (GOMAXPROCS); 0 for all")
 	child := f.Bool("child", false, "measure the one name given in this very process, as the command has it done")

@@ -17,7 +17,7 @@ type onDevice struct{ name, precision string }
 // register adds the flags -device and -precision.
 func (d *onDevice) register(f *flags) {
 	f.StringVar(&d.name, "device", "cpu", "the device of the model: cpu, cuda, or cuda:N for GPU number N")
-	f.StringVar(&d.precision, "precision", "", "precision of matrix products on a GPU: float32 or tf32 (default float32)")
+	f.StringVar(&d.precision, "precision", "", "precision of matrix products on a GPU: float32, tf32 or bf16 (default float32)")
 }
 
 // training is where a model is trained, as one of several ranks or alone.

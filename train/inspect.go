@@ -21,7 +21,7 @@ import (
 func inspectCommand(_ context.Context, args []string, c console) error {
 	f := newFlags("inspect", "Show a model's size, memory and cost: of a run, of a model's folder or file of weights, or of the settings given.", c,
 		"inspect runs/small", "inspect -preset medium", "inspect -model config.json -vocab 50304 -batch 1 -length 4096",
-		"inspect runs/small -device cuda -card 80")
+		"inspect runs/small -device cuda -precision bf16 -card 80")
 	var model modelSource
 	model.register(f)
 	batch := f.Int("batch", 0, "sequences in a batch (default: the run's or the preset's, or 8)")
@@ -152,6 +152,9 @@ func printMemory(page *bytes.Buffer, cost xlstm.Cost) {
 	}
 	fmt.Fprintf(page, "\nMemory to train on %d × %d tokens, %s:\n", cost.Batch, cost.Steps, where)
 	row("parameters", m.Params)
+	if m.Copies > 0 {
+		row("copies in bfloat16", m.Copies)
+	}
 	row("gradients", m.Gradients)
 	if cost.Shards > 1 {
 		row(fmt.Sprintf("AdamW's moments, 1/%d", cost.Shards), m.Moments)

@@ -169,5 +169,5 @@ func TestInspectSaysWhichBatchFits(t *testing.T) {
 		}
 	}
 	wantComplaint(t, []string{"inspect", "-preset", "tiny", "-card", "-3"}, "-card is -3")
-	wantComplaint(t, []string{"inspect", "-preset", "tiny", "-precision", "tf32"}, "-device cuda")
+	wantComplaint(t, []string{"inspect", "-preset", "tiny", "-precision", "bf16"}, "-device cuda")
 }

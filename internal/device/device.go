@@ -33,10 +33,10 @@ type Device interface {
 	Zero(dst Buffer) error
 	// Free releases memory that Alloc returned.
 	Free(b Buffer) error
-	// Workspace returns the number of elements, of the float type of the
+	// Workspace returns the number of elements, of the float type dt of the
 	// operands, that an operation needs while it runs in addition to its
-	// operands.
-	Workspace(op ops.Op, dt ops.Dtype) int
+	// operands, some of which are stored in bfloat16.
+	Workspace(op ops.Op, dt ops.Dtype, half Half) int
 	// Alignment returns the required alignment of buffers in an allocation, in
 	// bytes.
 	Alignment() int
@@ -50,10 +50,67 @@ type Device interface {
 	Close() error
 }
 
+// Half marks operands of an operation on float32 that are stored in bfloat16,
+// in the order of its Inputs and Outputs. A list may be nil if it marks none.
+type Half struct{ In, Out []bool }
+
+// Halver is a Device that stores some operands in bfloat16. The operations
+// themselves do not know it: their float type remains float32, in which they
+// also add up.
+type Halver interface {
+	// Half returns which operands of an operation on float32 may be stored in
+	// bfloat16, each independently of the others.
+	Half(op ops.Op) Half
+	// AsHalf returns n elements of bfloat16 in the memory of b, of float32.
+	AsHalf(b Buffer, n int) Buffer
+}
+
+// Fuser is a Device that has composites, or would rather compute some results
+// twice than keep them.
+type Fuser interface {
+	// Fuses reports whether the device has a composite.
+	Fuses(op ops.Composite) bool
+	// Recomputes reports whether the backward pass should repeat an operation
+	// of the forward pass in order that its result need not be kept.
+	Recomputes(op ops.Op) bool
+}
+
+// Bound is an operation of a Sequence: its operands by numbers, and their memory.
+// Results that only the sequence itself reads have no buffer.
+type Bound struct {
+	Op                    ops.Op
+	Dtype                 ops.Dtype
+	In, Out               []int
+	InBuffers, OutBuffers []Buffer
+}
+
+// Sequencer is a Device that can run operations which follow one another as a
+// single launch, where each of them is short.
+type Sequencer interface {
+	// Sequence returns such a launch and what releases its memory, or no launch
+	// if it has none for these operations.
+	Sequence(steps []Bound) (Launch, func() error, error)
+}
+
 // Sized is a Device that knows its memory, in bytes.
 type Sized interface {
 	Memory() (free, total int64, err error)
 }
+
+// HalfOf returns which operands of an operation a device may store in bfloat16.
+func HalfOf(d Device, op ops.Op, dt ops.Dtype) Half {
+	if h, ok := d.(Halver); ok && dt == ops.Float32 {
+		return h.Half(op)
+	}
+	return Half{}
+}
+
+// marked reports whether a list of Half marks operand k.
+func marked(list []bool, k int) bool { return k < len(list) && list[k] }
+
+// Reads and Writes report whether input or output k is marked.
+func (h Half) Reads(k int) bool  { return marked(h.In, k) }
+func (h Half) Writes(k int) bool { return marked(h.Out, k) }
 
 // Recorder is a Device that can run many launches with a single command.
 type Recorder interface {
@@ -119,33 +176,41 @@ type Buffer interface {
 	Slice(from, n int) Buffer
 }
 
-// Check returns an error if the buffers do not match the operands of the
-// operation.
-func Check(op ops.Op, out, in []Buffer) error {
+// Check returns the float type of an operation's operands, or an error if the
+// buffers do not match them. Operands that half marks may be in bfloat16, which
+// counts as Float32.
+func Check(op ops.Op, half Half, out, in []Buffer) (ops.Dtype, error) {
 	if op.Kind() == ops.View {
-		return errors.Errorf("%s does nothing that could be bound", op.Name())
+		return 0, errors.Errorf("%s does nothing that could be bound", op.Name())
 	}
 	var float *ops.Dtype
 	for _, side := range []struct {
 		what string
 		args []ops.Arg
 		bufs []Buffer
-	}{{"input", op.Inputs(), in}, {"output", op.Outputs(), out}} {
+		half []bool
+	}{{"input", op.Inputs(), in, half.In}, {"output", op.Outputs(), out, half.Out}} {
 		if len(side.args) != len(side.bufs) {
-			return errors.Errorf("%s has %d %ss, got %d buffers", op.Name(), len(side.args), side.what, len(side.bufs))
+			return 0, errors.Errorf("%s has %d %ss, got %d buffers", op.Name(), len(side.args), side.what, len(side.bufs))
 		}
 		for k, arg := range side.args {
 			dt := side.bufs[k].Dtype()
+			if dt == ops.BFloat16 && marked(side.half, k) {
+				dt = ops.Float32
+			}
 			if float == nil && !arg.Int && !arg.Bytes && (dt == ops.Float32 || dt == ops.Float64) {
 				float = &dt
 			}
 			ok := float != nil && dt == arg.Dtype(*float) || dt == arg.Dtype(ops.Float32) && (arg.Int || arg.Bytes)
 			if !ok || side.bufs[k].Len() != arg.Shape.Size() {
-				return errors.Errorf("%s: %s %s is of shape %v, got a buffer of %d elements of %v", op.Name(), side.what, arg.Name, arg.Shape, side.bufs[k].Len(), dt)
+				return 0, errors.Errorf("%s: %s %s is of shape %v, got a buffer of %d elements of %v", op.Name(), side.what, arg.Name, arg.Shape, side.bufs[k].Len(), side.bufs[k].Dtype())
 			}
 		}
 	}
-	return nil
+	if float == nil {
+		return ops.Float32, nil
+	}
+	return *float, nil
 }
 
 // MemoryError reports that a card has less free memory than was asked for. Its

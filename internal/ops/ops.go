@@ -105,12 +105,17 @@ const (
 	Float64
 	Int  // of the size of Go's int
 	Byte // of packed weights
+	// BFloat16 is how some devices store operands whose float type is Float32;
+	// see package device.
+	BFloat16
 )
 
-func (d Dtype) String() string { return [...]string{"float32", "float64", "int", "byte"}[d] }
+func (d Dtype) String() string {
+	return [...]string{"float32", "float64", "int", "byte", "bfloat16"}[d]
+}
 
 // Size is the number of bytes of an element.
-func (d Dtype) Size() int { return [...]int{4, 8, 8, 1}[d] }
+func (d Dtype) Size() int { return [...]int{4, 8, 8, 1, 2}[d] }
 
 // Key returns the identity of an operation: two operations are equal if and
 // only if their keys are. Keys are the same in every run of a program.

@@ -28,12 +28,14 @@ func (c ClipNorm) Outputs() []Arg { return []Arg{floats("norm", 2)} }
 // Inputs are numbers [6], η, rate and unbias of the step, β1, β2 and ε, the
 // norm of ClipNorm, whose second number is scale, the gradients, all w, all m
 // and all v; results are the new w, m and v, which may share the memory of the
-// old ones. If scale is negative, they are the old ones.
+// old ones. If scale is negative, they are the old ones. Further results are
+// copies of the new w of the parameters that Copies lists in ascending order.
 type AdamStep struct {
 	elementary
 	Sizes     []int
 	Decay     []float64
 	Decoupled bool
+	Copies    []int
 }
 
 func (a AdamStep) Name() string { return "adam" }
@@ -42,7 +44,11 @@ func (a AdamStep) Inputs() []Arg {
 	return vectors(vectors(vectors(in, "w", a.Sizes), "m", a.Sizes), "v", a.Sizes)
 }
 func (a AdamStep) Outputs() []Arg {
-	return vectors(vectors(vectors(nil, "next w", a.Sizes), "next m", a.Sizes), "next v", a.Sizes)
+	out := vectors(vectors(vectors(nil, "next w", a.Sizes), "next m", a.Sizes), "next v", a.Sizes)
+	for _, k := range a.Copies {
+		out = append(out, floats(fmt.Sprintf("copy%d", k), a.Sizes[k]))
+	}
+	return out
 }
 
 // MoveMean moves means towards further samples of gradients, for the vectors of

@@ -15,7 +15,7 @@ type Example struct{ Op, Grad ops.Op }
 // for each optional operand one example with it and one without.
 func Examples() []Example {
 	var all []Example
-	for _, group := range [][]Example{elementwise(), products(), packed(), moves(), convs(), mlstms(), slstms(), lstms(), simplified(), optimisers()} {
+	for _, group := range [][]Example{elementwise(), products(), packed(), moves(), convs(), mlstms(), slstms(), lstms(), simplified(), optimisers(), composites()} {
 		all = append(all, group...)
 	}
 	return all
@@ -139,6 +139,7 @@ func optimisers() []Example {
 		{ops.ClipNorm{Sizes: sizes}, nil},
 		{ops.AdamStep{Sizes: sizes, Decay: decay, Decoupled: true}, nil},
 		{ops.AdamStep{Sizes: sizes, Decay: decay}, nil},
+		{ops.AdamStep{Sizes: sizes, Decay: decay, Decoupled: true, Copies: []int{0, 1}}, nil},
 		{ops.AdamStep{Sizes: many, Decay: make([]float64, len(many)), Decoupled: true}, nil},
 		{ops.MoveMean{Sizes: sizes}, nil},
 	}
@@ -177,4 +178,22 @@ func simplified() (all []Example) {
 		all = append(all, Example{s.Simplified, s})
 	}
 	return all
+}
+
+func composites() (all []Example) {
+	for _, n := range []ops.Norm{
+		{N: 5, Width: 8, Groups: 1, Eps: 1e-5, Centered: true, Residual: true, Weight: true},
+		{N: 5, Width: 12, Groups: 3, Eps: 1e-5},
+	} {
+		gated := ops.GatedNorm{Norm: n, Fn: ops.Sigmoid}
+		all = append(all, Example{ops.AddNorm{Norm: n}, nil}, Example{ops.NormGradAdd{Norm: n}, nil}, Example{gated, ops.GatedNormGrad{GatedNorm: gated}})
+	}
+	maps := ops.Linears{Maps: []ops.Linear{{Rows: 5, In: 7, Outs: []int{6}}, {Rows: 5, In: 7, Outs: []int{4, 3}, Bias: true}}}
+	capped := ops.CappedCrossEntropy{CrossEntropy: ops.CrossEntropy{N: 5, V: 7}, Cap: 1.5}
+	return append(all,
+		Example{ops.Largest{V: 9, K: 4}, nil},
+		Example{maps, ops.LinearsGrad{Linears: maps, Has: [][]bool{{true}, {true, true}}}},
+		Example{maps, ops.LinearsGrad{Linears: maps, Has: [][]bool{{false}, {false, true}}}},
+		Example{capped, ops.CappedCrossEntropyGrad{CappedCrossEntropy: capped}},
+	)
 }

@@ -19,7 +19,17 @@ import (
 // derivative are those of the operation, its results on this device, and
 // gradients from the same seed.
 func (e Example) Run(d device.Device, dt ops.Dtype, seed uint64) (map[string][]float64, error) {
-	r := &runner{device: d, dtype: dt, seed: seed, values: make(map[string]device.Buffer), results: make(map[string][]float64)}
+	return e.run(d, dt, seed, func(bool) bool { return false })
+}
+
+// RunHalf is Run in float32 with operands in bfloat16 among those that the
+// device may store so: each of them if draw returns true.
+func (e Example) RunHalf(d device.Device, seed uint64, draw func() bool) (map[string][]float64, error) {
+	return e.run(d, ops.Float32, seed, func(allowed bool) bool { return allowed && draw() })
+}
+
+func (e Example) run(d device.Device, dt ops.Dtype, seed uint64, half func(allowed bool) bool) (map[string][]float64, error) {
+	r := &runner{device: d, dtype: dt, seed: seed, half: half, values: make(map[string]any), results: make(map[string][]float64)}
 	if err := r.run(e.Op); err != nil || e.Grad == nil {
 		return r.results, err
 	}
@@ -30,33 +40,37 @@ type runner struct {
 	device  device.Device
 	dtype   ops.Dtype
 	seed    uint64
-	values  map[string]device.Buffer
+	half    func(allowed bool) bool // whether an operand is in bfloat16
+	values  map[string]any          // of operands so far
 	results map[string][]float64
 }
 
 func (r *runner) run(op ops.Op) error {
 	var in, out []device.Buffer
-	for _, arg := range op.Inputs() {
+	allowed, half := device.HalfOf(r.device, op, r.dtype), device.Half{}
+	for k, arg := range op.Inputs() {
 		if r.values[arg.Name] == nil {
-			b, err := r.upload(r.draw(op, arg))
-			if err != nil {
-				return err
-			}
-			r.values[arg.Name] = b
+			r.values[arg.Name] = r.draw(op, arg)
 		}
-		in = append(in, r.values[arg.Name])
+		half.In = append(half.In, r.half(allowed.Reads(k)))
+		b, err := r.upload(r.values[arg.Name], half.In[k])
+		if err != nil {
+			return err
+		}
+		in = append(in, b)
 	}
-	for _, arg := range op.Outputs() {
-		b, err := r.upload(r.floats(arg.Shape.Size(), math.NaN))
+	for k, arg := range op.Outputs() {
+		half.Out = append(half.Out, r.half(allowed.Writes(k)))
+		b, err := r.upload(r.floats(arg.Shape.Size(), math.NaN), half.Out[k])
 		if err != nil {
 			return err
 		}
 		out = append(out, b)
 	}
 	var workspace device.Buffer
-	if n := r.device.Workspace(op, r.dtype); n > 0 {
+	if n := r.device.Workspace(op, r.dtype, half); n > 0 {
 		var err error
-		if workspace, err = r.upload(r.floats(n, math.NaN)); err != nil {
+		if workspace, err = r.upload(r.floats(n, math.NaN), false); err != nil {
 			return err
 		}
 	}
@@ -75,23 +89,26 @@ func (r *runner) download(op ops.Op, out []device.Buffer) error {
 		return err
 	}
 	for k, arg := range op.Outputs() {
-		r.values[arg.Name] = out[k]
 		data := r.floats(arg.Shape.Size(), math.NaN)
 		if err := r.device.Download(data, out[k]); err != nil {
 			return err
 		}
+		r.values[arg.Name] = data
 		r.results[arg.Name] = floats.Of(data).Float64s()
 	}
 	return nil
 }
 
-func (r *runner) upload(data any) (device.Buffer, error) {
+func (r *runner) upload(data any, half bool) (device.Buffer, error) {
 	dt, n := r.dtype, floats.Of(data).Len()
 	switch x := data.(type) {
 	case []int:
 		dt, n = ops.Int, len(x)
 	case []byte:
 		dt, n = ops.Byte, len(x)
+	}
+	if half {
+		dt = ops.BFloat16
 	}
 	b, err := r.device.Alloc(dt, n)
 	if err != nil {
@@ -123,6 +140,8 @@ func (r *runner) draw(op ops.Op, arg ops.Arg) any {
 			x[i] = rng.IntN(op.V)
 		case ops.PackedEmbedding:
 			x[i] = rng.IntN(op.V)
+		case ops.CappedCrossEntropy:
+			x[i] = rng.IntN(op.V+1) - 1
 		case ops.CrossEntropy:
 			x[i] = rng.IntN(op.V+1) - 1 // −1 is ops.Ignored
 		default:

@@ -9,12 +9,17 @@ import (
 )
 
 // Layout contains the positions of the values of a plan on a device: one arena
-// for each element type, with the kept values first and then the shared memory.
+// for each float type, with the kept values first and then the shared memory.
 type Layout struct {
+	// Plan is the plan as the device stores it: values that it takes in
+	// bfloat16 have that type.
 	Plan   *Plan
 	Device device.Device
-	// Offset is the start of each value in the arena of its type, in elements;
-	// −1 for external values.
+	// Copies contains the inputs that must be given in bfloat16, by the inputs
+	// marked as Copied of which they are copies.
+	Copies map[ID]ID
+	// Offset is the start of each value in the arena of its type, in elements
+	// of the arena; −1 for external values.
 	Offset []int
 	// Workspace is the start of the workspace of each step in the arena of its
 	// type; −1 for none.
@@ -28,20 +33,22 @@ type Layout struct {
 // Bind; such a buffer may be that of an input that is not read after the value
 // is written.
 func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
+	p, copies := p.arranged(d, given).halved(d, given)
 	l := &Layout{
-		Plan: p, Device: d, Offset: make([]int, len(p.Values)), Workspace: make([]int, len(p.Steps)),
+		Plan: p, Device: d, Copies: copies, Offset: make([]int, len(p.Values)), Workspace: make([]int, len(p.Steps)),
 		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int),
 	}
 	shared := make(map[ops.Dtype][]*block)
 	blocks := make(map[ID]*block)
 	for id, v := range p.Values {
 		l.Offset[id] = -1
-		size := l.round(v.Dtype, v.Shape.Size())
+		dt := arenaType(v.Dtype)
+		size := l.round(dt, elements(v))
 		switch {
-		case v.Input || slices.Contains(given, ID(id)):
+		case v.Input || v.Gone || slices.Contains(given, ID(id)):
 		case v.Kept:
-			l.Offset[id] = l.Kept[v.Dtype]
-			l.Kept[v.Dtype] += size
+			l.Offset[id] = l.Kept[dt]
+			l.Kept[dt] += size
 		default:
 			blocks[ID(id)] = &block{size: size, first: v.First, last: v.Last, to: []*int{&l.Offset[id]}}
 		}
@@ -49,12 +56,12 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 	p.overlay(blocks)
 	for id, v := range p.Values {
 		if b := blocks[ID(id)]; b != nil {
-			shared[v.Dtype] = append(shared[v.Dtype], b)
+			shared[arenaType(v.Dtype)] = append(shared[arenaType(v.Dtype)], b)
 		}
 	}
 	for i, s := range p.Steps {
 		l.Workspace[i] = -1
-		if n := d.Workspace(s.Op, s.Dtype); n > 0 {
+		if n := d.Workspace(s.Op, s.Dtype, p.halfOf(s)); n > 0 {
 			shared[s.Dtype] = append(shared[s.Dtype], &block{size: l.round(s.Dtype, n), first: i, last: i, to: []*int{&l.Workspace[i]}})
 		}
 	}
@@ -84,6 +91,20 @@ func (p *Plan) overlay(blocks map[ID]*block) {
 			delete(blocks, out)
 		}
 	}
+}
+
+// arenaType returns the element type of the arena for values of type dt.
+func arenaType(dt ops.Dtype) ops.Dtype {
+	if dt == ops.BFloat16 {
+		return ops.Float32
+	}
+	return dt
+}
+
+// elements returns the number of elements that a value takes in its arena.
+func elements(v Value) int {
+	unit := arenaType(v.Dtype).Size()
+	return (v.Shape.Size()*v.Dtype.Size() + unit - 1) / unit
 }
 
 // round returns the elements that a value of n takes, so that the next one lies

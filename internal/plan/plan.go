@@ -30,6 +30,12 @@ type Value struct {
 	Shape ops.Shape
 	Input bool // an external value
 	Kept  bool // available after a run; other values may be overwritten
+	// Copied marks an input of which Bind can be given a copy in bfloat16 for
+	// the operations that a device lets read one.
+	Copied bool
+	// Gone marks a value that no step writes or reads any more, in a plan that
+	// was rearranged for a device.
+	Gone bool
 	// First and Last are the first and last step, inclusive, in which its
 	// memory is needed: from the step that writes it to the last step that
 	// reads it.
@@ -41,6 +47,9 @@ type Step struct {
 	Op      ops.Op
 	Dtype   ops.Dtype // of its floats
 	In, Out []ID
+	// Origin is the number of the step in the plan as it was filled; of a
+	// composite that of the step whose place it takes.
+	Origin int
 }
 
 // Plan is a list of operations. The zero value is an empty plan.
@@ -74,7 +83,7 @@ func (p *Plan) Add(op ops.Op, dt ops.Dtype, in ...ID) (out []ID, err error) {
 		out = append(out, ID(len(p.Values)))
 		p.Values = append(p.Values, Value{Dtype: dt, Shape: arg.Shape, First: at, Last: at})
 	}
-	p.Steps = append(p.Steps, Step{Op: op, Dtype: dt, In: in, Out: out})
+	p.Steps = append(p.Steps, Step{Op: op, Dtype: dt, In: in, Out: out, Origin: at})
 	return out, nil
 }
 

@@ -11,9 +11,15 @@ type Program struct {
 	Device   device.Device
 	Buffers  []device.Buffer // of each value; nil for an input that no operation reads
 	Launches []device.Launch // one for each step
+	whole    device.Launch   // of all operations at once, or nil
+	release  func() error    // of the memory of whole
 	plan     *Plan
 	arenas   map[ops.Dtype]device.Buffer
 }
+
+// Steps returns the steps of the program, of which there is a launch each. They
+// may be other ones than those of the plan; see Step.Origin.
+func (p *Program) Steps() []Step { return p.plan.Steps }
 
 // Bind allocates the arenas and binds all operations. given contains the
 // buffers of the inputs that are read, and of the values that were given to
@@ -37,12 +43,15 @@ func (l *Layout) Bind(given map[ID]device.Buffer) (p *Program, err error) {
 			p.Buffers[id] = given[ID(id)]
 			continue
 		}
-		p.Buffers[id] = arenas[v.Dtype].Slice(at, v.Shape.Size())
+		p.Buffers[id] = arenas[arenaType(v.Dtype)].Slice(at, elements(v))
+		if v.Dtype == ops.BFloat16 {
+			p.Buffers[id] = l.Device.(device.Halver).AsHalf(p.Buffers[id], v.Shape.Size())
+		}
 	}
 	for i, s := range l.Plan.Steps {
 		var workspace device.Buffer
 		if at := l.Workspace[i]; at >= 0 {
-			workspace = arenas[s.Dtype].Slice(at, l.Device.Workspace(s.Op, s.Dtype))
+			workspace = arenas[s.Dtype].Slice(at, l.Device.Workspace(s.Op, s.Dtype, l.Plan.halfOf(s)))
 		}
 		launch, err := p.bind(s, workspace)
 		if err != nil {
@@ -50,7 +59,47 @@ func (l *Layout) Bind(given map[ID]device.Buffer) (p *Program, err error) {
 		}
 		p.Launches = append(p.Launches, launch)
 	}
-	return p, nil
+	return p, p.sequence(given)
+}
+
+// sequence binds all operations as one launch if the device can. Values in memory
+// that was given, and kept ones, are written; others are not.
+func (p *Program) sequence(given map[ID]device.Buffer) (err error) {
+	d, ok := p.Device.(device.Sequencer)
+	if !ok {
+		return nil
+	}
+	numbers := func(ids []ID) (list []int) {
+		for _, id := range ids {
+			list = append(list, int(id))
+		}
+		return list
+	}
+	var all []device.Bound
+	for _, s := range p.plan.Steps {
+		b := device.Bound{Op: s.Op, Dtype: s.Dtype, In: numbers(s.In), Out: numbers(s.Out)}
+		for _, id := range s.In {
+			b.InBuffers = append(b.InBuffers, p.Buffers[id])
+		}
+		for _, id := range s.Out {
+			var out device.Buffer
+			if p.plan.Values[id].Kept || given[id] != nil {
+				out = p.Buffers[id]
+			}
+			b.OutBuffers = append(b.OutBuffers, out)
+		}
+		all = append(all, b)
+	}
+	p.whole, p.release, err = d.Sequence(all)
+	return err
+}
+
+// All returns launches that run all operations: one of each, or one of all.
+func (p *Program) All() []device.Launch {
+	if p.whole != nil {
+		return []device.Launch{p.whole}
+	}
+	return p.Launches
 }
 
 func (l *Layout) allocate(arenas map[ops.Dtype]device.Buffer) error {
@@ -109,6 +158,11 @@ func (p *Program) Step(i int) error {
 
 // Close releases the arenas.
 func (p *Program) Close() error {
+	if p.release != nil {
+		if err := p.release(); err != nil {
+			return errors.Wrap(err, "plan: closing a program")
+		}
+	}
 	for _, dt := range []ops.Dtype{ops.Float32, ops.Float64} {
 		if a := p.arenas[dt]; a != nil {
 			if err := p.Device.Free(a); err != nil {

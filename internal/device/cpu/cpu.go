@@ -86,7 +86,7 @@ func transfer(dst, src device.Buffer) error {
 
 // Workspace returns 0: kernels allocate their own scratch space, which depends
 // on the number of cores in use.
-func (Device) Workspace(ops.Op, ops.Dtype) int { return 0 }
+func (Device) Workspace(ops.Op, ops.Dtype, device.Half) int { return 0 }
 
 // Alignment returns 64, the size of a cache line: kernels accept any slice, but
 // vectors that cross cache lines are slower.
@@ -95,11 +95,15 @@ func (Device) Alignment() int { return 64 }
 // Bind prepares op. The launch uses the memory that the buffers have when it is
 // called; see Rebind.
 func (Device) Bind(op ops.Op, out, in []device.Buffer, _ device.Buffer) (device.Launch, error) {
-	if err := device.Check(op, out, in); err != nil {
+	dt, err := device.Check(op, device.Half{}, out, in)
+	if err != nil {
 		return nil, errors.Wrap(err, "cpu")
 	}
+	if c, ok := op.(ops.Composite); ok {
+		return bindComposite(c, dt, out, in)
+	}
 	var launch device.Launch
-	if out[0].Dtype() == ops.Float32 {
+	if dt == ops.Float32 {
 		launch = bind[float32](op, &operands{in: in, out: out})
 	} else {
 		launch = bind[float64](op, &operands{in: in, out: out})

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"slices"
+
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
@@ -46,6 +48,9 @@ func bindElementwise[F kernels.Float](op ops.Op, a *operands) device.Launch {
 		x, w, dy := in[F](a), inIf[F](a, op.Weight), in[F](a)
 		dx, dw := out[F](a), outIf[F](a, op.Weight)
 		return always(func() { kernels.NormBackward(norm(op.Norm), x.data, w.get(), dy.data, dx.data, dw.get()) })
+	case ops.Largest:
+		x, values, at := in[F](a), out[F](a), out[F](a)
+		return always(func() { largest(x.data, values.data, at.data) })
 	case ops.CrossEntropy:
 		return crossEntropy[F](op, a)
 	case ops.CrossEntropyGrad:
@@ -81,4 +86,24 @@ func dropout[F kernels.Float](op ops.Dropout, a *operands) device.Launch {
 
 func norm(op ops.Norm) kernels.Norm {
 	return kernels.Norm{N: op.N, Width: op.Width, Groups: op.Groups, Eps: op.Eps, Centered: op.Centered, Residual: op.Residual}
+}
+
+// largest writes the results of ops.Largest.
+func largest[F kernels.Float](x, values, at []F) {
+	order := make([]int, len(x))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		switch nan, other := x[i] != x[i], x[j] != x[j]; {
+		case nan && !other || x[i] > x[j]:
+			return -1
+		case other && !nan || x[i] < x[j]:
+			return 1
+		}
+		return 0
+	})
+	for k := range values {
+		values[k], at[k] = x[order[k]], F(order[k])
+	}
 }

@@ -19,13 +19,16 @@ func bindOptimiser[F kernels.Float](op ops.Op, a *operands) device.Launch {
 		numbers, norm, grads := in[F](a), in[F](a), ins[F](a, n)
 		old, all := ins[F](a, 3*n), outs[F](a)
 		return always(func() {
-			for k, x := range all {
+			for k, x := range all[:3*n] {
 				copy(x.data, old[k].data)
 			}
 			for k := range n {
 				if norm.data[1] >= 0 {
 					kernels.AdamStep(adam(op, k, numbers.data, norm.data[1]), grads[k].data, all[n+k].data, all[2*n+k].data, all[k].data)
 				}
+			}
+			for i, k := range op.Copies {
+				copy(all[3*n+i].data, all[k].data)
 			}
 		})
 	case ops.MoveMean:

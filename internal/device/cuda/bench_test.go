@@ -68,7 +68,7 @@ func bench(b *testing.B, d *Device, p Precision, op ops.Op) {
 		}
 		in, out := alloc(op.Inputs()), alloc(op.Outputs())
 		var work device.Buffer
-		if n := d.Workspace(op, ops.Float32); n > 0 {
+		if n := d.Workspace(op, ops.Float32, device.Half{}); n > 0 {
 			var err error
 			work, err = d.Alloc(ops.Float32, n)
 			check(err)
@@ -110,4 +110,85 @@ func sizes(op ops.Op) string {
 		return sizes(op.LSTM)
 	}
 	return ""
+}
+
+// BenchmarkLinear times the linear maps of the model of 407 M parameters on 16384
+// tokens in bfloat16, forward and backward, and reports TFLOP/s.
+func BenchmarkLinear(b *testing.B) {
+	d, err := Open(0, BF16)
+	if err != nil {
+		b.Skip(err)
+	}
+	for _, l := range []ops.Linear{
+		{Rows: 16384, In: 1024, Outs: []int{512}}, {Rows: 16384, In: 1024, Outs: []int{1024}}, {Rows: 16384, In: 1024, Outs: []int{4}, Bias: true},
+		{Rows: 16384, In: 1024, Outs: []int{2752}}, {Rows: 16384, In: 2752, Outs: []int{1024}}, {Rows: 16384, In: 1024, Outs: []int{50304}},
+		{Rows: 16384, In: 1024, Outs: []int{3072}}, {Rows: 16384, In: 1024, Outs: []int{5504}},
+	} {
+		benchHalf(b, d, l)
+		benchHalf(b, d, ops.LinearGrad{Linear: l, Has: []bool{true}})
+	}
+	if err := d.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// benchHalf runs an operation with all operands in bfloat16 that may be.
+func benchHalf(b *testing.B, d *Device, op ops.Op) {
+	b.Run(fmt.Sprintf("%s%+v", op.Name(), op), func(b *testing.B) {
+		check := func(err error) {
+			if err != nil {
+				b.Helper()
+				b.Fatal(err)
+			}
+		}
+		half := d.Half(op)
+		var all []device.Buffer
+		alloc := func(args []ops.Arg, half []bool) (bs []device.Buffer) {
+			for k, a := range args {
+				dt, n := ops.Float32, a.Shape.Size()
+				if k < len(half) && half[k] {
+					dt = ops.BFloat16
+				}
+				buf, err := d.Alloc(dt, n)
+				check(err)
+				piece := make([]float32, min(n, 1<<20))
+				for i := range piece {
+					piece[i] = rand.Float32() - 0.5
+				}
+				for at := 0; at < n; at += len(piece) {
+					m := min(len(piece), n-at)
+					check(d.Upload(buf.Slice(at, m), piece[:m]))
+				}
+				bs = append(bs, buf)
+			}
+			all = append(all, bs...)
+			return bs
+		}
+		in, out := alloc(op.Inputs(), half.In), alloc(op.Outputs(), half.Out)
+		var work device.Buffer
+		if n := d.Workspace(op, ops.Float32, half); n > 0 {
+			var err error
+			work, err = d.Alloc(ops.Float32, n)
+			check(err)
+			all = append(all, work)
+		}
+		launch, err := d.Bind(op, out, in, work)
+		check(err)
+		step, err := d.Record([]device.Launch{launch})
+		check(err)
+		for range 3 {
+			check(step())
+		}
+		check(d.Sync())
+		b.ResetTimer()
+		for range b.N {
+			check(step())
+		}
+		check(d.Sync())
+		b.ReportMetric(2e-12*float64(op.MulAdds())*float64(b.N)/b.Elapsed().Seconds(), "TFLOP/s")
+		b.StopTimer()
+		for _, x := range all {
+			check(d.Free(x))
+		}
+	})
 }

@@ -12,33 +12,39 @@ import (
 // workspace. The same code runs twice: without buffers, to count the workspace,
 // and with buffers, to bind.
 type binder struct {
-	d       *Device
-	dt      ops.Dtype // of the floats
-	in, out []buffer  // nil while counting
-	work    buffer
-	used    int    // bytes of the workspace
-	spans   []span // of the operands, and of the pieces of the workspace
-	tasks   []task
-	err     error
+	d        *Device
+	dt       ops.Dtype // of the floats
+	in, out  []buffer  // without addresses while counting
+	counting bool      // the workspace is counted and nothing is bound
+	work     buffer
+	used     int    // bytes of the workspace
+	spans    []span // of the operands, and of the pieces of the workspace
+	tasks    []task
+	err      error
 }
 
-// counting reports whether the binder only counts the workspace.
-func (b *binder) counting() bool { return b.out == nil }
+// read returns the address of the next input, write that of the next output;
+// both are of the operation's float type, or integers.
+func (b *binder) read() address  { return b.float32Only(b.readRef()) }
+func (b *binder) write() address { return b.float32Only(b.writeRef()) }
 
-// read returns the address of the next input, write that of the next output.
-func (b *binder) read() address  { return b.next(&b.in) }
-func (b *binder) write() address { return b.next(&b.out) }
+func (b *binder) float32Only(r ref) address {
+	if r.half && b.err == nil {
+		b.err = errors.New("the kernels take no operand in bfloat16 where there is one")
+	}
+	return r.at
+}
 
-func (b *binder) next(list *[]buffer) address {
+func (b *binder) next(list *[]buffer) buffer {
 	if len(*list) == 0 {
-		if !b.counting() && b.err == nil {
+		if b.err == nil {
 			b.err = errors.New("the kernels take more operands than there are")
 		}
-		return 0
+		return buffer{}
 	}
-	at := (*list)[0].at
+	next := (*list)[0]
 	*list = (*list)[1:]
-	return at
+	return next
 }
 
 // readIf and writeIf return 0 for an absent operand.
@@ -109,7 +115,7 @@ func (b *binder) scalar(x float64) any {
 // kernel enqueues a kernel of a module.
 func (b *binder) kernel(module, name string, g grid, args ...any) {
 	module += "." + suffix(b.dt)
-	if b.counting() {
+	if b.counting {
 		if b.d.drv != nil {
 			b.d.module(module) // so that it is loaded when it is needed
 		}
@@ -144,12 +150,22 @@ func (b *binder) each(module, name string, n int, args ...any) {
 	b.kernel(module, name, b.d.spread(n), args...)
 }
 
-// zero enqueues clearing n floats.
-func (b *binder) zero(at address, n int) {
-	if n == 0 {
+// zero enqueues clearing n floats, zeroRef clearing n elements of an operand.
+func (b *binder) zero(at address, n int) { b.zeroBytes(at, n*b.size()) }
+
+func (b *binder) zeroRef(r ref, n int) {
+	if r.half {
+		b.zeroBytes(r.at, 2*n)
 		return
 	}
-	d, bytes := b.d, n*b.size()
+	b.zero(r.at, n)
+}
+
+func (b *binder) zeroBytes(at address, bytes int) {
+	if b.counting || bytes == 0 {
+		return
+	}
+	d := b.d
 	b.enqueue(task{enqueue: func() error { return d.clearMemory(at, bytes) }, spans: b.appendSpans(nil, at)})
 }
 
@@ -162,17 +178,23 @@ func (b *binder) copy(dst, src address, n int) {
 	b.enqueue(task{enqueue: func() error { return d.copyMemory(dst, src, bytes) }, spans: b.appendSpans(nil, dst, src)})
 }
 
-// multiply enqueues a product whose element types and type of computation follow
-// from the device's precision.
+// multiply enqueues a product, with the element types and the computation of the
+// device's precision. Operands that the product marks as half are in bfloat16;
+// sums never are.
 func (b *binder) multiply(p product) {
-	if b.counting() || p.m == 0 || p.n == 0 {
+	if b.counting || p.m == 0 || p.n == 0 {
 		return
 	}
 	p.in, p.out, p.compute = typeF32, typeF32, computeF32
 	switch {
 	case b.dt == ops.Float64:
 		p.in, p.out, p.compute = typeF64, typeF64, computeF64
-	case b.d.precision == TF32:
+	case p.half:
+		p.in = typeBF16
+		if p.halfOut {
+			p.out = typeBF16
+		}
+	case b.d.precision != Float32:
 		p.compute = computeTF32
 	}
 	if p.alpha == 0 {
@@ -204,8 +226,8 @@ func (b *binder) bind(op ops.Op) error {
 
 // Workspace returns how many floats of type dt the operation needs besides its
 // operands.
-func (d *Device) Workspace(op ops.Op, dt ops.Dtype) int {
-	b := &binder{d: d, dt: dt}
+func (d *Device) Workspace(op ops.Op, dt ops.Dtype, half device.Half) int {
+	b := &binder{d: d, dt: dt, counting: true, in: countingOperands(op.Inputs(), dt, half.In), out: countingOperands(op.Outputs(), dt, half.Out)}
 	if b.bind(op) != nil {
 		return 0 // Bind reports it
 	}
@@ -215,11 +237,11 @@ func (d *Device) Workspace(op ops.Op, dt ops.Dtype) int {
 // Bind prepares op. The error is device.ErrUnsupported for the operations of
 // symbolic cells.
 func (d *Device) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffer) (device.Launch, error) {
-	if err := device.Check(op, out, in); err != nil {
+	dt, err := device.Check(op, d.Half(op), out, in)
+	if err != nil {
 		return nil, errors.Wrap(err, "cuda")
 	}
-	b := &binder{d: d, dt: out[0].Dtype()}
-	var err error
+	b := &binder{d: d, dt: dt}
 	if b.in, err = buffersOf(in...); err != nil {
 		return nil, err
 	}

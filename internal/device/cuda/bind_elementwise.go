@@ -14,16 +14,16 @@ func bindElementwise(b *binder, op ops.Op) bool {
 	switch op := op.(type) {
 	case ops.Activate:
 		n := op.Shape.Size()
-		b.each("elementwise", "activation", n, activations[op.Fn], b.read(), b.write(), int64(n))
+		b.each("elementwise", "activation", n, activations[op.Fn], b.readRef().arg(), b.writeRef().arg(), int64(n))
 	case ops.ActivateGrad:
 		n := op.Shape.Size()
-		b.each("elementwise", "activation_grad", n, activations[op.Fn], b.read(), b.read(), b.write(), int64(n))
+		b.each("elementwise", "activation_grad", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), int64(n))
 	case ops.Gated:
 		n := op.Shape.Size()
-		b.each("elementwise", "gated", n, activations[op.Fn], b.read(), b.read(), b.write(), int64(n))
+		b.each("elementwise", "gated", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), int64(n))
 	case ops.GatedGrad:
 		n := op.Shape.Size()
-		b.each("elementwise", "gated_grad", n, activations[op.Fn], b.read(), b.read(), b.read(), b.write(), b.write(), int64(n))
+		b.each("elementwise", "gated_grad", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), b.writeRef().arg(), int64(n))
 	case ops.SoftCap:
 		n := op.Shape.Size()
 		b.each("elementwise", "soft_cap", n, b.scalar(op.Cap), b.read(), b.write(), int64(n))
@@ -31,9 +31,10 @@ func bindElementwise(b *binder, op ops.Op) bool {
 		n := op.Shape.Size()
 		b.each("elementwise", "soft_cap_grad", n, b.scalar(op.Cap), b.read(), b.read(), b.write(), int64(n))
 	case ops.Add:
-		b.binary("add", op.Shape.Size())
+		b.addTo(b.readRef(), b.readRef(), b.writeRef(), op.Shape.Size())
 	case ops.Mul:
-		b.binary("multiply", op.Shape.Size())
+		n := op.Shape.Size()
+		b.each("elementwise", "multiply", n, b.read(), b.read(), b.write(), int64(n))
 	case ops.ForkGrad:
 		b.forkGrad(op)
 	case ops.SkipGate:
@@ -51,15 +52,15 @@ func bindElementwise(b *binder, op ops.Op) bool {
 	return true
 }
 
-func (b *binder) binary(name string, n int) {
-	b.each("elementwise", name, n, b.read(), b.read(), b.write(), int64(n))
+// addTo enqueues y = x + more.
+func (b *binder) addTo(x, more, y ref, n int) {
+	b.each("elementwise", "add", (n+7)/8, x.arg(), more.arg(), y.arg(), int64(n))
 }
 
 func (b *binder) forkGrad(op ops.ForkGrad) {
-	n := op.Shape.Size()
-	sum, y := b.read(), b.write()
+	sum, y := b.readRef(), b.writeRef()
 	for range op.N - 1 {
-		b.each("elementwise", "add", n, sum, b.read(), y, int64(n))
+		b.addTo(sum, b.readRef(), y, op.Shape.Size())
 		sum = y
 	}
 }
@@ -80,6 +81,15 @@ func (b *binder) dropout(op ops.Dropout) {
 	b.each("elementwise", "dropout", n, x, y, int64(n), threshold, b.scalar(1/(1-op.Rate)), op.ID, key, int64(op.Width()))
 }
 
+func (b *binder) reshape(op ops.Reshape) {
+	x, y := b.readRef(), b.writeRef()
+	if y.half {
+		b.convert(x, y, op.To.Size())
+		return
+	}
+	b.copy(y.at, x.at, op.To.Size())
+}
+
 // bindMove binds copies.
 func bindMove(b *binder, op ops.Op) bool {
 	switch op := op.(type) {
@@ -96,7 +106,7 @@ func bindMove(b *binder, op ops.Op) bool {
 		b.zero(y, op.N*n)
 		b.copy(b.at(y, op.K*n), b.read(), n)
 	case ops.Reshape:
-		b.copy(b.write(), b.read(), op.To.Size())
+		b.reshape(op)
 	default:
 		return false
 	}

@@ -23,12 +23,15 @@ func bindLinear(b *binder, op ops.Op) bool {
 		b.mlstmGates(op)
 	case ops.MLSTMGatesGrad:
 		b.mlstmGatesGrad(op)
+	case ops.Linears:
+		b.linears(op)
+	case ops.LinearsGrad:
+		b.linearsGrad(op)
 	case ops.Embedding:
 		ids, w, y := b.read(), b.read(), b.write()
-		b.each("elementwise", "embedding", op.N*op.D, ids, w, y, int64(op.N), int64(op.D))
+		b.each("embedding", "embedding", op.N*op.D, ids, w, y, int64(op.N), int64(op.D))
 	case ops.EmbeddingGrad:
-		ids, dy, dw := b.read(), b.read(), b.write()
-		b.kernel("elementwise", "embedding_grad", grid{x: op.V, y: (op.D + 31) / 32, threads: 32, rows: 32}, ids, dy, dw, int64(op.N), int64(op.D))
+		b.embeddingGrad(op)
 	default:
 		return false
 	}
@@ -38,65 +41,206 @@ func bindLinear(b *binder, op ops.Op) bool {
 // at returns the address of element i of the floats at base.
 func (b *binder) at(base address, i int) address { return base + address(i*b.size()) }
 
-func (b *binder) linear(op ops.Linear) {
-	x, w, bias := b.read(), b.read(), b.readIf(op.Bias)
-	for _, c := range op.Blocks() {
-		y := b.write()
-		b.multiply(product{m: op.Rows, n: c.Width, k: op.In, a: operand{at: x, ld: op.In},
-			b: operand{at: b.at(w, c.Row*op.In), ld: op.In, trans: true}, c: operand{at: y, ld: c.Width}})
-		if op.Bias {
-			b.each("elementwise", "add_rows", op.Rows*c.Width, b.at(bias, c.Row), y, int64(op.Rows), int64(c.Width))
+// halves reports whether products take their operands in bfloat16.
+func (b *binder) halves() bool { return b.d.precision == BF16 && b.dt == ops.Float32 }
+
+// factor is an operand of products, in bfloat16 where the device's products take
+// that: the operand itself or a rounded copy.
+type factor struct {
+	at   address
+	half bool
+}
+
+func (b *binder) factor(r ref, n int) factor {
+	if b.halves() {
+		return factor{b.asHalf(r, n), true}
+	}
+	return factor{r.at, false}
+}
+
+// row is the operand that begins at a row of ld elements.
+func (f factor) row(b *binder, row, ld int, trans bool) operand {
+	size := b.size()
+	if f.half {
+		size = 2
+	}
+	return operand{at: f.at + address(row*ld*size), ld: ld, trans: trans}
+}
+
+func (b *binder) linear(op ops.Linear) { b.linears(ops.Linears{Maps: []ops.Linear{op}}) }
+
+func (b *binder) linears(op ops.Linears) {
+	first, narrow := op.Maps[0], b.narrowMaps(op.Maps)
+	in := b.readRef()
+	var x factor
+	if slices.Contains(narrow, false) {
+		x = b.factor(in, first.Rows*first.In)
+	}
+	var weights []ref
+	var factors []factor
+	var biases []address
+	for k, m := range op.Maps {
+		w, f := b.readRef(), factor{}
+		if !narrow[k] {
+			f = b.factor(w, total(m.Outs)*m.In)
+		}
+		weights, factors, biases = append(weights, w), append(factors, f), append(biases, b.readIf(m.Bias))
+	}
+	var few narrowArgs
+	var outs []func()
+	for k, m := range op.Maps {
+		ys := make([]ref, len(m.Outs))
+		for o := range ys {
+			ys[o] = b.writeRef()
+		}
+		if narrow[k] {
+			few.add(m, weights[k], biases[k], ys, 0)
+			continue
+		}
+		for _, c := range m.Blocks() {
+			outs = append(outs, func() { b.linearBlock(m, c, x, factors[k], biases[k], ys[c.Out]) })
 		}
 	}
+	// They read the same rounded x, if there is one.
+	b.atOnce(append(outs, func() { b.narrow(few, in) })...)
+}
+
+// linearBlock enqueues one result of a linear map.
+func (b *binder) linearBlock(m ops.Linear, c ops.LinearBlock, x, w factor, bias address, y ref) {
+	b.multiply(product{m: m.Rows, n: c.Width, k: m.In, a: x.row(b, 0, m.In, false), b: w.row(b, c.Row, m.In, true),
+		c: operand{at: y.at, ld: c.Width}, half: x.half, halfOut: y.half})
+	if m.Bias {
+		b.each("elementwise", "add_rows", m.Rows*c.Width, b.at(bias, c.Row), y.arg(), int64(m.Rows), int64(c.Width))
+	}
+}
+
+func total(xs []int) (n int) {
+	for _, x := range xs {
+		n += x
+	}
+	return n
+}
+
+// linearBack is the backward pass of linear maps of one input.
+type linearBack struct {
+	*binder
+	op     ops.LinearsGrad
+	narrow []bool // the maps that narrow.cu takes
+	few    narrowArgs
+	in     ref
+	x      factor
+	w      []factor   // of each map
+	dys    [][]ref    // of the outputs of each map, zero where there is none
+	ups    [][]factor // dys as operands of products
+	dx     ref
+	dw, db []address
 }
 
 func (b *binder) linearGrad(op ops.LinearGrad) {
-	x, w, dys := b.read(), b.read(), b.readSome(op.Has)
-	dx, dw, db := b.write(), b.write(), b.writeIf(op.Bias)
-	b.linearInputs(op, dys, w, dx)
-	b.linearWeights(op, dys, x, dw)
-	b.linearBiases(op, dys, db)
+	b.linearsGrad(ops.LinearsGrad{Linears: ops.Linears{Maps: []ops.Linear{op.Linear}}, Has: [][]bool{op.Has}})
 }
 
-// linearInputs enqueues dx, the sum of the gradients through all blocks.
-func (b *binder) linearInputs(op ops.LinearGrad, dys []address, w, dx address) {
-	if !slices.Contains(op.Has, true) {
-		b.zero(dx, op.Rows*op.In)
+func (b *binder) linearsGrad(op ops.LinearsGrad) {
+	c := linearBack{binder: b, op: op, narrow: b.narrowMaps(op.Maps)}
+	rows, in := op.Maps[0].Rows, op.Maps[0].In
+	c.in = b.readRef()
+	if slices.Contains(c.narrow, false) {
+		c.x = b.factor(c.in, rows*in)
 	}
-	started := 0.0
-	for _, c := range op.Blocks() {
-		if !op.Has[c.Out] {
-			continue
+	weights := make([]ref, len(op.Maps))
+	for k, m := range op.Maps {
+		w := factor{}
+		if weights[k] = b.readRef(); !c.narrow[k] {
+			w = b.factor(weights[k], total(m.Outs)*in)
 		}
-		b.multiply(product{m: op.Rows, n: op.In, k: c.Width, a: operand{at: dys[c.Out], ld: c.Width},
-			b: operand{at: b.at(w, c.Row*op.In), ld: op.In}, c: operand{at: dx, ld: op.In}, beta: started})
+		c.w = append(c.w, w)
+	}
+	for k, m := range op.Maps {
+		dys := b.readSomeRefs(op.Has[k])
+		ups := make([]factor, len(dys))
+		for o, dy := range dys {
+			if op.Has[k][o] && !c.narrow[k] {
+				ups[o] = b.factor(dy, rows*m.Outs[o])
+			}
+		}
+		c.dys, c.ups = append(c.dys, dys), append(c.ups, ups)
+	}
+	c.dx = b.writeRef()
+	for k, m := range op.Maps {
+		c.dw, c.db = append(c.dw, b.write()), append(c.db, b.writeIf(m.Bias))
+		if c.narrow[k] {
+			c.few.add(m, weights[k], 0, c.dys[k], c.dw[k])
+		}
+	}
+	b.atOnce(c.inputs, c.weights, c.biases) // which read the same rounded dys, if there are any
+}
+
+// inputs enqueues dx, the sum of the gradients through all maps.
+func (c *linearBack) inputs() {
+	started := 0.0
+	if c.few.count > 0 {
+		c.narrowGrad(c.few, c.in, c.dx)
 		started = 1
 	}
-}
-
-func (b *binder) linearWeights(op ops.LinearGrad, dys []address, x, dw address) {
-	for _, c := range op.Blocks() {
-		at := b.at(dw, c.Row*op.In)
-		if !op.Has[c.Out] {
-			b.zero(at, c.Width*op.In)
-			continue
+	for k, m := range c.op.Maps {
+		for _, o := range m.Blocks() {
+			if !c.op.Has[k][o.Out] || c.narrow[k] {
+				continue
+			}
+			c.multiply(product{m: m.Rows, n: m.In, k: o.Width, a: c.ups[k][o.Out].row(c.binder, 0, o.Width, false), b: c.w[k].row(c.binder, o.Row, m.In, false),
+				c: operand{at: c.dx.at, ld: m.In}, beta: started, half: c.x.half, halfOut: c.dx.half})
+			started = 1
 		}
-		b.multiply(product{m: c.Width, n: op.In, k: op.Rows, a: operand{at: dys[c.Out], ld: c.Width, trans: true},
-			b: operand{at: x, ld: op.In}, c: operand{at: at, ld: op.In}})
+	}
+	if started == 0 {
+		c.zeroRef(c.dx, c.op.Maps[0].Rows*c.op.Maps[0].In)
 	}
 }
 
-func (b *binder) linearBiases(op ops.LinearGrad, dys []address, db address) {
-	if !op.Bias {
+func (c *linearBack) weights() {
+	for k, m := range c.op.Maps {
+		for _, o := range m.Blocks() {
+			if c.narrow[k] {
+				continue
+			}
+			at := c.at(c.dw[k], o.Row*m.In)
+			if !c.op.Has[k][o.Out] {
+				c.zero(at, o.Width*m.In)
+				continue
+			}
+			c.multiply(product{m: o.Width, n: m.In, k: m.Rows, a: c.ups[k][o.Out].row(c.binder, 0, o.Width, true), b: c.x.row(c.binder, 0, m.In, false),
+				c: operand{at: at, ld: m.In}, half: c.x.half})
+		}
+	}
+}
+
+func (c *linearBack) biases() {
+	for k, m := range c.op.Maps {
+		for _, o := range m.Blocks() {
+			if at := c.at(c.db[k], o.Row); m.Bias && c.op.Has[k][o.Out] {
+				c.columnSums(c.dys[k][o.Out], at, m.Rows, o.Width)
+			} else if m.Bias {
+				c.zero(at, o.Width)
+			}
+		}
+	}
+}
+
+// embeddingGrad lists the rows by id where the table is large, and otherwise lets
+// every id look through all rows.
+func (b *binder) embeddingGrad(op ops.EmbeddingGrad) {
+	const large, group = 1024, 256 // RANKS in embedding.cu
+	ids, dy, dw := b.read(), b.read(), b.write()
+	if op.V <= large {
+		b.kernel("embedding", "embedding_grad", grid{x: op.V, y: (op.D + 31) / 32, threads: 32, rows: 32}, ids, dy, dw, int64(op.N), int64(op.D))
 		return
 	}
-	for _, c := range op.Blocks() {
-		if at := b.at(db, c.Row); op.Has[c.Out] {
-			b.columnSums(dys[c.Out], at, op.Rows, c.Width)
-		} else {
-			b.zero(at, c.Width)
-		}
-	}
+	ranks, counts, starts, list := b.take(4*op.N), b.take(4*op.V), b.take(4*op.V), b.take(4*op.N)
+	b.zeroBytes(counts, 4*op.V)
+	b.kernel("embedding", "embedding_ranks", grid{x: (op.N + group - 1) / group, threads: group}, ids, ranks, counts, int64(op.N))
+	b.kernel("embedding", "embedding_starts", grid{x: 1, threads: 1024}, counts, starts, int64(op.V))
+	b.each("embedding", "embedding_list", op.N, ids, ranks, starts, list, int64(op.N))
+	b.kernel("embedding", "embedding_sums", grid{x: op.V, threads: rowThreads(op.D)}, dy, counts, starts, list, dw, int64(op.D))
 }
 
 // columnThreads is the number of columns in a block of a sum over rows.
@@ -119,11 +263,11 @@ func strips(n, parts int) grid {
 	return grid{x: (n + 31) / 32, y: parts, threads: 32, rows: 8}
 }
 
-// columnSums enqueues the sum of the rows of x [n,d] into y [d].
-func (b *binder) columnSums(x, y address, n, d int) {
+// columnSums adds up the rows of x [n,d] in y.
+func (b *binder) columnSums(x ref, y address, n, d int) {
 	parts, length := stretches(n)
 	part := b.float(parts * d)
-	b.kernel("rows", "column_sums", strips(d, parts), x, part, int64(n), int64(d), int64(length))
+	b.kernel("rows", "column_sums", strips(d, parts), x.arg(), part, int64(n), int64(d), int64(length))
 	b.sumParts(part, y, parts, d)
 }
 
@@ -159,7 +303,7 @@ func (b *binder) headwise(op ops.Headwise) {
 		b: operand{at: b.at(w, op.Row*op.In), ld: op.In, trans: true, stride: op.Stride * op.In},
 		c: operand{at: y, ld: op.Heads * op.Out, stride: op.Out}})
 	if op.Bias {
-		b.each("elementwise", "add_rows", op.N*op.Heads*op.Out, bias, y, int64(op.N), int64(op.Heads*op.Out))
+		b.each("elementwise", "add_rows", op.N*op.Heads*op.Out, bias, plain(y).arg(), int64(op.N), int64(op.Heads*op.Out))
 	}
 }
 
@@ -183,7 +327,7 @@ func (b *binder) headwiseGrad(op ops.HeadwiseGrad) {
 		b.headwiseWideWeights(op.Headwise, s, x, dy, dw)
 	}
 	if op.Bias {
-		b.columnSums(dy, db, op.N, op.Heads*op.Out)
+		b.columnSums(plain(dy), db, op.N, op.Heads*op.Out)
 	}
 }
 

@@ -111,7 +111,7 @@ func (b *binder) lstmGrad(op ops.LSTMGrad) {
 		}))
 	}
 	b.recurrentGrad(op.LSTM, resets, state, hs, dx, dr)
-	b.columnSums(dx, dbias, op.B*op.T, 4*op.H)
+	b.columnSums(plain(dx), dbias, op.B*op.T, 4*op.H)
 }
 
 // recurrentGrad enqueues the gradient of the recurrent weights from those of the

@@ -175,7 +175,7 @@ func (c *mlstmScan) gateGrid() grid {
 // before enqueues the memories before every chunk and behind the last one, unless
 // nothing needs them.
 func (c *mlstmScan) before(last memory) {
-	if c.states == 0 && last.c == 0 && !c.counting() {
+	if c.states == 0 && last.c == 0 && !c.counting {
 		return
 	}
 	c.products("mlstm_states", c.items*c.keys*c.vals, c.bordersShared(), c.args, c.g.keep, byValue(mlstmBorderArgs{

@@ -6,7 +6,7 @@ import "github.com/gorgonia-xlstm/xlstm/internal/ops"
 
 // How optimiser.cu divides its work: tensors per launch, elements per block.
 const (
-	optimiserTensors = 48
+	optimiserTensors = 40
 	optimiserChunk   = 16384
 )
 
@@ -14,6 +14,8 @@ const (
 type tensorArgs struct {
 	w, g, m, v    [optimiserTensors]address
 	toW, toM, toV [optimiserTensors]address
+	copy          [optimiserTensors]address
+	half          uint64
 	n, first      [optimiserTensors]int64
 	decay         [optimiserTensors]float64
 	count, part   int64
@@ -45,9 +47,16 @@ func (b *binder) adam(op ops.AdamStep) {
 	numbers, norm, n := b.read(), b.read(), len(op.Sizes)
 	g, w, m, v := b.readMany(n), b.readMany(n), b.readMany(n), b.readMany(n)
 	toW, toM, toV := b.writeMany(n), b.writeMany(n), b.writeMany(n)
+	copies := make([]ref, n)
+	for _, k := range op.Copies {
+		copies[k] = b.writeRef()
+	}
 	fill := func(s *tensorArgs, k, i int) {
 		s.g[k], s.w[k], s.m[k], s.v[k], s.decay[k] = g[i], w[i], m[i], v[i], op.Decay[i]
-		s.toW[k], s.toM[k], s.toV[k] = toW[i], toM[i], toV[i]
+		s.toW[k], s.toM[k], s.toV[k], s.copy[k] = toW[i], toM[i], toV[i], copies[i].at
+		if copies[i].half {
+			s.half |= 1 << k
+		}
 	}
 	b.tensors(op.Sizes, fill, "adam", func(s structure) []any { return []any{s, flag(op.Decoupled), numbers, norm} })
 }

@@ -13,24 +13,47 @@ import (
 func bindRows(b *binder, op ops.Op) bool {
 	switch op := op.(type) {
 	case ops.Norm:
-		x, w, y := b.read(), b.readIf(op.Weight), b.write()
-		b.norm("norm_forward", op, x, w, y)
+		b.normForward(op, normPass{x: b.readRef(), w: b.readIf(op.Weight), y: b.writeRef()})
+	case ops.AddNorm:
+		b.normForward(op.Norm, normPass{x: b.readRef(), more: b.readRef(), w: b.readIf(op.Weight), sum: b.writeRef(), y: b.writeRef()})
+	case ops.GatedNorm:
+		b.normForward(op.Norm, normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), y: b.writeRef()})
 	case ops.NormGrad:
-		b.normGrad(op.Norm)
+		b.normBackward(op.Norm, normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight)})
+	case ops.NormGradAdd:
+		b.normBackward(op.Norm, normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(), more: b.readRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight)})
+	case ops.GatedNormGrad:
+		b.normBackward(op.Norm, normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(),
+			dgate: b.writeRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight)})
+	case ops.Largest:
+		x, values, at := b.read(), b.write(), b.write()
+		b.kernel("crossentropy", "largest", grid{x: 1, threads: 1024}, x, int64(op.V), values, at, int64(op.K))
 	case ops.CrossEntropy:
-		logits, targets, loss := b.read(), b.read(), b.write()
-		rows := b.double(op.N)
-		b.kernel("crossentropy", "cross_entropy_rows", grid{x: op.N, threads: rowThreads(op.V)}, logits, targets, rows, int64(op.V))
-		b.kernel("crossentropy", "cross_entropy_mean", grid{x: 1, threads: 1024}, rows, targets, loss, address(0), int64(op.N))
+		b.crossEntropy("cross_entropy_rows", op, 0)
+	case ops.CappedCrossEntropy:
+		b.crossEntropy("capped_cross_entropy_rows", op.CrossEntropy, op.Cap)
 	case ops.CrossEntropyGrad:
-		logits, targets, g, dlogits := b.read(), b.read(), b.read(), b.write()
-		count := b.take(4)
-		b.kernel("crossentropy", "cross_entropy_mean", grid{x: 1, threads: 1024}, address(0), targets, address(0), count, int64(op.N))
-		b.kernel("crossentropy", "cross_entropy_grad", grid{x: op.N, threads: rowThreads(op.V)}, logits, targets, g, count, dlogits, int64(op.V))
+		b.crossEntropyGrad("cross_entropy_grad", op, 0)
+	case ops.CappedCrossEntropyGrad:
+		b.crossEntropyGrad("capped_cross_entropy_grad", ops.CrossEntropyGrad{N: op.N, V: op.V}, op.Cap)
 	default:
 		return false
 	}
 	return true
+}
+
+func (b *binder) crossEntropy(kernel string, op ops.CrossEntropy, bound float64) {
+	logits, targets, loss := b.readRef(), b.read(), b.write()
+	rows := b.double(op.N)
+	b.kernel("crossentropy", kernel, grid{x: op.N, threads: rowThreads(op.V)}, logits.arg(), targets, rows, int64(op.V), b.scalar(bound))
+	b.kernel("crossentropy", "cross_entropy_mean", grid{x: 1, threads: 1024}, rows, targets, loss, address(0), int64(op.N))
+}
+
+func (b *binder) crossEntropyGrad(kernel string, op ops.CrossEntropyGrad, bound float64) {
+	logits, targets, g, dlogits := b.readRef(), b.read(), b.read(), b.writeRef()
+	count := b.take(4)
+	b.kernel("crossentropy", "cross_entropy_mean", grid{x: 1, threads: 1024}, address(0), targets, address(0), count, int64(op.N))
+	b.kernel("crossentropy", kernel, grid{x: op.N, threads: rowThreads(op.V)}, logits.arg(), targets, g, count, dlogits.arg(), int64(op.V), b.scalar(bound))
 }
 
 // rowThreads returns the number of threads for a row of n elements: a multiple of a
@@ -44,28 +67,89 @@ type normArgs struct {
 	centered, residual int64
 }
 
-// norm enqueues a kernel of the norm. A warp takes a group of columns; a wide group
-// gets more warps, so that a thread keeps at most 16 columns, or 64 if even a full
-// block does not suffice.
-func (b *binder) norm(kernel string, op ops.Norm, args ...any) {
+// normShape is how the kernels of the norm take its groups.
+type normShape struct {
+	kernel        string // the end of its name
+	per           int    // columns of a thread
+	lanes, groups int    // threads of a group, and groups of a block
+}
+
+// newNormShape gives a group of columns a warp, or as many as keep 16 columns a
+// thread where it is wide, and 64 where a block is full.
+func newNormShape(width int) (normShape, error) {
 	const threads = 256 // of a block, unless a group takes more
-	width, lanes, per := op.Width/op.Groups, 32, 4
-	for lanes*per < width && per < 16 {
-		per *= 2
+	s := normShape{per: 4, lanes: 32}
+	if width%8 == 0 {
+		s.per = 8
 	}
-	for lanes*per < width && lanes < 1024 {
-		lanes *= 2
+	for s.lanes*s.per < width && s.per < 16 {
+		s.per *= 2
 	}
-	if lanes*per < width {
-		per = 64
+	for s.lanes*s.per < width && s.lanes < threads {
+		s.lanes *= 2
 	}
-	if lanes*per < width && b.err == nil {
-		b.err = errors.Errorf("a norm takes groups of %d columns at most on a card, not %d", lanes*per, width)
+	if s.kernel = fmt.Sprint(s.per); width%8 == 0 {
+		s.kernel = "wide_" + s.kernel
 	}
-	n, groups := op.N*op.Groups, max(1, threads/lanes)
-	g := grid{x: (n + groups - 1) / groups, threads: lanes, rows: groups, shared: 32 * groups * b.size()}
-	s := normArgs{int64(n), int64(op.Groups), int64(width), op.Eps, int64(flag(op.Centered)), int64(flag(op.Residual))}
-	b.kernel("norm", fmt.Sprintf("%s_%d", kernel, per), g, append([]any{byValue(s)}, args...)...)
+	if s.lanes*s.per < width {
+		s.kernel, s.per = "64", 64
+	}
+	for s.lanes*s.per < width && s.lanes < 1024 {
+		s.lanes *= 2
+	}
+	s.groups = max(1, threads/s.lanes)
+	if s.lanes*s.per < width {
+		return s, errors.Errorf("a norm takes groups of %d columns at most on a card, not %d", s.lanes*s.per, width)
+	}
+	return s, nil
+}
+
+// norm returns the shape and the argument of the kernels of a norm.
+func (b *binder) norm(op ops.Norm) (normShape, structure) {
+	s, err := newNormShape(op.Width / op.Groups)
+	if err != nil && b.err == nil {
+		b.err = err
+	}
+	return s, byValue(normArgs{int64(op.N * op.Groups), int64(op.Groups), int64(op.Width / op.Groups), op.Eps, int64(flag(op.Centered)), int64(flag(op.Residual))})
+}
+
+// normPass is a pass of a norm: forward y = norm(x + more)⊙σ(gate), where sum
+// receives x + more, and backward dx, to which more is added, dgate and dw. What a
+// pass lacks is zero.
+type normPass struct {
+	x, more, gate ref
+	w             address
+	sum, y        ref
+	dy, dx, dgate ref
+	dw            address
+}
+
+func (b *binder) normForward(op ops.Norm, p normPass) {
+	s, args := b.norm(op)
+	n := op.N * op.Groups
+	g := grid{x: (n + s.groups - 1) / s.groups, threads: s.lanes, rows: s.groups, shared: 32 * s.groups * b.size()}
+	b.kernel("norm", "norm_forward_"+s.kernel, g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.y.arg())
+}
+
+func (b *binder) normBackward(op ops.Norm, p normPass) {
+	s, args := b.norm(op)
+	n := op.N * op.Groups
+	blocks := max(1, min((n+s.groups-1)/s.groups, 4*int(b.d.processors)))
+	blocks = (blocks + op.Groups - 1) / op.Groups * op.Groups
+	parts, part, shared := blocks, address(0), 32*s.groups
+	if op.Groups > 1 {
+		parts = blocks * s.groups / op.Groups
+	} else if s.groups > 1 {
+		shared += s.per * s.lanes
+	}
+	if op.Weight {
+		part = b.float(parts * op.Width)
+	}
+	g := grid{x: blocks, threads: s.lanes, rows: s.groups, shared: shared * b.size()}
+	b.kernel("norm", "norm_backward_"+s.kernel, g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.dgate.arg(), part)
+	if op.Weight {
+		b.sumParts(part, p.dw, parts, op.Width)
+	}
 }
 
 func flag(x bool) int32 {
@@ -73,19 +157,4 @@ func flag(x bool) int32 {
 		return 1
 	}
 	return 0
-}
-
-func (b *binder) normGrad(op ops.Norm) {
-	x, w, dy := b.read(), b.readIf(op.Weight), b.read()
-	dx, dw := b.write(), b.writeIf(op.Weight)
-	kept := b.float(2 * op.N * op.Groups)
-	b.norm("norm_backward", op, x, w, dy, dx, kept)
-	if !op.Weight {
-		return
-	}
-	parts, length := stretches(op.N)
-	part := b.float(parts * op.Width)
-	b.kernel("norm", "norm_weight_grad", strips(op.Width, parts), x, dy, kept, part,
-		int64(op.N), int64(op.Groups), int64(op.Width/op.Groups), int64(length))
-	b.sumParts(part, dw, parts, op.Width)
 }

@@ -88,7 +88,7 @@ func bindSLSTMBackward[F float32 | float64](b *binder, op ops.SLSTMGrad) {
 		b.kernel("slstm", "slstm_step_back", stepGrid(op.SLSTM, 16, 4), args, int64(t))
 	}
 	for k, dx := range g.dx {
-		b.columnSums(dx, b.at(g.dbias, k*op.NH*op.DH), op.B*op.T, op.NH*op.DH)
+		b.columnSums(plain(dx), b.at(g.dbias, k*op.NH*op.DH), op.B*op.T, op.NH*op.DH)
 	}
 	b.slstmWeightGrad(op.SLSTM, g)
 }

@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"math"
+
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
@@ -68,6 +70,8 @@ func hostBytes(x any) (data []byte, dt ops.Dtype, err error) {
 		return bytesOf(x), ops.Int, nil
 	case []byte:
 		return x, ops.Byte, nil
+	case []uint16:
+		return bytesOf(x), ops.BFloat16, nil
 	}
 	return nil, 0, errors.Errorf("cuda: %T is no slice of float32, float64, int or byte", x)
 }
@@ -88,8 +92,12 @@ func transfer(x any, b device.Buffer) ([]byte, address, error) {
 	return data, mine[0].at, nil
 }
 
-// Upload copies src to dst, in the order of the launches.
+// Upload copies src to dst, in the order of the launches. A []float32 is rounded
+// for a buffer in bfloat16.
 func (d *Device) Upload(dst device.Buffer, src any) error {
+	if x, ok := src.([]float32); ok && dst.Dtype() == ops.BFloat16 {
+		src = rounded(x)
+	}
 	data, at, err := transfer(src, dst)
 	if err != nil {
 		return err
@@ -97,8 +105,15 @@ func (d *Device) Upload(dst device.Buffer, src any) error {
 	return errors.Wrap(d.thread.do(func() error { return d.upload(at, data) }), "cuda: copying to the card")
 }
 
-// Download copies src to dst after all earlier launches have finished.
+// Download copies src to dst when all launches before it are done. The elements
+// of a buffer in bfloat16 are copied to a []float32.
 func (d *Device) Download(dst any, src device.Buffer) error {
+	if x, ok := dst.([]float32); ok && src.Dtype() == ops.BFloat16 {
+		halves := make([]uint16, len(x))
+		err := d.Download(halves, src)
+		widen(x, halves)
+		return err
+	}
 	data, at, err := transfer(dst, src)
 	if err != nil {
 		return err
@@ -133,3 +148,24 @@ func (d *Device) Zero(dst device.Buffer) error {
 
 // Alignment is that of the driver's allocations, which cuBLAS's fastest kernels need.
 func (d *Device) Alignment() int { return 256 }
+
+// rounded returns x in bfloat16, rounded to nearest and to even.
+func rounded(x []float32) []uint16 {
+	halves := make([]uint16, len(x))
+	for i, v := range x {
+		bits := math.Float32bits(v)
+		if v != v {
+			halves[i] = 0x7fff
+			continue
+		}
+		halves[i] = uint16((bits + 0x7fff + bits>>16&1) >> 16)
+	}
+	return halves
+}
+
+// widen sets x to numbers in bfloat16.
+func widen(x []float32, halves []uint16) {
+	for i, h := range halves {
+		x[i] = math.Float32frombits(uint32(h) << 16)
+	}
+}

@@ -24,7 +24,7 @@ type cublas struct {
 // Constants of cuBLAS's headers: element types, types of computation, and the
 // algorithm that lets cuBLAS choose.
 const (
-	typeF32, typeF64                    = 0, 1
+	typeF32, typeF64, typeBF16          = 0, 1, 14
 	computeF32, computeF64, computeTF32 = 68, 70, 77
 	gemmDefault                         = ^uintptr(0) // −1
 )
@@ -92,7 +92,10 @@ type product struct {
 	a, b, c     operand
 	alpha, beta float64
 	batch       int
-	in, out     int // element types
+	lists       bool
+	half        bool // A and B are in bfloat16
+	halfOut     bool // and so is C
+	in, out     int  // element types
 	compute     int
 }
 

@@ -41,6 +41,7 @@ type driver struct {
 	ModuleGetFunction  uintptr `sym:"cuModuleGetFunction"`
 	FuncSetAttribute   uintptr `sym:"cuFuncSetAttribute"`
 	LaunchKernel       uintptr `sym:"cuLaunchKernel"`
+	LaunchCooperative  uintptr `sym:"cuLaunchCooperativeKernel"`
 	StreamCreate       uintptr `sym:"cuStreamCreate"`
 	StreamDestroy      uintptr `sym:"cuStreamDestroy_v2"`
 	StreamSynchronize  uintptr `sym:"cuStreamSynchronize"`

@@ -124,6 +124,8 @@ type grid struct {
 	threads int // of a block, along x
 	rows    int // along y, 0 for one
 	shared  int
+	// together makes all blocks run at the same time, or the launch an error.
+	together bool
 }
 
 // kernelCall is a kernel with its grid and arguments, which can be enqueued any number
@@ -186,6 +188,11 @@ func (d *Device) newCall(f function, g grid, args ...any) (*kernelCall, error) {
 // enqueue sends the call to the stream. The driver copies the arguments.
 func (c *kernelCall) enqueue() error {
 	d := c.d
+	if c.g.together {
+		r := dynlib.Call(d.drv.LaunchCooperative, c.f.handle, uintptr(c.g.x), uintptr(max(c.g.y, 1)), uintptr(max(c.g.z, 1)),
+			uintptr(c.g.threads), uintptr(max(c.g.rows, 1)), 1, uintptr(c.g.shared), d.stream, uintptr(unsafe.Pointer(&c.args[0])))
+		return errors.Wrapf(d.drv.check("cuLaunchCooperativeKernel", r), "cuda: launching %s", c.f.name)
+	}
 	r := dynlib.Call(d.drv.LaunchKernel, c.f.handle, uintptr(c.g.x), uintptr(max(c.g.y, 1)), uintptr(max(c.g.z, 1)),
 		uintptr(c.g.threads), uintptr(max(c.g.rows, 1)), 1, uintptr(c.g.shared), d.stream, uintptr(unsafe.Pointer(&c.args[0])), 0)
 	return errors.Wrapf(d.drv.check("cuLaunchKernel", r), "cuda: launching %s", c.f.name)

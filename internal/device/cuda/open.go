@@ -36,6 +36,7 @@ type Precision int
 const (
 	Float32 Precision = iota // IEEE single precision
 	TF32                     // operands are rounded to 10 bits of mantissa
+	BF16                     // operands are stored in bfloat16, others as in TF32
 )
 
 // ForPlans returns a device that plans can be laid out for, and nothing else: an
@@ -177,5 +178,5 @@ func (d *Device) close() error {
 	return err
 }
 
-// String returns the precision's name: float32 or tf32.
-func (p Precision) String() string { return [...]string{"float32", "tf32"}[p] }
+// String is the name of a precision as the flag -precision takes it.
+func (p Precision) String() string { return [...]string{"float32", "tf32", "bf16"}[p] }

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
@@ -55,10 +56,16 @@ func rowCases() (cases []opstest.Example) {
 		{N: 7, Width: 40, Groups: 5, Eps: 1e-6},
 		{N: 9, Width: 200, Groups: 1, Eps: 1e-6, Centered: true, Weight: true}, {N: 6, Width: 800, Groups: 2, Eps: 1e-6, Weight: true},
 		{N: 2, Width: 40000, Groups: 1, Eps: 1e-6, Centered: true, Weight: true},
+		{N: 3000, Width: 1024, Groups: 1, Eps: 1e-6, Weight: true}, {N: 2000, Width: 1024, Groups: 4, Eps: 1e-6, Centered: true, Weight: true},
 	} {
-		cases = append(cases, opstest.Example{Op: n, Grad: ops.NormGrad{Norm: n}})
+		gated := ops.GatedNorm{Norm: n, Fn: ops.Sigmoid}
+		cases = append(cases, opstest.Example{Op: n, Grad: ops.NormGrad{Norm: n}}, opstest.Example{Op: gated, Grad: ops.GatedNormGrad{GatedNorm: gated}},
+			opstest.Example{Op: ops.AddNorm{Norm: n}}, opstest.Example{Op: ops.NormGradAdd{Norm: n}})
 	}
+	cases = append(cases, opstest.Example{Op: ops.Largest{V: 50304, K: 1}}, opstest.Example{Op: ops.Largest{V: 5000, K: 64}})
 	for _, v := range []int{3, 97, 5000} {
+		capped := ops.CappedCrossEntropy{CrossEntropy: ops.CrossEntropy{N: 50, V: v}, Cap: 3}
+		cases = append(cases, opstest.Example{Op: capped, Grad: ops.CappedCrossEntropyGrad{CappedCrossEntropy: capped}})
 		cases = append(cases, opstest.Example{Op: ops.CrossEntropy{N: 50, V: v}, Grad: ops.CrossEntropyGrad{N: 50, V: v}})
 	}
 	return cases
@@ -92,6 +99,15 @@ func linearCases() (cases []opstest.Example) {
 	} {
 		cases = append(cases, opstest.Example{Op: g.MLSTMGates, Grad: g})
 	}
+	for _, d := range []int{70, 200} {
+		cases = append(cases, opstest.Example{Op: ops.Embedding{N: 2600, V: 1100, D: d}, Grad: ops.EmbeddingGrad{N: 2600, V: 1100, D: d}})
+	}
+	for _, in := range []int{256, 1024, 2048} {
+		gates := ops.Linears{Maps: []ops.Linear{{Rows: 301, In: in, Outs: []int{4}, Bias: true}, {Rows: 301, In: in, Outs: []int{40}}, {Rows: 301, In: in, Outs: []int{3, 1}, Bias: true}, {Rows: 301, In: in, Outs: []int{3}}}}
+		cases = append(cases, opstest.Example{Op: gates, Grad: ops.LinearsGrad{Linears: gates, Has: [][]bool{{true}, {true}, {true, false}, {true}}}})
+	}
+	maps := ops.Linears{Maps: []ops.Linear{{Rows: 300, In: 64, Outs: []int{32, 48}}, {Rows: 300, In: 64, Outs: []int{4}, Bias: true}, {Rows: 300, In: 64, Outs: []int{24}}}}
+	cases = append(cases, opstest.Example{Op: maps, Grad: ops.LinearsGrad{Linears: maps, Has: [][]bool{{true, false}, {true}, {true}}}})
 	cases = append(cases, opstest.Example{Op: ops.Embedding{N: 2600, V: 5, D: 70}, Grad: ops.EmbeddingGrad{N: 2600, V: 5, D: 70}})
 	cases = append(cases, opstest.Example{Op: ops.Embedding{N: 700, V: 11, D: 200}, Grad: ops.EmbeddingGrad{N: 700, V: 11, D: 200}})
 	return cases
@@ -208,14 +224,7 @@ func simplifiedCases() (cases []opstest.Example) {
 // workspace poisoned beforehand.
 func TestOperations(t *testing.T) {
 	d := opened(t, Float32)
-	for _, group := range []struct {
-		name   string
-		cases  []opstest.Example
-		single float64 // what float32 may be off by, relative to the norm
-	}{
-		{"examples", opstest.Examples(), 1e-5}, {"elementwise", elementwiseCases(), 2e-6}, {"rows", rowCases(), 1e-5},
-		{"linear", linearCases(), 5e-6}, {"conv", convCases(), 5e-6}, {"mLSTM", mlstmCases(), 3e-5}, {"sLSTM", slstmCases(), 3e-5}, {"LSTM", lstmCases(), 3e-5}, {"simplified", simplifiedCases(), 3e-5},
-	} {
+	for _, group := range groupsOfCases {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
 				compare(t, d, c, group.single)
@@ -262,6 +271,62 @@ func compareIn(t *testing.T, d *Device, c opstest.Example, types map[ops.Dtype]f
 			}
 			if off := apart(got[name], want[name]); !(off <= within) {
 				t.Errorf("%s: in %v %s is %.2g away", ops.Key(c.Op), dt, name, off)
+			}
+		}
+	}
+}
+
+// groupsOfCases are the cases of TestOperations.
+var groupsOfCases = []struct {
+	name   string
+	cases  []opstest.Example
+	single float64 // what float32 may be off by, relative to the norm
+}{
+	{"examples", opstest.Examples(), 1e-5}, {"elementwise", elementwiseCases(), 2e-6}, {"rows", rowCases(), 1e-5},
+	{"linear", linearCases(), 5e-6}, {"conv", convCases(), 5e-6}, {"mLSTM", mlstmCases(), 3e-5}, {"sLSTM", slstmCases(), 3e-5},
+	{"LSTM", lstmCases(), 3e-5}, {"simplified", simplifiedCases(), 3e-5},
+}
+
+// halfError is what results of the precision BF16 may be off by, relative to the norm:
+// the error of the official kernels in bfloat16.
+const halfError = 0.013
+
+// TestOperationsInBfloat16 compares every operation that takes operands in bfloat16
+// with the CPU's float64: with all those operands stored so, with none, and with some.
+func TestOperationsInBfloat16(t *testing.T) {
+	d := opened(t, BF16)
+	for _, group := range groupsOfCases {
+		t.Run(group.name, func(t *testing.T) {
+			for _, c := range group.cases {
+				compareHalf(t, d, c)
+			}
+		})
+	}
+}
+
+func compareHalf(t *testing.T, d *Device, c opstest.Example) {
+	t.Helper()
+	want, err := c.Run(cpu.Device{}, ops.Float64, 1)
+	if err != nil {
+		t.Fatalf("%s: %v", ops.Key(c.Op), err)
+	}
+	rng := rand.New(rand.NewPCG(3, 5))
+	for how, draw := range map[string]func() bool{
+		"all": func() bool { return true }, "none": func() bool { return false }, "some": func() bool { return rng.IntN(2) == 0 },
+	} {
+		got, err := c.RunHalf(d, 1, draw)
+		if errors.Is(err, device.ErrUnsupported) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", ops.Key(c.Op), err)
+		}
+		for name := range want {
+			if name == "tape" {
+				continue
+			}
+			if off := apart(got[name], want[name]); !(off <= halfError) {
+				t.Errorf("%s: with %s of its operands in bfloat16 %s is %.2g away", ops.Key(c.Op), how, name, off)
 			}
 		}
 	}

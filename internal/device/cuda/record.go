@@ -247,7 +247,7 @@ func (b *binder) appendSpans(to []span, at ...address) []span {
 
 // enqueue appends a task of the operation, unless its workspace is only counted.
 func (b *binder) enqueue(t task) {
-	if !b.counting() {
+	if !b.counting {
 		b.tasks = append(b.tasks, t)
 	}
 }

@@ -75,6 +75,61 @@ struct __align__(16) Four { T v[4]; };
 
 __device__ inline bool fours(const void *a) { return ((u64)a & 15) == 0; }
 
+// Operands that are stored as T or, where half is set, in bfloat16. Eight neighbours
+// are read and written at once: element 8·i is the first, and the address a multiple
+// of 16 bytes.
+struct Eight { T v[8]; };
+
+__device__ inline T fromHalf(unsigned h) { return (T)__uint_as_float(h << 16); }
+__device__ inline unsigned toHalves(T lo, T hi) {
+    unsigned r;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"((float)hi), "f"((float)lo));
+    return r;
+}
+
+struct In {
+    const void *at;
+    i64 half;
+    __device__ T operator[](i64 i) const { return half ? fromHalf(((const unsigned short *)at)[i]) : ((const T *)at)[i]; }
+    __device__ Eight eight(i64 i) const {
+        Eight e;
+        if (half) {
+            uint4 h = ((const uint4 *)at)[i];
+            unsigned w[4] = {h.x, h.y, h.z, h.w};
+#pragma unroll
+            for (int k = 0; k < 4; k++) e.v[2 * k] = fromHalf(w[k] & 0xffff), e.v[2 * k + 1] = fromHalf(w[k] >> 16);
+            return e;
+        }
+        Four a = ((const Four *)at)[2 * i], b = ((const Four *)at)[2 * i + 1];
+#pragma unroll
+        for (int k = 0; k < 4; k++) e.v[k] = a.v[k], e.v[4 + k] = b.v[k];
+        return e;
+    }
+};
+
+struct Out {
+    void *at;
+    i64 half;
+    __device__ void put(i64 i, T x) const {
+        if (half) ((unsigned short *)at)[i] = (unsigned short)toHalves(x, 0);
+        else ((T *)at)[i] = x;
+    }
+    __device__ void four(i64 i, const Four &f) const {
+        if (half) ((uint2 *)at)[i] = make_uint2(toHalves(f.v[0], f.v[1]), toHalves(f.v[2], f.v[3]));
+        else ((Four *)at)[i] = f;
+    }
+    __device__ void eight(i64 i, const Eight &e) const {
+        if (half) {
+            ((uint4 *)at)[i] = make_uint4(toHalves(e.v[0], e.v[1]), toHalves(e.v[2], e.v[3]), toHalves(e.v[4], e.v[5]), toHalves(e.v[6], e.v[7]));
+            return;
+        }
+        Four a, b;
+#pragma unroll
+        for (int k = 0; k < 4; k++) a.v[k] = e.v[k], b.v[k] = e.v[4 + k];
+        ((Four *)at)[2 * i] = a, ((Four *)at)[2 * i + 1] = b;
+    }
+};
+
 // The sum over y of a block of 32 threads along x and at most 16 along y, returned to
 // the threads of y = 0.
 __device__ inline T rowsSum(T sum) {
@@ -105,6 +160,13 @@ enum { SIGMOID, LOG_SIGMOID, TANH, SILU, GELU, RELU, RELU_SQUARED, SELU };
 
 __device__ inline T sigmoid(T x) { return 1 / (1 + exp(-x)); }
 __device__ inline T logSigmoid(T x) { return min(x, (T)0) - log1p(exp(-abs(x))); }
+
+// Functions for results that are stored in bfloat16: quick, and exact to some 20 bits.
+__device__ inline double quickExp(double x) { return exp(x); }
+__device__ inline float quickExp(float x) { return __expf(x); }
+__device__ inline double quickRatio(double x, double y) { return x / y; }
+__device__ inline float quickRatio(float x, float y) { return __fdividef(x, y); }
+__device__ inline T quickSigmoid(T x) { return quickRatio((T)1, 1 + quickExp(-x)); }
 
 // x bounded from below, so that its product with a factor that underflows is zero.
 __device__ inline T fromBelow(T x) { return max((T)-1000, x); }

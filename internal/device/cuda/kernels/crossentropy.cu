@@ -1,18 +1,47 @@
 // The mean cross-entropy of rows of logits [n,v] against targets [n], where −1 marks
-// rows that do not count. One block per row.
+// rows that do not count. One block per row. The kernels named capped take the soft cap
+// of the logits first, cap·tanh(z/cap).
 #include "common.cuh"
 
-__device__ inline void softmaxParts(const T *x, i64 v, T *room, T &top, T &sum) {
-    top = -infinity();
-    for (i64 c = threadIdx.x; c < v; c += blockDim.x) top = x[c] > top ? x[c] : top;
-    top = lanesMax(top, room);
-    sum = 0;
-    for (i64 c = threadIdx.x; c < v; c += blockDim.x) sum += exp(x[c] - top);
-    sum = lanesSum(sum, room);
+// tanh with an error of the order of rounding 1.
+__device__ inline T quickTanh(T x) { return sizeof(T) == 8 ? tanh(x) : 1 - quickRatio((T)2, 1 + quickExp(2 * x)); }
+
+template <bool CAPPED> __device__ inline T logit(T z, T cap, T inverse) { return CAPPED ? cap * quickTanh(z * inverse) : z; }
+
+// Calls f(column, numbers, n) with the thread's elements of row r of x [.,v], n at once.
+template <int N> struct Count { static const int n = N; };
+template <typename F> __device__ inline void ofRow(In x, i64 r, i64 v, F f) {
+    if (v % 8 == 0) {
+        for (i64 c = threadIdx.x; c < v / 8; c += blockDim.x) f(8 * c, x.eight(r * (v / 8) + c), Count<8>());
+        return;
+    }
+    for (i64 c = threadIdx.x; c < v; c += blockDim.x) {
+        Eight e;
+        e.v[0] = x[r * v + c];
+        f(c, e, Count<1>());
+    }
 }
 
-// The loss of every row, 0 in rows without a target.
-KERNEL cross_entropy_rows(const T *logits, const i64 *targets, double *loss, i64 v) {
+// The maximum of a row, and the sum of the exponentials relative to it.
+template <bool CAPPED> __device__ inline void softmaxParts(In x, i64 r, i64 v, T cap, T *room, T &top, T &sum) {
+    T mine = -infinity(), inverse = 1 / cap;
+    sum = 0;
+    ofRow(x, r, v, [&](i64, Eight e, auto count) {
+        T most = mine;
+        for (int k = 0; k < count.n; k++) {
+            e.v[k] = logit<CAPPED>(e.v[k], cap, inverse);
+            most = e.v[k] > most ? e.v[k] : most;
+        }
+        if (most > mine) sum *= quickExp(mine - most), mine = most;
+        T base = mine == -infinity() ? 0 : mine; // where every element so far is −∞
+        for (int k = 0; k < count.n; k++) sum += quickExp(e.v[k] - base);
+    });
+    top = lanesMax(mine, room);
+    sum = lanesSum(mine == top ? sum : sum * exp(mine - top), room);
+}
+
+// The loss of a row, 0 in rows without a target.
+template <bool CAPPED> __device__ inline void rowLoss(In logits, const i64 *targets, double *loss, i64 v, T cap) {
     __shared__ T room[32];
     i64 r = blockIdx.x;
     i64 t = targets[r];
@@ -21,9 +50,12 @@ KERNEL cross_entropy_rows(const T *logits, const i64 *targets, double *loss, i64
         return;
     }
     T top, sum;
-    softmaxParts(logits + r * v, v, room, top, sum);
-    if (threadIdx.x == 0) loss[r] = (double)top + log((double)sum) - (double)logits[r * v + t];
+    softmaxParts<CAPPED>(logits, r, v, cap, room, top, sum);
+    if (threadIdx.x == 0) loss[r] = (double)top + log((double)sum) - (double)logit<CAPPED>(logits[r * v + t], cap, 1 / cap);
 }
+
+KERNEL __launch_bounds__(1024) cross_entropy_rows(In logits, const i64 *targets, double *loss, i64 v, T cap) { rowLoss<false>(logits, targets, loss, v, cap); }
+KERNEL __launch_bounds__(1024) capped_cross_entropy_rows(In logits, const i64 *targets, double *loss, i64 v, T cap) { rowLoss<true>(logits, targets, loss, v, cap); }
 
 // The mean, in one block: its value in out, the number of targets in count. Either
 // may be null; loss may be null if out is.
@@ -43,19 +75,70 @@ KERNEL cross_entropy_mean(const double *loss, const i64 *targets, T *out, int *c
     if (out) *out = k ? (T)(sum / k) : (T)0;
 }
 
-// dlogits = g·(softmax − 1 at the target)/count, 0 in rows without a target; it
-// may be the memory of the logits.
-KERNEL cross_entropy_grad(const T *logits, const i64 *targets, const T *g, const int *count, T *dlogits, i64 v) {
+// dlogits = g·(softmax − 1 at the target)/count, 0 in rows without a target, times the
+// slope of the cap; it may be the memory of the logits.
+template <bool CAPPED> __device__ inline void rowGrad(In logits, const i64 *targets, const T *g, const int *count, Out dlogits, i64 v, T cap) {
     __shared__ T room[32];
     i64 r = blockIdx.x;
     i64 t = targets[r];
-    const T *x = logits + r * v;
-    T *dx = dlogits + r * v;
-    if (t < 0) {
-        for (i64 c = threadIdx.x; c < v; c += blockDim.x) dx[c] = 0;
-        return;
+    T top = 0, sum = 1, scale = 0;
+    if (t >= 0) {
+        scale = (T)((double)*g / *count);
+        softmaxParts<CAPPED>(logits, r, v, cap, room, top, sum);
     }
-    T top, sum, scale = (T)((double)*g / *count);
-    softmaxParts(x, v, room, top, sum);
-    for (i64 c = threadIdx.x; c < v; c += blockDim.x) dx[c] = scale / sum * exp(x[c] - top) - (c == t ? scale : (T)0);
+    T share = scale / sum, inverse = 1 / cap;
+    ofRow(logits, r, v, [&](i64 c, Eight e, auto count) {
+        for (int k = 0; k < count.n; k++) {
+            T y = CAPPED ? quickTanh(e.v[k] * inverse) : 0, x = CAPPED ? cap * y : e.v[k];
+            T d = share * quickExp(x - top) - (c + k == t ? scale : (T)0);
+            e.v[k] = t < 0 ? 0 : CAPPED ? d * (1 - y * y) : d;
+        }
+        if (count.n == 8) dlogits.eight((r * v + c) / 8, e);
+        else dlogits.put(r * v + c, e.v[0]);
+    });
+}
+
+KERNEL __launch_bounds__(1024) cross_entropy_grad(In logits, const i64 *targets, const T *g, const int *count, Out dlogits, i64 v, T cap) {
+    rowGrad<false>(logits, targets, g, count, dlogits, v, cap);
+}
+KERNEL __launch_bounds__(1024) capped_cross_entropy_grad(In logits, const i64 *targets, const T *g, const int *count, Out dlogits, i64 v, T cap) {
+    rowGrad<true>(logits, targets, g, count, dlogits, v, cap);
+}
+
+// The most likely of n numbers, of equal ones the first, NaN before all: their values in
+// top and their indices in at, each [k]. One block of 1024 threads, each of which keeps
+// the best of its numbers behind those that are taken.
+__device__ inline bool ahead(T x, i64 i, T y, i64 j) { return i >= 0 && (j < 0 || (x == x ? y == y && (x > y || x == y && i < j) : y == y || i < j)); }
+
+KERNEL __launch_bounds__(1024) largest(const T *x, i64 n, T *top, T *at, i64 k) {
+    __shared__ T values[32];
+    __shared__ i64 indices[32];
+    T taken = 0, best = 0;
+    i64 takenAt = -1, bestAt = -1;
+    bool look = true;
+    for (i64 r = 0; r < k; r++) {
+        if (look) {
+            bestAt = -1;
+            for (i64 i = threadIdx.x; i < n; i += blockDim.x) {
+                T y = x[i];
+                if (takenAt >= 0 && !ahead(taken, takenAt, y, i)) continue;
+                if (ahead(y, i, best, bestAt)) best = y, bestAt = i;
+            }
+        }
+        T y = best;
+        i64 i = bestAt;
+        for (int o = 16; o; o >>= 1) {
+            T z = __shfl_xor_sync(~0u, y, o);
+            i64 j = __shfl_xor_sync(~0u, i, o);
+            if (ahead(z, j, y, i)) y = z, i = j;
+        }
+        __syncthreads(); // the values may still be read from the round before
+        if ((threadIdx.x & 31) == 0) values[threadIdx.x / 32] = y, indices[threadIdx.x / 32] = i;
+        __syncthreads();
+        y = values[0], i = indices[0];
+        for (int w = 1; w < blockDim.x / 32; w++)
+            if (ahead(values[w], indices[w], y, i)) y = values[w], i = indices[w];
+        taken = y, takenAt = i, look = i == bestAt;
+        if (threadIdx.x == 0) top[r] = y, at[r] = (T)i;
+    }
 }

@@ -1,17 +1,70 @@
 // Operations on one element at a time.
 #include "common.cuh"
 
-KERNEL activation(int a, const T *x, T *y, i64 n) { EACH(i, n) y[i] = activate(a, x[i]); }
+// Calls f with the numbers of every group of eight elements of n, and g with those of
+// the elements that are left.
+template <typename F, typename G> __device__ inline void eachEight(i64 n, F f, G g) {
+    EACH(i, n / 8) f(i);
+    EACH(i, n % 8) g(n / 8 * 8 + i);
+}
 
-KERNEL activation_grad(int a, const T *x, const T *dy, T *dx, i64 n) { EACH(i, n) dx[i] = dy[i] * slope(a, x[i]); }
+// y = x, of which one may be in bfloat16.
+KERNEL convert(In x, Out y, i64 n) {
+    eachEight(n, [&](i64 i) { y.eight(i, x.eight(i)); }, [&](i64 i) { y.put(i, x[i]); });
+}
 
-KERNEL gated(int a, const T *g, const T *u, T *y, i64 n) { EACH(i, n) y[i] = activate(a, g[i]) * u[i]; }
+KERNEL activation(int a, In x, Out y, i64 n) { EACH(i, n) y.put(i, activate(a, x[i])); }
 
-KERNEL gated_grad(int a, const T *g, const T *u, const T *dy, T *dg, T *du, i64 n) {
-    EACH(i, n) {
-        T x = g[i], up = dy[i], v = u[i];
-        dg[i] = up * v * slope(a, x);
-        du[i] = up * activate(a, x);
+KERNEL activation_grad(int a, In x, In dy, Out dx, i64 n) { EACH(i, n) dx.put(i, dy[i] * slope(a, x[i])); }
+
+template <typename A> __device__ inline void gatedBy(A act, In g, In u, Out y, i64 n) {
+    eachEight(n, [&](i64 i) {
+        Eight p = g.eight(i), q = u.eight(i);
+#pragma unroll
+        for (int k = 0; k < 8; k++) p.v[k] = act(p.v[k]) * q.v[k];
+        y.eight(i, p);
+    }, [&](i64 i) { y.put(i, act(g[i]) * u[i]); });
+}
+
+KERNEL gated(int a, In g, In u, Out y, i64 n) {
+    if (a == SILU && y.half) gatedBy([](T x) { return fromBelow(x) * quickSigmoid(x); }, g, u, y, n);
+    else if (a == SILU) gatedBy([](T x) { return activate(SILU, x); }, g, u, y, n);
+    else if (a == SIGMOID) gatedBy(sigmoid, g, u, y, n);
+    else EACH(i, n) y.put(i, activate(a, g[i]) * u[i]);
+}
+
+template <typename A, typename S> __device__ inline void gatedGradBy(A act, S slope, In g, In u, In dy, Out dg, Out du, i64 n) {
+    eachEight(n, [&](i64 i) {
+        Eight x = g.eight(i), v = u.eight(i), up = dy.eight(i);
+#pragma unroll
+        for (int k = 0; k < 8; k++) {
+            T s = slope(x.v[k]) * up.v[k] * v.v[k];
+            v.v[k] = up.v[k] * act(x.v[k]);
+            x.v[k] = s;
+        }
+        dg.eight(i, x);
+        du.eight(i, v);
+    }, [&](i64 i) {
+        T x = g[i], up = dy[i];
+        dg.put(i, up * u[i] * slope(x));
+        du.put(i, up * act(x));
+    });
+}
+
+KERNEL gated_grad(int a, In g, In u, In dy, Out dg, Out du, i64 n) {
+    if (a == SILU && dg.half)
+        gatedGradBy([](T x) { return fromBelow(x) * quickSigmoid(x); },
+                    [](T x) {
+                        x = min(fromBelow(x), (T)1000);
+                        T s = quickSigmoid(x);
+                        return s * (1 + x * (1 - s));
+                    }, g, u, dy, dg, du, n);
+    else if (a == SILU) gatedGradBy([](T x) { return activate(SILU, x); }, [](T x) { return slope(SILU, x); }, g, u, dy, dg, du, n);
+    else if (a == SIGMOID) gatedGradBy(sigmoid, [](T x) { return slope(SIGMOID, x); }, g, u, dy, dg, du, n);
+    else EACH(i, n) {
+        T x = g[i], up = dy[i];
+        dg.put(i, up * u[i] * slope(a, x));
+        du.put(i, up * activate(a, x));
     }
 }
 
@@ -25,20 +78,22 @@ KERNEL soft_cap_grad(T cap, const T *y, const T *dy, T *dx, i64 n) {
     }
 }
 
-KERNEL add(const T *a, const T *b, T *y, i64 n) {
-    i64 whole = fours(a) && fours(b) && fours(y) ? n / 4 : 0;
-    EACH(i, whole) {
-        Four p = ((const Four *)a)[i], q = ((const Four *)b)[i];
-        for (int k = 0; k < 4; k++) p.v[k] += q.v[k];
-        ((Four *)y)[i] = p;
-    }
-    EACH(i, n - 4 * whole) y[4 * whole + i] = a[4 * whole + i] + b[4 * whole + i];
+KERNEL add(In a, In b, Out y, i64 n) {
+    eachEight(n, [&](i64 i) {
+        Eight p = a.eight(i), q = b.eight(i);
+#pragma unroll
+        for (int k = 0; k < 8; k++) p.v[k] += q.v[k];
+        y.eight(i, p);
+    }, [&](i64 i) { y.put(i, a[i] + b[i]); });
 }
 
 KERNEL multiply(const T *a, const T *b, T *y, i64 n) { EACH(i, n) y[i] = a[i] * b[i]; }
 
-// Adds b [d] to every row of y [n,d].
-KERNEL add_rows(const T *b, T *y, i64 n, i64 d) { EACH(i, n * d) y[i] += b[i % d]; }
+// y [n,d] += b [d], a row each.
+KERNEL add_rows(const T *b, Out y, i64 n, i64 d) {
+    In x = {y.at, y.half};
+    EACH(i, n * d) y.put(i, x[i] + b[i % d]);
+}
 
 // y = (h + skip⊙c)⊙SiLU(z), all [n,d] but skip [d].
 KERNEL skip_gate(const T *h, const T *c, const T *skip, const T *z, T *y, i64 n, i64 d) {
@@ -77,37 +132,4 @@ __device__ inline u64 mix(u64 z) {
 KERNEL dropout(const T *x, T *y, i64 n, u64 threshold, T keep, u64 id, const i64 *run, i64 width) {
     u64 key = mix(mix(mix(~0ull ^ mix(run[0])) ^ mix(run[1])) ^ mix(id)) + (u64)(run[2] * width) * 0x9e3779b97f4a7c15ull;
     EACH(i, n) y[i] = mix(key + (u64)i * 0x9e3779b97f4a7c15ull) >> 11 < threshold ? (T)0 : x[i] * keep;
-}
-
-// Copies row ids[r] of w [.,d] to row r of y.
-KERNEL embedding(const i64 *ids, const T *w, T *y, i64 n, i64 d) { EACH(i, n * d) y[i] = w[ids[i / d] * d + i % d]; }
-
-// The sum of the rows of dy whose id is v, for every row v of dw. Block: 32
-// columns by 32 threads that share the rows; grid: v, columns.
-KERNEL embedding_grad(const i64 *ids, const T *dy, T *dw, i64 n, i64 d) {
-    __shared__ int rows[1024], warps[32];
-    __shared__ T room[32][33];
-    i64 v = blockIdx.x, c = blockIdx.y * 32ll + threadIdx.x;
-    int lane = threadIdx.x, warp = threadIdx.y;
-    T sum = 0;
-    for (i64 r0 = 0; r0 < n; r0 += 1024) {
-        i64 r = r0 + warp * 32 + lane;
-        bool mine = r < n && ids[r] == v;
-        unsigned who = __ballot_sync(~0u, mine);
-        if (lane == 0) warps[warp] = __popc(who);
-        __syncthreads();
-        int before = 0, all = 0;
-        for (int w = 0; w < 32; w++) {
-            if (w < warp) before += warps[w];
-            all += warps[w];
-        }
-        if (mine) rows[before + __popc(who & ((1u << lane) - 1))] = (int)(r - r0);
-        __syncthreads();
-        for (int k = warp; c < d && k < all; k += 32) sum += dy[(r0 + rows[k]) * d + c];
-        __syncthreads();
-    }
-    room[warp][lane] = sum;
-    __syncthreads();
-    for (int w = 1; warp == 0 && w < 32; w++) sum += room[w][lane];
-    if (warp == 0 && c < d) dw[v * d + c] = sum;
 }

@@ -1,6 +1,7 @@
-// Layer norm and RMS norm over groups of a row's columns: heads or whole rows.
+// Layer norm and RMS norm over groups of a row's columns: heads, or whole rows.
 // Block: lanes (a multiple of 32) by groups; grid: the groups of all rows. A thread
-// keeps its columns, at most PER, in registers.
+// keeps its columns in registers, PER of them at most: eights of neighbours if WIDE,
+// which the width must be a multiple of.
 #include "common.cuh"
 
 struct Norm {
@@ -9,97 +10,151 @@ struct Norm {
     i64 centered, residual;
 };
 
-__device__ inline T factor(const T *w, i64 residual, i64 c) { return !w ? (T)1 : residual ? 1 + w[c] : w[c]; }
+// Column k of a thread.
+template <bool WIDE> __device__ inline i64 column(int k) {
+    return WIDE ? (threadIdx.x + k / 8 * (i64)blockDim.x) * 8 + k % 8 : threadIdx.x + k * (i64)blockDim.x;
+}
 
-// A thread's columns, 0 beyond the width.
-template <int PER> __device__ inline void columnsOf(const T *x, i64 width, T (&v)[PER]) {
+// The columns of a thread from the group that begins at `at`, 0 beyond the width.
+template <int PER, bool WIDE> __device__ inline void load(In x, i64 at, i64 width, T (&v)[PER]) {
 #pragma unroll
-    for (int k = 0; k < PER; k++) {
-        i64 c = threadIdx.x + k * (i64)blockDim.x;
-        v[k] = c < width ? x[c] : (T)0;
+    for (int k = 0; k < PER; k += WIDE ? 8 : 1) {
+        i64 c = column<WIDE>(k);
+        if (!WIDE) {
+            v[k] = c < width ? x[at + c] : (T)0;
+            continue;
+        }
+        Eight e = {};
+        if (c < width) e = x.eight((at + c) / 8);
+#pragma unroll
+        for (int j = 0; j < 8; j++) v[(k + j) % PER] = e.v[j];
     }
 }
 
-// Replaces x by x − mean and returns the reciprocal of the deviation.
-template <int PER> __device__ inline void center(const Norm &s, T (&x)[PER], T *room, T &mean, T &rstd) {
-    T sum = 0, squares = 0;
-    mean = 0;
+template <int PER, bool WIDE> __device__ inline void store(Out y, i64 at, i64 width, const T (&v)[PER]) {
+#pragma unroll
+    for (int k = 0; k < PER; k += WIDE ? 8 : 1) {
+        i64 c = column<WIDE>(k);
+        if (c >= width) continue;
+        if (!WIDE) {
+            y.put(at + c, v[k]);
+            continue;
+        }
+        Eight e;
+#pragma unroll
+        for (int j = 0; j < 8; j++) e.v[j] = v[(k + j) % PER];
+        y.eight((at + c) / 8, e);
+    }
+}
+
+// The factors of a thread's columns.
+template <int PER, bool WIDE> __device__ inline void factors(const Norm &s, const T *w, i64 c0, T (&f)[PER]) {
+    if (w) load<PER, WIDE>({w, 0}, c0, s.width, f);
+    for (int k = 0; k < PER; k++) f[k] = !w ? (T)1 : s.residual ? 1 + f[k] : f[k];
+}
+
+// x − mean in place of x, and the reciprocal of the deviation.
+template <int PER, bool WIDE> __device__ inline T center(const Norm &s, T (&x)[PER], T *room) {
+    T sum = 0, squares = 0, mean = 0;
     if (s.centered) {
         for (int k = 0; k < PER; k++) sum += x[k];
         mean = lanesSum(sum, room) / (T)s.width;
     }
     for (int k = 0; k < PER; k++) {
-        x[k] = threadIdx.x + k * (i64)blockDim.x < s.width ? x[k] - mean : (T)0;
+        x[k] = column<WIDE>(k) < s.width ? x[k] - mean : (T)0;
         squares += x[k] * x[k];
     }
-    rstd = 1 / sqrt(lanesSum(squares, room) / (T)s.width + (T)s.eps);
+    return 1 / sqrt(lanesSum(squares, room) / (T)s.width + (T)s.eps);
 }
 
-// y = (x − mean)·rstd⊙f.
-template <int PER> __device__ inline void forward(const Norm &s, const T *x, const T *w, T *y) {
+// y = (x − mean)·rstd⊙f, times σ(gate) if there is a gate. x + more, if there is more,
+// takes the place of x and is written to sum.
+template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x, In more, const T *w, In gate, Out sum, Out y) {
     extern __shared__ char space[];
-    i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, c0 = g % s.groups * s.width;
+    i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, at = g * s.width;
     bool there = g < s.n; // all threads take part in the sums
-    T v[PER], mean, rstd;
-    columnsOf<PER>(x + (there ? g : 0) * s.width, s.width, v);
-    center<PER>(s, v, (T *)space, mean, rstd);
-    for (int k = 0; k < PER; k++) {
-        i64 c = threadIdx.x + k * (i64)blockDim.x;
-        if (there && c < s.width) y[g * s.width + c] = v[k] * rstd * factor(w, s.residual, c0 + c);
+    T v[PER] = {}, f[PER], open[PER];
+    if (there) load<PER, WIDE>(x, at, s.width, v);
+    if (there && gate.at) load<PER, WIDE>(gate, at, s.width, open);
+    if (there && more.at) {
+        load<PER, WIDE>(more, at, s.width, f);
+        for (int k = 0; k < PER; k++) v[k] += f[k];
+        store<PER, WIDE>(sum, at, s.width, v);
     }
+    T rstd = center<PER, WIDE>(s, v, (T *)space);
+    factors<PER, WIDE>(s, w, g % s.groups * s.width, f);
+    for (int k = 0; k < PER; k++) v[k] = v[k] * rstd * f[k];
+    for (int k = 0; gate.at && k < PER; k++) v[k] *= gate.half ? quickSigmoid(open[k]) : sigmoid(open[k]);
+    if (there) store<PER, WIDE>(y, at, s.width, v);
 }
 
-// dx, and the statistics of every group, mean and rstd, for norm_weight_grad.
-template <int PER> __device__ inline void backward(const Norm &s, const T *x, const T *w, const T *dy, T *dx, T *kept) {
+// dx, plus more if there is more and no gate, dgate, if there is a gate, and the parts of dw = Σ dy⊙x̂ if there is part. The
+// grid's groups are a multiple of a row's, and a thread has the same columns in all
+// groups that it takes: part [blocks,width] for one group to a row, summed up over the
+// threads y in shared memory, else [blocks·blockDim.y/groups,groups·width].
+template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In x, const T *w, In dy, In more, In gate, Out dx, Out dgate, T *part) {
     extern __shared__ char space[];
     T *room = (T *)space;
-    i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, c0 = g % s.groups * s.width;
-    bool there = g < s.n;
-    i64 at = (there ? g : 0) * s.width;
-    T v[PER], up[PER], mean, rstd, sum = 0, sumX = 0;
-    columnsOf<PER>(x + at, s.width, v);
-    columnsOf<PER>(dy + at, s.width, up);
-    center<PER>(s, v, room, mean, rstd);
-    for (int k = 0; k < PER; k++) {
-        i64 c = threadIdx.x + k * (i64)blockDim.x;
-        if (c < s.width) up[k] *= factor(w, s.residual, c0 + c);
-        v[k] *= rstd;
-        sum += up[k];
-        sumX += up[k] * v[k];
+    i64 first = blockIdx.x * (i64)blockDim.y, mine = first + threadIdx.y, c0 = mine % s.groups * s.width;
+    T f[PER], sums[PER] = {};
+    factors<PER, WIDE>(s, w, c0, f);
+    for (; first < s.n; first += gridDim.x * (i64)blockDim.y) {
+        i64 g = first + threadIdx.y, at = g * s.width;
+        bool there = g < s.n;
+        T v[PER] = {}, up[PER] = {}, in[PER], sum = 0, sumX = 0;
+        if (there) {
+            load<PER, WIDE>(x, at, s.width, v);
+            load<PER, WIDE>(dy, at, s.width, up);
+            if (gate.at) load<PER, WIDE>(gate, at, s.width, in);
+            else if (more.at) load<PER, WIDE>(more, at, s.width, in);
+        }
+        T rstd = center<PER, WIDE>(s, v, room);
+        if (there && gate.at) {
+            for (int k = 0; k < PER; k++) {
+                T open = gate.half ? quickSigmoid(in[k]) : sigmoid(in[k]);
+                in[k] = up[k] * v[k] * rstd * f[k] * open * (1 - open);
+                up[k] *= open;
+            }
+            store<PER, WIDE>(dgate, at, s.width, in);
+        }
+        for (int k = 0; k < PER; k++) {
+            v[k] *= rstd;
+            sums[k] += up[k] * v[k];
+            up[k] *= f[k];
+            sum += up[k];
+            sumX += up[k] * v[k];
+        }
+        sum = s.centered ? lanesSum(sum, room) / (T)s.width : 0;
+        sumX = lanesSum(sumX, room) / (T)s.width;
+        for (int k = 0; k < PER; k++) up[k] = rstd * (up[k] - sum - v[k] * sumX);
+        for (int k = 0; there && more.at && k < PER; k++) up[k] += in[k];
+        if (there) store<PER, WIDE>(dx, at, s.width, up);
     }
-    sum = s.centered ? lanesSum(sum, room) / (T)s.width : 0;
-    sumX = lanesSum(sumX, room) / (T)s.width;
-    for (int k = 0; k < PER; k++) {
-        i64 c = threadIdx.x + k * (i64)blockDim.x;
-        if (there && c < s.width) dx[at + c] = rstd * (up[k] - sum - v[k] * sumX);
+    if (!part) return;
+    if (s.groups > 1 || blockDim.y == 1) {
+        store<PER, WIDE>({part, 0}, mine / s.groups * (s.groups * s.width) + c0, s.width, sums);
+        return;
     }
-    if (there && threadIdx.x == 0) {
-        kept[2 * g] = mean;
-        kept[2 * g + 1] = rstd;
+    T *all = room + 32 * blockDim.y; // [PER,lanes], where the threads y add up in turn
+    for (int y = 0; y < blockDim.y; y++) {
+        __syncthreads();
+        for (int k = 0; y == threadIdx.y && k < PER; k++) all[k * blockDim.x + threadIdx.x] = sums[k] += y ? all[k * blockDim.x + threadIdx.x] : (T)0;
     }
+    if (threadIdx.y == blockDim.y - 1) store<PER, WIDE>({part, 0}, blockIdx.x * s.width, s.width, sums);
 }
 
-#define KERNELS(PER, THREADS)                                                                                            \
-    KERNEL __launch_bounds__(THREADS) norm_forward_##PER(Norm s, const T *x, const T *w, T *y) { forward<PER>(s, x, w, y); } \
-    KERNEL __launch_bounds__(THREADS) norm_backward_##PER(Norm s, const T *x, const T *w, const T *dy, T *dx, T *kept) {     \
-        backward<PER>(s, x, w, dy, dx, kept);                                                                              \
+#define KERNELS(NAME, PER, WIDE, THREADS)                                                                                  \
+    KERNEL __launch_bounds__(THREADS) norm_forward_##NAME(Norm s, In x, In more, const T *w, In gate, Out sum, Out y) {     \
+        forward<PER, WIDE>(s, x, more, w, gate, sum, y);                                                                   \
+    }                                                                                                                      \
+    KERNEL __launch_bounds__(THREADS) norm_backward_##NAME(Norm s, In x, const T *w, In dy, In more, In gate, Out dx,       \
+                                                           Out dgate, T *part) {                                          \
+        backward<PER, WIDE>(s, x, w, dy, more, gate, dx, dgate, part);                                                     \
     }
 
-KERNELS(4, 256)
-KERNELS(8, 256)
-KERNELS(16, 1024)
-KERNELS(64, 1024)
-
-// The parts of dw = Σ dy⊙x̂ over stretches of rows, for sum_parts. Block: 32 columns
-// by threads that share the rows; grid: columns, stretches.
-KERNEL norm_weight_grad(const T *x, const T *dy, const T *kept, T *part, i64 rows, i64 groups, i64 width, i64 stretch) {
-    i64 d = groups * width, c = blockIdx.x * 32ll + threadIdx.x, r0 = blockIdx.y * stretch, r1 = c < d ? min(rows, r0 + stretch) : r0, group = c / width;
-    T sum = 0;
-#pragma unroll 4
-    for (i64 r = r0 + threadIdx.y; r < r1; r += blockDim.y) {
-        i64 g = r * groups + group;
-        sum += dy[r * d + c] * (x[r * d + c] - kept[2 * g]) * kept[2 * g + 1];
-    }
-    sum = rowsSum(sum);
-    if (threadIdx.y == 0 && c < d) part[blockIdx.y * d + c] = sum;
-}
+KERNELS(4, 4, false, 256)
+KERNELS(8, 8, false, 256)
+KERNELS(16, 16, false, 256)
+KERNELS(64, 64, false, 1024)
+KERNELS(wide_8, 8, true, 256)
+KERNELS(wide_16, 16, true, 256)

@@ -4,7 +4,7 @@
 
 // The sums of the rows of x [n,d] over stretches of `stretch` rows: part [stretches,d].
 // Block: 32 columns by threads that share the rows; grid: columns, stretches.
-KERNEL column_sums(const T *x, T *part, i64 n, i64 d, i64 stretch) {
+KERNEL column_sums(In x, T *part, i64 n, i64 d, i64 stretch) {
     i64 c = blockIdx.x * 32ll + threadIdx.x, r0 = blockIdx.y * stretch, r1 = c < d ? min(n, r0 + stretch) : r0;
     T sum = 0;
 #pragma unroll 4

@@ -1,0 +1,85 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import "github.com/gorgonia-xlstm/xlstm/internal/ops"
+
+// narrowColumns is COLUMNS of narrow.cu.
+const narrowColumns = 8
+
+// narrowColumn and narrowArgs are the structs Column and Narrow of narrow.cu.
+type (
+	narrowColumn struct {
+		w     address
+		half  int64
+		bias  address
+		y     address
+		yHalf int64
+		ld    int64
+		at    int64
+		dw    address
+	}
+	narrowArgs struct {
+		n, k, count int64
+		c           [narrowColumns]narrowColumn
+	}
+)
+
+// narrowMaps reports which maps of one input are taken by the kernels of narrow.cu:
+// those of few columns, if there are no more of them than fit a pass.
+func (b *binder) narrowMaps(maps []ops.Linear) (narrow []bool) {
+	narrow = make([]bool, len(maps))
+	columns, rows, in := 0, maps[0].Rows, maps[0].In
+	const few = 256 // rows for which it does not pay
+	if b.dt != ops.Float32 || rows < few || in%256 != 0 || in > 2048 {
+		return narrow
+	}
+	for k, m := range maps {
+		if width := total(m.Outs); columns+width <= narrowColumns {
+			columns += width
+			narrow[k] = true
+		}
+	}
+	return narrow
+}
+
+// add appends the columns of a map with the weight w. ys are its results or their
+// gradients, zero where there is none, and dw is the gradient of the weight.
+func (s *narrowArgs) add(m ops.Linear, w ref, bias address, ys []ref, dw address) {
+	s.n, s.k = int64(m.Rows), int64(m.In)
+	size := 4
+	if w.half {
+		size = 2
+	}
+	for _, c := range m.Blocks() {
+		for k := range c.Width {
+			row := c.Row + k
+			column := narrowColumn{w: w.at + address(row*m.In*size), half: int64(flag(w.half)), y: ys[c.Out].at, yHalf: int64(flag(ys[c.Out].half)), ld: int64(c.Width), at: int64(k)}
+			if bias != 0 {
+				column.bias = bias + address(4*row)
+			}
+			if dw != 0 {
+				column.dw = dw + address(4*row*m.In)
+			}
+			s.c[s.count] = column
+			s.count++
+		}
+	}
+}
+
+// narrow enqueues the maps of s.
+func (b *binder) narrow(s narrowArgs, x ref) {
+	if s.count > 0 {
+		b.kernel("narrow", "narrow", grid{x: min(2*int(b.d.processors), int(s.n+15)/16), threads: 256, shared: int(4 * s.count * s.k)}, byValue(s), x.arg())
+	}
+}
+
+// narrowGrad enqueues the gradients of the maps of s: dx is written, not added to.
+func (b *binder) narrowGrad(s narrowArgs, x, dx ref) {
+	threads := int(s.k / 8)
+	rows := 256 / threads
+	blocks := min(int(b.d.processors), (int(s.n)+rows-1)/rows)
+	part := b.float(blocks * rows * int(s.count*s.k))
+	b.kernel("narrow", "narrow_grad", grid{x: blocks, threads: threads, rows: rows}, byValue(s), x.arg(), dx.arg(), part)
+	b.kernel("narrow", "narrow_sums", summing(int(s.count*s.k), blocks*rows), byValue(s), part, int64(blocks*rows))
+}

@@ -1,0 +1,103 @@
+// Lookups in a table of rows, and their gradient.
+#include "common.cuh"
+
+// Copies row ids[r] of w [.,d] to row r of y.
+KERNEL embedding(const i64 *ids, const T *w, T *y, i64 n, i64 d) { EACH(i, n * d) y[i] = w[ids[i / d] * d + i % d]; }
+
+// The sum of the rows of dy whose id is v, for every row v of dw. Block: 32
+// columns by 32 threads that share the rows; grid: v, columns.
+KERNEL embedding_grad(const i64 *ids, const T *dy, T *dw, i64 n, i64 d) {
+    __shared__ int rows[1024], warps[32];
+    __shared__ T room[32][33];
+    i64 v = blockIdx.x, c = blockIdx.y * 32ll + threadIdx.x;
+    int lane = threadIdx.x, warp = threadIdx.y;
+    T sum = 0;
+    for (i64 r0 = 0; r0 < n; r0 += 1024) {
+        i64 r = r0 + warp * 32 + lane;
+        bool mine = r < n && ids[r] == v;
+        unsigned who = __ballot_sync(~0u, mine);
+        if (lane == 0) warps[warp] = __popc(who);
+        __syncthreads();
+        int before = 0, all = 0;
+        for (int w = 0; w < 32; w++) {
+            if (w < warp) before += warps[w];
+            all += warps[w];
+        }
+        if (mine) rows[before + __popc(who & ((1u << lane) - 1))] = (int)(r - r0);
+        __syncthreads();
+        for (int k = warp; c < d && k < all; k += 32) sum += dy[(r0 + rows[k]) * d + c];
+        __syncthreads();
+    }
+    room[warp][lane] = sum;
+    __syncthreads();
+    for (int w = 1; warp == 0 && w < 32; w++) sum += room[w][lane];
+    if (warp == 0 && c < d) dw[v * d + c] = sum;
+}
+
+// The same for large tables, where the rows of dy are listed by id first. Their order
+// in the list is theirs in dy, so that the sums are the same in every run.
+
+// How many rows before r have its id, and in counts [v], zero before, the number of
+// rows of each id. Block: RANKS threads.
+#define RANKS 256
+KERNEL __launch_bounds__(RANKS) embedding_ranks(const i64 *ids, int *ranks, int *counts, i64 n) {
+    __shared__ int others[RANKS];
+    i64 r = blockIdx.x * (i64)RANKS + threadIdx.x;
+    int id = r < n ? (int)ids[r] : -1, rank = 0;
+    for (i64 r0 = 0; r0 <= blockIdx.x * (i64)RANKS; r0 += RANKS) {
+        __syncthreads();
+        others[threadIdx.x] = r0 + threadIdx.x < n ? (int)ids[r0 + threadIdx.x] : -2;
+        __syncthreads();
+        int before = (int)min((i64)RANKS, r - r0);
+        for (int k = 0; k < before; k++) rank += others[k] == id;
+    }
+    if (r >= n) return;
+    ranks[r] = rank;
+    atomicMax(counts + id, rank + 1);
+}
+
+// starts [v]: the sums of the counts before each id. One block of 1024 threads.
+KERNEL __launch_bounds__(1024) embedding_starts(const int *counts, int *starts, i64 v) {
+    __shared__ int sums[1024];
+    i64 each = (v + 1023) / 1024, from = threadIdx.x * each, to = min(v, from + each);
+    int sum = 0;
+    for (i64 k = from; k < to; k++) sum += counts[k];
+    sums[threadIdx.x] = sum;
+    for (int o = 1; o < 1024; o <<= 1) {
+        __syncthreads();
+        int more = threadIdx.x >= o ? sums[threadIdx.x - o] : 0;
+        __syncthreads();
+        sums[threadIdx.x] += more;
+    }
+    int at = sums[threadIdx.x] - sum;
+    for (i64 k = from; k < to; k++) {
+        starts[k] = at;
+        at += counts[k];
+    }
+}
+
+KERNEL embedding_list(const i64 *ids, const int *ranks, const int *starts, int *list, i64 n) {
+    EACH(r, n) list[starts[ids[r]] + ranks[r]] = (int)r;
+}
+
+// Row v of dw: the sum of the listed rows of dy. Grid: v; threads share the columns.
+KERNEL embedding_sums(const T *dy, const int *counts, const int *starts, const int *list, T *dw, i64 d) {
+    i64 v = blockIdx.x;
+    int rows = counts[v];
+    list += starts[v];
+    i64 whole = d % 4 == 0 ? d / 4 : 0;
+    for (i64 c = threadIdx.x; c < whole; c += blockDim.x) {
+        Four sum = {};
+#pragma unroll 4
+        for (int k = 0; k < rows; k++) {
+            Four x = ((const Four *)dy)[list[k] * whole + c];
+            for (int e = 0; e < 4; e++) sum.v[e] += x.v[e];
+        }
+        ((Four *)dw)[v * whole + c] = sum;
+    }
+    for (i64 c = 4 * whole + threadIdx.x; c < d; c += blockDim.x) {
+        T sum = 0;
+        for (int k = 0; k < rows; k++) sum += dy[list[k] * d + c];
+        dw[v * d + c] = sum;
+    }
+}

@@ -1,0 +1,182 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
+
+// fuse puts composites in the place of operations, as far as the device has them.
+func (r *rewriter) fuse() {
+	r.index()
+	for i := 0; i < len(r.Steps); i++ {
+		if r.fuseAt(i) {
+			i = -1 // steps have moved
+		}
+	}
+}
+
+// fuseAt reports whether it put a composite in the place of step i.
+func (r *rewriter) fuseAt(i int) bool {
+	switch op := r.Steps[i].Op.(type) {
+	case ops.Add:
+		return r.addNorm(i, op)
+	case ops.Gated:
+		return r.gatedNorm(i, op)
+	case ops.Linear:
+		return r.linears(i, op)
+	case ops.SoftCap:
+		return r.cappedCrossEntropy(i, op)
+	case ops.ForkGrad:
+		return r.linearsGrad(i, op) || r.normGradAdd(i, op)
+	}
+	return false
+}
+
+// written returns the step that writes a value, and its operation as an O.
+func written[O ops.Op](r *rewriter, id ID) (i int, op O, ok bool) {
+	if i = r.writer[id]; i >= 0 {
+		op, ok = r.Steps[i].Op.(O)
+	}
+	return i, op, ok
+}
+
+// read returns the first of a value's readers that is an O.
+func read[O ops.Op](r *rewriter, id ID) (i int, op O, ok bool) {
+	for _, i := range r.readers[id] {
+		if op, ok = r.Steps[i].Op.(O); ok {
+			return i, op, true
+		}
+	}
+	return -1, op, false
+}
+
+// addNorm fuses sum i with the first norm that reads it.
+func (r *rewriter) addNorm(i int, op ops.Add) bool {
+	add := r.Steps[i]
+	j, norm, ok := read[ops.Norm](r, add.Out[0])
+	if !ok || r.Steps[j].In[0] != add.Out[0] || !r.inputs(r.Steps[j].In[1:]) || norm.N*norm.Width != op.Shape.Size() {
+		return false
+	}
+	both := ops.AddNorm{Norm: norm}
+	if !r.fuser.Fuses(both) {
+		return false
+	}
+	r.replace([]int{i, j}, i, both, append(slices.Clone(add.In), r.Steps[j].In[1:]...), []ID{add.Out[0], r.Steps[j].Out[0]})
+	return true
+}
+
+// normGradAdd fuses the sum i of two gradients with the norm's derivative that
+// writes one of them.
+func (r *rewriter) normGradAdd(i int, op ops.ForkGrad) bool {
+	sum := r.Steps[i]
+	for k := 0; op.N == 2 && k < 2; k++ {
+		j, norm, ok := written[ops.NormGrad](r, sum.In[k])
+		both := ops.NormGradAdd{Norm: norm.Norm}
+		if !ok || !r.readBy(sum.In[k], i) || r.unread(r.Steps[j].Out[1:], i) || !r.fuser.Fuses(both) {
+			continue
+		}
+		r.replace([]int{j, i}, i, both, append(slices.Clone(r.Steps[j].In), sum.In[1-k]), append([]ID{sum.Out[0]}, r.Steps[j].Out[1:]...))
+		return true
+	}
+	return false
+}
+
+// unread reports whether a step before step i reads one of the values.
+func (r *rewriter) unread(ids []ID, i int) bool {
+	return slices.ContainsFunc(ids, func(id ID) bool { return len(r.readers[id]) > 0 && r.readers[id][0] < i })
+}
+
+// gatedNorm fuses gate i with the norm that it reads, and, if there are any, the
+// derivatives of both.
+func (r *rewriter) gatedNorm(i int, op ops.Gated) bool {
+	gate := r.Steps[i]
+	j, norm, ok := written[ops.Norm](r, gate.In[1])
+	both := ops.GatedNorm{Norm: norm, Fn: op.Fn}
+	if !ok || !r.fuser.Fuses(both) {
+		return false
+	}
+	operands := append([]ID{gate.In[0]}, r.Steps[j].In...)
+	if r.readBy(gate.In[1], i) {
+		r.replace([]int{j, i}, i, both, operands, gate.Out)
+		return true
+	}
+	k, _, ok := read[ops.GatedGrad](r, gate.In[1])
+	if !ok || !r.readBy(gate.In[1], i, k) || r.Steps[k].In[0] != gate.In[0] {
+		return false
+	}
+	l, _, ok := read[ops.NormGrad](r, r.Steps[k].Out[1])
+	if !ok || !r.readBy(r.Steps[k].Out[1], l) || !slices.Equal(r.Steps[l].In[:len(r.Steps[j].In)], r.Steps[j].In) {
+		return false
+	}
+	back, down := r.Steps[k], r.Steps[l]
+	r.replace([]int{k, l}, k, ops.GatedNormGrad{GatedNorm: both}, append(slices.Clone(operands), back.In[2]), append([]ID{back.Out[0]}, down.Out...))
+	r.replace([]int{j, i}, i, both, operands, gate.Out)
+	return true
+}
+
+// linears fuses linear map i with those that read the same input after it.
+func (r *rewriter) linears(i int, op ops.Linear) bool {
+	x := r.Steps[i].In[0]
+	all, in, out := ops.Linears{}, []ID{x}, []ID(nil)
+	var steps []int
+	for _, j := range r.readers[x] {
+		l, ok := r.Steps[j].Op.(ops.Linear)
+		if s := r.Steps[j]; ok && j >= i && s.In[0] == x && l.Rows == op.Rows && l.In == op.In && r.inputs(s.In[1:]) {
+			all.Maps, in, out, steps = append(all.Maps, l), append(in, s.In[1:]...), append(out, s.Out...), append(steps, j)
+		}
+	}
+	if len(steps) < 2 || steps[0] != i || !r.fuser.Fuses(all) {
+		return false
+	}
+	r.replace(steps, i, all, in, out)
+	return true
+}
+
+// linearsGrad fuses the sum i of gradients with the derivatives of linear maps of
+// one input that write all of them.
+func (r *rewriter) linearsGrad(i int, op ops.ForkGrad) bool {
+	sum := r.Steps[i]
+	all, weights, ups, out := ops.LinearsGrad{}, []ID(nil), []ID(nil), []ID{sum.Out[0]}
+	x, steps := ID(-1), []int{i}
+	for _, id := range sum.In {
+		j, l, ok := written[ops.LinearGrad](r, id)
+		if !ok || !r.readBy(id, i) || x >= 0 && r.Steps[j].In[0] != x || r.unread(r.Steps[j].Out[1:], i) {
+			return false
+		}
+		s := r.Steps[j]
+		x = s.In[0]
+		all.Maps, all.Has, steps = append(all.Maps, l.Linear), append(all.Has, l.Has), append(steps, j)
+		weights, ups, out = append(weights, s.In[1]), append(ups, s.In[2:]...), append(out, s.Out[1:]...)
+	}
+	if len(slices.Compact(slices.Sorted(slices.Values(steps)))) != op.N+1 || !r.fuser.Fuses(all) {
+		return false
+	}
+	r.replace(steps, i, all, append(append([]ID{x}, weights...), ups...), out)
+	return true
+}
+
+// cappedCrossEntropy fuses soft cap i with the cross entropy that alone reads it,
+// and the derivatives of both if there are any.
+func (r *rewriter) cappedCrossEntropy(i int, op ops.SoftCap) bool {
+	soft := r.Steps[i]
+	l := soft.Out[0]
+	j, ce, ok := read[ops.CrossEntropy](r, l)
+	both := ops.CappedCrossEntropy{CrossEntropy: ce, Cap: op.Cap}
+	if !ok || !r.fuser.Fuses(both) {
+		return false
+	}
+	loss := r.Steps[j]
+	if k, _, back := read[ops.CrossEntropyGrad](r, l); back {
+		m, _, ok := read[ops.SoftCapGrad](r, l)
+		if !ok || !r.readBy(l, j, k, m) || !r.readBy(r.Steps[k].Out[0], m) || r.Steps[m].In[1] != r.Steps[k].Out[0] {
+			return false
+		}
+		grad := r.Steps[k]
+		r.replace([]int{k, m}, m, ops.CappedCrossEntropyGrad{CappedCrossEntropy: both}, append([]ID{soft.In[0]}, grad.In[1:]...), r.Steps[m].Out)
+	} else if !r.readBy(l, j) {
+		return false
+	}
+	r.replace([]int{i, j}, j, both, []ID{soft.In[0], loss.In[1]}, loss.Out)
+	return true
+}

@@ -1,0 +1,160 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
+
+// arranged returns the plan as a device runs it: with composites in the place of
+// operations that the device has fused, and with results computed again in the
+// backward pass that the device would rather not keep. Values keep their IDs.
+func (p *Plan) arranged(d device.Device, given []ID) *Plan {
+	f, ok := d.(device.Fuser)
+	if !ok {
+		return p
+	}
+	r := &rewriter{Plan: &Plan{Values: slices.Clone(p.Values), Steps: slices.Clone(p.Steps)}, fuser: f, given: given}
+	r.recompute()
+	r.fuse()
+	r.measure()
+	return r.Plan
+}
+
+// rewriter changes the steps of a plan.
+type rewriter struct {
+	*Plan
+	fuser device.Fuser
+	given []ID
+	// writer is the step that writes each value, −1 for none; readers are the
+	// steps that read it, in ascending order.
+	writer  []int
+	readers [][]int
+}
+
+// index finds the writers and readers of all values.
+func (r *rewriter) index() {
+	r.writer, r.readers = make([]int, len(r.Values)), make([][]int, len(r.Values))
+	for id := range r.writer {
+		r.writer[id] = -1
+	}
+	for i, s := range r.Steps {
+		for _, id := range s.In {
+			if !slices.Contains(r.readers[id], i) {
+				r.readers[id] = append(r.readers[id], i)
+			}
+		}
+		for _, id := range s.Out {
+			r.writer[id] = i
+		}
+	}
+}
+
+// hidden reports whether only the steps of the plan see a value.
+func (r *rewriter) hidden(id ID) bool {
+	v := r.Values[id]
+	return !v.Input && !v.Kept && !slices.Contains(r.given, id)
+}
+
+// readBy reports whether a hidden value is read by the given steps alone.
+func (r *rewriter) readBy(id ID, steps ...int) bool {
+	return r.hidden(id) && slices.Equal(r.readers[id], steps)
+}
+
+// inputs reports whether all values are external.
+func (r *rewriter) inputs(ids []ID) bool {
+	return !slices.ContainsFunc(ids, func(id ID) bool { return !r.Values[id].Input })
+}
+
+// replace puts a step in the place of step at, and removes the steps in old.
+func (r *rewriter) replace(old []int, at int, op ops.Op, in, out []ID) {
+	s := Step{Op: op, Dtype: r.Steps[at].Dtype, In: in, Out: out, Origin: r.Steps[at].Origin}
+	var steps []Step
+	for i, was := range r.Steps {
+		switch {
+		case i == at:
+			steps = append(steps, s)
+		case !slices.Contains(old, i):
+			steps = append(steps, was)
+		}
+	}
+	r.Steps = steps
+	r.index()
+}
+
+// measure sets the lifetimes of all values.
+func (r *rewriter) measure() {
+	r.index()
+	for id := range r.Values {
+		v := &r.Values[id]
+		if w := r.writer[id]; w >= 0 {
+			v.First, v.Last = w, w
+		} else if !v.Input {
+			v.Gone = true
+		}
+		if n := len(r.readers[id]); n > 0 {
+			v.Last = r.readers[id][n-1]
+		}
+	}
+}
+
+// farApart is the number of steps between two readers of a value from which on
+// the value is computed again for the second.
+const farApart = 8
+
+// recompute repeats the steps that the device would rather repeat than keep
+// their results for a backward pass. The inputs of such a step must be there
+// then anyway.
+func (r *rewriter) recompute() {
+	r.index()
+	for i := len(r.Steps) - 1; i >= 0; i-- {
+		s := r.Steps[i]
+		if len(s.Out) != 1 || !r.hidden(s.Out[0]) || !r.fuser.Recomputes(s.Op) {
+			continue
+		}
+		if late := r.late(i); late >= 0 {
+			r.repeat(i, late)
+		}
+	}
+}
+
+// late returns the first reader of a step's result that comes long after the
+// others, −1 if there is none.
+func (r *rewriter) late(i int) int {
+	last, widest, late := i, farApart, -1
+	for _, reader := range r.readers[r.Steps[i].Out[0]] {
+		if reader-last > widest {
+			widest, late = reader-last, reader
+		}
+		last = reader
+	}
+	for _, id := range r.Steps[i].In {
+		n := len(r.readers[id])
+		if late >= 0 && r.hidden(id) && r.readers[id][n-1] < late {
+			return -1
+		}
+	}
+	return late
+}
+
+// repeat inserts a copy of step i before step at, whose result takes the place of
+// the first one from there on.
+func (r *rewriter) repeat(i, at int) {
+	s := r.Steps[i]
+	old := s.Out[0]
+	again := ID(len(r.Values))
+	r.Values = append(r.Values, r.Values[old])
+	s.Out = []ID{again}
+	for k := at; k < len(r.Steps); k++ {
+		in := slices.Clone(r.Steps[k].In)
+		for n, id := range in {
+			if id == old {
+				in[n] = again
+			}
+		}
+		r.Steps[k].In = in
+	}
+	r.Steps = slices.Insert(r.Steps, at, s)
+	r.index()
+}

@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
+
+// fuser is the CPU as a device that has all composites, and computes gates and norms
+// again.
+type fuser struct{ cpu.Device }
+
+func (fuser) Fuses(ops.Composite) bool { return true }
+func (fuser) Recomputes(op ops.Op) bool {
+	switch op.(type) {
+	case ops.Gated, ops.Norm:
+		return true
+	}
+	return false
+}
+
+// blockPlan returns a plan like that of a block of the xLSTM-7B architecture and the loss, with
+// its derivative, and the values that are kept.
+func blockPlan(t *testing.T) (p *Plan, inputs, kept []ID) {
+	t.Helper()
+	const rows, width = 4, 6
+	p = &Plan{}
+	input := func(dt ops.Dtype, shape ...int) ID {
+		id := p.Input(dt, shape)
+		inputs = append(inputs, id)
+		return id
+	}
+	add := func(op ops.Op, in ...ID) []ID {
+		out, err := p.Add(op, ops.Float32, in...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	shape := ops.Shape{rows, width}
+	norm := ops.Norm{N: rows, Width: width, Groups: 1, Eps: 1e-6, Weight: true}
+	heads := ops.Norm{N: rows, Width: width, Groups: 2, Eps: 1e-6, Weight: true}
+	gate := ops.Gated{Fn: ops.Sigmoid, Shape: shape}
+	lin := ops.Linear{Rows: rows, In: width, Outs: []int{width}}
+	grad := ops.LinearGrad{Linear: lin, Has: []bool{true}}
+	softCap, loss := ops.SoftCap{Cap: 2, Shape: shape}, ops.CrossEntropy{N: rows, V: width}
+	a, b, one := input(ops.Float32, shape...), input(ops.Float32, shape...), input(ops.Float32)
+	targets := input(ops.Int, rows)
+	w, wHeads := input(ops.Float32, width), input(ops.Float32, width)
+	var m [3]ID
+	for k := range m {
+		m[k] = input(ops.Float32, width, width)
+	}
+	sum := add(ops.Add{Shape: shape}, a, b)[0]
+	n := add(norm, sum, w)[0]
+	h := add(lin, n, m[0])[0]
+	hn := add(heads, h, wHeads)[0]
+	o := add(lin, n, m[1])[0]
+	g := add(gate, o, hn)[0]
+	logits := add(lin, g, m[2])[0]
+	capped := add(softCap, logits)[0]
+	ce := add(loss, capped, targets)[0]
+	dcapped := add(ops.CrossEntropyGrad{N: rows, V: width}, capped, targets, one)[0]
+	dlogits := add(ops.SoftCapGrad{Cap: 2, Shape: shape}, capped, dcapped)[0]
+	back := add(grad, g, m[2], dlogits)
+	gates := add(ops.GatedGrad{Fn: ops.Sigmoid, Shape: shape}, o, hn, back[0])
+	down := add(ops.NormGrad{Norm: heads}, h, wHeads, gates[1])
+	first, second := add(grad, n, m[0], down[0]), add(grad, n, m[1], gates[0])
+	dn := add(ops.ForkGrad{N: 2, Shape: shape}, first[0], second[0])[0]
+	dnorm := add(ops.NormGrad{Norm: norm}, sum, w, dn)
+	dx := add(ops.ForkGrad{N: 2, Shape: shape}, b, dnorm[0])[0]
+	kept = []ID{ce, dx, dnorm[1], back[1], down[1], first[1], second[1], sum}
+	p.Keep(kept...)
+	return p, inputs, kept
+}
+
+// runBlock returns the kept values of the plan of a block on a device.
+func runBlock(t *testing.T, d device.Device) (p *Program, results [][]float32) {
+	t.Helper()
+	plan, inputs, kept := blockPlan(t)
+	given := make(map[ID]device.Buffer)
+	for k, id := range inputs {
+		v := plan.Values[id]
+		b, err := d.Alloc(v.Dtype, v.Shape.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x, float := cpu.Elements(b).([]float32); float {
+			for i := range x {
+				x[i] = float32((i*7+k*3)%11)/5 - 1
+			}
+		} else {
+			copy(cpu.Elements(b).([]int), []int{3, -1, 5, 0})
+		}
+		given[id] = b
+	}
+	p, err := plan.LayOut(d).Bind(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range kept {
+		results = append(results, float32s(p.Buffers[id]))
+	}
+	return p, results
+}
+
+// TestFusedPlans: with composites, and values computed again, a plan gives the same
+// results in less memory.
+func TestFusedPlans(t *testing.T) {
+	plain, want := runBlock(t, cpu.Device{})
+	fused, got := runBlock(t, fuser{})
+	for k := range want {
+		for i, x := range want[k] {
+			if d := got[k][i] - x; !(d < 1e-5 && d > -1e-5) {
+				t.Errorf("element %d of result %d is %v, want %v", i, k, got[k][i], x)
+			}
+		}
+	}
+	var names []string
+	for _, s := range fused.Steps() {
+		names = append(names, s.Op.Name())
+	}
+	all := []string{"+norm", "linears", "σ⊙norm", "linear", "crossEntropy of softcap", "crossEntropy of softcap'",
+		"linear'", "σ⊙norm'", "rmsNorm", "linears'", "norm'+"}
+	if !slices.Equal(names, all) {
+		t.Errorf("the steps are %q, want %q", names, all)
+	}
+	if n := len(plain.Steps()); n != 19 {
+		t.Errorf("%d steps on a device without composites", n)
+	}
+}
+
+// TestLogitsAreOverwritten: the gradient of the logits lies in their memory.
+func TestLogitsAreOverwritten(t *testing.T) {
+	plan, _, _ := blockPlan(t)
+	l := plan.LayOut(fuser{})
+	for _, s := range l.Plan.Steps {
+		if _, ok := s.Op.(ops.CappedCrossEntropyGrad); ok {
+			if l.Offset[s.Out[0]] != l.Offset[s.In[0]] || l.Offset[s.In[0]] < 0 {
+				t.Errorf("logits at %d, their gradient at %d", l.Offset[s.In[0]], l.Offset[s.Out[0]])
+			}
+			return
+		}
+	}
+	t.Error("there is no cross entropy")
+}
