@@ -75,6 +75,14 @@ type Fuser interface {
 	Recomputes(op ops.Op) bool
 }
 
+// Keeper is a Device whose operations keep results of the forward pass for their
+// derivatives.
+type Keeper interface {
+	// Tape returns the number of floats of type dt that an mLSTM cell keeps, 0
+	// for none.
+	Tape(op ops.MLSTM, dt ops.Dtype) int
+}
+
 // Bound is an operation of a Sequence: its operands by numbers, and their memory.
 // Results that only the sequence itself reads have no buffer.
 type Bound struct {

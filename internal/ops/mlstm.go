@@ -32,9 +32,25 @@ type MLSTM struct {
 	Chunk               int // of the chunkwise form, at least 1
 	ScaleQ, ScaleK, Eps float64
 	State, Resets       bool
+	// Unread reports that nothing reads the new C, n and m, so that they need not be
+	// written.
+	Unread bool
+	// Tape is the number of floats that the device keeps for the derivative, 0 for
+	// none. The tape is a further result, in an order of the device's own.
+	Tape int
 }
 
 func (m MLSTM) Name() string { return "mLSTM" }
+
+// Spared returns an operation for a program that does not read the marked results. A
+// device may then leave some of them unwritten.
+func Spared(op Op, unread []bool) Op {
+	if m, ok := op.(MLSTM); ok {
+		m.Unread = unread[1] && unread[2] && unread[3]
+		return m
+	}
+	return op
+}
 
 // operands are the inputs except the resets.
 func (m MLSTM) operands() []Arg {
@@ -50,7 +66,8 @@ func (m MLSTM) memory(which string) []Arg {
 
 func (m MLSTM) Inputs() []Arg { return when(m.Resets, m.operands(), ints("resets", m.B*m.T)) }
 func (m MLSTM) Outputs() []Arg {
-	return append([]Arg{floats("h", m.B*m.T, m.NH*m.DHV)}, m.memory("next ")...)
+	out := append([]Arg{floats("h", m.B*m.T, m.NH*m.DHV)}, m.memory("next ")...)
+	return when(m.Tape > 0, out, floats("tape", m.Tape))
 }
 
 // MulAdds is the sum over the chunks. For a chunk of L steps and a head with keys
@@ -86,7 +103,8 @@ func (m MLSTM) overChunks(f func(l, d, e int64, last bool) int64) (sum int64) {
 }
 
 // MLSTMGrad is the derivative of MLSTM. It reads the inputs of MLSTM except the
-// resets, the result h, the existing gradients of the results, and the resets.
+// resets, the result h, the tape if there is one, the existing gradients of the other
+// results, and the resets.
 type MLSTMGrad struct {
 	MLSTM
 	Has [4]bool
@@ -110,6 +128,6 @@ func (m MLSTMGrad) MulAdds() int64 {
 func (m MLSTMGrad) Outputs() []Arg { return grads(m.operands()) }
 func (m MLSTMGrad) Inputs() []Arg {
 	results := m.MLSTM.Outputs()
-	in := append(m.operands(), results[0])
+	in := when(m.Tape > 0, append(m.operands(), results[0]), results[4:]...)
 	return when(m.Resets, gradsOf(in, m.Has[:], results), ints("resets", m.B*m.T))
 }

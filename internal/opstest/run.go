@@ -182,6 +182,14 @@ func shaped(op ops.Op, arg ops.Arg, i int, x float64) float64 {
 	if cell, ok := op.(ops.Simplified); ok && slices.Contains([]string{"r", "norms", "m"}, arg.Name) {
 		return float64(float32(x * 0.5 / math.Sqrt(float64(cell.H))))
 	}
+	switch op.(type) {
+	case ops.MLSTM, ops.MLSTMGrad:
+		// As bfloat16 holds it: where q·n is small, the cell multiplies the error of
+		// rounding its inputs, which is no kernel's.
+		if arg.Name != "i" && arg.Name != "f" {
+			return float64(math.Float32frombits(math.Float32bits(float32(x)) &^ 0xffff))
+		}
+	}
 	cell, ok := op.(ops.SLSTM)
 	switch {
 	case ok && arg.Name == "r":

@@ -146,3 +146,70 @@ func TestPlansReportWhatDoesNotFit(t *testing.T) {
 		t.Errorf("an input without a buffer: %v", err)
 	}
 }
+
+// bound is a device that notes the operations that are bound.
+type bound struct {
+	cpu.Device
+	ops *[]ops.Op
+}
+
+func (d bound) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffer) (device.Launch, error) {
+	*d.ops = append(*d.ops, op)
+	return d.Device.Bind(op, out, in, workspace)
+}
+
+// TestMemoriesThatNobodyReadsAreSpared: a cell's new state counts as read if a later
+// step reads a part of it, if it is kept, and if it was given memory.
+func TestMemoriesThatNobodyReadsAreSpared(t *testing.T) {
+	cell := ops.MLSTM{B: 1, T: 3, NH: 1, DQK: 2, DHV: 2, Chunk: 3, ScaleQ: 1, ScaleK: 1, Eps: 1e-6}
+	for name, c := range map[string]struct {
+		want             bool
+		read, keep, give bool
+	}{"unread": {want: true}, "read": {read: true}, "kept": {keep: true}, "given": {give: true}} {
+		var p Plan
+		var noted []ops.Op
+		given := make(map[ID]device.Buffer)
+		d := bound{ops: &noted}
+		var in []ID
+		for _, arg := range cell.Inputs() {
+			id := p.Input(ops.Float32, arg.Shape)
+			b, err := d.Alloc(ops.Float32, arg.Shape.Size())
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, given[id] = append(in, id), b
+		}
+		out, err := p.Add(cell, ops.Float32, in...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Keep(out[0])
+		if c.keep {
+			p.Keep(out[2])
+		}
+		if c.read {
+			sum, err := p.Add(ops.Add{Shape: p.Values[out[1]].Shape}, ops.Float32, out[1], out[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Keep(sum...)
+		}
+		var places []ID
+		if c.give {
+			places = append(places, out[3])
+			if given[out[3]], err = d.Alloc(ops.Float32, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		program, err := p.LayOut(d, places...).Bind(given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := noted[0].(ops.MLSTM).Unread; got != c.want {
+			t.Errorf("%s: the cell is told that its state is unread: %v", name, got)
+		}
+		if err := program.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

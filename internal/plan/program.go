@@ -53,6 +53,7 @@ func (l *Layout) Bind(given map[ID]device.Buffer) (p *Program, err error) {
 		if at := l.Workspace[i]; at >= 0 {
 			workspace = arenas[s.Dtype].Slice(at, l.Device.Workspace(s.Op, s.Dtype, l.Plan.halfOf(s)))
 		}
+		s.Op = ops.Spared(s.Op, l.Plan.unread(i, given))
 		launch, err := p.bind(s, workspace)
 		if err != nil {
 			return p, errors.Wrapf(err, "plan: step %d of %d", i, len(l.Plan.Steps))
@@ -60,6 +61,17 @@ func (l *Layout) Bind(given map[ID]device.Buffer) (p *Program, err error) {
 		p.Launches = append(p.Launches, launch)
 	}
 	return p, p.sequence(given)
+}
+
+// unread marks the results of step i that no later step reads, that are not kept, and
+// for which no memory was given.
+func (p *Plan) unread(i int, given map[ID]device.Buffer) []bool {
+	marks := make([]bool, len(p.Steps[i].Out))
+	for k, id := range p.Steps[i].Out {
+		v := p.Values[id]
+		marks[k] = v.Last <= i && !v.Kept && given[id] == nil
+	}
+	return marks
 }
 
 // sequence binds all operations as one launch if the device can. Values in memory

@@ -11,15 +11,62 @@ import (
 // operations that the device has fused, and with results computed again in the
 // backward pass that the device would rather not keep. Values keep their IDs.
 func (p *Plan) arranged(d device.Device, given []ID) *Plan {
-	f, ok := d.(device.Fuser)
-	if !ok {
+	f, fuses := d.(device.Fuser)
+	k, keeps := d.(device.Keeper)
+	if !fuses && !keeps {
 		return p
 	}
 	r := &rewriter{Plan: &Plan{Values: slices.Clone(p.Values), Steps: slices.Clone(p.Steps)}, fuser: f, given: given}
-	r.recompute()
-	r.fuse()
+	if keeps {
+		r.tapes(k)
+	}
+	if fuses {
+		r.recompute()
+		r.fuse()
+	}
 	r.measure()
 	return r.Plan
+}
+
+// tapes gives mLSTM cells and their derivatives the tapes that the device keeps.
+func (r *rewriter) tapes(d device.Keeper) {
+	r.index()
+	for i, s := range r.Steps {
+		cell, ok := s.Op.(ops.MLSTM)
+		if !ok {
+			continue
+		}
+		j, n := r.derivative(i, cell), d.Tape(cell, s.Dtype)
+		if j < 0 || n == 0 {
+			continue
+		}
+		tape := ID(len(r.Values))
+		r.Values = append(r.Values, Value{Dtype: s.Dtype, Shape: ops.Shape{n}})
+		cell.Tape = n
+		forward, back := &r.Steps[i], &r.Steps[j]
+		forward.Op, forward.Out = cell, append(slices.Clone(s.Out), tape)
+		grad := back.Op.(ops.MLSTMGrad)
+		grad.MLSTM = cell
+		back.Op = grad
+		back.In = slices.Insert(slices.Clone(back.In), slices.Index(back.In, s.Out[0])+1, tape)
+	}
+}
+
+// derivative returns the step with the derivative of the mLSTM cell of step i, which
+// reads the same inputs and the cell's h, −1 if there is none.
+func (r *rewriter) derivative(i int, cell ops.MLSTM) int {
+	s := r.Steps[i]
+	operands := s.In
+	if cell.Resets {
+		operands = operands[:len(operands)-1]
+	}
+	for _, j := range r.readers[s.Out[0]] {
+		grad, ok := r.Steps[j].Op.(ops.MLSTMGrad)
+		if ok && grad.MLSTM == cell && slices.Equal(r.Steps[j].In[:len(operands)+1], append(slices.Clone(operands), s.Out[0])) {
+			return j
+		}
+	}
+	return -1
 }
 
 // rewriter changes the steps of a plan.

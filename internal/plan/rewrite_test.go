@@ -150,3 +150,55 @@ func TestLogitsAreOverwritten(t *testing.T) {
 	}
 	t.Error("there is no cross entropy")
 }
+
+// keeper is the CPU as a device that keeps 7 floats of mLSTM cells for their
+// derivatives.
+type keeper struct{ cpu.Device }
+
+func (keeper) Tape(ops.MLSTM, ops.Dtype) int { return 7 }
+
+// TestTapesLastFromCellsToTheirDerivatives: a cell with a derivative gets a tape, one
+// without gets none.
+func TestTapesLastFromCellsToTheirDerivatives(t *testing.T) {
+	cell := ops.MLSTM{B: 1, T: 3, NH: 1, DQK: 2, DHV: 2, Chunk: 3, ScaleQ: 1, ScaleK: 1, Eps: 1e-6, Resets: true}
+	var p Plan
+	add := func(op ops.Op, in ...ID) []ID {
+		t.Helper()
+		out, err := p.Add(op, ops.Float32, in...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	var in []ID
+	for _, arg := range cell.Inputs() {
+		dt := ops.Float32
+		if arg.Int {
+			dt = ops.Int
+		}
+		in = append(in, p.Input(dt, arg.Shape))
+	}
+	out := add(cell, in...)
+	alone := add(cell, in...)
+	dh := add(ops.Add{Shape: ops.Shape{3, 2}}, out[0], alone[0])[0]
+	resets := in[5]
+	grads := add(ops.MLSTMGrad{MLSTM: cell, Has: [4]bool{true}}, append(slices.Clone(in[:5]), out[0], dh, resets)...)
+	p.Keep(grads...)
+	steps := p.LayOut(keeper{}).Plan
+	kept := cell
+	kept.Tape = 7
+	first, second, grad := steps.Steps[0], steps.Steps[1], steps.Steps[3]
+	if first.Op != ops.Op(kept) || second.Op != ops.Op(cell) || grad.Op != ops.Op(ops.MLSTMGrad{MLSTM: kept, Has: [4]bool{true}}) {
+		t.Errorf("the steps are %v, %v and %v", ops.Key(first.Op), ops.Key(second.Op), ops.Key(grad.Op))
+	}
+	tape := first.Out[4]
+	if want := []ID{in[0], in[1], in[2], in[3], in[4], out[0], tape, dh, resets}; !slices.Equal(grad.In, want) {
+		t.Errorf("the derivative reads %v instead of %v", grad.In, want)
+	}
+	if v := steps.Values[tape]; v.First != 0 || v.Last != 3 || v.Shape.Size() != 7 {
+		t.Errorf("the tape is %+v", v)
+	}
+	if len(p.Steps[0].Out) != 4 || p.Steps[0].Op != ops.Op(cell) {
+		t.Error("the plan itself has changed")
+	}
+}

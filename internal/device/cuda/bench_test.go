@@ -15,20 +15,22 @@ import (
 // BenchmarkCells times the cells at the sizes of docs/gpu.md, each as a graph, in
 // every precision.
 func BenchmarkCells(b *testing.B) {
-	for _, p := range []Precision{Float32, TF32} {
+	for _, p := range []Precision{Float32, TF32, BF16} {
 		d, err := Open(0, p)
 		if err != nil {
 			b.Skip(err)
 		}
+		cell := func(op ops.Op) { bench(b, d, fmt.Sprintf("%v/%s%v", p, op.Name(), sizes(op)), op) }
 		for _, s := range []struct{ b, t, nh, dqk, dhv int }{{16, 256, 4, 64, 64}, {16, 256, 4, 192, 192}, {8, 2048, 4, 128, 256}, {8, 8192, 8, 256, 512}} {
 			op := ops.MLSTM{B: s.b, T: s.t, NH: s.nh, DQK: s.dqk, DHV: s.dhv, Chunk: 64, ScaleQ: 1, ScaleK: 1 / math.Sqrt(float64(s.dqk)), Eps: 1e-6}
-			bench(b, d, p, op)
-			bench(b, d, p, ops.MLSTMGrad{MLSTM: op, Has: [4]bool{true}})
+			op.Unread, op.Tape = true, d.Tape(op, ops.Float32) // as in training
+			cell(op)
+			cell(ops.MLSTMGrad{MLSTM: op, Has: [4]bool{true}})
 		}
 		for _, dh := range []int{32, 96, 192, 256} {
 			op := ops.SLSTM{B: 16, T: 256, NH: 4, DH: dh, Clip: math.Inf(1)}
-			bench(b, d, p, op)
-			bench(b, d, p, ops.SLSTMGrad{SLSTM: op, Has: [2]bool{true}})
+			cell(op)
+			cell(ops.SLSTMGrad{SLSTM: op, Has: [2]bool{true}})
 		}
 		for _, h := range []int{64, 128, 256, 512} {
 			op := ops.LSTM{B: 16, T: 256, H: h}
@@ -39,59 +41,6 @@ func BenchmarkCells(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-// bench runs an operation on random numbers.
-func bench(b *testing.B, d *Device, p Precision, op ops.Op) {
-	b.Run(fmt.Sprintf("%v/%s%v", p, op.Name(), sizes(op)), func(b *testing.B) {
-		check := func(err error) {
-			if err != nil {
-				b.Helper()
-				b.Fatal(err)
-			}
-		}
-		var all []device.Buffer
-		alloc := func(args []ops.Arg) (bs []device.Buffer) {
-			for _, a := range args {
-				n := a.Shape.Size()
-				buf, err := d.Alloc(ops.Float32, n)
-				check(err)
-				x := make([]float32, n)
-				for i := range x {
-					x[i] = 0.5 * (rand.Float32() - 0.5)
-				}
-				check(d.Upload(buf, x))
-				bs = append(bs, buf)
-			}
-			all = append(all, bs...)
-			return bs
-		}
-		in, out := alloc(op.Inputs()), alloc(op.Outputs())
-		var work device.Buffer
-		if n := d.Workspace(op, ops.Float32, device.Half{}); n > 0 {
-			var err error
-			work, err = d.Alloc(ops.Float32, n)
-			check(err)
-			all = append(all, work)
-		}
-		launch, err := d.Bind(op, out, in, work)
-		check(err)
-		step, err := d.Record([]device.Launch{launch})
-		check(err)
-		for range 3 {
-			check(step())
-		}
-		check(d.Sync())
-		b.ResetTimer()
-		for range b.N {
-			check(step())
-		}
-		check(d.Sync())
-		b.StopTimer()
-		for _, x := range all {
-			check(d.Free(x))
-		}
-	})
 }
 
 func sizes(op ops.Op) string {
@@ -124,17 +73,19 @@ func BenchmarkLinear(b *testing.B) {
 		{Rows: 16384, In: 1024, Outs: []int{2752}}, {Rows: 16384, In: 2752, Outs: []int{1024}}, {Rows: 16384, In: 1024, Outs: []int{50304}},
 		{Rows: 16384, In: 1024, Outs: []int{3072}}, {Rows: 16384, In: 1024, Outs: []int{5504}},
 	} {
-		benchHalf(b, d, l)
-		benchHalf(b, d, ops.LinearGrad{Linear: l, Has: []bool{true}})
+		for _, op := range []ops.Op{l, ops.LinearGrad{Linear: l, Has: []bool{true}}} {
+			bench(b, d, fmt.Sprintf("%s%+v", op.Name(), op), op)
+		}
 	}
 	if err := d.Close(); err != nil {
 		b.Fatal(err)
 	}
 }
 
-// benchHalf runs an operation with all operands in bfloat16 that may be.
-func benchHalf(b *testing.B, d *Device, op ops.Op) {
-	b.Run(fmt.Sprintf("%s%+v", op.Name(), op), func(b *testing.B) {
+// bench times an operation on random numbers, as a graph, with all operands in
+// bfloat16 that may be.
+func bench(b *testing.B, d *Device, name string, op ops.Op) {
+	b.Run(name, func(b *testing.B) {
 		check := func(err error) {
 			if err != nil {
 				b.Helper()

@@ -8,12 +8,13 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
 
-// A chunk of the kernels is up to mlstmMost tiles of mlstmTile steps, MOST and TILE
-// in mlstm.cuh. All chunk lengths are the same function, so the operation's own is
-// not asked.
+// A chunk of the kernels has up to mlstmMost tiles of mlstmTile steps, MOST and TILE in
+// mlstm.cuh. The result does not depend on the chunk length, so the operation's own is
+// ignored.
 const mlstmTile, mlstmMost = 64, 4
 
-// The structs MLSTM, Gates, Borders, Rows, Grads and GateGrads of the kernels.
+// These types mirror the structs MLSTM, Gates, Borders, Rows, Reads, Grads and
+// GateGrads of the kernels.
 type (
 	mlstmArgs struct {
 		b, t, nh, dqk, dhv, nc, tiles int32
@@ -30,10 +31,11 @@ type (
 	mlstmRowArgs struct {
 		den, inverse, dden, dm, ofC, ofN, a, p, below, left, cross address
 	}
-	mlstmGradArgs struct {
+	mlstmReadArgs struct {
 		q, k, v, dh, states, ns, dStates, dNs address
-		rows                                  mlstmRowArgs
-		dq, dk, dv, fromState, carried, kept  address
+	}
+	mlstmGradArgs struct {
+		dq, dk, dv, fromState, carried, kept address
 	}
 	mlstmGateGradArgs struct {
 		f, den, dm, below, left, cross, fromState, carried, kept address
@@ -49,10 +51,10 @@ func bindMLSTM(b *binder, op ops.Op) bool {
 		if op.T == 1 {
 			b.mlstmStep(op)
 		} else {
-			b.mlstm(op)
+			b.newScan(op).forward()
 		}
 	case ops.MLSTMGrad:
-		b.mlstmGrad(op)
+		b.newScan(op.MLSTM).backward(op)
 	default:
 		return false
 	}
@@ -72,7 +74,7 @@ func newMLSTMArgs(op ops.MLSTM, tiles int, resets address) mlstmArgs {
 
 func ceil(n, of int) int { return (n + of - 1) / of }
 
-// memory is the state of a cell in the card's memory, 0 for what is not there.
+// memory holds the addresses of a cell's state, 0 for absent parts.
 type memory struct{ c, n, m address }
 
 func (b *binder) readMemory(has bool) memory {
@@ -83,115 +85,182 @@ func (b *binder) writeMemory(has bool) memory {
 	return memory{b.writeIf(has), b.writeIf(has), b.writeIf(has)}
 }
 
-// mlstmStep is the cell for one step.
+// mlstmStep binds the cell for a single step.
 func (b *binder) mlstmStep(op ops.MLSTM) {
-	q, k, v, i, f := b.read(), b.read(), b.read(), b.read(), b.read()
+	items := op.B * op.NH
+	q, k, v := b.asFloat(b.readRef(), items*op.DQK), b.asFloat(b.readRef(), items*op.DQK), b.asFloat(b.readRef(), items*op.DHV)
+	i, f := b.read(), b.read()
 	old := b.readMemory(op.State)
 	s := byValue(newMLSTMArgs(op, 1, b.readIf(op.Resets)))
-	h, next := b.write(), b.writeMemory(true)
-	items := op.B * op.NH
+	h, done := b.floatsFor(b.writeRef(), items*op.DHV)
+	next := b.writeMemory(true)
 	factors := b.float(3 * items)
 	b.kernel("mlstm", "mlstm_step_gates", grid{x: items, threads: 128}, s, q, k, i, f, old.n, old.m, next.n, next.m, factors)
 	b.kernel("mlstm", "mlstm_step", grid{x: ceil(op.DHV, 32), y: items, threads: 32, rows: 8}, s, q, k, v, factors, old.c, next.c, h)
+	done()
 }
 
-// mlstmScan is the cell over several steps at work.
+// mlstmScan holds the addresses of the cell over several steps while it is bound.
 type mlstmScan struct {
 	*binder
-	op                ops.MLSTM
-	items, nc, tiles  int // tiles of a chunk
-	steps, keys, vals int // tiles of the steps of all items, of the widths
-	q, k, v, i, f     address
-	old               memory
-	args, gates       structure
-	g                 mlstmGateArgs
-	states, ns        address // before every chunk, 0 where there is nothing before the only one
+	op            ops.MLSTM
+	items, nc     int
+	tiles         int  // of a chunk
+	half          bool // q, k, v, h, their gradients, scores and memories between chunks are bfloat16
+	q, k, v, i, f address
+	old           memory
+	args          structure
+	tape          address // of the operation, 0 for none
+	taped         int     // bytes of it
+	mlstmKept
 }
 
-// newScan reads the operands q to m and takes the workspace that both directions
-// need.
+// mlstmKept holds the addresses of what the forward pass computes and the backward pass
+// needs: the gates, C and n before every chunk, 0 if they are zero, and the scores of
+// kernels with operands in bfloat16.
+type mlstmKept struct {
+	g               mlstmGateArgs
+	gates           structure
+	states, ns      address
+	a, den, inverse address
+}
+
+// newScan reads the operands q to m.
 func (b *binder) newScan(op ops.MLSTM) *mlstmScan {
-	c := &mlstmScan{binder: b, op: op, items: op.B * op.NH, tiles: min(mlstmMost, ceil(op.T, mlstmTile)), keys: ceil(op.DQK, mlstmTile), vals: ceil(op.DHV, mlstmTile)}
-	for c.tiles > 1 && c.rowsShared() > int(b.d.sharedMax) {
-		c.tiles--
-	}
-	c.nc, c.steps = ceil(op.T, c.tiles*mlstmTile), c.items*ceil(op.T, mlstmTile)
-	c.q, c.k, c.v, c.i, c.f = b.read(), b.read(), b.read(), b.read(), b.read()
+	c := b.sizedScan(op)
+	c.q, c.k, c.v = c.readRows(op.DQK), c.readRows(op.DQK), c.readRows(op.DHV)
+	c.i, c.f = b.read(), b.read()
 	c.old = b.readMemory(op.State)
-	steps := c.items * op.T
-	c.g = mlstmGateArgs{
-		u: b.float(2 * steps), top: b.float(2 * steps), segment: b.take(4 * steps), winner: b.take(4 * steps),
-		inter: b.float(steps), carry: b.float(steps), floor: b.float(steps), keep: b.float(c.items * c.nc),
-	}
-	c.gates = byValue(c.g)
-	if c.nc > 1 || op.State {
-		c.states, c.ns = c.memories()
-	}
 	return c
 }
 
-// memories takes space for C and n at a border of every chunk.
-func (c *mlstmScan) memories() (state, n address) {
+func (b *binder) sizedScan(op ops.MLSTM) *mlstmScan {
+	c := &mlstmScan{binder: b, op: op, items: op.B * op.NH, half: b.d.warpgroups(op, b.dt)}
+	c.tiles = c.chunkTiles()
+	c.nc = ceil(op.T, c.tiles*mlstmTile)
+	return c
+}
+
+// Tape returns the number of floats that a cell keeps for its derivative.
+func (d *Device) Tape(op ops.MLSTM, dt ops.Dtype) int {
+	if op.T == 1 {
+		return 0
+	}
+	op.Tape = 1 // of unknown length
+	c := (&binder{d: d, dt: dt, counting: true}).sizedScan(op)
+	c.takeKept()
+	return ceil(c.taped, dt.Size())
+}
+
+// keep takes n bytes of the tape, or, if there is none, of the workspace.
+func (c *mlstmScan) keep(n int) address {
+	if c.op.Tape == 0 {
+		return c.take(n)
+	}
+	at := c.tape + address(c.taped)
+	c.taped += ceil(n, 256) * 256
+	return at
+}
+
+// takeKept takes memory for mlstmKept.
+func (c *mlstmScan) takeKept() {
+	steps, length := c.items*c.op.T, c.tiles*mlstmTile
+	floats := func(n int) address { return c.keep(n * c.size()) }
+	c.g = mlstmGateArgs{
+		u: floats(2 * steps), top: floats(2 * steps), segment: c.keep(4 * steps), winner: c.keep(4 * steps),
+		inter: floats(steps), carry: floats(steps), floor: floats(steps), keep: floats(c.items * c.nc),
+	}
+	c.gates = byValue(c.g)
+	if c.before() {
+		c.states, c.ns = c.memories(c.keep)
+	}
+	if c.half {
+		c.a, c.den, c.inverse = c.keep(2*c.items*c.nc*length*length), floats(steps), floats(steps)
+	}
+}
+
+// before reports whether the memory before some chunk may be other than zero.
+func (c *mlstmScan) before() bool { return c.nc > 1 || c.op.State }
+
+// chunkTiles returns the number of tiles in a chunk, which the number of steps and the
+// size of shared memory limit.
+func (c *mlstmScan) chunkTiles() int {
+	if c.half {
+		return min(mlstmMost, 2*ceil(c.op.T, mlstmBlock))
+	}
+	tiles := min(mlstmMost, ceil(c.op.T, mlstmTile))
+	for tiles > 1 && c.rowsShared(tiles) > int(c.d.sharedMax) {
+		tiles--
+	}
+	return tiles
+}
+
+// readRows returns the next input, [B·T,NH·width], in the element type of the kernels.
+func (c *mlstmScan) readRows(width int) address {
+	if n := c.items * c.op.T * width; c.half {
+		return c.asHalf(c.readRef(), n)
+	} else {
+		return c.asFloat(c.readRef(), n)
+	}
+}
+
+// writeRows returns where the kernels write the next output, [B·T,NH·width], and a
+// function that enqueues its conversion to the output's element type, if needed.
+func (c *mlstmScan) writeRows(width int) (at address, done func()) {
+	r, n := c.writeRef(), c.items*c.op.T*width
+	if !c.half {
+		return c.floatsFor(r, n)
+	}
+	if r.half {
+		return r.at, func() {}
+	}
+	at = c.take(2 * n)
+	return at, func() { c.convert(ref{at: at, half: true}, r, n) }
+}
+
+// products returns the bytes of n elements that matrix products read.
+func (c *mlstmScan) products(n int) int {
+	if c.half {
+		return 2 * n
+	}
+	return c.size() * n
+}
+
+// memories takes memory for C and n before or after every chunk.
+func (c *mlstmScan) memories(take func(bytes int) address) (state, n address) {
 	chunks := c.items * c.nc
-	return c.float(chunks * c.op.DQK * c.op.DHV), c.float(chunks * c.op.DQK)
+	return take(c.products(chunks * c.op.DQK * c.op.DHV)), take(chunks * c.op.DQK * c.size())
 }
 
 func (c *mlstmScan) setArgs(resets address) { c.args = byValue(newMLSTMArgs(c.op, c.tiles, resets)) }
 
-func (c *mlstmScan) run(kernel string, g grid, args ...any) { c.kernel("mlstm", kernel, g, args...) }
-
-// products enqueues a kernel with products of matrices, of the module for the
-// precision.
-func (c *mlstmScan) products(kernel string, blocks, shared int, args ...any) {
-	module := "mlstm_ieee"
-	if c.dt == ops.Float32 && c.d.precision == TF32 {
-		module = "mlstm_tf32"
-	}
-	c.kernel(module, kernel, grid{x: blocks, threads: 256, shared: shared}, args...)
-}
-
-// deep is DEEP in tiles.cuh, and slice the bytes of a SLICE.
-func (c *mlstmScan) deep() int  { return 128 / c.size() }
-func (c *mlstmScan) slice() int { return mlstmTile * (c.deep() + 4) * c.size() }
-
-// rowsShared and bordersShared are the bytes of shared memory of the kernels by rows
-// and by memories.
-func (c *mlstmScan) rowsShared() int {
+// run enqueues a kernel with one block per item and one thread for each of the steps,
+// at most AT_ONCE in mlstm.cu, that a block processes at once.
+func (c *mlstmScan) run(kernel string, args ...any) {
 	length := c.tiles * mlstmTile
-	return 4*c.slice() + (mlstmTile*(length+4)+11*mlstmTile+3*length)*c.size()
+	c.kernel("mlstm", kernel, grid{x: c.items, threads: length, rows: min(c.nc, 512/length)}, args...)
 }
 
-func (c *mlstmScan) bordersShared() int {
-	return 6*c.slice() + (6*c.deep()+4*mlstmTile)*c.size() + 64
-}
-
-// gateGrid is a block for every item, with a thread for each step of the chunks that
-// it takes at once, AT_ONCE steps in mlstm.cu at most.
-func (c *mlstmScan) gateGrid() grid {
-	length := c.tiles * mlstmTile
-	return grid{x: c.items, threads: length, rows: min(c.nc, 512/length)}
-}
-
-// before enqueues the memories before every chunk and behind the last one, unless
-// nothing needs them.
-func (c *mlstmScan) before(last memory) {
-	if c.states == 0 && last.c == 0 && !c.counting {
-		return
+func (c *mlstmScan) forward() {
+	c.setArgs(c.readIf(c.op.Resets))
+	h, done := c.writeRows(c.op.DHV)
+	last := c.writeMemory(true)
+	c.tape = c.writeIf(c.op.Tape > 0)
+	c.takeKept()
+	if c.op.Unread {
+		last = memory{}
 	}
-	c.products("mlstm_states", c.items*c.keys*c.vals, c.bordersShared(), c.args, c.g.keep, byValue(mlstmBorderArgs{
-		x: c.k, y: c.v, w: c.g.carry, wn: c.g.carry, firstC: c.old.c, firstN: c.old.n, c: c.states, n: c.ns, lastC: last.c, lastN: last.n}))
-}
-
-func (b *binder) mlstm(op ops.MLSTM) {
-	c := b.newScan(op)
-	c.setArgs(b.readIf(op.Resets))
-	h, last := b.write(), b.writeMemory(true)
-	c.run("mlstm_gates", c.gateGrid(), c.args, c.i, c.f, c.old.m, last.m, c.gates)
-	states := func() { c.before(last) }
+	c.run("mlstm_gates", c.args, c.i, c.f, c.old.m, last.m, c.gates)
+	states := func() { c.borders(c.keysBorder(last), false) }
 	output := func() {
-		c.products("mlstm_output", c.steps, c.rowsShared(), c.args, c.gates, c.q, c.k, c.v, c.states, c.ns, h)
+		if c.half {
+			c.outputHalf(h)
+		} else {
+			c.tiled("mlstm_output", c.blocks(), c.rowsShared(c.tiles), c.args, c.gates, c.q, c.k, c.v, c.states, c.ns, h)
+		}
+		done()
 	}
-	if c.nc > 1 || op.State {
+	if c.before() {
 		states()
 		output()
 	} else {
@@ -199,53 +268,128 @@ func (b *binder) mlstm(op ops.MLSTM) {
 	}
 }
 
-func (b *binder) mlstmGrad(op ops.MLSTMGrad) {
-	c := b.newScan(op.MLSTM)
-	h, up := b.read(), b.readSome(op.Has[:])
-	dLast := memory{up[1], up[2], up[3]}
-	c.setArgs(b.readIf(op.Resets))
-	d := mlstmGradArgs{q: c.q, k: c.k, v: c.v, dh: up[0], states: c.states, ns: c.ns, dq: b.write(), dk: b.write(), dv: b.write()}
-	di, df := b.write(), b.write()
-	dFirst := b.writeMemory(op.State)
-	before, behind := c.nc > 1 || op.State, c.nc > 1 || op.Has[1] || op.Has[2]
-	if behind {
-		d.dStates, d.dNs = c.memories()
-	}
-	d.rows = c.takeRows()
-	steps := c.items * op.T
-	d.fromState, d.carried, d.kept = c.float(c.keys*steps), c.float(c.keys*steps), c.double(c.items*c.nc*c.keys)
-	if !op.Has[0] { // as if h had a gradient of zeros
-		d.dh = c.float(steps * op.DHV)
-		c.zero(d.dh, steps*op.DHV)
-		h = d.dh
-	}
-	c.run("mlstm_gates", c.gateGrid(), c.args, c.i, c.f, c.old.m, address(0), c.gates)
-	c.before(memory{})
-	c.products("mlstm_scores_grad", c.steps, c.rowsShared(), c.args, c.gates, c.q, c.k, c.v, h, d.dh, c.ns, byValue(d.rows))
-	if behind || op.State {
-		c.products("mlstm_states_grad", c.items*c.keys*c.vals, c.bordersShared(), c.args, c.g.keep, byValue(mlstmBorderArgs{
-			x: c.q, y: d.dh, w: d.rows.ofC, wn: d.rows.ofN, firstC: dLast.c, firstN: dLast.n, c: d.dStates, n: d.dNs, lastC: dFirst.c, lastN: dFirst.n}))
-	}
-	c.products("mlstm_grads", c.steps*(c.vals+2*c.keys), c.bordersShared(), c.args, c.gates, byValue(d))
-	count := func(has bool) int64 {
-		if has {
-			return int64(c.keys)
-		}
-		return 0
-	}
-	c.run("mlstm_gates_grad", c.gateGrid(), c.args, c.gates, byValue(mlstmGateGradArgs{
-		f: c.f, den: d.rows.den, dm: d.rows.dm, below: d.rows.below, left: d.rows.left, cross: d.rows.cross,
-		fromState: d.fromState, carried: d.carried, kept: d.kept, ofState: count(before), ofCarried: count(behind), ofKept: count(before && behind),
-		dLast: dLast.m, di: di, df: df, dFirst: dFirst.m}))
+// keysBorder describes the memories before every chunk and after the last one.
+func (c *mlstmScan) keysBorder(last memory) mlstmBorderArgs {
+	return mlstmBorderArgs{x: c.k, y: c.v, w: c.g.carry, wn: c.g.carry, firstC: c.old.c, firstN: c.old.n, c: c.states, n: c.ns, lastC: last.c, lastN: last.n}
 }
 
-// takeRows takes the workspace that the rows' gradients are written to.
-func (c *mlstmScan) takeRows() (r mlstmRowArgs) {
-	steps, length := c.items*c.op.T, c.tiles*mlstmTile
-	for _, v := range []*address{&r.den, &r.inverse, &r.dden, &r.dm, &r.ofC, &r.ofN, &r.left, &r.cross} {
+// borders enqueues the recurrence of C and n over the chunks, forwards or back, unless
+// none of its results is needed.
+func (c *mlstmScan) borders(m mlstmBorderArgs, back bool) {
+	switch {
+	case m.c == 0 && m.lastC == 0 && m.lastN == 0:
+	case c.half:
+		c.bordersHalf(m, back)
+	default:
+		c.tiled("mlstm_states", c.items*c.keyTiles()*ceil(c.op.DHV, mlstmTile), c.bordersShared(), c.args, c.g.keep, byValue(m), flag(back))
+	}
+}
+
+// mlstmBack holds the addresses of the backward pass.
+type mlstmBack struct {
+	*mlstmScan
+	h, dh       address
+	states, ns  address // the gradients of C and n after every chunk, 0 if they are zero
+	rows        mlstmRowArgs
+	grads       mlstmGradArgs
+	keys, parts int // the numbers of partial sums over the keys' width, per step and per chunk
+}
+
+func (c *mlstmScan) backward(op ops.MLSTMGrad) {
+	b := &mlstmBack{mlstmScan: c, h: c.readRows(op.DHV), keys: c.keyTiles(), parts: c.keyTiles()}
+	c.tape = c.readIf(op.Tape > 0)
+	c.takeKept()
+	if c.half {
+		b.keys = op.DQK / tileHalf(op.DQK)
+		b.parts = 8 * b.keys
+	}
+	steps := c.items * op.T
+	if op.Has[0] {
+		b.dh = c.readRows(op.DHV)
+	} else { // a gradient of zeros
+		b.dh = c.take(c.products(steps * op.DHV))
+		c.zeroRef(ref{at: b.dh, half: c.half}, steps*op.DHV)
+		b.h = b.dh
+	}
+	dLast := memory{c.readIf(op.Has[1]), c.readIf(op.Has[2]), c.readIf(op.Has[3])}
+	c.setArgs(c.readIf(op.Resets))
+	var done [3]func()
+	b.grads.dq, done[0] = c.writeRows(op.DQK)
+	b.grads.dk, done[1] = c.writeRows(op.DQK)
+	b.grads.dv, done[2] = c.writeRows(op.DHV)
+	di, df := c.write(), c.write()
+	dFirst := c.writeMemory(op.State)
+	behind := c.nc > 1 || op.Has[1] || op.Has[2]
+	if behind {
+		b.states, b.ns = c.memories(c.take)
+	}
+	b.takeRows()
+	b.grads.fromState, b.grads.carried, b.grads.kept = c.float(b.keys*steps), c.float(b.keys*steps), c.double(b.parts*c.items*c.nc)
+	if op.Tape == 0 {
+		c.again()
+	}
+	b.scoresGrad()
+	c.borders(mlstmBorderArgs{
+		x: c.q, y: b.dh, w: b.rows.ofC, wn: b.rows.ofN, firstC: dLast.c, firstN: dLast.n, c: b.states, n: b.ns, lastC: dFirst.c, lastN: dFirst.n}, true)
+	b.rowsGrad()
+	for _, convert := range done {
+		convert()
+	}
+	b.gatesGrad(behind, dLast, dFirst, di, df)
+}
+
+// again enqueues what the forward pass has computed.
+func (c *mlstmScan) again() {
+	c.run("mlstm_gates", c.args, c.i, c.f, c.old.m, address(0), c.gates)
+	c.borders(c.keysBorder(memory{}), false)
+	if c.half {
+		c.scoresHalf()
+	}
+}
+
+// takeRows takes workspace for the results of scoresGrad.
+func (c *mlstmBack) takeRows() {
+	r, steps, length := &c.rows, c.items*c.op.T, c.tiles*mlstmTile
+	for _, v := range []*address{&r.dden, &r.dm, &r.ofC, &r.ofN, &r.left, &r.cross} {
 		*v = c.float(steps)
 	}
-	r.a, r.p = c.float(c.items*c.nc*length*length), c.float(c.items*c.nc*length*length)
+	scores := c.products(c.items * c.nc * length * length)
+	r.p, r.a, r.den, r.inverse = c.take(scores), c.a, c.den, c.inverse
+	if !c.half {
+		r.a, r.den, r.inverse = c.take(scores), c.float(steps), c.float(steps)
+	}
 	r.below = c.float(c.tiles * steps)
-	return r
+}
+
+func (c *mlstmBack) scoresGrad() {
+	if c.half {
+		c.scoresGradHalf()
+		return
+	}
+	c.tiled("mlstm_scores_grad", c.blocks(), c.rowsShared(c.tiles), c.args, c.gates, c.q, c.k, c.v, c.h, c.dh, c.mlstmScan.ns, byValue(c.rows))
+}
+
+// rowsGrad enqueues the gradients of q, k and v.
+func (c *mlstmBack) rowsGrad() {
+	if c.half {
+		c.rowsGradHalf()
+		return
+	}
+	c.tiled("mlstm_grads", c.blocks()*(ceil(c.op.DHV, mlstmTile)+2*c.keyTiles()), c.bordersShared(), c.args, c.gates, byValue(mlstmReadArgs{
+		q: c.q, k: c.k, v: c.v, dh: c.dh, states: c.mlstmScan.states, ns: c.mlstmScan.ns, dStates: c.states, dNs: c.ns}), byValue(c.rows), byValue(c.grads))
+}
+
+func (c *mlstmBack) gatesGrad(behind bool, dLast, dFirst memory, di, df address) {
+	d := mlstmGateGradArgs{f: c.f, den: c.rows.den, dm: c.rows.dm, below: c.rows.below, left: c.rows.left, cross: c.rows.cross,
+		fromState: c.grads.fromState, carried: c.grads.carried, kept: c.grads.kept, dLast: dLast.m, di: di, df: df, dFirst: dFirst.m}
+	if c.before() {
+		d.ofState = int64(c.keys)
+	}
+	if behind {
+		d.ofCarried = int64(c.keys)
+	}
+	if c.before() && behind {
+		d.ofKept = int64(c.parts)
+	}
+	c.run("mlstm_gates_grad", c.args, c.gates, byValue(d))
 }

@@ -92,7 +92,6 @@ type product struct {
 	a, b, c     operand
 	alpha, beta float64
 	batch       int
-	lists       bool
 	half        bool // A and B are in bfloat16
 	halfOut     bool // and so is C
 	in, out     int  // element types

@@ -61,6 +61,17 @@ func (d *Device) Half(op ops.Op) device.Half {
 		return device.Half{In: all(op.Inputs())}
 	case ops.Reshape:
 		return device.Half{Out: []bool{yes}}
+	case ops.MLSTM:
+		return device.Half{In: []bool{yes, yes, yes}, Out: []bool{yes}}
+	case ops.MLSTMGrad:
+		in := []bool{yes, yes, yes, no, no}
+		if op.State {
+			in = append(in, no, no, no)
+		}
+		if in = append(in, yes); op.Tape > 0 {
+			in = append(in, no)
+		}
+		return device.Half{In: append(in, op.Has[0]), Out: []bool{yes, yes, yes}}
 	case ops.AdamStep:
 		return device.Half{Out: append(make([]bool, 3*len(op.Sizes)), all(op.Outputs()[3*len(op.Sizes):])...)}
 	}

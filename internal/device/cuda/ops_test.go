@@ -233,6 +233,34 @@ func TestOperations(t *testing.T) {
 	}
 }
 
+// TestMLSTMInFloat32IsAsAccurateAsTheCPUs: products of numbers that are split in two
+// parts for the tensor cores are no less accurate than those in single precision, up
+// to a factor of 10 for what both leave of numbers that cancel.
+func TestMLSTMInFloat32IsAsAccurateAsTheCPUs(t *testing.T) {
+	d := opened(t, Float32)
+	worst := 0.0
+	for _, c := range mlstmCases() {
+		var results [3]map[string][]float64
+		for k, on := range []struct {
+			d  device.Device
+			dt ops.Dtype
+		}{{cpu.Device{}, ops.Float64}, {cpu.Device{}, ops.Float32}, {d, ops.Float32}} {
+			var err error
+			if results[k], err = c.Run(on.d, on.dt, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, want := range results[0] {
+			there, here := apart(results[1][name], want), apart(results[2][name], want)
+			worst = max(worst, here/max(there, 1e-7))
+			if !(here <= 10*max(there, 1e-7)) {
+				t.Errorf("%s: %s is %.2g away, on the CPU %.2g", ops.Key(c.Op), name, here, there)
+			}
+		}
+	}
+	t.Logf("at most %.2g times the CPU's error", worst)
+}
+
 // TestMLSTMInTF32 has a wide tolerance for the examples with resets: rows with a small
 // |q·n|, of which they have the most, multiply the errors of operands of 11 bits.
 func TestMLSTMInTF32(t *testing.T) {
@@ -301,6 +329,75 @@ func TestOperationsInBfloat16(t *testing.T) {
 				compareHalf(t, d, c)
 			}
 		})
+	}
+}
+
+// TestUnreadMemoriesAreNotComputed: a cell whose new state nobody reads gives the same
+// h and leaves the state alone.
+func TestUnreadMemoriesAreNotComputed(t *testing.T) {
+	for _, p := range []Precision{Float32, BF16} {
+		d := opened(t, p)
+		for _, steps := range []int{100, 700} {
+			op := ops.MLSTM{B: 2, T: steps, NH: 2, DQK: 64, DHV: 64, Chunk: 64, ScaleQ: 1, ScaleK: 0.125, Eps: 1e-6}
+			want, err := opstest.Example{Op: op}.Run(d, ops.Float32, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := opstest.Example{Op: ops.Spared(op, []bool{false, true, true, true})}.Run(d, ops.Float32, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if off := apart(got["h"], want["h"]); off != 0 || !math.IsNaN(got["next C"][5]) || !math.IsNaN(got["next m"][0]) {
+				t.Errorf("%v, %d steps: h is %g away; C[5] is %g, m[0] %g", p, steps, off, got["next C"][5], got["next m"][0])
+			}
+		}
+	}
+}
+
+// TestTapesChangeNothing: the derivative of a cell gives the same bits from what the
+// forward pass has kept.
+func TestTapesChangeNothing(t *testing.T) {
+	for _, p := range []Precision{Float32, BF16} {
+		d := opened(t, p)
+		for _, size := range []struct{ t, dqk, dhv int }{{100, 64, 64}, {700, 128, 64}, {300, 24, 40}} {
+			for _, state := range []bool{false, true} {
+				op := ops.MLSTM{B: 2, T: size.t, NH: 2, DQK: size.dqk, DHV: size.dhv, Chunk: 64, ScaleQ: 1, ScaleK: 0.125, Eps: 1e-6, State: state, Resets: state}
+				has := [4]bool{true, state, state, state}
+				want, err := opstest.Example{Op: op, Grad: ops.MLSTMGrad{MLSTM: op, Has: has}}.Run(d, ops.Float32, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				op.Tape = d.Tape(op, ops.Float32)
+				got, err := opstest.Example{Op: op, Grad: ops.MLSTMGrad{MLSTM: op, Has: has}}.Run(d, ops.Float32, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for name := range want {
+					if off := apart(got[name], want[name]); off != 0 {
+						t.Errorf("%v, %s: %s is %g away", p, ops.Key(op), name, off)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestMLSTMInBfloat16 compares the cell with the CPU's float64 where Hopper has
+// kernels of its own, and, with widths that are no multiples of 64, where it has not.
+func TestMLSTMInBfloat16(t *testing.T) {
+	d := opened(t, BF16)
+	for _, resets := range []bool{false, true} {
+		for _, size := range []struct {
+			b, t, dqk, dhv int
+			state          bool
+		}{
+			{2, 1, 64, 64, true}, {2, 2, 64, 64, false}, {2, 77, 64, 128, true}, {3, 130, 128, 64, false}, {2, 256, 192, 192, false}, {2, 300, 64, 64, true},
+			{1, 520, 128, 256, true}, {70, 260, 128, 128, false}, {1, 1030, 64, 128, false}, {2, 300, 40, 72, true},
+		} {
+			m := ops.MLSTM{B: size.b, T: size.t, NH: 2, DQK: size.dqk, DHV: size.dhv, Chunk: 64, ScaleQ: 1 / math.Sqrt(float64(size.dqk)), ScaleK: 1,
+				Eps: 1e-6, State: size.state, Resets: resets}
+			compareHalf(t, d, opstest.Example{Op: m, Grad: ops.MLSTMGrad{MLSTM: m, Has: [4]bool{true, size.state, size.state, size.state}}})
+		}
 	}
 }
 

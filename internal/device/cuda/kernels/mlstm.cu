@@ -34,6 +34,11 @@ struct Forget {
     __device__ Forget up(int o) const { return {__shfl_up_sync(~0u, sum, o), __shfl_up_sync(~0u, begins, o)}; }
 };
 
+struct Sum {
+    double sum;
+    __device__ Sum up(int o) const { return {__shfl_up_sync(~0u, sum, o)}; }
+};
+
 // The largest u of a segment, and the first step with that u.
 struct Highest {
     double u;
@@ -46,6 +51,7 @@ struct Highest {
 // stabiliser. Block: the steps of a chunk by chunks; grid: items.
 KERNEL __launch_bounds__(AT_ONCE) mlstm_gates(MLSTM s, const T *i, const T *f, const T *m0, T *last, Gates g) {
     __shared__ Forget forgets[8][8], totals[8];
+    __shared__ Sum sums[8][8];
     __shared__ Highest highs[8][8], tops[8];
     __shared__ double before[8], behind[8];
     int item = blockIdx.x, b = item / s.nh, length = s.tiles * TILE;
@@ -57,7 +63,8 @@ KERNEL __launch_bounds__(AT_ONCE) mlstm_gates(MLSTM s, const T *i, const T *f, c
         i64 at = ((i64)b * s.t + (there ? t : s.t - 1)) * s.nh + item % s.nh;
         double in = i[at];
         Forget sum = {there ? logForget(f[at]) : 0, there && begins(s.resets, s.t, b, t)};
-        sum = scan(sum, forgets[0], [](Forget a, Forget b) { return Forget{b.begins ? b.sum : a.sum + b.sum, a.begins + b.begins}; });
+        if (s.resets) sum = scan(sum, forgets[0], [](Forget a, Forget b) { return Forget{b.begins ? b.sum : a.sum + b.sum, a.begins + b.begins}; });
+        else sum.sum = scan(Sum{sum.sum}, sums[0], [](Sum a, Sum b) { return Sum{a.sum + b.sum}; }).sum;
         double u = in - sum.sum;
         u = u == 1.0 / 0.0 ? 0.0 / 0.0 : bounded(u); // relative to an infinite one no share is defined
         Highest top = {u, j, sum.begins};
@@ -98,6 +105,26 @@ struct GateGrads {
     T *di, *df, *dFirst;
 };
 
+// Sums over earlier steps: of carried in the chunk, and, in the tile, of the columns'
+// sums over later tiles of rows.
+struct Before {
+    double carried, below;
+};
+
+// Sums over a range of later steps: of fromState in the chunk, of left in the tile, and
+// the gradient of the stabilisers that reaches the range's first step. closed: none
+// comes from after the range; cut: none flows on to the step before it.
+struct After {
+    double state, left, back;
+    int closed, cut;
+    __device__ void add(const After &later) {
+        state += later.state, left += later.left;
+        closed |= later.cut;
+        if (!closed) back += later.back;
+        closed |= later.closed;
+    }
+};
+
 // The gradients of the gates of an item, chunk by chunk from the last to the first,
 // and, unless null, of the stabiliser before it. The share of step j in row i contains
 // log σ(f~_t) exactly if j < t ≤ i. The gradient is the sum over those pairs only: pairs
@@ -106,81 +133,79 @@ struct GateGrads {
 // flows from a step to the previous one, up to a step whose input set its own or at
 // which a document begins. Block: the steps of a chunk by chunks; grid: items.
 KERNEL __launch_bounds__(AT_ONCE) mlstm_gates_grad(MLSTM s, Gates g, GateGrads d) {
-    __shared__ double lates[AT_ONCE], earlies[AT_ONCE], rests[AT_ONCE], lefts[AT_ONCE], belows[AT_ONCE], into[8], keeps[8], pairs[8][2 * MOST][MOST];
-    __shared__ int shuts[AT_ONCE], cuts[8];
+    __shared__ double into[8], keeps[8], pairs[8][2 * MOST][MOST], carrieds[8];
+    __shared__ Before befores[8][8];
+    __shared__ After afters[8][8], chunks[8];
     i64 item = blockIdx.x, b = item / s.nh, h = item % s.nh, steps = (i64)s.b * s.nh * s.t;
-    int length = (int)s.tiles * TILE, j = threadIdx.x, y = threadIdx.y, tile = j / TILE;
-    double *late = lates + y * length, *early = earlies + y * length, *run = rests + y * length, *left = lefts + y * length, *below = belows + y * length;
-    int *shut = shuts + y * length;
+    int length = (int)s.tiles * TILE, j = threadIdx.x, y = threadIdx.y, tile = j / TILE, lane = j & 31, warp = j >> 5, warps = length / 32;
     double rest = d.dLast ? (double)d.dLast[item] : 0;
     for (int c1 = s.nc - 1; c1 >= 0; c1 -= blockDim.y) {
-        int c = c1 - y, t0 = c * length, l = min(length, s.t - t0);
-        i64 at = item * s.t + t0 + j;
-        bool there = c >= 0 && j < l, through = false;
-        int winner = -1;
-        double m = 0, in = 0, state = 0, carried = 0, later = 0, sides = 0;
-        if (j == 0) keeps[y] = 0;
-        shut[j] = 0;
-        __syncthreads();
-        for (int a = 0; a < s.tiles; a++) {
-            double x = there && a >= tile && a * TILE < l ? (double)d.below[a * steps + at] : 0;
-            in += x;
-            if (a == tile) continue;
-            later += x;
-            x = warpSum(x);
-            if (j % 32 == 0) pairs[y][j / 32][a] = x;
-        }
+        int c = c1 - y, t0 = c * length, l = min(length, s.t - t0), winner = -1;
+        i64 at = item * s.t + t0 + j, to = (b * s.t + t0 + j) * s.nh + h;
+        bool there = c >= 0 && j < l;
+        double in = 0, later = 0, carried = 0, cross = 0;
+        T f = there ? d.f[to] : (T)0;
+        After after = {0, 0, 0, 0, 0};
         if (there) {
-            winner = g.winner[at], through = linear(g, d.den, at);
-            m = d.dm[at], sides = d.left[at];
-            for (i64 k = 0; k < d.ofState; k++) state += d.fromState[k * steps + at];
-            for (i64 k = 0; k < d.ofCarried; k++) carried += d.carried[k * steps + at];
+            winner = g.winner[at], cross = d.cross[at];
             int end = g.winner[item * s.t + t0 + l - 1];
+            after.back = d.dm[at], after.left = d.left[at], after.cut = winner == j || begins(s.resets, s.t, b, t0 + j);
+            for (i64 k = 0; k < d.ofState; k++) after.state += d.fromState[k * steps + at];
+            for (i64 k = 0; k < d.ofCarried; k++) carried += d.carried[k * steps + at];
             if (end == j) carried = 0;
-            if (end >= 0 && j == 0) {
+            if (j == 0) {
                 double kept = 0;
                 for (i64 k = 0; k < d.ofKept; k++) kept += d.kept[(item * s.nc + c) * d.ofKept + k];
-                keeps[y] = (double)g.keep[item * s.nc + c] * kept;
+                keeps[y] = end < 0 ? 0 : (double)g.keep[item * s.nc + c] * kept;
             }
-            if (through) {
-                if (winner < 0) state = 0;
-                m -= state;
+            if (linear(g, d.den, at)) {
+                if (winner < 0) after.state = 0;
+                after.back -= after.state;
             }
-            bool cut = winner == j || begins(s.resets, s.t, b, t0 + j);
-            if (j) shut[j - 1] = cut;
-            else cuts[y] = cut;
+        } else if (j == 0) keeps[y] = 0;
+        for (int a = tile; a < s.tiles; a++) {
+            double x = there && a * TILE < l ? (double)d.below[a * steps + at] : 0;
+            in += x;
+            if (a > tile) later += x;
+            if (a < tile + 2) continue;
+            x = warpSum(x);
+            if (lane == 0) pairs[y][warp][a] = x;
         }
-        late[j] = state, early[j] = carried, run[j] = m, left[j] = sides, below[j] = later;
-        // late, run and left are sums over later steps, early and below over earlier
-        // ones, left and below within the tile.
-        for (int o = 1; o < length; o <<= 1) {
-            __syncthreads();
-            bool after = j + o < length, here = (j + o) / TILE == tile, there = j >= o && (j - o) / TILE == tile;
-            double a = after ? late[j + o] : 0, e = j >= o ? early[j - o] : 0, r = after && !shut[j] ? run[j + o] : 0;
-            double x = here ? left[j + o] : 0, z = there ? below[j - o] : 0;
-            int more = after ? shut[j + o] : 0;
-            __syncthreads();
-            late[j] += a, early[j] += e, run[j] += r, shut[j] |= more, left[j] += x, below[j] += z;
+        Before before = {carried, later};
+#pragma unroll
+        for (int o = 1; o < 32; o <<= 1) {
+            double x = __shfl_up_sync(~0u, before.carried, o), z = __shfl_up_sync(~0u, before.below, o);
+            After more = {__shfl_down_sync(~0u, after.state, o), __shfl_down_sync(~0u, after.left, o), __shfl_down_sync(~0u, after.back, o),
+                          __shfl_down_sync(~0u, after.closed, o), __shfl_down_sync(~0u, after.cut, o)};
+            if (lane >= o) before.carried += x, before.below += z;
+            if (lane + o < 32) after.add(more);
         }
+        if (lane == 31) befores[y][warp] = before;
+        if (lane == 0) afters[y][warp] = after;
         __syncthreads();
-        int chunks = min((int)blockDim.y, c1 + 1);
+        double left = after.left + (warp % 2 ? 0 : afters[y][warp + 1].left);
+        if (warp % 2) before.below += befores[y][warp - 1].below;
+        for (int w = warp - 1; w >= 0; w--) before.carried += befores[y][w].carried;
+        for (int w = warp + 1; w < warps; w++) after.add(afters[y][w]);
+        if (j == 0) chunks[y] = after;
+        if (j == length - 1) carrieds[y] = before.carried;
+        __syncthreads();
         if (j == 0 && y == 0)
-            for (int k = 0; k < chunks; k++) {
-                into[k] = rest - (keeps[k] + earlies[(k + 1) * length - 1]);
-                double first = rests[k * length] + (shuts[k * length] ? 0 : into[k]);
-                rest = (cuts[k] ? 0 : first) + lates[k * length] + keeps[k];
+            for (int k = 0; k < min((int)blockDim.y, c1 + 1); k++) {
+                into[k] = rest - (keeps[k] + carrieds[k]);
+                double first = chunks[k].back + (chunks[k].closed ? 0 : into[k]);
+                rest = (chunks[k].cut ? 0 : first) + chunks[k].state + keeps[k];
             }
         __syncthreads();
         if (there) {
-            double back = run[j] + (shut[j] ? 0 : into[y]), input = in + carried, around = 0;
+            double back = after.back + (after.closed ? 0 : into[y]), input = in + carried, around = 0;
             for (int a = tile + 1; a < s.tiles; a++)
                 for (int w = 0; w < 2 * tile; w++) around += pairs[y][w][a];
-            double forget = (double)d.cross[at] + left[j] + (below[j] - later) + around + late[j] + keeps[y] + (early[j] - carried);
+            double forget = cross + left + (before.below - later) + around + after.state + keeps[y] + (before.carried - carried);
             if (winner == j) input += back;
             else forget += back;
-            i64 to = (b * s.t + t0 + j) * s.nh + h;
             d.di[to] = (T)input;
-            d.df[to] = (T)forget * sigmoid(-d.f[to]);
+            d.df[to] = (T)forget * sigmoid(-f);
         }
         __syncthreads(); // before the next chunks
     }

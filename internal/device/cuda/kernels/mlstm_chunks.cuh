@@ -40,16 +40,17 @@ __device__ inline int deep(int width) { return (width + DEEP - 1) / DEEP; }
 // The operands of mlstm_states: C += Σ w·x·yᵀ, n += Σ wn·x. A null firstC or firstN
 // stands for zeros; results with a null address are not computed.
 struct Borders {
-    const S *x, *y;
+    const T *x, *y;
     const T *w, *wn;
     const T *firstC, *firstN;
-    T *c, *n; // of every chunk: before it, or, backwards, behind it
+    T *c, *n; // before every chunk or, with `back`, after it
     T *lastC, *lastN;
 };
 
-// The memories from chunk to chunk, x_c+1 = keep_c·x_c + the chunk's sums, backwards
-// from the last chunk to the first. A block holds a tile of C. Grid: tiles of items.
-template <bool BACK> __device__ inline void borders(const MLSTM &s, const T *keep, const Borders &m) {
+// The recurrence of the memory over the chunks: x_c+1 = keep_c·x_c + the chunk's sums,
+// or, with `back`, from the last chunk to the first. A block holds a tile of C. Grid:
+// tiles of all items.
+KERNEL __launch_bounds__(THREADS, 2) mlstm_states(MLSTM s, const T *keep, Borders m, int back) {
     constexpr int AHEAD = 2;
     T *slots = (T *)room, *weights = slots + 2 * (AHEAD + 1) * SLICE, *parts = weights + 2 * (AHEAD + 1) * DEEP;
     int across = (s.dhv + TILE - 1) / TILE, tiles = (s.dqk + TILE - 1) / TILE * across;
@@ -58,7 +59,8 @@ template <bool BACK> __device__ inline void borders(const MLSTM &s, const T *kee
     int rows = min(TILE, s.dqk - d0), cols = min(TILE, s.dhv - e0), per = s.tiles * TILE / DEEP;
     i64 size = (i64)s.dqk * s.dhv, tile = (i64)d0 * s.dhv + e0;
     bool last = m.lastC || m.lastN, ofN = e0 == 0;
-    const S *x = m.x + ((i64)b * s.t * s.nh + head) * s.dqk + d0, *y = m.y + ((i64)b * s.t * s.nh + head) * s.dhv + e0;
+    Matrix x(m.x + ((i64)b * s.t * s.nh + head) * s.dqk + d0, ldx, s.dqk), y(m.y + ((i64)b * s.t * s.nh + head) * s.dhv + e0, ldy, s.dhv);
+    Counter loaded(per), used(per);
     const T *w = m.w + (i64)item * s.t, *wn = m.wn + (i64)item * s.t;
     int d = threadIdx.x % TILE, quarter = threadIdx.x / TILE;
     Sums sum;
@@ -81,25 +83,27 @@ template <bool BACK> __device__ inline void borders(const MLSTM &s, const T *kee
         if (quarter == 0 && d < rows) ns[d0 + d] = (parts[d] + parts[TILE + d]) + (parts[2 * TILE + d] + parts[3 * TILE + d]);
         __syncthreads();
     };
-    auto chunk = [&](int i) { return BACK ? s.nc - 1 - i : i; };
+    auto chunk = [&](int i) { return back ? s.nc - 1 - i : i; };
     auto border = [&](int i) {
         i64 at = (i64)item * s.nc + chunk(i);
         store(m.c ? m.c + at * size : nullptr, m.n ? m.n + at * s.dqk : nullptr);
     };
     stream<AHEAD>((last ? s.nc : s.nc - 1) * per, [&](int i, int place) {
-        int t = chunk(i / per) * s.tiles * TILE + i % per * DEEP, there = max(0, min(DEEP, s.t - t)), k = threadIdx.x % DEEP;
+        int t = chunk(loaded.part) * s.tiles * TILE + loaded.in * DEEP, there = s.t - t, k = threadIdx.x % DEEP;
         T *slot = slots + place * 2 * SLICE;
-        load<DEEP, TILE, ACROSS>(slot, x + (i64)t * ldx, ldx, there, rows);
-        load<DEEP, TILE, ACROSS>(slot + SLICE, y + (i64)t * ldy, ldy, there, cols);
+        loaded.next();
+        load<DEEP, TILE, ACROSS>(slot, x, (i64)t * ldx, there, rows);
+        load<DEEP, TILE, ACROSS>(slot + SLICE, y, (i64)t * ldy, there, cols);
         if (threadIdx.x < 2 * DEEP) fetch<sizeof(T)>(shared(weights + place * 2 * DEEP + threadIdx.x), k < there ? (threadIdx.x < DEEP ? w : wn) + t + k : w, k < there);
     }, [&](int i, int place) {
         const T *slot = slots + place * 2 * SLICE, *ws = weights + place * 2 * DEEP;
-        if (i % per == 0) {
-            border(i / per);
-            T kept = keep[(i64)item * s.nc + chunk(i / per)];
+        if (used.in == 0) {
+            border(used.part);
+            T kept = keep[(i64)item * s.nc + chunk(used.part)];
             sum.each([&](T &x, T &y, int, int) { x *= kept, y *= kept; });
             n *= kept;
         }
+        used.next();
         product<true, true, true>(sum, slot, ACROSS, slot + SLICE, ACROSS, ws);
         if (ofN)
 #pragma unroll
@@ -109,9 +113,6 @@ template <bool BACK> __device__ inline void borders(const MLSTM &s, const T *kee
     else border(s.nc - 1);
 }
 
-KERNEL __launch_bounds__(THREADS, 2) mlstm_states(MLSTM s, const T *keep, Borders m) { borders<false>(s, keep, m); }
-KERNEL __launch_bounds__(THREADS, 2) mlstm_states_grad(MLSTM s, const T *keep, Borders m) { borders<true>(s, keep, m); }
-
 // The scores A = D⊙(scaled q·k) of a tile of rows, in shared memory, with all steps of
 // the chunk up to the tile's end, and den.
 struct Scores {
@@ -119,8 +120,9 @@ struct Scores {
     T *slots, *a, *parts, *den, *inverse, *qn; // parts: four times TILE
     Log *u;
     int *segment;
-    int ld, slices, ldq; // row distance of A; slices of a product q·k; of q's rows
-    const S *q, *k;
+    int ld, slices; // row distance of A; slices of a product q·k
+    Matrix q, k;
+    Counter loaded, used;
     const T *n;          // the memory before the chunk, or null
     bool resets;
     Log top[4];          // of the thread's rows
@@ -128,11 +130,11 @@ struct Scores {
     T sum[4], scale, dotN;
     Sums acc;
 
-    __device__ Scores(const MLSTM &s, const Gates &g, const S *qs, const S *ks, const T *ns) : at(s) {
-        ld = at.length + 4, slices = deep(s.dqk), ldq = s.nh * s.dqk, scale = (T)(s.scaleQ * s.scaleK), dotN = 0, resets = s.resets;
+    __device__ Scores(const MLSTM &s, const Gates &g, const T *qs, const T *ks, const T *ns)
+        : at(s), slices(deep(s.dqk)), q(at.in(qs, s, s.dqk, at.t0), s.nh * s.dqk, s.dqk), k(at.in(ks, s, s.dqk, at.c0), s.nh * s.dqk, s.dqk), loaded(slices), used(slices) {
+        ld = at.length + 4, scale = (T)(s.scaleQ * s.scaleK), dotN = 0, resets = s.resets;
         slots = (T *)room, a = slots + 4 * SLICE, parts = a + TILE * ld, den = parts + 4 * TILE, inverse = den + TILE, qn = inverse + TILE;
         u = (Log *)(qn + TILE), segment = (int *)(u + at.length);
-        q = at.in(qs, s, s.dqk, at.t0), k = at.in(ks, s, s.dqk, at.c0);
         n = ns ? ns + at.chunk * s.dqk : nullptr;
         i64 first = at.step - at.r * TILE;
         for (int j = threadIdx.x; j < (at.r + 1) * TILE; j += THREADS) {
@@ -170,23 +172,33 @@ struct Scores {
             if (acc.column(n) + 1 > acc.row(k)) y = 0;
         });
     }
-    __device__ void fetchSlices(const MLSTM &s, int i, int place) {
-        int j = i / slices * TILE, d = i % slices * DEEP;
+    // Loads the next slices of the rows and of a tile of the chunk.
+    __device__ void fetchSlices(const MLSTM &s, Matrix left, Matrix right, int width, int place) {
+        int j = loaded.part * TILE, d = loaded.in * DEEP;
         T *slot = slots + place * 2 * SLICE;
-        load<TILE, DEEP, ALONG>(slot, q + d, ldq, at.rows, s.dqk - d);
-        load<TILE, DEEP, ALONG>(slot + SLICE, k + (i64)j * ldq + d, ldq, s.t - at.c0 - j, s.dqk - d);
+        load<TILE, DEEP, ALONG>(slot, left, d, at.rows, width - d);
+        load<TILE, DEEP, ALONG>(slot + SLICE, right, (i64)j * right.ld + d, s.t - at.c0 - j, width - d);
+        loaded.next();
     }
-    __device__ void use(const MLSTM &s, int i, int place) {
+    __device__ void multiply(int place) {
         const T *slot = slots + place * 2 * SLICE;
-        int j = i / slices, d = i % slices;
         product<false, false, false>(acc, slot, ALONG, slot + SLICE, ALONG, nullptr);
-        if (n && j == 0) {
-            int row = threadIdx.x / 4, k0 = threadIdx.x % 4 * (DEEP / 4);
-            for (int k = 0; k < DEEP / 4 && d * DEEP + k0 + k < s.dqk; k++) dotN += slot[row * ALONG + k0 + k] * n[d * DEEP + k0 + k];
-        }
-        if (d < slices - 1) return;
-        Sums share;
-        shares(share, j);
+    }
+    // A quarter of the dot product of a row with y over the slice at d; four threads
+    // share a row.
+    __device__ T rowDot(int place, const T *y, int d, int width) const {
+        int k0 = threadIdx.x % 4 * (DEEP / 4);
+        const T *row = slots + place * 2 * SLICE + threadIdx.x / 4 * ALONG + k0;
+        T dot = 0;
+        for (int k = 0; k < DEEP / 4 && d + k0 + k < width; k++) dot += row[k] * y[d + k0 + k];
+        return dot;
+    }
+    // Adds the slice at d to q·n.
+    __device__ void ofMemory(const MLSTM &s, int place, int d) {
+        if (n) dotN += rowDot(place, n, d, s.dqk);
+    }
+    // Turns the product with tile j into A.
+    __device__ void keep(const Sums &share, int j) {
         acc.each([&](T &x, T &y, int k, int n) {
             Two z = {x * scale * share.v[k >> 1][n][(k & 1) * 2], y * scale * share.v[k >> 1][n][(k & 1) * 2 + 1]};
             *(Two *)(a + acc.row(k) * ld + j * TILE + acc.column(n)) = z;
@@ -194,7 +206,7 @@ struct Scores {
             x = y = 0;
         });
     }
-    // After the last use: den and 1/N, 0 for a row that there is not.
+    // After the last tile: den and 1/N, 0 for rows after the last step.
     __device__ void finish(const MLSTM &s, const Gates &g) {
         dotN = quadSum(dotN);
         if (threadIdx.x % 4 == 0) qn[threadIdx.x / 4] = dotN;
@@ -216,51 +228,55 @@ struct Scores {
 };
 
 // Computes h. Grid: tiles of steps of all items.
-KERNEL __launch_bounds__(THREADS, 2) mlstm_output(MLSTM s, Gates g, const S *q, const S *k, const S *v, const T *states, const T *ns, S *h) {
+KERNEL __launch_bounds__(THREADS, 2) mlstm_output(MLSTM s, Gates g, const T *q, const T *k, const T *v, const T *states, const T *ns, T *h) {
     Scores x(s, g, q, k, ns);
     const Place &at = x.at;
     const int stride = 2 * DEEP; // steps per product with A
-    int ldv = s.nh * s.dhv;
-    const S *vs = at.in(v, s, s.dhv, at.c0);
-    const T *c = states ? states + at.chunk * s.dqk * s.dhv : nullptr;
-    int scores = x.products(), before = c ? x.slices : 0, per = before + (at.r + 1) * (TILE / stride), columns = (s.dhv + TILE - 1) / TILE;
+    Matrix vs(at.in(v, s, s.dhv, at.c0), s.nh * s.dhv, s.dhv);
+    Matrix c(states ? states + at.chunk * s.dqk * s.dhv : nullptr, s.dhv, s.dhv);
+    int scores = x.products(), before = states ? x.slices : 0, per = before + (at.r + 1) * (TILE / stride), columns = (s.dhv + TILE - 1) / TILE;
+    Counter loaded(per), used(per);
     T inter[4];
 #pragma unroll
     for (int e = 0; e < 4; e++) inter[e] = x.acc.row(e) < at.rows ? g.inter[at.step + x.acc.row(e)] : (T)0;
     stream<1>(scores + columns * per, [&](int i, int place) {
-        if (i < scores) return x.fetchSlices(s, i, place);
-        i -= scores;
-        int e = i / per * TILE, j = i % per, d = j * DEEP;
+        if (i < scores) return x.fetchSlices(s, x.q, x.k, s.dqk, place);
+        int e = loaded.part * TILE, j = loaded.in, d = j * DEEP;
         T *slot = x.slots + place * 2 * SLICE;
+        loaded.next();
         if (j < before) {
-            load<TILE, DEEP, ALONG>(slot, x.q + d, x.ldq, at.rows, s.dqk - d);
-            load<DEEP, TILE, ACROSS>(slot + SLICE, c + (i64)d * s.dhv + e, s.dhv, s.dqk - d, s.dhv - e);
+            load<TILE, DEEP, ALONG>(slot, x.q, d, at.rows, s.dqk - d);
+            load<DEEP, TILE, ACROSS>(slot + SLICE, c, (i64)d * s.dhv + e, s.dqk - d, s.dhv - e);
             return;
         }
         j = (j - before) * stride;
 #pragma unroll 1
         for (int part = 0; part < 2; part++, j += DEEP)
-            load<DEEP, TILE, ACROSS>(slot + part * SLICE, vs + (i64)j * ldv + e, ldv, s.t - at.c0 - j, s.dhv - e);
+            load<DEEP, TILE, ACROSS>(slot + part * SLICE, vs, (i64)j * vs.ld + e, s.t - at.c0 - j, s.dhv - e);
     }, [&](int i, int place) {
         if (i < scores) {
-            x.use(s, i, place);
+            x.multiply(place);
+            if (x.used.part == 0) x.ofMemory(s, place, x.used.in * DEEP);
+            if (x.used.in == x.slices - 1) {
+                Sums share;
+                x.shares(share, x.used.part);
+                x.keep(share, x.used.part);
+            }
+            x.used.next();
             if (i == scores - 1) x.finish(s, g);
             return;
         }
-        i -= scores;
-        int e = i / per * TILE, j = i % per;
+        int e = used.part * TILE, j = used.in;
         const T *slot = x.slots + place * 2 * SLICE;
-        if (j < before) {
-            product<false, true, false>(x.acc, slot, ALONG, slot + SLICE, ACROSS, nullptr);
-            if (j == before - 1) x.acc.each([&](T &y, T &z, int k, int) { y *= inter[k], z *= inter[k]; });
-            return;
-        }
+        used.next();
+        const T *left = j < before ? slot : x.a + (j - before) * stride, *right = j < before ? slot + SLICE : slot;
 #pragma unroll 1
-        for (int part = 0; part < 2; part++)
-            product<false, true, false>(x.acc, x.a + (j - before) * stride + part * DEEP, x.ld, slot + part * SLICE, ACROSS, nullptr);
+        for (int part = 0; part < (j < before ? 1 : 2); part++)
+            product<false, true, false>(x.acc, left + part * DEEP, j < before ? ALONG : x.ld, right + part * SLICE, ACROSS, nullptr);
+        if (j == before - 1) x.acc.each([&](T &y, T &z, int k, int) { y *= inter[k], z *= inter[k]; });
         if (j < per - 1) return;
         x.acc.each([&](T &y, T &z, int k, int) { y *= x.inverse[x.acc.row(k)], z *= x.inverse[x.acc.row(k)]; });
-        x.acc.store(at.in(h, s, s.dhv, at.t0) + e, ldv, at.rows, s.dhv - e);
+        x.acc.store(at.in(h, s, s.dhv, at.t0) + e, vs.ld, at.rows, s.dhv - e);
         x.acc.clear();
     });
 }
@@ -282,25 +298,32 @@ struct Rows {
 __device__ inline T gradOfDen(T up, T den, T floor) { return abs(den) < floor ? (T)0 : signbit(den) ? up : -up; }
 
 // Grid: tiles of steps of all items.
-KERNEL __launch_bounds__(THREADS, 2) mlstm_scores_grad(MLSTM s, Gates g, const S *q, const S *k, const S *v, const S *h, const S *dh, const T *ns, Rows out) {
+KERNEL __launch_bounds__(THREADS, 2) mlstm_scores_grad(MLSTM s, Gates g, const T *q, const T *k, const T *v, const T *h, const T *dh, const T *ns, Rows out) {
     Scores x(s, g, q, k, ns);
     const Place &at = x.at;
     i64 first = at.step - at.r * TILE, steps = (i64)s.b * s.nh * s.t, corner = (at.chunk * at.length + at.r * TILE) * at.length;
     int ldv = s.nh * s.dhv, own = at.r * TILE, scores = x.products(), slices = deep(s.dhv), wide = own + TILE, winner[4];
-    const S *vs = at.in(v, s, s.dhv, at.c0), *dhs = at.in(dh, s, s.dhv, at.t0), *hs = at.in(h, s, s.dhv, at.t0);
+    Matrix vs(at.in(v, s, s.dhv, at.c0), ldv, s.dhv), dhs(at.in(dh, s, s.dhv, at.t0), ldv, s.dhv);
+    const T *hs = at.in(h, s, s.dhv, at.t0);
     T *dots = x.qn, *recents = (T *)(x.segment + at.length); // four times TILE
     T *a = out.a + corner, *p = out.p + corner;
     T factor[4], ofDen[4], earlier[4] = {0, 0, 0, 0}, recent[4] = {0, 0, 0, 0}, dot = 0; // row sums over the earlier tiles and over the row's own tile
     stream<1>(scores + (at.r + 1) * slices, [&](int i, int place) {
-        if (i < scores) return x.fetchSlices(s, i, place);
-        i -= scores;
-        int j = i / slices * TILE, e = i % slices * DEEP;
-        T *slot = x.slots + place * 2 * SLICE;
-        load<TILE, DEEP, ALONG>(slot, dhs + e, ldv, at.rows, s.dhv - e);
-        load<TILE, DEEP, ALONG>(slot + SLICE, vs + (i64)j * ldv + e, ldv, s.t - at.c0 - j, s.dhv - e);
+        bool first = i < scores;
+        Matrix left = first ? x.q : dhs, right = first ? x.k : vs;
+        if (i == scores) x.loaded = Counter(slices);
+        x.fetchSlices(s, left, right, first ? s.dqk : s.dhv, place);
     }, [&](int i, int place) {
+        if (i == scores) x.used = Counter(slices);
+        int j = x.used.part, e0 = x.used.in * DEEP;
+        bool last = x.used.in == x.used.each - 1;
+        Sums share;
+        x.multiply(place);
+        x.used.next();
+        if (last) x.shares(share, j);
         if (i < scores) {
-            x.use(s, i, place);
+            if (j == 0) x.ofMemory(s, place, e0);
+            if (last) x.keep(share, j);
             if (i < scores - 1) return;
             x.finish(s, g);
             int col = threadIdx.x % (TILE / 2) * 2;
@@ -318,15 +341,8 @@ KERNEL __launch_bounds__(THREADS, 2) mlstm_scores_grad(MLSTM s, Gates g, const S
             }
             return;
         }
-        i -= scores;
-        int j = i / slices, e0 = i % slices * DEEP;
-        const T *slot = x.slots + place * 2 * SLICE;
-        product<false, false, false>(x.acc, slot, ALONG, slot + SLICE, ALONG, nullptr);
-        if (j == 0) {
-            int row = threadIdx.x / 4, k0 = threadIdx.x % 4 * (DEEP / 4);
-            for (int k = 0; row < at.rows && k < DEEP / 4 && e0 + k0 + k < s.dhv; k++) dot += slot[row * ALONG + k0 + k] * value(hs[row * ldv + e0 + k0 + k]);
-        }
-        if (e0 / DEEP < slices - 1) return;
+        if (j == 0 && threadIdx.x / 4 < at.rows) dot += x.rowDot(place, hs + threadIdx.x / 4 * ldv, e0, s.dhv);
+        if (!last) return;
         if (j == 0) {
             dot = quadSum(dot);
             if (threadIdx.x % 4 == 0) dots[threadIdx.x / 4] = dot;
@@ -339,8 +355,6 @@ KERNEL __launch_bounds__(THREADS, 2) mlstm_scores_grad(MLSTM s, Gates g, const S
         }
         bool diagonal = j == at.r;
         T sums[4] = {0, 0, 0, 0};
-        Sums share;
-        x.shares(share, j);
         x.acc.each([&](T &y, T &z, int k, int n) {
             int col = j * TILE + x.acc.column(n);
             Two *to = (Two *)(x.a + x.acc.row(k) * x.ld + col), score = *to;
@@ -396,15 +410,19 @@ KERNEL __launch_bounds__(THREADS, 2) mlstm_scores_grad(MLSTM s, Gates g, const S
     out.ofC[step] = inter * inverse, out.ofN[step] = inter * ofDenominator;
 }
 
+// The operands of mlstm_grads. The memories before the chunks and their gradients after
+// the chunks are null if they are zero.
+struct Reads {
+    const T *q, *k, *v, *dh;
+    const T *states, *ns, *dStates, *dNs;
+};
+
 // The results of mlstm_grads: the gradients of q, k and v, and partial sums over tiles of
 // the keys' width: fromState and carried [tiles,b·nh·t] of q·dq and k·dk, as far as dq and
 // dk come from the memory, and kept [chunks,tiles] of the inner product of the memory
 // before a chunk and the gradient of the memory after it.
 struct Grads {
-    const S *q, *k, *v, *dh;
-    const T *states, *ns, *dStates, *dNs; // null where there is nothing before or behind
-    Rows rows;
-    S *dq, *dk, *dv;
+    T *dq, *dk, *dv;
     T *fromState, *carried;
     double *kept;
 };
@@ -413,47 +431,48 @@ enum { VALUES, QUERIES, KEYS };
 
 // Computes a tile of one of the gradients: the part that comes from the memory, with its
 // rows weighted, and then the part that comes from the chunk's scores.
-template <int OF> __device__ inline void grads(const MLSTM &s, const Gates &g, const Grads &d, const Place &at, int tile) {
+__device__ inline void grads(const MLSTM &s, const Gates &g, const Reads &d, const Rows &from, const Grads &out, const Place &at, int of, int tile) {
     constexpr int AHEAD = 2;
     T *slots = (T *)room, *parts = slots + 2 * (AHEAD + 1) * SLICE;
     double *ofDots = (double *)(parts + 4 * TILE);
-    int width = OF == VALUES ? s.dhv : s.dqk, inner = OF == VALUES ? s.dqk : s.dhv, n0 = tile * TILE, ld = s.nh * width, ldi = s.nh * inner;
+    int width = of == VALUES ? s.dhv : s.dqk, inner = of == VALUES ? s.dqk : s.dhv, n0 = tile * TILE, ld = s.nh * width, ldi = s.nh * inner;
     int cols = min(TILE, width - n0), lane = threadIdx.x & 31;
     i64 size = (i64)s.dqk * s.dhv;
-    const S *left = at.in(OF == VALUES ? d.k : OF == QUERIES ? d.dh : d.v, s, inner, at.t0);
-    const T *memory = OF == QUERIES ? d.states : d.dStates, *n = OF == QUERIES ? d.ns : d.dNs;
-    if (memory) memory += at.chunk * size, n += at.chunk * s.dqk + n0;
+    Matrix left(at.in(of == VALUES ? d.k : of == QUERIES ? d.dh : d.v, s, inner, at.t0), ldi, inner);
+    const T *states = of == QUERIES ? d.states : d.dStates, *n = of == QUERIES ? d.ns : d.dNs;
+    if (states) n += at.chunk * s.dqk + n0;
+    Matrix memory(states ? states + at.chunk * size : nullptr, s.dhv, s.dhv);
     // The steps of the chunk that the rows have scores with.
-    int first = OF == QUERIES ? 0 : at.r * TILE, end = OF == QUERIES ? (at.r + 1) * TILE : min(at.length, deep(s.t - at.c0) * DEEP);
-    const S *right = at.in(OF == VALUES ? d.dh : OF == QUERIES ? d.k : d.q, s, width, at.c0) + n0;
-    const T *scores = (OF == VALUES ? d.rows.a : d.rows.p) + at.chunk * at.length * at.length;
-    const T *behind = OF == QUERIES && at.r == 0 && memory && d.dStates ? d.dStates + at.chunk * size + (i64)n0 * s.dhv : nullptr;
-    int before = memory ? deep(inner) : 0;
+    int first = of == QUERIES ? 0 : at.r * TILE, end = of == QUERIES ? (at.r + 1) * TILE : min(at.length, deep(s.t - at.c0) * DEEP);
+    Matrix right(at.in(of == VALUES ? d.dh : of == QUERIES ? d.k : d.q, s, width, at.c0) + n0, ld, width);
+    Matrix scores((of == VALUES ? from.a : from.p) + at.chunk * at.length * at.length, at.length, at.length);
+    const T *behind = of == QUERIES && at.r == 0 && states && d.dStates ? d.dStates + at.chunk * size + (i64)n0 * s.dhv : nullptr;
+    int before = states ? deep(inner) : 0;
     double dots = 0;
     Sums acc;
     acc.clear();
-    auto fromMemory = [&] {
+    auto weigh = [&] {
         T sum[4] = {0, 0, 0, 0}, weight[4], inverse[4], ofN[4];
-        const S *own = OF == VALUES ? nullptr : at.in(OF == QUERIES ? d.q : d.k, s, width, at.t0) + n0;
+        const T *own = of == VALUES ? nullptr : at.in(of == QUERIES ? d.q : d.k, s, width, at.t0) + n0;
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             i64 i = at.step + min(acc.row(k), at.rows - 1);
-            weight[k] = OF == QUERIES ? g.inter[i] : g.carry[i];
-            if (OF == QUERIES) inverse[k] = d.rows.inverse[i], ofN[k] = d.rows.dden[i];
+            weight[k] = of == QUERIES ? g.inter[i] : g.carry[i];
+            if (of == QUERIES) inverse[k] = from.inverse[i], ofN[k] = from.dden[i];
         }
         acc.each([&](T &x, T &y, int k, int p) {
-            if (OF != VALUES) {
+            if (of != VALUES) {
                 T nx = acc.column(p) < cols ? n[acc.column(p)] : (T)0, ny = acc.column(p) + 1 < cols ? n[acc.column(p) + 1] : (T)0;
-                if (OF == QUERIES) x = x * inverse[k] + ofN[k] * nx, y = y * inverse[k] + ofN[k] * ny;
+                if (of == QUERIES) x = x * inverse[k] + ofN[k] * nx, y = y * inverse[k] + ofN[k] * ny;
                 else x += nx, y += ny;
             }
             x *= weight[k], y *= weight[k];
-            if (OF == VALUES || acc.row(k) >= at.rows) return;
-            const S *z = own + acc.row(k) * ld + acc.column(p);
-            if (acc.column(p) < cols) sum[k] += x * value(z[0]);
-            if (acc.column(p) + 1 < cols) sum[k] += y * value(z[1]);
+            if (of == VALUES || acc.row(k) >= at.rows) return;
+            const T *z = own + acc.row(k) * ld + acc.column(p);
+            if (acc.column(p) < cols) sum[k] += x * z[0];
+            if (acc.column(p) + 1 < cols) sum[k] += y * z[1];
         });
-        if (OF == VALUES) return;
+        if (of == VALUES) return;
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             T all = quadSum(sum[k]);
@@ -461,28 +480,25 @@ template <int OF> __device__ inline void grads(const MLSTM &s, const Gates &g, c
         }
         __syncthreads();
         int row = threadIdx.x;
-        if (row < at.rows) (OF == QUERIES ? d.fromState : d.carried)[(i64)tile * s.b * s.nh * s.t + at.step + row] = (parts[row] + parts[TILE + row]) + (parts[2 * TILE + row] + parts[3 * TILE + row]);
+        if (row < at.rows) (of == QUERIES ? out.fromState : out.carried)[(i64)tile * s.b * s.nh * s.t + at.step + row] = (parts[row] + parts[TILE + row]) + (parts[2 * TILE + row] + parts[3 * TILE + row]);
     };
     stream<AHEAD>(before + (end - first) / DEEP, [&](int i, int place) {
         T *slot = slots + place * 2 * SLICE;
         int k = i * DEEP, j = first + (i - before) * DEEP;
-        if (i < before) {
-            load<TILE, DEEP, ALONG>(slot, left + k, ldi, at.rows, inner - k);
-            if (OF == VALUES) load<DEEP, TILE, ACROSS>(slot + SLICE, memory + (i64)k * s.dhv + n0, s.dhv, inner - k, cols);
-            else load<TILE, DEEP, ALONG>(slot + SLICE, memory + (i64)n0 * s.dhv + k, s.dhv, cols, inner - k);
-            return;
-        }
-        if (OF == QUERIES) load<TILE, DEEP, ALONG>(slot, scores + at.r * TILE * at.length + j, at.length, TILE, DEEP);
-        else load<DEEP, TILE, ACROSS>(slot, scores + j * at.length + at.r * TILE, at.length, DEEP, TILE);
-        load<DEEP, TILE, ACROSS>(slot + SLICE, right + (i64)j * ld, ld, s.t - at.c0 - j, cols);
+        bool fromMemory = i < before;
+        Matrix x = fromMemory ? left : scores, y = fromMemory ? memory : right;
+        if (fromMemory) load<TILE, DEEP, ALONG>(slot, x, k, at.rows, inner - k);
+        else if (of == QUERIES) load<TILE, DEEP, ALONG>(slot, x, at.r * TILE * at.length + j, TILE, DEEP);
+        else load<DEEP, TILE, ACROSS>(slot, x, j * at.length + at.r * TILE, DEEP, TILE);
+        if (fromMemory && of != VALUES) load<TILE, DEEP, ALONG>(slot + SLICE, y, (i64)n0 * s.dhv + k, cols, inner - k);
+        else load<DEEP, TILE, ACROSS>(slot + SLICE, y, fromMemory ? (i64)k * s.dhv + n0 : (i64)j * ld, fromMemory ? inner - k : s.t - at.c0 - j, cols);
     }, [&](int i, int place) {
         const T *slot = slots + place * 2 * SLICE;
-        if (i >= before) {
-            product<OF != QUERIES, true, false>(acc, slot, OF == QUERIES ? ALONG : ACROSS, slot + SLICE, ACROSS, nullptr);
-            return;
-        }
-        product<false, OF == VALUES, false>(acc, slot, ALONG, slot + SLICE, OF == VALUES ? ACROSS : ALONG, nullptr);
-        if (OF == QUERIES && behind) {
+        if (of == (i < before ? VALUES : QUERIES)) product<false, true, false>(acc, slot, ALONG, slot + SLICE, ACROSS, nullptr);
+        else if (i < before) product<false, false, false>(acc, slot, ALONG, slot + SLICE, ALONG, nullptr);
+        else product<true, true, false>(acc, slot, ACROSS, slot + SLICE, ACROSS, nullptr);
+        if (i >= before) return;
+        if (of == QUERIES && behind) {
             T sum = 0;
             for (int k = threadIdx.x; k < TILE * DEEP; k += THREADS) {
                 int row = k / DEEP, col = k % DEEP;
@@ -490,24 +506,23 @@ template <int OF> __device__ inline void grads(const MLSTM &s, const Gates &g, c
             }
             dots += (double)sum;
         }
-        if (i == before - 1) fromMemory();
+        if (i == before - 1) weigh();
     });
-    acc.store(at.in(OF == VALUES ? d.dv : OF == QUERIES ? d.dq : d.dk, s, width, at.t0) + n0, ld, at.rows, cols);
-    if (OF != QUERIES || !behind) return;
+    acc.store(at.in(of == VALUES ? out.dv : of == QUERIES ? out.dq : out.dk, s, width, at.t0) + n0, ld, at.rows, cols);
+    if (of != QUERIES || !behind) return;
     if (threadIdx.x < cols) dots += (double)n[threadIdx.x] * (double)d.dNs[at.chunk * s.dqk + n0 + threadIdx.x];
     dots = warpSum(dots);
     if (lane == 0) ofDots[threadIdx.x >> 5] = dots;
     __syncthreads();
     if (threadIdx.x) return;
     for (int w = 1; w < THREADS / 32; w++) dots += ofDots[w];
-    d.kept[at.chunk * ((s.dqk + TILE - 1) / TILE) + tile] = dots;
+    out.kept[at.chunk * ((s.dqk + TILE - 1) / TILE) + tile] = dots;
 }
 
 // Grid: column tiles of values, queries and keys, for all tiles of steps.
-KERNEL __launch_bounds__(THREADS, 2) mlstm_grads(MLSTM s, Gates g, Grads d) {
+KERNEL __launch_bounds__(THREADS, 2) mlstm_grads(MLSTM s, Gates g, Reads d, Rows from, Grads out) {
     int values = (s.dhv + TILE - 1) / TILE, keys = (s.dqk + TILE - 1) / TILE, all = values + 2 * keys, tile = blockIdx.x % all;
     Place at(s, blockIdx.x / all);
-    if (tile < values) grads<VALUES>(s, g, d, at, tile);
-    else if (tile < values + keys) grads<QUERIES>(s, g, d, at, tile - values);
-    else grads<KEYS>(s, g, d, at, tile - values - keys);
+    int of = tile < values ? VALUES : tile < values + keys ? QUERIES : KEYS;
+    grads(s, g, d, from, out, at, of, of == VALUES ? tile : of == QUERIES ? tile - values : tile - values - keys);
 }

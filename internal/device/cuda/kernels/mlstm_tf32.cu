@@ -1,5 +1,4 @@
 // The products of the mLSTM with operands rounded to TF32.
 //gen: f32
 #define PASSES 1
-typedef ELEMENT STORED;
 #include "mlstm_chunks.cuh"

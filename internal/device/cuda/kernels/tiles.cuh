@@ -1,10 +1,10 @@
-// Products of tiles of matrices by the eight warps of a block: 64 x 64 results from
-// slices in shared memory, filled ahead of their use.
+// Matrix products by tiles: the eight warps of a block compute 64 x 64 results from
+// slices of the operands in shared memory, which are loaded ahead of their use.
 //
-// T is the type of the arithmetic and S that of the arrays. With T float the tensor
-// cores compute: PASSES 1 rounds the operands to TF32, PASSES 3 splits every operand
-// in two such numbers and adds three of the four products, which leaves an error of
-// 2^-22 or so, that of float32. With T double the threads compute.
+// If T is float, the tensor cores compute. With PASSES 1, operands are rounded to TF32.
+// With PASSES 3, each operand is split into two TF32 numbers, and three of the four
+// products are added, for a relative error of about 2^-22, close to that of float32.
+// If T is double, the threads compute.
 #pragma once
 
 #define SINGLE_float 1
@@ -23,20 +23,6 @@
 #define ACROSS (TILE + 8)    // row distance of slices whose DEEP rows run across it
 #define SLICE (TILE * ALONG) // elements of a slice of either kind
 
-typedef STORED S;
-
-struct bf16 { unsigned short bits; };
-
-__device__ inline float value(bf16 x) { return __uint_as_float((unsigned)x.bits << 16); }
-__device__ inline float value(float x) { return x; }
-__device__ inline double value(double x) { return x; }
-
-__device__ inline unsigned packed(float low, float high) {
-    unsigned r;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-    return r;
-}
-
 // Two adjacent elements.
 struct __align__(2 * sizeof(T)) Two { T x, y; };
 
@@ -48,47 +34,50 @@ template <int N> __device__ inline void fetch(unsigned dst, const void *src, boo
         asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(dst), "l"(src), "n"(N), "r"(there ? N : 0) : "memory");
 }
 
-// A copy of ROWS x COLS elements to rows LD apart, zeros beyond the rows and columns
-// that there are. X is S or T.
-template <int ROWS, int COLS, int LD, class X> __device__ inline void load(T *dst, const X *src, int ld, int rows, int cols) {
-    constexpr int PER = 16 / sizeof(X), PIECES = COLS / PER, STEP = THREADS / PIECES;
-    bool wide = ((u64)src & 15) == 0 && ld % PER == 0 && cols % PER == 0;
-    int row = threadIdx.x / PIECES, col = threadIdx.x % PIECES * PER;
-    const X *from = src + row * ld + col;
-    if constexpr (sizeof(X) == sizeof(T)) {
-        if (wide) {
-            unsigned to = shared(dst + row * LD + col);
+__device__ inline unsigned shared(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
+
+// A matrix in memory.
+struct Matrix {
+    const T *at;
+    int ld;
+    bool wide; // 16-byte loads are possible
+
+    __device__ Matrix(const T *p, int ld, int width) : at(p), ld(ld) {
+        constexpr int PER = 16 / sizeof(T);
+        wide = ((u64)p & 15) == 0 && ld % PER == 0 && width % PER == 0;
+    }
+};
+
+// Starts copying ROWS x COLS elements of m, beginning at element `from`, to rows at a
+// distance of LD. Elements beyond the first `rows` rows and `cols` columns are zeros.
+// `from` is a multiple of 16 elements plus a multiple of the row distance.
+template <int ROWS, int COLS, int LD> __device__ inline void load(T *dst, const Matrix &m, i64 from, int rows, int cols) {
+    constexpr int PER = 16 / sizeof(T), PIECES = COLS / PER, STEP = THREADS / PIECES;
+    unsigned to = shared(dst);
+    if (m.wide) {
+        int row = threadIdx.x / PIECES, col = threadIdx.x % PIECES * PER;
+        const T *src = m.at + from + row * m.ld + col;
+        if (col >= cols) rows = 0;
+        to += (row * LD + col) * (int)sizeof(T);
 #pragma unroll
-            for (int k = 0; k < ROWS / STEP; k++) {
-                bool there = row + k * STEP < rows && col < cols;
-                fetch<16>(to + k * STEP * LD * (int)sizeof(T), there ? from + k * STEP * ld : src, there);
-            }
-            return;
-        }
+        for (int k = 0; k < ROWS / STEP; k++) fetch<16>(to + k * STEP * LD * (int)sizeof(T), src + k * STEP * m.ld, row + k * STEP < rows);
+        return;
+    }
 #pragma unroll 1
-        for (int at = threadIdx.x; at < ROWS * COLS; at += THREADS) {
-            int row = at / COLS, col = at % COLS;
-            bool there = row < rows && col < cols;
-            fetch<sizeof(T)>(shared(dst + row * LD + col), there ? src + row * ld + col : src, there);
-        }
-    } else if (wide) {
-#pragma unroll
-        for (int k = 0; k < ROWS / STEP; k++) {
-            uint4 x = make_uint4(0, 0, 0, 0);
-            if (row + k * STEP < rows && col < cols) x = *(const uint4 *)(from + k * STEP * ld);
-            unsigned words[4] = {x.x, x.y, x.z, x.w};
-            T *to = dst + (row + k * STEP) * LD + col;
-#pragma unroll
-            for (int e = 0; e < PER; e++) to[e] = __uint_as_float(e % 2 ? words[e / 2] & 0xffff0000u : words[e / 2] << 16);
-        }
-    } else {
-#pragma unroll 1
-        for (int at = threadIdx.x; at < ROWS * COLS; at += THREADS) {
-            int row = at / COLS, col = at % COLS;
-            dst[row * LD + col] = row < rows && col < cols ? value(src[row * ld + col]) : (T)0;
-        }
+    for (int at = threadIdx.x; at < ROWS * COLS; at += THREADS) {
+        int row = at / COLS, col = at % COLS;
+        fetch<sizeof(T)>(to + (row * LD + col) * (int)sizeof(T), m.at + from + row * m.ld + col, row < rows && col < cols);
     }
 }
+
+// A position in a sequence of parts with `each` slices: slice `in` of part `part`.
+struct Counter {
+    int each, in = 0, part = 0;
+    __device__ explicit Counter(int each) : each(each) {}
+    __device__ void next() {
+        if (++in == each) in = 0, part++;
+    }
+};
 
 // Processes n slices in order with AHEAD + 1 buffers: calls load(i, place), which starts
 // loading slice i into a buffer, AHEAD slices before use(i, place).
@@ -123,22 +112,18 @@ struct Sums {
             for (int n = 0; n < 2; n++) f(v[k >> 1][n][(k & 1) * 2], v[k >> 1][n][(k & 1) * 2 + 1], k, n);
     }
     // Stores the first `rows` rows and `cols` columns.
-    template <class X> __device__ void store(X *dst, int ld, int rows, int cols) {
-        bool pairs = ((u64)dst & (2 * sizeof(X) - 1)) == 0 && ld % 2 == 0 && cols % 2 == 0;
+    __device__ void store(T *dst, int ld, int rows, int cols) {
+        bool pairs = ((u64)dst & (sizeof(Two) - 1)) == 0 && ld % 2 == 0;
         each([&](T &x, T &y, int k, int n) {
-            if (row(k) >= rows || column(n) >= cols) return;
-            X *to = dst + (i64)row(k) * ld + column(n);
-            if (pairs) return put(to, x, y);
-            put(to, x);
-            if (column(n) + 1 < cols) put(to + 1, y);
+            T *to = dst + (i64)row(k) * ld + column(n);
+            bool first = row(k) < rows && column(n) < cols, second = row(k) < rows && column(n) + 1 < cols;
+            if (pairs && second) *(Two *)to = {x, y};
+            else if (first) {
+                *to = x;
+                if (second) to[1] = y;
+            }
         });
     }
-    __device__ static void put(double *to, double x) { *to = x; }
-    __device__ static void put(float *to, float x) { *to = x; }
-    __device__ static void put(bf16 *to, float x) { to->bits = (unsigned short)packed(x, 0); }
-    __device__ static void put(double *to, double x, double y) { *(double2 *)to = make_double2(x, y); }
-    __device__ static void put(float *to, float x, float y) { *(float2 *)to = make_float2(x, y); }
-    __device__ static void put(bf16 *to, float x, float y) { *(unsigned *)to = packed(x, y); }
 };
 
 #if SINGLE
