@@ -42,7 +42,7 @@ const (
 // ForPlans returns a device that plans can be laid out for, and nothing else: an
 // H100, without the card.
 func ForPlans(precision Precision) *Device {
-	return &Device{name: "an H100", precision: precision, processors: 132, sharedMax: 227 << 10}
+	return &Device{name: "an H100", precision: precision, major: 9, processors: 132, sharedMax: 227 << 10}
 }
 
 // minMajor is the major compute capability that the embedded PTX needs: Ampere.
