@@ -13,9 +13,11 @@ import (
 const mlstmBlock = 128
 
 // warpgroups reports whether the kernels of mlstm_wgmma.cuh compute a cell: only on
-// Hopper, and only for widths that are multiples of 64.
+// Hopper, for widths that are multiples of 64, and within the limits of a grid.
 func (d *Device) warpgroups(op ops.MLSTM, dt ops.Dtype) bool {
-	return d.precision == BF16 && d.major == 9 && dt == ops.Float32 && op.DQK%mlstmTile == 0 && op.DHV%mlstmTile == 0
+	const most = 1<<16 - 1
+	return d.precision == BF16 && d.major == 9 && dt == ops.Float32 && op.DQK%mlstmTile == 0 && op.DHV%mlstmTile == 0 &&
+		op.B*op.NH <= most && op.T <= most*mlstmBlock
 }
 
 // tileHalf returns the number of columns that a block processes of a width.
