@@ -34,8 +34,6 @@ template <int N> __device__ inline void fetch(unsigned dst, const void *src, boo
         asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(dst), "l"(src), "n"(N), "r"(there ? N : 0) : "memory");
 }
 
-__device__ inline unsigned shared(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
-
 // A matrix in memory.
 struct Matrix {
     const T *at;

@@ -6,7 +6,6 @@
 typedef unsigned short bf16;
 typedef unsigned u32;
 
-__device__ inline u32 shared(const void *p) { return (u32)__cvta_generic_to_shared(p); }
 __device__ inline void fetch16(u32 dst, const void *src, bool there) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(dst), "l"(src), "r"(there ? 16 : 0) : "memory");
 }
