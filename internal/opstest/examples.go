@@ -195,5 +195,10 @@ func composites() (all []Example) {
 		Example{maps, ops.LinearsGrad{Linears: maps, Has: [][]bool{{true}, {true, true}}}},
 		Example{maps, ops.LinearsGrad{Linears: maps, Has: [][]bool{{false}, {false, true}}}},
 		Example{capped, ops.CappedCrossEntropyGrad{CappedCrossEntropy: capped}},
+		Example{ops.Plus{Op: ops.ConvGrad{Conv: ops.Conv{B: 2, T: 21, D: 6, K: 4, SiLU: true}, Has: [2]bool{true, false}}, N: []int{2}}, nil},
+		Example{ops.Plus{Op: ops.HeadwiseGrad{Headwise: ops.Headwise{N: 5, Heads: 3, In: 4, Out: 4, Stride: 4}}, N: []int{1}}, nil},
+		Example{ops.Plus{Op: ops.HeadwiseGrad{Headwise: ops.Headwise{N: 5, Heads: 2, In: 3, Out: 5, Stride: 5, Bias: true}}, N: []int{2}}, nil},
+		Example{ops.Plus{Op: ops.MLSTMGatesGrad{MLSTMGates: ops.MLSTMGates{N: 5, NH: 6, Widths: [3]int{8, 8, 6}}, Has: [2]bool{true, true}}, N: []int{1, 0, 2}}, nil},
+		Example{ops.Plus{Op: ops.SkipGateGrad{N: 5, D: 7}, N: []int{0, 1}}, nil},
 	)
 }

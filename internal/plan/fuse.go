@@ -28,7 +28,7 @@ func (r *rewriter) fuseAt(i int) bool {
 	case ops.SoftCap:
 		return r.cappedCrossEntropy(i, op)
 	case ops.ForkGrad:
-		return r.linearsGrad(i, op) || r.normGradAdd(i, op)
+		return r.linearsGrad(i, op) || r.normGradAdd(i, op) || r.plus(i)
 	}
 	return false
 }
@@ -80,6 +80,38 @@ func (r *rewriter) normGradAdd(i int, op ops.ForkGrad) bool {
 		return true
 	}
 	return false
+}
+
+// plus fuses the sum i of gradients with the operation that writes the first of them,
+// if the others exist by then.
+func (r *rewriter) plus(i int) bool {
+	sum := r.Steps[i]
+	first, more := sum.In[0], sum.In[1:]
+	j := r.writer[first]
+	if j < 0 || !r.readBy(first, i) || slices.ContainsFunc(more, func(id ID) bool { return r.writer[id] >= j }) {
+		return false
+	}
+	s := r.Steps[j]
+	both, ok := s.Op.(ops.Plus)
+	if !ok {
+		both = ops.Plus{Op: s.Op}
+	}
+	result := slices.Index(s.Out, first)
+	n := make([]int, max(len(both.N), result+1))
+	copy(n, both.N)
+	at := len(both.Op.Inputs())
+	for _, before := range n[:result+1] {
+		at += before
+	}
+	n[result] += len(more)
+	both.N = n
+	if !r.fuser.Fuses(both) {
+		return false
+	}
+	out := slices.Clone(s.Out)
+	out[result] = sum.Out[0]
+	r.replace([]int{i}, j, both, slices.Insert(slices.Clone(s.In), at, more...), out)
+	return true
 }
 
 // unread reports whether a step before step i reads one of the values.

@@ -202,3 +202,78 @@ func TestTapesLastFromCellsToTheirDerivatives(t *testing.T) {
 		t.Error("the plan itself has changed")
 	}
 }
+
+// TestSumsMergeWithTheirFirstTerm: a sum of gradients becomes part of the step that
+// writes the first of them, unless another term comes later or something else reads it.
+func TestSumsMergeWithTheirFirstTerm(t *testing.T) {
+	const rows, width = 3, 4
+	shape := ops.Shape{rows, width}
+	gates := ops.MLSTMGatesGrad{MLSTMGates: ops.MLSTMGates{N: rows, NH: 2, Widths: [3]int{width, width, width}}, Has: [2]bool{true, true}}
+	build := func() (p *Plan, kept []ID) {
+		p = &Plan{}
+		add := func(op ops.Op, in ...ID) []ID {
+			t.Helper()
+			out, err := p.Add(op, ops.Float32, in...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		var in []ID
+		for _, arg := range gates.Inputs() {
+			in = append(in, p.Input(ops.Float32, arg.Shape))
+		}
+		a := add(ops.Activate{Fn: ops.Tanh, Shape: shape}, in[0])[0]
+		g := add(gates, in...)
+		late := add(ops.Activate{Fn: ops.Tanh, Shape: shape}, in[1])[0]
+		third := add(ops.ForkGrad{N: 2, Shape: shape}, g[2], a)[0]
+		first := add(ops.ForkGrad{N: 3, Shape: shape}, g[0], a, in[1])[0]
+		second := add(ops.ForkGrad{N: 2, Shape: shape}, g[1], late)[0]
+		kept = []ID{third, first, second, g[3]}
+		p.Keep(kept...)
+		return p, kept
+	}
+	results := func(d device.Device) (values [][]float32, steps []Step) {
+		p, kept := build()
+		given := make(map[ID]device.Buffer)
+		for id, v := range p.Values {
+			if !v.Input {
+				continue
+			}
+			x := make([]float32, v.Shape.Size())
+			for i := range x {
+				x[i] = float32((i*7+id*3)%11)/5 - 1
+			}
+			b, err := cpu.Of(x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			given[ID(id)] = b
+		}
+		program, err := p.LayOut(d).Bind(given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := program.Run(); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range kept {
+			values = append(values, float32s(program.Buffers[id]))
+		}
+		return values, program.Steps()
+	}
+	want, _ := results(cpu.Device{})
+	got, steps := results(fuser{})
+	for k := range want {
+		if !slices.Equal(got[k], want[k]) {
+			t.Errorf("result %d is %v, want %v", k, got[k], want[k])
+		}
+	}
+	plus, ok := steps[1].Op.(ops.Plus)
+	if !ok || !slices.Equal(plus.N, []int{2, 0, 1}) || len(steps) != 4 {
+		t.Errorf("%d steps, the second is %s", len(steps), ops.Key(steps[1].Op))
+	}
+	if _, ok := steps[3].Op.(ops.ForkGrad); !ok {
+		t.Errorf("the sum with a later term became %s", steps[3].Op.Name())
+	}
+}

@@ -13,9 +13,10 @@ import (
 // and with buffers, to bind.
 type binder struct {
 	d        *Device
-	dt       ops.Dtype // of the floats
-	in, out  []buffer  // without addresses while counting
-	counting bool      // the workspace is counted and nothing is bound
+	dt       ops.Dtype  // of the floats
+	in, out  []buffer   // without addresses while counting
+	counting bool       // the workspace is counted and nothing is bound
+	plus     [3]addends // of the first results; see ops.Plus
 	work     buffer
 	used     int    // bytes of the workspace
 	spans    []span // of the operands, and of the pieces of the workspace
@@ -216,12 +217,35 @@ type family func(b *binder, op ops.Op) bool
 
 // bind prepares op with b.
 func (b *binder) bind(op ops.Op) error {
+	if p, ok := op.(ops.Plus); ok {
+		if !addsUp(p) {
+			return errors.Wrapf(device.ErrUnsupported, "cuda: %s", op.Name())
+		}
+		b.takeAddends(p)
+		op = p.Op
+	}
 	for _, f := range []family{bindLinear, bindElementwise, bindRows, bindTime, bindMLSTM, bindSLSTM, bindLSTM, bindSimplified, bindOptimiser} {
 		if f(b, op) {
 			return errors.Wrapf(b.err, "cuda: %s", op.Name())
 		}
 	}
 	return errors.Wrapf(device.ErrUnsupported, "cuda: %s", op.Name())
+}
+
+// addends mirrors the struct Addends of the kernels.
+type addends [2]address
+
+// takeAddends takes the addends from the end of the inputs.
+func (b *binder) takeAddends(p ops.Plus) {
+	own := len(p.Op.Inputs())
+	more := b.in[own:]
+	b.in = b.in[:own:own]
+	for r, n := range p.N {
+		for k := range n {
+			b.plus[r][k] = more[0].at
+			more = more[1:]
+		}
+	}
 }
 
 // Workspace returns how many floats of type dt the operation needs besides its

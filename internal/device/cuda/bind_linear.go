@@ -314,10 +314,10 @@ func (b *binder) headwiseGrad(op ops.HeadwiseGrad) {
 	switch {
 	case op.In == 4 && op.Out == 4 && fours(x, w, dy, dx):
 		b.headwiseParts(op.Headwise, dw, func(part address, parts, length int) {
-			b.kernel("headwise", "headwise_4_grad", strips(op.Heads, parts), s, x, w, dy, dx, part, int64(length), byValue(addends{}))
+			b.kernel("headwise", "headwise_4_grad", strips(op.Heads, parts), s, x, w, dy, dx, part, int64(length), byValue(b.plus[0]))
 		})
 	case op.In < narrow || op.Out < narrow:
-		b.each("headwise", "headwise_grad", op.N*op.Heads*op.In, s, w, dy, dx, byValue(addends{}))
+		b.each("headwise", "headwise_grad", op.N*op.Heads*op.In, s, w, dy, dx, byValue(b.plus[0]))
 		b.headwiseParts(op.Headwise, dw, func(part address, parts, length int) {
 			b.kernel("headwise", "headwise_weight_grad", columns(op.Heads*op.Out*op.In, parts), s, x, dy, part, int64(length))
 		})
@@ -422,7 +422,7 @@ func (b *binder) mlstmGatesGrad(op ops.MLSTMGatesGrad) {
 		dx   [3]address
 		plus [3]addends
 	}
-	g.dy, g.dx = [2]address(b.readSome(op.Has[:])), [3]address(b.writeMany(3))
+	g.dy, g.dx, g.plus = [2]address(b.readSome(op.Has[:])), [3]address(b.writeMany(3)), b.plus
 	out := b.writeMany(4)
 	width := op.Widths[0] + op.Widths[1] + op.Widths[2]
 	length := max(32, (op.N+63)/64)

@@ -49,9 +49,6 @@ const (
 	convSteps = 8
 )
 
-// addends is the struct Addends of the kernels.
-type addends [2]address
-
 // convLength returns the number of steps per thread in the kernels for filters of
 // convTaps: as many as still fill the card with threads.
 func convLength(op ops.Conv) int {
@@ -69,7 +66,7 @@ func (b *binder) convGrad(op ops.ConvGrad) {
 		shape.z = op.B
 		parts := op.B * shape.y
 		part := b.float(parts * (op.K + 1) * op.D)
-		b.kernel("conv", "conv_4_grad", shape, s, x, w, bias, window, up[0], up[1], dx, dwindow, part, byValue(addends{}))
+		b.kernel("conv", "conv_4_grad", shape, s, x, w, bias, window, up[0], up[1], dx, dwindow, part, byValue(b.plus[0]))
 		b.convSums(op.Conv, part, dw, dbias, parts)
 		return
 	}

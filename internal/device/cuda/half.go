@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"slices"
+
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
@@ -184,8 +186,30 @@ func (d *Device) Fuses(op ops.Composite) bool {
 		return op.Fn == ops.Sigmoid
 	case ops.GatedNormGrad:
 		return op.Fn == ops.Sigmoid
+	case ops.Plus:
+		return addsUp(op)
 	}
 	return false
+}
+
+// addsUp reports whether the kernels of an operation add addends to its results.
+func addsUp(p ops.Plus) bool {
+	results := 1
+	switch op := p.Op.(type) {
+	case ops.ConvGrad:
+		if op.K != convTaps {
+			return false
+		}
+	case ops.HeadwiseGrad:
+		if op.In >= narrow && op.Out >= narrow {
+			return false
+		}
+	case ops.MLSTMGatesGrad:
+		results = 3
+	default:
+		return false
+	}
+	return len(p.N) <= results && slices.Max(p.N) <= len(addends{})
 }
 
 // recomputed is the number of elements from which on results are computed again
