@@ -7,7 +7,7 @@ import "github.com/gorgonia-xlstm/xlstm/internal/ops"
 // How optimiser.cu divides its work: tensors per launch, elements per block.
 const (
 	optimiserTensors = 40
-	optimiserChunk   = 16384
+	optimiserChunk   = 2048
 )
 
 // tensorArgs mirrors the struct Tensors of optimiser.cu.

@@ -4,7 +4,7 @@
 #include "common.cuh"
 
 #define TENSORS 40  // per launch
-#define CHUNK 16384 // elements per block
+#define CHUNK 2048  // elements per block
 
 // The tensors of a launch. Block k has the chunk k − first[i] of tensor i, the last
 // one whose first is not larger; part counts the chunks of the launches before.
