@@ -60,7 +60,7 @@ func (b *binder) crossEntropyGrad(kernel string, op ops.CrossEntropyGrad, bound 
 // warp, with at least four elements a thread where that leaves a warp.
 func rowThreads(n int) int { return min(1024, max(32, (n+3)/4/32*32)) }
 
-// normArgs mirrors the struct Norm of norm.cu.
+// normArgs mirrors the struct Norm of norm.cuh.
 type normArgs struct {
 	n, groups, width   int64
 	eps                float64
@@ -69,7 +69,7 @@ type normArgs struct {
 
 // normShape is how the kernels of the norm take its groups.
 type normShape struct {
-	kernel        string // the end of its name
+	kernel        string // the end of their module's name
 	per           int    // columns of a thread
 	lanes, groups int    // threads of a group, and groups of a block
 }
@@ -128,7 +128,7 @@ func (b *binder) normForward(op ops.Norm, p normPass) {
 	s, args := b.norm(op)
 	n := op.N * op.Groups
 	g := grid{x: (n + s.groups - 1) / s.groups, threads: s.lanes, rows: s.groups, shared: 32 * s.groups * b.size()}
-	b.kernel("norm", "norm_forward_"+s.kernel, g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.y.arg())
+	b.kernel("norm_"+s.kernel, "norm_forward", g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.y.arg())
 }
 
 func (b *binder) normBackward(op ops.Norm, p normPass) {
@@ -146,7 +146,7 @@ func (b *binder) normBackward(op ops.Norm, p normPass) {
 		part = b.float(parts * op.Width)
 	}
 	g := grid{x: blocks, threads: s.lanes, rows: s.groups, shared: shared * b.size()}
-	b.kernel("norm", "norm_backward_"+s.kernel, g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.dgate.arg(), part)
+	b.kernel("norm_"+s.kernel, "norm_backward", g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.dgate.arg(), part)
 	if op.Weight {
 		b.sumParts(part, p.dw, parts, op.Width)
 	}

@@ -2,6 +2,7 @@
 // Block: lanes (a multiple of 32) by groups; grid: the groups of all rows. A thread
 // keeps its columns in registers, PER of them at most: eights of neighbours if WIDE,
 // which the width must be a multiple of.
+#pragma once
 #include "common.cuh"
 
 struct Norm {
@@ -143,18 +144,13 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
     if (threadIdx.y == blockDim.y - 1) store<PER, WIDE>({part, 0}, blockIdx.x * s.width, s.width, sums);
 }
 
-#define KERNELS(NAME, PER, WIDE, THREADS)                                                                                  \
-    KERNEL __launch_bounds__(THREADS) norm_forward_##NAME(Norm s, In x, In more, const T *w, In gate, Out sum, Out y) {     \
-        forward<PER, WIDE>(s, x, more, w, gate, sum, y);                                                                   \
-    }                                                                                                                      \
-    KERNEL __launch_bounds__(THREADS) norm_backward_##NAME(Norm s, In x, const T *w, In dy, In more, In gate, Out dx,       \
-                                                           Out dgate, T *part) {                                          \
-        backward<PER, WIDE>(s, x, w, dy, more, gate, dx, dgate, part);                                                     \
+// The kernels for PER columns a thread, in blocks of THREADS at most. The driver
+// compiles a file at a time, and only those that a model needs.
+#define NORM(PER, WIDE, THREADS)                                                                                       \
+    KERNEL __launch_bounds__(THREADS) norm_forward(Norm s, In x, In more, const T *w, In gate, Out sum, Out y) {        \
+        forward<PER, WIDE>(s, x, more, w, gate, sum, y);                                                               \
+    }                                                                                                                  \
+    KERNEL __launch_bounds__(THREADS) norm_backward(Norm s, In x, const T *w, In dy, In more, In gate, Out dx,          \
+                                                    Out dgate, T *part) {                                              \
+        backward<PER, WIDE>(s, x, w, dy, more, gate, dx, dgate, part);                                                 \
     }
-
-KERNELS(4, 4, false, 256)
-KERNELS(8, 8, false, 256)
-KERNELS(16, 16, false, 256)
-KERNELS(64, 64, false, 1024)
-KERNELS(wide_8, 8, true, 256)
-KERNELS(wide_16, 16, true, 256)
