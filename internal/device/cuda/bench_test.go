@@ -34,8 +34,8 @@ func BenchmarkCells(b *testing.B) {
 		}
 		for _, h := range []int{64, 128, 256, 512} {
 			op := ops.LSTM{B: 16, T: 256, H: h}
-			bench(b, d, p, op)
-			bench(b, d, p, ops.LSTMGrad{LSTM: op, Has: [2]bool{true}})
+			cell(op)
+			cell(ops.LSTMGrad{LSTM: op, Has: [2]bool{true}})
 		}
 		if err := d.Close(); err != nil {
 			b.Fatal(err)
