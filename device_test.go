@@ -356,8 +356,28 @@ func TestDeviceSamplesLikeTheCPU(t *testing.T) {
 	}
 }
 
+// noisyMap makes batches that differ in every step: with probability 3/4 a target is a
+// function of its input, else it is drawn. Such data cannot be memorised, so that
+// losses fall to the entropy of the draws and stay there.
+func noisyMap(vocab int) func() data.Batch {
+	n := uint64(0)
+	return func() data.Batch {
+		n++
+		b := data.Batch{Inputs: testutil.Tokens(n, 3*70, vocab), Targets: testutil.Tokens(n+1000, 3*70, vocab)}
+		for i, kind := range testutil.Tokens(n+2000, len(b.Targets), 4) {
+			if kind > 0 {
+				b.Targets[i] = (3*b.Inputs[i] + 1) % vocab
+			}
+		}
+		return b
+	}
+}
+
 // TestDeviceTrainsInBfloat16 holds the losses of training in bfloat16 against those in
-// float32, for models of both architectures: they stay within a hundredth. Needs a card.
+// float32, for models of both architectures, while both learn. A rounding to bfloat16
+// is off by 2⁻⁹ of a number at most, and about thirty of them in a row, which are
+// independent, by 2⁻⁹·√30, a hundredth: so much of a logit, and with it of the loss of
+// a token, may differ. Needs a card.
 func TestDeviceTrainsInBfloat16(t *testing.T) {
 	name := os.Getenv("XLSTM_DEVICE")
 	if name == "" {
@@ -371,26 +391,32 @@ func TestDeviceTrainsInBfloat16(t *testing.T) {
 	small, large := smallConfig(), smallLargeConfig()
 	large.EmbeddingDim, large.NumBlocks = 128, 4
 	for arch, cfg := range map[string]Config{"v1": small, "large": large} {
-		var runs [2][]StepReport
-		for k, d := range []Device{testDevice, half} {
-			m, err := New(cfg, WithSeed(5), WithDevice(d))
-			if err != nil {
-				t.Fatal(err)
-			}
-			next := deviceBatches(cfg.VocabSize)
-			first := next()
-			solver, err := optim.NewAdamW(optim.AdamWConfig{LR: optim.Constant(1e-3), WeightDecay: 0.1, ClipNorm: 0.5})
-			if err != nil {
-				t.Fatal(err)
-			}
-			runs[k] = steps(t, newDeviceTrainer(t, m, TrainerConfig{}, solver), func() data.Batch { return first }, 60)
-		}
-		for i, want := range runs[0] {
-			if got := runs[1][i].Loss; math.Abs(got-want.Loss) > 0.01*runs[0][0].Loss {
-				t.Errorf("%s, step %d: a loss of %v in bfloat16, %v in float32", arch, i+1, got, want.Loss)
+		want, got := noisySteps(t, cfg, testDevice), noisySteps(t, cfg, half)
+		first, last, worst := want[0].Loss, len(want)-1, 0.0
+		for i := range want {
+			apart := math.Abs(got[i].Loss - want[i].Loss)
+			worst = max(worst, apart)
+			if !(apart <= 0.01*first) {
+				t.Errorf("%s, step %d: a loss of %v in bfloat16, %v in float32", arch, i+1, got[i].Loss, want[i].Loss)
 			}
 		}
-		last := len(runs[0]) - 1
-		t.Logf("%s: losses of %.4f (float32) and %.4f after %d steps, %.4f before", arch, runs[0][last].Loss, runs[1][last].Loss, last, runs[0][0].Loss)
+		if !(want[last].Loss < 0.7*first) {
+			t.Errorf("%s: a loss of %v after %d steps, %v before", arch, want[last].Loss, last, first)
+		}
+		t.Logf("%s: losses from %.4f to %.4f in float32, at most %.4f away in bfloat16", arch, first, want[last].Loss, worst)
 	}
+}
+
+// noisySteps trains a new model on a noisyMap.
+func noisySteps(t *testing.T, cfg Config, d Device) []StepReport {
+	t.Helper()
+	m, err := New(cfg, WithSeed(5), WithDevice(d))
+	if err != nil {
+		t.Fatal(err)
+	}
+	solver, err := optim.NewAdamW(optim.AdamWConfig{LR: optim.Constant(2e-3), WeightDecay: 0.1, ClipNorm: 0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps(t, newDeviceTrainer(t, m, TrainerConfig{}, solver), noisyMap(cfg.VocabSize), 100)
 }

@@ -48,7 +48,8 @@ func TestForgottenGraphsAreDestroyed(t *testing.T) {
 }
 
 // TestGraphsAreDestroyedWithTheirLaunches records graphs, which take memory of the
-// card, and forgets them: the graphs that follow take no more.
+// card, and forgets them: the graphs that follow take no more. The driver tells the
+// card's free memory only, not a process's, so nothing else may run on the card.
 func TestGraphsAreDestroyedWithTheirLaunches(t *testing.T) {
 	d := opened(t, Float32)
 	op := ops.Add{Shape: ops.Shape{1000}}
