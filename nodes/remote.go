@@ -1,6 +1,8 @@
 package nodes
 
 import (
+	"fmt"
+
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/plan"
 	"github.com/pkg/errors"
@@ -187,6 +189,15 @@ func (r *Remote) EachStep(f func(n *gorgonia.Node, results []Buffer) error) erro
 		}
 	}
 	return nil
+}
+
+// Operations returns the names of the operations of EachStep as the device runs them,
+// several of the graph in one perhaps, with the shape of the first result.
+func (r *Remote) Operations() (names []string) {
+	for _, s := range r.program.Steps() {
+		names = append(names, fmt.Sprint(s.Op.Name(), s.Op.Outputs()[0].Shape))
+	}
+	return names
 }
 
 // Close releases the memory of the graph's results.
