@@ -235,6 +235,8 @@ func Over(op Op) (out, in int, ok bool) {
 	switch op.(type) {
 	case CrossEntropyGrad, CappedCrossEntropyGrad:
 		return 0, 0, true
+	case LossAndGrad:
+		return 1, 0, true
 	}
 	return 0, 0, false
 }

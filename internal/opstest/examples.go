@@ -186,11 +186,18 @@ func composites() (all []Example) {
 		{N: 5, Width: 12, Groups: 3, Eps: 1e-5},
 	} {
 		gated := ops.GatedNorm{Norm: n, Fn: ops.Sigmoid}
-		all = append(all, Example{ops.AddNorm{Norm: n}, nil}, Example{ops.NormGradAdd{Norm: n}, nil}, Example{gated, ops.GatedNormGrad{GatedNorm: gated}})
+		all = append(all, Example{ops.AddNorm{Norm: n}, nil}, Example{ops.NormGradAdd{Norm: n}, nil}, Example{gated, ops.GatedNormGrad{GatedNorm: gated}},
+			Example{ops.Twin{Op: ops.AddNorm{Norm: n}}, nil}, Example{ops.Twin{Op: ops.NormGrad{Norm: n}}, nil}, Example{ops.Twin{Op: ops.NormGradAdd{Norm: n}}, nil},
+			Example{ops.LinearGradAgain{Inner: gated, Map: ops.Linear{Rows: n.N, In: n.Width, Outs: []int{6}}}, nil})
 	}
 	maps := ops.Linears{Maps: []ops.Linear{{Rows: 5, In: 7, Outs: []int{6}}, {Rows: 5, In: 7, Outs: []int{4, 3}, Bias: true}}}
 	capped := ops.CappedCrossEntropy{CrossEntropy: ops.CrossEntropy{N: 5, V: 7}, Cap: 1.5}
+	for _, fn := range []ops.Activation{ops.SiLU, ops.Sigmoid, ops.Tanh} {
+		all = append(all, Example{ops.LinearGradAgain{Inner: ops.Gated{Fn: fn, Shape: ops.Shape{5, 7}}, Map: ops.Linear{Rows: 5, In: 7, Outs: []int{6}}}, nil})
+	}
 	return append(all,
+		Example{ops.LossAndGrad{CrossEntropy: ops.CrossEntropy{N: 5, V: 7}}, nil},
+		Example{ops.LossAndGrad{CrossEntropy: ops.CrossEntropy{N: 5, V: 16}, Cap: 1.5}, nil},
 		Example{ops.Largest{V: 9, K: 4}, nil},
 		Example{maps, ops.LinearsGrad{Linears: maps, Has: [][]bool{{true}, {true, true}}}},
 		Example{maps, ops.LinearsGrad{Linears: maps, Has: [][]bool{{false}, {false, true}}}},

@@ -142,6 +142,8 @@ func (r *runner) draw(op ops.Op, arg ops.Arg) any {
 			x[i] = rng.IntN(op.V)
 		case ops.CappedCrossEntropy:
 			x[i] = rng.IntN(op.V+1) - 1
+		case ops.LossAndGrad:
+			x[i] = rng.IntN(op.V+1) - 1
 		case ops.CrossEntropy:
 			x[i] = rng.IntN(op.V+1) - 1 // −1 is ops.Ignored
 		default:

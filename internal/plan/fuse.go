@@ -25,6 +25,12 @@ func (r *rewriter) fuseAt(i int) bool {
 		return r.gatedNorm(i, op)
 	case ops.Linear:
 		return r.linears(i, op)
+	case ops.LinearGrad:
+		return r.linearGradAgain(i, op)
+	case ops.CrossEntropyGrad:
+		return r.lossAndGrad(i, ops.LossAndGrad{CrossEntropy: ops.CrossEntropy{N: op.N, V: op.V}})
+	case ops.CappedCrossEntropyGrad:
+		return r.lossAndGrad(i, ops.LossAndGrad{CrossEntropy: op.CrossEntropy, Cap: op.Cap})
 	case ops.SoftCap:
 		return r.cappedCrossEntropy(i, op)
 	case ops.ForkGrad:
@@ -210,5 +216,56 @@ func (r *rewriter) cappedCrossEntropy(i int, op ops.SoftCap) bool {
 		return false
 	}
 	r.replace([]int{i, j}, j, both, []ID{soft.In[0], loss.In[1]}, loss.Out)
+	return true
+}
+
+// lossAndGrad fuses derivative i of the loss with the loss, if the logits and the
+// gradient of the loss exist by then.
+func (r *rewriter) lossAndGrad(i int, both ops.LossAndGrad) bool {
+	grad := r.Steps[i]
+	j, ok := r.lossOf(grad.In[0], grad.In[1])
+	if !ok || j > i || r.writer[grad.In[2]] >= j || !r.fuser.Fuses(both) {
+		return false
+	}
+	r.replace([]int{i, j}, j, both, grad.In, append(slices.Clone(r.Steps[j].Out), grad.Out...))
+	return true
+}
+
+// lossOf returns the step that computes the loss of logits.
+func (r *rewriter) lossOf(logits, targets ID) (i int, ok bool) {
+	for _, i := range r.readers[logits] {
+		switch r.Steps[i].Op.(type) {
+		case ops.CrossEntropy, ops.CappedCrossEntropy:
+			if r.Steps[i].In[0] == logits && r.Steps[i].In[1] == targets {
+				return i, true
+			}
+		}
+	}
+	return -1, false
+}
+
+// linearGradAgain fuses derivative i of a linear map with the operation that writes the
+// map's input for it alone, and with the derivative of that operation.
+func (r *rewriter) linearGradAgain(i int, op ops.LinearGrad) bool {
+	linear := r.Steps[i]
+	j := r.writer[linear.In[0]]
+	if j < 0 || len(linear.In) != 3 || !r.readBy(linear.In[0], i) || len(r.readers[linear.Out[0]]) != 1 || r.unread(linear.Out[1:], i+1) {
+		return false
+	}
+	again, k := r.Steps[j], r.readers[linear.Out[0]][0]
+	both := ops.LinearGradAgain{Inner: again.Op, Map: op.Linear}
+	if !both.Fits() || !r.readBy(linear.Out[0], k) || !r.fuser.Fuses(both) {
+		return false
+	}
+	back := r.Steps[k]
+	switch back.Op.(type) {
+	case ops.GatedGrad, ops.GatedNormGrad:
+	default:
+		return false
+	}
+	if !slices.Equal(back.In, append(slices.Clone(again.In), linear.Out[0])) {
+		return false
+	}
+	r.replace([]int{j, i, k}, i, both, append(slices.Clone(again.In), linear.In[1:]...), append(slices.Clone(back.Out), linear.Out[1]))
 	return true
 }

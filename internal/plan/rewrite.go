@@ -23,6 +23,7 @@ func (p *Plan) arranged(d device.Device, given []ID) *Plan {
 	if fuses {
 		r.recompute()
 		r.fuse()
+		r.twins(d)
 	}
 	r.measure()
 	return r.Plan

@@ -126,7 +126,7 @@ func TestFusedPlans(t *testing.T) {
 	for _, s := range fused.Steps() {
 		names = append(names, s.Op.Name())
 	}
-	all := []string{"+norm", "linears", "σ⊙norm", "linear", "crossEntropy of softcap", "crossEntropy of softcap'",
+	all := []string{"+norm", "linears", "σ⊙norm", "linear", "loss, loss'",
 		"linear'", "σ⊙norm'", "rmsNorm", "linears'", "norm'+"}
 	if !slices.Equal(names, all) {
 		t.Errorf("the steps are %q, want %q", names, all)
@@ -141,9 +141,9 @@ func TestLogitsAreOverwritten(t *testing.T) {
 	plan, _, _ := blockPlan(t)
 	l := plan.LayOut(fuser{})
 	for _, s := range l.Plan.Steps {
-		if _, ok := s.Op.(ops.CappedCrossEntropyGrad); ok {
-			if l.Offset[s.Out[0]] != l.Offset[s.In[0]] || l.Offset[s.In[0]] < 0 {
-				t.Errorf("logits at %d, their gradient at %d", l.Offset[s.In[0]], l.Offset[s.Out[0]])
+		if _, ok := s.Op.(ops.LossAndGrad); ok {
+			if l.Offset[s.Out[1]] != l.Offset[s.In[0]] || l.Offset[s.In[0]] < 0 {
+				t.Errorf("logits at %d, their gradient at %d", l.Offset[s.In[0]], l.Offset[s.Out[1]])
 			}
 			return
 		}

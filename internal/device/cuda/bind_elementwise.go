@@ -23,7 +23,7 @@ func bindElementwise(b *binder, op ops.Op) bool {
 		b.each("elementwise", "gated", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), int64(n))
 	case ops.GatedGrad:
 		n := op.Shape.Size()
-		b.each("elementwise", "gated_grad", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), b.writeRef().arg(), int64(n))
+		b.each("elementwise", "gated_grad", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), b.writeRef().arg(), ref{}.arg(), int64(n))
 	case ops.SoftCap:
 		n := op.Shape.Size()
 		b.each("elementwise", "soft_cap", n, b.scalar(op.Cap), b.read(), b.write(), int64(n))

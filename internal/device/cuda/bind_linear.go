@@ -27,6 +27,8 @@ func bindLinear(b *binder, op ops.Op) bool {
 		b.linears(op)
 	case ops.LinearsGrad:
 		b.linearsGrad(op)
+	case ops.LinearGradAgain:
+		b.linearGradAgain(op)
 	case ops.Embedding:
 		ids, w, y := b.read(), b.read(), b.write()
 		b.each("embedding", "embedding", op.N*op.D, ids, w, y, int64(op.N), int64(op.D))
@@ -224,6 +226,46 @@ func (c *linearBack) biases() {
 			}
 		}
 	}
+}
+
+// linearGradAgain enqueues the gradient of the map's input y, then the pass that reads
+// it and leaves y in its place, and then the gradient of the weights.
+func (b *binder) linearGradAgain(op ops.LinearGradAgain) {
+	m, n := op.Map, op.Map.Rows*op.Map.In
+	inner := b.againPass(op.Inner)
+	w, up := b.factor(b.readRef(), m.Outs[0]*m.In), b.factor(b.readRef(), m.Rows*m.Outs[0])
+	y := ref{half: b.halves()}
+	if y.half {
+		y.at = b.take(2 * n)
+	} else {
+		y.at = b.float(n)
+	}
+	b.multiply(product{m: m.Rows, n: m.In, k: m.Outs[0], a: up.row(b, 0, m.Outs[0], false), b: w.row(b, 0, m.In, false),
+		c: operand{at: y.at, ld: m.In}, half: up.half, halfOut: y.half})
+	inner(y)
+	b.multiply(product{m: m.Outs[0], n: m.In, k: m.Rows, a: up.row(b, 0, m.Outs[0], true), b: factor{y.at, y.half}.row(b, 0, m.In, false),
+		c: operand{at: b.write(), ld: m.In}, half: up.half})
+}
+
+// againPass reads the inputs of the operation that LinearGradAgain repeats, and returns
+// what writes their gradients from dy and leaves y in the place of dy.
+func (b *binder) againPass(op ops.Op) func(dy ref) {
+	switch op := op.(type) {
+	case ops.Gated:
+		g, u := b.readRef(), b.readRef()
+		return func(dy ref) {
+			dg, du := b.writeRef(), b.writeRef()
+			n := op.Shape.Size()
+			b.each("elementwise", "gated_grad", n, activations[op.Fn], g.arg(), u.arg(), dy.arg(), dg.arg(), du.arg(), dy.arg(), int64(n))
+		}
+	case ops.GatedNorm:
+		p := normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight)}
+		return func(dy ref) {
+			p.dy, p.y, p.dgate, p.dx, p.dw = dy, dy, b.writeRef(), b.writeRef(), b.writeIf(op.Weight)
+			b.normBackward(op.Norm, p)
+		}
+	}
+	return nil
 }
 
 // embeddingGrad lists the rows by id where the table is large, and otherwise lets

@@ -12,19 +12,10 @@ import (
 // bindRows binds the operations that reduce rows: norms and the loss.
 func bindRows(b *binder, op ops.Op) bool {
 	switch op := op.(type) {
-	case ops.Norm:
-		b.normForward(op, normPass{x: b.readRef(), w: b.readIf(op.Weight), y: b.writeRef()})
-	case ops.AddNorm:
-		b.normForward(op.Norm, normPass{x: b.readRef(), more: b.readRef(), w: b.readIf(op.Weight), sum: b.writeRef(), y: b.writeRef()})
-	case ops.GatedNorm:
-		b.normForward(op.Norm, normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), y: b.writeRef()})
-	case ops.NormGrad:
-		b.normBackward(op.Norm, normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight)})
-	case ops.NormGradAdd:
-		b.normBackward(op.Norm, normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(), more: b.readRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight)})
-	case ops.GatedNormGrad:
-		b.normBackward(op.Norm, normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(),
-			dgate: b.writeRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight)})
+	case ops.Norm, ops.AddNorm, ops.GatedNorm, ops.NormGrad, ops.NormGradAdd, ops.GatedNormGrad:
+		b.norms(op, false)
+	case ops.Twin:
+		b.norms(op.Op, true)
 	case ops.Largest:
 		x, values, at := b.read(), b.write(), b.write()
 		b.kernel("crossentropy", "largest", grid{x: 1, threads: 1024}, x, int64(op.V), values, at, int64(op.K))
@@ -36,10 +27,32 @@ func bindRows(b *binder, op ops.Op) bool {
 		b.crossEntropyGrad("cross_entropy_grad", op, 0)
 	case ops.CappedCrossEntropyGrad:
 		b.crossEntropyGrad("capped_cross_entropy_grad", ops.CrossEntropyGrad{N: op.N, V: op.V}, op.Cap)
+	case ops.LossAndGrad:
+		b.lossAndGrad(op)
 	default:
 		return false
 	}
 	return true
+}
+
+// norms binds the norms and their derivatives, with a twin of the first result or
+// without.
+func (b *binder) norms(op ops.Op, twin bool) {
+	switch op := op.(type) {
+	case ops.Norm:
+		b.normForward(op, normPass{x: b.readRef(), w: b.readIf(op.Weight), y: b.writeRef()})
+	case ops.AddNorm:
+		b.normForward(op.Norm, normPass{x: b.readRef(), more: b.readRef(), w: b.readIf(op.Weight), sum: b.writeRef(), y: b.writeRef(), twin: b.writeRefIf(twin)})
+	case ops.GatedNorm:
+		b.normForward(op.Norm, normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), y: b.writeRef()})
+	case ops.NormGrad:
+		b.normBackward(op.Norm, normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight), twin: b.writeRefIf(twin)})
+	case ops.NormGradAdd:
+		b.normBackward(op.Norm, normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(), more: b.readRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight), twin: b.writeRefIf(twin)})
+	case ops.GatedNormGrad:
+		b.normBackward(op.Norm, normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(),
+			dgate: b.writeRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight)})
+	}
 }
 
 func (b *binder) crossEntropy(kernel string, op ops.CrossEntropy, bound float64) {
@@ -54,6 +67,19 @@ func (b *binder) crossEntropyGrad(kernel string, op ops.CrossEntropyGrad, bound 
 	count := b.take(4)
 	b.kernel("crossentropy", "cross_entropy_mean", grid{x: 1, threads: 1024}, address(0), targets, address(0), count, int64(op.N))
 	b.kernel("crossentropy", kernel, grid{x: op.N, threads: rowThreads(op.V)}, logits.arg(), targets, g, count, dlogits.arg(), int64(op.V), b.scalar(bound))
+}
+
+// lossAndGrad binds the loss and its derivative, which take the same sums of a row.
+func (b *binder) lossAndGrad(op ops.LossAndGrad) {
+	logits, targets, g, loss, dlogits := b.readRef(), b.read(), b.read(), b.write(), b.writeRef()
+	count, rows := b.take(4), b.double(op.N)
+	kernel := "loss_and_grad"
+	if op.Cap != 0 {
+		kernel = "capped_loss_and_grad"
+	}
+	b.kernel("crossentropy", "cross_entropy_mean", grid{x: 1, threads: 1024}, address(0), targets, address(0), count, int64(op.N))
+	b.kernel("crossentropy", kernel, grid{x: op.N, threads: rowThreads(op.V)}, logits.arg(), targets, g, count, rows, dlogits.arg(), int64(op.V), b.scalar(op.Cap))
+	b.kernel("crossentropy", "cross_entropy_mean", grid{x: 1, threads: 1024}, rows, targets, loss, address(0), int64(op.N))
 }
 
 // rowThreads returns the number of threads for a row of n elements: a multiple of a
@@ -114,12 +140,13 @@ func (b *binder) norm(op ops.Norm) (normShape, structure) {
 }
 
 // normPass is a pass of a norm: forward y = norm(x + more)⊙σ(gate), where sum
-// receives x + more, and backward dx, to which more is added, dgate and dw. What a
+// receives x + more, and backward dx, to which more is added, dgate and dw, and y, if
+// there is a gate, perhaps in the memory of dy. twin is a copy of sum or of dx. What a
 // pass lacks is zero.
 type normPass struct {
 	x, more, gate ref
 	w             address
-	sum, y        ref
+	sum, y, twin  ref
 	dy, dx, dgate ref
 	dw            address
 }
@@ -128,7 +155,7 @@ func (b *binder) normForward(op ops.Norm, p normPass) {
 	s, args := b.norm(op)
 	n := op.N * op.Groups
 	g := grid{x: (n + s.groups - 1) / s.groups, threads: s.lanes, rows: s.groups, shared: 32 * s.groups * b.size()}
-	b.kernel("norm_"+s.kernel, "norm_forward", g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.y.arg())
+	b.kernel("norm_"+s.kernel, "norm_forward", g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.twin.arg(), p.y.arg())
 }
 
 func (b *binder) normBackward(op ops.Norm, p normPass) {
@@ -146,7 +173,7 @@ func (b *binder) normBackward(op ops.Norm, p normPass) {
 		part = b.float(parts * op.Width)
 	}
 	g := grid{x: blocks, threads: s.lanes, rows: s.groups, shared: shared * b.size()}
-	b.kernel("norm_"+s.kernel, "norm_backward", g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.dgate.arg(), part)
+	b.kernel("norm_"+s.kernel, "norm_backward", g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.twin.arg(), p.dgate.arg(), p.y.arg(), part)
 	if op.Weight {
 		b.sumParts(part, p.dw, parts, op.Width)
 	}

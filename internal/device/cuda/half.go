@@ -33,8 +33,18 @@ func (d *Device) Half(op ops.Op) device.Half {
 		return device.Half{In: all(op.Inputs()), Out: []bool{yes}}
 	case ops.AddNorm:
 		return device.Half{In: []bool{no, yes}, Out: []bool{no, yes}}
-	case ops.NormGradAdd:
-		return device.Half{In: append(d.Half(ops.NormGrad{Norm: op.Norm}).In, yes), Out: []bool{no}}
+	case ops.NormGradAdd: // more is the gradient of the residual stream
+		return device.Half{In: append(d.Half(ops.NormGrad{Norm: op.Norm}).In, no), Out: []bool{no}}
+	case ops.Twin:
+		h := d.Half(op.Op)
+		h.Out = append(append(h.Out, make([]bool, len(op.Op.Outputs())-len(h.Out))...), yes)
+		return h
+	case ops.LinearGradAgain:
+		inner, up := d.Half(op.Inner), len(op.Outputs())-1
+		inner.In = append(append(inner.In, make([]bool, len(op.Inner.Inputs())-len(inner.In))...), yes, yes)
+		return device.Half{In: inner.In, Out: append([]bool{yes, yes}, make([]bool, up-1)...)}
+	case ops.LossAndGrad:
+		return device.Half{In: []bool{yes}, Out: []bool{no, yes}}
 	case ops.GatedNorm:
 		return device.Half{In: []bool{yes, yes}, Out: []bool{yes}}
 	case ops.GatedNormGrad:
@@ -120,6 +130,14 @@ func (b *binder) readRefIf(has bool) ref {
 	return ref{}
 }
 
+// writeRefIf is readRefIf for an output.
+func (b *binder) writeRefIf(has bool) ref {
+	if has {
+		return b.writeRef()
+	}
+	return ref{}
+}
+
 // readSomeRefs returns those inputs that are there, zero refs for the others.
 func (b *binder) readSomeRefs(has []bool) []ref {
 	refs := make([]ref, len(has))
@@ -180,8 +198,13 @@ func (b *binder) convert(from, to ref, n int) {
 // Fuses reports whether there are kernels for a composite.
 func (d *Device) Fuses(op ops.Composite) bool {
 	switch op := op.(type) {
-	case ops.AddNorm, ops.NormGradAdd, ops.Linears, ops.LinearsGrad, ops.CappedCrossEntropy, ops.CappedCrossEntropyGrad:
+	case ops.AddNorm, ops.NormGradAdd, ops.Linears, ops.LinearsGrad, ops.CappedCrossEntropy, ops.CappedCrossEntropyGrad, ops.LossAndGrad, ops.LinearGradAgain:
 		return true
+	case ops.Twin:
+		switch op.Op.(type) {
+		case ops.AddNorm, ops.NormGrad, ops.NormGradAdd:
+			return d.precision == BF16
+		}
 	case ops.GatedNorm:
 		return op.Fn == ops.Sigmoid
 	case ops.GatedNormGrad:

@@ -36,6 +36,10 @@ func elementwiseCases() (cases []opstest.Example) {
 		cases = append(cases, opstest.Example{Op: ops.Activate{Fn: fn, Shape: shape}, Grad: ops.ActivateGrad{Fn: fn, Shape: shape}},
 			opstest.Example{Op: ops.Gated{Fn: fn, Shape: shape}, Grad: ops.GatedGrad{Fn: fn, Shape: shape}})
 	}
+	for _, fn := range []ops.Activation{ops.SiLU, ops.Sigmoid, ops.GELU} {
+		gate := ops.Gated{Fn: fn, Shape: ops.Shape{301, 43}}
+		cases = append(cases, opstest.Example{Op: ops.LinearGradAgain{Inner: gate, Map: ops.Linear{Rows: 301, In: 43, Outs: []int{32}}}})
+	}
 	for _, op := range []ops.Op{
 		ops.SoftCap{Cap: 15, Shape: shape}, ops.SoftCapGrad{Cap: 15, Shape: shape}, ops.Add{Shape: shape}, ops.Mul{Shape: shape},
 		ops.ForkGrad{N: 2, Shape: shape}, ops.ForkGrad{N: 5, Shape: shape},
@@ -60,13 +64,20 @@ func rowCases() (cases []opstest.Example) {
 	} {
 		gated := ops.GatedNorm{Norm: n, Fn: ops.Sigmoid}
 		cases = append(cases, opstest.Example{Op: n, Grad: ops.NormGrad{Norm: n}}, opstest.Example{Op: gated, Grad: ops.GatedNormGrad{GatedNorm: gated}},
-			opstest.Example{Op: ops.AddNorm{Norm: n}}, opstest.Example{Op: ops.NormGradAdd{Norm: n}})
+			opstest.Example{Op: ops.AddNorm{Norm: n}}, opstest.Example{Op: ops.NormGradAdd{Norm: n}},
+			opstest.Example{Op: ops.Twin{Op: ops.AddNorm{Norm: n}}}, opstest.Example{Op: ops.Twin{Op: ops.NormGradAdd{Norm: n}}})
+		if n.Width < 2000 {
+			cases = append(cases, opstest.Example{Op: ops.LinearGradAgain{Inner: gated, Map: ops.Linear{Rows: n.N, In: n.Width, Outs: []int{48}}}})
+		}
 	}
 	cases = append(cases, opstest.Example{Op: ops.Largest{V: 50304, K: 1}}, opstest.Example{Op: ops.Largest{V: 5000, K: 64}})
 	for _, v := range []int{3, 97, 5000} {
 		capped := ops.CappedCrossEntropy{CrossEntropy: ops.CrossEntropy{N: 50, V: v}, Cap: 3}
 		cases = append(cases, opstest.Example{Op: capped, Grad: ops.CappedCrossEntropyGrad{CappedCrossEntropy: capped}})
 		cases = append(cases, opstest.Example{Op: ops.CrossEntropy{N: 50, V: v}, Grad: ops.CrossEntropyGrad{N: 50, V: v}})
+		for _, most := range []float64{0, 3} {
+			cases = append(cases, opstest.Example{Op: ops.LossAndGrad{CrossEntropy: ops.CrossEntropy{N: 50, V: v}, Cap: most}})
+		}
 	}
 	return cases
 }

@@ -76,8 +76,9 @@ KERNEL cross_entropy_mean(const double *loss, const i64 *targets, T *out, int *c
 }
 
 // dlogits = g·(softmax − 1 at the target)/count, 0 in rows without a target, times the
-// slope of the cap; it may be the memory of the logits.
-template <bool CAPPED> __device__ inline void rowGrad(In logits, const i64 *targets, const T *g, const int *count, Out dlogits, i64 v, T cap) {
+// slope of the cap; it may be the memory of the logits. Unless null, loss receives the
+// row's loss.
+template <bool CAPPED> __device__ inline void rowGrad(In logits, const i64 *targets, const T *g, const int *count, double *loss, Out dlogits, i64 v, T cap) {
     __shared__ T room[32];
     i64 r = blockIdx.x;
     i64 t = targets[r];
@@ -87,6 +88,10 @@ template <bool CAPPED> __device__ inline void rowGrad(In logits, const i64 *targ
         softmaxParts<CAPPED>(logits, r, v, cap, room, top, sum);
     }
     T share = scale / sum, inverse = 1 / cap;
+    if (loss) {
+        if (threadIdx.x == 0) loss[r] = t < 0 ? 0 : (double)top + log((double)sum) - (double)logit<CAPPED>(logits[r * v + t], cap, inverse);
+        __syncthreads(); // before the logit may be overwritten
+    }
     ofRow(logits, r, v, [&](i64 c, Eight e, auto count) {
         for (int k = 0; k < count.n; k++) {
             T y = CAPPED ? quickTanh(e.v[k] * inverse) : 0, x = CAPPED ? cap * y : e.v[k];
@@ -99,10 +104,16 @@ template <bool CAPPED> __device__ inline void rowGrad(In logits, const i64 *targ
 }
 
 KERNEL __launch_bounds__(1024) cross_entropy_grad(In logits, const i64 *targets, const T *g, const int *count, Out dlogits, i64 v, T cap) {
-    rowGrad<false>(logits, targets, g, count, dlogits, v, cap);
+    rowGrad<false>(logits, targets, g, count, nullptr, dlogits, v, cap);
 }
 KERNEL __launch_bounds__(1024) capped_cross_entropy_grad(In logits, const i64 *targets, const T *g, const int *count, Out dlogits, i64 v, T cap) {
-    rowGrad<true>(logits, targets, g, count, dlogits, v, cap);
+    rowGrad<true>(logits, targets, g, count, nullptr, dlogits, v, cap);
+}
+KERNEL __launch_bounds__(1024) loss_and_grad(In logits, const i64 *targets, const T *g, const int *count, double *loss, Out dlogits, i64 v, T cap) {
+    rowGrad<false>(logits, targets, g, count, loss, dlogits, v, cap);
+}
+KERNEL __launch_bounds__(1024) capped_loss_and_grad(In logits, const i64 *targets, const T *g, const int *count, double *loss, Out dlogits, i64 v, T cap) {
+    rowGrad<true>(logits, targets, g, count, loss, dlogits, v, cap);
 }
 
 // The most likely of n numbers, of equal ones the first, NaN before all: their values in

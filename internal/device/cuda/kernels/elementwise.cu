@@ -33,38 +33,43 @@ KERNEL gated(int a, In g, In u, Out y, i64 n) {
     else EACH(i, n) y.put(i, activate(a, g[i]) * u[i]);
 }
 
-template <typename A, typename S> __device__ inline void gatedGradBy(A act, S slope, In g, In u, In dy, Out dg, Out du, i64 n) {
+// dg, du and, unless null, y, which may be the memory of dy.
+template <typename A, typename S> __device__ inline void gatedGradBy(A act, S slope, In g, In u, In dy, Out dg, Out du, Out y, i64 n) {
     eachEight(n, [&](i64 i) {
-        Eight x = g.eight(i), v = u.eight(i), up = dy.eight(i);
+        Eight x = g.eight(i), v = u.eight(i), up = dy.eight(i), down;
 #pragma unroll
         for (int k = 0; k < 8; k++) {
-            T s = slope(x.v[k]) * up.v[k] * v.v[k];
-            v.v[k] = up.v[k] * act(x.v[k]);
+            T s = slope(x.v[k]) * up.v[k] * v.v[k], open = act(x.v[k]);
+            down.v[k] = up.v[k] * open;
+            up.v[k] = open * v.v[k];
             x.v[k] = s;
         }
         dg.eight(i, x);
-        du.eight(i, v);
+        du.eight(i, down);
+        if (y.at) y.eight(i, up);
     }, [&](i64 i) {
-        T x = g[i], up = dy[i];
-        dg.put(i, up * u[i] * slope(x));
-        du.put(i, up * act(x));
+        T x = g[i], v = u[i], up = dy[i], open = act(x);
+        dg.put(i, up * v * slope(x));
+        du.put(i, up * open);
+        if (y.at) y.put(i, open * v);
     });
 }
 
-KERNEL gated_grad(int a, In g, In u, In dy, Out dg, Out du, i64 n) {
+KERNEL gated_grad(int a, In g, In u, In dy, Out dg, Out du, Out y, i64 n) {
     if (a == SILU && dg.half)
         gatedGradBy([](T x) { return fromBelow(x) * quickSigmoid(x); },
                     [](T x) {
                         x = min(fromBelow(x), (T)1000);
                         T s = quickSigmoid(x);
                         return s * (1 + x * (1 - s));
-                    }, g, u, dy, dg, du, n);
-    else if (a == SILU) gatedGradBy([](T x) { return activate(SILU, x); }, [](T x) { return slope(SILU, x); }, g, u, dy, dg, du, n);
-    else if (a == SIGMOID) gatedGradBy(sigmoid, [](T x) { return slope(SIGMOID, x); }, g, u, dy, dg, du, n);
+                    }, g, u, dy, dg, du, y, n);
+    else if (a == SILU) gatedGradBy([](T x) { return activate(SILU, x); }, [](T x) { return slope(SILU, x); }, g, u, dy, dg, du, y, n);
+    else if (a == SIGMOID) gatedGradBy(sigmoid, [](T x) { return slope(SIGMOID, x); }, g, u, dy, dg, du, y, n);
     else EACH(i, n) {
-        T x = g[i], up = dy[i];
-        dg.put(i, up * u[i] * slope(a, x));
-        du.put(i, up * activate(a, x));
+        T x = g[i], v = u[i], up = dy[i], open = activate(a, x);
+        dg.put(i, up * v * slope(a, x));
+        du.put(i, up * open);
+        if (y.at) y.put(i, open * v);
     }
 }
 

@@ -69,8 +69,8 @@ template <int PER, bool WIDE> __device__ inline T center(const Norm &s, T (&x)[P
 }
 
 // y = (x − mean)·rstd⊙f, times σ(gate) if there is a gate. x + more, if there is more,
-// takes the place of x and is written to sum.
-template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x, In more, const T *w, In gate, Out sum, Out y) {
+// takes the place of x and is written to sum and, unless null, to twin.
+template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x, In more, const T *w, In gate, Out sum, Out twin, Out y) {
     extern __shared__ char space[];
     i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, at = g * s.width;
     bool there = g < s.n; // all threads take part in the sums
@@ -81,6 +81,7 @@ template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x
         load<PER, WIDE>(more, at, s.width, f);
         for (int k = 0; k < PER; k++) v[k] += f[k];
         store<PER, WIDE>(sum, at, s.width, v);
+        if (twin.at) store<PER, WIDE>(twin, at, s.width, v);
     }
     T rstd = center<PER, WIDE>(s, v, (T *)space);
     factors<PER, WIDE>(s, w, g % s.groups * s.width, f);
@@ -89,11 +90,12 @@ template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x
     if (there) store<PER, WIDE>(y, at, s.width, v);
 }
 
-// dx, plus more if there is more and no gate, dgate, if there is a gate, and the parts of dw = Σ dy⊙x̂ if there is part. The
-// grid's groups are a multiple of a row's, and a thread has the same columns in all
+// dx and, unless null, its twin, plus more if there is more and no gate; if there is a
+// gate, dgate and, unless null, y, which may be the memory of dy; and the parts of
+// dw = Σ dy⊙x̂ if there is part. The grid's groups are a multiple of a row's, and a thread has the same columns in all
 // groups that it takes: part [blocks,width] for one group to a row, summed up over the
 // threads y in shared memory, else [blocks·blockDim.y/groups,groups·width].
-template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In x, const T *w, In dy, In more, In gate, Out dx, Out dgate, T *part) {
+template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In x, const T *w, In dy, In more, In gate, Out dx, Out twin, Out dgate, Out y, T *part) {
     extern __shared__ char space[];
     T *room = (T *)space;
     i64 first = blockIdx.x * (i64)blockDim.y, mine = first + threadIdx.y, c0 = mine % s.groups * s.width;
@@ -102,7 +104,7 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
     for (; first < s.n; first += gridDim.x * (i64)blockDim.y) {
         i64 g = first + threadIdx.y, at = g * s.width;
         bool there = g < s.n;
-        T v[PER] = {}, up[PER] = {}, in[PER], sum = 0, sumX = 0;
+        T v[PER] = {}, up[PER] = {}, in[PER], again[PER], sum = 0, sumX = 0;
         if (there) {
             load<PER, WIDE>(x, at, s.width, v);
             load<PER, WIDE>(dy, at, s.width, up);
@@ -113,10 +115,13 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
         if (there && gate.at) {
             for (int k = 0; k < PER; k++) {
                 T open = gate.half ? quickSigmoid(in[k]) : sigmoid(in[k]);
-                in[k] = up[k] * v[k] * rstd * f[k] * open * (1 - open);
+                T down = v[k] * rstd * f[k] * open;
+                in[k] = up[k] * down * (1 - open);
                 up[k] *= open;
+                if (y.at) again[k] = down;
             }
             store<PER, WIDE>(dgate, at, s.width, in);
+            if (y.at) store<PER, WIDE>(y, at, s.width, again);
         }
         for (int k = 0; k < PER; k++) {
             v[k] *= rstd;
@@ -130,6 +135,7 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
         for (int k = 0; k < PER; k++) up[k] = rstd * (up[k] - sum - v[k] * sumX);
         for (int k = 0; there && more.at && k < PER; k++) up[k] += in[k];
         if (there) store<PER, WIDE>(dx, at, s.width, up);
+        if (there && twin.at) store<PER, WIDE>(twin, at, s.width, up);
     }
     if (!part) return;
     if (s.groups > 1 || blockDim.y == 1) {
@@ -147,10 +153,11 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
 // The kernels for PER columns a thread, in blocks of THREADS at most. The driver
 // compiles a file at a time, and only those that a model needs.
 #define NORM(PER, WIDE, THREADS)                                                                                       \
-    KERNEL __launch_bounds__(THREADS) norm_forward(Norm s, In x, In more, const T *w, In gate, Out sum, Out y) {        \
-        forward<PER, WIDE>(s, x, more, w, gate, sum, y);                                                               \
+    KERNEL __launch_bounds__(THREADS) norm_forward(Norm s, In x, In more, const T *w, In gate, Out sum, Out twin,       \
+                                                   Out y) {                                                            \
+        forward<PER, WIDE>(s, x, more, w, gate, sum, twin, y);                                                         \
     }                                                                                                                  \
     KERNEL __launch_bounds__(THREADS) norm_backward(Norm s, In x, const T *w, In dy, In more, In gate, Out dx,          \
-                                                    Out dgate, T *part) {                                              \
-        backward<PER, WIDE>(s, x, w, dy, more, gate, dx, dgate, part);                                                 \
+                                                    Out twin, Out dgate, Out y, T *part) {                             \
+        backward<PER, WIDE>(s, x, w, dy, more, gate, dx, twin, dgate, y, part);                                        \
     }
