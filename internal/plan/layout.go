@@ -9,7 +9,8 @@ import (
 )
 
 // Layout contains the positions of the values of a plan on a device: one arena
-// for each float type, with the kept values first and then the shared memory.
+// for each float type. The memory of a kept value is its own from the step that
+// writes it on; steps before that may use it.
 type Layout struct {
 	// Plan is the plan as the device stores it: values that it takes in
 	// bfloat16 have that type.
@@ -24,7 +25,8 @@ type Layout struct {
 	// Workspace is the start of the workspace of each step in the arena of its
 	// type; −1 for none.
 	Workspace []int
-	// Kept and Shared are the elements of the two parts of each arena.
+	// Kept is the number of elements of each arena that kept values take, and
+	// Shared that of all others.
 	Kept, Shared map[ops.Dtype]int
 }
 
@@ -47,8 +49,8 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 		switch {
 		case v.Input || v.Gone || slices.Contains(given, ID(id)):
 		case v.Kept:
-			l.Offset[id] = l.Kept[dt]
 			l.Kept[dt] += size
+			blocks[ID(id)] = &block{size: size, first: v.First, last: len(p.Steps), to: []*int{&l.Offset[id]}}
 		default:
 			blocks[ID(id)] = &block{size: size, first: v.First, last: v.Last, to: []*int{&l.Offset[id]}}
 		}
@@ -66,10 +68,10 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 		}
 	}
 	for dt, blocks := range shared {
-		l.Shared[dt] = place(blocks)
+		l.Shared[dt] = place(blocks) - l.Kept[dt]
 		for _, b := range blocks {
 			for _, to := range b.to {
-				*to = l.Kept[dt] + b.offset
+				*to = b.offset
 			}
 		}
 	}

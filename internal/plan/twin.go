@@ -7,9 +7,9 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
 
-// twins gives results that their operations write in float32 alone a twin in bfloat16,
-// if the device has that, for the readers that take it so: the float32 need then not be
-// kept for them, nor rounded by each.
+// twins gives results that must be stored in float32 a twin in bfloat16, if the device
+// has that, for the readers that take it so: the float32 need then not be kept for them,
+// nor rounded by each.
 func (r *rewriter) twins(d device.Device) {
 	if _, ok := d.(device.Halver); !ok {
 		return
@@ -17,11 +17,12 @@ func (r *rewriter) twins(d device.Device) {
 	r.index()
 	for i := range r.Steps {
 		s := &r.Steps[i]
-		if len(s.Out) == 0 || !r.hidden(s.Out[0]) || device.HalfOf(d, s.Op, s.Dtype).Writes(0) {
+		if len(s.Out) == 0 || !r.hidden(s.Out[0]) {
 			continue
 		}
 		both, readers := ops.Twin{Op: s.Op}, r.halfReaders(d, s.Out[0])
-		if len(readers) == 0 || !r.fuser.Fuses(both) {
+		alone := len(readers) == len(r.readers[s.Out[0]]) && device.HalfOf(d, s.Op, s.Dtype).Writes(0)
+		if len(readers) == 0 || alone || !r.fuser.Fuses(both) {
 			continue
 		}
 		twin := ID(len(r.Values))
