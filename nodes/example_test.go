@@ -121,6 +121,6 @@ func ExampleShareMemory() {
 		log.Fatal(err)
 	}
 	shared, kept := memory.Bytes()
-	fmt.Println(shared, "bytes for 19 matrices,", kept, "for the last")
-	// Output: 2000000 bytes for 19 matrices, 1000000 for the last
+	fmt.Println(kept, "bytes for the last matrix,", shared, "more for the 19 others")
+	// Output: 1000000 bytes for the last matrix, 1000000 more for the 19 others
 }

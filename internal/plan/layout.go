@@ -88,7 +88,7 @@ func (p *Plan) overlay(blocks map[ID]*block) {
 		}
 		out, in := s.Out[o], s.In[k]
 		over, under := blocks[out], blocks[in]
-		if over != nil && under != nil && p.Values[in].Last == i && p.Values[in].Dtype == p.Values[out].Dtype && over.size == under.size {
+		if over != nil && under != nil && !p.Values[in].Kept && p.Values[in].Last == i && p.Values[in].Dtype == p.Values[out].Dtype && over.size == under.size {
 			under.last, under.to = over.last, append(under.to, over.to...)
 			delete(blocks, out)
 		}

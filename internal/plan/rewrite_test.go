@@ -277,3 +277,124 @@ func TestSumsMergeWithTheirFirstTerm(t *testing.T) {
 		t.Errorf("the sum with a later term became %s", steps[3].Op.Name())
 	}
 }
+
+// rounder is a fuser that stores what norms and products read, and their results, in
+// bfloat16 if the CPU could.
+type rounder struct{ fuser }
+
+func (rounder) AsHalf(b device.Buffer, n int) device.Buffer { return b }
+func (rounder) Half(op ops.Op) device.Half {
+	switch op.(type) {
+	case ops.Norm, ops.Activate:
+		return device.Half{In: []bool{true}, Out: []bool{true}}
+	case ops.AddNorm:
+		return device.Half{In: []bool{false, true}, Out: []bool{false, true}}
+	case ops.Twin:
+		return device.Half{In: []bool{false, true}, Out: []bool{false, true, true}}
+	}
+	return device.Half{}
+}
+
+// TestResidualStreamsHaveTwins: a sum that the next sum reads in float32 is written in
+// bfloat16 too for the others that read it, and one that nothing else reads is not.
+func TestResidualStreamsHaveTwins(t *testing.T) {
+	const rows, width = 3, 5
+	var p Plan
+	add := func(op ops.Op, in ...ID) ID {
+		t.Helper()
+		out, err := p.Add(op, ops.Float32, in...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out[0]
+	}
+	flat := ops.Shape{rows, width}
+	norm := ops.Norm{N: rows, Width: width, Groups: 1, Eps: 1e-6}
+	x := p.Input(ops.Float32, flat)
+	first := add(ops.Add{Shape: flat}, x, x)
+	y := add(norm, first)
+	second := add(ops.Add{Shape: flat}, first, y)
+	z := add(norm, second)
+	late := add(ops.Activate{Fn: ops.Tanh, Shape: flat}, first)
+	p.Keep(second, z, late)
+	steps := p.LayOut(rounder{}).Plan
+	one, two, reader := steps.Steps[0], steps.Steps[1], steps.Steps[2]
+	if _, ok := one.Op.(ops.Twin); !ok || len(one.Out) != 3 || reader.In[0] != one.Out[2] || two.In[0] != one.Out[0] {
+		t.Fatalf("the first sum is %s and writes %v; %v and %v are read", ops.Key(one.Op), one.Out, two.In, reader.In)
+	}
+	if got, want := steps.Values[one.Out[2]].Dtype, ops.BFloat16; got != want || steps.Values[one.Out[0]].Dtype != ops.Float32 {
+		t.Errorf("the twin is in %v, the sum in %v", got, steps.Values[one.Out[0]].Dtype)
+	}
+	if v := steps.Values[one.Out[0]]; v.Last != 1 {
+		t.Errorf("the sum is needed up to step %d", v.Last)
+	}
+	if _, ok := two.Op.(ops.Twin); ok {
+		t.Error("the second sum has a twin")
+	}
+}
+
+// TestMapsOfGatesAreDerivedInOne: of a gate whose result is computed again for the
+// derivative of the map that reads it, the map and the gate have one derivative, with the
+// same results.
+func TestMapsOfGatesAreDerivedInOne(t *testing.T) {
+	const rows, width, out = 4, 5, 3
+	flat := ops.Shape{rows, width}
+	gate, lin := ops.Gated{Fn: ops.SiLU, Shape: flat}, ops.Linear{Rows: rows, In: width, Outs: []int{out}}
+	run := func(d device.Device) (results [][]float32, steps []Step) {
+		var p Plan
+		add := func(op ops.Op, in ...ID) []ID {
+			t.Helper()
+			out, err := p.Add(op, ops.Float32, in...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		given := make(map[ID]device.Buffer)
+		input := func(shape ...int) ID {
+			id := p.Input(ops.Float32, shape)
+			x := make([]float32, ops.Shape(shape).Size())
+			for i := range x {
+				x[i] = float32((i*7+int(id)*3)%11)/5 - 1
+			}
+			b, err := cpu.Of(x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			given[id] = b
+			return id
+		}
+		g, u, w, up := input(flat...), input(flat...), input(out, width), input(rows, out)
+		y := add(gate, g, u)[0]
+		z := add(lin, y, w)[0]
+		for range farApart {
+			z = add(ops.Activate{Fn: ops.Tanh, Shape: ops.Shape{rows, out}}, z)[0]
+		}
+		back := add(ops.LinearGrad{Linear: lin, Has: []bool{true}}, y, w, up)
+		down := add(ops.GatedGrad(gate), g, u, back[0])
+		kept := []ID{z, back[1], down[0], down[1]}
+		p.Keep(kept...)
+		program, err := p.LayOut(d).Bind(given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := program.Run(); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range kept {
+			results = append(results, float32s(program.Buffers[id]))
+		}
+		return results, program.Steps()
+	}
+	want, _ := run(cpu.Device{})
+	got, steps := run(fuser{})
+	for k := range want {
+		if !slices.Equal(got[k], want[k]) {
+			t.Errorf("result %d is %v, want %v", k, got[k], want[k])
+		}
+	}
+	last := steps[len(steps)-1].Op
+	if again, ok := last.(ops.LinearGradAgain); !ok || ops.Key(again.Inner) != ops.Key(gate) || len(steps) != 3+farApart {
+		t.Errorf("%d steps, the last is %s", len(steps), ops.Key(last))
+	}
+}
