@@ -286,14 +286,25 @@ func (c Config) LargestBatch(opts CostOptions, bytes int64) (int, error) {
 	return low, nil
 }
 
-// programBytes returns the size of all results of a program.
+// programBytes returns the size of all results of a program but those that it writes
+// to the memory of a State.
 func (m *Model) programBytes(cfg ProgramConfig) (int64, error) {
 	p, err := m.design(cfg)
 	if err != nil {
 		return 0, err
 	}
-	shared, kept := p.memory.Bytes()
-	return shared + kept, nil
+	return p.resultBytes(), nil
+}
+
+// resultBytes is programBytes of a program.
+func (p *Program) resultBytes() int64 {
+	var state gorgonia.Nodes
+	if p.cfg.Carry {
+		for _, st := range p.out.State {
+			state = append(state, st.Nodes()...)
+		}
+	}
+	return p.memory.BytesWithout(state...)
 }
 
 // generationBytes returns Cost.Generation.
@@ -310,7 +321,7 @@ func (m *Model) generationBytes() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		total += bytes - state // which all programs share
+		total += bytes
 	}
 	return total, nil
 }

@@ -294,12 +294,6 @@ func wantBytes(t *testing.T, what string, estimate, real int64) {
 	}
 }
 
-// planned is the size of all results in a program's graph, by its own plan.
-func planned(p *Program) int64 {
-	shared, kept := p.memory.Bytes()
-	return shared + kept
-}
-
 // TestTrainingMemoryIsWhatTheGraphHolds compares with the plan of the real
 // program, and adds up the memory of the values of all nodes after a training
 // step.
@@ -310,8 +304,8 @@ func TestTrainingMemoryIsWhatTheGraphHolds(t *testing.T) {
 		ids := make([]int, batch*steps)
 		runProgram(t, p, ids, ids, nil)
 		memory := costOf(t, m.Config(), CostOptions{Batch: batch, Steps: steps}).TrainingMemory()
-		if got := memory.Activations + memory.Gradients; got != planned(p) {
-			t.Errorf("%d bytes of activations and gradients, the program has planned %d", got, planned(p))
+		if got := memory.Activations + memory.Gradients; got != p.resultBytes() {
+			t.Errorf("%d bytes of activations and gradients, the program has planned %d", got, p.resultBytes())
 		}
 		wantBytes(t, fmt.Sprintf("%d×%d", batch, steps), memory.Total()-memory.Moments, heldBytes(p.Graph().AllNodes(), 64))
 	})
@@ -339,7 +333,7 @@ func TestGenerationMemoryIsWhatTheGraphsHold(t *testing.T) {
 		for _, p := range g.programs {
 			// All of them hold the one state.
 			held += heldBytes(p.Graph().AllNodes(), 1) - 4*int64(m.NumParams()) - c.StateBytes()
-			want += planned(p) - c.StateBytes()
+			want += p.resultBytes()
 		}
 		if c.Generation != want || held > want {
 			t.Errorf("%d bytes to generate, the programs have planned %d and hold %d", c.Generation, want, held)
@@ -395,7 +389,7 @@ func TestCostOfManyBlocksIsThatOfThePlan(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				generate += bytes - c.StateBytes()
+				generate += bytes
 			}
 			if generate += c.StateBytes(); math.Abs(float64(c.Generation)/float64(generate)-1) > within {
 				t.Errorf("%v, seed %d: %d bytes to generate, a plan of all blocks has %d", at, seed, c.Generation, generate)

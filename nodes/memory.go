@@ -96,6 +96,17 @@ func memoryOf(g *gorgonia.ExprGraph) *Memory {
 // package's operations.
 func (m *Memory) Bytes() (shared, kept int64) { return m.layout.Bytes() }
 
+// BytesWithout returns the size of all results if those of the given nodes are in
+// memory of their own, as a Sequence can put them.
+func (m *Memory) BytesWithout(elsewhere ...*gorgonia.Node) int64 {
+	var ids []plan.ID
+	for _, n := range elsewhere {
+		ids = append(ids, m.plan.values[n][0])
+	}
+	shared, kept := m.plan.LayOut(cpu.Device{}, ids...).Bytes()
+	return shared + kept
+}
+
 // Watch calls f in the next runs with the value of each operation of this
 // package as soon as it is computed, before it can be overwritten. A nil f
 // stops this.

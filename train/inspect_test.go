@@ -62,13 +62,13 @@ Memory to train on 8 × 128 tokens, in float32:
   parameters                       1.81 MB
   gradients                        1.81 MB
   AdamW's moments                  3.63 MB
-  activations                      47.4 MB
-  total                            54.7 MB
+  activations                      45.8 MB
+  total                            53.1 MB
 
 Memory to generate:
   parameters                       1.81 MB
-  graphs                           2.66 MB
-  total                            4.47 MB
+  graphs                           2.57 MB
+  total                            4.39 MB
 
 The state of a text, however long, is 216,112 bytes (216 kB).
 
