@@ -377,7 +377,9 @@ func noisyMap(vocab int) func() data.Batch {
 // float32, for models of both architectures, while both learn. A rounding to bfloat16
 // is off by 2⁻⁹ of a number at most, and about thirty of them in a row, which are
 // independent, by 2⁻⁹·√30, a hundredth: so much of a logit, and with it of the loss of
-// a token, may differ. Needs a card.
+// a token, may differ. The learning rates are ones at which runs in float32 from weights
+// that are a rounding to bfloat16 apart stay within 0.003; at four times the larger
+// model's, those part by 0.05. Needs a card.
 func TestDeviceTrainsInBfloat16(t *testing.T) {
 	name := os.Getenv("XLSTM_DEVICE")
 	if name == "" {
@@ -390,8 +392,11 @@ func TestDeviceTrainsInBfloat16(t *testing.T) {
 	defer half.Close()
 	small, large := smallConfig(), smallLargeConfig()
 	large.EmbeddingDim, large.NumBlocks = 128, 4
-	for arch, cfg := range map[string]Config{"v1": small, "large": large} {
-		want, got := noisySteps(t, cfg, testDevice), noisySteps(t, cfg, half)
+	for arch, c := range map[string]struct {
+		cfg  Config
+		rate float64
+	}{"v1": {small, 1e-3}, "large": {large, 5e-4}} {
+		want, got := noisySteps(t, c.cfg, c.rate, testDevice), noisySteps(t, c.cfg, c.rate, half)
 		first, last, worst := want[0].Loss, len(want)-1, 0.0
 		for i := range want {
 			apart := math.Abs(got[i].Loss - want[i].Loss)
@@ -408,13 +413,13 @@ func TestDeviceTrainsInBfloat16(t *testing.T) {
 }
 
 // noisySteps trains a new model on a noisyMap.
-func noisySteps(t *testing.T, cfg Config, d Device) []StepReport {
+func noisySteps(t *testing.T, cfg Config, rate float64, d Device) []StepReport {
 	t.Helper()
 	m, err := New(cfg, WithSeed(5), WithDevice(d))
 	if err != nil {
 		t.Fatal(err)
 	}
-	solver, err := optim.NewAdamW(optim.AdamWConfig{LR: optim.Constant(2e-3), WeightDecay: 0.1, ClipNorm: 0.5})
+	solver, err := optim.NewAdamW(optim.AdamWConfig{LR: optim.Constant(rate), WeightDecay: 0.1, ClipNorm: 0.5})
 	if err != nil {
 		t.Fatal(err)
 	}
