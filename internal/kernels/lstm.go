@@ -312,11 +312,11 @@ func (c *lstmBackward[F]) gates(p lstmPiece, t int) {
 		}
 		for k := range 4 {
 			at := k*c.H + p.u0
-			cell.Gates[k], cell.DPre[k] = c.tape.Gates[4*row*c.H+at:][:n], c.dpre[t%2][4*b*c.H+at:][:n]
+			cell.Gates[k], cell.DPre[k] = c.tape.Gates[4*row*c.H+at:][:n], c.dx[4*row*c.H+at:][:n]
 		}
-		cell.Step()
+		cell.Step() // writes to memory that is not in the cache while it computes
 		for k, d := range cell.DPre {
-			copy(c.dx[4*row*c.H+k*c.H+p.u0:], d)
+			copy(c.dpre[t%2][4*b*c.H+k*c.H+p.u0:], d)
 		}
 	}
 }
