@@ -214,6 +214,9 @@ func (f Folder) Do(ctx context.Context, g Grid, run string) (Result, error) {
 // do does a run on a device.
 func (f Folder) do(ctx context.Context, g Grid, j job, device xlstm.Device) (Result, error) {
 	run := j.name()
+	if err := os.MkdirAll(f.Dir, 0o755); err != nil {
+		return Result{}, errors.Wrap(err, "making the experiment's folder")
+	}
 	lock := filepath.Join(f.Dir, "."+run+".lock")
 	unlock, err := files.AwaitLock(ctx, lock) // a child of a parent that was killed may still write its checkpoint
 	if err != nil {

@@ -318,3 +318,21 @@ func TestEveryWorkerHasADevice(t *testing.T) {
 		t.Errorf("a device that does not open: %v, with %d others closed", err, closed)
 	}
 }
+
+// TestOneRunAlone makes its folder, and has the result that it has in the grid.
+func TestOneRunAlone(t *testing.T) {
+	g := tinyGrid(t, 1)
+	want, err := filesOf(t, context.Background(), t.TempDir(), g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := g.Names()[0]
+	f := Folder{Dir: filepath.Join(t.TempDir(), "new", "folder")}
+	if _, err := f.Do(context.Background(), g, name); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(f.Dir, name+".json"))
+	if err != nil || string(got) != want[name+".json"] {
+		t.Errorf("the result alone is not that in the grid: %v", err)
+	}
+}
