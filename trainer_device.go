@@ -35,7 +35,7 @@ type remoteTrainer struct {
 	// others, and the launch that copies the parameters from their ranks to all.
 	others *optim.Others
 	gather device.Launch
-	copied map[string]bool // the parameters whose copies the solver renews
+	copied map[string]bool // the parameters whose copies a step renews
 }
 
 // newRemoteTrainer prepares the trainer's program and solver for one another.
@@ -66,18 +66,21 @@ func (t *Trainer) newRemoteTrainer() error {
 			return err
 		}
 	}
+	var after []device.Launch
 	if t.shard != nil {
+		after = append(after, r.gather)
+		for _, n := range p.Model() {
+			if c, copied := p.model.home.copies[n.Name()]; copied {
+				after = append(after, c.renew)
+			}
+		}
 		params = t.shard.deviceParams(params)
-		clear(r.copied) // the values of other ranks come after the solver's step
 	}
 	var err error
 	if r.solver, err = s.OnDevice(r.device, params, r.others); err != nil {
 		return err
 	}
-	launches := append(r.sums, r.solver.Launches()...)
-	if r.gather != nil {
-		launches = append(launches, r.gather)
-	}
+	launches := slices.Concat(r.sums, r.solver.Launches(), after)
 	if r.update, err = device.Record(r.device, launches); err != nil || r.means != nil {
 		return err
 	}
