@@ -28,8 +28,9 @@ const (
 )
 
 const (
-	// DefaultChunk is the chunk length of the chunkwise form.
-	DefaultChunk = 64
+	// DefaultChunk is the chunk length of the chunkwise form where it does not
+	// matter: a device uses the length that is best for it.
+	DefaultChunk = ops.DefaultChunk
 	// DefaultEps is the constant that the official code adds to the normaliser.
 	DefaultEps = 1e-6
 )

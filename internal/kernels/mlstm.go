@@ -143,6 +143,7 @@ type mlstmCell[F Float] struct {
 	q, k, v matrix[F]
 	a       matrix[F] // A_ij = D_ij·q̂_i·k̂_j, lower triangular
 	den     []F       // Σ_j A_ij + β_i·q̂_i·n
+	empty   bool      // the memory before the chunk is zero
 }
 
 // layOut takes the cell's scratch space from the arena.
@@ -191,6 +192,7 @@ func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []
 		_, ov, _ := s.offsets(item)
 		for t0 := 0; t0 < s.T; t0 += s.chunk() {
 			cell.begin(t0, m0)
+			cell.empty = t0 == 0 && state.C == nil
 			cell.loadQueries()
 			cell.loadInputs()
 			cell.forward(mem, matrix[F]{h[ov:], cell.in.ldv}.from(t0, 0))
@@ -205,12 +207,16 @@ func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []
 //
 //	h_i = (Σ_j A_ij·v_j + β_i·Cᵀq̂_i) / N_i
 //
-// and replaces the queries by β_i·q̂_i.
+// and replaces the queries by β_i·q̂_i unless the memory is empty.
 func (c *mlstmCell[F]) forward(mem mlstmMemory[F], h matrix[F]) {
 	c.scores(mem.n, matrix[F]{})
-	scaleRows(c.q, c.gates.inter[:c.l], c.q, c.DQK)
-	multiply(false, false, c.l, c.DHV, c.DQK, 1, c.q, mem.c, 0, h)
-	addLowerTimes(c.l, c.DHV, 1, c.a, c.v, h)
+	beta := F(0)
+	if !c.empty {
+		scaleRows(c.q, c.gates.inter[:c.l], c.q, c.DQK)
+		multiply(false, false, c.l, c.DHV, c.DQK, 1, c.q, mem.c, 0, h)
+		beta = 1
+	}
+	lowerTimes(c.l, c.DHV, 1, c.a, c.v, beta, h)
 	for i := range c.l {
 		norm, _ := c.normaliser(float64(c.den[i]), float64(c.gates.floor[i]))
 		row := h.row(i, c.DHV)

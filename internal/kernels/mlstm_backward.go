@@ -62,6 +62,7 @@ type mlstmBack[F Float] struct {
 	memories          []F            // before every chunk, and dmem
 	ms                []F            // the stabilisers before every chunk
 	dmem              mlstmMemory[F] // the gradient of the memory after the current chunk
+	unread            bool           // dmem is zero
 	rest              float64        // and of the stabiliser, still to be passed back
 
 	d    matrix[F] // D
@@ -97,7 +98,8 @@ func (b *mlstmBack[F]) run(state, dLast, dState MLSTMState[F], item int) {
 	b.dmem = b.memory(len(b.ms))
 	clear(b.dmem.c.data)
 	clear(b.dmem.n)
-	if dLast.some() {
+	b.unread = !dLast.some()
+	if !b.unread {
 		gc, gn, gm := mlstmHead(b.MLSTM, dLast, item)
 		copy(b.dmem.c.data, gc)
 		copy(b.dmem.n, gn)
@@ -106,7 +108,12 @@ func (b *mlstmBack[F]) run(state, dLast, dState MLSTMState[F], item int) {
 		}
 	}
 	for k := len(b.ms) - 1; k >= 0; k-- {
+		b.empty = k == 0 && state.C == nil
 		b.chunkBack(k*b.chunk(), float64(b.ms[k]), b.memory(k))
+		if k == 0 && dState.C == nil {
+			return
+		}
+		b.memoryBack()
 	}
 	if dState.C != nil {
 		gc, gn, gm := mlstmHead(b.MLSTM, dState, item)
@@ -133,8 +140,8 @@ func (b *mlstmBack[F]) replay(state MLSTMState[F], item int) {
 	}
 }
 
-// chunkBack computes the backward pass of the chunk at t0. mem is the memory before
-// it; dmem changes from the gradient of the memory after it to that of mem.
+// chunkBack computes the backward pass of the chunk at t0, of all but the memory mem
+// before it; see memoryBack.
 func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
 	b.begin(t0, m0)
 	b.loadQueries()
@@ -145,8 +152,10 @@ func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
 	b.valuesBack()
 	b.keysBack()
 	b.queriesBack(mem)
-	kept := b.gates.keep * b.dmem.dot(mem)
-	b.memoryBack()
+	kept := 0.0
+	if !b.empty && !b.unread {
+		kept = b.gates.keep * b.dmem.dot(mem)
+	}
 	b.gatesBack(kept)
 }
 
@@ -210,23 +219,30 @@ func (b *mlstmBack[F]) scoresBack() {
 // valuesBack computes δv_j = ā_j·ScaleK·δCᵀk_j + Σ_i A_ij·G_i, through the final state
 // and through the rows.
 func (b *mlstmBack[F]) valuesBack() {
-	dv := b.dv.from(b.t0, 0)
-	multiply(false, false, b.l, b.DHV, b.DQK, 1, b.k, b.dmem.c, 0, dv)
-	scaleRows(dv, b.gates.carry[:b.l], dv, b.DHV)
-	addLowerTransTimes(b.l, b.DHV, 1, b.a, b.g, dv)
+	dv, beta := b.dv.from(b.t0, 0), F(0)
+	if !b.unread {
+		multiply(false, false, b.l, b.DHV, b.DQK, 1, b.k, b.dmem.c, 0, dv)
+		scaleRows(dv, b.gates.carry[:b.l], dv, b.DHV)
+		beta = 1
+	}
+	lowerTransTimes(b.l, b.DHV, 1, b.a, b.g, beta, dv)
 }
 
 // keysBack computes δk_j = ā_j·ScaleK·(δC·v_j + δn) + ScaleQ·ScaleK·Σ_i P_ij·q_i,
-// and replaces the values by ā_j·ScaleK·v_j.
+// and replaces the values by ā_j·ScaleK·v_j unless the final state is not read.
 func (b *mlstmBack[F]) keysBack() {
-	dk := b.dk.from(b.t0, 0)
-	scaleRows(b.v, b.gates.carry[:b.l], b.v, b.DHV)
-	multiply(false, true, b.l, b.DQK, b.DHV, 1, b.v, b.dmem.c, 0, dk)
-	addOuter(b.l, b.DQK, b.gates.carry, b.dmem.n, dk)
-	for j := range b.l {
-		b.carried[j] = vec.Dot(b.k.row(j, b.DQK), dk.row(j, b.DQK))
+	dk, beta := b.dk.from(b.t0, 0), F(0)
+	clear(b.carried)
+	if !b.unread {
+		scaleRows(b.v, b.gates.carry[:b.l], b.v, b.DHV)
+		multiply(false, true, b.l, b.DQK, b.DHV, 1, b.v, b.dmem.c, 0, dk)
+		addOuter(b.l, b.DQK, b.gates.carry, b.dmem.n, dk)
+		for j := range b.l {
+			b.carried[j] = vec.Dot(b.k.row(j, b.DQK), dk.row(j, b.DQK))
+		}
+		beta = 1
 	}
-	addLowerTransTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.q, dk)
+	lowerTransTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.q, beta, dk)
 }
 
 // queriesBack computes δq_i = β_i·ScaleQ·(C·G_i + δden_i·n) + ScaleQ·ScaleK·Σ_j
@@ -235,13 +251,18 @@ func (b *mlstmBack[F]) queriesBack(mem mlstmMemory[F]) {
 	dq, inter := b.dq.from(b.t0, 0), b.gates.inter[:b.l]
 	vec.Mul(b.dden[:b.l], b.dden, inter)
 	scaleRows(b.g, inter, b.g, b.DHV)
-	multiply(false, true, b.l, b.DQK, b.DHV, 1, b.g, mem.c, 0, dq)
-	addOuter(b.l, b.DQK, b.dden, mem.n, dq)
-	for i := range b.l {
-		b.fromState[i] = vec.Dot(b.q.row(i, b.DQK), dq.row(i, b.DQK))
+	clear(b.fromState)
+	beta := F(0)
+	if !b.empty {
+		multiply(false, true, b.l, b.DQK, b.DHV, 1, b.g, mem.c, 0, dq)
+		addOuter(b.l, b.DQK, b.dden, mem.n, dq)
+		for i := range b.l {
+			b.fromState[i] = vec.Dot(b.q.row(i, b.DQK), dq.row(i, b.DQK))
+		}
+		beta = 1
 	}
 	b.stateBack()
-	addLowerTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.k, dq)
+	lowerTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.k, beta, dq)
 }
 
 // stateBack adds the gradients of the initial state's shares to those of the
@@ -269,6 +290,7 @@ func (b *mlstmBack[F]) memoryBack() {
 	keep := F(b.gates.keep)
 	apply(true, b.l, b.DQK, 1, b.q, b.dden, keep, b.dmem.n)
 	multiply(true, false, b.DQK, b.DHV, b.l, 1, b.q, b.g, keep, b.dmem.c)
+	b.unread = false
 }
 
 // gatesBack computes the gradients of the gates, last step first. The gradient of

@@ -66,19 +66,20 @@ func lowerOf[F Float](l, k int, alpha F, a, b, c matrix[F]) {
 	}
 }
 
-// addLowerTimes computes C += alpha·A·B for a lower triangular A and an l×n B.
-func addLowerTimes[F Float](l, n int, alpha F, a, b, c matrix[F]) {
+// lowerTimes computes C = alpha·A·B + beta·C for a lower triangular A and an l×n
+// B.
+func lowerTimes[F Float](l, n int, alpha F, a, b matrix[F], beta F, c matrix[F]) {
 	for i := 0; i < l; i += stepRows {
 		rows := min(stepRows, l-i)
-		multiply(false, false, rows, n, i+rows, alpha, a.from(i, 0), b, 1, c.from(i, 0))
+		multiply(false, false, rows, n, i+rows, alpha, a.from(i, 0), b, beta, c.from(i, 0))
 	}
 }
 
-// addLowerTransTimes computes C += alpha·Aᵀ·B for a lower triangular A and an l×n
-// B.
-func addLowerTransTimes[F Float](l, n int, alpha F, a, b, c matrix[F]) {
+// lowerTransTimes computes C = alpha·Aᵀ·B + beta·C for a lower triangular A and an
+// l×n B.
+func lowerTransTimes[F Float](l, n int, alpha F, a, b matrix[F], beta F, c matrix[F]) {
 	for j := 0; j < l; j += stepRows {
-		multiply(true, false, min(stepRows, l-j), n, l-j, alpha, a.from(j, j), b.from(j, 0), 1, c.from(j, 0))
+		multiply(true, false, min(stepRows, l-j), n, l-j, alpha, a.from(j, j), b.from(j, 0), beta, c.from(j, 0))
 	}
 }
 

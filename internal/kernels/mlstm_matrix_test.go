@@ -24,27 +24,29 @@ func TestLowerTriangularProducts(t *testing.T) {
 				clearAbove(a, i, l)
 				copy(whole.row(i, i+1), a.row(i, i+1))
 			}
-			for name, multiplyBy := range map[string]func(c matrix[float64], lower bool){
-				"A·B": func(c matrix[float64], lower bool) {
+			for name, multiplyBy := range map[string]func(beta float64, c matrix[float64], lower bool){
+				"A·B": func(beta float64, c matrix[float64], lower bool) {
 					if lower {
-						addLowerTimes(l, n, 0.5, a, b, c)
+						lowerTimes(l, n, 0.5, a, b, beta, c)
 					} else {
-						multiply(false, false, l, n, l, 0.5, whole, b, 1, c)
+						multiply(false, false, l, n, l, 0.5, whole, b, beta, c)
 					}
 				},
-				"Aᵀ·B": func(c matrix[float64], lower bool) {
+				"Aᵀ·B": func(beta float64, c matrix[float64], lower bool) {
 					if lower {
-						addLowerTransTimes(l, n, 0.5, a, b, c)
+						lowerTransTimes(l, n, 0.5, a, b, beta, c)
 					} else {
-						multiply(true, false, l, n, l, 0.5, whole, b, 1, c)
+						multiply(true, false, l, n, l, 0.5, whole, b, beta, c)
 					}
 				},
 			} {
-				got, want := matrix[float64]{append([]float64{}, c.data...), c.ld}, matrix[float64]{append([]float64{}, c.data...), c.ld}
-				multiplyBy(got, true)
-				multiplyBy(want, false)
-				if d := apart(got.data, want.data); d > 1e-14 {
-					t.Errorf("%s with %d×%d: %.3g away", name, l, n, d)
+				for _, beta := range []float64{0, 1} {
+					got, want := matrix[float64]{append([]float64{}, c.data...), c.ld}, matrix[float64]{append([]float64{}, c.data...), c.ld}
+					multiplyBy(beta, got, true)
+					multiplyBy(beta, want, false)
+					if d := apart(got.data, want.data); d > 1e-14 {
+						t.Errorf("%s with %d×%d and beta %g: %.3g away", name, l, n, beta, d)
+					}
 				}
 			}
 			got, want := random(l, l), random(l, l)

@@ -225,3 +225,20 @@ func TestMLSTMSplitWithCarriedStateEqualsWhole(t *testing.T) {
 		}
 	}
 }
+
+// A short sequence is one chunk, if that takes less work than the memories between
+// several, which it has to pass on if it continues another one.
+func TestBestChunk(t *testing.T) {
+	for _, c := range []struct {
+		steps, width int
+		continues    bool
+		want         int
+	}{
+		{256, 192, false, 256}, {256, 64, false, 64}, {256, 192, true, 64}, {1024, 128, false, 64}, {100, 192, false, 128}, {64, 192, false, 64}, {1, 8, true, 64},
+	} {
+		s := MLSTM{B: 1, T: c.steps, NH: 1, DQK: c.width, DHV: c.width}
+		if got := s.BestChunk(c.continues); got != c.want {
+			t.Errorf("%d steps of width %d, continues %t: chunks of %d, want %d", c.steps, c.width, c.continues, got, c.want)
+		}
+	}
+}

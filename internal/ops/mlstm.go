@@ -11,6 +11,10 @@ const (
 	Recurrent             // step after step
 )
 
+// DefaultChunk is the usual chunk length. Where an operation has it, a device may
+// use a length that is better for it.
+const DefaultChunk = 64
+
 // MLSTM is an mLSTM cell (paper, section 2.3) over T steps. Per head, with
 // q̂ = ScaleQ·q and k̂ = ScaleK·k:
 //

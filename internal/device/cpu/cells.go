@@ -75,7 +75,9 @@ func (s memory[F]) get() kernels.MLSTMState[F] {
 func mlstmOf(op ops.MLSTM, resets *vector[int]) kernels.MLSTM {
 	s := kernels.MLSTM{B: op.B, T: op.T, NH: op.NH, DQK: op.DQK, DHV: op.DHV, ScaleQ: op.ScaleQ, ScaleK: op.ScaleK, Eps: op.Eps, Resets: resets.get()}
 	if op.Form == ops.Chunkwise {
-		s.Chunk = op.Chunk
+		if s.Chunk = op.Chunk; op.Chunk == ops.DefaultChunk {
+			s.Chunk = s.BestChunk(op.State)
+		}
 	}
 	return s
 }
