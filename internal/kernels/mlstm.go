@@ -61,6 +61,9 @@ func (s MLSTM) chunk() int {
 	return min(s.Chunk, max(1, s.T))
 }
 
+// chunks returns the number of chunks.
+func (s MLSTM) chunks() int { return (s.T + s.chunk() - 1) / s.chunk() }
+
 // initialM is the stabiliser of an absent state.
 func (s MLSTM) initialM() float64 {
 	if s.Chunk <= 0 {
@@ -180,6 +183,10 @@ func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []
 		mlstmSingle(s, q, k, v, i, f, state, h, last)
 		return
 	}
+	if n := s.segments(); n > 1 {
+		mlstmForwardInSegments(s, n, q, k, v, i, f, state, h, last)
+		return
+	}
 	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f)}
 		var space arena[F]
@@ -190,17 +197,25 @@ func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []
 		mem := mlstmMemory[F]{matrix[F]{c, s.DHV}, n}
 		m0 := mlstmBegin(s, state, item, mem)
 		_, ov, _ := s.offsets(item)
-		for t0 := 0; t0 < s.T; t0 += s.chunk() {
-			cell.begin(t0, m0)
-			cell.empty = t0 == 0 && state.C == nil
-			cell.loadQueries()
-			cell.loadInputs()
-			cell.forward(mem, matrix[F]{h[ov:], cell.in.ldv}.from(t0, 0))
-			cell.advance(mem)
-			m0 = cell.gates.last
-		}
-		m[0] = F(m0)
+		m[0] = F(cell.run(0, s.chunks(), m0, mem, state.C == nil, matrix[F]{h[ov:], cell.in.ldv}))
 	})
+}
+
+// run computes the outputs h of chunks first … last−1. The memory changes from the
+// one before them to the one after them, m is the stabiliser before them, and the
+// result that after them. If begins is set, the memory before the whole sequence is
+// zero.
+func (c *mlstmCell[F]) run(first, last int, m float64, mem mlstmMemory[F], begins bool, h matrix[F]) float64 {
+	for k := first; k < last; k++ {
+		c.begin(k*c.chunk(), m)
+		c.empty = k == 0 && begins
+		c.loadQueries()
+		c.loadInputs()
+		c.forward(mem, h.from(c.t0, 0))
+		c.advance(mem)
+		m = c.gates.last
+	}
+	return m
 }
 
 // forward computes the chunk's outputs from the memory before it,

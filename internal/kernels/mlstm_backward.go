@@ -37,43 +37,70 @@ func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h, 
 		})
 		return
 	}
+	c := mlstmBackward[F]{s, q, k, v, i, f, state, h, dh, dLast, grads}
+	if n := s.segments(); n > 1 {
+		c.inSegments(n)
+		return
+	}
 	Parallel(s.B*s.NH, func(item int) {
-		b := mlstmBack[F]{mlstmCell: mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f)}}
+		b := c.item(item)
 		var space arena[F]
 		b.layOut(&space)
+		b.rows.layOut(&space, s.T)
 		defer giveBack(space.claim())
 		b.layOut(&space)
-		oq, ov, og := s.offsets(item)
-		b.h = matrix[F]{h[ov:], b.in.ldv}
-		b.dq, b.dk = matrix[F]{grads.Q[oq:], b.in.ldq}, matrix[F]{grads.K[oq:], b.in.ldq}
-		b.dv, b.di, b.df = matrix[F]{grads.V[ov:], b.in.ldv}, grads.I[og:], grads.F[og:]
-		if dh != nil {
-			b.dh = matrix[F]{dh[ov:], b.in.ldv}
-		}
-		b.run(state, dLast, grads.State, item)
+		b.rows.layOut(&space, s.T)
+		kept, lent := scratch[float64](s.chunks())
+		defer giveBack(lent)
+		b.rows.kept = kept
+		b.run(state, dLast, grads.State)
+		b.gatesBack(dLast, grads.State)
 	})
 }
 
-// mlstmBack is the backward pass of one head of one sequence.
+// mlstmBackward is the arguments of MLSTMBackward.
+type mlstmBackward[F Float] struct {
+	MLSTM
+	q, k, v, i, f []F
+	state         MLSTMState[F]
+	h, dh         []F
+	dLast         MLSTMState[F]
+	grads         MLSTMGrads[F]
+}
+
+// item returns the backward pass of one head of one sequence, without scratch space.
+func (c *mlstmBackward[F]) item(item int) mlstmBack[F] {
+	b := mlstmBack[F]{mlstmCell: mlstmCell[F]{MLSTM: c.MLSTM, in: mlstmItem(c.MLSTM, item, c.q, c.k, c.v, c.i, c.f)}, item: item, last: c.chunks()}
+	oq, ov, og := c.offsets(item)
+	b.h = matrix[F]{c.h[ov:], b.in.ldv}
+	b.dq, b.dk = matrix[F]{c.grads.Q[oq:], b.in.ldq}, matrix[F]{c.grads.K[oq:], b.in.ldq}
+	b.dv, b.di, b.df = matrix[F]{c.grads.V[ov:], b.in.ldv}, c.grads.I[og:], c.grads.F[og:]
+	if c.dh != nil {
+		b.dh = matrix[F]{c.dh[ov:], b.in.ldv}
+	}
+	return b
+}
+
+// mlstmBack is the backward pass of one head of one sequence, or of some of its
+// chunks.
 type mlstmBack[F Float] struct {
 	mlstmCell[F]
-	h, dh, dq, dk, dv matrix[F] // of all steps; dh may have no data
-	di, df            []F
+	item              int
+	first, last       int            // the chunks: first … last−1
+	h, dh, dq, dk, dv matrix[F]      // of all steps; dh may have no data
+	di, df            []F            // of all steps
+	rows              gateRows[F]    // of all steps
 	memories          []F            // before every chunk, and dmem
 	ms                []F            // the stabilisers before every chunk
 	dmem              mlstmMemory[F] // the gradient of the memory after the current chunk
 	unread            bool           // dmem is zero
-	rest              float64        // and of the stabiliser, still to be passed back
 
 	d    matrix[F] // D
 	p    matrix[F] // P = δA⊙D, lower triangular
 	g    matrix[F] // G_i = δh_i/N_i
 	dden []F       // δden
 	w    []F       // W_ij, the gradients of one row's log D_ij
-	// Gradients of the stabiliser and of logarithms of shares, per step: of m_i, of
-	// the pairs on both sides of the step's forget gate, of the step's input in the
-	// rows, of the initial state in the step's row, and of the step's input in the
-	// final state.
+	// The chunk's part of rows.
 	dm, cross, inputs, fromState, carried []F
 }
 
@@ -83,52 +110,43 @@ func (b *mlstmBack[F]) layOut(space *arena[F]) {
 	l := b.chunk()
 	b.d, b.p = space.matrix(l, l), space.matrix(l, l)
 	b.g = space.matrix(l, b.DHV)
-	for _, x := range []*[]F{&b.dden, &b.w, &b.dm, &b.cross, &b.inputs, &b.fromState, &b.carried} {
-		*x = space.take(l)
-	}
-	chunks := (b.T + l - 1) / l
+	b.dden, b.w = space.take(l), space.take(l)
+	chunks := b.last - b.first
 	b.ms, b.memories = space.take(chunks), space.take((chunks+1)*(b.size()+b.DQK))
 }
 
-// memory returns the memory before chunk k.
-func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] { return memoryAt(b.MLSTM, b.memories, k) }
+// memory returns the memory before chunk k, and for the one after the last the
+// space of dmem.
+func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] {
+	return memoryAt(b.MLSTM, b.memories, k-b.first)
+}
 
-func (b *mlstmBack[F]) run(state, dLast, dState MLSTMState[F], item int) {
-	b.replay(state, item)
-	b.dmem = b.memory(len(b.ms))
+// run computes the gradients of a whole sequence, but for those of the gates.
+func (b *mlstmBack[F]) run(state, dLast, dState MLSTMState[F]) {
+	b.replay(mlstmBegin(b.MLSTM, state, b.item, b.memory(0)))
+	b.dmem = b.memory(b.last)
 	clear(b.dmem.c.data)
 	clear(b.dmem.n)
 	b.unread = !dLast.some()
 	if !b.unread {
-		gc, gn, gm := mlstmHead(b.MLSTM, dLast, item)
+		gc, gn, _ := mlstmHead(b.MLSTM, dLast, b.item)
 		copy(b.dmem.c.data, gc)
 		copy(b.dmem.n, gn)
-		if gm != nil {
-			b.rest = float64(gm[0])
-		}
 	}
-	for k := len(b.ms) - 1; k >= 0; k-- {
-		b.empty = k == 0 && state.C == nil
-		b.chunkBack(k*b.chunk(), float64(b.ms[k]), b.memory(k))
-		if k == 0 && dState.C == nil {
-			return
-		}
-		b.memoryBack()
-	}
+	b.chunksBack(state.C == nil, dState.C != nil)
 	if dState.C != nil {
-		gc, gn, gm := mlstmHead(b.MLSTM, dState, item)
+		gc, gn, _ := mlstmHead(b.MLSTM, dState, b.item)
 		copy(gc, b.dmem.c.data)
 		copy(gn, b.dmem.n)
-		gm[0] = F(b.rest)
 	}
 }
 
-// replay computes the memories before every chunk.
-func (b *mlstmBack[F]) replay(state MLSTMState[F], item int) {
-	m := mlstmBegin(b.MLSTM, state, item, b.memory(0))
-	for k := range b.ms {
-		b.ms[k] = F(m)
-		if k == len(b.ms)-1 {
+// replay computes the memories before every chunk but the first, before which the
+// stabiliser is m.
+func (b *mlstmBack[F]) replay(m float64) {
+	for k := b.first; ; k++ {
+		b.ms[k-b.first] = F(m)
+		if k == b.last-1 {
 			return
 		}
 		next := b.memory(k + 1)
@@ -140,10 +158,25 @@ func (b *mlstmBack[F]) replay(state MLSTMState[F], item int) {
 	}
 }
 
+// chunksBack computes the backward passes of all chunks, last one first. The memory
+// before the first one is zero if begins is set, and its gradient is only computed
+// if it is read.
+func (b *mlstmBack[F]) chunksBack(begins, read bool) {
+	for k := b.last - 1; k >= b.first; k-- {
+		b.empty = k == b.first && begins
+		b.chunkBack(k*b.chunk(), float64(b.ms[k-b.first]), b.memory(k))
+		if k == b.first && !read {
+			return
+		}
+		b.memoryBack()
+	}
+}
+
 // chunkBack computes the backward pass of the chunk at t0, of all but the memory mem
 // before it; see memoryBack.
 func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
 	b.begin(t0, m0)
+	b.dm, b.cross, b.inputs, b.fromState, b.carried = b.rows.of(t0, b.l)
 	b.loadQueries()
 	b.loadInputs()
 	b.scores(mem.n, b.d)
@@ -156,7 +189,7 @@ func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
 	if !b.empty && !b.unread {
 		kept = b.gates.keep * b.dmem.dot(mem)
 	}
-	b.gatesBack(kept)
+	b.keepRows(kept)
 }
 
 // rowsBack computes G and the gradients of den and, where exp(−m) normalises, of the
@@ -169,16 +202,22 @@ func (b *mlstmBack[F]) rowsBack() {
 		return
 	}
 	for i := range b.l {
-		dh, den := b.dh.row(b.t0+i, b.DHV), float64(b.den[i])
-		norm, linear := b.normaliser(den, float64(b.gates.floor[i]))
-		s := float64(vec.Dot(dh, b.h.row(b.t0+i, b.DHV))) / norm
-		vec.Scale(b.g.row(i, b.DHV), F(1/norm), dh)
-		if linear {
-			b.dden[i] = F(-s * math.Copysign(1, den))
-		} else {
-			b.dden[i], b.dm[i] = 0, F(-s*b.Eps)
-		}
+		var share F
+		share, b.dden[i], b.dm[i] = b.rowBack(i, b.dh.row(b.t0+i, b.DHV), b.h.row(b.t0+i, b.DHV))
+		vec.Scale(b.g.row(i, b.DHV), share, b.dh.row(b.t0+i, b.DHV))
 	}
+}
+
+// rowBack returns 1/N_i, δden_i and, where exp(−m) normalises, δm_i, for the output h
+// of row i and its gradient.
+func (c *mlstmCell[F]) rowBack(i int, dh, h []F) (share, dden, dm F) {
+	den := float64(c.den[i])
+	norm, linear := c.normaliser(den, float64(c.gates.floor[i]))
+	s := float64(vec.Dot(dh, h)) / norm
+	if linear {
+		return F(1 / norm), F(-s * math.Copysign(1, den)), 0
+	}
+	return F(1 / norm), 0, F(-s * c.Eps)
 }
 
 // linear reports whether row i is normalised by |q̂·n|.
@@ -291,45 +330,4 @@ func (b *mlstmBack[F]) memoryBack() {
 	apply(true, b.l, b.DQK, 1, b.q, b.dden, keep, b.dmem.n)
 	multiply(true, false, b.DQK, b.DHV, b.l, 1, b.q, b.g, keep, b.dmem.c)
 	b.unread = false
-}
-
-// gatesBack computes the gradients of the gates, last step first. The gradient of
-// i~_t is that of its input's shares in the rows and in the final state. The
-// gradient of log σ(f~_t) is the sum over all shares that it scales: the pairs
-// across t, the initial state's share in the rows from t on, the earlier inputs'
-// shares in the final state, and kept, the initial state's share in the final state.
-// The stabilisers' gradients are added along their paths; the remainder is that of
-// the initial state's stabiliser.
-func (b *mlstmBack[F]) gatesBack(kept float64) {
-	if top := b.gates.top(b.l - 1); top >= 0 {
-		b.carried[top] = 0
-	} else {
-		kept = 0
-	}
-	earlier := kept
-	for _, x := range b.carried[:b.l] {
-		earlier += float64(x)
-	}
-	b.rest -= earlier
-	closed := b.gates.tail[:b.l] // σ(−f~), the slope of log σ(f~)
-	for j := range closed {
-		closed[j] = -b.in.f[(b.t0+j)*b.in.ldg]
-	}
-	vec.Activate(vec.Sigmoid, closed, closed)
-	var late float64
-	for j := b.l - 1; j >= 0; j-- {
-		t := (b.t0 + j) * b.in.ldg
-		late += float64(b.fromState[j])
-		earlier -= float64(b.carried[j])
-		b.rest += float64(b.dm[j])
-		di, dlf := float64(b.inputs[j])+float64(b.carried[j]), float64(b.cross[j])+late+earlier
-		if b.gates.forgets(j) {
-			dlf += b.rest
-		} else {
-			di += b.rest
-			b.rest = 0
-		}
-		b.di[t], b.df[t] = F(di), F(dlf)*closed[j]
-	}
-	b.rest += late + kept
 }
