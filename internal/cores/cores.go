@@ -17,9 +17,15 @@ import (
 // step of training, or of a token, follow each other faster.
 const patience = 200 * time.Microsecond
 
-// lookouts is how often it looks before it lets other goroutines have the core:
-// some microseconds.
-const lookouts = 1000
+const (
+	// lookouts is how often it looks before it looks at the clock: some
+	// microseconds.
+	lookouts = 100
+	// courtesy is how long it keeps the core before it lets other goroutines have
+	// it. If it did so all the time, the goroutines of many cores would wait for each
+	// other at the lock of Go's scheduler.
+	courtesy = 50 * time.Microsecond
+)
 
 // job is n calls of f, shared by the goroutines that have entered it. What every
 // goroutine changes has a line of the caches to itself, so that the others need
@@ -75,8 +81,11 @@ func (j *job) close() {
 	open.Store(false)
 	// A goroutine that entered before is at its last call, and no other one
 	// enters.
-	for spins := 0; j.entered.Load() != 0; spins++ {
-		if spins > 1000 {
+	for since := time.Now(); j.entered.Load() != 0; {
+		for i := 0; i < lookouts && j.entered.Load() != 0; i++ {
+			pause()
+		}
+		if time.Since(since) >= courtesy {
 			runtime.Gosched()
 		}
 	}
@@ -117,14 +126,7 @@ func call(helpers int) {
 // help joins jobs for as long as the program runs.
 func help() {
 	for {
-		for since := time.Now(); time.Since(since) < patience; {
-			for range lookouts {
-				if join() {
-					since = time.Now()
-				}
-			}
-			runtime.Gosched()
-		}
+		lookOut()
 		// A job that is opened from here on sees a sleeper; one that was opened
 		// just before is joined first.
 		asleep.Add(1)
@@ -132,6 +134,27 @@ func help() {
 			<-wake
 		}
 		asleep.Add(-1)
+	}
+}
+
+// lookOut joins jobs until there has been none for as long as patience lasts.
+func lookOut() {
+	worked := time.Now()
+	yielded := worked
+	for {
+		for range lookouts {
+			if join() {
+				worked = time.Now()
+			}
+			pause()
+		}
+		switch now := time.Now(); {
+		case now.Sub(worked) >= patience:
+			return
+		case now.Sub(yielded) >= courtesy:
+			runtime.Gosched()
+			yielded = time.Now()
+		}
 	}
 }
 

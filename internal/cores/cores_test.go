@@ -115,3 +115,21 @@ func BenchmarkRun(b *testing.B) {
 		Run(8, func(int) {})
 	}
 }
+
+// BenchmarkRunAfter is the cost of spreading nothing after so many microseconds of
+// work on one core.
+func BenchmarkRunAfter(b *testing.B) {
+	for _, alone := range []time.Duration{0, 20 * time.Microsecond, 100 * time.Microsecond, 500 * time.Microsecond} {
+		b.Run(alone.String(), func(b *testing.B) {
+			var spent time.Duration
+			for b.Loop() {
+				for began := time.Now(); time.Since(began) < alone; {
+				}
+				began := time.Now()
+				Run(4*runtime.GOMAXPROCS(0), func(int) {})
+				spent += time.Since(began)
+			}
+			b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N), "ns/run")
+		})
+	}
+}
