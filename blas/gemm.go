@@ -224,7 +224,7 @@ func innerStep(k, most int) int {
 // sweep computes the m×n block at the start of c, tile by tile, the panel of B
 // staying in the nearest cache while those of A pass by.
 func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T) {
-	width := p.kernels.width
+	width, evenly := p.kernels.width, p.evenly(a, m)
 	j, bAt := 0, 0
 	if m == 1 && b.panel == width { // B lies as it was, row by row
 		for wide := rowTiles * width; n-j >= wide; j, bAt = j+wide, bAt+wide {
@@ -243,11 +243,22 @@ func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T) {
 			if rest < rows {
 				continue
 			}
-			kernel := height.kernel(cols, width)
-			for ; rest >= rows; rest -= rows {
+			kernel, least := height.kernel(cols, width), rows
+			if h == 0 && evenly {
+				least += rows - 1 // leave the rows for two of the next height
+			}
+			for ; rest >= least; rest -= rows {
 				kernel(k, &a.data[aAt], a.row, a.col, bPanel, b.row, &c[cAt], p.ldc, cols, p.alpha, beta)
 				aAt, cAt = aAt+aStep, cAt+rows*p.ldc
 			}
 		}
 	}
+}
+
+// evenly reports whether the last m rows should be two tiles of the second height,
+// which are faster than one of the first and a low one. Their A must be in rows, since
+// a panel has as many as the first height.
+func (p *product[T]) evenly(a *panels[T], m int) bool {
+	high, low := p.kernels.heights[0].rows, p.kernels.heights[1].rows
+	return m > high && m%high == 2*low-high && a.panel == high*a.row
 }
