@@ -94,7 +94,7 @@ func (w *watch) listen(c net.Conn, rank int) {
 		case n == goodbye:
 			return
 		case n > 0:
-			w.lose(int(n), errors.New("rank 0 has lost it"))
+			w.lose(int(n), errors.New("rank 0 has noticed it"))
 			return
 		}
 	}

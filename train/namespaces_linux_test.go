@@ -259,3 +259,25 @@ func failing(t *testing.T, m *machines, l testutil.RankLauncher, args []string) 
 	}
 	return job.Out.String()
 }
+
+// TestAMachineThatIsLost during the training: nothing closes its connections, and the
+// ranks end all the same.
+func TestAMachineThatIsLost(t *testing.T) {
+	m := newMachines(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	job := m.start(testutil.RankLauncher{}, shared(sampleText(t), dir, "-steps", "1000000", "-warmup", "4")...)
+	awaitSteps(t, dir, 10)
+	m.unplug(1)
+	start := time.Now()
+	if err := job.Wait(); err == nil {
+		t.Error("the job succeeded without a rank")
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("the job ended %v after a cable was taken out", took)
+	}
+	if out := job.Out.String(); strings.Count(out, "nothing was heard from it for 10s") != 2 {
+		t.Errorf("the ranks do not say why they end\n%s", out)
+	} else {
+		t.Log(out)
+	}
+}
