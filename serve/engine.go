@@ -109,17 +109,21 @@ func (e *engine) run() {
 			<-e.arrived
 			continue
 		}
-		e.readSome()
-		tokens, busy := e.draw()
-		if !busy {
-			continue
+		read := e.readSome()
+		if tokens, busy := e.draw(); busy {
+			e.step(tokens)
 		}
-		began := time.Now()
-		if err := e.batch.Step(tokens); err != nil {
-			e.failAll(err)
-		}
-		e.count.stepSeconds.add(time.Since(began).Seconds())
+		read()
 	}
+}
+
+// step continues the texts of all rows.
+func (e *engine) step(tokens []int) {
+	began := time.Now()
+	if err := e.batch.Step(tokens); err != nil {
+		e.failAll(err)
+	}
+	e.count.stepSeconds.add(time.Since(began).Seconds())
 }
 
 // ended reports whether there will be no more jobs.
@@ -172,8 +176,10 @@ func (e *engine) failAll(err error) {
 	}
 }
 
-// readSome reads a chunk of one of the prompts that are not read yet, in turn.
-func (e *engine) readSome() {
+// readSome begins to read a chunk of one of the prompts that are not read yet, in
+// turn, while the other texts continue. The function that it returns waits for
+// the end.
+func (e *engine) readSome() (wait func()) {
 	for range e.rows {
 		i := e.turn
 		e.turn = (e.turn + 1) % len(e.rows)
@@ -186,32 +192,45 @@ func (e *engine) readSome() {
 			e.leave(i, nil)
 			continue
 		}
-		if err := e.read(i, j); err != nil {
+		return e.read(i, j)
+	}
+	return func() {}
+}
+
+// read begins a prompt where the cache knows it, and to read its next chunk.
+func (e *engine) read(i int, j *job) (wait func()) {
+	if !j.began {
+		if err := e.begin(i, j); err != nil {
+			e.leave(i, err)
+			return func() {}
+		}
+	}
+	rest := j.answer.Prompt()[j.read:]
+	if len(rest) == 0 {
+		j.promptRead()
+		return func() {}
+	}
+	rest = rest[:min(chunk, len(rest))]
+	done := make(chan error, 1)
+	go func() { done <- e.batch.Read(i, rest...) }()
+	return func() {
+		if err := e.hasRead(i, j, len(rest), <-done); err != nil && e.rows[i] == j {
 			e.leave(i, err)
 		}
-		return
 	}
 }
 
-// read begins a prompt where the cache knows it, or reads its next chunk.
-func (e *engine) read(i int, j *job) error {
-	prompt := j.answer.Prompt()
-	if !j.began {
-		if err := e.begin(i, j); err != nil {
-			return err
-		}
+// hasRead notes that so many tokens of a prompt were read, or an error.
+func (e *engine) hasRead(i int, j *job, n int, err error) error {
+	if err != nil {
+		return err
 	}
-	if n := min(chunk, len(prompt)-j.read); n > 0 {
-		if err := e.batch.Read(i, prompt[j.read:j.read+n]...); err != nil {
-			return err
-		}
-		j.read += n
-		e.count.promptTokens.add(float64(n))
-		if err := e.keep(i, j); err != nil {
-			return err
-		}
+	j.read += n
+	e.count.promptTokens.add(float64(n))
+	if err := e.keep(i, j); err != nil {
+		return err
 	}
-	if j.read == len(prompt) {
+	if j.read == len(j.answer.Prompt()) {
 		j.promptRead()
 	}
 	return nil
