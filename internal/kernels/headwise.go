@@ -87,17 +87,27 @@ func (s Headwise) eachBlock(rowWork int, f func(h, lo, hi int)) {
 	})
 }
 
-// headwiseColumns is the number of columns of a head's weight whose gradient is
-// one piece of work: a tile of the widest kernels.
-const headwiseColumns = 32
+// headwiseParts is the number of rows that make one part of the gradient of a head's
+// weight: as many as products of matrices add before they touch the result.
+const headwiseParts = 512
 
-// headwiseGradW computes dW = dyᵀ·x of every head, in blocks of columns.
+// headwiseGradW computes dW = dyᵀ·x of every head: parts of it, which are added in
+// their order.
 func headwiseGradW[F Float](s Headwise, x, dy, dw []F) {
-	ldx, ldy := s.Heads*s.In, s.Heads*s.Out
-	blocks := (s.In + headwiseColumns - 1) / headwiseColumns
-	Parallel(s.Heads*blocks, func(i int) {
-		h, at := i/blocks, i%blocks*headwiseColumns
-		serialGemm(true, false, s.Out, min(headwiseColumns, s.In-at), s.N, 1, dy[h*s.Out:], ldy, x[h*s.In+at:], ldx, 0, dw[s.weight(h)+at:], s.In)
+	ldx, ldy, size := s.Heads*s.In, s.Heads*s.Out, s.Out*s.In
+	blocks := (s.N + headwiseParts - 1) / headwiseParts
+	parts, lent := scratch[F](s.Heads * blocks * size)
+	defer giveBack(lent)
+	parallelWork(s.Heads*blocks, min(s.N, headwiseParts)*size, func(i int) {
+		h, lo := i/blocks, i%blocks*headwiseParts
+		serialGemm(true, false, s.Out, s.In, min(headwiseParts, s.N-lo), 1, dy[lo*ldy+h*s.Out:], ldy, x[lo*ldx+h*s.In:], ldx, 0, parts[i*size:(i+1)*size], s.In)
+	})
+	parallelWork(s.Heads, blocks*size, func(h int) {
+		sum, rest := dw[s.weight(h):][:size], parts[h*blocks*size:(h+1)*blocks*size]
+		copy(sum, rest)
+		for at := size; at < len(rest); at += size {
+			vec.Add(sum, sum, rest[at:at+size])
+		}
 	})
 }
 

@@ -306,26 +306,41 @@ func (c *slstmBack[F]) clip(gy []F) {
 	}
 }
 
-// slstmWeightGrads computes dR and db from the gate gradients of all steps.
+// slstmWeightGrads computes dR and db from the gate gradients of all steps. That of R
+// is computed in parts, of some sequences each, which are added in their order.
 func slstmWeightGrads[F Float](s SLSTM, state, y []F, grads SLSTMGrads[F]) {
-	d := s.NH * s.DH
-	Parallel(s.NH*4, func(i int) {
-		h, k := i/4, i%4
-		dr := grads.R[(h*4+k)*s.DH*s.DH:][:s.DH*s.DH]
-		clear(dr)
-		for b := range s.B {
-			for part := range s.Resets.spans(s.T, b) {
-				at, n := (b*s.T+part.from)*d+h*s.DH, part.to-part.from
-				if part.from == 0 && !part.fresh && state != nil {
-					serialGemm(true, false, s.DH, s.DH, 1, 1, grads.X[k][at:], d, state[b*d+h*s.DH:], d, 1, dr, s.DH)
-				}
-				if n > 1 {
-					serialGemm(true, false, s.DH, s.DH, n-1, 1, grads.X[k][at+d:], d, y[at:], d, 1, dr, s.DH)
-				}
-			}
+	d, gates := s.NH*s.DH, s.NH*4
+	blocks := (s.B + slstmSequences - 1) / slstmSequences
+	parts, lent := scratch[F](blocks * len(grads.R))
+	defer giveBack(lent)
+	Parallel(gates*blocks, func(i int) {
+		part := parts[i*s.DH*s.DH:][:s.DH*s.DH]
+		clear(part)
+		for b := i / gates * slstmSequences; b < min(s.B, (i/gates+1)*slstmSequences); b++ {
+			slstmSequenceGrads(s, i%gates, b, state, y, grads, part)
 		}
 	})
+	clear(grads.R)
+	addParts(grads.R, parts)
 	for k := range 4 {
 		ColumnSums(s.B*s.T, d, grads.X[k], grads.Bias[k*d:(k+1)*d])
+	}
+}
+
+// slstmSequences is the number of sequences of one part of the gradient of R.
+const slstmSequences = 4
+
+// slstmSequenceGrads adds the gradient of R of one gate of one head, at is head·4 +
+// gate, for one sequence.
+func slstmSequenceGrads[F Float](s SLSTM, at, b int, state, y []F, grads SLSTMGrads[F], dr []F) {
+	d, h, x := s.NH*s.DH, at/4, grads.X[at%4]
+	for part := range s.Resets.spans(s.T, b) {
+		from, n := (b*s.T+part.from)*d+h*s.DH, part.to-part.from
+		if part.from == 0 && !part.fresh && state != nil {
+			serialGemm(true, false, s.DH, s.DH, 1, 1, x[from:], d, state[b*d+h*s.DH:], d, 1, dr, s.DH)
+		}
+		if n > 1 {
+			serialGemm(true, false, s.DH, s.DH, n-1, 1, x[from+d:], d, y[from:], d, 1, dr, s.DH)
+		}
 	}
 }
