@@ -1,0 +1,50 @@
+package kernels
+
+import (
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// TestScanGivesTheSameBitsOnAnyNumberOfCores: how many sequences a core scans
+// together makes no difference.
+func TestScanGivesTheSameBitsOnAnyNumberOfCores(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	s := SLSTM{B: 13, T: 21, NH: 2, DH: 24, Clip: math.Inf(1)}
+	r := rand.New(rand.NewPCG(5, 6))
+	draw := func(n int) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		return x
+	}
+	d := s.NH * s.DH
+	n := s.B * s.T * d
+	x, rec, bias, dy := [4][]float32{draw(n), draw(n), draw(n), draw(n)}, draw(4*d*s.DH), draw(4*d), draw(n)
+	run := func() [][]float32 {
+		y, state, tape := make([]float32, n), make([]float32, 4*s.B*d), SLSTMTapeOf(s, make([]float32, s.TapeSize()))
+		SLSTMForward(s, x, rec, bias, nil, y, state, tape)
+		g := SLSTMGrads[float32]{R: make([]float32, len(rec)), Bias: make([]float32, len(bias))}
+		for k := range g.X {
+			g.X[k] = make([]float32, n)
+		}
+		SLSTMBackward(s, rec, nil, y, state, tape, dy, nil, g)
+		return [][]float32{y, state, g.X[0], g.X[1], g.X[2], g.X[3], g.R, g.Bias}
+	}
+	runtime.GOMAXPROCS(1)
+	want := run()
+	for procs, rows := range map[int]int{4: 8, 8: 4, 14: 2, 64: 1} {
+		runtime.GOMAXPROCS(procs)
+		if got := s.rows(); got != rows {
+			t.Errorf("%d cores scan %d sequences together, want %d", procs, got, rows)
+		}
+		for k, got := range run() {
+			if !slices.Equal(got, want[k]) {
+				t.Errorf("%d cores: result %d differs", procs, k)
+			}
+		}
+	}
+}
