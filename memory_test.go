@@ -62,7 +62,8 @@ func everything(t *testing.T, p *Program, state *State) map[string][]float64 {
 }
 
 // TestSharedMemoryChangesNothing: a program computes the same to the bit whether
-// its values share memory or not, run after run.
+// its values share memory or not, run after run, except that gradients are added in
+// another order by fused operations.
 func TestSharedMemoryChangesNothing(t *testing.T) {
 	type variant struct {
 		name string
@@ -122,8 +123,12 @@ func compareMemory(t *testing.T, m *Model, cfg ProgramConfig) {
 			results[i] = everything(t, p, states[i])
 		}
 		for name, want := range results[0] {
-			if golden.Apart(results[1][name], want, 0) != 0 {
-				t.Errorf("run %d: %s is not the same", run, name)
+			within := 0.0
+			if !cfg.Symbolic && strings.HasPrefix(name, "gradient") {
+				within = rounding(m)
+			}
+			if d := golden.Apart(results[1][name], want, 0.1); d > within {
+				t.Errorf("run %d: %s is %.2g away", run, name, d)
 			}
 		}
 		poison(programs[0])

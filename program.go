@@ -221,9 +221,14 @@ func (p *Program) plan() (err error) {
 	if p.cfg.KeepValues {
 		return nodes.Check(p.graph)
 	}
-	keep := gorgonia.Nodes{p.out.result()}
-	for _, st := range p.out.State {
-		keep = append(keep, st.Nodes()...)
+	var keep gorgonia.Nodes
+	if !p.cfg.dropLogits {
+		keep = append(keep, p.out.result())
+	}
+	if !p.cfg.dropLogits || p.cfg.Carry {
+		for _, st := range p.out.State {
+			keep = append(keep, st.Nodes()...)
+		}
 	}
 	p.memory, err = nodes.ShareMemory(p.graph, keep...)
 	return err

@@ -56,8 +56,8 @@ func wantStates(t *testing.T, what string, got, want *State, allowed float64) {
 }
 
 // TestProgramsEqualTheTapeMachine runs programs as they run and on the tape
-// machine: the same logits, losses, gradients and states to the bit, run after
-// run, from a state and from the start.
+// machine: the same logits, losses and states to the bit and the same gradients to
+// rounding, run after run, from a state and from the start.
 func TestProgramsEqualTheTapeMachine(t *testing.T) {
 	plain, dropping := smallConfig(), smallConfig()
 	plain.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
@@ -163,10 +163,22 @@ func wantSameOutputs(t *testing.T, p, tape *Program) {
 		t.Errorf("the loss is %v, want %v", loss, want)
 	}
 	for i, n := range p.Model() {
-		if p.cfg.Grad && !slices.Equal(gradOf(t, n), gradOf(t, tape.Model()[i])) {
-			t.Errorf("the gradients of %s differ", n.Name())
+		if !p.cfg.Grad {
+			continue
+		}
+		if d := golden.Apart(gradOf(t, n), gradOf(t, tape.Model()[i]), 0.1); d > rounding(p.model) {
+			t.Errorf("the gradients of %s are %.2g apart", n.Name(), d)
 		}
 	}
+}
+
+// rounding is how far gradients may be apart, relative to the largest element, if
+// fused operations add in another order.
+func rounding(m *Model) float64 {
+	if m.Dtype() == tensor.Float32 {
+		return 1e-5
+	}
+	return 1e-13
 }
 
 func gradOf(t *testing.T, n *gorgonia.Node) []float64 {

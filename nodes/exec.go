@@ -4,6 +4,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/gorgonia-xlstm/xlstm/internal/plan"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -14,16 +15,16 @@ import (
 type exec struct {
 	op      ops.Op
 	dtype   ops.Dtype
-	arena   *arena // the memory of the results, shared with other operations; nil for separate memory; see ShareMemory
-	offset  []int  // of each result in the arena
+	arena   *arena    // the memory of the results, shared with other operations; nil for separate memory; see ShareMemory
+	ids     []plan.ID // of the results in the arena
 	in, out []device.Buffer
 	tensors []*tensor.Dense // the results, nil where one is a single number
 	launch  device.Launch
 }
 
 // share gives the results places in an arena.
-func (e *exec) share(a *arena, offset []int) {
-	e.arena, e.offset, e.launch = a, offset, nil
+func (e *exec) share(a *arena, ids []plan.ID) {
+	e.arena, e.ids, e.launch = a, ids, nil
 }
 
 // piece returns result k of the last run.
@@ -78,9 +79,5 @@ func (e *exec) memory(k, size int) (device.Buffer, error) {
 	if e.arena == nil {
 		return cpu.Device{}.Alloc(e.dtype, size)
 	}
-	space, err := e.arena.space()
-	if err != nil {
-		return nil, err
-	}
-	return space.Slice(e.offset[k], size), nil
+	return e.arena.place(e.ids[k], size)
 }

@@ -1,6 +1,8 @@
 package nodes
 
 import (
+	"sync"
+
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
@@ -15,7 +17,7 @@ type Memory struct {
 	graph  *gorgonia.ExprGraph
 	nodes  int // of the graph when it was planned
 	plan   *planned
-	layout *plan.Layout
+	layout func() *plan.Layout // of a tape machine
 	arenas map[ops.Dtype]*arena
 	next   int // the slot whose turn it is on a tape machine
 	watch  func(n *gorgonia.Node, v gorgonia.Value)
@@ -51,10 +53,10 @@ func ShareMemory(g *gorgonia.ExprGraph, keep ...*gorgonia.Node) (*Memory, error)
 		return nil, err
 	}
 	p.keep(keep...)
-	m := &Memory{graph: g, nodes: len(p.sorted), plan: p, layout: p.LayOut(cpu.Device{})}
+	m := &Memory{graph: g, nodes: len(p.sorted), plan: p, layout: sync.OnceValue(func() *plan.Layout { return p.LayOut(cpu.Device{}) })}
 	m.arenas = make(map[ops.Dtype]*arena)
 	for _, dt := range []ops.Dtype{ops.Float32, ops.Float64} {
-		m.arenas[dt] = &arena{dtype: dt, size: m.layout.Kept[dt] + m.layout.Shared[dt]}
+		m.arenas[dt] = &arena{dtype: dt, layout: m.layout}
 	}
 	m.enlist()
 	return m, nil
@@ -74,11 +76,7 @@ func (m *Memory) enlist() {
 		if !ours {
 			continue // a sum of gradients, whose memory is Gorgonia's on a tape machine
 		}
-		var offsets []int
-		for _, id := range m.plan.Steps[k].Out {
-			offsets = append(offsets, m.layout.Offset[id])
-		}
-		o.exe.share(m.arenas[o.exe.dtype], offsets)
+		o.exe.share(m.arenas[o.exe.dtype], m.plan.Steps[k].Out)
 	}
 }
 
@@ -93,8 +91,10 @@ func memoryOf(g *gorgonia.ExprGraph) *Memory {
 }
 
 // Bytes returns the sizes of the shared memory and of the kept results of this
-// package's operations.
-func (m *Memory) Bytes() (shared, kept int64) { return m.layout.Bytes() }
+// package's operations: those of a Sequence, if the graph can run on one.
+func (m *Memory) Bytes() (shared, kept int64) {
+	return m.plan.LayOut(m.plan.device()).Bytes()
+}
 
 // BytesWithout returns the size of all results if those of the given nodes are in
 // memory of their own, as a Sequence can put them.
@@ -103,7 +103,7 @@ func (m *Memory) BytesWithout(elsewhere ...*gorgonia.Node) int64 {
 	for _, n := range elsewhere {
 		ids = append(ids, m.plan.values[n][0])
 	}
-	shared, kept := m.plan.LayOut(cpu.Device{}, ids...).Bytes()
+	shared, kept := m.plan.LayOut(m.plan.device(), ids...).Bytes()
 	return shared + kept
 }
 
@@ -148,15 +148,19 @@ func (s *slot) leave(v gorgonia.Value) {
 // arena is memory for results of one element type, made when the first of them is
 // written.
 type arena struct {
-	dtype ops.Dtype
-	size  int
-	made  device.Buffer
+	dtype  ops.Dtype
+	layout func() *plan.Layout
+	made   device.Buffer
 }
 
-func (a *arena) space() (device.Buffer, error) {
-	var err error
+// place returns the memory of a value of so many elements.
+func (a *arena) place(id plan.ID, size int) (device.Buffer, error) {
+	l := a.layout()
 	if a.made == nil {
-		a.made, err = cpu.Device{}.Alloc(a.dtype, a.size)
+		var err error
+		if a.made, err = (cpu.Device{}).Alloc(a.dtype, l.Kept[a.dtype]+l.Shared[a.dtype]); err != nil {
+			return nil, err
+		}
 	}
-	return a.made, err
+	return a.made.Slice(l.Offset[id], size), nil
 }

@@ -3,6 +3,8 @@ package nodes
 import (
 	"slices"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/internal/plan"
 	"github.com/pkg/errors"
@@ -19,6 +21,19 @@ type planned struct {
 	inputs  map[plan.ID]*gorgonia.Node   // whose values come from outside the plan
 	nothing map[*gorgonia.Node]bool      // puts, and sums of them
 	foreign *gorgonia.Node               // an operation of another package, if there is one
+	trains  bool                         // the graph has gradients of inputs
+}
+
+// fuses reports whether the graph runs with composites: on a sequence, if there are
+// gradients, for which most values are kept.
+func (p *planned) fuses() bool { return p.trains && p.foreign == nil }
+
+// device returns the CPU as it runs the graph.
+func (p *planned) device() device.Device {
+	if p.fuses() {
+		return cpu.Fusing{}
+	}
+	return cpu.Device{}
 }
 
 // newPlanned goes through a graph in the order in which gorgonia.Compile lets it
@@ -40,6 +55,7 @@ func newPlanned(g *gorgonia.ExprGraph) (*planned, error) {
 	}
 	for _, n := range sorted {
 		if n.Op() == nil && n.Deriv() != nil {
+			p.trains = true
 			p.keep(n.Deriv())
 		}
 	}

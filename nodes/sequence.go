@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -31,6 +32,7 @@ type Sequence struct {
 	results map[*gorgonia.Node]gorgonia.Value
 	after   map[int][]func() // called after a step
 	late    *cpu.Late        // nil without LateMemories
+	given   map[plan.ID]device.Buffer
 	bound   bool
 }
 
@@ -121,6 +123,7 @@ func (s *Sequence) bind(given map[plan.ID]device.Buffer, tensors map[plan.ID]gor
 	if s.program, err = s.plan.LayOut(s.device(), ids...).Bind(given); err != nil {
 		return errors.Wrap(err, "nodes: preparing a sequence")
 	}
+	s.given = given
 	for _, n := range s.plan.sorted {
 		values := s.plan.values[n]
 		if len(values) != 1 {
@@ -133,17 +136,22 @@ func (s *Sequence) bind(given map[plan.ID]device.Buffer, tensors map[plan.ID]gor
 			}
 			continue
 		}
-		if tensors[id] == nil {
+		if tensors[id] == nil && s.program.Buffers[id] != nil {
 			tensors[id] = valueOver(s.program.Buffers[id], s.plan.Values[id].Shape)
 		}
-		s.results[n] = tensors[id]
+		if v := tensors[id]; v != nil { // otherwise a fused operation has no such value
+			s.results[n] = v
+		}
 	}
 	return nil
 }
 
 func (s *Sequence) device() device.Device {
-	if s.late != nil {
+	switch {
+	case s.late != nil:
 		return s.late
+	case s.memory != nil: // otherwise every value is wanted
+		return s.plan.device()
 	}
 	return cpu.Device{}
 }
@@ -184,7 +192,7 @@ func (s *Sequence) RunAll() error {
 // sequence computes n.
 func (s *Sequence) OnResult(n *gorgonia.Node, f func(v gorgonia.Value)) error {
 	values := s.plan.values[n]
-	for k, step := range s.plan.Steps {
+	for k, step := range s.program.Steps() {
 		if len(values) == 1 && slices.Contains(step.Out, values[0]) {
 			if s.after == nil {
 				s.after = make(map[int][]func())
@@ -196,23 +204,47 @@ func (s *Sequence) OnResult(n *gorgonia.Node, f func(v gorgonia.Value)) error {
 	return errors.Errorf("nodes: no operation of the sequence computes %v", n)
 }
 
-// run runs the program, passes the results to the function given to Watch, and
-// calls those given to OnResult.
+// run runs the program and calls the functions given to OnResult, or passes the
+// results to the function given to Watch.
 func (s *Sequence) run() error {
 	if s.memory == nil || s.memory.watch == nil {
 		return s.runSteps()
 	}
+	if !s.plan.fuses() {
+		return s.runWatched(s.program)
+	}
+	// A fused operation does not have all values of the graph: the operations run
+	// alone, in memory of their own, and kept values are copied to their places.
+	plain, err := s.plan.LayOut(cpu.Device{}, slices.Collect(maps.Keys(s.given))...).Bind(s.given)
+	if err != nil {
+		return err
+	}
+	if err := s.runWatched(plain); err != nil {
+		return err
+	}
+	for id, v := range s.plan.Values {
+		if from, to := plain.Buffers[id], s.program.Buffers[id]; v.Kept && from != to {
+			if err := (cpu.Device{}).Copy(to, from); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// runWatched runs a program of the graph's own operations.
+func (s *Sequence) runWatched(p *plan.Program) error {
 	next := 0
 	for _, n := range s.plan.sorted {
 		if next < len(s.plan.steps) && n == s.plan.steps[next] {
-			if err := s.program.Step(next); err != nil {
+			if err := p.Step(next); err != nil {
 				return err
 			}
 			next++
 			s.CatchUp(-1) // what is watched
 		}
-		if v := s.results[n]; v != nil {
-			s.memory.watch(n, v)
+		if values := s.plan.values[n]; len(values) == 1 && !s.plan.Values[values[0]].Input {
+			s.memory.watch(n, valueOver(p.Buffers[values[0]], s.plan.Values[values[0]].Shape))
 		}
 	}
 	return nil
@@ -221,7 +253,7 @@ func (s *Sequence) run() error {
 // RunTimed computes all nodes like a run, from the inputs of the last one, and
 // reports each operation with the time that it took.
 func (s *Sequence) RunTimed(report func(op ops.Op, took time.Duration)) error {
-	for k, step := range s.plan.Steps {
+	for k, step := range s.program.Steps() {
 		began := time.Now()
 		if err := s.program.Step(k); err != nil {
 			return errors.Wrap(err, "nodes")
@@ -235,7 +267,7 @@ func (s *Sequence) runSteps() error {
 	if s.after == nil {
 		return s.program.Run()
 	}
-	for k := range s.plan.Steps {
+	for k := range s.program.Steps() {
 		if err := s.program.Step(k); err != nil {
 			return err
 		}
@@ -249,6 +281,11 @@ func (s *Sequence) runSteps() error {
 func bindResult(n *gorgonia.Node, v gorgonia.Value) error {
 	return errors.Wrapf(gorgonia.UnsafeLet(n, v), "nodes: binding the result of %v", n.Op())
 }
+
+// Bytes returns the size of the memory that the sequence has allocated for its
+// results. Some of it holds values that belong to no node: results that a backward
+// pass computes again.
+func (s *Sequence) Bytes() int64 { return s.program.Bytes() }
 
 // Reset does nothing: a Sequence always runs from its beginning.
 func (s *Sequence) Reset() {}

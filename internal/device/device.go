@@ -75,6 +75,14 @@ type Fuser interface {
 	Recomputes(op ops.Op) bool
 }
 
+// Overwriter is a Device with operations that may write results to the memory of
+// inputs, besides those of ops.Over.
+type Overwriter interface {
+	// Over returns pairs of a result and an input whose memory it may have if the
+	// input is not read afterwards.
+	Over(op ops.Op) [][2]int
+}
+
 // Keeper is a Device whose operations keep results of the forward pass for their
 // derivatives.
 type Keeper interface {

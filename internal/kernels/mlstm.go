@@ -147,6 +147,7 @@ type mlstmCell[F Float] struct {
 	a       matrix[F] // A_ij = D_ij·q̂_i·k̂_j, lower triangular
 	den     []F       // Σ_j A_ij + β_i·q̂_i·n
 	empty   bool      // the memory before the chunk is zero
+	alone   bool      // nothing reads the memory after the sequence
 }
 
 // layOut takes the cell's scratch space from the arena.
@@ -173,13 +174,13 @@ func (c *mlstmCell[F]) loadInputs() {
 }
 
 // MLSTMForward computes h and the final state, which may share the memory of the
-// initial one.
+// initial one. If there is no last, it computes h alone, without resets.
 func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	if s.Resets = s.Resets.some(); s.Resets != nil {
 		mlstmResetForward(MLSTMForward[F], s, q, k, v, i, f, state, h, last)
 		return
 	}
-	if s.T == 1 {
+	if s.T == 1 && last.C != nil {
 		mlstmSingle(s, q, k, v, i, f, state, h, last)
 		return
 	}
@@ -188,23 +189,37 @@ func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []
 		return
 	}
 	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
-		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f)}
+		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f), alone: last.C == nil}
 		var space arena[F]
-		cell.layOut(&space)
+		cell.layOutAll(&space, state.C != nil)
 		defer giveBack(space.claim())
-		cell.layOut(&space)
-		c, n, m := mlstmHead(s, last, item)
-		mem := mlstmMemory[F]{matrix[F]{c, s.DHV}, n}
-		m0 := mlstmBegin(s, state, item, mem)
+		mem := cell.layOutAll(&space, state.C != nil)
+		if !cell.alone {
+			c, n, _ := mlstmHead(s, last, item)
+			mem = mlstmMemory[F]{matrix[F]{c, s.DHV}, n}
+		}
+		m := mlstmBegin(s, state, item, mem)
 		_, ov, _ := s.offsets(item)
-		m[0] = F(cell.run(0, s.chunks(), m0, mem, state.C == nil, matrix[F]{h[ov:], cell.in.ldv}))
+		if m = cell.run(0, s.chunks(), m, mem, state.C == nil, matrix[F]{h[ov:], cell.in.ldv}); !cell.alone {
+			last.M[item] = F(m)
+		}
 	})
+}
+
+// layOutAll is layOut with a memory, if the cell is alone and needs one: for several
+// chunks, or to continue from a state.
+func (c *mlstmCell[F]) layOutAll(space *arena[F], continues bool) (mem mlstmMemory[F]) {
+	c.layOut(space)
+	if c.alone && (c.chunks() > 1 || continues) {
+		mem.c, mem.n = space.matrix(c.DQK, c.DHV), space.take(c.DQK)
+	}
+	return mem
 }
 
 // run computes the outputs h of chunks first … last−1. The memory changes from the
 // one before them to the one after them, m is the stabiliser before them, and the
 // result that after them. If begins is set, the memory before the whole sequence is
-// zero.
+// zero. If the cell is alone, the memory after the whole sequence is not computed.
 func (c *mlstmCell[F]) run(first, last int, m float64, mem mlstmMemory[F], begins bool, h matrix[F]) float64 {
 	for k := first; k < last; k++ {
 		c.begin(k*c.chunk(), m)
@@ -212,7 +227,9 @@ func (c *mlstmCell[F]) run(first, last int, m float64, mem mlstmMemory[F], begin
 		c.loadQueries()
 		c.loadInputs()
 		c.forward(mem, h.from(c.t0, 0))
-		c.advance(mem)
+		if k+1 < c.chunks() || !c.alone {
+			c.advance(mem)
+		}
 		m = c.gates.last
 	}
 	return m
@@ -243,7 +260,11 @@ func (c *mlstmCell[F]) forward(mem mlstmMemory[F], h matrix[F]) {
 // zero as far as products read it.
 func (c *mlstmCell[F]) scores(n []F, d matrix[F]) {
 	lowerOf(c.l, c.DQK, F(c.ScaleQ*c.ScaleK), c.q, c.k, c.a)
-	apply(false, c.l, c.DQK, 1, c.q, n, 0, c.den)
+	if c.empty {
+		clear(c.den)
+	} else {
+		apply(false, c.l, c.DQK, 1, c.q, n, 0, c.den)
+	}
 	for i := range c.l {
 		var keep []F
 		if d.data != nil {

@@ -201,7 +201,7 @@ func mlstmForwardInSegments[F Float](s MLSTM, segments int, q, k, v, i, f []F, s
 	})
 	Parallel(s.B*s.NH*segments, func(at int) {
 		item, g := at/segments, at%segments
-		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f)}
+		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f), alone: last.C == nil}
 		var space arena[F]
 		cell.layOut(&space)
 		defer giveBack(space.claim())
@@ -210,7 +210,7 @@ func mlstmForwardInSegments[F Float](s MLSTM, segments int, q, k, v, i, f []F, s
 		_, ov, _ := s.offsets(item)
 		from, to := s.cut(g, segments)
 		m := cell.run(from, to, float64(begins[item].m[g]), mem, state.C == nil, matrix[F]{h[ov:], cell.in.ldv})
-		if g == segments-1 {
+		if g == segments-1 && !cell.alone {
 			c, n, lastM := mlstmHead(s, last, item)
 			copy(c, mem.c.data)
 			copy(n, mem.n)

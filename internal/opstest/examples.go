@@ -181,6 +181,7 @@ func simplified() (all []Example) {
 }
 
 func composites() (all []Example) {
+	all = mlstmLayers()
 	for _, n := range []ops.Norm{
 		{N: 5, Width: 8, Groups: 1, Eps: 1e-5, Centered: true, Residual: true, Weight: true},
 		{N: 5, Width: 12, Groups: 3, Eps: 1e-5},
@@ -208,4 +209,22 @@ func composites() (all []Example) {
 		Example{ops.Plus{Op: ops.MLSTMGatesGrad{MLSTMGates: ops.MLSTMGates{N: 5, NH: 6, Widths: [3]int{8, 8, 6}}, Has: [2]bool{true, true}}, N: []int{1, 0, 2}}, nil},
 		Example{ops.Plus{Op: ops.SkipGateGrad{N: 5, D: 7}, N: []int{0, 1}}, nil},
 	)
+}
+
+// mlstmLayers are the composites of the paper's mLSTM layer.
+func mlstmLayers() (all []Example) {
+	for _, c := range []ops.Conv{{B: 2, T: 70, D: 8}, {B: 1, T: 5, D: 12, Window: true}, {B: 2, T: 67, D: 36, Resets: true}, {B: 3, T: 2, D: 16, Window: true, Resets: true}} {
+		c.K, c.SiLU = 4, true
+		entry := ops.MLSTMEntry{Conv: c, Map: ops.Headwise{N: c.B * c.T, Heads: c.D / 4, In: 4, Out: 4, Stride: 4}, NH: 2}
+		all = append(all, Example{entry, ops.MLSTMEntryGrad{MLSTMEntry: entry}})
+	}
+	for _, c := range []ops.MLSTM{{B: 2, T: 70, NH: 2, DQK: 4, DHV: 6, Chunk: 16}, {B: 1, T: 70, NH: 1, DQK: 4, DHV: 6, Chunk: 16}, {B: 1, T: 9, NH: 1, DQK: 3, DHV: 5, Chunk: 64}, {B: 2, T: 9, NH: 2, DQK: 4, DHV: 4, Chunk: 64, State: true}} {
+		c.ScaleQ, c.ScaleK, c.Eps = 1, 0.5, 1e-6
+		all = append(all, Example{ops.MLSTMOutput{MLSTM: c}, nil})
+	}
+	for _, n := range []ops.Norm{{N: 37, Width: 24, Groups: 2, Eps: 1e-5, Centered: true, Residual: true, Weight: true}, {N: 5, Width: 12, Groups: 1, Eps: 1e-6}} {
+		exit := ops.MLSTMExit{Norm: n}
+		all = append(all, Example{exit, ops.MLSTMExitGrad{MLSTMExit: exit}})
+	}
+	return all
 }

@@ -55,9 +55,11 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 			blocks[ID(id)] = &block{size: size, first: v.First, last: v.Last, to: []*int{&l.Offset[id]}}
 		}
 	}
-	p.overlay(blocks)
+	p.overlay(d, blocks)
+	placed := make(map[*block]bool)
 	for id, v := range p.Values {
-		if b := blocks[ID(id)]; b != nil {
+		if b := blocks[ID(id)]; b != nil && !placed[b] {
+			placed[b] = true
 			shared[arenaType(v.Dtype)] = append(shared[arenaType(v.Dtype)], b)
 		}
 	}
@@ -80,19 +82,32 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 
 // overlay joins the blocks of results with those of inputs whose memory the
 // operations may write them to, where nothing reads the inputs afterwards.
-func (p *Plan) overlay(blocks map[ID]*block) {
+func (p *Plan) overlay(d device.Device, blocks map[ID]*block) {
 	for i, s := range p.Steps {
-		o, k, ok := ops.Over(s.Op)
-		if !ok {
-			continue
-		}
-		out, in := s.Out[o], s.In[k]
-		over, under := blocks[out], blocks[in]
-		if over != nil && under != nil && !p.Values[in].Kept && p.Values[in].Last == i && p.Values[in].Dtype == p.Values[out].Dtype && over.size == under.size {
+		taken := make(map[ID]bool)
+		for _, pair := range overs(d, s.Op) {
+			out, in := s.Out[pair[0]], s.In[pair[1]]
+			over, under, v := blocks[out], blocks[in], p.Values[in]
+			once := slices.Index(s.In, in) == pair[1] && !slices.Contains(s.In[pair[1]+1:], in)
+			if over == nil || under == nil || over == under || taken[in] || taken[out] || !once || v.Kept || v.Last != i || v.Dtype != p.Values[out].Dtype || over.size != under.size {
+				continue
+			}
+			taken[in], taken[out] = true, true
 			under.last, under.to = over.last, append(under.to, over.to...)
-			delete(blocks, out)
+			blocks[out] = under
 		}
 	}
+}
+
+// overs returns the results of an operation that may be written over inputs.
+func overs(d device.Device, op ops.Op) (pairs [][2]int) {
+	if w, ok := d.(device.Overwriter); ok {
+		pairs = w.Over(op)
+	}
+	if o, k, ok := ops.Over(op); ok {
+		pairs = append(pairs, [2]int{o, k})
+	}
+	return pairs
 }
 
 // arenaType returns the element type of the arena for values of type dt.
@@ -137,13 +152,30 @@ type block struct {
 func (b *block) end() int { return b.offset + b.size }
 
 // place sets the offsets of the blocks so that those that are needed at one time
-// do not overlap, and returns the size of all. The largest are placed first, each
-// into the smallest gap that it fits.
+// do not overlap, and returns the size of all. The largest are placed first; among
+// blocks of one size it takes the best of several orders.
 func place(blocks []*block) (size int) {
-	order := slices.Clone(blocks)
-	slices.SortStableFunc(order, func(a, b *block) int { return cmp.Compare(b.size, a.size) })
-	var placed []*block // by offset
-	for _, b := range order {
+	orders := []func(a, b *block) int{
+		func(a, b *block) int { return 0 },
+		func(a, b *block) int { return cmp.Compare(a.first, b.first) },
+		func(a, b *block) int { return cmp.Compare(b.last, a.last) },
+	}
+	best := -1
+	for k, order := range orders {
+		if n := placeInOrder(blocks, order); best < 0 || n < size {
+			best, size = k, n
+		}
+	}
+	return placeInOrder(blocks, orders[best])
+}
+
+// placeInOrder places one block after the other, each into the smallest gap that it
+// fits.
+func placeInOrder(blocks []*block, order func(a, b *block) int) (size int) {
+	sorted := slices.Clone(blocks)
+	slices.SortStableFunc(sorted, func(a, b *block) int { return cmp.Or(cmp.Compare(b.size, a.size), order(a, b)) })
+	placed := make([]*block, 0, len(blocks)) // by offset
+	for _, b := range sorted {
 		b.offset = gapFor(b, placed)
 		at, _ := slices.BinarySearchFunc(placed, b, func(p, b *block) int { return cmp.Compare(p.offset, b.offset) })
 		placed = slices.Insert(placed, at, b)

@@ -168,6 +168,14 @@ func (p *Program) Step(i int) error {
 	return nil
 }
 
+// Bytes returns the size of the memory that the program has allocated.
+func (p *Program) Bytes() (n int64) {
+	for dt, a := range p.arenas {
+		n += int64(a.Len()) * int64(dt.Size())
+	}
+	return n
+}
+
 // Close releases the arenas.
 func (p *Program) Close() error {
 	if p.release != nil {

@@ -21,7 +21,9 @@ func (p *Plan) arranged(d device.Device, given []ID) *Plan {
 		r.tapes(k)
 	}
 	if fuses {
+		r.fuseLayers()
 		r.recompute()
+		r.recomputeSeveral()
 		r.fuse()
 		r.twins(d)
 	}
@@ -83,9 +85,10 @@ type rewriter struct {
 
 // index finds the writers and readers of all values.
 func (r *rewriter) index() {
-	r.writer, r.readers = make([]int, len(r.Values)), make([][]int, len(r.Values))
+	more := len(r.Values) - len(r.writer)
+	r.writer, r.readers = append(r.writer, make([]int, more)...), append(r.readers, make([][]int, more)...)
 	for id := range r.writer {
-		r.writer[id] = -1
+		r.writer[id], r.readers[id] = -1, r.readers[id][:0]
 	}
 	for i, s := range r.Steps {
 		for _, id := range s.In {
@@ -118,7 +121,7 @@ func (r *rewriter) inputs(ids []ID) bool {
 // replace puts a step in the place of step at, and removes the steps in old.
 func (r *rewriter) replace(old []int, at int, op ops.Op, in, out []ID) {
 	s := Step{Op: op, Dtype: r.Steps[at].Dtype, In: in, Out: out, Origin: r.Steps[at].Origin}
-	var steps []Step
+	steps := r.Steps[:0]
 	for i, was := range r.Steps {
 		switch {
 		case i == at:
@@ -186,23 +189,35 @@ func (r *rewriter) late(i int) int {
 	return late
 }
 
-// repeat inserts a copy of step i before step at, whose result takes the place of
-// the first one from there on.
+// repeat inserts a copy of step i before step at, whose results take the places of
+// the hidden ones of the first from there on.
 func (r *rewriter) repeat(i, at int) {
 	s := r.Steps[i]
-	old := s.Out[0]
-	again := ID(len(r.Values))
-	r.Values = append(r.Values, r.Values[old])
-	s.Out = []ID{again}
-	for k := at; k < len(r.Steps); k++ {
-		in := slices.Clone(r.Steps[k].In)
-		for n, id := range in {
-			if id == old {
-				in[n] = again
-			}
+	s.Out = slices.Clone(s.Out)
+	for k, id := range s.Out {
+		again := ID(len(r.Values))
+		r.Values = append(r.Values, r.Values[id])
+		r.Values[again].Kept = false
+		s.Out[k] = again
+		if r.hidden(id) {
+			r.substitute(id, again, at)
 		}
-		r.Steps[k].In = in
 	}
 	r.Steps = slices.Insert(r.Steps, at, s)
 	r.index()
+}
+
+// substitute lets the readers of a value from step at on read another one.
+func (r *rewriter) substitute(id, by ID, at int) {
+	for _, k := range r.readers[id] {
+		if k < at {
+			continue
+		}
+		r.Steps[k].In = slices.Clone(r.Steps[k].In)
+		for n, in := range r.Steps[k].In {
+			if in == id {
+				r.Steps[k].In[n] = by
+			}
+		}
+	}
 }

@@ -1,0 +1,167 @@
+package cpu
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/kernels"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
+)
+
+// Fusing is the CPU with kernels of its own for composites, which read and write
+// memory less often than the operations that they stand for, and with operations
+// that it repeats rather than keep their results.
+type Fusing struct{ Device }
+
+// Fuses reports whether there is a kernel for a composite.
+func (Fusing) Fuses(op ops.Composite) bool {
+	switch op := op.(type) {
+	case ops.MLSTMEntry:
+		return entryFits(op)
+	case ops.MLSTMEntryGrad:
+		return entryFits(op.MLSTMEntry)
+	case ops.MLSTMOutput:
+		return op.Form != ops.Recurrent && op.T > 1 && !op.Resets
+	case ops.MLSTMExit, ops.MLSTMExitGrad, ops.AddNorm, ops.NormGradAdd:
+		return true
+	}
+	return false
+}
+
+// entryFits reports whether an entry has the official shape: SiLU of a convolution
+// over four steps, and maps of four columns. A single step is faster alone.
+func entryFits(op ops.MLSTMEntry) bool {
+	c, m := op.Conv, op.Map
+	return c.K == 4 && c.SiLU && c.T > 1 && m.In == 4 && m.Out == 4 && m.Stride == 4 && m.Row == 0 && !m.Bias
+}
+
+// Recomputes reports whether an operation takes little time beside the memory that
+// its results take.
+func (Fusing) Recomputes(op ops.Op) bool {
+	switch op.(type) {
+	case ops.Norm, ops.Gated, ops.MLSTMExit, ops.MLSTMEntry:
+		return true
+	}
+	return false
+}
+
+// Over returns the results that kernels may write over inputs: element by element,
+// row by row, or in the mLSTM chunk by chunk.
+func (Fusing) Over(op ops.Op) [][2]int {
+	switch op := op.(type) {
+	case ops.Add:
+		return [][2]int{{0, 0}, {0, 1}}
+	case ops.AddNorm:
+		return [][2]int{{0, 1}, {0, 0}}
+	case ops.ForkGrad:
+		return [][2]int{{0, 0}}
+	case ops.ActivateGrad:
+		return [][2]int{{0, 1}, {0, 0}}
+	case ops.GatedGrad:
+		return [][2]int{{0, 0}, {1, 1}}
+	case ops.NormGrad:
+		return [][2]int{{0, len(op.Inputs()) - 1}}
+	case ops.NormGradAdd:
+		return [][2]int{{0, len(op.Inputs()) - 2}}
+	case ops.MLSTMExitGrad:
+		n := len(op.Inputs())
+		return [][2]int{{0, n - 1}, {n - 4, n - 4}, {n - 2, n - 2}} // dh over dy, dc over c, dz over z
+	case ops.MLSTMGrad:
+		if op.Form != ops.Recurrent && !op.Resets {
+			return [][2]int{{0, 0}, {1, 1}, {2, 2}}
+		}
+	}
+	return nil
+}
+
+// Bind prepares op.
+func (f Fusing) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffer) (device.Launch, error) {
+	c, ok := op.(ops.Composite)
+	if !ok || !f.Fuses(c) {
+		return f.Device.Bind(op, out, in, workspace)
+	}
+	dt, err := device.Check(op, device.Half{}, out, in)
+	if err != nil {
+		return nil, errors.Wrap(err, "cpu")
+	}
+	if dt == ops.Float32 {
+		return bindFused[float32](c, &operands{in: in, out: out}), nil
+	}
+	return bindFused[float64](c, &operands{in: in, out: out}), nil
+}
+
+func bindFused[F kernels.Float](op ops.Composite, a *operands) device.Launch {
+	switch op := op.(type) {
+	case ops.MLSTMEntry:
+		return mlstmEntry[F](op, a)
+	case ops.MLSTMEntryGrad:
+		return mlstmEntryGrad[F](op, a)
+	case ops.MLSTMOutput:
+		x, state, h := ins[F](a, 5), memoryIn[F](a, op.State), out[F](a)
+		return always(func() {
+			kernels.MLSTMForward(mlstmOf(op.MLSTM, nil), x[0].data, x[1].data, x[2].data, x[3].data, x[4].data, state.get(), h.data, kernels.MLSTMState[F]{})
+		})
+	case ops.MLSTMExit:
+		h, w, x, y := in[F](a), inIf[F](a, op.Weight), ins[F](a, 3), out[F](a)
+		return always(func() { kernels.MLSTMExit(norm(op.Norm), h.data, w.get(), x[0].data, x[1].data, x[2].data, y.data) })
+	case ops.MLSTMExitGrad:
+		return mlstmExitGrad[F](op, a)
+	case ops.AddNorm:
+		x, y, w := in[F](a), in[F](a), inIf[F](a, op.Weight)
+		sum, z := out[F](a), out[F](a)
+		return always(func() { kernels.AddNorm(norm(op.Norm), x.data, y.data, w.get(), sum.data, z.data) })
+	case ops.NormGradAdd:
+		x, w, dy, more := in[F](a), inIf[F](a, op.Weight), in[F](a), in[F](a)
+		dx, dw := out[F](a), outIf[F](a, op.Weight)
+		return always(func() { kernels.NormBackwardAdd(norm(op.Norm), x.data, w.get(), dy.data, more.data, dx.data, dw.get()) })
+	}
+	return nil
+}
+
+func mlstmExitGrad[F kernels.Float](op ops.MLSTMExitGrad, a *operands) device.Launch {
+	h, w, x := in[F](a), inIf[F](a, op.Weight), ins[F](a, 4)
+	dh, dw := out[F](a), outIf[F](a, op.Weight)
+	d := []*vector[F]{out[F](a), out[F](a), out[F](a)}
+	return always(func() {
+		kernels.MLSTMExitGrad(norm(op.Norm), h.data, w.get(), x[0].data, x[1].data, x[2].data, x[3].data,
+			kernels.MLSTMExitGrads[F]{H: dh.data, W: dw.get(), C: d[0].data, Skip: d[1].data, Z: d[2].data})
+	})
+}
+
+func entryOf(op ops.MLSTMEntry, resets *vector[int]) kernels.MLSTMEntry {
+	return kernels.MLSTMEntry{Conv: convOf(op.Conv, resets), NH: op.NH}
+}
+
+func mlstmEntry[F kernels.Float](op ops.MLSTMEntry, a *operands) device.Launch {
+	x, conv, window, maps, gates := in[F](a), ins[F](a, 2), inIf[F](a, op.Conv.Window), ins[F](a, 3), ins[F](a, 4)
+	resets := ints(a, op.Conv.Resets)
+	y := outs[F](a)
+	return always(func() {
+		p := kernels.MLSTMEntryParams[F]{
+			W: conv[0].data, Bias: conv[1].data, Maps: [3][]F{maps[0].data, maps[1].data, maps[2].data},
+			Gates: kernels.MLSTMGatesParams[F]{W: [2][]F{gates[0].data, gates[2].data}, B: [2][]F{gates[1].data, gates[3].data}},
+		}
+		kernels.MLSTMEntryForward(entryOf(op, resets), x.data, p, window.get(), y[0].data, y[1].data,
+			[3][]F{y[2].data, y[3].data, y[4].data}, [2][]F{y[5].data, y[6].data})
+	})
+}
+
+func mlstmEntryGrad[F kernels.Float](op ops.MLSTMEntryGrad, a *operands) device.Launch {
+	x, conv, window, maps, gates := in[F](a), ins[F](a, 2), inIf[F](a, op.Conv.Window), ins[F](a, 3), ins[F](a, 2)
+	up, resets := ins[F](a, 6), ints(a, op.Conv.Resets)
+	dx, dConv, dWindow := out[F](a), []*vector[F]{out[F](a), out[F](a)}, outIf[F](a, op.Conv.Window)
+	d := outs[F](a)
+	return always(func() {
+		p := kernels.MLSTMEntryParams[F]{
+			W: conv[0].data, Bias: conv[1].data, Maps: [3][]F{maps[0].data, maps[1].data, maps[2].data},
+			Gates: kernels.MLSTMGatesParams[F]{W: [2][]F{gates[0].data, gates[1].data}},
+		}
+		grads := kernels.MLSTMEntryParams[F]{
+			W: dConv[0].data, Bias: dConv[1].data, Maps: [3][]F{d[0].data, d[1].data, d[2].data},
+			Gates: kernels.MLSTMGatesParams[F]{W: [2][]F{d[3].data, d[5].data}, B: [2][]F{d[4].data, d[6].data}},
+		}
+		upstream := kernels.MLSTMEntryUpstream[F]{
+			QKV: [3][]F{up[0].data, up[1].data, up[2].data}, Gates: [2][]F{up[3].data, up[4].data}, C: up[5].data,
+		}
+		kernels.MLSTMEntryBackward(entryOf(op.MLSTMEntry, resets), x.data, p, window.get(), upstream, dx.data, grads, dWindow.get())
+	})
+}

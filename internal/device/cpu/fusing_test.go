@@ -1,0 +1,117 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/gorgonia-xlstm/xlstm/internal/opstest"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
+)
+
+// TestFusedKernelsComputeTheirStages compares the kernels of composites with the
+// operations that they stand for.
+func TestFusedKernelsComputeTheirStages(t *testing.T) {
+	fused := 0
+	for i, e := range opstest.Examples() {
+		c, ok := e.Op.(ops.Composite)
+		if !ok || !(Fusing{}).Fuses(c) {
+			continue
+		}
+		fused++
+		for dt, tolerance := range map[ops.Dtype]float64{ops.Float64: 1e-12, ops.Float32: 1e-5} {
+			t.Run(fmt.Sprintf("%d %s %v", i, e.Op.Name(), dt), func(t *testing.T) {
+				want := run(t, e, dt)
+				got := testutil.Must(e.Run(Fusing{}, dt, 1))
+				for name, w := range want {
+					top := 0.01
+					for _, x := range w {
+						top = max(top, math.Abs(x))
+					}
+					for k, x := range got[name] {
+						if !(math.Abs(x-w[k]) <= tolerance*top) {
+							t.Fatalf("element %d of %s is %v, want %v", k, name, x, w[k])
+						}
+					}
+				}
+				if again := testutil.Must(e.Run(Fusing{}, dt, 1)); !slices.EqualFunc(sorted(got), sorted(again), slices.Equal) {
+					t.Error("the second run gives other results")
+				}
+			})
+		}
+	}
+	if fused < 10 {
+		t.Errorf("%d examples of composites with kernels", fused)
+	}
+}
+
+// TestResultsOverInputs: an operation that may write a result over an input gives the
+// same bits there as elsewhere.
+func TestResultsOverInputs(t *testing.T) {
+	seen := make(map[string]bool)
+	for i, e := range opstest.Examples() {
+		for _, op := range []ops.Op{e.Op, e.Grad} {
+			if op == nil || len((Fusing{}).Over(op)) == 0 {
+				continue
+			}
+			seen[op.Name()] = true
+			for _, pair := range (Fusing{}).Over(op) {
+				apart, over := overlaid(t, op, -1, -1), overlaid(t, op, pair[0], pair[1])
+				for k := range apart {
+					if !slices.Equal(over[k], apart[k]) {
+						t.Errorf("example %d, %s: result %d is another with result %d over input %d", i, op.Name(), k, pair[0], pair[1])
+					}
+				}
+			}
+		}
+	}
+	if len(seen) < 8 {
+		t.Errorf("only of %v", seen)
+	}
+}
+
+// overlaid returns the results of an operation on random numbers, one of them
+// written over an input unless out is negative.
+func overlaid(t *testing.T, op ops.Op, out, in int) (results [][]float32) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	var reads, writes []device.Buffer
+	for _, arg := range op.Inputs() {
+		b := testutil.Must(Fusing{}.Alloc(arg.Dtype(ops.Float32), arg.Shape.Size()))
+		if x, float := Elements(b).([]float32); float {
+			for i := range x {
+				x[i] = float32(r.NormFloat64())
+			}
+		}
+		reads = append(reads, b)
+	}
+	for k, arg := range op.Outputs() {
+		b := testutil.Must(Fusing{}.Alloc(ops.Float32, arg.Shape.Size()))
+		if k == out {
+			b = reads[in]
+		}
+		writes = append(writes, b)
+		results = append(results, Elements(b).([]float32))
+	}
+	if err := testutil.Must(Fusing{}.Bind(op, writes, reads, nil))(); err != nil {
+		t.Fatal(err)
+	}
+	return results
+}
+
+// sorted returns the results in the order of their names.
+func sorted(results map[string][]float64) (list [][]float64) {
+	var names []string
+	for name := range results {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		list = append(list, results[name])
+	}
+	return list
+}

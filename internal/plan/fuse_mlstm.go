@@ -1,0 +1,288 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
+
+// fuseLayers puts the composites of the paper's mLSTM layer in the place of the
+// operations of which it consists.
+func (r *rewriter) fuseLayers() {
+	r.index()
+	for i := 0; i < len(r.Steps); i++ {
+		fused := false
+		switch op := r.Steps[i].Op.(type) {
+		case ops.MLSTMGates:
+			fused = r.mlstmEntry(i)
+		case ops.MLSTMGatesGrad:
+			fused = r.mlstmEntryGrad(i, op)
+		case ops.SkipGate:
+			fused = r.mlstmExit(i)
+		case ops.MLSTM:
+			fused = r.mlstmOutput(i, op)
+		}
+		if fused {
+			i = -1 // steps have moved
+		}
+	}
+}
+
+// entrySteps are the steps of an mLSTM layer that come before the gates.
+type entrySteps struct {
+	op   ops.MLSTMEntry
+	conv int
+	maps [3]int
+}
+
+// x and c return the input and the result of the convolution.
+func (r *rewriter) x(e entrySteps) ID { return r.Steps[e.conv].In[0] }
+func (r *rewriter) c(e entrySteps) ID { return r.Steps[e.conv].Out[0] }
+
+// entryOf finds the steps that compute q, k and v.
+func (r *rewriter) entryOf(qkv []ID, nh int) (e entrySteps, ok bool) {
+	e.op.NH = nh
+	for k, id := range qkv {
+		j, m, ok := written[ops.Headwise](r, id)
+		if !ok || k > 0 && m != e.op.Map {
+			return e, false
+		}
+		e.maps[k], e.op.Map = j, m
+	}
+	c := r.Steps[e.maps[0]].In[0]
+	e.conv, e.op.Conv, ok = written[ops.Conv](r, c)
+	return e, ok && !e.op.Map.Bias && r.c(e) == c && r.Steps[e.maps[1]].In[0] == c && r.Steps[e.maps[2]].In[0] == r.x(e) && r.fuser.Fuses(e.op)
+}
+
+// mlstmEntry fuses the projection i to the gates with the steps before it.
+func (r *rewriter) mlstmEntry(i int) bool {
+	gates := r.Steps[i]
+	if r.later(gates.In[:3], i) {
+		return false // the derivative is fused first
+	}
+	e, ok := r.entryOf(gates.In[:3], gates.Op.(ops.MLSTMGates).NH)
+	if !ok {
+		return false
+	}
+	conv := r.Steps[e.conv]
+	own := []int{e.conv, i}
+	in, out := slices.Clone(conv.In), slices.Clone(conv.Out)
+	if e.op.Conv.Resets {
+		in = in[:len(in)-1]
+	}
+	for _, j := range e.maps {
+		own = append(own, j)
+		in, out = append(in, r.Steps[j].In[1]), append(out, r.Steps[j].Out[0])
+	}
+	if r.readBetween(out, i, own) {
+		return false
+	}
+	in = append(in, gates.In[3:]...)
+	if e.op.Conv.Resets {
+		in = append(in, conv.In[len(conv.In)-1])
+	}
+	r.replace(own, i, e.op, in, append(out, gates.Out...))
+	return true
+}
+
+// later reports whether a derivative of the projection i to the gates, not yet fused,
+// reads its inputs.
+func (r *rewriter) later(qkv []ID, i int) bool {
+	j, op, ok := read[ops.MLSTMGatesGrad](r, qkv[0])
+	if !ok || j < i {
+		return false
+	}
+	_, fits := r.entryGradOf(j, op)
+	return fits
+}
+
+// readBetween reports whether a step before step i, other than the given ones, reads
+// one of the values.
+func (r *rewriter) readBetween(ids []ID, i int, but []int) bool {
+	return slices.ContainsFunc(ids, func(id ID) bool {
+		return slices.ContainsFunc(r.readers[id], func(j int) bool { return j < i && !slices.Contains(but, j) })
+	})
+}
+
+// mlstmEntryGrad fuses the derivative i of the projection to the gates with the
+// steps that follow it back to the input of the layer's convolution.
+func (r *rewriter) mlstmEntryGrad(i int, op ops.MLSTMGatesGrad) bool {
+	g, ok := r.entryGradOf(i, op)
+	if ok {
+		r.replace(g.steps, g.last, ops.MLSTMEntryGrad{MLSTMEntry: g.op}, g.in, g.out)
+	}
+	return ok
+}
+
+// entryGrad is the derivative of an mLSTM layer's entry.
+type entryGrad struct {
+	op      ops.MLSTMEntry
+	steps   []int // of which it consists, last is the last one
+	last    int
+	in, out []ID
+}
+
+// entryGradOf finds the steps of which derivative i is the first.
+func (r *rewriter) entryGradOf(i int, op ops.MLSTMGatesGrad) (g entryGrad, ok bool) {
+	gates := r.Steps[i]
+	e, ok := r.entryOf(gates.In[:3], op.NH)
+	if !ok || op.Has != [2]bool{true, true} || !r.fuser.Fuses(ops.MLSTMEntryGrad{MLSTMEntry: e.op}) {
+		return g, false
+	}
+	var up, dw, dx []ID
+	g.op, g.steps = e.op, []int{i}
+	for k, from := range [3]ID{r.c(e), r.c(e), r.x(e)} {
+		sum, others, ok := r.sumOf(gates.Out[k])
+		if !ok || len(others) != 1 {
+			return g, false
+		}
+		j, ok := only[ops.HeadwiseGrad](r, r.Steps[sum].Out[0])
+		if !ok || r.Steps[j].In[0] != from || r.Steps[j].In[1] != r.Steps[e.maps[k]].In[1] || r.Steps[j].In[2] != r.Steps[sum].Out[0] {
+			return g, false
+		}
+		g.steps = append(g.steps, sum, j)
+		up, dx, dw = append(up, others[0]), append(dx, r.Steps[j].Out[0]), append(dw, r.Steps[j].Out[1])
+	}
+	return r.throughConv(g, e, gates, up, dx, dw)
+}
+
+// throughConv completes a derivative by that of the convolution: up are the
+// gradients of q, k and v, dx and dw those of the maps' inputs and weights.
+func (r *rewriter) throughConv(g entryGrad, e entrySteps, gates Step, up, dx, dw []ID) (entryGrad, bool) {
+	sum, others, ok := r.sumOf(dx[0])
+	if !ok || len(others) != 2 || !slices.Contains(others, dx[1]) {
+		return g, false
+	}
+	dc := others[0]
+	if dc == dx[1] {
+		dc = others[1]
+	}
+	j, ok := only[ops.ConvGrad](r, r.Steps[sum].Out[0])
+	if !ok {
+		return g, false
+	}
+	conv := r.Steps[j]
+	last, others, ok := r.sumOf(conv.Out[0])
+	if !ok || len(others) != 1 || others[0] != dx[2] || conv.In[0] != r.x(e) || conv.Op.(ops.ConvGrad).Has != [2]bool{true, false} {
+		return g, false
+	}
+	g.steps, g.last = append(g.steps, sum, j, last), last
+	own := slices.Index(conv.In, r.Steps[sum].Out[0])
+	g.in = slices.Clone(conv.In[:own])
+	for _, m := range e.maps {
+		g.in = append(g.in, r.Steps[m].In[1])
+	}
+	g.in = append(append(append(append(g.in, gates.In[3:5]...), up...), gates.In[5:]...), dc)
+	g.in = append(g.in, conv.In[own+1:]...)
+	g.out = append(append(append([]ID{r.Steps[last].Out[0]}, conv.Out[1:]...), dw...), gates.Out[3:]...)
+	return g, slices.Max(g.steps) == last && !r.unread(g.out, last)
+}
+
+// sumOf returns the sum of gradients that alone reads a value, and its other terms.
+func (r *rewriter) sumOf(id ID) (i int, others []ID, ok bool) {
+	if i, ok = only[ops.ForkGrad](r, id); !ok {
+		return i, nil, false
+	}
+	for _, term := range r.Steps[i].In {
+		if term != id {
+			others = append(others, term)
+		}
+	}
+	return i, others, len(others) == len(r.Steps[i].In)-1
+}
+
+// only returns the step that alone reads a hidden value, if its operation is an O.
+func only[O ops.Op](r *rewriter, id ID) (i int, ok bool) {
+	if len(r.readers[id]) != 1 || !r.hidden(id) {
+		return -1, false
+	}
+	i = r.readers[id][0]
+	_, ok = r.Steps[i].Op.(O)
+	return i, ok
+}
+
+// mlstmOutput leaves out the new memory of cell i if nothing reads it.
+func (r *rewriter) mlstmOutput(i int, op ops.MLSTM) bool {
+	s := r.Steps[i]
+	for _, id := range s.Out[1:] {
+		if !r.hidden(id) || len(r.readers[id]) > 0 {
+			return false
+		}
+	}
+	alone := ops.MLSTMOutput{MLSTM: op}
+	if len(s.Out) != len(op.Outputs()) || !r.fuser.Fuses(alone) {
+		return false
+	}
+	r.replace([]int{i}, i, alone, s.In, s.Out[:1])
+	return true
+}
+
+// mlstmExit fuses skip and gate i with the norm that it reads, and, if there are any,
+// the derivatives of both.
+func (r *rewriter) mlstmExit(i int) bool {
+	gate := r.Steps[i]
+	normed := gate.In[0]
+	j, norm, ok := written[ops.Norm](r, normed)
+	both := ops.MLSTMExit{Norm: norm}
+	if !ok || !r.fuser.Fuses(both) {
+		return false
+	}
+	in := append(slices.Clone(r.Steps[j].In), gate.In[1:]...)
+	if r.readBy(normed, i) {
+		r.replace([]int{j, i}, i, both, in, gate.Out)
+		return true
+	}
+	k, _, ok := read[ops.SkipGateGrad](r, normed)
+	if !ok || !r.readBy(normed, i, k) || !slices.Equal(r.Steps[k].In[:4], gate.In) {
+		return false
+	}
+	back := r.Steps[k]
+	l, ok := only[ops.NormGrad](r, back.Out[0])
+	if !ok || !slices.Equal(r.Steps[l].In, append(slices.Clone(r.Steps[j].In), back.Out[0])) || !r.fuser.Fuses(ops.MLSTMExitGrad{MLSTMExit: both}) {
+		return false
+	}
+	down := r.Steps[l]
+	r.replace([]int{k, l}, k, ops.MLSTMExitGrad{MLSTMExit: both}, append(slices.Clone(in), back.In[4]), append(slices.Clone(down.Out), back.Out[1:]...))
+	r.replace([]int{j, i}, i, both, in, gate.Out)
+	return true
+}
+
+// recomputeSeveral repeats the steps with several results that the device would
+// rather repeat than keep their results; see recompute.
+func (r *rewriter) recomputeSeveral() {
+	r.index()
+	for i := len(r.Steps) - 1; i >= 0; i-- {
+		s := r.Steps[i]
+		if len(s.Out) < 2 || !r.fuser.Recomputes(s.Op) {
+			continue
+		}
+		if late := r.lateOf(i); late >= 0 {
+			r.repeat(i, late)
+		}
+	}
+}
+
+// lateOf returns the first reader of a hidden result of step i that comes long after
+// the step, −1 if there is none, or if an input of the step is gone by then.
+func (r *rewriter) lateOf(i int) int {
+	late := len(r.Steps)
+	for _, id := range r.Steps[i].Out {
+		last := i
+		for _, reader := range r.readers[id] {
+			if reader-last > farApart && r.hidden(id) {
+				late = min(late, reader)
+				break
+			}
+			last = reader
+		}
+	}
+	if late == len(r.Steps) {
+		return -1
+	}
+	for _, id := range r.Steps[i].In {
+		if n := len(r.readers[id]); r.hidden(id) && r.readers[id][n-1] < late {
+			return -1
+		}
+	}
+	return late
+}
