@@ -11,7 +11,7 @@ import (
 
 // readSizes are the numbers of tokens that a generator reads at once, largest
 // first.
-var readSizes = [...]int{256, 64, 8, 4, 1}
+var readSizes = [...]int{256, 64, 8, 1}
 
 // deviceReadSizes are those of a model on a device, where longer pieces are faster.
 var deviceReadSizes = [...]int{2048, 256, 64, 8, 1}
@@ -74,7 +74,7 @@ func (g *Generator) LogProbs(tokens ...int) ([]float64, error) {
 	if err := g.model.checkTokens(tokens); err != nil {
 		return nil, err
 	}
-	if len(tokens) < 2 {
+	if g.next(len(tokens)) == 1 { // what comes after a token makes no difference to it
 		return g.logProbs(tokens)
 	}
 	if err := g.settle(); err != nil {
@@ -166,11 +166,6 @@ func (g *Generator) read(tokens []int, see func(i int, logits []float64)) error 
 		}
 		done += n
 		g.count += n
-	}
-	if len(tokens) > 1 {
-		// A state that is saved, or copied, behind a prompt continues to the bit as
-		// one that is not.
-		g.state.catchUp(-1)
 	}
 	if g.model.home == nil {
 		return g.settle()
