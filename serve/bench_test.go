@@ -23,23 +23,27 @@ func BenchmarkClients(b *testing.B) {
 		name                 string
 		width, blocks, vocab int
 	}{{"small", 128, 4, 256}, {"wide", 1024, 6, 256}} {
-		cfg := xlstm.DefaultConfig()
-		cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt = m.vocab, m.width, m.blocks, xlstm.Blocks(1)
-		model, err := xlstm.New(cfg)
-		if err != nil {
-			b.Fatal(err)
-		}
-		lm, err := xlstm.NewLM(model, data.Bytes{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, c := range []Config{{Rows: 16}, {Rows: 64}, {Rows: 16, Exact: true}} {
-			benchmarkServer(b, lm, fmt.Sprintf("%s/rows=%d/exact=%v", m.name, c.Rows, c.Exact), c)
-		}
+		b.Run(m.name, func(b *testing.B) { benchmarkModel(b, m.width, m.blocks, m.vocab) })
 	}
 }
 
-func benchmarkServer(b *testing.B, lm *xlstm.LM, name string, cfg Config) {
+func benchmarkModel(b *testing.B, width, blocks, vocab int) {
+	cfg := xlstm.DefaultConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.SLSTMAt = vocab, width, blocks, xlstm.Blocks(1)
+	model, err := xlstm.New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	lm, err := xlstm.NewLM(model, data.Bytes{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []Config{{Rows: 16}, {Rows: 64}, {Rows: 16, Exact: true}} {
+		b.Run(fmt.Sprintf("rows=%d/exact=%v", c.Rows, c.Exact), func(b *testing.B) { benchmarkServer(b, lm, c) })
+	}
+}
+
+func benchmarkServer(b *testing.B, lm *xlstm.LM, cfg Config) {
 	s, err := New(lm, cfg)
 	if err != nil {
 		b.Fatal(err)
@@ -49,7 +53,7 @@ func benchmarkServer(b *testing.B, lm *xlstm.LM, name string, cfg Config) {
 	defer h.Close()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	for _, clients := range []int{1, 8, 64} {
-		b.Run(fmt.Sprintf("%s/clients=%d", name, clients), func(b *testing.B) { measureClients(b, h.URL, client, clients) })
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) { measureClients(b, h.URL, client, clients) })
 	}
 }
 
