@@ -25,14 +25,6 @@ type BatchGenerator struct {
 	empty    *State   // of a row without a text
 }
 
-// bench is a program that reads one token for each of its rows.
-type bench struct {
-	size    int
-	program *Program // nil before it is used
-	rows    *State   // of the program
-	seats   []int    // the text in each row, −1 for none
-}
-
 // BatchOption is an option of NewBatchGenerator.
 type BatchOption func(n int) (sizes []int)
 
@@ -54,7 +46,7 @@ type batchText struct {
 	state  *State // out of date while the text is seated
 	logits []float64
 	count  int
-	row    int // of the program in which the text is seated, −1 for none
+	seat   int // at the bench where texts are seated, −1 for none
 }
 
 // NewBatchGenerator returns a generator for n texts, numbered 0 to n−1, all at
@@ -88,23 +80,13 @@ func (b *BatchGenerator) prepare() (err error) {
 		if t.state, err = b.model.NewState(1); err != nil {
 			return err
 		}
-		t.logits, t.row = make([]float64, b.model.cfg.VocabSize), -1
+		t.logits, t.seat = make([]float64, b.model.cfg.VocabSize), -1
 	}
 	if b.empty, err = b.model.NewState(1); err != nil {
 		return err
 	}
 	b.seatedAt = b.benches[len(b.benches)-1]
 	return b.model.furnish(b.seatedAt)
-}
-
-// furnish makes the state and the program of a bench.
-func (m *Model) furnish(n *bench) (err error) {
-	n.seats = slices.Repeat([]int{-1}, n.size)
-	if n.rows, err = m.NewState(n.size); err != nil {
-		return err
-	}
-	n.program, err = m.compile(ProgramConfig{Batch: n.size, Steps: 1, Carry: true}, n.rows)
-	return err
 }
 
 // Texts returns the number of texts.
@@ -206,17 +188,17 @@ func (b *BatchGenerator) Step(tokens []int) error {
 	if err := b.seat(tokens); err != nil {
 		return err
 	}
-	at := b.seatedAt
-	ids := make([]int, at.size)
 	for _, i := range texts {
-		ids[b.texts[i].row] = tokens[i]
+		p, row := b.seatedAt.seat(b.texts[i].seat)
+		p.ids[row] = tokens[i]
 	}
-	if err := at.program.Run(Input{Tokens: ids, State: at.rows}); err != nil {
+	if err := b.seatedAt.run(); err != nil {
 		return err
 	}
 	for _, i := range texts {
 		t := &b.texts[i]
-		if err := at.program.loadLogits(t.row, t.logits); err != nil {
+		p, row := b.seatedAt.seat(t.seat)
+		if err := p.program.loadLogits(row, t.logits); err != nil {
 			return err
 		}
 		t.count++
@@ -235,7 +217,7 @@ func (b *BatchGenerator) choose(texts int) error {
 			return err
 		}
 	}
-	if b.benches[k].program == nil {
+	if b.benches[k].parts == nil {
 		if err := b.model.furnish(b.benches[k]); err != nil {
 			return err
 		}
@@ -244,39 +226,39 @@ func (b *BatchGenerator) choose(texts int) error {
 	return nil
 }
 
-// seat puts the texts that continue into rows of the program. Those that are in a
-// row stay there.
+// seat gives the texts that continue a seat. Those that have one keep it.
 func (b *BatchGenerator) seat(tokens []int) error {
 	for i, token := range tokens {
 		t := &b.texts[i]
-		if token < 0 || t.row >= 0 {
+		if token < 0 || t.seat >= 0 {
 			continue
 		}
-		row := slices.Index(b.seatedAt.seats, -1)
-		if err := b.seatedAt.rows.SetText(row, t.state, 0); err != nil {
+		seat := slices.Index(b.seatedAt.seats, -1)
+		p, row := b.seatedAt.seat(seat)
+		if err := p.rows.SetText(row, t.state, 0); err != nil {
 			return err
 		}
-		t.row, b.seatedAt.seats[row] = row, i
+		t.seat, b.seatedAt.seats[seat] = seat, i
 	}
 	return nil
 }
 
-// unseat takes text i out of its row, if it is in one, and brings its state up to
-// date. The row computes on without a text, and should compute something
+// unseat takes the seat of text i away, if it has one, and brings its state up to
+// date. Its row may compute on without a text, and should compute something
 // harmless.
 func (b *BatchGenerator) unseat(i int) error {
 	t := &b.texts[i]
-	if t.row < 0 {
+	if t.seat < 0 {
 		return nil
 	}
-	at := b.seatedAt
-	if err := t.state.SetText(0, at.rows, t.row); err != nil {
+	p, row := b.seatedAt.seat(t.seat)
+	if err := t.state.SetText(0, p.rows, row); err != nil {
 		return err
 	}
-	if err := at.rows.SetText(t.row, b.empty, 0); err != nil {
+	if err := p.rows.SetText(row, b.empty, 0); err != nil {
 		return err
 	}
-	at.seats[t.row], t.row = -1, -1
+	b.seatedAt.seats[t.seat], t.seat = -1, -1
 	return nil
 }
 
@@ -300,10 +282,7 @@ func (b *BatchGenerator) Tokens(i int) int { return b.texts[i].count }
 func (b *BatchGenerator) Close() error {
 	err := b.reader.Close()
 	for _, n := range b.benches {
-		if n.program == nil {
-			continue
-		}
-		if failed := n.program.Close(); err == nil {
+		if failed := n.close(); err == nil {
 			err = failed
 		}
 	}

@@ -157,7 +157,7 @@ func TestFewerRows(t *testing.T) {
 		}
 		var sizes []int
 		for _, n := range b.benches {
-			if n.program != nil {
+			if n.parts != nil {
 				sizes = append(sizes, n.size)
 			}
 		}
