@@ -77,6 +77,10 @@ func (s MLSTM) initialM() float64 {
 type mlstmInputs[F Float] struct {
 	q, k, v, i, f []F
 	ldq, ldv, ldg int
+	// maps makes q, k and v of what is in their places, by blocks of four columns, if
+	// mapped is set; otherwise they are there themselves.
+	maps   [3]vec.Taps[F]
+	mapped bool
 }
 
 func (s MLSTM) offsets(item int) (q, v, g int) {
@@ -87,7 +91,7 @@ func (s MLSTM) offsets(item int) (q, v, g int) {
 
 func mlstmItem[F Float](s MLSTM, item int, q, k, v, i, f []F) mlstmInputs[F] {
 	oq, ov, og := s.offsets(item)
-	return mlstmInputs[F]{q[oq:], k[oq:], v[ov:], i[og:], f[og:], s.NH * s.DQK, s.NH * s.DHV, s.NH}
+	return mlstmInputs[F]{q: q[oq:], k: k[oq:], v: v[ov:], i: i[og:], f: f[og:], ldq: s.NH * s.DQK, ldv: s.NH * s.DHV, ldg: s.NH}
 }
 
 // mlstmMemory is the memory of one head, C as a matrix and n.
@@ -165,12 +169,24 @@ func (c *mlstmCell[F]) begin(t0 int, m0 float64) {
 }
 
 func (c *mlstmCell[F]) loadQueries() {
-	copyRows(c.q, matrix[F]{c.in.q, c.in.ldq}.from(c.t0, 0), c.l, c.DQK)
+	c.load(0, c.q, matrix[F]{c.in.q, c.in.ldq}, c.DQK)
 }
 
 func (c *mlstmCell[F]) loadInputs() {
-	copyRows(c.k, matrix[F]{c.in.k, c.in.ldq}.from(c.t0, 0), c.l, c.DQK)
-	copyRows(c.v, matrix[F]{c.in.v, c.in.ldv}.from(c.t0, 0), c.l, c.DHV)
+	c.load(1, c.k, matrix[F]{c.in.k, c.in.ldq}, c.DQK)
+	c.load(2, c.v, matrix[F]{c.in.v, c.in.ldv}, c.DHV)
+}
+
+// load copies the chunk's rows of input k, n wide, or maps them.
+func (c *mlstmCell[F]) load(k int, dst, src matrix[F], n int) {
+	src = src.from(c.t0, 0)
+	if !c.in.mapped {
+		copyRows(dst, src, c.l, n)
+		return
+	}
+	for i := range c.l {
+		vec.Quads(src.row(i, n), c.in.maps[k], dst.row(i, n), false)
+	}
 }
 
 // MLSTMForward computes h and the final state, which may share the memory of the
@@ -188,8 +204,15 @@ func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []
 		mlstmForwardInSegments(s, n, q, k, v, i, f, state, h, last)
 		return
 	}
+	mlstmForwardMapped(s, nil, q, k, v, i, f, state, h, last)
+}
+
+// mlstmForwardMapped computes whole sequences of q, k and v, or with maps of what they
+// are made of.
+func mlstmForwardMapped[F Float](s MLSTM, maps *[3]vec.Taps[F], q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
 	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f), alone: last.C == nil}
+		cell.in.mapBy(s, maps, item)
 		var space arena[F]
 		cell.layOutAll(&space, state.C != nil)
 		defer giveBack(space.claim())

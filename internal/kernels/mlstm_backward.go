@@ -37,11 +37,17 @@ func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h, 
 		})
 		return
 	}
-	c := mlstmBackward[F]{s, q, k, v, i, f, state, h, dh, dLast, grads}
+	c := mlstmBackward[F]{MLSTM: s, q: q, k: k, v: v, i: i, f: f, state: state, h: h, dh: dh, dLast: dLast, grads: grads}
 	if n := s.segments(); n > 1 {
 		c.inSegments(n)
 		return
 	}
+	c.whole()
+}
+
+// whole computes every sequence from its end to its beginning.
+func (c *mlstmBackward[F]) whole() {
+	s := c.MLSTM
 	Parallel(s.B*s.NH, func(item int) {
 		b := c.item(item)
 		var space arena[F]
@@ -53,8 +59,8 @@ func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h, 
 		kept, lent := scratch[float64](s.chunks())
 		defer giveBack(lent)
 		b.rows.kept = kept
-		b.run(state, dLast, grads.State)
-		b.gatesBack(dLast, grads.State)
+		b.run(c.state, c.dLast, c.grads.State)
+		b.gatesBack(c.dLast, c.grads.State)
 	})
 }
 
@@ -66,11 +72,13 @@ type mlstmBackward[F Float] struct {
 	h, dh         []F
 	dLast         MLSTMState[F]
 	grads         MLSTMGrads[F]
+	maps          *[3]vec.Taps[F] // see mlstmInputs
 }
 
 // item returns the backward pass of one head of one sequence, without scratch space.
 func (c *mlstmBackward[F]) item(item int) mlstmBack[F] {
 	b := mlstmBack[F]{mlstmCell: mlstmCell[F]{MLSTM: c.MLSTM, in: mlstmItem(c.MLSTM, item, c.q, c.k, c.v, c.i, c.f)}, item: item, last: c.chunks()}
+	b.in.mapBy(c.MLSTM, c.maps, item)
 	oq, ov, og := c.offsets(item)
 	b.h = matrix[F]{c.h[ov:], b.in.ldv}
 	b.dq, b.dk = matrix[F]{c.grads.Q[oq:], b.in.ldq}, matrix[F]{c.grads.K[oq:], b.in.ldq}

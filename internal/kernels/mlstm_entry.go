@@ -7,9 +7,9 @@ import (
 )
 
 // MLSTMEntry describes what an mLSTM layer computes before its cell: c =
-// SiLU(conv(x)), q and k from c and v from x by maps of blocks of four columns, and
-// from [q k v] the gates of NH heads. The convolution has four steps. All arrays of
-// rows are [B·T,D]; they are read and written once, a few rows at a time.
+// SiLU(conv(x)) and, from [q k v], the gates of NH heads, with q and k from c and v
+// from x by maps of blocks of four columns. The convolution has four steps. All arrays
+// of rows are [B·T,D]; they are read and written once, a few rows at a time.
 type MLSTMEntry struct {
 	Conv
 	NH int
@@ -49,11 +49,8 @@ func (e *mlstmEntry[F]) begin(x, window []F, p MLSTMEntryParams[F], back bool) {
 	buf := e.take(24*e.D + gates*width)
 	for k, w := range p.Maps {
 		e.maps[k], e.turns[k] = quadTaps(buf[8*k*e.D:][:4*e.D]), quadTaps(buf[(8*k+4)*e.D:][:4*e.D])
-		for s := range e.maps[k] {
-			for c := range e.D {
-				e.maps[k][s][c], e.turns[k][s][c] = w[h.quadAt(c, s)], w[h.quadAt(c^s, s)]
-			}
-		}
+		layOutQuads(h, w, e.maps[k], false)
+		layOutQuads(h, w, e.turns[k], true)
 	}
 	stacked := buf[24*e.D:]
 	stackGates(p.Gates.W, stacked)
@@ -82,15 +79,17 @@ func (e *mlstmEntry[F]) end() {
 }
 
 // MLSTMEntryForward computes c, the new window, which may share the memory of window,
-// qkv and the gates; window may be nil.
-func MLSTMEntryForward[F Float](s MLSTMEntry, x []F, p MLSTMEntryParams[F], window, c, newWindow []F, qkv [3][]F, gates [2][]F) {
+// and the gates; window may be nil.
+func MLSTMEntryForward[F Float](s MLSTMEntry, x []F, p MLSTMEntryParams[F], window, c, newWindow []F, gates [2][]F) {
 	s.Resets = s.Resets.some()
 	e := mlstmEntry[F]{MLSTMEntry: s}
 	e.begin(x, window, p, false)
 	defer e.end()
 	s.pieces(func(_, b, t0, t1 int) {
-		both, lent := scratch[F](entryRows * 2 * s.NH)
+		block := entryRows * s.D
+		buf, lent := scratch[F](3*block + entryRows*2*s.NH)
 		defer giveBack(lent)
+		qkv, both := [3][]F{buf[:block], buf[block : 2*block], buf[2*block : 3*block]}, buf[3*block:]
 		for t := t0; t < t1; t += entryRows {
 			e.rowsForward(b, t, min(t1, t+entryRows), c, qkv)
 			e.gatesForward(b*s.T+t, min(t1-t, entryRows), p.Gates.B, qkv, both, gates)
@@ -99,15 +98,15 @@ func MLSTMEntryForward[F Float](s MLSTMEntry, x []F, p MLSTMEntryParams[F], wind
 	convMove(s.Conv, x, window, newWindow)
 }
 
+// rowsForward computes c of steps t0 to t1, and q, k and v at the beginning of qkv.
 func (e *mlstmEntry[F]) rowsForward(b, t0, t1 int, c []F, qkv [3][]F) {
 	var in [4][]F
 	for t := t0; t < t1; t++ {
-		row := e.row(b, t)
 		e.conv.rows(b, t, in[:])
-		cRow := row(c)
+		cRow := e.row(b, t)(c)
 		convSum(in[:], e.conv.taps, e.conv.bias, cRow, true)
 		for k, from := range [3][]F{cRow, cRow, in[3]} {
-			vec.Quads(from, e.maps[k], row(qkv[k]), false)
+			vec.Quads(from, e.maps[k], qkv[k][(t-t0)*e.D:][:e.D], false)
 		}
 	}
 }
@@ -118,7 +117,8 @@ func (e *mlstmEntry[F]) row(b, t int) func(x []F) []F {
 	return func(x []F) []F { return x[at : at+e.D] }
 }
 
-// gatesForward computes the gates of n rows from row r on.
+// gatesForward computes the gates of n rows from row r on, whose q, k and v are at the
+// beginning of qkv.
 func (e *mlstmEntry[F]) gatesForward(r, n int, bias [2][]F, qkv [3][]F, both []F, gates [2][]F) {
 	width := 2 * e.NH
 	for k, x := range qkv {
@@ -126,7 +126,7 @@ func (e *mlstmEntry[F]) gatesForward(r, n int, bias [2][]F, qkv [3][]F, both []F
 		if k == 0 {
 			beta = 0
 		}
-		e.gates[k].Gemm(gblas.NoTrans, n, 1, x[r*e.D:], e.D, beta, both, width)
+		e.gates[k].Gemm(gblas.NoTrans, n, 1, x, e.D, beta, both, width)
 	}
 	for i := range n {
 		for g, y := range gates {

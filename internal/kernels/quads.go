@@ -22,6 +22,20 @@ func quadTaps[F Float](buf []F) (t vec.Taps[F]) {
 	return t
 }
 
+// layOutQuads fills taps with the weights, or with those of the transposed map, from
+// output c xor k to input c.
+func layOutQuads[F Float](s Headwise, w []F, taps vec.Taps[F], transposed bool) {
+	for k, tap := range taps {
+		from := 0
+		if transposed {
+			from = k
+		}
+		for c := range tap {
+			tap[c] = w[s.quadAt(c^from, k)]
+		}
+	}
+}
+
 // quadsForward computes y [N, Heads·4].
 func quadsForward[F Float](s Headwise, x, w, y []F) {
 	d := 4 * s.Heads
@@ -62,11 +76,7 @@ func quadsBackward[F Float](s Headwise, x, w, dy, dx, dw []F) {
 	buf, lent := scratch[F](8 * d)
 	defer giveBack(lent)
 	taps, grads := quadTaps(buf[:4*d]), quadTaps(buf[4*d:])
-	for k, tap := range taps {
-		for c := range tap {
-			tap[c] = w[s.quadAt(c^k, k)] // the transposed map: from output c xor k to input c
-		}
-	}
+	layOutQuads(s, w, taps, true)
 	sumRows(s.N, d, buf[4*d:], func(lo, hi int, part []F) {
 		to := quadTaps(part)
 		for r := lo; r < hi; r++ {

@@ -1,11 +1,11 @@
 package ops
 
 // MLSTMEntry is what an mLSTM layer of the paper's architecture computes before its
-// cell (figure 11): c = SiLU(conv(x)), q and k from c and v from x by block-diagonal
-// maps, and from [q k v] the pre-activations i~ and f~ of the gates. It reads x, the
-// weight conv and the bias of the convolution, the window if there is one, the
-// weights wq, wk and wv, wi and bi, wf and bf, and the resets if there are any. It
-// writes c, the new window, q, k, v, i~ and f~.
+// cell (figure 11), without the cell's q, k and v: c = SiLU(conv(x)) and, from [q k v],
+// the pre-activations i~ and f~ of the gates, where q and k are block-diagonal maps of
+// c and v is one of x. It reads x, the weight conv and the bias of the convolution,
+// the window if there is one, the weights wq, wk and wv of the maps, wi and bi, wf and
+// bf, and the resets if there are any. It writes c, the new window, i~ and f~.
 type MLSTMEntry struct {
 	Conv Conv
 	Map  Headwise // each of the maps; it has no bias
@@ -36,8 +36,10 @@ func (m MLSTMEntry) conv() []Arg {
 }
 
 // maps returns the weights of the maps.
-func (m MLSTMEntry) maps() (args []Arg) {
-	w := m.Map.Inputs()[1]
+func (m MLSTMEntry) maps() []Arg { return mapWeights(m.Map) }
+
+func mapWeights(h Headwise) []Arg {
+	w := h.Inputs()[1]
 	return renamed([]Arg{w, w, w}, "wq", "wk", "wv")
 }
 
@@ -50,9 +52,7 @@ func (m MLSTMEntry) Inputs() []Arg {
 }
 
 func (m MLSTMEntry) Outputs() []Arg {
-	g := m.Gates()
-	out := append(renamed(m.Conv.Outputs(), "c", "next window"), g.Inputs()[:3]...)
-	return append(out, g.Outputs()...)
+	return append(renamed(m.Conv.Outputs(), "c", "next window"), m.Gates().Outputs()...)
 }
 
 // Stages computes the results one after the other.
@@ -62,12 +62,12 @@ func (m MLSTMEntry) Stages() []Stage {
 
 // projected are the stages up to q, k and v.
 func (m MLSTMEntry) projected() []Stage {
-	return []Stage{
-		{m.Conv, names(m.reset(m.conv())), []string{"c", "next window"}},
-		{m.Map, []string{"c", "wq"}, []string{"q"}},
-		{m.Map, []string{"c", "wk"}, []string{"k"}},
-		{m.Map, []string{"x", "wv"}, []string{"v"}},
-	}
+	return append([]Stage{{m.Conv, names(m.reset(m.conv())), []string{"c", "next window"}}}, mapped(m.Map)...)
+}
+
+// mapped are the stages from c and x to q, k and v.
+func mapped(h Headwise) []Stage {
+	return []Stage{{h, []string{"c", "wq"}, []string{"q"}}, {h, []string{"c", "wk"}, []string{"k"}}, {h, []string{"x", "wv"}, []string{"v"}}}
 }
 
 // MLSTMEntryGrad is the derivative of MLSTMEntry: it reads x, conv, bias, the window,
@@ -149,6 +149,52 @@ func (m MLSTMExitGrad) Stages() []Stage {
 		{SkipGateGrad(m.gate()), []string{"normed", "c", "skip", "z", "dy"}, []string{"dnormed", "dc", "dskip", "dz"}},
 		{NormGrad{m.Norm}, append(names(m.norm()), "dnormed"), names(grads(m.norm()))},
 	}
+}
+
+// MLSTMMapped is an MLSTM whose q and k are block-diagonal maps of c, and whose v is
+// one of x: it reads c, x, the weights wq, wk and wv of the maps, and the inputs of
+// MLSTM except q, k and v. An Alone one does not write the new memory, because nothing
+// reads it.
+type MLSTMMapped struct {
+	MLSTM
+	Map   Headwise // each of the maps; it has no bias
+	Alone bool
+}
+
+func (m MLSTMMapped) Name() string   { return "mLSTM of maps" }
+func (m MLSTMMapped) MulAdds() int64 { return muladds(m.Stages()) }
+
+// mapped replaces q, k and v at the beginning of args.
+func (m MLSTMMapped) mapped(args []Arg) []Arg {
+	x := m.Map.Inputs()[0].Shape
+	return append(append([]Arg{{Name: "c", Shape: x}, {Name: "x", Shape: x}}, mapWeights(m.Map)...), args[3:]...)
+}
+
+func (m MLSTMMapped) Inputs() []Arg { return m.mapped(m.MLSTM.Inputs()) }
+func (m MLSTMMapped) Outputs() []Arg {
+	if m.Alone {
+		return m.MLSTM.Outputs()[:1]
+	}
+	return m.MLSTM.Outputs()
+}
+func (m MLSTMMapped) Stages() []Stage {
+	return append(mapped(m.Map), Stage{m.MLSTM, names(m.MLSTM.Inputs()), names(m.MLSTM.Outputs())})
+}
+
+// MLSTMMappedGrad is MLSTMGrad with the inputs of MLSTMMapped in the place of q, k and
+// v. It writes the gradients of q, k and v all the same.
+type MLSTMMappedGrad struct {
+	MLSTMGrad
+	Map Headwise
+}
+
+func (m MLSTMMappedGrad) Name() string   { return "mLSTM of maps'" }
+func (m MLSTMMappedGrad) MulAdds() int64 { return muladds(m.Stages()) }
+func (m MLSTMMappedGrad) Inputs() []Arg {
+	return MLSTMMapped{Map: m.Map}.mapped(m.MLSTMGrad.Inputs())
+}
+func (m MLSTMMappedGrad) Stages() []Stage {
+	return append(mapped(m.Map), Stage{m.MLSTMGrad, names(m.MLSTMGrad.Inputs()), names(m.MLSTMGrad.Outputs())})
 }
 
 // MLSTMOutput is MLSTM without the new memory, which nothing reads.

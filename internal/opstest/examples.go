@@ -222,6 +222,14 @@ func mlstmLayers() (all []Example) {
 		c.ScaleQ, c.ScaleK, c.Eps = 1, 0.5, 1e-6
 		all = append(all, Example{ops.MLSTMOutput{MLSTM: c}, nil})
 	}
+	for _, c := range []ops.MLSTM{{B: 2, T: 70, NH: 2, DQK: 8, DHV: 8, Chunk: 16}, {B: 1, T: 70, NH: 1, DQK: 4, DHV: 4, Chunk: 16, State: true}, {B: 2, T: 21, NH: 3, DQK: 12, DHV: 12, Chunk: 64, State: true, Resets: true}} {
+		c.ScaleQ, c.ScaleK, c.Eps = 1, 0.5, 1e-6
+		m := ops.Headwise{N: c.B * c.T, Heads: c.NH * c.DQK / 4, In: 4, Out: 4, Stride: 4}
+		all = append(all, Example{ops.MLSTMMapped{MLSTM: c, Map: m}, nil}, Example{ops.MLSTMMappedGrad{MLSTMGrad: ops.MLSTMGrad{MLSTM: c, Has: [4]bool{true, c.State, c.State, c.State}}, Map: m}, nil})
+		if !c.Resets {
+			all = append(all, Example{ops.MLSTMMapped{MLSTM: c, Map: m, Alone: true}, nil})
+		}
+	}
 	for _, n := range []ops.Norm{{N: 37, Width: 24, Groups: 2, Eps: 1e-5, Centered: true, Residual: true, Weight: true}, {N: 5, Width: 12, Groups: 1, Eps: 1e-6}} {
 		exit := ops.MLSTMExit{Norm: n}
 		all = append(all, Example{exit, ops.MLSTMExitGrad{MLSTMExit: exit}})

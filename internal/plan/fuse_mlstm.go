@@ -19,11 +19,14 @@ func (r *rewriter) fuseLayers() {
 			fused = r.mlstmEntryGrad(i, op)
 		case ops.SkipGate:
 			fused = r.mlstmExit(i)
-		case ops.MLSTM:
-			fused = r.mlstmOutput(i, op)
 		}
 		if fused {
 			i = -1 // steps have moved
+		}
+	}
+	for i, s := range r.Steps {
+		if op, ok := s.Op.(ops.MLSTM); ok {
+			r.mlstmOutput(i, op)
 		}
 	}
 }
@@ -54,35 +57,81 @@ func (r *rewriter) entryOf(qkv []ID, nh int) (e entrySteps, ok bool) {
 	return e, ok && !e.op.Map.Bias && r.c(e) == c && r.Steps[e.maps[1]].In[0] == c && r.Steps[e.maps[2]].In[0] == r.x(e) && r.fuser.Fuses(e.op)
 }
 
-// mlstmEntry fuses the projection i to the gates with the steps before it.
+// mlstmEntry fuses the projection i to the gates with the convolution before it, and
+// lets the cell and its derivative map their own inputs.
 func (r *rewriter) mlstmEntry(i int) bool {
 	gates := r.Steps[i]
-	if r.later(gates.In[:3], i) {
+	qkv := gates.In[:3]
+	if r.later(qkv, i) {
 		return false // the derivative is fused first
 	}
-	e, ok := r.entryOf(gates.In[:3], gates.Op.(ops.MLSTMGates).NH)
+	e, ok := r.entryOf(qkv, gates.Op.(ops.MLSTMGates).NH)
+	if !ok {
+		return false
+	}
+	cell, grad, ok := r.cellOf(i, e)
 	if !ok {
 		return false
 	}
 	conv := r.Steps[e.conv]
-	own := []int{e.conv, i}
-	in, out := slices.Clone(conv.In), slices.Clone(conv.Out)
+	mapped := []ID{r.c(e), r.x(e)}
+	for _, j := range e.maps {
+		mapped = append(mapped, r.Steps[j].In[1])
+	}
+	m, out := r.mapped(cell, e)
+	if grad >= 0 {
+		g := r.Steps[grad]
+		r.replace([]int{grad}, grad, ops.MLSTMMappedGrad{MLSTMGrad: g.Op.(ops.MLSTMGrad), Map: e.op.Map}, append(slices.Clone(mapped), g.In[3:]...), g.Out)
+	}
+	r.replace([]int{cell}, cell, m, append(slices.Clone(mapped), r.Steps[cell].In[3:]...), out)
+	in := slices.Clone(conv.In)
 	if e.op.Conv.Resets {
 		in = in[:len(in)-1]
 	}
-	for _, j := range e.maps {
-		own = append(own, j)
-		in, out = append(in, r.Steps[j].In[1]), append(out, r.Steps[j].Out[0])
-	}
-	if r.readBetween(out, i, own) {
-		return false
-	}
-	in = append(in, gates.In[3:]...)
+	in = append(append(in, mapped[2:]...), gates.In[3:]...)
 	if e.op.Conv.Resets {
 		in = append(in, conv.In[len(conv.In)-1])
 	}
-	r.replace(own, i, e.op, in, append(out, gates.Out...))
+	r.replace(append([]int{e.conv, i}, e.maps[:]...), i, e.op, in, append(slices.Clone(conv.Out), gates.Out...))
 	return true
+}
+
+// mapped returns the cell of step i with maps, and its results. It is alone if nothing
+// reads the new memory.
+func (r *rewriter) mapped(i int, e entrySteps) (ops.MLSTMMapped, []ID) {
+	out := r.Steps[i].Out
+	m := ops.MLSTMMapped{MLSTM: r.Steps[i].Op.(ops.MLSTM), Map: e.op.Map, Alone: true}
+	if r.seen(out[1:]) || !r.fuser.Fuses(m) {
+		m.Alone = false
+		return m, out
+	}
+	return m, out[:1]
+}
+
+// cellOf returns the cell that the gates of step i belong to and its derivative, −1 if
+// there is none. They alone read q, k and v besides the gates, and nothing reads the
+// result of the convolution before the gates.
+func (r *rewriter) cellOf(i int, e entrySteps) (cell, grad int, ok bool) {
+	gates := r.Steps[i]
+	reads := append(slices.Clone(gates.In[:3]), gates.Out...)
+	cell, op, ok := read[ops.MLSTM](r, reads[0])
+	if !ok || len(r.Steps[cell].Out) != len(op.Outputs()) || !slices.Equal(r.Steps[cell].In[:5], reads) || !r.fuser.Fuses(ops.MLSTMMapped{MLSTM: op, Map: e.op.Map}) {
+		return 0, 0, false
+	}
+	readers := []int{i, cell}
+	grad, back, ok := read[ops.MLSTMGrad](r, reads[0])
+	if ok {
+		if !slices.Equal(r.Steps[grad].In[:5], reads) || !r.fuser.Fuses(ops.MLSTMMappedGrad{MLSTMGrad: back, Map: e.op.Map}) {
+			return 0, 0, false
+		}
+		readers = append(readers, grad)
+	}
+	for _, id := range gates.In[:3] {
+		if !r.readBy(id, readers...) {
+			return 0, 0, false
+		}
+	}
+	return cell, grad, !r.readBetween(r.Steps[e.conv].Out, i, e.maps[:])
 }
 
 // later reports whether a derivative of the projection i to the gates, not yet fused,
@@ -202,19 +251,16 @@ func only[O ops.Op](r *rewriter, id ID) (i int, ok bool) {
 }
 
 // mlstmOutput leaves out the new memory of cell i if nothing reads it.
-func (r *rewriter) mlstmOutput(i int, op ops.MLSTM) bool {
-	s := r.Steps[i]
-	for _, id := range s.Out[1:] {
-		if !r.hidden(id) || len(r.readers[id]) > 0 {
-			return false
-		}
+func (r *rewriter) mlstmOutput(i int, op ops.MLSTM) {
+	s, alone := r.Steps[i], ops.MLSTMOutput{MLSTM: op}
+	if len(s.Out) == len(op.Outputs()) && !r.seen(s.Out[1:]) && r.fuser.Fuses(alone) {
+		r.replace([]int{i}, i, alone, s.In, s.Out[:1])
 	}
-	alone := ops.MLSTMOutput{MLSTM: op}
-	if len(s.Out) != len(op.Outputs()) || !r.fuser.Fuses(alone) {
-		return false
-	}
-	r.replace([]int{i}, i, alone, s.In, s.Out[:1])
-	return true
+}
+
+// seen reports whether anything reads one of the values.
+func (r *rewriter) seen(ids []ID) bool {
+	return slices.ContainsFunc(ids, func(id ID) bool { return !r.hidden(id) || len(r.readers[id]) > 0 })
 }
 
 // mlstmExit fuses skip and gate i with the norm that it reads, and, if there are any,
@@ -247,42 +293,36 @@ func (r *rewriter) mlstmExit(i int) bool {
 	return true
 }
 
-// recomputeSeveral repeats the steps with several results that the device would
-// rather repeat than keep their results; see recompute.
-func (r *rewriter) recomputeSeveral() {
+// recomputeEntries repeats the convolutions of layers' entries, rather than keep their
+// results for the backward pass, if the device would recompute entries.
+func (r *rewriter) recomputeEntries() {
 	r.index()
 	for i := len(r.Steps) - 1; i >= 0; i-- {
-		s := r.Steps[i]
-		if len(s.Out) < 2 || !r.fuser.Recomputes(s.Op) {
+		e, ok := r.Steps[i].Op.(ops.MLSTMEntry)
+		if !ok || !r.fuser.Recomputes(e) || !r.hidden(r.Steps[i].Out[0]) {
 			continue
 		}
-		if late := r.lateOf(i); late >= 0 {
-			r.repeat(i, late)
+		if late := r.late(i); late >= 0 {
+			r.repeatConv(i, e.Conv, late)
 		}
 	}
 }
 
-// lateOf returns the first reader of a hidden result of step i that comes long after
-// the step, −1 if there is none, or if an input of the step is gone by then.
-func (r *rewriter) lateOf(i int) int {
-	late := len(r.Steps)
-	for _, id := range r.Steps[i].Out {
-		last := i
-		for _, reader := range r.readers[id] {
-			if reader-last > farApart && r.hidden(id) {
-				late = min(late, reader)
-				break
-			}
-			last = reader
-		}
+// repeatConv inserts the convolution of entry i before step at; its result takes the
+// place of the entry's from there on.
+func (r *rewriter) repeatConv(i int, conv ops.Conv, at int) {
+	s := r.Steps[i]
+	in := slices.Clone(s.In[:len(conv.Inputs())])
+	if conv.Resets {
+		in[len(in)-1] = s.In[len(s.In)-1]
 	}
-	if late == len(r.Steps) {
-		return -1
+	out := make([]ID, 2)
+	for k := range out {
+		out[k] = ID(len(r.Values))
+		r.Values = append(r.Values, r.Values[s.Out[k]])
+		r.Values[out[k]].Kept = false
 	}
-	for _, id := range r.Steps[i].In {
-		if n := len(r.readers[id]); r.hidden(id) && r.readers[id][n-1] < late {
-			return -1
-		}
-	}
-	return late
+	r.substitute(s.Out[0], out[0], at)
+	r.Steps = slices.Insert(r.Steps, at, Step{Op: conv, Dtype: s.Dtype, In: in, Out: out, Origin: s.Origin})
+	r.index()
 }

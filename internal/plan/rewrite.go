@@ -23,7 +23,7 @@ func (p *Plan) arranged(d device.Device, given []ID) *Plan {
 	if fuses {
 		r.fuseLayers()
 		r.recompute()
-		r.recomputeSeveral()
+		r.recomputeEntries()
 		r.fuse()
 		r.twins(d)
 	}

@@ -21,6 +21,10 @@ func (Fusing) Fuses(op ops.Composite) bool {
 		return entryFits(op.MLSTMEntry)
 	case ops.MLSTMOutput:
 		return op.Form != ops.Recurrent && op.T > 1 && !op.Resets
+	case ops.MLSTMMapped:
+		return mappedFits(op.MLSTM, op.Map) && (!op.Alone || !op.Resets)
+	case ops.MLSTMMappedGrad:
+		return mappedFits(op.MLSTM, op.Map)
 	case ops.MLSTMExit, ops.MLSTMExitGrad, ops.AddNorm, ops.NormGradAdd:
 		return true
 	}
@@ -32,6 +36,11 @@ func (Fusing) Fuses(op ops.Composite) bool {
 func entryFits(op ops.MLSTMEntry) bool {
 	c, m := op.Conv, op.Map
 	return c.K == 4 && c.SiLU && c.T > 1 && m.In == 4 && m.Out == 4 && m.Stride == 4 && m.Row == 0 && !m.Bias
+}
+
+// mappedFits reports whether a cell can map its own inputs.
+func mappedFits(op ops.MLSTM, m ops.Headwise) bool {
+	return op.Form != ops.Recurrent && op.T > 1 && op.DQK == op.DHV && op.DQK%4 == 0 && m.In == 4 && m.Out == 4 && m.Stride == 4 && !m.Bias
 }
 
 // Recomputes reports whether an operation takes little time beside the memory that
@@ -65,6 +74,14 @@ func (Fusing) Over(op ops.Op) [][2]int {
 	case ops.MLSTMExitGrad:
 		n := len(op.Inputs())
 		return [][2]int{{0, n - 1}, {n - 4, n - 4}, {n - 2, n - 2}} // dh over dy, dc over c, dz over z
+	case ops.MLSTMMappedGrad: // dq over c, dk over dh, dv over h
+		at := len(op.MLSTM.Inputs()) + 2
+		if op.Resets {
+			at--
+		}
+		if op.Has[0] {
+			return [][2]int{{0, 0}, {1, at + 1}, {2, at}}
+		}
 	case ops.MLSTMGrad:
 		if op.Form != ops.Recurrent && !op.Resets {
 			return [][2]int{{0, 0}, {1, 1}, {2, 2}}
@@ -95,6 +112,10 @@ func bindFused[F kernels.Float](op ops.Composite, a *operands) device.Launch {
 		return mlstmEntry[F](op, a)
 	case ops.MLSTMEntryGrad:
 		return mlstmEntryGrad[F](op, a)
+	case ops.MLSTMMapped:
+		return mlstmMapped[F](op, a)
+	case ops.MLSTMMappedGrad:
+		return mlstmMappedGrad[F](op, a)
 	case ops.MLSTMOutput:
 		x, state, h := ins[F](a, 5), memoryIn[F](a, op.State), out[F](a)
 		return always(func() {
@@ -140,8 +161,7 @@ func mlstmEntry[F kernels.Float](op ops.MLSTMEntry, a *operands) device.Launch {
 			W: conv[0].data, Bias: conv[1].data, Maps: [3][]F{maps[0].data, maps[1].data, maps[2].data},
 			Gates: kernels.MLSTMGatesParams[F]{W: [2][]F{gates[0].data, gates[2].data}, B: [2][]F{gates[1].data, gates[3].data}},
 		}
-		kernels.MLSTMEntryForward(entryOf(op, resets), x.data, p, window.get(), y[0].data, y[1].data,
-			[3][]F{y[2].data, y[3].data, y[4].data}, [2][]F{y[5].data, y[6].data})
+		kernels.MLSTMEntryForward(entryOf(op, resets), x.data, p, window.get(), y[0].data, y[1].data, [2][]F{y[2].data, y[3].data})
 	})
 }
 
@@ -163,5 +183,36 @@ func mlstmEntryGrad[F kernels.Float](op ops.MLSTMEntryGrad, a *operands) device.
 			QKV: [3][]F{up[0].data, up[1].data, up[2].data}, Gates: [2][]F{up[3].data, up[4].data}, C: up[5].data,
 		}
 		kernels.MLSTMEntryBackward(entryOf(op.MLSTMEntry, resets), x.data, p, window.get(), upstream, dx.data, grads, dWindow.get())
+	})
+}
+
+// mapsOf takes the operands of the maps of a cell, and returns what looks them up.
+func mapsOf[F kernels.Float](a *operands) func() kernels.MLSTMMaps[F] {
+	x, w := ins[F](a, 2), ins[F](a, 3)
+	return func() kernels.MLSTMMaps[F] {
+		return kernels.MLSTMMaps[F]{C: x[0].data, X: x[1].data, W: [3][]F{w[0].data, w[1].data, w[2].data}}
+	}
+}
+
+func mlstmMapped[F kernels.Float](op ops.MLSTMMapped, a *operands) device.Launch {
+	maps, gates, state, resets := mapsOf[F](a), ins[F](a, 2), memoryIn[F](a, op.State), ints(a, op.Resets)
+	h, last := out[F](a), memoryOut[F](a, !op.Alone)
+	return always(func() {
+		kernels.MLSTMMappedForward(mlstmOf(op.MLSTM, resets), maps(), gates[0].data, gates[1].data, state.get(), h.data, last.get())
+	})
+}
+
+func mlstmMappedGrad[F kernels.Float](op ops.MLSTMMappedGrad, a *operands) device.Launch {
+	maps, gates, state := mapsOf[F](a), ins[F](a, 2), memoryIn[F](a, op.State)
+	h, d := in[F](a), some[F](a, op.Has[:])
+	dLast, resets := memory[F]{d[1], d[2], d[3]}, ints(a, op.Resets)
+	var g [5]*vector[F]
+	for k := range g {
+		g[k] = out[F](a)
+	}
+	dState := memoryOut[F](a, op.State)
+	return always(func() {
+		grads := kernels.MLSTMGrads[F]{Q: g[0].data, K: g[1].data, V: g[2].data, I: g[3].data, F: g[4].data, State: dState.get()}
+		kernels.MLSTMMappedBackward(mlstmOf(op.MLSTM, resets), maps(), gates[0].data, gates[1].data, state.get(), h.data, d[0].get(), dLast.get(), grads)
 	})
 }
