@@ -37,7 +37,9 @@ type Cost struct {
 	// Activations is the size in bytes of all results in the graph of a
 	// training step over Batch×Steps tokens except the parameters' gradients:
 	// the memory of the values of the forward and the backward pass when they
-	// overwrite values that are no longer needed. Working buffers of operations
+	// overwrite values that are no longer needed. Gradients are written late, and
+	// their memory serves other values before: in a small batch of a large model
+	// these need no more. Working buffers of operations
 	// are not included: in a backward pass these are, for each core, mainly the
 	// mLSTM's memories between chunks, 4·DH²·Steps/Chunk bytes.
 	Activations int64
@@ -128,6 +130,7 @@ func (c Config) Cost(opts CostOptions) (Cost, error) {
 	if cost.Activations, err = few.carriedOver(left, func(m *Model) (int64, error) { return m.trainingBytes(opts) }); err != nil {
 		return Cost{}, err
 	}
+	cost.Activations = max(0, cost.Activations) // as extrapolated, it may be less
 	if cost.Copies, err = few.carriedOver(left, func(m *Model) (int64, error) { return m.copyBytes(opts) }); err != nil {
 		return Cost{}, err
 	}

@@ -25,3 +25,18 @@ func TestCellProductsOfUnequalWidths(t *testing.T) {
 		}
 	}
 }
+
+// TestActivationsMayFitIntoTheGradients: a sequence of the 7B model needs no memory
+// beside them, and no less than none.
+func TestActivationsMayFitIntoTheGradients(t *testing.T) {
+	cfg := DefaultLargeConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.NumBlocks, cfg.Large.NumHeads = 50304, 4096, 32, 8
+	cost, err := cfg.Cost(CostOptions{Batch: 1, Steps: 2048, Shards: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := cost.TrainingMemory()
+	if m.Activations < 0 || m.Activations > m.Params/100 || m.Moments != m.Params/4+4 && m.Moments != m.Params/4 {
+		t.Errorf("%+v", m)
+	}
+}
