@@ -153,18 +153,15 @@ func MLSTMEntryBackward[F Float](s MLSTMEntry, x []F, p MLSTMEntryParams[F], win
 	e := mlstmEntry[F]{MLSTMEntry: s}
 	e.begin(x, window, p, true)
 	defer e.end()
-	size, pieces := e.partSize(), s.B*s.perSequence()
-	parts := e.take(pieces * size)
+	size := e.partSize()
+	parts := e.take(s.B * s.perSequence() * size)
 	s.pieces(func(piece, b, t0, t1 int) {
 		w := entryBack[F]{mlstmEntry: &e, up: up, dx: dx, b: b, t0: t0, t1: t1}
 		defer giveBack(w.begin(parts[piece*size : (piece+1)*size]))
 		w.run(dWindow)
 	})
-	sum := parts[:size]
-	for i := 1; i < pieces; i++ {
-		vec.Add(sum, sum, parts[i*size:(i+1)*size])
-	}
-	e.unpack(sum, grads)
+	addParts(parts[:size], parts[size:])
+	e.unpack(parts[:size], grads)
 }
 
 // partSize is the length of one piece's share of all parameters' gradients.

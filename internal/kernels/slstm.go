@@ -30,19 +30,33 @@ type SLSTM struct {
 	Resets Resets
 }
 
-// SLSTMTape holds the values of every step that the backward pass needs, each
-// [B·T,D]: the gates after their non-linearities, 1−σ(f~), and the states c and
-// n.
-type SLSTMTape[F Float] struct{ I, F, Z, O, Fbar, C, N []F }
+// SLSTMTape holds the values of every step that the backward pass needs: the gates
+// after their non-linearities, 1−σ(f~), and the states c and n. Those of a head of a
+// sequence are contiguous, step after step: a scan of several sequences then writes
+// and reads as many streams, rather than seven times as many.
+type SLSTMTape[F Float] []F
+
+// The vectors of a step on the tape; those of the gates come first.
+const (
+	tapeFbar = 4
+	tapeC    = 5
+	tapeN    = 6
+	tapeSize = 7
+)
 
 // TapeSize returns the number of elements of a tape.
-func (s SLSTM) TapeSize() int { return 7 * s.B * s.T * s.NH * s.DH }
+func (s SLSTM) TapeSize() int { return tapeSize * s.B * s.T * s.NH * s.DH }
 
 // SLSTMTapeOf returns a tape in the memory of buf.
-func SLSTMTapeOf[F Float](s SLSTM, buf []F) SLSTMTape[F] {
-	n := s.B * s.T * s.NH * s.DH
-	at := func(k int) []F { return buf[k*n : (k+1)*n] }
-	return SLSTMTape[F]{I: at(0), F: at(1), Z: at(2), O: at(3), Fbar: at(4), C: at(5), N: at(6)}
+func SLSTMTapeOf[F Float](s SLSTM, buf []F) SLSTMTape[F] { return buf[:s.TapeSize()] }
+
+// slstmTape returns the vectors of step t of head h of sequence b.
+func slstmTape[F Float](s SLSTM, tape SLSTMTape[F], h, b, t int) (v [tapeSize][]F) {
+	at := ((h*s.B+b)*s.T + t) * tapeSize * s.DH
+	for k := range v {
+		v[k] = tape[at+k*s.DH:][:s.DH]
+	}
+	return v
 }
 
 // slstmRows is the number of sequences that one piece of work scans together, or
@@ -141,11 +155,11 @@ func (c *slstmScan[F]) step(t int, x [4][]F, r, bias, y, state []F, tape SLSTMTa
 	}
 	for b := c.b0; b < c.b1; b++ {
 		row := b*c.T + t
+		v := slstmTape(c.SLSTM, tape, h, b, t)
 		cell := vec.SLSTM[F]{
 			P: c.gates(b),
 			C: slstmHead(c.SLSTM, sc, b, h), N: slstmHead(c.SLSTM, sn, b, h), M: slstmHead(c.SLSTM, sm, b, h), Y: slstmHead(c.SLSTM, y, row, h),
-			Gates: [4][]F{slstmHead(c.SLSTM, tape.I, row, h), slstmHead(c.SLSTM, tape.F, row, h), slstmHead(c.SLSTM, tape.Z, row, h), slstmHead(c.SLSTM, tape.O, row, h)},
-			Fbar:  slstmHead(c.SLSTM, tape.Fbar, row, h), CNext: slstmHead(c.SLSTM, tape.C, row, h), NNext: slstmHead(c.SLSTM, tape.N, row, h),
+			Gates: [4][]F(v[:4]), Fbar: v[tapeFbar], CNext: v[tapeC], NNext: v[tapeN],
 		}
 		for k := range x {
 			cell.X[k], cell.B[k] = slstmHead(c.SLSTM, x[k], row, h), slstmHead(c.SLSTM, bias, k, h)
@@ -255,9 +269,9 @@ func (c *slstmBack[F]) step(t int, dState []F, dx [4][]F) {
 	gy, gc, gn, rest := split4(dState)
 	for b := c.b0; b < c.b1; b++ {
 		row := b*c.T + t
+		v := slstmTape(c.SLSTM, c.tape, h, b, t)
 		cell := vec.SLSTMGrad[F]{
-			Gates: [4][]F{slstmHead(c.SLSTM, c.tape.I, row, h), slstmHead(c.SLSTM, c.tape.F, row, h), slstmHead(c.SLSTM, c.tape.Z, row, h), slstmHead(c.SLSTM, c.tape.O, row, h)},
-			Fbar:  slstmHead(c.SLSTM, c.tape.Fbar, row, h), NNext: slstmHead(c.SLSTM, c.tape.N, row, h),
+			Gates: [4][]F(v[:4]), Fbar: v[tapeFbar], NNext: v[tapeN],
 			Y: slstmHead(c.SLSTM, c.y, row, h), DY: c.zero, Carried: slstmHead(c.SLSTM, gy, b, h),
 			DC: slstmHead(c.SLSTM, gc, b, h), DN: slstmHead(c.SLSTM, gn, b, h), Rest: slstmHead(c.SLSTM, rest, b, h),
 			DPre: c.gates(b),
@@ -282,8 +296,8 @@ func (c *slstmBack[F]) before(b, t int) (cPrev, nPrev []F) {
 		return c.zero, c.zero
 	}
 	if t > 0 {
-		row := b*c.T + t - 1
-		return slstmHead(c.SLSTM, c.tape.C, row, c.h), slstmHead(c.SLSTM, c.tape.N, row, c.h)
+		v := slstmTape(c.SLSTM, c.tape, c.h, b, t-1)
+		return v[tapeC], v[tapeN]
 	}
 	if c.state == nil {
 		return c.zero, c.zero
