@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	".":                    {"dist", "internal/cores", "internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "safetensors", "internal/weights", "internal/files", "internal/floats", "internal/numbers", "internal/pytorch", "internal/rundir"},
 	"internal/machine":     {},
 	"internal/numbers":     {},
-	"internal/bench":       {".", "blas", "data", "internal/device", "internal/kernels", "internal/machine", "nodes", "optim"},
+	"internal/bench":       {".", "blas", "data", "internal/device", "internal/kernels", "internal/machine", "internal/peak", "nodes", "optim"},
 	"dot":                  {},
 	"dot/render":           {"internal/graphviz"},
 	"dot/draw":             {"dot/render", "internal/files"},

@@ -6,10 +6,12 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/machine"
+	"github.com/gorgonia-xlstm/xlstm/internal/peak"
 )
 
 // FewestSteps is the minimum number of timed steps, however long they take,
@@ -34,14 +36,18 @@ type Measurement struct {
 	// GemmGFLOPS is the best rate of large matrix products measured immediately
 	// afterwards on the same number of cores, and ShareOfGemmPeak is GFLOPS as
 	// a share of it.
-	GemmGFLOPS      float64  `json:"gemm_gflops,omitempty"`
-	ShareOfGemmPeak float64  `json:"share_of_gemm_peak,omitempty"`
-	PeakRSSMB       float64  `json:"peak_rss_mb,omitempty"`
-	OtherCores      *float64 `json:"other_cores,omitempty"` // that other processes kept busy
-	Threads         int      `json:"threads"`
-	Go              string   `json:"go"`
-	System          string   `json:"system"`
-	CPU             string   `json:"cpu,omitempty"`
+	GemmGFLOPS      float64 `json:"gemm_gflops,omitempty"`
+	ShareOfGemmPeak float64 `json:"share_of_gemm_peak,omitempty"`
+	// FMAGFLOPS is the rate of multiply-adds in registers, measured in the same way,
+	// and ShareOfFMAPeak is GFLOPS as a share of it.
+	FMAGFLOPS      float64  `json:"fma_gflops,omitempty"`
+	ShareOfFMAPeak float64  `json:"share_of_fma_peak,omitempty"`
+	PeakRSSMB      float64  `json:"peak_rss_mb,omitempty"`
+	OtherCores     *float64 `json:"other_cores,omitempty"` // that other processes kept busy
+	Threads        int      `json:"threads"`
+	Go             string   `json:"go"`
+	System         string   `json:"system"`
+	CPU            string   `json:"cpu,omitempty"`
 	// Device is the device's name, Precision that of its products, and DeviceMB
 	// its memory in use, in megabytes.
 	Device    string  `json:"device,omitempty"`
@@ -92,9 +98,34 @@ func (b Bench) measure(ctx context.Context, w Workload, task *Task) (Measurement
 	if m.GFLOPS = rounded(rate); b.Device != nil {
 		return m, nil
 	}
-	peak, err := gemmPeak(ctx, b.Seconds/20)
-	m.GemmGFLOPS, m.ShareOfGemmPeak = rounded(peak), rounded(rate/peak)
+	if fma := fmaPeak(b.Seconds / 20); fma > 0 {
+		m.FMAGFLOPS, m.ShareOfFMAPeak = rounded(fma), rounded(rate/fma)
+	}
+	products, err := gemmPeak(ctx, b.Seconds/20)
+	m.GemmGFLOPS, m.ShareOfGemmPeak = rounded(products), rounded(rate/products)
 	return m, err
+}
+
+// fmaPeak returns the best rate of multiply-adds in registers, in GFLOP/s, on as many
+// cores as this process may use; 0 where products have no assembly.
+func fmaPeak(seconds float64) (best float64) {
+	const each = 1 << 22 // a millisecond or less
+	rates := make([]float64, runtime.GOMAXPROCS(0))
+	var all sync.WaitGroup
+	for i := range rates {
+		all.Go(func() {
+			for began := time.Now(); time.Since(began).Seconds() < seconds; {
+				start := time.Now()
+				done := peak.Loop(each)
+				rates[i] = max(rates[i], 2*float64(done)/float64(time.Since(start).Nanoseconds()))
+			}
+		})
+	}
+	all.Wait()
+	for _, rate := range rates {
+		best += rate
+	}
+	return best
 }
 
 // gemmPeak returns the best rate of products of matrices, in GFLOP/s: of the

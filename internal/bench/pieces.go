@@ -93,4 +93,4 @@ func Product(n int) Workload {
 }
 
 // Products returns the matrix products that are measured.
-func Products() []Workload { return []Workload{Product(64), Product(256), Product(1024)} }
+func Products() []Workload { return []Workload{Product(64), Product(256), Product(512), Product(1024)} }
