@@ -27,17 +27,26 @@ const (
 	courtesy = 50 * time.Microsecond
 )
 
-// job is n calls of f, shared by the goroutines that have entered it. What every
-// goroutine changes has a line of the caches to itself, so that the others need
-// not wait for it when they read the rest.
+// job is calls of f, shared by the goroutines that have entered it. Each of them
+// begins with a range of its own, the same part of the calls in every job, so that
+// it finds in its core's cache what it wrote there in the last job; then it takes
+// over calls of the others. What goroutines change has a line of the caches to
+// itself, so that the others need not wait for it when they read the rest.
 type job struct {
 	f       func(i int)
-	n       atomic.Int64
-	_       line
-	next    atomic.Int64
+	procs   int
+	ranges  []calls
+	drained atomic.Bool // no calls are left
 	_       line
 	entered atomic.Int64 // goroutines that may still look at the job
 	_       line
+}
+
+// calls is a range of calls of a job: next … end−1 are left.
+type calls struct {
+	next atomic.Int64
+	end  int64
+	_    line
 }
 
 // line keeps what is before and after it in different lines of a cache, which
@@ -61,19 +70,32 @@ var (
 // calls in its own goroutine. Run does not allocate after it has started its
 // goroutines.
 func Run(n int, f func(i int)) {
-	helpers := min(runtime.GOMAXPROCS(0), n) - 1
-	if helpers < 1 || !taken.CompareAndSwap(false, true) {
+	procs := runtime.GOMAXPROCS(0)
+	ranges := min(procs, n)
+	if ranges < 2 || !taken.CompareAndSwap(false, true) {
 		serial(n, f)
 		return
 	}
 	j := &current
-	j.f = f
-	j.n.Store(int64(n))
-	j.next.Store(0)
+	j.f, j.procs = f, procs
+	j.cut(n, ranges)
+	j.drained.Store(false)
 	open.Store(true)
 	defer j.close() // even if f panics here
-	call(helpers)
-	j.work()
+	call(ranges - 1)
+	j.work(0)
+}
+
+// cut divides n calls into ranges.
+func (j *job) cut(n, ranges int) {
+	if cap(j.ranges) < ranges {
+		j.ranges = make([]calls, ranges)
+	}
+	j.ranges = j.ranges[:ranges]
+	for r := range j.ranges {
+		j.ranges[r].next.Store(int64(n * r / ranges))
+		j.ranges[r].end = int64(n * (r + 1) / ranges)
+	}
 }
 
 // close waits for the helpers in the job.
@@ -99,10 +121,19 @@ func serial(n int, f func(i int)) {
 	}
 }
 
-func (j *job) work() {
-	for i := j.next.Add(1) - 1; i < j.n.Load(); i = j.next.Add(1) - 1 {
-		j.f(int(i))
+// work makes calls until none are left: the caller's, which is 0, or those of a
+// helper.
+func (j *job) work(id int) {
+	first := id % j.procs * len(j.ranges) / j.procs
+	for k := range j.ranges {
+		r := &j.ranges[(first+k)%len(j.ranges)]
+		for r.next.Load() < r.end {
+			if i := r.next.Add(1) - 1; i < r.end {
+				j.f(int(i))
+			}
+		}
 	}
+	j.drained.Store(true)
 }
 
 // call makes sure that so many helpers are there and awake.
@@ -110,8 +141,7 @@ func call(helpers int) {
 	if int(hired.Load()) < helpers {
 		hiring.Lock()
 		for int(hired.Load()) < helpers {
-			hired.Add(1)
-			go help()
+			go help(int(hired.Add(1)))
 		}
 		hiring.Unlock()
 	}
@@ -123,10 +153,10 @@ func call(helpers int) {
 	}
 }
 
-// help joins jobs for as long as the program runs.
-func help() {
+// help joins jobs for as long as the program runs, as helper id, counted from 1.
+func help(id int) {
 	for {
-		lookOut()
+		lookOut(id)
 		// A job that is opened from here on sees a sleeper; one that was opened
 		// just before is joined first.
 		asleep.Add(1)
@@ -138,12 +168,12 @@ func help() {
 }
 
 // lookOut joins jobs until there has been none for as long as patience lasts.
-func lookOut() {
+func lookOut(id int) {
 	worked := time.Now()
 	yielded := worked
 	for {
 		for range lookouts {
-			if join() {
+			if join(id) {
 				worked = time.Now()
 			}
 			pause()
@@ -158,10 +188,10 @@ func lookOut() {
 	}
 }
 
-// join takes part in the open job, if there is one with calls left.
-func join() bool {
+// join lets helper id take part in the open job, if there is one with calls left.
+func join(id int) bool {
 	j := &current
-	if !open.Load() || j.next.Load() >= j.n.Load() {
+	if !open.Load() || j.drained.Load() {
 		return false
 	}
 	j.entered.Add(1)
@@ -170,6 +200,6 @@ func join() bool {
 	if !open.Load() {
 		return false
 	}
-	j.work()
+	j.work(id)
 	return true
 }

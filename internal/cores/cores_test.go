@@ -2,6 +2,7 @@ package cores
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -131,5 +132,28 @@ func BenchmarkRunAfter(b *testing.B) {
 			}
 			b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N), "ns/run")
 		})
+	}
+}
+
+// TestWorkBeginsWithARangeOfItsOwn: a goroutine makes the calls of its range first,
+// the same part of them in every job, then those that are left of the others.
+func TestWorkBeginsWithARangeOfItsOwn(t *testing.T) {
+	for _, c := range []struct {
+		n, ranges, id int
+		want          []int
+	}{
+		{8, 4, 0, []int{0, 1, 2, 3, 4, 5, 6, 7}},
+		{8, 4, 2, []int{4, 5, 6, 7, 0, 1, 2, 3}},
+		{7, 4, 3, []int{5, 6, 0, 1, 2, 3, 4}},
+		{2, 2, 3, []int{1, 0}}, // fewer calls than cores
+		{8, 4, 6, []int{4, 5, 6, 7, 0, 1, 2, 3}},
+	} {
+		var got []int
+		j := job{f: func(i int) { got = append(got, i) }, procs: 4}
+		j.cut(c.n, c.ranges)
+		j.work(c.id)
+		if !slices.Equal(got, c.want) || !j.drained.Load() {
+			t.Errorf("%d calls in %d ranges: goroutine %d made %v, want %v", c.n, c.ranges, c.id, got, c.want)
+		}
 	}
 }

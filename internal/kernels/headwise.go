@@ -82,8 +82,8 @@ const headwiseRows = 256
 func (s Headwise) eachBlock(rowWork int, f func(h, lo, hi int)) {
 	blocks := (s.N + headwiseRows - 1) / headwiseRows
 	parallelWork(s.Heads*blocks, min(s.N, headwiseRows)*rowWork, func(i int) {
-		lo := i % blocks * headwiseRows
-		f(i/blocks, lo, min(s.N, lo+headwiseRows))
+		lo := i / s.Heads * headwiseRows
+		f(i%s.Heads, lo, min(s.N, lo+headwiseRows))
 	})
 }
 
@@ -99,8 +99,9 @@ func headwiseGradW[F Float](s Headwise, x, dy, dw []F) {
 	parts, lent := scratch[F](s.Heads * blocks * size)
 	defer giveBack(lent)
 	parallelWork(s.Heads*blocks, min(s.N, headwiseParts)*size, func(i int) {
-		h, lo := i/blocks, i%blocks*headwiseParts
-		serialGemm(true, false, s.Out, s.In, min(headwiseParts, s.N-lo), 1, dy[lo*ldy+h*s.Out:], ldy, x[lo*ldx+h*s.In:], ldx, 0, parts[i*size:(i+1)*size], s.In)
+		h, block := i%s.Heads, i/s.Heads
+		lo, part := block*headwiseParts, parts[(h*blocks+block)*size:][:size]
+		serialGemm(true, false, s.Out, s.In, min(headwiseParts, s.N-lo), 1, dy[lo*ldy+h*s.Out:], ldy, x[lo*ldx+h*s.In:], ldx, 0, part, s.In)
 	})
 	parallelWork(s.Heads, blocks*size, func(h int) {
 		sum, rest := dw[s.weight(h):][:size], parts[h*blocks*size:(h+1)*blocks*size]

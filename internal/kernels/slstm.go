@@ -82,8 +82,8 @@ func (s SLSTM) pieces(f func(h, b0, b1 int)) {
 	rows := s.rows()
 	blocks := (s.B + rows - 1) / rows
 	parallelWork(s.NH*blocks, s.T*min(s.B, rows)*4*s.DH*(s.DH+gateWork), func(i int) {
-		b0 := i % blocks * rows
-		f(i/blocks, b0, min(s.B, b0+rows))
+		b0 := i / s.NH * rows
+		f(i%s.NH, b0, min(s.B, b0+rows))
 	})
 }
 
