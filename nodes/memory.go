@@ -24,16 +24,16 @@ type Memory struct {
 }
 
 // ShareMemory lets the operations of this package in graph g overwrite results
-// that are no longer needed, so that a training step takes a third of the
-// memory or less. Without it every result has separate memory. Call it when the
+// that are no longer needed, and a Sequence fuse operations, so that a training
+// step takes a third of the memory or less. Without it every result has separate memory. Call it when the
 // graph is complete, including gradients and gorgonia.Read, and before a
 // machine is created for it; a machine must then run the whole graph.
 //
 // After a run only these nodes are guaranteed to hold their values: inputs, the
 // nodes in keep, the gradients of inputs (the results of gorgonia.Grad),
 // scalars, and the nodes that Gorgonia's own operations compute or read. Any
-// other value may have been overwritten: to read a node after a run, include it
-// in keep.
+// other value may have been overwritten, or on a Sequence not even exist: to read
+// a node after a run, include it in keep.
 //
 // ShareMemory returns an error if Check finds a mistake in the graph, or if
 // keep contains a node of another graph. A run that does not follow the plan,

@@ -20,6 +20,11 @@ import (
 // operation reads and writes is fixed in advance, and a run consists only of
 // kernels in order.
 //
+// Where there are gradients and ShareMemory was called, kernels stand for several
+// operations of the graph, so that values pass through memory less often, and
+// some results are computed again for the gradients. Gradients then equal those
+// of a tape machine to rounding, and nodes within such a kernel have no value.
+//
 // Between runs, gorgonia.Let may bind inputs to other values. A run binds the
 // results, which Node.Value and Node.Grad return; they are valid until the next
 // run. Dual values are not supported. A Sequence must not run concurrently with
