@@ -25,9 +25,10 @@ type Memory struct {
 
 // ShareMemory lets the operations of this package in graph g overwrite results
 // that are no longer needed, and a Sequence fuse operations, so that a training
-// step takes a third of the memory or less. Without it every result has separate memory. Call it when the
-// graph is complete, including gradients and gorgonia.Read, and before a
-// machine is created for it; a machine must then run the whole graph.
+// step takes a third of the memory or less. Without it every result has separate
+// memory. Call it when the graph is complete, including gradients and
+// gorgonia.Read, and before a machine is created for it; a machine must then run
+// the whole graph.
 //
 // After a run only these nodes are guaranteed to hold their values: inputs, the
 // nodes in keep, the gradients of inputs (the results of gorgonia.Grad),
