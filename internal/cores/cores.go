@@ -126,6 +126,9 @@ func serial(n int, f func(i int)) {
 func (j *job) work(id int) {
 	first := id % j.procs * len(j.ranges) / j.procs
 	for k := range j.ranges {
+		if j.drained.Load() {
+			return // another goroutine has looked at all ranges
+		}
 		r := &j.ranges[(first+k)%len(j.ranges)]
 		for r.next.Load() < r.end {
 			if i := r.next.Add(1) - 1; i < r.end {
