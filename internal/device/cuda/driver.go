@@ -53,6 +53,10 @@ type driver struct {
 	GraphExecDestroy   uintptr `sym:"cuGraphExecDestroy"`
 	GraphDestroy       uintptr `sym:"cuGraphDestroy"`
 
+	GraphNodeGetType            uintptr `sym:"cuGraphNodeGetType"`
+	GraphKernelNodeSetAttribute uintptr `sym:"cuGraphKernelNodeSetAttribute"`
+	CtxGetStreamPriorityRange   uintptr `sym:"cuCtxGetStreamPriorityRange"`
+
 	StreamGetCaptureInfo            uintptr `sym:"cuStreamGetCaptureInfo_v2"`
 	StreamUpdateCaptureDependencies uintptr `sym:"cuStreamUpdateCaptureDependencies"`
 }

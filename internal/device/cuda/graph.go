@@ -34,12 +34,48 @@ func (d *Device) capture(f func() error) (*graph, error) {
 		return nil, ended
 	}
 	defer dynlib.Call(d.drv.GraphDestroy, recorded)
+	if err := d.hurry(d.recorder.urgent); err != nil {
+		return nil, err
+	}
 	g := &graph{d: d}
-	r := dynlib.Call(d.drv.GraphInstantiate, uintptr(unsafe.Pointer(&g.exec)), recorded, 0)
+	r := dynlib.Call(d.drv.GraphInstantiate, uintptr(unsafe.Pointer(&g.exec)), recorded, useNodePriority)
 	if err := d.drv.check("cuGraphInstantiate", r); err != nil {
 		return nil, err
 	}
 	return g, d.drv.check("cuGraphUpload", dynlib.Call(d.drv.GraphUpload, g.exec, d.stream))
+}
+
+// Constants of the driver: a flag of cuGraphInstantiate, the type of a node, and the
+// attribute of a launch.
+const (
+	useNodePriority = 8
+	kernelNode      = 0
+	priority        = 8
+)
+
+// hurry gives the kernels among nodes the highest priority.
+func (d *Device) hurry(nodes []uintptr) error {
+	n := make([]int32, 2) // the lowest and the highest
+	r := dynlib.Call(d.drv.CtxGetStreamPriorityRange, uintptr(unsafe.Pointer(&n[0])), uintptr(unsafe.Pointer(&n[1])))
+	if err := d.drv.check("cuCtxGetStreamPriorityRange", r); err != nil {
+		return err
+	}
+	value := make([]int32, 16) // CUlaunchAttributeValue
+	value[0] = n[1]
+	for _, node := range nodes {
+		kind := make([]int32, 1)
+		if err := d.drv.check("cuGraphNodeGetType", dynlib.Call(d.drv.GraphNodeGetType, node, uintptr(unsafe.Pointer(&kind[0])))); err != nil {
+			return err
+		}
+		if kind[0] != kernelNode {
+			continue
+		}
+		r := dynlib.Call(d.drv.GraphKernelNodeSetAttribute, node, priority, uintptr(unsafe.Pointer(&value[0])))
+		if err := d.drv.check("cuGraphKernelNodeSetAttribute", r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // enqueue lets the card run the graph.

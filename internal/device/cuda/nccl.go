@@ -230,7 +230,7 @@ func (d *Device) together(xs []device.Buffer, weight device.Buffer, call func(x 
 		}
 		spans = append(spans, x.span(true))
 	}
-	return d.launch([]task{{spans: spans, enqueue: func() error { return d.enqueueTogether(mine, kind, call) }}}), nil
+	return d.launch([]task{{spans: spans, urgent: true, enqueue: func() error { return d.enqueueTogether(mine, kind, call) }}}), nil
 }
 
 func (d *Device) enqueueTogether(xs []buffer, kind uintptr, call func(x buffer, kind uintptr, k int) int32) error {

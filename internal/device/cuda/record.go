@@ -31,6 +31,7 @@ type task struct {
 	enqueue func() error
 	spans   []span
 	product bool // of cuBLAS, which needs a workspace
+	urgent  bool // other cards wait for it: it comes before what else could run
 	fork    *int
 	branch  int
 }
@@ -43,8 +44,9 @@ func (t *task) apart(o *task) bool { return t.fork != nil && t.fork == o.fork &&
 type recorder struct {
 	graph     capturing
 	tasks     []recorded
-	live      []access // what later tasks may have to wait for
-	workspace []int    // the last task that had each of cuBLAS's workspaces, −1 for none
+	live      []access  // what later tasks may have to wait for
+	workspace []int     // the last task that had each of cuBLAS's workspaces, −1 for none
+	urgent    []uintptr // nodes of urgent tasks
 }
 
 // capturing is a graph in the making: Device, or that of a test.
@@ -101,6 +103,9 @@ func (r *recorder) add(t task) error {
 	var err error
 	if me.nodes, err = r.graph.captured(); err != nil {
 		return err
+	}
+	if t.urgent {
+		r.urgent = append(r.urgent, me.nodes...)
 	}
 	r.touch(&t)
 	r.tasks = append(r.tasks, me)
