@@ -126,8 +126,12 @@ func (t *Trainer) prepareGradients() error {
 		}
 	}
 	if t.ranks != nil && t.cfg.ShardOptimizer {
+		bucket := bucketSize
+		if t.model.home != nil {
+			bucket = deviceBucketSize
+		}
 		var err error
-		if t.shard, err = newShard(t.cfg.Group, t.program.Model()); err != nil {
+		if t.shard, err = newShard(t.cfg.Group, t.program.Model(), bucket); err != nil {
 			return err
 		}
 	}

@@ -364,7 +364,7 @@ func TestSharesOfBuckets(t *testing.T) {
 	sizes := []int{1000, 64, 1, bucketSize, 3 * bucketSize, 70, 130}
 	for _, ranks := range []int{2, 3, 64} {
 		seen := make([]int, len(sizes))
-		for _, b := range bucketsOf(sizes) {
+		for _, b := range bucketsOf(sizes, bucketSize) {
 			at := make(map[int]int)
 			for _, share := range sharesOf(b, sizes, ranks) {
 				for _, st := range share {
@@ -455,4 +455,42 @@ func TestABatchThatRanksCannotShareIsRefused(t *testing.T) {
 		testutil.WantError(t, err, "4 sequences", "3 ranks")
 		return nil
 	})
+}
+
+// counting counts the bytes that a group broadcasts.
+type counting struct {
+	dist.Group
+	bytes int
+}
+
+func (c *counting) Broadcast(b []byte, root int) error {
+	c.bytes += len(b)
+	return c.Group.Broadcast(b, root)
+}
+
+// TestEqualParametersAreNotSent, and different ones become those of rank 0.
+func TestEqualParametersAreNotSent(t *testing.T) {
+	for _, apart := range []bool{false, true} {
+		weights := make([][]float64, 2)
+		onRanks(t, 2, func(g dist.Group) error {
+			seed := uint64(3)
+			if apart {
+				seed += uint64(g.Rank())
+			}
+			m, err := New(smallConfig(), WithSeed(seed))
+			if err != nil {
+				return err
+			}
+			c := &counting{Group: g}
+			err = m.Share(c)
+			if sent := c.bytes > 4*m.NumParams(); sent != apart {
+				t.Errorf("%d bytes are sent for %d parameters, different: %v", c.bytes, m.NumParams(), apart)
+			}
+			weights[g.Rank()] = weightsOf(m)
+			return err
+		})
+		if !slices.Equal(weights[0], weights[1]) {
+			t.Errorf("the parameters differ")
+		}
+	}
 }

@@ -33,14 +33,15 @@ func (s stretch) size() int { return s.to - s.from }
 // begin where rows of memory do.
 const shardUnit = 64
 
-// bucketsOf divides parameters of the given sizes into buckets, roughly in the order
-// in which a backward pass computes their gradients: the last ones first.
-func bucketsOf(sizes []int) (buckets [][]int) {
+// bucketsOf divides parameters of the given sizes into buckets of at least so many
+// elements, roughly in the order in which a backward pass computes their gradients:
+// the last ones first.
+func bucketsOf(sizes []int, least int) (buckets [][]int) {
 	var b []int
 	size := 0
 	for i := len(sizes) - 1; i >= 0; i-- {
 		b, size = append(b, i), size+sizes[i]
-		if size >= bucketSize || i == 0 {
+		if size >= least || i == 0 {
 			buckets, b, size = append(buckets, b), nil, 0
 		}
 	}
@@ -80,10 +81,10 @@ func sizesOf(params gorgonia.Nodes) (sizes []int) {
 	return sizes
 }
 
-func newShard(g dist.Group, params gorgonia.Nodes) (*shard, error) {
+func newShard(g dist.Group, params gorgonia.Nodes, bucket int) (*shard, error) {
 	s := &shard{group: g, params: params}
 	sizes := sizesOf(params)
-	for _, b := range bucketsOf(sizes) {
+	for _, b := range bucketsOf(sizes, bucket) {
 		s.buckets = append(s.buckets, sharesOf(b, sizes, g.Size()))
 	}
 	for rank := range g.Size() {

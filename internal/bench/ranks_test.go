@@ -24,9 +24,10 @@ type rankCase struct {
 
 // rankCases are those of a job of so many ranks.
 func rankCases(ranks int) []rankCase {
-	cases := []rankCase{{name: "alone", alone: true, factor: 1}}
+	cases := []rankCase{{name: "alone", alone: true, factor: 1}, {name: "alone, twice the batch", alone: true, factor: 2}}
 	if ranks > 1 {
-		cases = append(cases, rankCase{name: "weak", factor: ranks}, rankCase{name: "strong", factor: 1}, rankCase{name: "sharded", factor: ranks, sharded: true})
+		cases = append(cases, rankCase{name: "weak", factor: ranks}, rankCase{name: "weak, twice the batch", factor: 2 * ranks},
+			rankCase{name: "strong", factor: 1}, rankCase{name: "sharded", factor: ranks, sharded: true})
 	}
 	return cases
 }

@@ -15,11 +15,10 @@ import (
 var update = flag.Bool("update", false, "write the tables of docs/scaling.md anew")
 
 const (
-	page       = "../../docs/scaling.md"
-	beginMark  = "<!-- computed: go test ./internal/scaling -update -->\n"
-	endMark    = "<!-- end -->\n"
-	latency    = 10e-6
-	bucketSize = 4 << 20
+	page      = "../../docs/scaling.md"
+	beginMark = "<!-- computed: go test ./internal/scaling -update -->\n"
+	endMark   = "<!-- end -->\n"
+	latency   = 10e-6
 )
 
 // node is a node whose step has been measured.
@@ -28,7 +27,14 @@ type node struct {
 	compute float64 // seconds per step
 	tokens  int     // of a step, per node
 	cfg     xlstm.Config
+	bucket  float64 // bytes of gradients that are added up at once
 }
+
+// Buckets of CPUs and of GPUs.
+const (
+	onCPU = 4 << 20
+	onGPU = 32 << 20
+)
 
 func small(width, blocks int) xlstm.Config {
 	cfg := xlstm.DefaultConfig()
@@ -44,10 +50,10 @@ func large(width, blocks, heads int) xlstm.Config {
 
 func nodes() []node {
 	return []node{
-		{"A, 16 CPU cores", 4096. / 71000, 4096, small(128, 4)},
-		{"A, one H100, TF32", 1.9e-3, 4096, small(128, 4)},
-		{"B, one H100, TF32", 7.3e-3, 4096, small(384, 6)},
-		{"407 M, one H100, bf16", 101.8e-3, 8 * 2048, large(1024, 24, 4)},
+		{"A, 16 CPU cores", 4096. / 71000, 4096, small(128, 4), onCPU},
+		{"A, one H100, TF32", 1.9e-3, 4096, small(128, 4), onGPU},
+		{"B, one H100, TF32", 7.3e-3, 4096, small(384, 6), onGPU},
+		{"407 M, one H100, bf16", 101.8e-3, 8 * 2048, large(1024, 24, 4), onGPU},
 	}
 }
 
@@ -67,7 +73,7 @@ func efficiencies(t *testing.T) string {
 	for _, n := range nodes() {
 		bytes := 4 * params(t, n.cfg)
 		for _, gigabits := range []float64{10, 25, 100, 400} {
-			j := scaling.Job{Compute: n.compute, Gradients: bytes, Bandwidth: gigabits * 1e9 / 8, Latency: latency, Bucket: bucketSize}
+			j := scaling.Job{Compute: n.compute, Gradients: bytes, Bandwidth: gigabits * 1e9 / 8, Latency: latency, Bucket: n.bucket}
 			fmt.Fprintf(&b, "| %s, %.3g ms | %.1f MB | %g Gb/s |", n.name, 1e3*n.compute, bytes/1e6, gigabits)
 			for _, size := range []int{8, 64, 512} {
 				after, during := j.Efficiency(size)
