@@ -3,6 +3,7 @@
 package xlstm
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 	"github.com/gorgonia-xlstm/xlstm/layers"
+	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 )
 
@@ -34,7 +37,9 @@ const config7B = `{"architectures": ["xLSTMForCausalLM"], "bos_token_id": 0, "eo
 // reads and writes tokens, and reports the memory and the times, beside the speed at
 // which the same bytes can be read. It takes some minutes, 14 GB of disk and as much
 // again for each format, and runs only if a folder is named; XLSTM_7B_CORES is the
-// number of cores that the processes use, default all:
+// number of cores that the processes use, default all. With XLSTM_7B_RANDOM the
+// integers and scales are random too, and nothing is quantized, which takes
+// seconds instead of minutes and suffices to measure speed:
 //
 //	XLSTM_7B=/a/folder go test -v -timeout 1h -run SevenBillion .
 func TestSevenBillionParameters(t *testing.T) {
@@ -46,8 +51,8 @@ func TestSevenBillionParameters(t *testing.T) {
 	if root == "" {
 		t.Skip("XLSTM_7B is not set")
 	}
-	from := filepath.Join(root, "bf16")
-	if _, err := os.Stat(filepath.Join(from, configFile)); err != nil {
+	from, random := filepath.Join(root, "bf16"), os.Getenv("XLSTM_7B_RANDOM") != ""
+	if _, err := os.Stat(filepath.Join(from, configFile)); err != nil && !random {
 		timed(t, "making the model in BF16", func() { make7B(t, from) })
 	}
 	formats := os.Getenv("XLSTM_7B_FORMATS")
@@ -56,7 +61,9 @@ func TestSevenBillionParameters(t *testing.T) {
 	}
 	for _, format := range strings.Fields(formats) {
 		dir := filepath.Join(root, format)
-		if _, err := os.Stat(filepath.Join(dir, configFile)); err != nil && format != "bf16" {
+		if _, err := os.Stat(filepath.Join(dir, configFile)); err != nil && random {
+			timed(t, "making a folder in "+format, func() { make7BPacked(t, dir, WeightFormat(format)) })
+		} else if err != nil && format != "bf16" {
 			timed(t, "quantizing to "+format, func() {
 				if err := os.MkdirAll(dir, 0o755); err != nil {
 					t.Fatal(err)
@@ -90,6 +97,35 @@ func timed(t *testing.T, what string, f func()) {
 
 // make7B writes a folder in Hugging Face's form.
 func make7B(t *testing.T, dir string) {
+	write7B(t, dir, nil, func(i int, shape layers.TensorShape) []safetensors.Tensor {
+		return []safetensors.Tensor{{Name: shape.Name, As: safetensors.BF16, Stored: &safetensors.Stored{Shape: shape.Shape, Bytes: func() ([]byte, error) { return randomBF16(uint64(i), shape), nil }}}}
+	})
+}
+
+// make7BPacked writes a folder as Quantize does, in int8 or int4, with random
+// integers and scales.
+func make7BPacked(t *testing.T, dir string, name WeightFormat) {
+	format, _, err := name.format()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write7B(t, dir, map[string]string{metaWeights: string(name), metaGroup: strconv.Itoa(nodes.Group)}, func(i int, shape layers.TensorShape) []safetensors.Tensor {
+		random := func() []byte { return randomBF16(uint64(i), shape) }
+		if !shape.Packable {
+			ones := func() ([]byte, error) { return bytes.Repeat([]byte{0, 0, 0x80, 0x3f}, int(shape.Size())), nil }
+			return []safetensors.Tensor{{Name: shape.Name, As: safetensors.F32, Stored: &safetensors.Stored{Shape: shape.Shape, Bytes: ones}}}
+		}
+		rows, row := shape.Shape[0], format.RowBytes(shape.Shape[1])
+		groups := shape.Shape[1] / nodes.Group
+		return []safetensors.Tensor{
+			{Name: shape.Name, As: packedEncodings[format], Stored: &safetensors.Stored{Shape: []int{rows, row}, Bytes: func() ([]byte, error) { return random()[:rows*row], nil }}},
+			{Name: shape.Name + layers.ScaleSuffix, As: safetensors.BF16, Stored: &safetensors.Stored{Shape: []int{rows, groups}, Bytes: func() ([]byte, error) { return random()[:2*rows*groups], nil }}},
+		}
+	})
+}
+
+// write7B writes a folder with what stored says of each parameter.
+func write7B(t *testing.T, dir string, metadata map[string]string, stored func(i int, shape layers.TensorShape) []safetensors.Tensor) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +139,13 @@ func make7B(t *testing.T, dir string) {
 	}
 	var tensors []safetensors.Tensor
 	for i, shape := range testutil.Must(cfg.tensors()) {
-		tensors = append(tensors, safetensors.Tensor{Name: shape.Name, As: safetensors.BF16, Stored: &safetensors.Stored{Shape: shape.Shape, Bytes: func() ([]byte, error) { return randomBF16(uint64(i), shape), nil }}})
+		tensors = append(tensors, stored(i, shape)...)
 	}
-	parts := shards(tensors, 5e9)
+	parts := shards(tensors, 1e9)
 	for _, f := range parts {
+		if metadata != nil {
+			f.metadata = metadata
+		}
 		if err := safetensors.WriteFile(filepath.Join(dir, f.name), f.tensors, f.metadata); err != nil {
 			t.Fatal(err)
 		}
