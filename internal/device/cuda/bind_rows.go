@@ -100,13 +100,15 @@ type normShape struct {
 	lanes, groups int    // threads of a group, and groups of a block
 }
 
-// newNormShape gives a group of columns a warp, or as many as keep 16 columns a
-// thread where it is wide, and 64 where a block is full.
+// newNormShape gives a group of columns the threads that keep eight columns each where
+// those are neighbours, as many as make a block; else a warp, or as many as keep 16
+// columns each. A thread has more columns where a block is full.
 func newNormShape(width int) (normShape, error) {
 	const threads = 256 // of a block, unless a group takes more
 	s := normShape{per: 4, lanes: 32}
 	if width%8 == 0 {
-		s.per = 8
+		for s.per = 8; s.lanes*s.per < width && s.lanes < threads; s.lanes *= 2 {
+		}
 	}
 	for s.lanes*s.per < width && s.per < 16 {
 		s.per *= 2
@@ -161,9 +163,9 @@ func (b *binder) normForward(op ops.Norm, p normPass) {
 func (b *binder) normBackward(op ops.Norm, p normPass) {
 	s, args := b.norm(op)
 	n := op.N * op.Groups
-	blocks := max(1, min((n+s.groups-1)/s.groups, 4*int(b.d.processors)))
+	blocks := max(1, min((n+s.groups-1)/s.groups, 3*int(b.d.processors)))
 	blocks = (blocks + op.Groups - 1) / op.Groups * op.Groups
-	parts, part, shared := blocks, address(0), 32*s.groups
+	parts, part, shared := blocks, address(0), 64*s.groups
 	if op.Groups > 1 {
 		parts = blocks * s.groups / op.Groups
 	} else if s.groups > 1 {

@@ -6,6 +6,21 @@
 // tanh with an error of the order of rounding 1.
 __device__ inline T quickTanh(T x) { return sizeof(T) == 8 ? tanh(x) : 1 - quickRatio((T)2, 1 + quickExp(2 * x)); }
 
+// tanh of the first N numbers: by its series where all are small, as logits are beside
+// their cap, for which the processor has more units than for exponentials.
+template <int N> __device__ inline void tanhs(T (&x)[8]) {
+    T far = 0;
+    for (int k = 0; k < N; k++) far = max(far, abs(x[k]));
+    if (sizeof(T) == 8 || far >= (T)0.25) {
+        for (int k = 0; k < N; k++) x[k] = quickTanh(x[k]);
+        return;
+    }
+    for (int k = 0; k < N; k++) {
+        T s = x[k] * x[k];
+        x[k] *= 1 + s * ((T)(-1 / 3.0) + s * ((T)(2 / 15.0) + s * ((T)(-17 / 315.0) + s * (T)(62 / 2835.0))));
+    }
+}
+
 template <bool CAPPED> __device__ inline T logit(T z, T cap, T inverse) { return CAPPED ? cap * quickTanh(z * inverse) : z; }
 
 // Calls f(column, numbers, n) with the thread's elements of row r of x [.,v], n at once.
@@ -28,8 +43,10 @@ template <bool CAPPED> __device__ inline void softmaxParts(In x, i64 r, i64 v, T
     sum = 0;
     ofRow(x, r, v, [&](i64, Eight e, auto count) {
         T most = mine;
+        for (int k = 0; CAPPED && k < count.n; k++) e.v[k] *= inverse;
+        if (CAPPED) tanhs<count.n>(e.v);
         for (int k = 0; k < count.n; k++) {
-            e.v[k] = logit<CAPPED>(e.v[k], cap, inverse);
+            if (CAPPED) e.v[k] *= cap;
             most = e.v[k] > most ? e.v[k] : most;
         }
         if (most > mine) sum *= quickExp(mine - most), mine = most;
@@ -93,8 +110,10 @@ template <bool CAPPED> __device__ inline void rowGrad(In logits, const i64 *targ
         __syncthreads(); // before the logit may be overwritten
     }
     ofRow(logits, r, v, [&](i64 c, Eight e, auto count) {
+        for (int k = 0; CAPPED && k < count.n; k++) e.v[k] *= inverse;
+        if (CAPPED) tanhs<count.n>(e.v);
         for (int k = 0; k < count.n; k++) {
-            T y = CAPPED ? quickTanh(e.v[k] * inverse) : 0, x = CAPPED ? cap * y : e.v[k];
+            T y = CAPPED ? e.v[k] : 0, x = CAPPED ? cap * y : e.v[k];
             T d = share * quickExp(x - top) - (c + k == t ? scale : (T)0);
             e.v[k] = t < 0 ? 0 : CAPPED ? d * (1 - y * y) : d;
         }
@@ -109,10 +128,12 @@ KERNEL __launch_bounds__(1024) cross_entropy_grad(In logits, const i64 *targets,
 KERNEL __launch_bounds__(1024) capped_cross_entropy_grad(In logits, const i64 *targets, const T *g, const int *count, Out dlogits, i64 v, T cap) {
     rowGrad<true>(logits, targets, g, count, nullptr, dlogits, v, cap);
 }
-KERNEL __launch_bounds__(1024) loss_and_grad(In logits, const i64 *targets, const T *g, const int *count, double *loss, Out dlogits, i64 v, T cap) {
+// Two blocks share a processor.
+#define TWO __launch_bounds__(1024, sizeof(T) == 4 ? 2 : 1)
+KERNEL TWO loss_and_grad(In logits, const i64 *targets, const T *g, const int *count, double *loss, Out dlogits, i64 v, T cap) {
     rowGrad<false>(logits, targets, g, count, loss, dlogits, v, cap);
 }
-KERNEL __launch_bounds__(1024) capped_loss_and_grad(In logits, const i64 *targets, const T *g, const int *count, double *loss, Out dlogits, i64 v, T cap) {
+KERNEL TWO capped_loss_and_grad(In logits, const i64 *targets, const T *g, const int *count, double *loss, Out dlogits, i64 v, T cap) {
     rowGrad<true>(logits, targets, g, count, loss, dlogits, v, cap);
 }
 

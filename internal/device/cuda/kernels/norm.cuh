@@ -68,6 +68,20 @@ template <int PER, bool WIDE> __device__ inline T center(const Norm &s, T (&x)[P
     return 1 / sqrt(lanesSum(squares, room) / (T)s.width + (T)s.eps);
 }
 
+// The sums of two numbers over the threads of a group, returned to all of them. room
+// holds 64 elements for each y.
+__device__ inline void lanesSums(T &a, T &b, T *room) {
+    a = warpSum(a), b = warpSum(b);
+    int warps = blockDim.x >> 5;
+    if (warps == 1) return;
+    room += threadIdx.y * 64;
+    __syncthreads(); // room may still be read from the sums before
+    if ((threadIdx.x & 31) == 0) room[threadIdx.x >> 5] = a, room[32 + (threadIdx.x >> 5)] = b;
+    __syncthreads();
+    a = b = 0;
+    for (int w = 0; w < warps; w++) a += room[w], b += room[32 + w];
+}
+
 // y = (x − mean)·rstd⊙f, times σ(gate) if there is a gate. x + more, if there is more,
 // takes the place of x and is written to sum and, unless null, to twin.
 template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x, In more, const T *w, In gate, Out sum, Out twin, Out y) {
@@ -99,40 +113,43 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
     extern __shared__ char space[];
     T *room = (T *)space;
     i64 first = blockIdx.x * (i64)blockDim.y, mine = first + threadIdx.y, c0 = mine % s.groups * s.width;
-    T f[PER], sums[PER] = {};
+    T f[PER], sums[PER] = {}, width = (T)s.width;
     factors<PER, WIDE>(s, w, c0, f);
     for (; first < s.n; first += gridDim.x * (i64)blockDim.y) {
         i64 g = first + threadIdx.y, at = g * s.width;
         bool there = g < s.n;
-        T v[PER] = {}, up[PER] = {}, in[PER], again[PER], sum = 0, sumX = 0;
+        T v[PER] = {}, up[PER] = {}, in[PER], mean = 0, sum = 0, squares = 0, sumX = 0;
         if (there) {
             load<PER, WIDE>(x, at, s.width, v);
             load<PER, WIDE>(dy, at, s.width, up);
             if (gate.at) load<PER, WIDE>(gate, at, s.width, in);
             else if (more.at) load<PER, WIDE>(more, at, s.width, in);
         }
-        T rstd = center<PER, WIDE>(s, v, room);
-        if (there && gate.at) {
-            for (int k = 0; k < PER; k++) {
-                T open = gate.half ? quickSigmoid(in[k]) : sigmoid(in[k]);
-                T down = v[k] * rstd * f[k] * open;
-                in[k] = up[k] * down * (1 - open);
-                up[k] *= open;
-                if (y.at) again[k] = down;
-            }
-            store<PER, WIDE>(dgate, at, s.width, in);
-            if (y.at) store<PER, WIDE>(y, at, s.width, again);
+        for (int k = 0; there && gate.at && k < PER; k++) {
+            in[k] = gate.half ? quickSigmoid(in[k]) : sigmoid(in[k]);
+            up[k] *= in[k];
+        }
+        if (s.centered) {
+            for (int k = 0; k < PER; k++) mean += v[k], sum += up[k] * f[k];
+            lanesSums(mean, sum, room);
+            mean /= width, sum /= width;
         }
         for (int k = 0; k < PER; k++) {
-            v[k] *= rstd;
-            sums[k] += up[k] * v[k];
-            up[k] *= f[k];
-            sum += up[k];
-            sumX += up[k] * v[k];
+            v[k] = column<WIDE>(k) < s.width ? v[k] - mean : (T)0;
+            squares += v[k] * v[k], sumX += up[k] * f[k] * v[k];
         }
-        sum = s.centered ? lanesSum(sum, room) / (T)s.width : 0;
-        sumX = lanesSum(sumX, room) / (T)s.width;
-        for (int k = 0; k < PER; k++) up[k] = rstd * (up[k] - sum - v[k] * sumX);
+        lanesSums(squares, sumX, room);
+        T rstd = 1 / sqrt(squares / width + (T)s.eps);
+        sumX *= rstd / width;
+        for (int k = 0; k < PER; k++) v[k] *= rstd, sums[k] += up[k] * v[k];
+        if (there && gate.at) {
+            T t[PER];
+            for (int k = 0; k < PER; k++) t[k] = v[k] * f[k] * in[k];
+            if (y.at) store<PER, WIDE>(y, at, s.width, t);
+            for (int k = 0; k < PER; k++) t[k] = up[k] * v[k] * f[k] * (1 - in[k]);
+            store<PER, WIDE>(dgate, at, s.width, t);
+        }
+        for (int k = 0; k < PER; k++) up[k] = rstd * (up[k] * f[k] - sum - v[k] * sumX);
         for (int k = 0; there && more.at && k < PER; k++) up[k] += in[k];
         if (there) store<PER, WIDE>(dx, at, s.width, up);
         if (there && twin.at) store<PER, WIDE>(twin, at, s.width, up);
@@ -142,7 +159,7 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
         store<PER, WIDE>({part, 0}, mine / s.groups * (s.groups * s.width) + c0, s.width, sums);
         return;
     }
-    T *all = room + 32 * blockDim.y; // [PER,lanes], where the threads y add up in turn
+    T *all = room + 64 * blockDim.y; // [PER,lanes], where the threads y add up in turn
     for (int y = 0; y < blockDim.y; y++) {
         __syncthreads();
         for (int k = 0; y == threadIdx.y && k < PER; k++) all[k * blockDim.x + threadIdx.x] = sums[k] += y ? all[k * blockDim.x + threadIdx.x] : (T)0;
@@ -150,14 +167,15 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
     if (threadIdx.y == blockDim.y - 1) store<PER, WIDE>({part, 0}, blockIdx.x * s.width, s.width, sums);
 }
 
-// The kernels for PER columns a thread, in blocks of THREADS at most. The driver
-// compiles a file at a time, and only those that a model needs.
-#define NORM(PER, WIDE, THREADS)                                                                                       \
-    KERNEL __launch_bounds__(THREADS) norm_forward(Norm s, In x, In more, const T *w, In gate, Out sum, Out twin,       \
+// The kernels for PER columns a thread, in blocks of THREADS at most, of which BLOCKS
+// with elements of 4 bytes share a processor. The driver compiles a file at a time, and
+// only those that a model needs.
+#define NORM(PER, WIDE, THREADS, BLOCKS)                                                                                       \
+    KERNEL __launch_bounds__(THREADS, sizeof(T) == 4 ? BLOCKS : 1) norm_forward(Norm s, In x, In more, const T *w, In gate, Out sum, Out twin,       \
                                                    Out y) {                                                            \
         forward<PER, WIDE>(s, x, more, w, gate, sum, twin, y);                                                         \
     }                                                                                                                  \
-    KERNEL __launch_bounds__(THREADS) norm_backward(Norm s, In x, const T *w, In dy, In more, In gate, Out dx,          \
+    KERNEL __launch_bounds__(THREADS, sizeof(T) == 4 ? BLOCKS : 1) norm_backward(Norm s, In x, const T *w, In dy, In more, In gate, Out dx,          \
                                                     Out twin, Out dgate, Out y, T *part) {                             \
         backward<PER, WIDE>(s, x, w, dy, more, gate, dx, twin, dgate, y, part);                                        \
     }
