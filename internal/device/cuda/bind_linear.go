@@ -181,7 +181,7 @@ func (b *binder) linearsGrad(op ops.LinearsGrad) {
 func (c *linearBack) inputs() {
 	started := 0.0
 	if c.few.count > 0 {
-		c.narrowGrad(c.few, c.in, c.dx)
+		c.narrowInputs(c.few, c.dx)
 		started = 1
 	}
 	for k, m := range c.op.Maps {
@@ -200,6 +200,9 @@ func (c *linearBack) inputs() {
 }
 
 func (c *linearBack) weights() {
+	if c.few.count > 0 {
+		c.narrowWeights(c.few, c.in)
+	}
 	for k, m := range c.op.Maps {
 		for _, o := range m.Blocks() {
 			if c.narrow[k] {

@@ -74,12 +74,27 @@ func (b *binder) narrow(s narrowArgs, x ref) {
 	}
 }
 
-// narrowGrad enqueues the gradients of the maps of s: dx is written, not added to.
-func (b *binder) narrowGrad(s narrowArgs, x, dx ref) {
+// narrowBlock returns a block of threads that take eight columns of x each, and how many
+// rows they take together.
+func narrowBlock(s narrowArgs) (g grid, rows int) {
 	threads := int(s.k / 8)
-	rows := 256 / threads
-	blocks := min(int(b.d.processors), (int(s.n)+rows-1)/rows)
-	part := b.float(blocks * rows * int(s.count*s.k))
-	b.kernel("narrow", "narrow_grad", grid{x: blocks, threads: threads, rows: rows}, byValue(s), x.arg(), dx.arg(), part)
-	b.kernel("narrow", "narrow_sums", summing(int(s.count*s.k), blocks*rows), byValue(s), part, int64(blocks*rows))
+	rows = 256 / threads
+	return grid{threads: threads, rows: rows}, rows
+}
+
+// narrowInputs enqueues the gradient of x through the maps of s: dx is written, not
+// added to.
+func (b *binder) narrowInputs(s narrowArgs, dx ref) {
+	g, rows := narrowBlock(s)
+	g.x = min(2*int(b.d.processors), (int(s.n)+rows-1)/rows)
+	b.kernel("narrow", "narrow_dx", g, byValue(s), dx.arg())
+}
+
+// narrowWeights enqueues the gradients of the weights of s.
+func (b *binder) narrowWeights(s narrowArgs, x ref) {
+	g, rows := narrowBlock(s)
+	g.x = min(int(b.d.processors), (int(s.n)+rows-1)/rows)
+	part := b.float(g.x * rows * int(s.count*s.k))
+	b.kernel("narrow", "narrow_dw", g, byValue(s), x.arg(), part)
+	b.kernel("narrow", "narrow_sums", summing(int(s.count*s.k), g.x*rows), byValue(s), part, int64(g.x*rows))
 }

@@ -57,31 +57,45 @@ KERNEL __launch_bounds__(256) narrow(const __grid_constant__ Narrow s, In x) {
     }
 }
 
-// dx, and the parts of dw: part [blocks·blockDim.y,count,k]. Block: k/8 threads by rows.
-KERNEL __launch_bounds__(256, 1) narrow_grad(const __grid_constant__ Narrow s, In x, Out dx, T *part) {
-    T w[COLUMNS][8], sum[COLUMNS][8] = {};
-    i64 c = threadIdx.x, p = blockIdx.x * (i64)blockDim.y + threadIdx.y;
+// dx. Block: k/8 threads by rows.
+KERNEL __launch_bounds__(256, 2) narrow_dx(const __grid_constant__ Narrow s, Out dx) {
+    T w[COLUMNS][8];
+    i64 c = threadIdx.x;
 #pragma unroll
     for (int m = 0; m < COLUMNS; m++) {
         Eight e = {};
         if (m < s.count) e = In{s.c[m].w, s.c[m].half}.eight(c);
         for (int i = 0; i < 8; i++) w[m][i] = e.v[i];
     }
-#pragma unroll 2
-    for (i64 r = p; r < s.n; r += gridDim.x * (i64)blockDim.y) {
-        Eight in = x.eight(r * (s.k / 8) + c), down = {};
+    for (i64 r = blockIdx.x * (i64)blockDim.y + threadIdx.y; r < s.n; r += gridDim.x * (i64)blockDim.y) {
+        Eight down = {};
 #pragma unroll
         for (int m = 0; m < COLUMNS; m++) {
             if (m >= s.count) break;
             const Column &g = s.c[m];
             T up = g.y ? In{g.y, g.yHalf}[r * g.ld + g.at] : (T)0;
 #pragma unroll
-            for (int i = 0; i < 8; i++) {
-                down.v[i] += up * w[m][i];
-                sum[m][i] += up * in.v[i];
-            }
+            for (int i = 0; i < 8; i++) down.v[i] += up * w[m][i];
         }
         dx.eight(r * (s.k / 8) + c, down);
+    }
+}
+
+// The parts of dw: part [blocks·blockDim.y,count,k]. Block: k/8 threads by rows.
+KERNEL __launch_bounds__(256, 1) narrow_dw(const __grid_constant__ Narrow s, In x, T *part) {
+    T sum[COLUMNS][8] = {};
+    i64 c = threadIdx.x, p = blockIdx.x * (i64)blockDim.y + threadIdx.y;
+#pragma unroll 4
+    for (i64 r = p; r < s.n; r += gridDim.x * (i64)blockDim.y) {
+        Eight in = x.eight(r * (s.k / 8) + c);
+#pragma unroll
+        for (int m = 0; m < COLUMNS; m++) {
+            if (m >= s.count) break;
+            const Column &g = s.c[m];
+            T up = g.y ? In{g.y, g.yHalf}[r * g.ld + g.at] : (T)0;
+#pragma unroll
+            for (int i = 0; i < 8; i++) sum[m][i] += up * in.v[i];
+        }
     }
 #pragma unroll
     for (int m = 0; m < COLUMNS; m++) {
