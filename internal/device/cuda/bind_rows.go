@@ -98,6 +98,7 @@ type normShape struct {
 	kernel        string // the end of their module's name
 	per           int    // columns of a thread
 	lanes, groups int    // threads of a group, and groups of a block
+	rows          int    // groups that a thread takes at once, forward
 }
 
 // newNormShape gives a group of columns the threads that keep eight columns each where
@@ -105,7 +106,7 @@ type normShape struct {
 // columns each. A thread has more columns where a block is full.
 func newNormShape(width int) (normShape, error) {
 	const threads = 256 // of a block, unless a group takes more
-	s := normShape{per: 4, lanes: 32}
+	s := normShape{per: 4, lanes: 32, rows: 1}
 	if width%8 == 0 {
 		for s.per = 8; s.lanes*s.per < width && s.lanes < threads; s.lanes *= 2 {
 		}
@@ -118,6 +119,9 @@ func newNormShape(width int) (normShape, error) {
 	}
 	if s.kernel = fmt.Sprint(s.per); width%8 == 0 {
 		s.kernel = "wide_" + s.kernel
+		if s.per == 8 {
+			s.rows = 2
+		}
 	}
 	if s.lanes*s.per < width {
 		s.kernel, s.per = "64", 64
@@ -155,8 +159,8 @@ type normPass struct {
 
 func (b *binder) normForward(op ops.Norm, p normPass) {
 	s, args := b.norm(op)
-	n := op.N * op.Groups
-	g := grid{x: (n + s.groups - 1) / s.groups, threads: s.lanes, rows: s.groups, shared: 32 * s.groups * b.size()}
+	n := ceil(op.N, s.rows) * op.Groups
+	g := grid{x: ceil(n, s.groups), threads: s.lanes, rows: s.groups, shared: 64 * s.groups * b.size()}
 	b.kernel("norm_"+s.kernel, "norm_forward", g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.twin.arg(), p.y.arg())
 }
 
