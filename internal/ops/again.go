@@ -50,3 +50,36 @@ func (l LinearGradAgain) Stages() []Stage {
 		{l.grad(), append(in[:len(in):len(in)], "dy"), names(l.grad().Outputs())},
 	}
 }
+
+// LinearsGradAgain is the derivative of Linears of a norm's result, which is computed
+// again, and of that norm, to whose dx more is added: it reads the inputs of the norm,
+// those of the derivative of Linears but the first, and more. It writes what NormGradAdd
+// writes, and the gradients of the maps' weights and biases. A device so computes the
+// norm's result in the pass of the norm's derivative.
+type LinearsGradAgain struct {
+	LinearsGrad
+	Norm Norm
+}
+
+func (l LinearsGradAgain) Name() string   { return l.LinearsGrad.Name() + " of " + l.Norm.Name() }
+func (l LinearsGradAgain) MulAdds() int64 { return l.LinearsGrad.MulAdds() }
+func (l LinearsGradAgain) add() NormGradAdd {
+	return NormGradAdd{Norm: l.Norm}
+}
+func (l LinearsGradAgain) Inputs() []Arg {
+	norm, more := l.Norm.Inputs(), l.add().Inputs()
+	in := append(norm[:len(norm):len(norm)], l.LinearsGrad.Inputs()[1:]...)
+	return append(in, more[len(more)-1])
+}
+func (l LinearsGradAgain) Outputs() []Arg {
+	return append(l.add().Outputs(), l.LinearsGrad.Outputs()[1:]...)
+}
+func (l LinearsGradAgain) Stages() []Stage {
+	norm, grad := names(l.Norm.Inputs()), names(l.add().Inputs())
+	grad[len(norm)] = "dy of the norm"
+	return []Stage{
+		{l.Norm, norm, []string{"y of the norm"}},
+		{l.LinearsGrad, append([]string{"y of the norm"}, names(l.LinearsGrad.Inputs()[1:])...), append([]string{"dy of the norm"}, names(l.LinearsGrad.Outputs()[1:])...)},
+		{l.add(), grad, names(l.add().Outputs())},
+	}
+}

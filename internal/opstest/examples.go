@@ -189,6 +189,7 @@ func composites() (all []Example) {
 		gated := ops.GatedNorm{Norm: n, Fn: ops.Sigmoid}
 		all = append(all, Example{ops.AddNorm{Norm: n}, nil}, Example{ops.NormGradAdd{Norm: n}, nil}, Example{gated, ops.GatedNormGrad{GatedNorm: gated}},
 			Example{ops.Twin{Op: ops.AddNorm{Norm: n}}, nil}, Example{ops.Twin{Op: ops.NormGrad{Norm: n}}, nil}, Example{ops.Twin{Op: ops.NormGradAdd{Norm: n}}, nil},
+			Example{normedMaps(n), nil}, Example{ops.Twin{Op: normedMaps(n)}, nil},
 			Example{ops.LinearGradAgain{Inner: gated, Map: ops.Linear{Rows: n.N, In: n.Width, Outs: []int{6}}}, nil})
 	}
 	maps := ops.Linears{Maps: []ops.Linear{{Rows: 5, In: 7, Outs: []int{6}}, {Rows: 5, In: 7, Outs: []int{4, 3}, Bias: true}}}
@@ -235,4 +236,10 @@ func mlstmLayers() (all []Example) {
 		all = append(all, Example{exit, ops.MLSTMExitGrad{MLSTMExit: exit}})
 	}
 	return all
+}
+
+// normedMaps is the derivative of two maps of a norm.
+func normedMaps(n ops.Norm) ops.LinearsGradAgain {
+	maps := []ops.Linear{{Rows: n.N, In: n.Width, Outs: []int{6}}, {Rows: n.N, In: n.Width, Outs: []int{3}, Bias: true}}
+	return ops.LinearsGradAgain{LinearsGrad: ops.LinearsGrad{Linears: ops.Linears{Maps: maps}, Has: [][]bool{{true}, {true}}}, Norm: n}
 }

@@ -27,6 +27,8 @@ func (r *rewriter) fuseAt(i int) bool {
 		return r.linears(i, op)
 	case ops.LinearGrad:
 		return r.linearGradAgain(i, op)
+	case ops.LinearsGrad:
+		return r.linearsGradAgain(i, op)
 	case ops.CrossEntropyGrad:
 		return r.lossAndGrad(i, ops.LossAndGrad{CrossEntropy: ops.CrossEntropy{N: op.N, V: op.V}})
 	case ops.CappedCrossEntropyGrad:
@@ -267,5 +269,28 @@ func (r *rewriter) linearGradAgain(i int, op ops.LinearGrad) bool {
 		return false
 	}
 	r.replace([]int{j, i, k}, i, both, append(slices.Clone(again.In), linear.In[1:]...), append(slices.Clone(back.Out), linear.Out[1]))
+	return true
+}
+
+// linearsGradAgain fuses derivative i of linear maps with the norm that writes their
+// input for it alone, and with the derivative of that norm.
+func (r *rewriter) linearsGradAgain(i int, op ops.LinearsGrad) bool {
+	maps := r.Steps[i]
+	j, norm, ok := written[ops.Norm](r, maps.In[0])
+	both := ops.LinearsGradAgain{LinearsGrad: op, Norm: norm}
+	if !ok || !r.readBy(maps.In[0], i) || len(r.readers[maps.Out[0]]) != 1 || !r.fuser.Fuses(both) {
+		return false
+	}
+	again, k := r.Steps[j], r.readers[maps.Out[0]][0]
+	back := r.Steps[k]
+	if add, ok := back.Op.(ops.NormGradAdd); !ok || add.Norm != norm || !r.readBy(maps.Out[0], k) || r.unread(maps.Out[1:], k+1) {
+		return false
+	}
+	more := len(back.In) - 1
+	if !slices.Equal(back.In[:more], append(slices.Clone(again.In), maps.Out[0])) {
+		return false
+	}
+	in := append(append(slices.Clone(again.In), maps.In[1:]...), back.In[more])
+	r.replace([]int{j, i, k}, k, both, in, append(slices.Clone(back.Out), maps.Out[1:]...))
 	return true
 }

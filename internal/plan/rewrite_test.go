@@ -127,7 +127,7 @@ func TestFusedPlans(t *testing.T) {
 		names = append(names, s.Op.Name())
 	}
 	all := []string{"+norm", "linears", "σ⊙norm", "linear", "loss, loss'",
-		"linear'", "σ⊙norm'", "rmsNorm", "linears'", "norm'+"}
+		"linear'", "σ⊙norm'", "linears' of rmsNorm"}
 	if !slices.Equal(names, all) {
 		t.Errorf("the steps are %q, want %q", names, all)
 	}

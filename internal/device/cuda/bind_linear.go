@@ -29,6 +29,14 @@ func bindLinear(b *binder, op ops.Op) bool {
 		b.linearsGrad(op)
 	case ops.LinearGradAgain:
 		b.linearGradAgain(op)
+	case ops.LinearsGradAgain:
+		b.linearsGradAgain(op, false)
+	case ops.Twin:
+		again, ok := op.Op.(ops.LinearsGradAgain)
+		if ok {
+			b.linearsGradAgain(again, true)
+		}
+		return ok
 	case ops.Embedding:
 		ids, w, y := b.read(), b.read(), b.write()
 		b.each("embedding", "embedding", op.N*op.D, ids, w, y, int64(op.N), int64(op.D))
@@ -131,11 +139,14 @@ type linearBack struct {
 	few    narrowArgs
 	in     ref
 	x      factor
-	w      []factor   // of each map
-	dys    [][]ref    // of the outputs of each map, zero where there is none
-	ups    [][]factor // dys as operands of products
-	dx     ref
-	dw, db []address
+	// Of each map: the weights, and as operands of products; the gradients of its
+	// results, zero where there is none, and as operands of products.
+	weightRefs []ref
+	w          []factor
+	dys        [][]ref
+	ups        [][]factor
+	dx         ref
+	dw, db     []address
 }
 
 func (b *binder) linearGrad(op ops.LinearGrad) {
@@ -143,38 +154,76 @@ func (b *binder) linearGrad(op ops.LinearGrad) {
 }
 
 func (b *binder) linearsGrad(op ops.LinearsGrad) {
-	c := linearBack{binder: b, op: op, narrow: b.narrowMaps(op.Maps)}
-	rows, in := op.Maps[0].Rows, op.Maps[0].In
+	c := b.newLinearBack(op)
 	c.in = b.readRef()
 	if slices.Contains(c.narrow, false) {
-		c.x = b.factor(c.in, rows*in)
+		c.x = b.factor(c.in, op.Maps[0].Rows*op.Maps[0].In)
 	}
-	weights := make([]ref, len(op.Maps))
-	for k, m := range op.Maps {
-		w := factor{}
-		if weights[k] = b.readRef(); !c.narrow[k] {
-			w = b.factor(weights[k], total(m.Outs)*in)
+	c.readMaps()
+	c.dx = b.writeRef()
+	c.writeMaps()
+	b.atOnce(c.inputs, c.weights, c.biases) // which read the same rounded dys, if there are any
+}
+
+// linearsGradAgain enqueues the gradient of the norm's result, then the pass of the norm
+// that reads it and leaves the result in its place, and then the gradients of the
+// weights. dx has a twin if twin is set.
+func (b *binder) linearsGradAgain(op ops.LinearsGradAgain, twin bool) {
+	p := normPass{x: b.readRef(), w: b.readIf(op.Norm.Weight)}
+	c := b.newLinearBack(op.LinearsGrad)
+	c.readMaps()
+	p.more, p.dx, p.dw = b.readRef(), b.writeRef(), b.writeIf(op.Norm.Weight)
+	c.writeMaps()
+	p.twin = b.writeRefIf(twin)
+	c.in = b.scratch(op.Norm.N * op.Norm.Width)
+	c.x, c.dx, p.dy, p.y = factor{c.in.at, c.in.half}, c.in, c.in, c.in
+	c.inputs()
+	b.normBackward(op.Norm, p)
+	b.atOnce(c.weights, c.biases)
+}
+
+// scratch takes n elements of the workspace, of the type in which products are stored.
+func (b *binder) scratch(n int) ref {
+	if b.halves() {
+		return ref{at: b.take(2 * n), half: true}
+	}
+	return plain(b.float(n))
+}
+
+func (b *binder) newLinearBack(op ops.LinearsGrad) *linearBack {
+	return &linearBack{binder: b, op: op, narrow: b.narrowMaps(op.Maps)}
+}
+
+// readMaps reads the weights and the gradients of the results.
+func (c *linearBack) readMaps() {
+	in, rows := c.op.Maps[0].In, c.op.Maps[0].Rows
+	for k, m := range c.op.Maps {
+		weight, w := c.readRef(), factor{}
+		if !c.narrow[k] {
+			w = c.factor(weight, total(m.Outs)*in)
 		}
-		c.w = append(c.w, w)
+		c.weightRefs, c.w = append(c.weightRefs, weight), append(c.w, w)
 	}
-	for k, m := range op.Maps {
-		dys := b.readSomeRefs(op.Has[k])
+	for k, m := range c.op.Maps {
+		dys := c.readSomeRefs(c.op.Has[k])
 		ups := make([]factor, len(dys))
 		for o, dy := range dys {
-			if op.Has[k][o] && !c.narrow[k] {
-				ups[o] = b.factor(dy, rows*m.Outs[o])
+			if c.op.Has[k][o] && !c.narrow[k] {
+				ups[o] = c.factor(dy, rows*m.Outs[o])
 			}
 		}
 		c.dys, c.ups = append(c.dys, dys), append(c.ups, ups)
 	}
-	c.dx = b.writeRef()
-	for k, m := range op.Maps {
-		c.dw, c.db = append(c.dw, b.write()), append(c.db, b.writeIf(m.Bias))
+}
+
+// writeMaps takes the gradients of the weights and biases from the outputs.
+func (c *linearBack) writeMaps() {
+	for k, m := range c.op.Maps {
+		c.dw, c.db = append(c.dw, c.write()), append(c.db, c.writeIf(m.Bias))
 		if c.narrow[k] {
-			c.few.add(m, weights[k], 0, c.dys[k], c.dw[k])
+			c.few.add(m, c.weightRefs[k], 0, c.dys[k], c.dw[k])
 		}
 	}
-	b.atOnce(c.inputs, c.weights, c.biases) // which read the same rounded dys, if there are any
 }
 
 // inputs enqueues dx, the sum of the gradients through all maps.
@@ -237,12 +286,7 @@ func (b *binder) linearGradAgain(op ops.LinearGradAgain) {
 	m, n := op.Map, op.Map.Rows*op.Map.In
 	inner := b.againPass(op.Inner)
 	w, up := b.factor(b.readRef(), m.Outs[0]*m.In), b.factor(b.readRef(), m.Rows*m.Outs[0])
-	y := ref{half: b.halves()}
-	if y.half {
-		y.at = b.take(2 * n)
-	} else {
-		y.at = b.float(n)
-	}
+	y := b.scratch(n)
 	b.multiply(product{m: m.Rows, n: m.In, k: m.Outs[0], a: up.row(b, 0, m.Outs[0], false), b: w.row(b, 0, m.In, false),
 		c: operand{at: y.at, ld: m.In}, half: up.half, halfOut: y.half})
 	inner(y)

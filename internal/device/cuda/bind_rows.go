@@ -146,8 +146,8 @@ func (b *binder) norm(op ops.Norm) (normShape, structure) {
 }
 
 // normPass is a pass of a norm: forward y = norm(x + more)⊙σ(gate), where sum
-// receives x + more, and backward dx, to which more is added, dgate and dw, and y, if
-// there is a gate, perhaps in the memory of dy. twin is a copy of sum or of dx. What a
+// receives x + more, and backward dx, to which more is added, dgate and dw, and y,
+// perhaps in the memory of dy. twin is a copy of sum or of dx. What a
 // pass lacks is zero.
 type normPass struct {
 	x, more, gate ref

@@ -43,6 +43,10 @@ func (d *Device) Half(op ops.Op) device.Half {
 		inner, up := d.Half(op.Inner), len(op.Outputs())-1
 		inner.In = append(append(inner.In, make([]bool, len(op.Inner.Inputs())-len(inner.In))...), yes, yes)
 		return device.Half{In: inner.In, Out: append([]bool{yes, yes}, make([]bool, up-1)...)}
+	case ops.LinearsGradAgain:
+		in := all(op.Inputs())
+		in[1], in[len(in)-1] = !op.Norm.Weight, no
+		return device.Half{In: in}
 	case ops.LossAndGrad:
 		return device.Half{In: []bool{yes}, Out: []bool{no, yes}}
 	case ops.GatedNorm:
@@ -198,11 +202,11 @@ func (b *binder) convert(from, to ref, n int) {
 // Fuses reports whether there are kernels for a composite.
 func (d *Device) Fuses(op ops.Composite) bool {
 	switch op := op.(type) {
-	case ops.AddNorm, ops.NormGradAdd, ops.Linears, ops.LinearsGrad, ops.CappedCrossEntropy, ops.CappedCrossEntropyGrad, ops.LossAndGrad, ops.LinearGradAgain:
+	case ops.AddNorm, ops.NormGradAdd, ops.Linears, ops.LinearsGrad, ops.CappedCrossEntropy, ops.CappedCrossEntropyGrad, ops.LossAndGrad, ops.LinearGradAgain, ops.LinearsGradAgain:
 		return true
 	case ops.Twin:
 		switch op.Op.(type) {
-		case ops.AddNorm, ops.NormGrad, ops.NormGradAdd:
+		case ops.AddNorm, ops.NormGrad, ops.NormGradAdd, ops.LinearsGradAgain:
 			return d.precision == BF16
 		}
 	case ops.GatedNorm:

@@ -68,6 +68,9 @@ func rowCases() (cases []opstest.Example) {
 			opstest.Example{Op: ops.Twin{Op: ops.AddNorm{Norm: n}}}, opstest.Example{Op: ops.Twin{Op: ops.NormGradAdd{Norm: n}}})
 		if n.Width < 2000 {
 			cases = append(cases, opstest.Example{Op: ops.LinearGradAgain{Inner: gated, Map: ops.Linear{Rows: n.N, In: n.Width, Outs: []int{48}}}})
+			maps := []ops.Linear{{Rows: n.N, In: n.Width, Outs: []int{40}}, {Rows: n.N, In: n.Width, Outs: []int{4}, Bias: true}}
+			both := ops.LinearsGradAgain{LinearsGrad: ops.LinearsGrad{Linears: ops.Linears{Maps: maps}, Has: [][]bool{{true}, {true}}}, Norm: n}
+			cases = append(cases, opstest.Example{Op: both}, opstest.Example{Op: ops.Twin{Op: both}})
 		}
 	}
 	cases = append(cases, opstest.Example{Op: ops.Largest{V: 50304, K: 1}}, opstest.Example{Op: ops.Largest{V: 5000, K: 64}})

@@ -119,8 +119,8 @@ template <int PER, bool WIDE, int ROWS> __device__ inline void forward(const Nor
     }
 }
 
-// dx and, unless null, its twin, plus more if there is more and no gate; if there is a
-// gate, dgate and, unless null, y, which may be the memory of dy; and the parts of
+// dx and, unless null, its twin, plus more if there is more and no gate; dgate if there
+// is a gate; unless null, y, which may be the memory of dy; and the parts of
 // dw = Σ dy⊙x̂ if there is part. The grid's groups are a multiple of a row's, and a thread has the same columns in all
 // groups that it takes: part [blocks,width] for one group to a row, summed up over the
 // threads y in shared memory, else [blocks·blockDim.y/groups,groups·width].
@@ -157,12 +157,12 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
         T rstd = 1 / sqrt(squares / width + (T)s.eps);
         sumX *= rstd / width;
         for (int k = 0; k < PER; k++) v[k] *= rstd, sums[k] += up[k] * v[k];
-        if (there && gate.at) {
+        if (there && (gate.at || y.at)) {
             T t[PER];
-            for (int k = 0; k < PER; k++) t[k] = v[k] * f[k] * in[k];
+            for (int k = 0; k < PER; k++) t[k] = gate.at ? v[k] * f[k] * in[k] : v[k] * f[k];
             if (y.at) store<PER, WIDE>(y, at, s.width, t);
             for (int k = 0; k < PER; k++) t[k] = up[k] * v[k] * f[k] * (1 - in[k]);
-            store<PER, WIDE>(dgate, at, s.width, t);
+            if (gate.at) store<PER, WIDE>(dgate, at, s.width, t);
         }
         for (int k = 0; k < PER; k++) up[k] = rstd * (up[k] * f[k] - sum - v[k] * sumX);
         for (int k = 0; there && more.at && k < PER; k++) up[k] += in[k];
