@@ -41,15 +41,20 @@ KERNEL embedding_grad(const i64 *ids, const T *dy, T *dw, i64 n, i64 d) {
 // rows of each id. Block: RANKS threads.
 #define RANKS 256
 KERNEL __launch_bounds__(RANKS) embedding_ranks(const i64 *ids, int *ranks, int *counts, i64 n) {
-    __shared__ int others[RANKS];
+    __shared__ __align__(16) int others[RANKS];
     i64 r = blockIdx.x * (i64)RANKS + threadIdx.x;
     int id = r < n ? (int)ids[r] : -1, rank = 0;
     for (i64 r0 = 0; r0 <= blockIdx.x * (i64)RANKS; r0 += RANKS) {
         __syncthreads();
         others[threadIdx.x] = r0 + threadIdx.x < n ? (int)ids[r0 + threadIdx.x] : -2;
         __syncthreads();
-        int before = (int)min((i64)RANKS, r - r0);
-        for (int k = 0; k < before; k++) rank += others[k] == id;
+        int before = (int)min((i64)RANKS, r - r0), whole = before / 4;
+#pragma unroll 8
+        for (int k = 0; k < whole; k++) {
+            int4 o = ((const int4 *)others)[k];
+            rank += (o.x == id) + (o.y == id) + (o.z == id) + (o.w == id);
+        }
+        for (int k = 4 * whole; k < before; k++) rank += others[k] == id;
     }
     if (r >= n) return;
     ranks[r] = rank;
@@ -59,9 +64,14 @@ KERNEL __launch_bounds__(RANKS) embedding_ranks(const i64 *ids, int *ranks, int 
 // starts [v]: the sums of the counts before each id. One block of 1024 threads.
 KERNEL __launch_bounds__(1024) embedding_starts(const int *counts, int *starts, i64 v) {
     __shared__ int sums[1024];
-    i64 each = (v + 1023) / 1024, from = threadIdx.x * each, to = min(v, from + each);
+    i64 each = (v + 4095) / 4096 * 4, from = threadIdx.x * each, to = min(v, from + each), k = from;
     int sum = 0;
-    for (i64 k = from; k < to; k++) sum += counts[k];
+#pragma unroll 4
+    for (; k + 4 <= to; k += 4) {
+        int4 c = *(const int4 *)(counts + k);
+        sum += c.x + c.y + c.z + c.w;
+    }
+    for (; k < to; k++) sum += counts[k];
     sums[threadIdx.x] = sum;
     for (int o = 1; o < 1024; o <<= 1) {
         __syncthreads();
@@ -70,7 +80,12 @@ KERNEL __launch_bounds__(1024) embedding_starts(const int *counts, int *starts, 
         sums[threadIdx.x] += more;
     }
     int at = sums[threadIdx.x] - sum;
-    for (i64 k = from; k < to; k++) {
+    for (k = from; k + 4 <= to; k += 4) {
+        int4 c = *(const int4 *)(counts + k);
+        *(int4 *)(starts + k) = make_int4(at, at + c.x, at + c.x + c.y, at + c.x + c.y + c.z);
+        at += c.x + c.y + c.z + c.w;
+    }
+    for (; k < to; k++) {
         starts[k] = at;
         at += counts[k];
     }
