@@ -98,7 +98,6 @@ type normShape struct {
 	kernel        string // the end of their module's name
 	per           int    // columns of a thread
 	lanes, groups int    // threads of a group, and groups of a block
-	rows          int    // groups that a thread takes at once, forward
 }
 
 // newNormShape gives a group of columns the threads that keep eight columns each where
@@ -106,7 +105,7 @@ type normShape struct {
 // columns each. A thread has more columns where a block is full.
 func newNormShape(width int) (normShape, error) {
 	const threads = 256 // of a block, unless a group takes more
-	s := normShape{per: 4, lanes: 32, rows: 1}
+	s := normShape{per: 4, lanes: 32}
 	if width%8 == 0 {
 		for s.per = 8; s.lanes*s.per < width && s.lanes < threads; s.lanes *= 2 {
 		}
@@ -119,9 +118,6 @@ func newNormShape(width int) (normShape, error) {
 	}
 	if s.kernel = fmt.Sprint(s.per); width%8 == 0 {
 		s.kernel = "wide_" + s.kernel
-		if s.per == 8 {
-			s.rows = 2
-		}
 	}
 	if s.lanes*s.per < width {
 		s.kernel, s.per = "64", 64
@@ -159,15 +155,15 @@ type normPass struct {
 
 func (b *binder) normForward(op ops.Norm, p normPass) {
 	s, args := b.norm(op)
-	n := ceil(op.N, s.rows) * op.Groups
-	g := grid{x: ceil(n, s.groups), threads: s.lanes, rows: s.groups, shared: 64 * s.groups * b.size()}
+	n := op.N * op.Groups
+	g := grid{x: ceil(n, s.groups), threads: s.lanes, rows: s.groups, shared: 32 * s.groups * b.size()}
 	b.kernel("norm_"+s.kernel, "norm_forward", g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.twin.arg(), p.y.arg())
 }
 
 func (b *binder) normBackward(op ops.Norm, p normPass) {
 	s, args := b.norm(op)
 	n := op.N * op.Groups
-	blocks := max(1, min((n+s.groups-1)/s.groups, 3*int(b.d.processors)))
+	blocks := max(1, min((n+s.groups-1)/s.groups, 4*int(b.d.processors)))
 	blocks = (blocks + op.Groups - 1) / op.Groups * op.Groups
 	parts, part, shared := blocks, address(0), 64*s.groups
 	if op.Groups > 1 {

@@ -32,6 +32,15 @@ template <int PER, bool WIDE> __device__ inline void load(In x, i64 at, i64 widt
     }
 }
 
+// Lets the cache fetch the columns of a thread for a later load, if they are eights.
+template <int PER, bool WIDE> __device__ inline void fetchSoon(In x, i64 at, i64 width) {
+#pragma unroll
+    for (int k = 0; WIDE && k < PER; k += 8) {
+        i64 c = column<WIDE>(k);
+        if (c < width) asm volatile("prefetch.global.L2 [%0];" ::"l"((const char *)x.at + (at + c) * (x.half ? 2 : (int)sizeof(T))));
+    }
+}
+
 template <int PER, bool WIDE> __device__ inline void store(Out y, i64 at, i64 width, const T (&v)[PER]) {
 #pragma unroll
     for (int k = 0; k < PER; k += WIDE ? 8 : 1) {
@@ -54,6 +63,20 @@ template <int PER, bool WIDE> __device__ inline void factors(const Norm &s, cons
     for (int k = 0; k < PER; k++) f[k] = !w ? (T)1 : s.residual ? 1 + f[k] : f[k];
 }
 
+// x − mean in place of x, and the reciprocal of the deviation.
+template <int PER, bool WIDE> __device__ inline T center(const Norm &s, T (&x)[PER], T *room) {
+    T sum = 0, squares = 0, mean = 0;
+    if (s.centered) {
+        for (int k = 0; k < PER; k++) sum += x[k];
+        mean = lanesSum(sum, room) / (T)s.width;
+    }
+    for (int k = 0; k < PER; k++) {
+        x[k] = column<WIDE>(k) < s.width ? x[k] - mean : (T)0;
+        squares += x[k] * x[k];
+    }
+    return 1 / sqrt(lanesSum(squares, room) / (T)s.width + (T)s.eps);
+}
+
 // The sums of two numbers over the threads of a group, returned to all of them. room
 // holds 64 elements for each y.
 __device__ inline void lanesSums(T &a, T &b, T *room) {
@@ -68,55 +91,26 @@ __device__ inline void lanesSums(T &a, T &b, T *room) {
     for (int w = 0; w < warps; w++) a += room[w], b += room[32 + w];
 }
 
-// The sums over the threads of a group of one number or two.
-template <int N> __device__ inline void lanesSums(T (&x)[N], T *room) {
-    if (N == 1) x[0] = lanesSum(x[0], room);
-    else lanesSums(x[0], x[N - 1], room);
-}
-
 // y = (x − mean)·rstd⊙f, times σ(gate) if there is a gate. x + more, if there is more,
-// takes the place of x and is written to sum and, unless null, to twin. A thread takes
-// ROWS groups of the same columns at once; see slice.
-template <int PER, bool WIDE, int ROWS> __device__ inline void forward(const Norm &s, In x, In more, const T *w, In gate, Out sum, Out twin, Out y) {
+// takes the place of x and is written to sum and, unless null, to twin.
+template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x, In more, const T *w, In gate, Out sum, Out twin, Out y) {
     extern __shared__ char space[];
-    T *room = (T *)space, width = (T)s.width;
-    i64 slice = (s.n / s.groups + ROWS - 1) / ROWS * s.groups, g = blockIdx.x * (i64)blockDim.y + threadIdx.y;
-    bool there[ROWS]; // all threads take part in the sums
-    T v[ROWS][PER] = {}, open[ROWS][PER], f[PER], mean[ROWS] = {}, squares[ROWS] = {};
-#pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-        i64 at = (g + r * slice) * s.width;
-        there[r] = g < slice && g + r * slice < s.n;
-        if (there[r]) load<PER, WIDE>(x, at, s.width, v[r]);
-        if (there[r] && gate.at) load<PER, WIDE>(gate, at, s.width, open[r]);
-        else if (there[r] && more.at) load<PER, WIDE>(more, at, s.width, open[r]);
+    i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, at = g * s.width;
+    bool there = g < s.n; // all threads take part in the sums
+    T v[PER] = {}, f[PER], open[PER];
+    if (there) load<PER, WIDE>(x, at, s.width, v);
+    if (there && gate.at) load<PER, WIDE>(gate, at, s.width, open);
+    if (there && more.at) {
+        load<PER, WIDE>(more, at, s.width, f);
+        for (int k = 0; k < PER; k++) v[k] += f[k];
+        store<PER, WIDE>(sum, at, s.width, v);
+        if (twin.at) store<PER, WIDE>(twin, at, s.width, v);
     }
-#pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-        i64 at = (g + r * slice) * s.width;
-        if (there[r] && more.at) {
-            for (int k = 0; k < PER; k++) v[r][k] += open[r][k];
-            store<PER, WIDE>(sum, at, s.width, v[r]);
-            if (twin.at) store<PER, WIDE>(twin, at, s.width, v[r]);
-        }
-        for (int k = 0; s.centered && k < PER; k++) mean[r] += v[r][k];
-    }
-    if (s.centered) lanesSums(mean, room);
-#pragma unroll
-    for (int r = 0; r < ROWS; r++)
-        for (int k = 0; k < PER; k++) {
-            v[r][k] = column<WIDE>(k) < s.width ? v[r][k] - mean[r] / width : (T)0;
-            squares[r] += v[r][k] * v[r][k];
-        }
-    lanesSums(squares, room);
+    T rstd = center<PER, WIDE>(s, v, (T *)space);
     factors<PER, WIDE>(s, w, g % s.groups * s.width, f);
-#pragma unroll
-    for (int r = 0; r < ROWS; r++) {
-        T rstd = 1 / sqrt(squares[r] / width + (T)s.eps);
-        for (int k = 0; k < PER; k++) v[r][k] = v[r][k] * rstd * f[k];
-        for (int k = 0; gate.at && k < PER; k++) v[r][k] *= gate.half ? quickSigmoid(open[r][k]) : sigmoid(open[r][k]);
-        if (there[r]) store<PER, WIDE>(y, (g + r * slice) * s.width, s.width, v[r]);
-    }
+    for (int k = 0; k < PER; k++) v[k] = v[k] * rstd * f[k];
+    for (int k = 0; gate.at && k < PER; k++) v[k] *= gate.half ? quickSigmoid(open[k]) : sigmoid(open[k]);
+    if (there) store<PER, WIDE>(y, at, s.width, v);
 }
 
 // dx and, unless null, its twin, plus more if there is more and no gate; dgate if there
@@ -129,7 +123,6 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
     T *room = (T *)space;
     i64 first = blockIdx.x * (i64)blockDim.y, mine = first + threadIdx.y, c0 = mine % s.groups * s.width;
     T f[PER], sums[PER] = {}, width = (T)s.width;
-    factors<PER, WIDE>(s, w, c0, f);
     for (; first < s.n; first += gridDim.x * (i64)blockDim.y) {
         i64 g = first + threadIdx.y, at = g * s.width;
         bool there = g < s.n;
@@ -138,8 +131,9 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
             load<PER, WIDE>(x, at, s.width, v);
             load<PER, WIDE>(dy, at, s.width, up);
             if (gate.at) load<PER, WIDE>(gate, at, s.width, in);
-            else if (more.at) load<PER, WIDE>(more, at, s.width, in);
+            else if (more.at) fetchSoon<PER, WIDE>(more, at, s.width);
         }
+        factors<PER, WIDE>(s, w, c0, f);
         for (int k = 0; there && gate.at && k < PER; k++) {
             in[k] = gate.half ? quickSigmoid(in[k]) : sigmoid(in[k]);
             up[k] *= in[k];
@@ -157,6 +151,7 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
         T rstd = 1 / sqrt(squares / width + (T)s.eps);
         sumX *= rstd / width;
         for (int k = 0; k < PER; k++) v[k] *= rstd, sums[k] += up[k] * v[k];
+        factors<PER, WIDE>(s, w, c0, f); // again, rather than in registers until here
         if (there && (gate.at || y.at)) {
             T t[PER];
             for (int k = 0; k < PER; k++) t[k] = gate.at ? v[k] * f[k] * in[k] : v[k] * f[k];
@@ -165,7 +160,10 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
             if (gate.at) store<PER, WIDE>(dgate, at, s.width, t);
         }
         for (int k = 0; k < PER; k++) up[k] = rstd * (up[k] * f[k] - sum - v[k] * sumX);
-        for (int k = 0; there && more.at && k < PER; k++) up[k] += in[k];
+        if (there && more.at) {
+            load<PER, WIDE>(more, at, s.width, in);
+            for (int k = 0; k < PER; k++) up[k] += in[k];
+        }
         if (there) store<PER, WIDE>(dx, at, s.width, up);
         if (there && twin.at) store<PER, WIDE>(twin, at, s.width, up);
     }
@@ -183,13 +181,12 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
 }
 
 // The kernels for PER columns a thread, in blocks of THREADS at most, of which, with
-// elements of 4 bytes, AHEAD share a processor forward, where a thread takes ROWS groups,
-// and BACK backward. The driver compiles a file at a time, and only those that a model
-// needs.
-#define NORM(PER, WIDE, THREADS, ROWS, AHEAD, BACK)                                                                    \
+// elements of 4 bytes, AHEAD share a processor forward and BACK backward. The driver
+// compiles a file at a time, and only those that a model needs.
+#define NORM(PER, WIDE, THREADS, AHEAD, BACK)                                                                          \
     KERNEL __launch_bounds__(THREADS, sizeof(T) == 4 ? AHEAD : 1)                                                      \
         norm_forward(Norm s, In x, In more, const T *w, In gate, Out sum, Out twin, Out y) {                           \
-        forward<PER, WIDE, ROWS>(s, x, more, w, gate, sum, twin, y);                                                   \
+        forward<PER, WIDE>(s, x, more, w, gate, sum, twin, y);                                                         \
     }                                                                                                                  \
     KERNEL __launch_bounds__(THREADS, sizeof(T) == 4 ? BACK : 1)                                                       \
         norm_backward(Norm s, In x, const T *w, In dy, In more, In gate, Out dx, Out twin, Out dgate, Out y, T *part) { \
