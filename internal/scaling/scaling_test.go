@@ -53,7 +53,7 @@ func nodes() []node {
 		{"A, 16 CPU cores", 4096. / 71000, 4096, small(128, 4), onCPU},
 		{"A, one H100, TF32", 1.9e-3, 4096, small(128, 4), onGPU},
 		{"B, one H100, TF32", 7.3e-3, 4096, small(384, 6), onGPU},
-		{"407 M, one H100, bf16", 101.8e-3, 8 * 2048, large(1024, 24, 4), onGPU},
+		{"407 M, one H200, bf16", 90.3e-3, 8 * 2048, large(1024, 24, 4), onGPU},
 	}
 }
 
