@@ -46,6 +46,18 @@ func bindLSTM(b *binder, op ops.Op) bool {
 	return true
 }
 
+// These types mirror the structs LSTM and LSTMBack of lstm_steps.cu.
+type (
+	lstmStepArgs struct {
+		b, t, h                                   int64
+		resets, x, r, bias, state, hs, next, tape address
+	}
+	lstmStepBackArgs struct {
+		b, t, h                                       int64
+		resets, r, state, tape, dh, dnext, dx, dstate address
+	}
+)
+
 // onProcessor reports whether a scan that keeps the recurrent weights on the
 // processor exists for the operation.
 func (b *binder) onProcessor(op ops.LSTM) bool {
@@ -58,6 +70,15 @@ const scanRegisters = 88
 // lstmScan enqueues such a scan.
 func (b *binder) lstmScan(op ops.LSTM, name string, args structure) {
 	b.kernel("lstm_scan", fmt.Sprintf("%s_%d", name, op.H), grid{x: op.B, threads: 4 * op.H, shared: max(0, op.H-scanRegisters) * 4 * op.H * b.size()}, args)
+}
+
+// inSteps reports whether the scan takes a launch a step: with so many units one
+// block would read more weights in a step than it can hold.
+func inSteps(op ops.LSTM) bool { return op.H > 128 }
+
+// lstmStepGrid is the grid of a step for blocks of some units and warps.
+func lstmStepGrid(op ops.LSTM, units, warps int) grid {
+	return grid{x: (op.H + units - 1) / units, y: (op.B + stepRows - 1) / stepRows, threads: 32 * warps}
 }
 
 // sequencesPerBlock returns the number of sequences per block of the other scans:
@@ -87,6 +108,16 @@ func (b *binder) lstm(op ops.LSTM) {
 		}))
 		return
 	}
+	if inSteps(op) {
+		args := byValue(lstmStepArgs{
+			b: int64(op.B), t: int64(op.T), h: int64(op.H), resets: resets, x: x, r: r, bias: bias, state: state, hs: hs, next: next, tape: tape,
+		})
+		for t := range op.T {
+			b.kernel("lstm_steps", "lstm_step", lstmStepGrid(op, 8, 8), args, int64(t))
+		}
+		b.each("lstm_steps", "lstm_end", op.B*op.H, args)
+		return
+	}
 	rows := b.sequencesPerBlock(op.B)
 	b.kernel("lstm", "lstm", b.lstmGrid(op, rows, 6), byValue(lstmArgs{
 		b: int64(op.B), t: int64(op.T), h: int64(op.H), rows: int64(rows), resets: resets,
@@ -99,11 +130,23 @@ func (b *binder) lstmGrad(op ops.LSTMGrad) {
 	up := b.readSome(op.Has[:])
 	resets := b.readIf(op.Resets)
 	dx, dr, dbias, dstate := b.write(), b.write(), b.write(), b.writeIf(op.State)
-	if b.onProcessor(op.LSTM) {
+	switch {
+	case b.onProcessor(op.LSTM):
 		b.lstmScan(op.LSTM, "scan_back", byValue(lstmScanBackArgs{
 			b: int64(op.B), t: int64(op.T), resets: resets, r: r, state: state, tape: tape, dh: up[0], dnext: up[1], dx: dx, dstate: dstate,
 		}))
-	} else {
+	case inSteps(op.LSTM):
+		if !op.State {
+			dstate = b.float(2 * op.B * op.H)
+		}
+		args := byValue(lstmStepBackArgs{
+			b: int64(op.B), t: int64(op.T), h: int64(op.H), resets: resets,
+			r: b.transposed(r, 4*op.H, op.H), state: state, tape: tape, dh: up[0], dnext: up[1], dx: dx, dstate: dstate,
+		})
+		for t := op.T - 1; t >= -1; t-- {
+			b.kernel("lstm_steps", "lstm_step_back", lstmStepGrid(op.LSTM, 16, 4), args, int64(t))
+		}
+	default:
 		rows := b.sequencesPerBlock(op.B)
 		b.kernel("lstm", "lstm_backward", b.lstmGrid(op.LSTM, rows, 10), byValue(lstmBackArgs{
 			b: int64(op.B), t: int64(op.T), h: int64(op.H), rows: int64(rows), resets: resets,

@@ -212,7 +212,7 @@ func TestShortScans(t *testing.T) {
 func lstmCases() (cases []opstest.Example) {
 	for _, state := range []bool{false, true} {
 		for _, resets := range []bool{false, true} {
-			for _, size := range []struct{ b, t, h int }{{2, 1, 8}, {5, 9, 12}, {9, 40, 32}, {3, 60, 64}, {140, 20, 64}, {5, 30, 96}, {40, 30, 128}, {1, 1, 128}, {2, 30, 300}, {600, 5, 16}} {
+			for _, size := range []struct{ b, t, h int }{{2, 1, 8}, {5, 9, 12}, {9, 40, 32}, {3, 60, 64}, {140, 20, 64}, {5, 30, 96}, {40, 30, 128}, {1, 1, 128}, {9, 12, 130}, {1, 1, 200}, {20, 8, 256}, {2, 30, 300}, {3, 5, 520}, {600, 5, 16}} {
 				s := ops.LSTM{B: size.b, T: size.t, H: size.h, State: state, Resets: resets}
 				cases = append(cases, opstest.Example{Op: s, Grad: ops.LSTMGrad{LSTM: s, Has: [2]bool{true, state}}})
 			}
