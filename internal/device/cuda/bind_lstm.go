@@ -76,9 +76,21 @@ func (b *binder) lstmScan(op ops.LSTM, name string, args structure) {
 // block would read more weights in a step than it can hold.
 func inSteps(op ops.LSTM) bool { return op.H > 128 }
 
-// lstmStepGrid is the grid of a step for blocks of some units and warps.
-func lstmStepGrid(op ops.LSTM, units, warps int) grid {
-	return grid{x: (op.H + units - 1) / units, y: (op.B + stepRows - 1) / stepRows, threads: 32 * warps}
+// lstmSteps enqueues a launch for every step from first on to last, of the kernels of
+// lstm_steps.cu with that name.
+func (b *binder) lstmSteps(op ops.LSTM, name string, first, last int, args structure) {
+	const units, sequences = 4, 16 // of a block
+	if op.H%4 == 0 {
+		name += "4"
+	}
+	at := grid{x: (op.H + units - 1) / units, y: (op.B + sequences - 1) / sequences, threads: 256}
+	step := 1
+	if last < first {
+		step = -1
+	}
+	for t := first; t != last+step; t += step {
+		b.kernel("lstm_steps", name, at, args, int64(t))
+	}
 }
 
 // sequencesPerBlock returns the number of sequences per block of the other scans:
@@ -112,9 +124,7 @@ func (b *binder) lstm(op ops.LSTM) {
 		args := byValue(lstmStepArgs{
 			b: int64(op.B), t: int64(op.T), h: int64(op.H), resets: resets, x: x, r: r, bias: bias, state: state, hs: hs, next: next, tape: tape,
 		})
-		for t := range op.T {
-			b.kernel("lstm_steps", "lstm_step", lstmStepGrid(op, 8, 8), args, int64(t))
-		}
+		b.lstmSteps(op, "lstm_step", 0, op.T-1, args)
 		b.each("lstm_steps", "lstm_end", op.B*op.H, args)
 		return
 	}
@@ -143,9 +153,7 @@ func (b *binder) lstmGrad(op ops.LSTMGrad) {
 			b: int64(op.B), t: int64(op.T), h: int64(op.H), resets: resets,
 			r: b.transposed(r, 4*op.H, op.H), state: state, tape: tape, dh: up[0], dnext: up[1], dx: dx, dstate: dstate,
 		})
-		for t := op.T - 1; t >= -1; t-- {
-			b.kernel("lstm_steps", "lstm_step_back", lstmStepGrid(op.LSTM, 16, 4), args, int64(t))
-		}
+		b.lstmSteps(op.LSTM, "lstm_step_back", op.T-1, -1, args)
 	default:
 		rows := b.sequencesPerBlock(op.B)
 		b.kernel("lstm", "lstm_backward", b.lstmGrid(op.LSTM, rows, 10), byValue(lstmBackArgs{
