@@ -56,7 +56,7 @@ func TestBenchReportsBadInput(t *testing.T) {
 		{[]string{"E"}, `no "E" to measure; there are A, B, C1, C4, C16, C64, D, LSTM-A, LSTM-B, generate-A, generate-B, generate-LSTM-A, generate-LSTM-B, weights, mlstm-64, mlstm-128, gemm, flat, start`},
 		{[]string{"-seconds", "0"}, "-seconds is 0"},
 		{[]string{"-threads", "-1"}, "-threads -1"},
-		{[]string{"-child", "gemm"}, "one thing, not 3"},
+		{[]string{"-child", "gemm"}, "one thing, not 4"},
 	} {
 		_, _, err := runHere(context.Background(), append([]string{"bench"}, c.args...)...)
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
