@@ -3,9 +3,11 @@ package xlstm
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
@@ -314,6 +316,94 @@ func TestDeviceGeneratesLikeTheCPU(t *testing.T) {
 		}
 		if d := golden.Apart(logits[1], logits[0], 0); !(d <= c.within) {
 			t.Errorf("logits in %v are %.3g away", c.dt, d)
+		}
+	}
+}
+
+// roughened returns a model whose parameters are all away from their initial values.
+func roughened(t *testing.T, cfg Config, opts ...Option) *Model {
+	t.Helper()
+	m, err := New(cfg, append(opts, WithDtype(tensor.Float32), WithSeed(5))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, p := range m.Params() {
+		size := 0.05
+		if strings.Contains(p.Name, "gate_preact") {
+			size = 2 // gates that are opened and closed
+		}
+		for i, x := range p.Value.Float32s() {
+			p.Value.Float32s()[i] = x + float32(size*r.NormFloat64()/math.Sqrt(float64(p.Value.Shape()[len(p.Value.Shape())-1])/32))
+		}
+	}
+	pushModel(t, m)
+	return m
+}
+
+// roundLinears rounds the weights of a model's linear maps to bfloat16, as a device in
+// that precision reads them.
+func roundLinears(t *testing.T, m *Model) {
+	t.Helper()
+	for _, p := range m.Params() {
+		if p.Value.Dims() != 2 || strings.Contains(p.Name, "embedding") {
+			continue
+		}
+		for i, x := range p.Value.Float32s() {
+			bits := math.Float32bits(x)
+			p.Value.Float32s()[i] = math.Float32frombits((bits + 0x7fff + bits>>16&1) &^ 0xffff)
+		}
+	}
+	pushModel(t, m)
+}
+
+// TestDeviceGeneratesWithWiderModels writes on a text with models whose widths are not
+// those of blocks of threads, in float32, and in bfloat16 with the weights rounded before.
+func TestDeviceGeneratesWithWiderModels(t *testing.T) {
+	precisions := []Precision{PrecisionFloat32}
+	if testDevice != nil {
+		precisions = append(precisions, PrecisionBF16)
+	}
+	for _, shape := range []struct{ dim, heads, up, vocab int }{{1024, 4, 2752, 5000}, {192, 3, 544, 77}, {640, 5, 9216, 130}} {
+		cfg := smallLargeConfig()
+		cfg.EmbeddingDim, cfg.Large.NumHeads, cfg.VocabSize = shape.dim, shape.heads, shape.vocab
+		cfg.Large.FFNProjFactor, cfg.Large.FFNRoundUpToMultipleOf = float64(shape.up)/float64(shape.dim), 32
+		host := roughened(t, cfg)
+		for _, precision := range precisions {
+			d := otherDevice()
+			if precision != PrecisionFloat32 {
+				var err error
+				if d, err = OpenDevice(os.Getenv("XLSTM_DEVICE"), precision); err != nil {
+					t.Fatal(err)
+				}
+				defer d.Close()
+				roundLinears(t, host)
+			}
+			var logits [2][]float64
+			for i, m := range []*Model{host, roughened(t, cfg, WithDevice(d))} {
+				g, err := m.NewGenerator()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for k := range 12 {
+					if err := g.Read((7*k + 3) % shape.vocab); err != nil {
+						t.Fatal(err)
+					}
+					l, err := g.Logits()
+					if err != nil {
+						t.Fatal(err)
+					}
+					logits[i] = append(logits[i], l...)
+				}
+				if err := g.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			away := golden.Apart(logits[1], logits[0], 0)
+			t.Logf("%+v in %s: %.3g away", shape, precision, away)
+			if !(away <= 2e-5) {
+				t.Errorf("%+v in %s: logits are %.3g away", shape, precision, away)
+			}
 		}
 	}
 }

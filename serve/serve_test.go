@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -19,11 +20,25 @@ import (
 	"github.com/gorgonia-xlstm/xlstm"
 )
 
+// device is what XLSTM_DEVICE names, on which the models of the tests then are, with
+// XLSTM_PRECISION; nil for models without a device.
+var device = sync.OnceValues(func() (xlstm.Device, error) {
+	name := os.Getenv("XLSTM_DEVICE")
+	if name == "" {
+		return nil, nil
+	}
+	return xlstm.OpenDevice(name, xlstm.Precision(os.Getenv("XLSTM_PRECISION")))
+})
+
 // newServer serves testdata/countdown of the module until the test ends, which
 // sees that all rows are free then.
 func newServer(t testing.TB, cfg Config) (*Server, *httptest.Server) {
 	t.Helper()
-	lm, err := xlstm.Open("../testdata/countdown")
+	d, err := device()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lm, err := xlstm.Open("../testdata/countdown", xlstm.WithDevice(d))
 	if err != nil {
 		t.Fatal(err)
 	}
