@@ -128,7 +128,7 @@ func (t *Trainer) prepareGradients() error {
 	if t.ranks != nil && t.cfg.ShardOptimizer {
 		bucket := bucketSize
 		if t.model.home != nil {
-			bucket = deviceBucketSize
+			bucket = deviceBucket(sizesOf(t.program.Model()))
 		}
 		var err error
 		if t.shard, err = newShard(t.cfg.Group, t.program.Model(), bucket); err != nil {

@@ -133,7 +133,7 @@ func (r *remoteTrainer) sumWhole(c device.Collective, params []optim.DeviceParam
 	for _, p := range params {
 		sizes = append(sizes, p.Grad.Len())
 	}
-	for _, members := range bucketsOf(sizes, deviceBucketSize) {
+	for _, members := range bucketsOf(sizes, deviceBucket(sizes)) {
 		var grads []nodes.Buffer
 		for _, i := range members {
 			grads = append(grads, params[i].Grad)

@@ -16,13 +16,24 @@ import (
 )
 
 // How many gradients ranks add up in one call: large enough that the bandwidth counts
-// and not the latency, and small enough that most of a large model's gradients travel
-// during its backward pass. In float32 it is 4 MiB on CPUs, and 32 MiB on devices,
-// where sums take processors away from products and should be short.
+// and not the latency, and small enough that most gradients travel during the backward
+// pass. In float32 it is 4 MiB on CPUs. On devices, where sums take processors away
+// from products and should be short, it is an eighth of the gradients, if that is
+// between 4 and 32 MiB.
 const (
 	bucketSize       = 1 << 20
 	deviceBucketSize = 8 << 20
 )
+
+// deviceBucket returns the size of buckets on devices, for parameters of the given
+// sizes.
+func deviceBucket(sizes []int) int {
+	total := 0
+	for _, n := range sizes {
+		total += n
+	}
+	return min(max(total/8, bucketSize), deviceBucketSize)
+}
 
 // rowsOf returns the number of sequences per rank.
 func rowsOf(cfg *TrainerConfig) (int, error) {

@@ -382,6 +382,15 @@ func TestSharesOfBuckets(t *testing.T) {
 	}
 }
 
+// TestBucketsOfDevices grow with the model, within limits.
+func TestBucketsOfDevices(t *testing.T) {
+	for total, want := range map[int]int{1000: bucketSize, 16 * bucketSize: 2 * bucketSize, 400 * bucketSize: deviceBucketSize} {
+		if got := deviceBucket([]int{total - 10, 10}); got != want {
+			t.Errorf("%d gradients: buckets of %d, want %d", total, got, want)
+		}
+	}
+}
+
 // TestRanksNameTheSameParameter: only one rank has the sum of a gradient that is not
 // finite, and all say which it is.
 func TestRanksNameTheSameParameter(t *testing.T) {

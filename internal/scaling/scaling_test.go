@@ -27,14 +27,17 @@ type node struct {
 	compute float64 // seconds per step
 	tokens  int     // of a step, per node
 	cfg     xlstm.Config
-	bucket  float64 // bytes of gradients that are added up at once
+	gpu     bool
 }
 
-// Buckets of CPUs and of GPUs.
-const (
-	onCPU = 4 << 20
-	onGPU = 32 << 20
-)
+// bucket returns the bytes of gradients that are added up at once.
+func (n node) bucket(gradients float64) float64 {
+	const least, most = 4 << 20, 32 << 20
+	if !n.gpu {
+		return least
+	}
+	return min(max(gradients/8, least), most)
+}
 
 func small(width, blocks int) xlstm.Config {
 	cfg := xlstm.DefaultConfig()
@@ -50,10 +53,10 @@ func large(width, blocks, heads int) xlstm.Config {
 
 func nodes() []node {
 	return []node{
-		{"A, 16 CPU cores", 4096. / 71000, 4096, small(128, 4), onCPU},
-		{"A, one H100, TF32", 1.9e-3, 4096, small(128, 4), onGPU},
-		{"B, one H100, TF32", 7.3e-3, 4096, small(384, 6), onGPU},
-		{"407 M, one H200, bf16", 90.3e-3, 8 * 2048, large(1024, 24, 4), onGPU},
+		{"A, 16 CPU cores", 4096. / 71000, 4096, small(128, 4), false},
+		{"A, one H100, TF32", 1.9e-3, 4096, small(128, 4), true},
+		{"B, one H100, TF32", 7.3e-3, 4096, small(384, 6), true},
+		{"407 M, one H200, bf16", 90.3e-3, 8 * 2048, large(1024, 24, 4), true},
 	}
 }
 
@@ -73,7 +76,7 @@ func efficiencies(t *testing.T) string {
 	for _, n := range nodes() {
 		bytes := 4 * params(t, n.cfg)
 		for _, gigabits := range []float64{10, 25, 100, 400} {
-			j := scaling.Job{Compute: n.compute, Gradients: bytes, Bandwidth: gigabits * 1e9 / 8, Latency: latency, Bucket: n.bucket}
+			j := scaling.Job{Compute: n.compute, Gradients: bytes, Bandwidth: gigabits * 1e9 / 8, Latency: latency, Bucket: n.bucket(bytes)}
 			fmt.Fprintf(&b, "| %s, %.3g ms | %.1f MB | %g Gb/s |", n.name, 1e3*n.compute, bytes/1e6, gigabits)
 			for _, size := range []int{8, 64, 512} {
 				after, during := j.Efficiency(size)
