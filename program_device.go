@@ -13,17 +13,52 @@ import (
 type remote struct {
 	*nodes.Remote
 	device Device
-	inputs []remoteInput
+	inputs remoteInputs
 	values map[*gorgonia.Node]*tensor.Dense // what was fetched, by node
 	ran    bool
 	row    []float32 // a row that is fetched
 	ranked ranked
 }
 
-// remoteInput is an input that is copied to the device before every run.
-type remoteInput struct {
-	from *tensor.Dense
-	to   nodes.Buffer
+// remoteInputs are the integers that a run reads: pieces of one buffer, because a
+// copy to a device takes long however short it is.
+type remoteInputs struct {
+	from []*tensor.Dense
+	at   []int // where each begins
+	all  []int
+	to   nodes.Buffer // nil if there are none
+}
+
+// newRemoteInputs allocates the buffer for tensors, and returns the piece of each.
+func newRemoteInputs(d Device, from []*tensor.Dense) (in remoteInputs, pieces []nodes.Buffer, err error) {
+	in.from = from
+	line, n := max(1, d.Alignment()/ops.Int.Size()), 0
+	for _, t := range from {
+		in.at = append(in.at, n)
+		n += (t.Size() + line - 1) / line * line
+	}
+	if n == 0 {
+		return in, nil, nil
+	}
+	in.all = make([]int, n)
+	if in.to, err = d.Alloc(ops.Int, n); err != nil {
+		return in, nil, err
+	}
+	for k, t := range from {
+		pieces = append(pieces, in.to.Slice(in.at[k], t.Size()))
+	}
+	return in, pieces, nil
+}
+
+// upload copies what the next run reads.
+func (in *remoteInputs) upload(d Device) error {
+	if in.to == nil {
+		return nil
+	}
+	for k, t := range in.from {
+		copy(in.all[in.at[k]:], t.Data().([]int))
+	}
+	return errors.Wrap(d.Upload(in.to, in.all), "xlstm: copying the input of a run")
 }
 
 // newRemote prepares the program's graph for the device of its model.
@@ -40,19 +75,22 @@ func (p *Program) newRemote() (err error) {
 		memory[n] = p.model.home.buffer(n.Name())
 		copies[n] = func() (nodes.Buffer, error) { return p.model.home.copyOf(n.Name()) }
 	}
+	var inputs []*gorgonia.Node
+	var from []*tensor.Dense
 	for _, in := range []struct {
 		node *gorgonia.Node
 		buf  *tensor.Dense
 	}{{p.ids, p.idsBuf}, {p.targets, p.tgtBuf}, {p.resets, p.resetBuf}, {p.out.DropoutKey, p.keyBuf}} {
-		if in.node == nil {
-			continue
+		if in.node != nil {
+			inputs, from = append(inputs, in.node), append(from, in.buf)
 		}
-		b, err := r.device.Alloc(ops.Int, in.buf.Size())
-		if err != nil {
-			return err
-		}
-		memory[in.node] = b
-		r.inputs = append(r.inputs, remoteInput{in.buf, b})
+	}
+	var pieces []nodes.Buffer
+	if r.inputs, pieces, err = newRemoteInputs(r.device, from); err != nil {
+		return err
+	}
+	for k, n := range inputs {
+		memory[n] = pieces[k]
 	}
 	var keep gorgonia.Nodes
 	if !p.cfg.dropLogits {
@@ -82,22 +120,12 @@ func (p *Program) newRemote() (err error) {
 	return nil
 }
 
-// upload copies what the next run reads.
-func (r *remote) upload() error {
-	for _, in := range r.inputs {
-		if err := r.device.Upload(in.to, in.from.Data()); err != nil {
-			return errors.Wrap(err, "xlstm: copying the input of a run")
-		}
-	}
-	return nil
-}
-
 // runRemote copies the inputs to the device and enqueues a run there, by step.
 func (p *Program) runRemote(step func() error) error {
 	if p.begin != nil && p.begin.failed != nil {
 		return p.begin.failed
 	}
-	if err := p.remote.upload(); err != nil {
+	if err := p.remote.inputs.upload(p.remote.device); err != nil {
 		return err
 	}
 	p.remote.ran = true
@@ -285,11 +313,9 @@ func (r *remote) close() error {
 }
 
 func (r *remote) freeInputs() error {
-	for _, in := range r.inputs {
-		if err := r.device.Free(in.to); err != nil {
-			return err
-		}
+	to := r.inputs.to
+	if r.inputs = (remoteInputs{}); to == nil {
+		return nil
 	}
-	r.inputs = nil
-	return nil
+	return r.device.Free(to)
 }
