@@ -91,6 +91,14 @@ type Keeper interface {
 	Tape(op ops.MLSTM, dt ops.Dtype) int
 }
 
+// Concurrent is a Device that runs operations at the same time where none needs the
+// memory of another.
+type Concurrent interface {
+	// Apart returns for how many operations more memory of a number of bytes should
+	// not be used again, so that they need not wait for the last one that needs it.
+	Apart(bytes int) int
+}
+
 // Bound is an operation of a Sequence: its operands by numbers, and their memory.
 // Results that only the sequence itself reads have no buffer.
 type Bound struct {

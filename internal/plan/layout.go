@@ -70,6 +70,11 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 		}
 	}
 	for dt, blocks := range shared {
+		if c, ok := d.(device.Concurrent); ok {
+			for _, b := range blocks {
+				b.last += c.Apart(b.size * dt.Size())
+			}
+		}
 		l.Shared[dt] = place(blocks) - l.Kept[dt]
 		for _, b := range blocks {
 			for _, to := range b.to {

@@ -263,3 +263,14 @@ const workspaces = 4
 func (d *Device) useWorkspace(k int) error {
 	return errors.Wrap(d.blas.setWorkspace(d.handle, d.blasMemory+address(k*blasWorkspace)), "cuda: memory for a product")
 }
+
+// Apart returns for how many operations memory should not be used again: for some
+// dozens if it is little, since launches of small models would otherwise wait for the
+// partial sums of earlier ones.
+func (d *Device) Apart(bytes int) int {
+	const little, dozens = 16 << 20, 24
+	if bytes > little {
+		return 0
+	}
+	return dozens
+}
