@@ -197,6 +197,20 @@ func composites() (all []Example) {
 	for _, fn := range []ops.Activation{ops.SiLU, ops.Sigmoid, ops.Tanh} {
 		all = append(all, Example{ops.LinearGradAgain{Inner: ops.Gated{Fn: fn, Shape: ops.Shape{5, 7}}, Map: ops.Linear{Rows: 5, In: 7, Outs: []int{6}}}, nil})
 	}
+	for _, s := range []struct{ n, blocks, heads int }{{37, 9, 3}, {150, 40, 4}} {
+		width := 4 * s.blocks
+		p := ops.Projections{Map: ops.Headwise{N: s.n, Heads: s.blocks, In: 4, Out: 4, Stride: 4}, Gates: ops.MLSTMGates{N: s.n, NH: s.heads, Widths: [3]int{width, width, width}}}
+		all = append(all, Example{p, ops.ProjectionsGrad{Projections: p}}, Example{ops.Plus{Op: ops.ProjectionsGrad{Projections: p}, N: []int{2, 1}}, nil})
+	}
+	for _, n := range []ops.Norm{
+		{N: 7, Width: 256, Groups: 4, Eps: 1e-5, Centered: true, Residual: true, Weight: true},
+		{N: 21, Width: 512, Groups: 2, Eps: 1e-5, Centered: true, Weight: true},
+		{N: 600, Width: 768, Groups: 4, Eps: 1e-5, Centered: true, Residual: true, Weight: true},
+		{N: 5, Width: 1024, Groups: 8, Eps: 1e-5, Weight: true},
+	} {
+		exit := ops.MLSTMExit{Norm: n}
+		all = append(all, Example{exit, ops.MLSTMExitGrad{MLSTMExit: exit}})
+	}
 	return append(all,
 		Example{ops.LossAndGrad{CrossEntropy: ops.CrossEntropy{N: 5, V: 7}}, nil},
 		Example{ops.LossAndGrad{CrossEntropy: ops.CrossEntropy{N: 5, V: 16}, Cap: 1.5}, nil},

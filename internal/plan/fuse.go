@@ -35,6 +35,10 @@ func (r *rewriter) fuseAt(i int) bool {
 		return r.lossAndGrad(i, ops.LossAndGrad{CrossEntropy: op.CrossEntropy, Cap: op.Cap})
 	case ops.SoftCap:
 		return r.cappedCrossEntropy(i, op)
+	case ops.MLSTMGates:
+		return r.projections(i, op)
+	case ops.MLSTMGatesGrad:
+		return r.projectionsGrad(i, op)
 	case ops.ForkGrad:
 		return r.linearsGrad(i, op) || r.normGradAdd(i, op) || r.plus(i)
 	}

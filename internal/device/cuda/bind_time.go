@@ -29,9 +29,9 @@ func newConvArgs(op ops.Conv, resets address) structure {
 }
 
 func (b *binder) conv(op ops.Conv) {
-	x, w, bias, window := b.read(), b.read(), b.read(), b.readIf(op.Window)
+	x, w, bias, window := b.readRef().arg(), b.read(), b.read(), b.readIf(op.Window)
 	s := newConvArgs(op, b.readIf(op.Resets))
-	y, next := b.write(), b.write()
+	y, next := b.writeRef().arg(), b.write()
 	if op.K == convTaps {
 		length := convLength(op)
 		shape := columns(op.D, (op.T+length-1)/length)
@@ -57,23 +57,27 @@ func convLength(op ops.Conv) int {
 }
 
 func (b *binder) convGrad(op ops.ConvGrad) {
-	x, w, bias, window := b.read(), b.read(), b.read(), b.readIf(op.Window)
-	up := b.readSome(op.Has[:])
+	x, w, bias, window := b.readRef().arg(), b.read(), b.read(), b.readIf(op.Window)
+	dy, dnext := b.readRefIf(op.Has[0]).arg(), b.readIf(op.Has[1])
 	s := newConvArgs(op.Conv, b.readIf(op.Resets))
-	dx, dw, dbias, dwindow := b.write(), b.write(), b.write(), b.writeIf(op.Window)
+	dx, dw, dbias, dwindow := b.writeRef().arg(), b.write(), b.write(), b.writeIf(op.Window)
 	if op.K == convTaps {
 		shape := strips(op.D, (op.T+8*convSteps-1)/(8*convSteps))
 		shape.z = op.B
 		parts := op.B * shape.y
 		part := b.float(parts * (op.K + 1) * op.D)
-		b.kernel("conv", "conv_4_grad", shape, s, x, w, bias, window, up[0], up[1], dx, dwindow, part, byValue(b.plus[0]))
+		kernel := "conv_4_grad"
+		if op.Resets {
+			kernel += "_resets"
+		}
+		b.kernel("conv", kernel, shape, s, x, w, bias, window, dy, dnext, dx, dwindow, part, byValue(b.plus[0]))
 		b.convSums(op.Conv, part, dw, dbias, parts)
 		return
 	}
 	n := op.B * op.T * op.D
 	dpre := b.float(n)
 	if op.Has[0] {
-		b.each("conv", "conv_pre_grad", n, s, x, w, bias, window, up[0], dpre)
+		b.each("conv", "conv_pre_grad", n, s, x, w, bias, window, dy, dpre)
 	} else {
 		b.zero(dpre, n)
 	}
@@ -81,7 +85,7 @@ func (b *binder) convGrad(op ops.ConvGrad) {
 	if op.Window {
 		n += op.B * op.K * op.D
 	}
-	b.each("conv", "conv_grad", n, s, w, dpre, up[1], dx, dwindow)
+	b.each("conv", "conv_grad", n, s, w, dpre, dnext, dx, dwindow)
 	parts, length := stretches(rows)
 	part, shape := b.float(parts*(op.K+1)*op.D), columns(op.D, op.K+1)
 	shape.z = parts

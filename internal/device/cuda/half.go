@@ -31,6 +31,28 @@ func (d *Device) Half(op ops.Op) device.Half {
 		return device.Half{In: in, Out: all(op.Outputs())}
 	case ops.LinearsGrad:
 		return device.Half{In: all(op.Inputs()), Out: []bool{yes}}
+	case ops.Projections:
+		return device.Half{In: []bool{yes, yes}, Out: []bool{yes, yes, yes}}
+	case ops.ProjectionsGrad:
+		in := make([]bool, len(op.Inputs()))
+		for _, k := range []int{0, 1, 5, 6, 7, 10, 11, 12} { // c, x; q, k, v; their gradients
+			in[k] = yes
+		}
+		return device.Half{In: in}
+	case ops.MLSTMExit:
+		return device.Half{In: []bool{yes, no, yes, no, yes}, Out: []bool{yes}}
+	case ops.MLSTMExitGrad:
+		return device.Half{In: []bool{yes, no, yes, no, yes, yes}, Out: []bool{yes, no, yes, no, yes}}
+	case ops.Conv:
+		return device.Half{In: []bool{yes}, Out: []bool{yes}}
+	case ops.ConvGrad:
+		in := make([]bool, len(op.Inputs()))
+		if in[0] = yes; op.Has[0] {
+			in[len(ops.Conv{Window: op.Window}.Inputs())] = yes
+		}
+		return device.Half{In: in, Out: []bool{yes}}
+	case ops.Plus:
+		return d.Half(op.Op) // not of the addends
 	case ops.AddNorm:
 		return device.Half{In: []bool{no, yes}, Out: []bool{no, yes}}
 	case ops.NormGradAdd: // more is the gradient of the residual stream
@@ -215,6 +237,14 @@ func (d *Device) Fuses(op ops.Composite) bool {
 		return op.Fn == ops.Sigmoid
 	case ops.Plus:
 		return addsUp(op)
+	case ops.Projections:
+		return projects(op)
+	case ops.ProjectionsGrad:
+		return projects(op.Projections)
+	case ops.MLSTMExit:
+		return exits(op)
+	case ops.MLSTMExitGrad:
+		return exits(op.MLSTMExit)
 	}
 	return false
 }
@@ -233,6 +263,8 @@ func addsUp(p ops.Plus) bool {
 		}
 	case ops.MLSTMGatesGrad:
 		results = 3
+	case ops.ProjectionsGrad:
+		results = 2
 	default:
 		return false
 	}

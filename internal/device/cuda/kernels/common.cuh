@@ -91,6 +91,12 @@ struct In {
     const void *at;
     i64 half;
     __device__ T operator[](i64 i) const { return half ? fromHalf(((const unsigned short *)at)[i]) : ((const T *)at)[i]; }
+    // Element 4·i is the first.
+    __device__ Four four(i64 i) const {
+        if (!half) return ((const Four *)at)[i];
+        uint2 h = ((const uint2 *)at)[i];
+        return {{fromHalf(h.x & 0xffff), fromHalf(h.x >> 16), fromHalf(h.y & 0xffff), fromHalf(h.y >> 16)}};
+    }
     __device__ Eight eight(i64 i) const {
         Eight e;
         if (half) {

@@ -18,12 +18,12 @@ __device__ inline bool hidden(const Conv &s, i64 b, i64 from, i64 last) {
     return false;
 }
 
-__device__ inline T at(const Conv &s, const T *x, const T *window, i64 b, i64 t, i64 c) {
+__device__ inline T at(const Conv &s, In x, const T *window, i64 b, i64 t, i64 c) {
     if (t >= 0) return x[(b * s.t + t) * s.d + c];
     return window ? window[(b * s.k + s.k + t) * s.d + c] : (T)0;
 }
 
-__device__ inline T sumOfTaps(const Conv &s, const T *x, const T *w, const T *bias, const T *window, i64 b, i64 t, i64 c) {
+__device__ inline T sumOfTaps(const Conv &s, In x, const T *w, const T *bias, const T *window, i64 b, i64 t, i64 c) {
     T sum = bias ? bias[c] : (T)0;
     for (i64 j = 0; j < s.k; j++) {
         i64 from = t - (s.k - 1) + j;
@@ -32,17 +32,17 @@ __device__ inline T sumOfTaps(const Conv &s, const T *x, const T *w, const T *bi
     return sum;
 }
 
-KERNEL conv(Conv s, const T *x, const T *w, const T *bias, const T *window, T *y) {
+KERNEL conv(Conv s, In x, const T *w, const T *bias, const T *window, Out y) {
     EACH(i, s.b * s.t * s.d) {
         i64 c = i % s.d, t = i / s.d % s.t, b = i / s.d / s.t;
         T sum = sumOfTaps(s, x, w, bias, window, b, t, c);
-        y[i] = s.silu ? activate(SILU, sum) : sum;
+        y.put(i, s.silu ? activate(SILU, sum) : sum);
     }
 }
 
 // The last k steps. next may be the memory of window: a thread copies one channel
 // from the oldest step to the newest.
-KERNEL conv_window(Conv s, const T *x, const T *window, T *next) {
+KERNEL conv_window(Conv s, In x, const T *window, T *next) {
     EACH(i, s.b * s.d) {
         i64 c = i % s.d, b = i / s.d;
         for (i64 k = 0; k < s.k; k++) {
@@ -53,7 +53,7 @@ KERNEL conv_window(Conv s, const T *x, const T *window, T *next) {
 }
 
 // The gradient of the sums before SiLU.
-KERNEL conv_pre_grad(Conv s, const T *x, const T *w, const T *bias, const T *window, const T *dy, T *dpre) {
+KERNEL conv_pre_grad(Conv s, In x, const T *w, const T *bias, const T *window, In dy, T *dpre) {
     EACH(i, s.b * s.t * s.d) {
         i64 c = i % s.d, t = i / s.d % s.t, b = i / s.d / s.t;
         dpre[i] = s.silu ? dy[i] * slope(SILU, sumOfTaps(s, x, w, bias, window, b, t, c)) : dy[i];
@@ -62,7 +62,7 @@ KERNEL conv_pre_grad(Conv s, const T *x, const T *w, const T *bias, const T *win
 
 // dx and, unless null, the gradient of the window, from dpre and, unless null, the
 // gradient of the new window.
-KERNEL conv_grad(Conv s, const T *w, const T *dpre, const T *dnext, T *dx, T *dwindow) {
+KERNEL conv_grad(Conv s, const T *w, const T *dpre, const T *dnext, Out dx, T *dwindow) {
     i64 first = dwindow ? -s.k : 0, steps = s.t - first;
     EACH(i, s.b * steps * s.d) {
         i64 c = i % s.d, t = i / s.d % steps + first, b = i / s.d / steps;
@@ -73,14 +73,14 @@ KERNEL conv_grad(Conv s, const T *w, const T *dpre, const T *dnext, T *dx, T *dw
         }
         i64 k = t - (s.t - s.k); // of the new window
         if (dnext && k >= 0 && !hidden(s, b, t, s.t - 1)) sum += dnext[(b * s.k + k) * s.d + c];
-        if (t >= 0) dx[(b * s.t + t) * s.d + c] = sum;
+        if (t >= 0) dx.put((b * s.t + t) * s.d + c, sum);
         else dwindow[(b * s.k + s.k + t) * s.d + c] = sum;
     }
 }
 
 // The parts of dw and dbias over stretches of rows: part [stretches,k+1,d], the
 // bias last. Grid: channels by blockDim.x, taps and bias, stretches.
-KERNEL conv_weight_grad(Conv s, const T *x, const T *window, const T *dpre, T *part, i64 stretch) {
+KERNEL conv_weight_grad(Conv s, In x, const T *window, const T *dpre, T *part, i64 stretch) {
     i64 c = blockIdx.x * (i64)blockDim.x + threadIdx.x, j = blockIdx.y, r0 = blockIdx.z * stretch;
     if (c >= s.d) return;
     T sum = 0;
@@ -116,7 +116,7 @@ struct Taps {
         bias = b ? b[c] : (T)0;
     }
     // Advances to step t; before the first step the inputs come from the window.
-    __device__ void step(const Conv &s, const T *x, const T *window, i64 b, i64 t, i64 c) {
+    __device__ void step(const Conv &s, In x, const T *window, i64 b, i64 t, i64 c) {
         bool fresh = t >= 0 && t < s.t && begins(s.resets, s.t, b, t);
         for (int j = 0; j + 1 < TAPS; j++) past[j] = fresh ? (T)0 : past[j + 1], seen[j] = !fresh && seen[j + 1];
         past[TAPS - 1] = t < s.t ? at(s, x, window, b, t, c) : (T)0;
@@ -130,7 +130,7 @@ struct Taps {
 };
 
 // Grid: channels by blockDim.x, stretches, sequences.
-KERNEL conv_4(Conv s, const T *x, const T *w, const T *bias, const T *window, T *y, i64 stretch) {
+KERNEL conv_4(Conv s, In x, const T *w, const T *bias, const T *window, Out y, i64 stretch) {
     i64 c = blockIdx.x * (i64)blockDim.x + threadIdx.x, b = blockIdx.z, t0 = blockIdx.y * stretch;
     if (c >= s.d) return;
     Taps taps;
@@ -140,8 +140,15 @@ KERNEL conv_4(Conv s, const T *x, const T *w, const T *bias, const T *window, T 
     for (i64 t = t0; t < min(s.t, t0 + stretch); t++) {
         taps.step(s, x, window, b, t, c);
         T sum = taps.sum();
-        y[(b * s.t + t) * s.d + c] = s.silu ? activate(SILU, sum) : sum;
+        y.put((b * s.t + t) * s.d + c, s.silu ? activate(SILU, sum) : sum);
     }
+}
+
+// The derivative of SiLU, with one exponential.
+__device__ inline T siluSlope(T x) {
+    x = min(fromBelow(x), (T)1000);
+    const T s = sigmoid(x);
+    return s * (1 + x * (1 - s));
 }
 
 // All gradients; dy, dnext and dwindow may be null, and plus is added to dx. The parts
@@ -152,7 +159,7 @@ KERNEL conv_4(Conv s, const T *x, const T *w, const T *bias, const T *window, T 
 #define STEPS 8
 #define PAST (TAPS - 1)
 
-KERNEL __launch_bounds__(256, 3) conv_4_grad(Conv s, const T *x, const T *w, const T *bias, const T *window, const T *dy, const T *dnext, T *dx, T *dwindow, T *part, Addends plus) {
+template <bool RESETS> __device__ inline void fourTapsGrad(const Conv &s, In x, const T *w, const T *bias, const T *window, In dy, const T *dnext, Out dx, T *dwindow, T *part, const Addends &plus) {
     __shared__ T room[TAPS + 1][8][32];
     const i64 c = blockIdx.x * 32ll + threadIdx.x, b = blockIdx.z, t0 = (blockIdx.y * 8ll + threadIdx.y) * STEPS;
     const bool there = c < s.d && t0 < s.t;
@@ -160,49 +167,51 @@ KERNEL __launch_bounds__(256, 3) conv_4_grad(Conv s, const T *x, const T *w, con
     if (there) {
         T f[TAPS], in[STEPS + 2 * PAST], up[STEPS + PAST]; // in from step t0 − PAST on, up from t0
         unsigned fresh = 0;                                // whether a document begins, as in
+        const int d = (int)s.d, left = (int)(s.t - t0);    // steps from t0 on
+        const i64 here = (b * s.t + t0) * s.d + c;
         for (int j = 0; j < TAPS; j++) f[j] = w[c * TAPS + j];
+#pragma unroll
+        for (int k = 0; k < PAST; k++) in[k] = at(s, x, window, b, t0 + k - PAST, c);
+#pragma unroll
+        for (int k = 0; k < STEPS + PAST; k++) in[k + PAST] = k < left ? x[here + k * d] : (T)0;
+#pragma unroll
+        for (int k = 0; k < STEPS + PAST; k++) up[k] = dy.at && k < left ? dy[here + k * d] : (T)0;
 #pragma unroll
         for (int k = 0; k < STEPS + 2 * PAST; k++) {
             const i64 t = t0 + k - PAST;
-            in[k] = t < s.t ? at(s, x, window, b, t, c) : (T)0;
-            if (t >= 0 && t < s.t && begins(s.resets, s.t, b, t)) fresh |= 1u << k;
+            if (RESETS && t >= 0 && t < s.t && begins(s.resets, s.t, b, t)) fresh |= 1u << k;
         }
-#pragma unroll
-        for (int k = 0; k < STEPS + PAST; k++) up[k] = dy && t0 + k < s.t ? dy[(b * s.t + t0 + k) * s.d + c] : (T)0;
         // Step k + PAST of `in` sees step k + j unless a document begins in between.
-        auto sees = [&](int k, int j) { return !(fresh >> (k + j + 1) & ((1u << (PAST - j)) - 1)); };
+        auto sees = [&](int k, int j) { return !RESETS || !(fresh >> (k + j + 1) & ((1u << (PAST - j)) - 1)); };
         const T offset = bias ? bias[c] : (T)0;
 #pragma unroll
         for (int k = 0; k < STEPS + PAST; k++) {
             T pre = offset;
             for (int j = 0; j < TAPS; j++) pre += sees(k, j) ? f[j] * in[k + j] : (T)0;
-            if (s.silu) up[k] *= slope(SILU, pre);
+            if (s.silu) up[k] *= siluSlope(pre);
             if (k >= STEPS) continue;
             for (int j = 0; j < TAPS; j++) sum[j] += sees(k, j) ? up[k] * in[k + j] : (T)0;
             sum[TAPS] += up[k];
         }
-        const bool last = t0 + STEPS > s.t - TAPS; // steps of the new window are among the thread's
+        const bool last = dnext && left < STEPS + TAPS; // steps of the new window are among the thread's
 #pragma unroll
         for (int k = 0; k < STEPS; k++) {
-            const i64 t = t0 + k;
-            if (t >= s.t) continue;
+            if (k >= left) continue;
             T down = 0;
             for (int j = 0; j < TAPS; j++) down += sees(k + j, PAST - j) ? f[PAST - j] * up[k + j] : (T)0;
-            if (last && dnext && t >= s.t - TAPS && !hidden(s, b, t, s.t - 1)) down += dnext[(b * TAPS + t - s.t + TAPS) * s.d + c];
-            const i64 to = (b * s.t + t) * s.d + c;
-            dx[to] = plused(down, plus, to);
+            if (last && left - k <= TAPS && !(RESETS && hidden(s, b, t0 + k, s.t - 1))) down += dnext[(b * TAPS + k - left + TAPS) * s.d + c];
+            dx.put(here + k * d, plused(down, plus, here + k * d));
         }
 #pragma unroll
-        for (int k = 0; k < TAPS; k++) { // step k − TAPS, of the old window
-            if (t0 || !dwindow) break;
+        for (int k = 0; t0 == 0 && dwindow && k < TAPS; k++) { // step k − TAPS, of the old window
             T down = 0;
 #pragma unroll
             for (int j = TAPS - k; j < TAPS; j++) {
                 const i64 to = k - TAPS + j;
-                if (to < s.t && !hidden(s, b, k - TAPS, to)) down += f[PAST - j] * up[to];
+                if (to < s.t && !(RESETS && hidden(s, b, k - TAPS, to))) down += f[PAST - j] * up[to];
             }
             const i64 next = k - s.t; // of the new window
-            if (dnext && next >= 0 && !hidden(s, b, k - TAPS, s.t - 1)) down += dnext[(b * TAPS + next) * s.d + c];
+            if (dnext && next >= 0 && !(RESETS && hidden(s, b, k - TAPS, s.t - 1))) down += dnext[(b * TAPS + next) * s.d + c];
             dwindow[(b * TAPS + k) * s.d + c] = down;
         }
     }
@@ -213,4 +222,11 @@ KERNEL __launch_bounds__(256, 3) conv_4_grad(Conv s, const T *x, const T *w, con
     T all = 0;
     for (int y = 0; y < 8; y++) all += room[j][y][threadIdx.x];
     part[((b * gridDim.y + blockIdx.y) * (TAPS + 1) + j) * s.d + c] = all;
+}
+
+KERNEL __launch_bounds__(256, 3) conv_4_grad(Conv s, In x, const T *w, const T *bias, const T *window, In dy, const T *dnext, Out dx, T *dwindow, T *part, Addends plus) {
+    fourTapsGrad<false>(s, x, w, bias, window, dy, dnext, dx, dwindow, part, plus);
+}
+KERNEL __launch_bounds__(256, 3) conv_4_grad_resets(Conv s, In x, const T *w, const T *bias, const T *window, In dy, const T *dnext, Out dx, T *dwindow, T *part, Addends plus) {
+    fourTapsGrad<true>(s, x, w, bias, window, dy, dnext, dx, dwindow, part, plus);
 }

@@ -7,31 +7,27 @@ KERNEL embedding(const i64 *ids, const T *w, T *y, i64 n, i64 d) { EACH(i, n * d
 // The sum of the rows of dy whose id is v, for every row v of dw. Block: 32
 // columns by 32 threads that share the rows; grid: v, columns.
 KERNEL embedding_grad(const i64 *ids, const T *dy, T *dw, i64 n, i64 d) {
-    __shared__ int rows[1024], warps[32];
-    __shared__ T room[32][33];
-    i64 v = blockIdx.x, c = blockIdx.y * 32ll + threadIdx.x;
-    int lane = threadIdx.x, warp = threadIdx.y;
+    const i64 v = blockIdx.x, c = blockIdx.y * 32ll + threadIdx.x;
     T sum = 0;
-    for (i64 r0 = 0; r0 < n; r0 += 1024) {
-        i64 r = r0 + warp * 32 + lane;
-        bool mine = r < n && ids[r] == v;
-        unsigned who = __ballot_sync(~0u, mine);
-        if (lane == 0) warps[warp] = __popc(who);
-        __syncthreads();
-        int before = 0, all = 0;
-        for (int w = 0; w < 32; w++) {
-            if (w < warp) before += warps[w];
-            all += warps[w];
+    for (i64 r0 = threadIdx.y * 32ll; r0 < n; r0 += 1024) {
+        const i64 r = r0 + threadIdx.x;
+        unsigned who = __ballot_sync(~0u, r < n && ids[r] == v);
+        while (who) {
+            T in[4] = {};
+#pragma unroll
+            for (int k = 0; k < 4; k++) {
+                if (who && c < d) in[k] = dy[(r0 + __ffs(who) - 1) * d + c];
+                who &= who - 1;
+            }
+            sum += (in[0] + in[1]) + (in[2] + in[3]);
         }
-        if (mine) rows[before + __popc(who & ((1u << lane) - 1))] = (int)(r - r0);
-        __syncthreads();
-        for (int k = warp; c < d && k < all; k += 32) sum += dy[(r0 + rows[k]) * d + c];
-        __syncthreads();
     }
-    room[warp][lane] = sum;
+    __shared__ T room[32][33];
+    room[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();
-    for (int w = 1; warp == 0 && w < 32; w++) sum += room[w][lane];
-    if (warp == 0 && c < d) dw[v * d + c] = sum;
+    sum = warpSum(room[threadIdx.x][threadIdx.y]); // of column threadIdx.y over the threads y
+    const i64 column = blockIdx.y * 32ll + threadIdx.y;
+    if (threadIdx.x == 0 && column < d) dw[v * d + column] = sum;
 }
 
 // The same for large tables, where the rows of dy are listed by id first. Their order
