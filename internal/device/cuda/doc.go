@@ -1,8 +1,8 @@
 // Package cuda runs operations on NVIDIA GPUs. It is built only with the tag nvidia
 // (the tag cuda is Gorgonia's, whose CUDA support needs cgo and a toolkit). It needs
 // neither cgo nor a CUDA toolkit: the driver (libcuda) and cuBLAS are loaded when a
-// device is opened, and the kernels are embedded as PTX, which the driver compiles
-// for the card.
+// device is opened, and the kernels are embedded as machine code for the common cards
+// and as PTX, which the driver compiles for others.
 //
 // # Threads
 //

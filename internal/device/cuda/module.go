@@ -39,8 +39,9 @@ type module struct {
 
 // modules are the modules of a device by their names.
 type modules struct {
-	mu  sync.Mutex
-	all map[string]*module
+	mu   sync.Mutex
+	all  map[string]*module
+	read func(name string) ([]byte, error) // machine code for the device, or PTX
 }
 
 // module returns the named module. At the first time it begins to load it, in the
@@ -72,16 +73,16 @@ func (d *Device) awaitModules() {
 
 // load reads and loads a module, beside what thread does.
 func (d *Device) load(name string) (handle uintptr, err error) {
-	ptx, err := readPTX(name)
+	image, err := d.modules.read(name)
 	if err != nil {
 		return 0, err
 	}
 	beside := thread{enter: d.enter}
 	err = beside.do(func() error {
-		handle, err = d.loadModule(ptx)
+		handle, err = d.loadModule(image)
 		return err
 	})
-	return handle, errors.Wrapf(err, "cuda: compiling the kernels of %s for %s", name, d.name)
+	return handle, errors.Wrapf(err, "cuda: loading the kernels of %s for %s", name, d.name)
 }
 
 // Options of cuModuleLoadDataEx.
@@ -90,8 +91,9 @@ const (
 	jitErrorLogBufferSize = 6
 )
 
-func (d *Device) loadModule(ptx []byte) (uintptr, error) {
-	image := append(bytes.Clone(ptx), 0)
+// loadModule loads machine code or PTX.
+func (d *Device) loadModule(image []byte) (uintptr, error) {
+	image = append(image, 0) // which ends PTX
 	log := make([]byte, 4096)
 	options := []int32{jitErrorLogBuffer, jitErrorLogBufferSize}
 	var pin runtime.Pinner // values hold the address of log as a number

@@ -52,6 +52,7 @@ const minMajor = 8
 // or cuBLAS.
 func Open(ordinal int, precision Precision) (*Device, error) {
 	d := &Device{thread: &thread{}, modules: modules{all: make(map[string]*module)}, precision: precision}
+	d.modules.read = func(name string) ([]byte, error) { return readKernels(name, d.major, d.minor) }
 	if err := d.thread.do(func() error { return d.open(ordinal) }); err != nil {
 		d.thread.do(d.close)
 		d.thread.close()

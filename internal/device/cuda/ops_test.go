@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -27,6 +28,15 @@ func opened(t *testing.T, p Precision) *Device {
 		}
 	})
 	return d
+}
+
+// openedTwice returns card 0 with machine code, if there is any for it, and with PTX
+// alone.
+func openedTwice(t *testing.T, p Precision) []*Device {
+	t.Helper()
+	ptx := opened(t, p)
+	ptx.modules.read = readPTX
+	return []*Device{opened(t, p), ptx}
 }
 
 var shape = ops.Shape{37, 29}
@@ -193,9 +203,9 @@ func shortSLSTMCases() (cases []opstest.Example) {
 // TestFastScans: with products in half precision, the sLSTM is off by what rounding
 // to them is.
 func TestFastScans(t *testing.T) {
-	d := opened(t, TF32)
+	ds := openedTwice(t, TF32)
 	for _, c := range append(slstmCases(), shortSLSTMCases()...) {
-		compare(t, d, c, 5e-3)
+		compare(t, ds, c, 5e-3)
 	}
 }
 
@@ -204,7 +214,10 @@ func TestShortScans(t *testing.T) {
 	for _, p := range []Precision{Float32, TF32} {
 		d := opened(t, p)
 		for _, c := range shortSLSTMCases() {
-			compare(t, d, c, map[Precision]float64{Float32: 3e-5, TF32: 5e-3}[p])
+			op := c.Op.(ops.SLSTM)
+			t.Run(fmt.Sprintf("%v/heads of %d/%d sequences of %d", p, op.DH, op.B, op.T), func(t *testing.T) {
+				compareIn(t, []*Device{d}, c, map[ops.Dtype]float64{ops.Float32: map[Precision]float64{Float32: 3e-5, TF32: 5e-3}[p]})
+			})
 		}
 	}
 }
@@ -237,11 +250,11 @@ func simplifiedCases() (cases []opstest.Example) {
 // TestOperations compares every operation with the CPU's float64, with results and
 // workspace poisoned beforehand.
 func TestOperations(t *testing.T) {
-	d := opened(t, Float32)
+	ds := openedTwice(t, Float32)
 	for _, group := range groupsOfCases {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
-				compare(t, d, c, group.single)
+				compare(t, ds, c, group.single)
 			}
 		})
 	}
@@ -278,42 +291,57 @@ func TestMLSTMInFloat32IsAsAccurateAsTheCPUs(t *testing.T) {
 // TestMLSTMInTF32 has a wide tolerance for the examples with resets: rows with a small
 // |q·n|, of which they have the most, multiply the errors of operands of 11 bits.
 func TestMLSTMInTF32(t *testing.T) {
-	d := opened(t, TF32)
+	ds := openedTwice(t, TF32)
 	for _, c := range mlstmCases() {
 		within := 2e-2
 		if c.Op.(ops.MLSTM).Resets {
 			within = 0.2
 		}
-		compareIn(t, d, c, map[ops.Dtype]float64{ops.Float32: within})
+		compareIn(t, ds, c, map[ops.Dtype]float64{ops.Float32: within})
 	}
 }
 
-func compare(t *testing.T, d *Device, c opstest.Example, single float64) {
+func compare(t *testing.T, ds []*Device, c opstest.Example, single float64) {
 	t.Helper()
-	compareIn(t, d, c, map[ops.Dtype]float64{ops.Float64: 1e-11, ops.Float32: single})
+	compareIn(t, ds, c, map[ops.Dtype]float64{ops.Float64: 1e-11, ops.Float32: single})
 }
 
-func compareIn(t *testing.T, d *Device, c opstest.Example, types map[ops.Dtype]float64) {
+// compareIn compares what each device computes with the CPU's float64. There is no
+// machine code for float64.
+func compareIn(t *testing.T, ds []*Device, c opstest.Example, types map[ops.Dtype]float64) {
 	t.Helper()
 	want, err := c.Run(cpu.Device{}, ops.Float64, 1)
 	if err != nil {
 		t.Fatalf("%s: %v", ops.Key(c.Op), err)
 	}
 	for dt, within := range types {
-		got, err := c.Run(d, dt, 1)
-		if errors.Is(err, device.ErrUnsupported) {
-			continue // symbolic cells are the CPU's alone
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", ops.Key(c.Op), err)
-		}
-		for name := range want {
-			if name == "tape" { // in the device's own order
+		for k, d := range ds {
+			if k > 0 && dt == ops.Float64 {
 				continue
 			}
-			if off := apart(got[name], want[name]); !(off <= within) {
-				t.Errorf("%s: in %v %s is %.2g away", ops.Key(c.Op), dt, name, off)
+			got, err := c.Run(d, dt, 1)
+			if errors.Is(err, device.ErrUnsupported) {
+				continue // symbolic cells are the CPU's alone
 			}
+			if err != nil {
+				t.Fatalf("%s: %v", ops.Key(c.Op), err)
+			}
+			compareResults(t, fmt.Sprintf("%s, by %s: in %v", ops.Key(c.Op), kernelsOf(k), dt), got, want, within)
+		}
+	}
+}
+
+// kernelsOf names the kernels of device k of openedTwice.
+func kernelsOf(k int) string { return [...]string{"machine code", "PTX"}[k] }
+
+func compareResults(t *testing.T, what string, got, want map[string][]float64, within float64) {
+	t.Helper()
+	for name := range want {
+		if name == "tape" { // in the device's own order
+			continue
+		}
+		if off := apart(got[name], want[name]); !(off <= within) {
+			t.Errorf("%s %s is %.2g away", what, name, off)
 		}
 	}
 }
@@ -336,11 +364,11 @@ const halfError = 0.013
 // TestOperationsInBfloat16 compares every operation that takes operands in bfloat16
 // with the CPU's float64: with all those operands stored so, with none, and with some.
 func TestOperationsInBfloat16(t *testing.T) {
-	d := opened(t, BF16)
+	ds := openedTwice(t, BF16)
 	for _, group := range groupsOfCases {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
-				compareHalf(t, d, c)
+				compareHalf(t, ds, c)
 			}
 		})
 	}
@@ -399,7 +427,7 @@ func TestTapesChangeNothing(t *testing.T) {
 // TestMLSTMInBfloat16 compares the cell with the CPU's float64 where Hopper has
 // kernels of its own, and, with widths that are no multiples of 64, where it has not.
 func TestMLSTMInBfloat16(t *testing.T) {
-	d := opened(t, BF16)
+	ds := openedTwice(t, BF16)
 	for _, resets := range []bool{false, true} {
 		for _, size := range []struct {
 			b, t, dqk, dhv int
@@ -410,12 +438,12 @@ func TestMLSTMInBfloat16(t *testing.T) {
 		} {
 			m := ops.MLSTM{B: size.b, T: size.t, NH: 2, DQK: size.dqk, DHV: size.dhv, Chunk: 64, ScaleQ: 1 / math.Sqrt(float64(size.dqk)), ScaleK: 1,
 				Eps: 1e-6, State: size.state, Resets: resets}
-			compareHalf(t, d, opstest.Example{Op: m, Grad: ops.MLSTMGrad{MLSTM: m, Has: [4]bool{true, size.state, size.state, size.state}}})
+			compareHalf(t, ds, opstest.Example{Op: m, Grad: ops.MLSTMGrad{MLSTM: m, Has: [4]bool{true, size.state, size.state, size.state}}})
 		}
 	}
 }
 
-func compareHalf(t *testing.T, d *Device, c opstest.Example) {
+func compareHalf(t *testing.T, ds []*Device, c opstest.Example) {
 	t.Helper()
 	want, err := c.Run(cpu.Device{}, ops.Float64, 1)
 	if err != nil {
@@ -425,20 +453,15 @@ func compareHalf(t *testing.T, d *Device, c opstest.Example) {
 	for how, draw := range map[string]func() bool{
 		"all": func() bool { return true }, "none": func() bool { return false }, "some": func() bool { return rng.IntN(2) == 0 },
 	} {
-		got, err := c.RunHalf(d, 1, draw)
-		if errors.Is(err, device.ErrUnsupported) {
-			return
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", ops.Key(c.Op), err)
-		}
-		for name := range want {
-			if name == "tape" {
-				continue
+		for k, d := range ds {
+			got, err := c.RunHalf(d, 1, draw)
+			if errors.Is(err, device.ErrUnsupported) {
+				return
 			}
-			if off := apart(got[name], want[name]); !(off <= halfError) {
-				t.Errorf("%s: with %s of its operands in bfloat16 %s is %.2g away", ops.Key(c.Op), how, name, off)
+			if err != nil {
+				t.Fatalf("%s: %v", ops.Key(c.Op), err)
 			}
+			compareResults(t, fmt.Sprintf("%s, by %s: with %s of its operands in bfloat16", ops.Key(c.Op), kernelsOf(k), how), got, want, halfError)
 		}
 	}
 }

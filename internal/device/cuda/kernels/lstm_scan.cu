@@ -3,6 +3,7 @@
 // and, for those of more than REGISTERS, in shared memory. The layouts are those of
 // lstm.cu.
 //gen: f32
+//gen: PTX
 #include "common.cuh"
 
 struct Forward {

@@ -3,6 +3,7 @@
 // sequences; its warps share the sums out by sequences, and forward by units, back by
 // gates. The kernels whose names end in 4 are for numbers of units that are multiples of
 // four.
+//gen: PTX
 #include "steps.cuh"
 
 #define UNITS SUMS

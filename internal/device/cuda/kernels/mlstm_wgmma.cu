@@ -1,4 +1,5 @@
 //gen: f32 compute_90a
+//gen: PTX
 #include "mlstm_wgmma.cuh"
 
 #define SIDE (BLOCK * 128) // bytes of a panel of 128 rows

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,14 +75,16 @@ func (c *compiler) do(name string, args ...uintptr) error {
 	return nil
 }
 
-// compile returns the PTX of code.
-func (c *compiler) compile(name string, code []byte, options ...string) ([]byte, error) {
+// compile returns the PTX of code and, if the architecture among the options is one of
+// processors (sm_…), the machine code for them.
+func (c *compiler) compile(name string, code []byte, options ...string) (ptx, cubin []byte, err error) {
 	text, title := append(code[:len(code):len(code)], 0), append([]byte(name), 0)
 	var program uintptr
-	err := c.do("nvrtcCreateProgram", uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&text[0])), uintptr(unsafe.Pointer(&title[0])), 0, 0, 0)
+	err = c.do("nvrtcCreateProgram", uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&text[0])), uintptr(unsafe.Pointer(&title[0])), 0, 0, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	defer c.do("nvrtcDestroyProgram", uintptr(unsafe.Pointer(&program)))
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	list := make([]*byte, len(options))
@@ -94,20 +97,23 @@ func (c *compiler) compile(name string, code []byte, options ...string) ([]byte,
 	if failed != nil {
 		messages, err := c.read(program, "nvrtcGetProgramLog")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return nil, fmt.Errorf("compiling %s: %w\n%s", name, failed, messages)
+		return nil, nil, fmt.Errorf("compiling %s: %w\n%s", name, failed, bytes.TrimSuffix(messages, []byte{0}))
 	}
-	return c.read(program, "nvrtcGetPTX")
+	if ptx, err = c.read(program, "nvrtcGetPTX"); err != nil {
+		return nil, nil, err
+	}
+	cubin, err = c.read(program, "nvrtcGetCUBIN")
+	return bytes.TrimSuffix(ptx, []byte{0}), cubin, err
 }
 
-// read returns a text of a program, of the given size and contents functions.
+// read returns what a program has of the given size and contents functions.
 func (c *compiler) read(program uintptr, function string) ([]byte, error) {
 	var n uintptr
-	if err := c.do(function+"Size", program, uintptr(unsafe.Pointer(&n))); err != nil {
+	if err := c.do(function+"Size", program, uintptr(unsafe.Pointer(&n))); err != nil || n == 0 {
 		return nil, err
 	}
 	text := make([]byte, n)
-	err := c.do(function, program, uintptr(unsafe.Pointer(&text[0])))
-	return text[:max(0, len(text)-1)], err
+	return text, c.do(function, program, uintptr(unsafe.Pointer(&text[0])))
 }
