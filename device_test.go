@@ -186,6 +186,22 @@ func TestDeviceTrainsLikeTheCPU(t *testing.T) {
 	}
 }
 
+// TestDeviceTrainsAdapters holds the training of adapters on a device against that
+// without one.
+func TestDeviceTrainsAdapters(t *testing.T) {
+	for arch, cfg := range map[string]Config{"v1": smallConfig(), "large": smallLargeConfig()} {
+		host, there := deviceModel(t, cfg, tensor.Float64)
+		var reports [2][]StepReport
+		for i, m := range []*Model{host, there} {
+			if err := m.Adapt(AdapterConfig{Rank: 2, Alpha: 6}); err != nil {
+				t.Fatal(err)
+			}
+			reports[i] = steps(t, newDeviceTrainer(t, m, TrainerConfig{}, adamW(t)), deviceBatches(cfg.VocabSize), 5)
+		}
+		wantSteps(t, arch, reports[1], reports[0], 1e-9)
+	}
+}
+
 // TestDeviceStepsWithOtherSolvers: a solver that has no side for devices steps on
 // the host.
 func TestDeviceStepsWithOtherSolvers(t *testing.T) {

@@ -106,8 +106,8 @@ func RemoteBytes(d Device, g *gorgonia.ExprGraph, copied, keep gorgonia.Nodes) (
 	return shared + kept, copies, nil
 }
 
-// givenOn returns the buffers of all inputs that are read, those of constants
-// among them, and of the results in memory.
+// givenOn returns the buffers of all inputs that are read, those of constants and
+// of inputs that are bound to a value among them, and of the results in memory.
 func (r *Remote) givenOn(d Device, memory map[*gorgonia.Node]Buffer) (given map[plan.ID]Buffer, results []plan.ID, err error) {
 	p := r.plan
 	given = make(map[plan.ID]Buffer)
@@ -123,7 +123,7 @@ func (r *Remote) givenOn(d Device, memory map[*gorgonia.Node]Buffer) (given map[
 			if n == nil || given[id] != nil {
 				continue
 			}
-			if n.Op() == nil {
+			if n.Op() == nil && n.Value() == nil {
 				return nil, nil, errors.Errorf("nodes: no memory of %s is given for the input %s", d.Name(), n.Name())
 			}
 			if given[id], err = upload(d, n.Value()); err != nil {
