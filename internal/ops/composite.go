@@ -50,12 +50,12 @@ type NormGradAdd struct{ Norm }
 
 func (n NormGradAdd) Name() string { return "norm'+" }
 func (n NormGradAdd) Inputs() []Arg {
-	return append(NormGrad{n.Norm}.Inputs(), floats("more", n.N, n.Width))
+	return append(NormGrad(n).Inputs(), floats("more", n.N, n.Width))
 }
 func (n NormGradAdd) Outputs() []Arg { return grads(n.Norm.Inputs()) }
 func (n NormGradAdd) Stages() []Stage {
 	return []Stage{
-		{NormGrad{n.Norm}, append(ifs(n.Weight, []string{"x"}, "w"), "dy"), ifs(n.Weight, []string{"dnorm"}, "dw")},
+		{NormGrad(n), append(ifs(n.Weight, []string{"x"}, "w"), "dy"), ifs(n.Weight, []string{"dnorm"}, "dw")},
 		{ForkGrad{N: 2, Shape: Shape{n.N, n.Width}}, []string{"more", "dnorm"}, []string{"dx"}},
 	}
 }

@@ -19,6 +19,6 @@ func (l LossAndGrad) Stages() []Stage {
 	if l.Cap == 0 {
 		return []Stage{{l.CrossEntropy, in, loss}, {CrossEntropyGrad{N: l.N, V: l.V}, back, grad}}
 	}
-	capped := CappedCrossEntropy{CrossEntropy: l.CrossEntropy, Cap: l.Cap}
+	capped := CappedCrossEntropy(l)
 	return []Stage{{capped, in, loss}, {CappedCrossEntropyGrad{capped}, back, grad}}
 }

@@ -84,7 +84,7 @@ func (r *rewriter) normGradAdd(i int, op ops.ForkGrad) bool {
 	sum := r.Steps[i]
 	for k := 0; op.N == 2 && k < 2; k++ {
 		j, norm, ok := written[ops.NormGrad](r, sum.In[k])
-		both := ops.NormGradAdd{Norm: norm.Norm}
+		both := ops.NormGradAdd(norm)
 		if !ok || !r.readBy(sum.In[k], i) || r.unread(r.Steps[j].Out[1:], i) || !r.fuser.Fuses(both) {
 			continue
 		}
