@@ -56,7 +56,7 @@ func (d *Device) Half(op ops.Op) device.Half {
 	case ops.AddNorm:
 		return device.Half{In: []bool{no, yes}, Out: []bool{no, yes}}
 	case ops.NormGradAdd: // more is the gradient of the residual stream
-		return device.Half{In: append(d.Half(ops.NormGrad{Norm: op.Norm}).In, no), Out: []bool{no}}
+		return device.Half{In: append(d.Half(ops.NormGrad(op)).In, no), Out: []bool{no}}
 	case ops.Twin:
 		h := d.Half(op.Op)
 		h.Out = append(append(h.Out, make([]bool, len(op.Op.Outputs())-len(h.Out))...), yes)
