@@ -42,7 +42,8 @@
 //
 // gorgonia.NewTapeMachine runs any graph. A graph that consists only of
 // operations of this package, with or without the gradients that gorgonia.Grad
-// adds, runs faster on a Sequence, with the same bits. A LispMachine can run
-// graphs forward, with gorgonia.ExecuteFwdOnly; it cannot differentiate these
+// adds, runs faster on a Sequence: with the same bits, except that gradients
+// agree to rounding if ShareMemory was called. A LispMachine can run graphs
+// forward, with gorgonia.ExecuteFwdOnly; it cannot differentiate these
 // operations and returns an error, so gradients must come from gorgonia.Grad.
 package nodes
