@@ -10,7 +10,7 @@ import (
 )
 
 // TestTextsOfABatchInParts are what they are alone, to rounding, and to the bit
-// whoever else is there: also where 20 texts, which come and go, sit at three
+// the other texts of the batch: also where 20 texts, which come and go, are at three
 // programs of 7 rows.
 func TestTextsOfABatchInParts(t *testing.T) {
 	const n, watched = 20, 11

@@ -9,8 +9,8 @@ import (
 )
 
 // TestStatesAreUpToDateWhereTheyAreRead: a generator that has read tokens one by
-// one is behind with its memories, which nobody may notice. However its state is
-// read or replaced, it is that of a program which writes everything at once.
+// one is behind with its memories, which must not show: however its state is read
+// or replaced, it is that of a program which writes everything at once.
 func TestStatesAreUpToDateWhereTheyAreRead(t *testing.T) {
 	ok := func(err error) {
 		t.Helper()

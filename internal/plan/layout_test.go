@@ -53,7 +53,7 @@ func (apart) Apart(bytes int) int {
 }
 
 // TestMemoryIsNotUsedAgainAtOnce: on a device that runs operations at the same time, a
-// result does not lie where the operation before it reads.
+// result is not placed where the operation before it reads.
 func TestMemoryIsNotUsedAgainAtOnce(t *testing.T) {
 	for _, size := range []int{64, 1024} {
 		var p Plan

@@ -161,9 +161,9 @@ func (d bound) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffer)
 	return d.Device.Bind(op, out, in, workspace)
 }
 
-// TestMemoriesThatNobodyReadsAreSpared: a cell's new state counts as read if a later
+// TestUnreadMemoriesAreSpared: a cell's new state counts as read if a later
 // step reads a part of it, if it is kept, and if it was given memory.
-func TestMemoriesThatNobodyReadsAreSpared(t *testing.T) {
+func TestUnreadMemoriesAreSpared(t *testing.T) {
 	cell := ops.MLSTM{B: 1, T: 3, NH: 1, DQK: 2, DHV: 2, Chunk: 3, ScaleQ: 1, ScaleK: 1, Eps: 1e-6}
 	for name, c := range map[string]struct {
 		want             bool

@@ -374,7 +374,7 @@ func TestOperationsInBfloat16(t *testing.T) {
 	}
 }
 
-// TestUnreadMemoriesAreNotComputed: a cell whose new state nobody reads gives the same
+// TestUnreadMemoriesAreNotComputed: a cell whose new state is not read gives the same
 // h and leaves the state alone.
 func TestUnreadMemoriesAreNotComputed(t *testing.T) {
 	for _, p := range []Precision{Float32, BF16} {
