@@ -250,17 +250,7 @@ func TestSumsMergeWithTheirFirstTerm(t *testing.T) {
 			}
 			given[ID(id)] = b
 		}
-		program, err := p.LayOut(d).Bind(given)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := program.Run(); err != nil {
-			t.Fatal(err)
-		}
-		for _, id := range kept {
-			values = append(values, float32s(program.Buffers[id]))
-		}
-		return values, program.Steps()
+		return outcome(t, p, d, given, kept)
 	}
 	want, _ := results(cpu.Device{})
 	got, steps := results(fuser{})
@@ -374,17 +364,7 @@ func TestMapsOfGatesAreDerivedInOne(t *testing.T) {
 		down := add(ops.GatedGrad(gate), g, u, back[0])
 		kept := []ID{z, back[1], down[0], down[1]}
 		p.Keep(kept...)
-		program, err := p.LayOut(d).Bind(given)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := program.Run(); err != nil {
-			t.Fatal(err)
-		}
-		for _, id := range kept {
-			results = append(results, float32s(program.Buffers[id]))
-		}
-		return results, program.Steps()
+		return outcome(t, &p, d, given, kept)
 	}
 	want, _ := run(cpu.Device{})
 	got, steps := run(fuser{})
@@ -397,4 +377,21 @@ func TestMapsOfGatesAreDerivedInOne(t *testing.T) {
 	if again, ok := last.(ops.LinearGradAgain); !ok || ops.Key(again.Inner) != ops.Key(gate) || len(steps) != 3+farApart {
 		t.Errorf("%d steps, the last is %s", len(steps), ops.Key(last))
 	}
+}
+
+// outcome runs a plan, as a device lays it out, on the values given. It returns the
+// values kept and the steps that computed them.
+func outcome(t *testing.T, p *Plan, d device.Device, given map[ID]device.Buffer, kept []ID) (values [][]float32, steps []Step) {
+	t.Helper()
+	program, err := p.LayOut(d).Bind(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := program.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range kept {
+		values = append(values, float32s(program.Buffers[id]))
+	}
+	return values, program.Steps()
 }

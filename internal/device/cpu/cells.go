@@ -94,24 +94,31 @@ func mlstm[F kernels.Float](op ops.MLSTM, a *operands) device.Launch {
 	})
 }
 
-func mlstmGrad[F kernels.Float](op ops.MLSTMGrad, a *operands) device.Launch {
-	x, state := ins[F](a, 5), memoryIn[F](a, op.State)
-	h, d := in[F](a), some[F](a, op.Has[:])
-	dLast, resets := memory[F]{d[1], d[2], d[3]}, ints(a, op.Resets)
+// mlstmGradsOut returns what gives the gradients that an mLSTM's derivative writes.
+func mlstmGradsOut[F kernels.Float](a *operands, state bool) func() kernels.MLSTMGrads[F] {
 	var g [5]*vector[F]
 	for k := range g {
 		g[k] = out[F](a)
 	}
-	dState := memoryOut[F](a, op.State)
+	dState := memoryOut[F](a, state)
+	return func() kernels.MLSTMGrads[F] {
+		return kernels.MLSTMGrads[F]{Q: g[0].data, K: g[1].data, V: g[2].data, I: g[3].data, F: g[4].data, State: dState.get()}
+	}
+}
+
+func mlstmGrad[F kernels.Float](op ops.MLSTMGrad, a *operands) device.Launch {
+	x, state := ins[F](a, 5), memoryIn[F](a, op.State)
+	h, d := in[F](a), some[F](a, op.Has[:])
+	dLast, resets := memory[F]{d[1], d[2], d[3]}, ints(a, op.Resets)
+	grads := mlstmGradsOut[F](a, op.State)
 	return always(func() {
 		s := mlstmOf(op.MLSTM, resets)
 		q, k, v, i, f := x[0].data, x[1].data, x[2].data, x[3].data, x[4].data
-		grads := kernels.MLSTMGrads[F]{Q: g[0].data, K: g[1].data, V: g[2].data, I: g[3].data, F: g[4].data, State: dState.get()}
 		if op.Form == ops.Recurrent {
-			kernels.MLSTMRecurrentBackward(s, q, k, v, i, f, state.get(), d[0].get(), dLast.get(), grads)
+			kernels.MLSTMRecurrentBackward(s, q, k, v, i, f, state.get(), d[0].get(), dLast.get(), grads())
 			return
 		}
-		kernels.MLSTMBackward(s, q, k, v, i, f, state.get(), h.data, d[0].get(), dLast.get(), grads)
+		kernels.MLSTMBackward(s, q, k, v, i, f, state.get(), h.data, d[0].get(), dLast.get(), grads())
 	})
 }
 

@@ -206,13 +206,8 @@ func mlstmMappedGrad[F kernels.Float](op ops.MLSTMMappedGrad, a *operands) devic
 	maps, gates, state := mapsOf[F](a), ins[F](a, 2), memoryIn[F](a, op.State)
 	h, d := in[F](a), some[F](a, op.Has[:])
 	dLast, resets := memory[F]{d[1], d[2], d[3]}, ints(a, op.Resets)
-	var g [5]*vector[F]
-	for k := range g {
-		g[k] = out[F](a)
-	}
-	dState := memoryOut[F](a, op.State)
+	grads := mlstmGradsOut[F](a, op.State)
 	return always(func() {
-		grads := kernels.MLSTMGrads[F]{Q: g[0].data, K: g[1].data, V: g[2].data, I: g[3].data, F: g[4].data, State: dState.get()}
-		kernels.MLSTMMappedBackward(mlstmOf(op.MLSTM, resets), maps(), gates[0].data, gates[1].data, state.get(), h.data, d[0].get(), dLast.get(), grads)
+		kernels.MLSTMMappedBackward(mlstmOf(op.MLSTM, resets), maps(), gates[0].data, gates[1].data, state.get(), h.data, d[0].get(), dLast.get(), grads())
 	})
 }
