@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 
@@ -149,6 +150,7 @@ func (m *Model) fingerprint() (config, weights string, err error) {
 	for _, p := range m.store.Packed() {
 		hashSomeBytes(h, p.Data.Data().([]byte))
 	}
+	runtime.KeepAlive(m) // whose packed weights may be in a mapped file
 	return hex.EncodeToString(sum[:]), hex.EncodeToString(h.Sum(nil)), nil
 }
 
