@@ -77,6 +77,17 @@ func BenchmarkLinear(b *testing.B) {
 			bench(b, d, fmt.Sprintf("%s%+v", op.Name(), op), op)
 		}
 	}
+	for _, outs := range [][]int{{512, 512, 1024, 4, 4, 1024}, {2752, 2752}} { // of a cell and of a feed-forward layer
+		maps, grad := ops.Linears{}, ops.LinearsGrad{}
+		for _, width := range outs {
+			maps.Maps, grad.Has = append(maps.Maps, ops.Linear{Rows: 16384, In: 1024, Outs: []int{width}, Bias: width < 8}), append(grad.Has, []bool{true})
+		}
+		grad.Linears = maps
+		again := ops.LinearsGradAgain{LinearsGrad: grad, Norm: ops.Norm{N: 16384, Width: 1024, Groups: 1, Eps: 1e-6, Weight: true}}
+		for _, op := range []ops.Op{maps, grad, ops.Twin{Op: again}} {
+			bench(b, d, fmt.Sprintf("%s %v", op.Name(), outs), op)
+		}
+	}
 	if err := d.Close(); err != nil {
 		b.Fatal(err)
 	}
