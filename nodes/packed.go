@@ -55,28 +55,16 @@ func (p Packed) check(opName string, in int) error {
 	return wantShape(opName, "w", p.Data, -1, p.Format.RowBytes(in))
 }
 
-// PackedLinear returns y = x·Wᵀ + b like Linear, for a packed W (Out, In). It cannot
-// be differentiated. Only float32 is fast.
-func PackedLinear(x *gorgonia.Node, w Packed, b *gorgonia.Node) (*gorgonia.Node, error) {
-	if err := wantShape("PackedLinear", "w", w.Data, -1, -1); err != nil {
-		return nil, err
-	}
-	ys, err := PackedLinearSplit(x, w, b, w.Data.Shape()[0])
-	if err != nil {
-		return nil, err
-	}
-	return ys[0], nil
-}
-
-// PackedLinearSplit is like PackedLinear, with the output split into column
-// blocks of the given widths, as LinearSplit does.
+// PackedLinearSplit returns y = x·Wᵀ + b like LinearSplit, for a packed w (ΣWidths, In):
+// x (N, In) and b (ΣWidths), or nil, the results (N, Width), one for each of widths. It
+// cannot be differentiated. Only float32 is fast.
 func PackedLinearSplit(x *gorgonia.Node, w Packed, b *gorgonia.Node, widths ...int) ([]*gorgonia.Node, error) {
 	s := ops.PackedLinear{Format: w.Format, Outs: slices.Clone(widths), Bias: b != nil}
-	if err := wantShape("PackedLinear", "x", x, -1, -1); err != nil {
+	if err := wantShape("PackedLinearSplit", "x", x, -1, -1); err != nil {
 		return nil, err
 	}
 	s.Rows, s.In = x.Shape()[0], x.Shape()[1]
-	if err := w.check("PackedLinear", s.In); err != nil {
+	if err := w.check("PackedLinearSplit", s.In); err != nil {
 		return nil, err
 	}
 	in := append(gorgonia.Nodes{x}, w.inputs()...)

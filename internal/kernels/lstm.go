@@ -27,10 +27,7 @@ type LSTM struct {
 // gates after their non-linearities, [B·T,4·H], and c, [B·T,H].
 type LSTMTape[F Float] struct{ Gates, C []F }
 
-// TapeSize returns the number of elements of a tape.
-func (s LSTM) TapeSize() int { return 5 * s.B * s.T * s.H }
-
-// LSTMTapeOf returns a tape in the memory of buf.
+// LSTMTapeOf returns a tape in the memory of buf, 5·B·T·H elements.
 func LSTMTapeOf[F Float](s LSTM, buf []F) LSTMTape[F] {
 	n := 4 * s.B * s.T * s.H
 	return LSTMTape[F]{Gates: buf[:n], C: buf[n:]}

@@ -37,7 +37,7 @@ type lstmResult[F Float] struct {
 func (c *lstmCase[F]) run() lstmResult[F] {
 	s := c.s
 	res := lstmResult[F]{h: make([]F, len(c.dh)), state: make([]F, len(c.dNew))}
-	tape := LSTMTapeOf(s, make([]F, s.TapeSize()))
+	tape := LSTMTapeOf(s, make([]F, 5*s.B*s.T*s.H))
 	LSTMForward(s, c.x, c.r, c.bias, c.state, res.h, res.state, tape)
 	res.grads = LSTMGrads[F]{X: make([]F, len(c.x)), R: make([]F, len(c.r)), Bias: make([]F, len(c.bias))}
 	if c.state != nil {

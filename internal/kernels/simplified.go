@@ -29,10 +29,7 @@ type Simplified struct {
 // [B·T,H]: the pre-activations of i and f, the gates, g·M, and C.
 type SimplifiedTape[F Float] struct{ PreI, PreF, I, F, O, G, U, C []F }
 
-// TapeSize returns the number of elements of a tape.
-func (s Simplified) TapeSize() int { return 8 * s.B * s.T * s.H }
-
-// SimplifiedTapeOf returns a tape in the memory of buf.
+// SimplifiedTapeOf returns a tape in the memory of buf, 8·B·T·H elements.
 func SimplifiedTapeOf[F Float](s Simplified, buf []F) SimplifiedTape[F] {
 	n := s.B * s.T * s.H
 	at := func(k int) []F { return buf[k*n : (k+1)*n] }

@@ -33,7 +33,7 @@ func newSimplifiedCase(seed uint64, s Simplified, withState bool) *simplifiedCas
 }
 
 func (c *simplifiedCase) run() SimplifiedGrads[float64] {
-	tape := SimplifiedTapeOf(c.s, make([]float64, c.s.TapeSize()))
+	tape := SimplifiedTapeOf(c.s, make([]float64, 8*c.s.B*c.s.T*c.s.H))
 	SimplifiedForward(c.s, c.x, c.w, c.state, c.h, c.newState, tape)
 	made := func(x []float64) []float64 { return make([]float64, len(x)) }
 	grads := SimplifiedGrads[float64]{X: made(c.x), W: SimplifiedWeights[float64]{R: made(c.w.R), Norms: made(c.w.Norms), M: made(c.w.M)}}

@@ -3,7 +3,6 @@
 package cuda
 
 import (
-	"math"
 	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
@@ -12,16 +11,13 @@ import (
 
 // seqWeights are rows of weights of one format.
 type seqWeights struct {
-	at, scales address
-	format     int32
-	in, rows   int
+	at       address
+	format   int32
+	in, rows int
 }
 
 // rowBytes returns the bytes of a row.
-func (w seqWeights) rowBytes() int { return w.in * []int{4, 2, 1}[w.format] }
-
-// pieceNumbers returns how many numbers 16 bytes hold.
-func (w seqWeights) pieceNumbers() int { return []int{4, 8, 16}[w.format] }
+func (w seqWeights) rowBytes() int { return w.in * []int{seqFloats: 4, seqHalves: 2}[w.format] }
 
 // seqLinear is a map of a step: its weights, and where its result goes.
 type seqLinear struct {
@@ -85,8 +81,6 @@ func (s *sequence) linearsOf(step device.Bound) (maps []seqLinear) {
 		return s.floatMaps(step, []ops.Linear{op})
 	case ops.Linears:
 		return s.floatMaps(step, op.Maps)
-	case ops.PackedLinear:
-		return s.packedMaps(step, op)
 	}
 	return nil
 }
@@ -111,25 +105,6 @@ func (s *sequence) floatMaps(step device.Bound, of []ops.Linear) (maps []seqLine
 	return maps
 }
 
-func (s *sequence) packedMaps(step device.Bound, op ops.PackedLinear) []seqLinear {
-	w := seqWeights{at: s.at(step, 1), in: op.In, format: seqHalves}
-	operand := 2
-	switch op.Format {
-	case ops.BF16:
-	case ops.Int8:
-		w.format, w.scales = seqBytes, s.at(step, 2)
-		operand++
-	default:
-		s.failed = true
-	}
-	s.failed = s.failed || op.Rows != 1
-	bias := address(0)
-	if op.Bias {
-		bias = s.floats(step, operand)
-	}
-	return w.blocks(op.Outs, bias, step.Out)
-}
-
 // blocks returns a map for each result, of consecutive rows.
 func (w seqWeights) blocks(widths []int, bias address, out []int) (maps []seqLinear) {
 	row := 0
@@ -137,9 +112,6 @@ func (w seqWeights) blocks(widths []int, bias address, out []int) (maps []seqLin
 		m := seqLinear{seqWeights: w, out: out[k]}
 		m.rows = width
 		m.at += address(row * w.rowBytes())
-		if w.format == seqBytes {
-			m.scales += address(row * w.in / ops.Group * 2)
-		}
 		if bias != 0 {
 			m.bias = bias + address(4*row)
 		}
@@ -154,7 +126,7 @@ func (s *sequence) product(i int, x int32, maps []seqLinear) {
 	w := maps[0].seqWeights
 	g := seqGroup{product: seqProduct{x: x, n: int32(w.in), format: w.format}}
 	p := &g.product
-	if s.failed = s.failed || w.rowBytes()%16 != 0 || w.format == seqBytes && w.in%(2*ops.Group) != 0; s.failed {
+	if s.failed = s.failed || w.rowBytes()%16 != 0; s.failed {
 		return
 	}
 	p.pieces = int32(w.rowBytes() / 16)
@@ -239,121 +211,4 @@ func (s *sequence) onlyReader(i, id int) (at int, ok bool) {
 // readAfter reports whether a step after i reads a value.
 func (s *sequence) readAfter(id, i int) bool {
 	return slices.ContainsFunc(s.steps[i+1:], func(x device.Bound) bool { return slices.Contains(x.In, id) })
-}
-
-// dealt are the pieces of weights that each block reads, in order.
-type dealt struct {
-	products        []seqProduct
-	blocks          []blockPieces
-	weights, scales address // from which on pieces are counted
-	scaled          bool
-}
-
-// blockPieces are the pieces of a block.
-type blockPieces struct {
-	shares       []seqShare
-	at, scalesAt []uint32
-	lengths      []int32 // of pieces, in 16 bytes
-	places       []seqPlace
-}
-
-// flatPieces are the pieces of all blocks, `most` for each.
-type flatPieces struct {
-	blockPieces
-	most int
-}
-
-// deal gives the pieces of all products to blocks, and reports whether it could: the
-// units of a product one after the other to the next block, so that all blocks have as
-// many in the end.
-func (s *sequence) deal(blocks int) bool {
-	d := &s.dealt
-	d.blocks = make([]blockPieces, blocks)
-	d.weights, d.scales = ^address(0), ^address(0)
-	for _, g := range s.groups {
-		for _, m := range g.maps {
-			for _, w := range m.all() {
-				d.weights = min(d.weights, w.at)
-				if w.format == seqBytes {
-					d.scales, d.scaled = min(d.scales, w.scales), true
-				}
-			}
-		}
-	}
-	next, fits := 0, len(s.groups) > 0
-	for _, g := range s.groups {
-		p := g.product
-		p.batch, p.inverse = seqBatch/p.unit*p.unit, (1<<16+p.warps-1)/p.warps
-		fits = fits && p.unit <= seqBatch
-		for b := range d.blocks {
-			d.blocks[b].shares = append(d.blocks[b].shares, seqShare{first: int32(len(d.blocks[b].at))})
-		}
-		for _, m := range g.maps {
-			for row := 0; row < m.rows; row += int(p.rows) {
-				b := &d.blocks[next%blocks]
-				next++
-				for k, w := range m.all() {
-					fits = d.give(b, p, w, row, m.index, k == 0) && fits
-				}
-			}
-		}
-		d.products = append(d.products, p)
-	}
-	return fits
-}
-
-// all returns the weights of a map: its own, and those that they are the gates of.
-func (m seqRows) all() []seqWeights {
-	if m.gated == nil {
-		return []seqWeights{m.seqWeights}
-	}
-	return []seqWeights{m.seqWeights, *m.gated}
-}
-
-// give gives a block the pieces of the rows of a unit from row on, first or not, and
-// reports whether they can be told from the first address.
-func (d *dealt) give(b *blockPieces, p seqProduct, w seqWeights, row int, mapped int32, first bool) bool {
-	fits := true
-	for pass := range int(p.passes) {
-		at := int64(w.at-d.weights)/16 + int64(row)*int64(p.pieces) + int64(pass)*seqSpan
-		scales := int64(0)
-		if w.format == seqBytes {
-			scales = int64(w.scales-d.scales)/4 + (int64(row)*int64(w.in)/ops.Group+int64(pass)*seqSpan*int64(w.pieceNumbers())/ops.Group)/2
-		}
-		length := min(p.rows, int32(w.rows-row)) * p.pieces
-		if p.passes > 1 {
-			length = min(seqSpan, p.pieces-int32(pass)*seqSpan)
-		}
-		fits = fits && at <= math.MaxUint32 && scales <= math.MaxUint32
-		place := seqPlace{mapped, int32(row)}
-		if !first || pass > 0 {
-			place.mapped = -1
-		}
-		b.at, b.scalesAt = append(b.at, uint32(at)), append(b.scalesAt, uint32(scales))
-		b.lengths, b.places = append(b.lengths, length), append(b.places, place)
-		b.shares[len(b.shares)-1].count++
-	}
-	return fits
-}
-
-// most returns the number of pieces of the block that has the most.
-func (d *dealt) most() (n int) {
-	for _, b := range d.blocks {
-		n = max(n, len(b.at))
-	}
-	return n
-}
-
-// flat returns the pieces of all blocks one after the other.
-func (d *dealt) flat() (f flatPieces) {
-	f.most = d.most()
-	for _, b := range d.blocks {
-		more := f.most - len(b.at)
-		f.shares = append(f.shares, b.shares...)
-		f.at = append(append(f.at, b.at...), make([]uint32, more)...)
-		f.scalesAt = append(append(f.scalesAt, b.scalesAt...), make([]uint32, more)...)
-		f.lengths = append(append(f.lengths, b.lengths...), make([]int32, more)...)
-		f.places = append(append(f.places, b.places...), make([]seqPlace, more)...)
-	}
-	return f
 }
