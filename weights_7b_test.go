@@ -25,11 +25,14 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 )
 
-// config7B is the configuration of NX-AI/xLSTM-7b.
-const config7B = `{"architectures": ["xLSTMForCausalLM"], "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1, "embedding_dim": 4096, "hidden_size": 4096,
-	"num_blocks": 32, "num_hidden_layers": 32, "num_heads": 8, "vocab_size": 50304, "qk_dim_factor": 0.5, "v_dim_factor": 1.0, "ffn_proj_factor": 2.667,
+// config7B is the configuration of NX-AI/xLSTM-7b with so many blocks, of which it
+// has 32.
+func config7B(blocks string) string {
+	return strings.ReplaceAll(`{"architectures": ["xLSTMForCausalLM"], "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1, "embedding_dim": 4096, "hidden_size": 4096,
+	"num_blocks": BLOCKS, "num_hidden_layers": BLOCKS, "num_heads": 8, "vocab_size": 50304, "qk_dim_factor": 0.5, "v_dim_factor": 1.0, "ffn_proj_factor": 2.667,
 	"ffn_round_up_to_multiple_of": 64, "gate_soft_cap": 15.0, "output_logit_soft_cap": 30.0, "norm_eps": 1e-06, "add_out_norm": true, "use_bias": false,
-	"weight_mode": "single", "tie_word_embeddings": false, "model_type": "xlstm", "torch_dtype": "bfloat16"}`
+	"weight_mode": "single", "tie_word_embeddings": false, "model_type": "xlstm", "torch_dtype": "bfloat16"}`, "BLOCKS", blocks)
+}
 
 // TestSevenBillionParameters makes a model with the shapes of xLSTM-7B and random
 // weights, as transformers would store it in BF16, quantizes it to the formats of
@@ -39,7 +42,8 @@ const config7B = `{"architectures": ["xLSTMForCausalLM"], "bos_token_id": 0, "eo
 // again for each format, and runs only if a folder is named; XLSTM_7B_CORES is the
 // number of cores that the processes use, default all. With XLSTM_7B_RANDOM the
 // integers and scales are random too, and nothing is quantized, which takes
-// seconds instead of minutes and suffices to measure speed:
+// seconds instead of minutes and suffices to measure speed. XLSTM_7B_BLOCKS is the
+// number of blocks, default 32: with fewer, the tokens take as much less time.
 //
 //	XLSTM_7B=/a/folder go test -v -timeout 1h -run SevenBillion .
 func TestSevenBillionParameters(t *testing.T) {
@@ -52,14 +56,14 @@ func TestSevenBillionParameters(t *testing.T) {
 		t.Skip("XLSTM_7B is not set")
 	}
 	from, random := filepath.Join(root, "bf16"), os.Getenv("XLSTM_7B_RANDOM") != ""
-	if _, err := os.Stat(filepath.Join(from, configFile)); err != nil && !random {
+	formats := strings.Fields(os.Getenv("XLSTM_7B_FORMATS"))
+	if len(formats) == 0 {
+		formats = []string{"int8", "int4"}
+	}
+	if _, err := os.Stat(filepath.Join(from, configFile)); err != nil && (!random || slices.Contains(formats, "bf16")) {
 		timed(t, "making the model in BF16", func() { make7B(t, from) })
 	}
-	formats := os.Getenv("XLSTM_7B_FORMATS")
-	if formats == "" {
-		formats = "int8 int4"
-	}
-	for _, format := range strings.Fields(formats) {
+	for _, format := range formats {
 		dir := filepath.Join(root, format)
 		if _, err := os.Stat(filepath.Join(dir, configFile)); err != nil && random {
 			timed(t, "making a folder in "+format, func() { make7BPacked(t, dir, WeightFormat(format)) })
@@ -130,7 +134,11 @@ func write7B(t *testing.T, dir string, metadata map[string]string, stored func(i
 		t.Fatal(err)
 	}
 	config := filepath.Join(dir, "parameters.json")
-	if err := os.WriteFile(config, []byte(config7B), 0o666); err != nil {
+	blocks := os.Getenv("XLSTM_7B_BLOCKS")
+	if blocks == "" {
+		blocks = "32"
+	}
+	if err := os.WriteFile(config, []byte(config7B(blocks)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	_, cfg, err := readConfig(config, 0)

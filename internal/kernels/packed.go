@@ -19,6 +19,9 @@ const (
 	// tiles for every set of kernels, and with a usual width half of a
 	// second-level cache.
 	unpackedRows = 24
+	// batchRows is how many rows of the matrix are multiplied with integers at a
+	// time: two tiles.
+	batchRows = 32
 	// rowGap keeps unpacked rows from falling on the same places of a cache.
 	rowGap = 16
 )
@@ -61,6 +64,8 @@ func timesPacked(n int, x []float32, w weights.Matrix, y []float32) {
 			return
 		}
 		eachPiece(w, max(1, pieceNumbers/w.In), 1, func(lo, hi int) { w.Cut(lo, hi).Dots(v, y[lo:hi]) })
+	case weights.Batches(w.Format):
+		batchTimesPacked(n, x, w, y)
 	case n <= fewRows:
 		x, lent := roundedFor(w, n, x)
 		defer giveBack(lent)
@@ -70,6 +75,16 @@ func timesPacked(n int, x []float32, w weights.Matrix, y []float32) {
 		defer giveBack(lent)
 		manyTimesPacked(n, x, w, y)
 	}
+}
+
+var batches = sync.Pool{New: func() any { return new(weights.Batch) }}
+
+// batchTimesPacked computes y in products of integers.
+func batchTimesPacked(n int, x []float32, w weights.Matrix, y []float32) {
+	b := batches.Get().(*weights.Batch)
+	defer batches.Put(b)
+	b.Set(w.Format, n, w.In, x)
+	eachPiece(w, batchRows, n, func(lo, hi int) { w.Cut(lo, hi).Products(b, y[lo:], w.Rows()) })
 }
 
 // timesPacked64 is timesPacked in float64, for checking.

@@ -29,6 +29,23 @@ func chooseRounding() *roundingTable {
 	return nil
 }
 
+// tiled is the kernels for products of several vectors, nil for none.
+var tiled = chooseTiles()
+
+func chooseTiles() *tileTable {
+	if processor.AVX512VNNI() {
+		return &tilesAVX512
+	}
+	return nil
+}
+
+var tilesAVX512 = tileTable{
+	interleaveInt8: interleaveInt8AVX512VNNI, interleaveInt4: interleaveInt4AVX512VNNI, interleaveScales: interleaveScalesAVX512VNNI,
+	roundRow:   roundRowAVX512VNNI,
+	multiply16: multiply16AVX512VNNI, multiply8: multiply8AVX512VNNI, multiply4: multiply4AVX512VNNI,
+	multiply2: multiply2AVX512VNNI, multiply1: multiply1AVX512VNNI,
+}
+
 var tableAVX512 = table{
 	dotsBF16: dotsBF16AVX512VNNI, dotsInt8: dotsInt8AVX512VNNI, dotsInt4: dotsInt4AVX512VNNI,
 	unpackBF16: unpackBF16AVX512VNNI, unpackInt8: unpackInt8AVX512VNNI, unpackInt4: unpackInt4AVX512VNNI,

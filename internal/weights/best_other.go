@@ -7,3 +7,6 @@ var best *table
 
 // rounding is the kernels that round vectors: plain Go.
 var rounding *roundingTable
+
+// tiled is the kernels for products of several vectors: none.
+var tiled *tileTable

@@ -35,3 +35,22 @@ func TestNothingBeyondTheSlices(t *testing.T) {
 		}
 	})
 }
+
+// TestNoProductsBeyondTheSlices: the same for products with several vectors.
+func TestNoProductsBeyondTheSlices(t *testing.T) {
+	bytes, floats := testutil.NewFences[byte](t, 77), testutil.NewFences[float32](t, 12345)
+	eachBatch(t, func(m Matrix, n int, x []float32) {
+		for _, atEnd := range []bool{true, false} {
+			fenced := m
+			fenced.Data, fenced.Scales = bytes.Copy(0, m.Data, atEnd), bytes.Copy(1, m.Scales, atEnd)
+			b, x, y := batchOf(m, n, x), floats.Copy(0, x, atEnd), floats.Copy(1, make([]float32, n*m.Rows()), atEnd)
+			b.strips = bytes.Copy(2, b.strips, atEnd)
+			b.strips = b.strips[:len(b.strips):len(b.strips)]
+			b.Set(m.Format, n, m.In, x) // again, in that memory
+			fenced.Products(b, y, m.Rows())
+			if !bytes.Intact(0) || !bytes.Intact(1) || !bytes.Intact(2) || !floats.Intact(0) || !floats.Intact(1) {
+				t.Fatalf("%v: something was written beside its slice", m.Format)
+			}
+		}
+	})
+}

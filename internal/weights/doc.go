@@ -32,4 +32,9 @@
 //
 // The order is the same for all instruction sets, so that AVX2, AVX-512 and NEON give
 // the same bits. The portable code adds in another order and agrees to rounding.
+//
+// Several vectors are multiplied with integers too where there are kernels for it
+// (see [Batch]). The vectors are rounded as one alone is; the sum of a whole group is
+// exact, and is multiplied with the scale of the vector, and added, multiplied with
+// that of the matrix, to the groups before it.
 package weights

@@ -23,6 +23,33 @@ func dotsInt4AVX512VNNI(rows int, groups int, w *byte, scales *byte, units *byte
 func unpackInt4AVX512VNNI(groups int, w *byte, scales *byte, dst *float32)
 
 //go:noescape
+func interleaveInt8AVX512VNNI(rows int, bytes int, src *byte, stride int, dst *byte)
+
+//go:noescape
+func interleaveInt4AVX512VNNI(rows int, bytes int, src *byte, stride int, dst *byte)
+
+//go:noescape
+func interleaveScalesAVX512VNNI(rows int, bytes int, src *byte, stride int, dst *byte)
+
+//go:noescape
+func roundRowAVX512VNNI(groups int, x *float32, integers *byte, sums *byte, stride int, factor int)
+
+//go:noescape
+func multiply16AVX512VNNI(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
+func multiply8AVX512VNNI(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
+func multiply4AVX512VNNI(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
+func multiply2AVX512VNNI(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
+func multiply1AVX512VNNI(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
 func dotsBF16AVX2(rows int, groups int, w *byte, x *float32, y *float32)
 
 //go:noescape

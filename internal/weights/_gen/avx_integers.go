@@ -68,9 +68,9 @@ func (s set) dotsVNNI(f format) {
 	s.integers(f, func(k *integerKernel) {
 		k.expand = ZMM()
 		VMOVDQU32(expansion(f.unit), k.expand)
-		k.flip = k.bytes64(map[string]uint32{int8.name: 0x80808080, int4.name: 0x88888888}[f.name])
+		k.flip = k.words(map[string]uint32{int8.name: 0x80808080, int4.name: 0x88888888}[f.name])
 		if f.name == int4.name {
-			k.low = k.bytes64(0x0f0f0f0f)
+			k.low = k.words(0x0f0f0f0f)
 		}
 		// What exists of a last unit: a bit for each group, widened.
 		left := Load(Param("groups"), GP64())
@@ -118,9 +118,9 @@ func mask(n reg.Register, each int) reg.OpmaskVirtual {
 	return m
 }
 
-// bytes64 is a register of a word, again and again.
-func (k *integerKernel) bytes64(word uint32) reg.VecVirtual {
-	bits, v := GP32(), k.vector()
+// words is a register of a 32-bit word, again and again.
+func (s set) words(word uint32) reg.VecVirtual {
+	bits, v := GP32(), s.vector()
 	MOVL(U32(word), bits)
 	VMOVD(bits, v.AsX())
 	VPBROADCASTD(v.AsX(), v)
@@ -179,11 +179,11 @@ func (s set) dotsAVX2(f format) {
 		if f.name == int4.name {
 			VMOVDQU(expansion(2), k.expand.AsX())
 			VINSERTI128(Imm(1), expansion(2).Offset(32), k.expand, k.expand)
-			k.flip, k.low = k.bytes64(0x08080808), k.bytes64(0x0f0f0f0f)
+			k.flip, k.low = k.words(0x08080808), k.words(0x0f0f0f0f)
 		} else {
-			k.expand = k.bytes64(0xffff0000)
+			k.expand = k.words(0xffff0000)
 		}
-		k.ones = k.bytes64(0x00010001)
+		k.ones = k.words(0x00010001)
 	}, func(k *integerKernel) {
 		both := YMM()
 		if f.name == int8.name {

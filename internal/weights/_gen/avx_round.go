@@ -15,6 +15,43 @@ func (s set) round(f format) {
 	TEXT("round"+f.name+s.name, NOSPLIT, "func(x *float32, places, sums *byte)")
 	Pragma("noescape")
 	x, places, sums := Load(Param("x"), GP64()), Load(Param("places"), GP64()), Load(Param("sums"), GP64())
+	bytes, scale := roundGroup(x)
+	f.putUnit(bytes, scale, places, sums)
+	VZEROUPPER()
+	RET()
+}
+
+// roundRow writes a kernel that rounds the groups of a vector, and puts them into a
+// strip, as type Batch of package weights has it: the integers of a group, and its
+// correction, which is the sum of the integers times a factor, with the scale. In the
+// strip each group is stride bytes after the one before.
+func (s set) roundRow() {
+	TEXT("roundRow"+s.name, NOSPLIT, "func(groups int, x *float32, integers, sums *byte, stride, factor int)")
+	Pragma("noescape")
+	groups, x := Load(Param("groups"), GP64()), Load(Param("x"), GP64())
+	integers, sums := Load(Param("integers"), GP64()), Load(Param("sums"), GP64())
+	stride, factor := Load(Param("stride"), GP64()), GP64()
+	Load(Param("factor"), factor)
+	Label("next")
+	bytes, scale := roundGroup(x)
+	VMOVDQU(bytes, Mem{Base: integers})
+	sum := GP32()
+	VMOVD(addUp(sumsOfFour(bytes)), sum)
+	IMULL(factor.As32(), sum)
+	MOVL(sum, Mem{Base: sums})
+	VMOVSS(scale.AsX(), Mem{Base: sums, Disp: 4})
+	ADDQ(U32(4*group), x)
+	ADDQ(stride, integers)
+	ADDQ(stride, sums)
+	DECQ(groups)
+	JNZ(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+}
+
+// roundGroup is a group of numbers rounded to integers, as bytes, and their scale, in
+// all lanes.
+func roundGroup(x reg.Register) (bytes, scale reg.VecVirtual) {
 	var v []reg.VecVirtual
 	for i := range 4 {
 		r := YMM()
@@ -49,9 +86,7 @@ func (s set) round(f format) {
 		VXORPS(r, r, r)
 	}
 	Label("write")
-	f.putUnit(packBytes(v, inverse), scale, places, sums)
-	VZEROUPPER()
-	RET()
+	return packBytes(v, inverse), scale
 }
 
 // largestMagnitude is the bits of the number of the largest magnitude without its
@@ -113,12 +148,7 @@ func packOrder() Mem {
 
 // putUnit writes the bytes of a group, their corrections and the scales.
 func (f format) putUnit(bytes, scale reg.VecVirtual, places, sums reg.Register) {
-	one, ones, four, zero := YMM(), YMM(), YMM(), YMM()
-	VPCMPEQD(one, one, one)
-	VPABSB(one, ones)         // bytes of 1
-	VPSRLW(Imm(15), one, one) // words of 1
-	VPMADDUBSW(bytes, ones, four)
-	VPMADDWD(one, four, four)
+	four, zero := sumsOfFour(bytes), YMM()
 	VPXOR(zero, zero, zero)
 	if f.name == int8.name {
 		VPSLLD(Imm(7), four, four)
@@ -138,4 +168,27 @@ func (f format) putUnit(bytes, scale reg.VecVirtual, places, sums reg.Register) 
 	VMOVDQU(highBytes.AsX(), Mem{Base: places, Disp: 64})
 	VMOVDQU(four.AsX(), Mem{Base: sums})
 	VMOVUPS(scale.AsX(), Mem{Base: sums, Disp: 64})
+}
+
+// sumsOfFour is the sums of each four bytes.
+func sumsOfFour(bytes reg.VecVirtual) reg.VecVirtual {
+	one, ones, four := YMM(), YMM(), YMM()
+	VPCMPEQD(one, one, one)
+	VPABSB(one, ones)         // bytes of 1
+	VPSRLW(Imm(15), one, one) // words of 1
+	VPMADDUBSW(bytes, ones, four)
+	VPMADDWD(one, four, four)
+	return four
+}
+
+// addUp is the sum of eight integers, in the first lane.
+func addUp(v reg.VecVirtual) reg.VecVirtual {
+	sum, other := XMM(), XMM()
+	VEXTRACTI128(Imm(1), v, other)
+	VPADDD(v.AsX(), other, sum)
+	for _, order := range []uint64{0x4e, 0xb1} {
+		VPSHUFD(Imm(order), sum, other)
+		VPADDD(other, sum, sum)
+	}
+	return sum
 }

@@ -72,6 +72,9 @@ func main() {
 				s.round(f)
 			}
 		}
+		if s.wide {
+			s.tiles()
+		}
 	}
 	Generate() // parses the flags
 	if err := writeNEON(*arm64, *arm64Stubs); err != nil {
