@@ -37,6 +37,16 @@ func BenchmarkOperations(b *testing.B) {
 			timeCPUOperations(b, cfg, m.batch, m.steps)
 		})
 	}
+	for _, m := range []struct {
+		name          string
+		width, hidden int
+	}{{"LSTM-A", 128, 256}, {"LSTM-B", 384, 512}} {
+		b.Run(m.name, func(b *testing.B) {
+			cfg := DefaultLSTMConfig()
+			cfg.VocabSize, cfg.EmbeddingDim, cfg.LSTM.HiddenSize = 65, m.width, m.hidden
+			timeCPUOperations(b, cfg, 16, 256)
+		})
+	}
 }
 
 func timeCPUOperations(b *testing.B, cfg Config, batch, steps int) {

@@ -19,10 +19,7 @@ func TestTrainingRunsFused(t *testing.T) {
 	cfg.SLSTMAt, cfg.NumBlocks = Blocks(), 2
 	p := compileProgram(t, smallModel(t, cfg, tensor.Float32), ProgramConfig{Batch: 2, Steps: 7, Grad: true, FwdConfig: FwdConfig{Training: true}, dropLogits: true})
 	runProgram(t, p, make([]int, 14), make([]int, 14), nil)
-	var names []string
-	if err := p.machine.(*nodes.Sequence).RunTimed(func(op ops.Op, _ time.Duration) { names = append(names, op.Name()) }); err != nil {
-		t.Fatal(err)
-	}
+	names := operationNames(t, p)
 	forward := "layerNorm linear mLSTM entry mLSTM of maps mLSTM exit linear +norm linear mLSTM entry mLSTM of maps mLSTM exit linear +norm"
 	if got := strings.Join(names, " "); !strings.Contains(got, forward) {
 		t.Errorf("the operations are %s", got)
@@ -31,6 +28,32 @@ func TestTrainingRunsFused(t *testing.T) {
 		n := len(slices.DeleteFunc(slices.Clone(names), func(x string) bool { return x != name }))
 		if n != want {
 			t.Errorf("%d × %s, want %d", n, name, want)
+		}
+	}
+}
+
+// operationNames returns the names of the operations of a program in order.
+func operationNames(t *testing.T, p *Program) (names []string) {
+	t.Helper()
+	if err := p.machine.(*nodes.Sequence).RunTimed(func(op ops.Op, _ time.Duration) { names = append(names, op.Name()) }); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// TestPlainLSTMsMapTheirTable: where the vocabulary is small beside the tokens of a
+// step, the first layer's input parts are made of the embedding's table.
+func TestPlainLSTMsMapTheirTable(t *testing.T) {
+	cfg := DefaultLSTMConfig()
+	cfg.VocabSize, cfg.EmbeddingDim, cfg.LSTM.HiddenSize = 7, 6, 8
+	for steps, want := range map[int]string{
+		7: "linear of embedding + LSTM linear + LSTM linear crossEntropy crossEntropy' linear' LSTM' linear' LSTM' linear of embedding'",
+		6: "embedding linear + LSTM linear + LSTM linear crossEntropy crossEntropy' linear' LSTM' linear' LSTM' linear' embedding'",
+	} {
+		p := compileProgram(t, smallModel(t, cfg, tensor.Float32), ProgramConfig{Batch: 2, Steps: steps, Grad: true, FwdConfig: FwdConfig{Training: true}, dropLogits: true})
+		runProgram(t, p, make([]int, 2*steps), make([]int, 2*steps), nil)
+		if got := strings.Join(operationNames(t, p), " "); got != want {
+			t.Errorf("%d tokens: the operations are %s", 2*steps, got)
 		}
 	}
 }

@@ -79,7 +79,8 @@ type Fuser interface {
 // inputs, besides those of ops.Over.
 type Overwriter interface {
 	// Over returns pairs of a result and an input whose memory it may have if the
-	// input is not read afterwards.
+	// input is not read afterwards. Both begin at the same place, and the memory has
+	// the size of the larger.
 	Over(op ops.Op) [][2]int
 }
 

@@ -21,3 +21,22 @@ func EmbeddingGrad[F Float](d int, ids []int, dy, dw []F) {
 		}
 	})
 }
+
+// EmbeddedLinear computes y = x·Wᵀ for the rows ids[r] of e [V,In] as x, by mapping
+// all rows of e once: w [Out,In], y [len(ids),Out].
+func EmbeddedLinear[F Float](v, in, out int, ids []int, e, w, y []F) {
+	table, lent := scratch[F](v * out)
+	defer giveBack(lent)
+	Linear(v, in, out, e, in, w, in, nil, table, false)
+	Embedding(out, ids, table, y)
+}
+
+// EmbeddedLinearGrad computes the gradients of EmbeddedLinear from dy, of which it
+// adds up the rows of each id before it multiplies them.
+func EmbeddedLinearGrad[F Float](v, in, out int, ids []int, e, w, dy, de, dw []F) {
+	sums, lent := scratch[F](v * out)
+	defer giveBack(lent)
+	EmbeddingGrad(out, ids, dy, sums)
+	LinearGradX(v, in, out, sums, w, in, de, in, false)
+	LinearGradW(v, in, out, sums, e, in, dw, in)
+}

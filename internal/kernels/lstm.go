@@ -134,7 +134,7 @@ func (c *lstmScan[F]) weight(i int) *blas.Packed[F] {
 }
 
 // LSTMForward computes h, the new state, which may share the memory of state,
-// and the tape; state may be nil for zeros.
+// and the tape, whose gates may be in the memory of x; state may be nil for zeros.
 func LSTMForward[F Float](s LSTM, x, r, bias, state, h, newState []F, tape LSTMTape[F]) {
 	s.Resets = s.Resets.some()
 	n := s.B * s.H
@@ -241,7 +241,8 @@ type LSTMGrads[F Float] struct{ X, R, Bias, State []F }
 
 // LSTMBackward computes the exact gradients of LSTMForward from the upstream
 // gradient dh of the outputs and dNew of the final state; either may be nil, and
-// so may the initial state.
+// so may the initial state. The gradient of x may be in the memory of the tape's
+// gates.
 func LSTMBackward[F Float](s LSTM, r, state, h []F, tape LSTMTape[F], dh, dNew []F, grads LSTMGrads[F]) {
 	s.Resets = s.Resets.some()
 	n := s.B * s.H
@@ -311,7 +312,7 @@ func (c *lstmBackward[F]) gates(p lstmPiece, t int) {
 			at := k*c.H + p.u0
 			cell.Gates[k], cell.DPre[k] = c.tape.Gates[4*row*c.H+at:][:n], c.dx[4*row*c.H+at:][:n]
 		}
-		cell.Step() // writes to memory that is not in the cache while it computes
+		cell.Step()
 		for k, d := range cell.DPre {
 			copy(c.dpre[t%2][4*b*c.H+k*c.H+p.u0:], d)
 		}

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"runtime"
 	"sync"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/cores"
@@ -73,10 +74,17 @@ func sumRows[F Float](n, width int, dst []F, f func(lo, hi int, part []F)) {
 // work: two lines of a cache.
 const columnBlock = 32
 
+// columnPieces is how many blocks of columns each core gets if there is work for as
+// many.
+const columnPieces = 2
+
 // parallelColumns calls f for consecutive blocks [lo,hi) of the columns of n
-// rows of the given width, blocks that are worth a goroutine.
+// rows of the given width, blocks that are worth a goroutine and no narrower than
+// the cores require, since wide ones are read faster. It must make no difference
+// to a column which block it is in.
 func parallelColumns(n, width int, f func(lo, hi int)) {
-	block := max(columnBlock, rowBlock(n)/columnBlock*columnBlock)
+	each := width/(columnPieces*runtime.GOMAXPROCS(0)) + columnBlock - 1
+	block := max(columnBlock, max(rowBlock(n), each)/columnBlock*columnBlock)
 	if width <= block {
 		f(0, width)
 		return

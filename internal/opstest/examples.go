@@ -193,6 +193,13 @@ func composites() (all []Example) {
 			Example{ops.LinearGradAgain{Inner: gated, Map: ops.Linear{Rows: n.N, In: n.Width, Outs: []int{6}}}, nil})
 	}
 	maps := ops.Linears{Maps: []ops.Linear{{Rows: 5, In: 7, Outs: []int{6}}, {Rows: 5, In: 7, Outs: []int{4, 3}, Bias: true}}}
+	for _, e := range []ops.EmbeddedLinear{
+		{Linear: ops.Linear{Rows: 19, In: 7, Outs: []int{12}}, V: 5},
+		{Linear: ops.Linear{Rows: 300, In: 5, Outs: []int{70}}, V: 150},
+		{Linear: ops.Linear{Rows: 4, In: 3, Outs: []int{2, 5}, Bias: true}, V: 9},
+	} {
+		all = append(all, Example{e, ops.EmbeddedLinearGrad{EmbeddedLinear: e}})
+	}
 	capped := ops.CappedCrossEntropy{CrossEntropy: ops.CrossEntropy{N: 5, V: 7}, Cap: 1.5}
 	for _, fn := range []ops.Activation{ops.SiLU, ops.Sigmoid, ops.Tanh} {
 		all = append(all, Example{ops.LinearGradAgain{Inner: ops.Gated{Fn: fn, Shape: ops.Shape{5, 7}}, Map: ops.Linear{Rows: 5, In: 7, Outs: []int{6}}}, nil})

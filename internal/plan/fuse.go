@@ -24,7 +24,7 @@ func (r *rewriter) fuseAt(i int) bool {
 	case ops.Gated:
 		return r.gatedNorm(i, op)
 	case ops.Linear:
-		return r.linears(i, op)
+		return r.linears(i, op) || r.embeddedLinear(i, op)
 	case ops.LinearGrad:
 		return r.linearGradAgain(i, op)
 	case ops.LinearsGrad:

@@ -94,11 +94,11 @@ func (p *Plan) overlay(d device.Device, blocks map[ID]*block) {
 			out, in := s.Out[pair[0]], s.In[pair[1]]
 			over, under, v := blocks[out], blocks[in], p.Values[in]
 			once := slices.Index(s.In, in) == pair[1] && !slices.Contains(s.In[pair[1]+1:], in)
-			if over == nil || under == nil || over == under || taken[in] || taken[out] || !once || v.Kept || v.Last != i || v.Dtype != p.Values[out].Dtype || over.size != under.size {
+			if over == nil || under == nil || over == under || taken[in] || taken[out] || !once || v.Kept || v.Last != i || v.Dtype != p.Values[out].Dtype {
 				continue
 			}
 			taken[in], taken[out] = true, true
-			under.last, under.to = over.last, append(under.to, over.to...)
+			under.size, under.last, under.to = max(under.size, over.size), over.last, append(under.to, over.to...)
 			blocks[out] = under
 		}
 	}

@@ -76,3 +76,34 @@ func TestMemoryIsNotUsedAgainAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestLSTMsOverwriteTheirGates: the gates' input parts, the tape and the gradient of
+// the input parts have one place, of the size of the tape, which is the largest.
+func TestLSTMsOverwriteTheirGates(t *testing.T) {
+	const rows, hidden, in = 12, 4, 3
+	var p Plan
+	add := func(op ops.Op, from ...ID) []ID {
+		t.Helper()
+		out, err := p.Add(op, ops.Float32, from...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	x, w, r, b := p.Input(ops.Float32, ops.Shape{rows, in}), p.Input(ops.Float32, ops.Shape{4 * hidden, in}), p.Input(ops.Float32, ops.Shape{4 * hidden, hidden}), p.Input(ops.Float32, ops.Shape{4 * hidden})
+	lin, cell := ops.Linear{Rows: rows, In: in, Outs: []int{4 * hidden}}, ops.LSTM{B: 2, T: rows / 2, H: hidden}
+	gates := add(lin, x, w)[0]
+	h := add(cell, gates, r, b)
+	d := add(ops.LSTMGrad{LSTM: cell, Has: [2]bool{true, false}}, r, h[0], h[1], h[2], h[0])
+	last := add(ops.LinearGrad{Linear: lin, Has: []bool{true}}, x, w, d[0])
+	p.Keep(last...)
+	l := p.LayOut(cpu.Fusing{})
+	if at := l.Offset[gates]; at < 0 || l.Offset[h[2]] != at || l.Offset[d[0]] != at {
+		t.Errorf("the input parts are at %d, the tape at %d, the gradient at %d", at, l.Offset[h[2]], l.Offset[d[0]])
+	}
+	for _, id := range []ID{h[0], h[1], d[1], d[2]} {
+		if at, tape := l.Offset[id], l.Offset[gates]; at < tape+5*rows*hidden && tape < at+p.Values[id].Shape.Size() {
+			t.Errorf("%v at %d overlaps the tape at %d", p.Values[id].Shape, at, tape)
+		}
+	}
+}

@@ -25,6 +25,10 @@ func (Fusing) Fuses(op ops.Composite) bool {
 		return mappedFits(op.MLSTM, op.Map) && (!op.Alone || !op.Resets)
 	case ops.MLSTMMappedGrad:
 		return mappedFits(op.MLSTM, op.Map)
+	case ops.EmbeddedLinear:
+		return embeddedLinearFits(op)
+	case ops.EmbeddedLinearGrad:
+		return embeddedLinearFits(op.EmbeddedLinear)
 	case ops.MLSTMExit, ops.MLSTMExitGrad, ops.AddNorm, ops.NormGradAdd:
 		return true
 	}
@@ -54,7 +58,7 @@ func (Fusing) Recomputes(op ops.Op) bool {
 }
 
 // Over returns the results that kernels may write over inputs: element by element,
-// row by row, or in the mLSTM chunk by chunk.
+// row by row, in the mLSTM chunk by chunk, or in the LSTM step by step.
 func (Fusing) Over(op ops.Op) [][2]int {
 	switch op := op.(type) {
 	case ops.Add:
@@ -71,6 +75,10 @@ func (Fusing) Over(op ops.Op) [][2]int {
 		return [][2]int{{0, len(op.Inputs()) - 1}}
 	case ops.NormGradAdd:
 		return [][2]int{{0, len(op.Inputs()) - 2}}
+	case ops.LSTM:
+		return [][2]int{{2, 0}} // the gates, at the start of the tape, over their input parts
+	case ops.LSTMGrad:
+		return [][2]int{{0, 3}} // dx over the gates on the tape
 	case ops.MLSTMExitGrad:
 		n := len(op.Inputs())
 		return [][2]int{{0, n - 1}, {n - 4, n - 4}, {n - 2, n - 2}} // dh over dy, dc over c, dz over z
@@ -126,6 +134,10 @@ func bindFused[F kernels.Float](op ops.Composite, a *operands) device.Launch {
 		return always(func() { kernels.MLSTMExit(norm(op.Norm), h.data, w.get(), x[0].data, x[1].data, x[2].data, y.data) })
 	case ops.MLSTMExitGrad:
 		return mlstmExitGrad[F](op, a)
+	case ops.EmbeddedLinear:
+		return embeddedLinear[F](op, a)
+	case ops.EmbeddedLinearGrad:
+		return embeddedLinearGrad[F](op, a)
 	case ops.AddNorm:
 		x, y, w := in[F](a), in[F](a), inIf[F](a, op.Weight)
 		sum, z := out[F](a), out[F](a)

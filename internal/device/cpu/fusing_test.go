@@ -80,8 +80,15 @@ func overlaid(t *testing.T, op ops.Op, out, in int) (results [][]float32) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
 	var reads, writes []device.Buffer
-	for _, arg := range op.Inputs() {
-		b := testutil.Must(Fusing{}.Alloc(arg.Dtype(ops.Float32), arg.Shape.Size()))
+	outputs := op.Outputs()
+	var shared device.Buffer
+	for k, arg := range op.Inputs() {
+		size := arg.Shape.Size()
+		b := testutil.Must(Fusing{}.Alloc(arg.Dtype(ops.Float32), size))
+		if k == in {
+			shared = testutil.Must(Fusing{}.Alloc(ops.Float32, max(size, outputs[out].Shape.Size())))
+			b = shared.Slice(0, size)
+		}
 		if x, float := Elements(b).([]float32); float {
 			for i := range x {
 				x[i] = float32(r.NormFloat64())
@@ -89,10 +96,10 @@ func overlaid(t *testing.T, op ops.Op, out, in int) (results [][]float32) {
 		}
 		reads = append(reads, b)
 	}
-	for k, arg := range op.Outputs() {
+	for k, arg := range outputs {
 		b := testutil.Must(Fusing{}.Alloc(ops.Float32, arg.Shape.Size()))
 		if k == out {
-			b = reads[in]
+			b = shared.Slice(0, arg.Shape.Size())
 		}
 		writes = append(writes, b)
 		results = append(results, Elements(b).([]float32))

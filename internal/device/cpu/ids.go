@@ -49,6 +49,35 @@ func embeddingGrad[F kernels.Float](op ops.EmbeddingGrad, a *operands) device.La
 	}
 }
 
+// embeddedLinearFits reports whether the table has so few rows that it takes less time to
+// map it than what is looked up.
+func embeddedLinearFits(op ops.EmbeddedLinear) bool {
+	return len(op.Outs) == 1 && !op.Bias && 2*op.V <= op.Rows
+}
+
+func embeddedLinear[F kernels.Float](op ops.EmbeddedLinear, a *operands) device.Launch {
+	ids, e, w, y := ints(a, true), in[F](a), in[F](a), out[F](a)
+	return func() error {
+		if err := checkIDs(op.V, ids.data); err != nil {
+			return err
+		}
+		kernels.EmbeddedLinear(op.V, op.In, op.Outs[0], ids.data, e.data, w.data, y.data)
+		return nil
+	}
+}
+
+func embeddedLinearGrad[F kernels.Float](op ops.EmbeddedLinearGrad, a *operands) device.Launch {
+	ids, e, w, dy := ints(a, true), in[F](a), in[F](a), in[F](a)
+	de, dw := out[F](a), out[F](a)
+	return func() error {
+		if err := checkIDs(op.V, ids.data); err != nil {
+			return err
+		}
+		kernels.EmbeddedLinearGrad(op.V, op.In, op.Outs[0], ids.data, e.data, w.data, dy.data, de.data, dw.data)
+		return nil
+	}
+}
+
 func crossEntropy[F kernels.Float](op ops.CrossEntropy, a *operands) device.Launch {
 	logits, targets, loss := in[F](a), ints(a, true), out[F](a)
 	return func() error {
