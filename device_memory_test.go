@@ -2,6 +2,9 @@ package xlstm
 
 import (
 	"errors"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
@@ -51,9 +54,91 @@ func TestFullDevices(t *testing.T) {
 	}
 	d.room = d.held + 1
 	copied := state.Clone()
+	defer runtime.KeepAlive(state) // their memory is released with them
+	defer runtime.KeepAlive(copied)
 	testutil.WantError(t, state.Set(copied), "memory for block_0", "full")
 	if _, err := m.NewState(1); err == nil || d.held != d.room-1 {
 		t.Errorf("%v; %d buffers are held, want %d", err, d.held, d.room-1)
+	}
+}
+
+// collecting is a device that collects garbage whenever it is used, and counts uses of
+// memory that was released.
+type collecting struct {
+	cpu.Device
+	mu    sync.Mutex
+	freed map[nodes.Buffer]bool
+	uses  int
+	late  int // uses of memory that was released
+}
+
+func (d *collecting) Free(b nodes.Buffer) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.freed[b] = true
+	return nil
+}
+
+// use collects twice, and waits each time for the cleanup of garbage that was there.
+func (d *collecting) use(bs ...nodes.Buffer) {
+	for range 2 {
+		done := make(chan bool)
+		runtime.AddCleanup(new([100]byte), func(done chan bool) { close(done) }, done)
+		runtime.GC()
+		<-done
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.uses++
+	if slices.ContainsFunc(bs, func(b nodes.Buffer) bool { return d.freed[b] }) {
+		d.late++
+	}
+}
+
+func (d *collecting) Upload(dst nodes.Buffer, src any) error {
+	d.use(dst)
+	return d.Device.Upload(dst, src)
+}
+
+func (d *collecting) Download(dst any, src nodes.Buffer) error {
+	d.use(src)
+	return d.Device.Download(dst, src)
+}
+
+func (d *collecting) Copy(dst, src nodes.Buffer) error {
+	d.use(dst, src)
+	return d.Device.Copy(dst, src)
+}
+
+func (d *collecting) Zero(b nodes.Buffer) error {
+	d.use(b)
+	return d.Device.Zero(b)
+}
+
+// TestStatesLastAsLongAsTheyAreUsed: a state on a device keeps its memory to the end of
+// the last method that is called with it.
+func TestStatesLastAsLongAsTheyAreUsed(t *testing.T) {
+	d := &collecting{freed: make(map[nodes.Buffer]bool)}
+	m := testutil.Must(New(smallLargeConfig(), WithDtype(tensor.Float32)))
+	m.home = &residence{device: d}
+	other := func() *State { return testutil.Must(m.NewState(1)) }
+	for name, use := range map[string]func() error{
+		"Fetch": func() error { return other().Fetch() },
+		"Push":  func() error { return other().Push() },
+		"Clone": func() error { return other().Clone().failed },
+		"Set":   func() error { return other().Set(other()) },
+		"Reset": func() error {
+			other().Reset()
+			return nil
+		},
+	} {
+		d.uses, d.late = 0, 0
+		if err := use(); err != nil || d.uses == 0 || d.late > 0 {
+			t.Errorf("%s: %v; the device was used %d times, %d of them with memory that was released", name, err, d.uses, d.late)
+		}
+	}
+	if len(d.freed) == 0 {
+		t.Error("no memory was released with the states")
 	}
 }
 

@@ -7,7 +7,10 @@ import (
 	"github.com/pkg/errors"
 )
 
-// settle gives the state its place on a device, nil for none, and copies it.
+// settle gives the state its place on a device, nil for none, and copies it. The
+// memory there is released when s is garbage, which s may become within the last
+// method that is called: those that hand the memory to the device keep s, and the
+// other states whose memory it is, until the device has been asked.
 func (s *State) settle(d Device) (err error) {
 	if s.residence, err = reside(d, s.tensors); s.residence == nil {
 		return err
@@ -35,18 +38,25 @@ func (s *State) settleAs(other *State) {
 
 // Fetch copies the state from its model's device to the tensors that Tensors
 // returns. Without a device it does nothing.
-func (s *State) Fetch() error { return s.residence.fetch() }
+func (s *State) Fetch() error {
+	defer runtime.KeepAlive(s)
+	return s.residence.fetch()
+}
 
 // Push copies the state from the tensors that Tensors returns to its model's
 // device. It is needed after writing to these tensors. Without a device it does
 // nothing.
-func (s *State) Push() error { return s.residence.push() }
+func (s *State) Push() error {
+	defer runtime.KeepAlive(s)
+	return s.residence.push()
+}
 
 // zero clears the state on its device.
 func (s *State) zero() {
 	if s.residence == nil {
 		return
 	}
+	defer runtime.KeepAlive(s)
 	for _, b := range s.buffers {
 		if err := s.device.Zero(b); err != nil {
 			s.failed = errors.Wrap(err, "xlstm: clearing a state")
@@ -63,6 +73,8 @@ func (s *State) copyRemote(other *State) error {
 	if other.failed != nil {
 		return other.failed
 	}
+	defer runtime.KeepAlive(s)
+	defer runtime.KeepAlive(other)
 	for k, b := range s.buffers {
 		if s == other {
 			break
@@ -79,6 +91,8 @@ func (s *State) loadRemote(p *Program) error {
 	if s.failed != nil {
 		return s.failed
 	}
+	defer runtime.KeepAlive(s)
+	defer runtime.KeepAlive(p) // the results may be in the state that its runs begin from
 	k := 0
 	for _, st := range p.out.State {
 		for _, n := range st.Nodes() {
