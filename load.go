@@ -113,20 +113,31 @@ func (st *checkpoint) load(cfg Config, o options) (*Model, assignment, error) {
 	if err != nil {
 		return nil, a, err
 	}
-	packed, err := st.pack(a, o)
+	m, err := st.empty(cfg, a, o)
 	if err != nil {
 		return nil, a, err
 	}
-	m, err := newEmptyModel(cfg, o.dtype, packed)
-	if err != nil {
-		return nil, a, err
-	}
-	m.holds(st.mappings())
 	problems, err := a.fill(m)
 	if err != nil {
 		return nil, a, err
 	}
 	return m, a, listed(misfit, problems)
+}
+
+// empty makes a model with the weights that it holds packed; the others are zero.
+func (st *checkpoint) empty(cfg Config, a assignment, o options) (m *Model, err error) {
+	packed, err := st.pack(a, o)
+	if err == nil {
+		m, err = newEmptyModel(cfg, o.dtype, packed)
+	}
+	if err != nil {
+		for _, mapping := range st.mappings() {
+			mapping.Unmap() // the error is that of the model
+		}
+		return nil, err
+	}
+	m.holds(st.mappings())
+	return m, nil
 }
 
 const misfit = "the weights do not fit the model's configuration"

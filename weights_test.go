@@ -189,6 +189,24 @@ func TestBF16FoldersAreMapped(t *testing.T) {
 	}
 }
 
+// mappedFiles counts the mapped files in a folder, again until no more than most are
+// left, or the cleanups, which run at some time after a collection, have had their time.
+func mappedFiles(t *testing.T, dir string, most int) (n int) {
+	t.Helper()
+	for range 100 {
+		runtime.GC()
+		maps, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Skip("this system does not list what is mapped")
+		}
+		if n = strings.Count(string(maps), dir); n <= most {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return n
+}
+
 // TestMappedFilesAreUnmapped when their model is garbage, not before, and not while a
 // graph of the user's may have them.
 func TestMappedFilesAreUnmapped(t *testing.T) {
@@ -196,26 +214,10 @@ func TestMappedFilesAreUnmapped(t *testing.T) {
 	if err := Quantize(saved(t, packableModels(t)["large"]), dir, QuantizeConfig{Weights: WeightsInt8}); err != nil {
 		t.Fatal(err)
 	}
-	// mapped counts the mapped files, again until no more than most are left, or the
-	// cleanups, which run at some time after a collection, have had their time.
-	mapped := func(most int) (n int) {
-		for range 100 {
-			runtime.GC()
-			maps, err := os.ReadFile("/proc/self/maps")
-			if err != nil {
-				t.Skip("this system does not list what is mapped")
-			}
-			if n = strings.Count(string(maps), dir); n <= most {
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		return n
-	}
 	func() {
 		p := testutil.Must(loaded(t, dir).Compile(ProgramConfig{Batch: 1, Steps: 3}))
 		defer p.Close()
-		if n := mapped(1); n != 1 {
+		if n := mappedFiles(t, dir, 1); n != 1 {
 			t.Errorf("%d files are mapped while a program uses one", n)
 		}
 		runProgram(t, p, []int{1, 2, 3}, nil, nil)
@@ -223,7 +225,7 @@ func TestMappedFilesAreUnmapped(t *testing.T) {
 	for range 50 {
 		func() { loaded(t, dir) }()
 	}
-	if n := mapped(0); n != 0 {
+	if n := mappedFiles(t, dir, 0); n != 0 {
 		t.Errorf("%d files are mapped for models that are gone", n)
 	}
 	g := gorgonia.NewGraph()
@@ -234,7 +236,7 @@ func TestMappedFilesAreUnmapped(t *testing.T) {
 		runtime.GC()
 		time.Sleep(20 * time.Millisecond)
 	}
-	if n := mapped(1); n != 1 {
+	if n := mappedFiles(t, dir, 1); n != 1 {
 		t.Errorf("%d files are mapped, want 1 for a graph that outlives its model", n)
 	}
 }
@@ -313,7 +315,7 @@ func TestPackedModelsRefuseWhatTheyCannot(t *testing.T) {
 }
 
 // TestDamagedQuantizedFoldersAreErrors: what a header says of packed weights must
-// fit, and scales must be finite.
+// fit, and scales must be finite. No file remains mapped.
 func TestDamagedQuantizedFoldersAreErrors(t *testing.T) {
 	from := t.TempDir()
 	if err := Quantize(saved(t, packableModels(t)["large"]), from, QuantizeConfig{Weights: WeightsInt8}); err != nil {
@@ -356,6 +358,9 @@ func TestDamagedQuantizedFoldersAreErrors(t *testing.T) {
 		f.Close()
 		_, err := Load(dir)
 		testutil.WantError(t, err, want)
+		if n := mappedFiles(t, dir, 0); n != 0 {
+			t.Errorf("%s: %d files remain mapped", want, n)
+		}
 	}
 }
 
