@@ -109,7 +109,10 @@ func (g *tcp) connect(ctx context.Context, at string, use int, deadline time.Tim
 		if ctx.Err() != nil || time.Now().After(deadline.Add(-100*time.Millisecond)) {
 			return nil, errors.Wrap(err, "rank 0 cannot be reached")
 		}
-		time.Sleep(100 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // device is what XLSTM_DEVICE names, on which the models of the tests then are, with
@@ -453,18 +454,6 @@ func forever(t *testing.T, h *httptest.Server) (leave func(), first <-chan struc
 	return func() { cancel(); <-ended }, begun
 }
 
-// eventually waits for something that happens soon.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for range 500 {
-		if holds() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("it does not come about that %s", what)
-}
-
 // TestRowsAndQueue: when rows and queue are full a request is refused, and a
 // client that leaves frees its place in either.
 func TestRowsAndQueue(t *testing.T) {
@@ -472,14 +461,14 @@ func TestRowsAndQueue(t *testing.T) {
 	leaveRow, begun := forever(t, h)
 	<-begun
 	leaveQueue, _ := forever(t, h)
-	eventually(t, "one waits", func() bool { return s.engine.waiting() == 1 })
+	testutil.Await(t, "one waits", func() bool { return s.engine.waiting() == 1 })
 	status, raw := post(t, h, "/v1/completions", `{"model":"countdown","prompt":"9"}`)
 	if status != http.StatusTooManyRequests || !strings.Contains(string(raw), "too many requests") {
 		t.Errorf("%d %s", status, raw)
 	}
 	leaveQueue()
 	leaveRow()
-	eventually(t, "no row is taken and none waits", func() bool { return s.engine.active.Load() == 0 && s.engine.waiting() == 0 })
+	testutil.Await(t, "no row is taken and none waits", func() bool { return s.engine.active.Load() == 0 && s.engine.waiting() == 0 })
 	ok[completion](t, h, "/v1/completions", `{"model":"countdown","prompt":"9"}`)
 	if _, page := get(t, h, "/metrics", ""); !strings.Contains(page, `xlstm_requests_total{path="POST /v1/completions",code="429"} 1`) {
 		t.Error(page)
@@ -493,11 +482,17 @@ func TestTimeout(t *testing.T) {
 	if status != http.StatusGatewayTimeout || !strings.Contains(string(raw), "took too long") {
 		t.Errorf("%d %s", status, raw)
 	}
-	status, raw = post(t, h, "/v1/completions", `{"model":"countdown","prompt":"9","max_tokens":1000000,"stream":true}`)
+	for patience := 100 * time.Millisecond; ; patience *= 2 { // until the first text comes in time
+		s, h = newServer(t, Config{Rows: 1, MaxTokens: 1 << 20, Timeout: patience})
+		status, raw = post(t, h, "/v1/completions", `{"model":"countdown","prompt":"9","max_tokens":1000000,"stream":true}`)
+		if status != http.StatusGatewayTimeout || patience > time.Minute {
+			break
+		}
+	}
 	if status != http.StatusOK || !strings.Contains(string(raw), `"error"`) || strings.Contains(string(raw), "[DONE]") {
 		t.Errorf("%d %.200s", status, raw[max(0, len(raw)-200):])
 	}
-	eventually(t, "the row is free", func() bool { return s.engine.active.Load() == 0 })
+	testutil.Await(t, "the row is free", func() bool { return s.engine.active.Load() == 0 })
 }
 
 // TestDrain: answers under way come to their end and others are refused; when
@@ -509,7 +504,7 @@ func TestDrain(t *testing.T) {
 		_, raw := post(t, h, "/v1/completions", `{"model":"countdown","prompt":"9","max_tokens":3000,"seed":1}`)
 		result <- string(raw)
 	}()
-	eventually(t, "one is answered", func() bool { return s.engine.active.Load() == 1 })
+	testutil.Await(t, "one is answered", func() bool { return s.engine.active.Load() == 1 })
 	if err := s.Drain(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -528,7 +523,7 @@ func TestDrain(t *testing.T) {
 		status, raw := post(t, h, "/v1/completions", `{"model":"countdown","prompt":"9","max_tokens":1000000}`)
 		result <- fmt.Sprint(status, string(raw))
 	}()
-	eventually(t, "one is answered", func() bool { return s.engine.active.Load() == 1 })
+	testutil.Await(t, "one is answered", func() bool { return s.engine.active.Load() == 1 })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := s.Drain(ctx); err != context.DeadlineExceeded {
@@ -612,9 +607,9 @@ func TestManyClients(t *testing.T) {
 	if n := s.engine.count.generatedTokens.value(); n < 64*4*10 {
 		t.Errorf("%v tokens were generated", n)
 	}
-	eventually(t, "all rows are free", func() bool { return s.engine.active.Load() == 0 && s.engine.waiting() == 0 })
+	testutil.Await(t, "all rows are free", func() bool { return s.engine.active.Load() == 0 && s.engine.waiting() == 0 })
 	h.CloseClientConnections()
 	http.DefaultClient.CloseIdleConnections()
 	// Some belong to the test server and the engine.
-	eventually(t, "the goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+6 })
+	testutil.Await(t, "the goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+6 })
 }

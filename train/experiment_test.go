@@ -11,20 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
-
-// awaitThat waits until a condition is true.
-func awaitThat(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for start := time.Now(); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Since(start) > time.Minute {
-			t.Fatalf("after a minute: not %s", what)
-		}
-	}
-}
 
 // TestExperimentsThatEndLeaveCheckpoints, whether the program was asked to end or
 // was killed: the processes of its runs see to it, and the next start continues.
@@ -57,12 +47,12 @@ func TestExperimentsThatEndLeaveCheckpoints(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		awaitThat(t, "started", started)
+		testutil.Await(t, "both runs have a process", started)
 		if err := cmd.Process.Signal(s); err != nil {
 			t.Fatal(err)
 		}
 		cmd.Wait()
-		awaitThat(t, "ended", ended)
+		testutil.Await(t, "both runs have ended", ended)
 		for _, name := range names {
 			if _, err := os.Stat(filepath.Join(dir, name+".checkpoint", "training.safetensors")); err != nil {
 				t.Errorf("%v: %v", s, err)

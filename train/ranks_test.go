@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
@@ -228,7 +229,10 @@ func TestRanksThatDifferAreRefused(t *testing.T) {
 }
 
 // TestALossEndsACommandThatWaits: a GPU waits for that of a rank that has ended.
-func TestALossEndsACommandThatWaits(t *testing.T) {
+// On a clock of its own, it does not depend on how busy the machine is.
+func TestALossEndsACommandThatWaits(t *testing.T) { synctest.Test(t, testALossEndsACommand) }
+
+func testALossEndsACommand(t *testing.T) {
 	loss, own := errors.New("lost"), errors.New("own")
 	ended, lost := make(chan error, 1), make(chan error, 1)
 	lost <- loss

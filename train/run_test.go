@@ -20,6 +20,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // asMain makes the test binary the program itself, for tests that kill it.
@@ -148,13 +149,10 @@ func child(args ...string) (*exec.Cmd, *bytes.Buffer) {
 // awaitSteps waits until the log of a run has n lines.
 func awaitSteps(t *testing.T, dir string, n int) {
 	t.Helper()
-	for range 2000 {
-		if records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile)); err == nil && len(records) >= n {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Fatalf("the run does not get to step %d", n)
+	testutil.Await(t, fmt.Sprintf("the run has taken %d steps", n), func() bool {
+		records, _, err := run.ReadLog(filepath.Join(dir, run.LogFile))
+		return err == nil && len(records) >= n
+	})
 }
 
 func TestResumedRunEqualsUnbrokenOne(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
@@ -73,7 +72,20 @@ func TestServeCommand(t *testing.T) {
 		}
 		long <- text
 	}()
-	time.Sleep(50 * time.Millisecond)
+	testutil.Await(t, "the answer is under way", func() bool {
+		req, err := http.NewRequest("GET", "http://127.0.0.1:"+string(at[1])+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer secret")
+		a, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		page, err := io.ReadAll(a.Body)
+		return err == nil && strings.Contains(string(page), "\nxlstm_rows_active 1\n")
+	})
 	stop()
 	if text := <-long; len(text) != 4000 {
 		t.Errorf("what was under way when the program was to stop: %d characters, %.100q", len(text), text)

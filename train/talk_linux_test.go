@@ -9,8 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,19 +68,22 @@ func (u *terminal) types(keys, until string) {
 	if _, err := io.WriteString(u.user, keys); err != nil {
 		u.t.Fatal(err)
 	}
-	for range 1000 {
-		u.mu.Lock()
-		seen := u.seen.String()[u.at:]
-		u.mu.Unlock()
-		if i := strings.Index(seen, until); i >= 0 {
-			u.at += i + len(until)
-			return
+	defer func() {
+		if u.t.Failed() {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.t.Logf("seen: %q", u.seen.String()[u.at:])
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.t.Fatalf("after %q there is no %q: %q", keys, until, u.seen.String()[u.at:])
+	}()
+	testutil.Await(u.t, fmt.Sprintf("after %q there is %q", keys, until), func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		i := strings.Index(u.seen.String()[u.at:], until)
+		if i >= 0 {
+			u.at += i + len(until)
+		}
+		return i >= 0
+	})
 }
 
 // TestTalkAtATerminal: lines can be edited and fetched again, Ctrl-C clears a line

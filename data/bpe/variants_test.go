@@ -130,6 +130,7 @@ func TestRegexThatBacktracksWithoutEnd(t *testing.T) {
 			t.Errorf("%s: the error took %v", c.name, took)
 		}
 		testutil.Equal(t, "text", tok.Decode(tok.Encode(c.text)) == c.text, true)
+		re.limit, re.engine.MatchTimeout = time.Minute, time.Minute // however busy the machine is
 		_, err = tok.TryEncode("xy")
 		testutil.Equal(t, "error of the next text", err, nil)
 	}

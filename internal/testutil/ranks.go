@@ -3,6 +3,7 @@ package testutil
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -140,17 +141,22 @@ func (j *Job) Wait() error {
 	return nil
 }
 
-// freePort returns a port at which nothing listens.
+// freePort returns a port at which nothing listens, below the range from which
+// systems choose ports themselves: one of those may be given to another program until
+// rank 0 listens.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, ports = 20000, 12000
+	var failed error
+	for range 100 {
+		port := strconv.Itoa(first + rand.IntN(ports))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			l.Close()
+			return port
+		}
+		failed = err
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatal(failed)
+	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // WantError reports an error that is nil, is not one sentence, or lacks one of the
@@ -35,5 +36,16 @@ func Equal(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// Await waits until something holds that another goroutine or process brings about: for
+// a minute, because the machine may have other things to do.
+func Await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for began := time.Now(); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("after a minute it does not hold that %s", what)
+		}
 	}
 }
