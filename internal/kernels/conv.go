@@ -145,7 +145,7 @@ func (s Conv) perSequence() int { return (s.T + convBlock - 1) / convBlock }
 // of window: its rows move towards the beginning. window may be nil.
 func ConvForward[F Float](s Conv, x, w, bias, window, y, newWindow []F) {
 	s.Resets = s.Resets.some()
-	if s.T == 1 && s.B < laidOut && s.K == 4 && window != nil && s.Resets == nil {
+	if s.T == 1 && s.B < laidOut && s.K == 4 && s.SiLU && window != nil && s.Resets == nil {
 		convSingle(s, x, w, bias, window, y)
 	} else {
 		convAll(s, x, w, bias, window, y)
@@ -170,19 +170,14 @@ func convAll[F Float](s Conv, x, w, bias, window, y []F) {
 // vectors.
 const laidOut = 3
 
-// convSingle computes one step with a kernel of four, for few sequences.
+// convSingle computes one step of the usual convolution for few sequences.
 func convSingle[F Float](s Conv, x, w, bias, window, y []F) {
 	for b := range s.B {
-		at := (b*s.K + 1) * s.D
-		x0, x1, x2, x3 := window[at:at+s.D], window[at+s.D:at+2*s.D], window[at+2*s.D:at+3*s.D], x[b*s.D:(b+1)*s.D]
-		row := y[b*s.D : (b+1)*s.D]
-		for d := range row {
-			tap := (*[4]F)(w[4*d:])
-			row[d] = bias[d] + tap[0]*x0[d] + tap[1]*x1[d] + tap[2]*x2[d] + tap[3]*x3[d]
+		in := vec.Taps[F]{3: x[b*s.D : (b+1)*s.D]}
+		for j := range 3 {
+			in[j] = convRow(s, b, j-3, x, window)
 		}
-		if s.SiLU {
-			vec.Activate(SiLU, row, row)
-		}
+		vec.Conv4Row(in, w, bias, y[b*s.D:(b+1)*s.D])
 	}
 }
 

@@ -5,27 +5,14 @@ import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 // MLSTMExit computes y = (Norm(h) + skip⊙c)⊙SiLU(z); w may be nil, for a norm without
 // weight.
 func MLSTMExit[F Float](s Norm, h, w, c, skip, z, y []F) {
-	f, lent := scratch[F](s.Width)
-	defer giveBack(lent)
-	normFactors(s, w, f)
 	d := s.Width
 	ParallelRows(s.N, activationCost*d, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			at, end := r*d, (r+1)*d
-			normRow(s, h[at:end], f, y[at:end])
+			normRow(s, h[at:end], w, y[at:end])
 			vec.SkipGate(y[at:end], c[at:end], skip, z[at:end], y[at:end])
 		}
 	})
-}
-
-// normRow normalises a row.
-func normRow[F Float](s Norm, x, f, y []F) {
-	gw := s.Width / s.Groups
-	for c0 := 0; c0 < s.Width; c0 += gw {
-		xg := x[c0 : c0+gw]
-		mean, rstd := groupStats(s, xg)
-		vec.Normalize(xg, f[c0:c0+gw], mean, rstd, y[c0:c0+gw])
-	}
 }
 
 // MLSTMExitGrads are the gradients of the inputs; W may be nil.
@@ -43,7 +30,7 @@ func MLSTMExitGrad[F Float](s Norm, h, w, c, skip, z, dy []F, grads MLSTMExitGra
 		defer giveBack(lent)
 		for r := lo; r < hi; r++ {
 			at, end := r*d, (r+1)*d
-			normRow(s, h[at:end], f, normed)
+			normRow(s, h[at:end], w, normed)
 			// The gradient of the norm's result takes the place of the result.
 			vec.SkipGateGrad(normed, c[at:end], skip, z[at:end], dy[at:end], part[d:], normed, grads.C[at:end], grads.Z[at:end])
 			normRowBackward(s, h[at:end], f, normed, grads.H[at:end], part[:d])
@@ -55,15 +42,12 @@ func MLSTMExitGrad[F Float](s Norm, h, w, c, skip, z, dy []F, grads MLSTMExitGra
 
 // AddNorm computes sum = a + b and y = Norm(sum); w may be nil.
 func AddNorm[F Float](s Norm, a, b, w, sum, y []F) {
-	f, lent := scratch[F](s.Width)
-	defer giveBack(lent)
-	normFactors(s, w, f)
 	d := s.Width
 	ParallelRows(s.N, d, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			at, end := r*d, (r+1)*d
 			vec.Add(sum[at:end], a[at:end], b[at:end])
-			normRow(s, sum[at:end], f, y[at:end])
+			normRow(s, sum[at:end], w, y[at:end])
 		}
 	})
 }

@@ -30,8 +30,27 @@ func groupStats[F Float](s Norm, x []F) (mean, rstd F) {
 	return mean, F(1 / math.Sqrt(float64(vec.Squares(x, mean))/n+s.Eps))
 }
 
-// normFactors fills f [Width] with the multipliers of the columns; w may be nil,
-// for 1.
+// normRow normalises a row with the norm's weight w, which may be nil.
+func normRow[F Float](s Norm, x, w, y []F) {
+	gw := s.Width / s.Groups
+	for c0 := 0; c0 < s.Width; c0 += gw {
+		xg, yg := x[c0:c0+gw], y[c0:c0+gw]
+		mean, rstd := groupStats(s, xg)
+		switch {
+		case w == nil:
+			for i, v := range xg {
+				yg[i] = (v - mean) * rstd
+			}
+		case s.Residual:
+			vec.NormalizeResidual(xg, w[c0:c0+gw], mean, rstd, yg)
+		default:
+			vec.Normalize(xg, w[c0:c0+gw], mean, rstd, yg)
+		}
+	}
+}
+
+// normFactors fills f [Width] with the multipliers of the columns, which gradients
+// use; w may be nil, for 1.
 func normFactors[F Float](s Norm, w, f []F) {
 	for c := range f {
 		switch {
@@ -47,24 +66,16 @@ func normFactors[F Float](s Norm, w, f []F) {
 
 // NormForward computes y; w [Width] may be nil, for a factor of 1.
 func NormForward[F Float](s Norm, x, w, y []F) {
-	f, lent := scratch[F](s.Width)
-	defer giveBack(lent)
-	normFactors(s, w, f)
 	if s.N == 1 { // without a function, which takes memory
-		normRows(s, x, f, y, 0, 1)
+		normRow(s, x, w, y)
 		return
 	}
-	ParallelRows(s.N, s.Width, func(lo, hi int) { normRows(s, x, f, y, lo, hi) })
-}
-
-// normRows computes rows lo to hi of y with the factors f.
-func normRows[F Float](s Norm, x, f, y []F, lo, hi int) {
-	gw := s.Width / s.Groups
-	for r := lo * s.Groups; r < hi*s.Groups; r++ {
-		xg, c0 := x[r*gw:(r+1)*gw], r%s.Groups*gw
-		mean, rstd := groupStats(s, xg)
-		vec.Normalize(xg, f[c0:c0+gw], mean, rstd, y[r*gw:(r+1)*gw])
-	}
+	d := s.Width
+	ParallelRows(s.N, d, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			normRow(s, x[r*d:(r+1)*d], w, y[r*d:(r+1)*d])
+		}
+	})
 }
 
 // NormBackward computes dx and, if w is not nil, dw. Mean and standard

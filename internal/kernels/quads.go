@@ -59,13 +59,12 @@ func quadsForward[F Float](s Headwise, x, w, y []F) {
 // quadsForwardRow is quadsForward for a single row, for which to arrange the
 // weights would take longer than to use them in place.
 func quadsForwardRow[F Float](s Headwise, x, w, y []F) {
+	if s.Stride == 4 {
+		vec.QuadsRow(x, w[s.weight(0):], y[:4*s.Heads])
+		return
+	}
 	for h := range s.Heads {
-		xh, wh, yh := (*[4]F)(x[4*h:]), (*[16]F)(w[s.weight(h):]), (*[4]F)(y[4*h:])
-		x0, x1, x2, x3 := xh[0], xh[1], xh[2], xh[3]
-		yh[0] = wh[0]*x0 + wh[1]*x1 + wh[2]*x2 + wh[3]*x3
-		yh[1] = wh[4]*x0 + wh[5]*x1 + wh[6]*x2 + wh[7]*x3
-		yh[2] = wh[8]*x0 + wh[9]*x1 + wh[10]*x2 + wh[11]*x3
-		yh[3] = wh[12]*x0 + wh[13]*x1 + wh[14]*x2 + wh[15]*x3
+		vec.QuadsRow(x[4*h:], w[s.weight(h):], y[4*h:4*h+4])
 	}
 }
 

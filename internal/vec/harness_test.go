@@ -39,6 +39,7 @@ func ops[F Float]() []op[F] {
 		{name: "SoftCap", vectors: 2, run: func(v [][]F) []F { SoftCap(4, v[0], v[1]); return nil }},
 		{name: "SoftCapGrad", vectors: 3, run: func(v [][]F) []F { SoftCapGrad(4, v[0], v[1], v[2]); return nil }},
 		{name: "Normalize", vectors: 3, run: func(v [][]F) []F { Normalize(v[0], v[1], 0.25, 1.25, v[2]); return nil }},
+		{name: "NormalizeResidual", vectors: 3, run: func(v [][]F) []F { NormalizeResidual(v[0], v[1], 0.25, 1.25, v[2]); return nil }},
 		{name: "NormSums", vectors: 3, run: func(v [][]F) []F { a, b := NormSums(v[0], v[1], v[2], 0.25, 1.25); return []F{a, b} }},
 		{name: "NormGrad", vectors: 5, run: func(v [][]F) []F {
 			NormGrad(v[0], v[1], v[2], 0.25, 1.25, 0.5, 0.125, v[3], v[4])
@@ -51,6 +52,7 @@ func ops[F Float]() []op[F] {
 		}},
 		{name: "Conv4", vectors: 10, run: func(v [][]F) []F { Conv4(Taps[F](v), Taps[F](v[4:]), v[8], v[9], false); return nil }},
 		{name: "Conv4/SiLU", vectors: 10, run: func(v [][]F) []F { Conv4(Taps[F](v), Taps[F](v[4:]), v[8], v[9], true); return nil }},
+		{name: "Conv4Row", vectors: 10, run: func(v [][]F) []F { Conv4Row(Taps[F](v), slices.Concat(v[4:8]...), v[8], v[9]); return nil }},
 		{name: "Conv4SiLUGrad", vectors: 11, run: func(v [][]F) []F {
 			Conv4SiLUGrad(Taps[F](v), Taps[F](v[4:]), v[8], v[9], v[10])
 			return nil
@@ -58,6 +60,7 @@ func ops[F Float]() []op[F] {
 		{name: "Conv4Weights", apart: true, vectors: 10, run: func(v [][]F) []F { Conv4Weights(Taps[F](v), v[4], Taps[F](v[5:]), v[9]); return nil }},
 		{name: "Quads", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { Quads(v[0], Taps[F](v[1:]), v[5], false); return nil }},
 		{name: "Quads/add", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { Quads(v[0], Taps[F](v[1:]), v[5], true); return nil }},
+		{name: "QuadsRow", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { QuadsRow(v[0], slices.Concat(v[1:5]...), v[5]); return nil }},
 		{name: "QuadsWeights", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { QuadsWeights(v[0], v[1], Taps[F](v[2:])); return nil }},
 		{name: "Recall4", vectors: 6, apart: true, run: func(v [][]F) []F {
 			Recall4(v[0], Taps[F](v[1:5]), v[5], 0.75, [4]F{0.5, -1, 2, 0.25}, [4]F{1, 0.5, -0.25, 2})

@@ -4248,6 +4248,54 @@ begin:
 	JGE  whole
 	JMP  tail
 
+// func normResidualAVX512(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normResidualAVX512(SB), NOSPLIT, $0-40
+	MOVQ         elements+0(FP), AX
+	XORQ         CX, CX
+	MOVQ         x+8(FP), DX
+	MOVQ         w+16(FP), BX
+	MOVQ         y+24(FP), SI
+	VBROADCASTSS mean+32(FP), Z0
+	VBROADCASTSS rstd+36(FP), Z1
+	JMP          begin
+
+whole:
+	VMOVUPS (DX)(CX*1), Z2
+	VSUBPS  Z0, Z2, Z2
+	VMULPS  Z1, Z2, Z2
+	VMOVUPS (BX)(CX*1), Z4
+	VADDPS  Z3, Z4, Z4
+	VMULPS  Z4, Z2, Z2
+	VMOVUPS Z2, (SI)(CX*1)
+	ADDQ    $0x40, CX
+	SUBQ    $0x10, AX
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, AX
+	JZ        done
+	MOVL      $0x0000ffff, DI
+	BZHIL     AX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(CX*1), K1, Z2
+	VSUBPS    Z0, Z2, Z0
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS.Z (BX)(CX*1), K1, Z1
+	VADDPS    Z3, Z1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (SI)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const3f800000<>+0(SB), Z3
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func normSumsAVX512(elements int, x *float32, w *float32, dy *float32, mean float32, rstd float32) (sg float32, sgx float32)
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·normSumsAVX512(SB), NOSPLIT, $0-48
@@ -4903,6 +4951,113 @@ begin:
 	JGE     whole
 	JMP     tail
 
+// func conv4RowSiLUAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, bias *float32, y *float32, w *float32)
+// Requires: AVX, AVX512F
+TEXT ·conv4RowSiLUAVX512(SB), NOSPLIT, $0-64
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ x0+8(FP), DX
+	MOVQ x1+16(FP), BX
+	MOVQ x2+24(FP), SI
+	MOVQ x3+32(FP), DI
+	MOVQ bias+40(FP), R8
+	MOVQ y+48(FP), R9
+	MOVQ w+56(FP), R10
+	JMP  begin
+
+whole:
+	VMOVUPS         (R8)(CX*1), Z0
+	VBROADCASTF32X4 (R10)(CX*4), Z1
+	VINSERTF32X4    $0x01, 64(R10)(CX*4), Z1, Z1
+	VINSERTF32X4    $0x02, 128(R10)(CX*4), Z1, Z1
+	VINSERTF32X4    $0x03, 192(R10)(CX*4), Z1, Z1
+	VBROADCASTF32X4 16(R10)(CX*4), Z2
+	VINSERTF32X4    $0x01, 80(R10)(CX*4), Z2, Z2
+	VINSERTF32X4    $0x02, 144(R10)(CX*4), Z2, Z2
+	VINSERTF32X4    $0x03, 208(R10)(CX*4), Z2, Z2
+	VBROADCASTF32X4 32(R10)(CX*4), Z3
+	VINSERTF32X4    $0x01, 96(R10)(CX*4), Z3, Z3
+	VINSERTF32X4    $0x02, 160(R10)(CX*4), Z3, Z3
+	VINSERTF32X4    $0x03, 224(R10)(CX*4), Z3, Z3
+	VBROADCASTF32X4 48(R10)(CX*4), Z4
+	VINSERTF32X4    $0x01, 112(R10)(CX*4), Z4, Z4
+	VINSERTF32X4    $0x02, 176(R10)(CX*4), Z4, Z4
+	VINSERTF32X4    $0x03, 240(R10)(CX*4), Z4, Z4
+	VUNPCKLPS       Z2, Z1, Z5
+	VUNPCKHPS       Z2, Z1, Z1
+	VUNPCKLPS       Z4, Z3, Z2
+	VUNPCKHPS       Z4, Z3, Z3
+	VUNPCKLPD       Z2, Z5, Z4
+	VUNPCKHPD       Z2, Z5, Z2
+	VUNPCKLPD       Z3, Z1, Z5
+	VUNPCKHPD       Z3, Z1, Z1
+	VMOVUPS         (DX)(CX*1), Z3
+	VMOVUPS         Z0, Z0
+	VFMADD231PS     Z3, Z4, Z0
+	VMOVUPS         (BX)(CX*1), Z3
+	VMOVUPS         Z0, Z0
+	VFMADD231PS     Z3, Z2, Z0
+	VMOVUPS         (SI)(CX*1), Z2
+	VMOVUPS         Z0, Z0
+	VFMADD231PS     Z2, Z5, Z0
+	VMOVUPS         (DI)(CX*1), Z2
+	VMOVUPS         Z0, Z0
+	VFMADD231PS     Z2, Z1, Z0
+	VMAXPS          Z0, Z6, Z1
+	VPORD           Z7, Z0, Z2
+	VMINPS          Z2, Z9, Z2
+	VMAXPS          Z2, Z8, Z2
+	VMULPS          Z10, Z2, Z3
+	VRNDSCALEPS     $0x08, Z3, Z3
+	VMOVUPS         Z2, Z2
+	VFNMADD231PS    Z11, Z3, Z2
+	VMOVUPS         Z2, Z2
+	VFNMADD231PS    Z12, Z3, Z2
+	VMOVUPS         Z13, Z4
+	VFMADD213PS     Z14, Z2, Z4
+	VFMADD213PS     Z15, Z2, Z4
+	VFMADD213PS     Z16, Z2, Z4
+	VFMADD213PS     Z17, Z2, Z4
+	VMULPS          Z2, Z2, Z5
+	VMOVUPS         Z2, Z2
+	VFMADD231PS     Z5, Z4, Z2
+	VADDPS          Z18, Z2, Z2
+	VSCALEFPS       Z3, Z2, Z2
+	VADDPS          Z18, Z2, Z3
+	VDIVPS          Z3, Z18, Z3
+	VCMPPS          $0x11, Z19, Z0, K1
+	VMULPS          Z3, Z2, Z0
+	VMOVUPS         Z3, Z2
+	VMOVUPS         Z0, K1, Z2
+	VMULPS          Z2, Z1, Z0
+	VMOVUPS         Z0, (R9)(CX*1)
+	ADDQ            $0x40, CX
+	SUBQ            $0x10, AX
+	JGE             whole
+
+tail:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Z6
+	VMOVUPS const80000000<>+0(SB), Z7
+	VMOVUPS constc3160000<>+0(SB), Z8
+	VMOVUPS const43020000<>+0(SB), Z9
+	VMOVUPS const3fb8aa3b<>+0(SB), Z10
+	VMOVUPS const3f318000<>+0(SB), Z11
+	VMOVUPS constb95e8083<>+0(SB), Z12
+	VMOVUPS const3ab511e6<>+0(SB), Z13
+	VMOVUPS const3c091d10<>+0(SB), Z14
+	VMOVUPS const3d2aac79<>+0(SB), Z15
+	VMOVUPS const3e2aaa49<>+0(SB), Z16
+	VMOVUPS const3efffffe<>+0(SB), Z17
+	VMOVUPS const3f800000<>+0(SB), Z18
+	VMOVUPS const00000000<>+0(SB), Z19
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func conv4SiLUGradAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·conv4SiLUGradAVX512(SB), NOSPLIT, $0-96
@@ -5306,6 +5461,67 @@ tail:
 	VMOVUPS     Z2, K1, (R9)(CX*1)
 
 done:
+	VZEROUPPER
+	RET
+
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
+// func quadsRowAVX512(elements int, x *float32, y *float32, w *float32)
+// Requires: AVX, AVX512F
+TEXT ·quadsRowAVX512(SB), NOSPLIT, $0-32
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ x+8(FP), DX
+	MOVQ y+16(FP), BX
+	MOVQ w+24(FP), SI
+	JMP  begin
+
+whole:
+	VMOVUPS         (DX)(CX*1), Z0
+	VBROADCASTF32X4 (SI)(CX*4), Z1
+	VINSERTF32X4    $0x01, 64(SI)(CX*4), Z1, Z1
+	VINSERTF32X4    $0x02, 128(SI)(CX*4), Z1, Z1
+	VINSERTF32X4    $0x03, 192(SI)(CX*4), Z1, Z1
+	VBROADCASTF32X4 16(SI)(CX*4), Z2
+	VINSERTF32X4    $0x01, 80(SI)(CX*4), Z2, Z2
+	VINSERTF32X4    $0x02, 144(SI)(CX*4), Z2, Z2
+	VINSERTF32X4    $0x03, 208(SI)(CX*4), Z2, Z2
+	VBROADCASTF32X4 32(SI)(CX*4), Z3
+	VINSERTF32X4    $0x01, 96(SI)(CX*4), Z3, Z3
+	VINSERTF32X4    $0x02, 160(SI)(CX*4), Z3, Z3
+	VINSERTF32X4    $0x03, 224(SI)(CX*4), Z3, Z3
+	VBROADCASTF32X4 48(SI)(CX*4), Z4
+	VINSERTF32X4    $0x01, 112(SI)(CX*4), Z4, Z4
+	VINSERTF32X4    $0x02, 176(SI)(CX*4), Z4, Z4
+	VINSERTF32X4    $0x03, 240(SI)(CX*4), Z4, Z4
+	VUNPCKLPS       Z2, Z1, Z5
+	VUNPCKHPS       Z2, Z1, Z1
+	VUNPCKLPS       Z4, Z3, Z2
+	VUNPCKHPS       Z4, Z3, Z3
+	VUNPCKLPD       Z2, Z5, Z4
+	VUNPCKHPD       Z2, Z5, Z2
+	VUNPCKLPD       Z3, Z1, Z5
+	VUNPCKHPD       Z3, Z1, Z1
+	VSHUFPS         $0x00, Z0, Z0, Z3
+	VMULPS          Z3, Z4, Z3
+	VSHUFPS         $0x55, Z0, Z0, Z4
+	VMOVUPS         Z3, Z3
+	VFMADD231PS     Z4, Z2, Z3
+	VSHUFPS         $0xaa, Z0, Z0, Z2
+	VMOVUPS         Z3, Z3
+	VFMADD231PS     Z2, Z5, Z3
+	VSHUFPS         $0xff, Z0, Z0, Z0
+	VMOVUPS         Z3, Z2
+	VFMADD231PS     Z0, Z1, Z2
+	VMOVUPS         Z2, (BX)(CX*1)
+	ADDQ            $0x40, CX
+	SUBQ            $0x10, AX
+	JGE             whole
+
+tail:
 	VZEROUPPER
 	RET
 
@@ -15366,6 +15582,89 @@ begin:
 	JGE  whole
 	JMP  tail
 
+// func normResidualAVX2(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
+// Requires: AVX, CMOV
+TEXT ·normResidualAVX2(SB), NOSPLIT, $0-40
+	MOVQ         elements+0(FP), AX
+	XORQ         CX, CX
+	MOVQ         x+8(FP), DX
+	MOVQ         w+16(FP), BX
+	MOVQ         y+24(FP), SI
+	VBROADCASTSS mean+32(FP), Y0
+	VBROADCASTSS rstd+36(FP), Y1
+	JMP          begin
+
+whole:
+	VMOVUPS (DX)(CX*1), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y1, Y2, Y2
+	VMOVUPS (BX)(CX*1), Y4
+	VADDPS  Y3, Y4, Y4
+	VMULPS  Y4, Y2, Y2
+	VMOVUPS Y2, (SI)(CX*1)
+	VMOVUPS 32(DX)(CX*1), Y2
+	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y1, Y2, Y2
+	VMOVUPS 32(BX)(CX*1), Y4
+	VADDPS  Y3, Y4, Y4
+	VMULPS  Y4, Y2, Y2
+	VMOVUPS Y2, 32(SI)(CX*1)
+	ADDQ    $0x40, CX
+	SUBQ    $0x10, AX
+	JGE     whole
+
+tail:
+	ADDQ       $0x10, AX
+	JZ         done
+	LEAQ       laneMasks<>+32(SB), DI
+	MOVQ       AX, R8
+	MOVQ       $0x00000008, R9
+	CMPQ       R8, R9
+	CMOVQGT    R9, R8
+	XORQ       R9, R9
+	CMPQ       R8, R9
+	CMOVQLT    R9, R8
+	SHLQ       $0x02, R8
+	MOVQ       DI, R9
+	SUBQ       R8, R9
+	VMOVDQU    (R9), Y2
+	SUBQ       $0x08, AX
+	MOVQ       AX, R8
+	MOVQ       $0x00000008, R9
+	CMPQ       R8, R9
+	CMOVQGT    R9, R8
+	XORQ       R9, R9
+	CMPQ       R8, R9
+	CMOVQLT    R9, R8
+	SHLQ       $0x02, R8
+	SUBQ       R8, DI
+	VMOVDQU    (DI), Y4
+	SUBQ       $0x08, AX
+	VMASKMOVPS (DX)(CX*1), Y2, Y5
+	VSUBPS     Y0, Y5, Y5
+	VMULPS     Y1, Y5, Y5
+	VMASKMOVPS (BX)(CX*1), Y2, Y6
+	VADDPS     Y3, Y6, Y6
+	VMULPS     Y6, Y5, Y5
+	VMASKMOVPS Y5, Y2, (SI)(CX*1)
+	VMASKMOVPS 32(DX)(CX*1), Y4, Y2
+	VSUBPS     Y0, Y2, Y0
+	VMULPS     Y1, Y0, Y0
+	VMASKMOVPS 32(BX)(CX*1), Y4, Y1
+	VADDPS     Y3, Y1, Y1
+	VMULPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y4, 32(SI)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const3f800000<>+0(SB), Y3
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func normSumsAVX2(elements int, x *float32, w *float32, dy *float32, mean float32, rstd float32) (sg float32, sgx float32)
 // Requires: AVX, CMOV, SSE
 TEXT ·normSumsAVX2(SB), NOSPLIT, $0-48
@@ -16612,6 +16911,168 @@ begin:
 	JGE     whole
 	JMP     tail
 
+// func conv4RowSiLUAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, bias *float32, y *float32, w *float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·conv4RowSiLUAVX2(SB), NOSPLIT, $0-64
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ x0+8(FP), DX
+	MOVQ x1+16(FP), BX
+	MOVQ x2+24(FP), SI
+	MOVQ x3+32(FP), DI
+	MOVQ bias+40(FP), R8
+	MOVQ y+48(FP), R9
+	MOVQ w+56(FP), R10
+	JMP  begin
+
+whole:
+	VMOVUPS        (R8)(CX*1), Y0
+	VBROADCASTF128 (R10)(CX*4), Y1
+	VINSERTF128    $0x01, 64(R10)(CX*4), Y1, Y1
+	VBROADCASTF128 16(R10)(CX*4), Y2
+	VINSERTF128    $0x01, 80(R10)(CX*4), Y2, Y2
+	VBROADCASTF128 32(R10)(CX*4), Y3
+	VINSERTF128    $0x01, 96(R10)(CX*4), Y3, Y3
+	VBROADCASTF128 48(R10)(CX*4), Y4
+	VINSERTF128    $0x01, 112(R10)(CX*4), Y4, Y4
+	VUNPCKLPS      Y2, Y1, Y5
+	VUNPCKHPS      Y2, Y1, Y1
+	VUNPCKLPS      Y4, Y3, Y2
+	VUNPCKHPS      Y4, Y3, Y3
+	VUNPCKLPD      Y2, Y5, Y4
+	VUNPCKHPD      Y2, Y5, Y2
+	VUNPCKLPD      Y3, Y1, Y5
+	VUNPCKHPD      Y3, Y1, Y1
+	VMOVUPS        (DX)(CX*1), Y3
+	VMOVUPS        Y0, Y0
+	VFMADD231PS    Y3, Y4, Y0
+	VMOVUPS        (BX)(CX*1), Y3
+	VMOVUPS        Y0, Y0
+	VFMADD231PS    Y3, Y2, Y0
+	VMOVUPS        (SI)(CX*1), Y2
+	VMOVUPS        Y0, Y0
+	VFMADD231PS    Y2, Y5, Y0
+	VMOVUPS        (DI)(CX*1), Y2
+	VMOVUPS        Y0, Y0
+	VFMADD231PS    Y2, Y1, Y0
+	VMAXPS         Y0, Y6, Y1
+	VORPS          Y7, Y0, Y2
+	VMINPS         Y2, Y9, Y2
+	VMAXPS         Y2, Y8, Y2
+	VMULPS         const3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS       $0x08, Y3, Y3
+	VMOVUPS        Y2, Y2
+	VFNMADD231PS   const3f318000<>+0(SB), Y3, Y2
+	VMOVUPS        Y2, Y2
+	VFNMADD231PS   constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS        const3ab511e6<>+0(SB), Y4
+	VFMADD213PS    const3c091d10<>+0(SB), Y2, Y4
+	VFMADD213PS    const3d2aac79<>+0(SB), Y2, Y4
+	VFMADD213PS    const3e2aaa49<>+0(SB), Y2, Y4
+	VFMADD213PS    const3efffffe<>+0(SB), Y2, Y4
+	VMULPS         Y2, Y2, Y5
+	VMOVUPS        Y2, Y2
+	VFMADD231PS    Y5, Y4, Y2
+	VADDPS         const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ      Y3, Y3
+	VPSRAD         $0x01, Y3, Y4
+	VPSUBD         Y4, Y3, Y3
+	VPADDD         const0000007f<>+0(SB), Y4, Y4
+	VPSLLD         $0x17, Y4, Y4
+	VPADDD         const0000007f<>+0(SB), Y3, Y3
+	VPSLLD         $0x17, Y3, Y3
+	VMULPS         Y4, Y2, Y2
+	VMULPS         Y3, Y2, Y2
+	VADDPS         const3f800000<>+0(SB), Y2, Y3
+	VMOVUPS        const3f800000<>+0(SB), Y4
+	VDIVPS         Y3, Y4, Y3
+	VCMPPS         $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS         Y3, Y2, Y2
+	VBLENDVPS      Y0, Y2, Y3, Y0
+	VMULPS         Y0, Y1, Y0
+	VMOVUPS        Y0, (R9)(CX*1)
+	VMOVUPS        32(R8)(CX*1), Y0
+	VBROADCASTF128 128(R10)(CX*4), Y1
+	VINSERTF128    $0x01, 192(R10)(CX*4), Y1, Y1
+	VBROADCASTF128 144(R10)(CX*4), Y2
+	VINSERTF128    $0x01, 208(R10)(CX*4), Y2, Y2
+	VBROADCASTF128 160(R10)(CX*4), Y3
+	VINSERTF128    $0x01, 224(R10)(CX*4), Y3, Y3
+	VBROADCASTF128 176(R10)(CX*4), Y4
+	VINSERTF128    $0x01, 240(R10)(CX*4), Y4, Y4
+	VUNPCKLPS      Y2, Y1, Y5
+	VUNPCKHPS      Y2, Y1, Y1
+	VUNPCKLPS      Y4, Y3, Y2
+	VUNPCKHPS      Y4, Y3, Y3
+	VUNPCKLPD      Y2, Y5, Y4
+	VUNPCKHPD      Y2, Y5, Y2
+	VUNPCKLPD      Y3, Y1, Y5
+	VUNPCKHPD      Y3, Y1, Y1
+	VMOVUPS        32(DX)(CX*1), Y3
+	VMOVUPS        Y0, Y0
+	VFMADD231PS    Y3, Y4, Y0
+	VMOVUPS        32(BX)(CX*1), Y3
+	VMOVUPS        Y0, Y0
+	VFMADD231PS    Y3, Y2, Y0
+	VMOVUPS        32(SI)(CX*1), Y2
+	VMOVUPS        Y0, Y0
+	VFMADD231PS    Y2, Y5, Y0
+	VMOVUPS        32(DI)(CX*1), Y2
+	VMOVUPS        Y0, Y0
+	VFMADD231PS    Y2, Y1, Y0
+	VMAXPS         Y0, Y6, Y1
+	VORPS          Y7, Y0, Y2
+	VMINPS         Y2, Y9, Y2
+	VMAXPS         Y2, Y8, Y2
+	VMULPS         const3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS       $0x08, Y3, Y3
+	VMOVUPS        Y2, Y2
+	VFNMADD231PS   const3f318000<>+0(SB), Y3, Y2
+	VMOVUPS        Y2, Y2
+	VFNMADD231PS   constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS        const3ab511e6<>+0(SB), Y4
+	VFMADD213PS    const3c091d10<>+0(SB), Y2, Y4
+	VFMADD213PS    const3d2aac79<>+0(SB), Y2, Y4
+	VFMADD213PS    const3e2aaa49<>+0(SB), Y2, Y4
+	VFMADD213PS    const3efffffe<>+0(SB), Y2, Y4
+	VMULPS         Y2, Y2, Y5
+	VMOVUPS        Y2, Y2
+	VFMADD231PS    Y5, Y4, Y2
+	VADDPS         const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ      Y3, Y3
+	VPSRAD         $0x01, Y3, Y4
+	VPSUBD         Y4, Y3, Y3
+	VPADDD         const0000007f<>+0(SB), Y4, Y4
+	VPSLLD         $0x17, Y4, Y4
+	VPADDD         const0000007f<>+0(SB), Y3, Y3
+	VPSLLD         $0x17, Y3, Y3
+	VMULPS         Y4, Y2, Y2
+	VMULPS         Y3, Y2, Y2
+	VADDPS         const3f800000<>+0(SB), Y2, Y3
+	VMOVUPS        const3f800000<>+0(SB), Y4
+	VDIVPS         Y3, Y4, Y3
+	VCMPPS         $0x11, const00000000<>+0(SB), Y0, Y0
+	VMULPS         Y3, Y2, Y2
+	VBLENDVPS      Y0, Y2, Y3, Y0
+	VMULPS         Y0, Y1, Y0
+	VMOVUPS        Y0, 32(R9)(CX*1)
+	ADDQ           $0x40, CX
+	SUBQ           $0x10, AX
+	JGE            whole
+
+tail:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS constc47a0000<>+0(SB), Y6
+	VMOVUPS const80000000<>+0(SB), Y7
+	VMOVUPS constc3160000<>+0(SB), Y8
+	VMOVUPS const43020000<>+0(SB), Y9
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func conv4SiLUGradAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 // Requires: AVX, AVX2, CMOV, FMA3
 TEXT ·conv4SiLUGradAVX2(SB), NOSPLIT, $0-96
@@ -17396,6 +17857,88 @@ tail:
 	VMASKMOVPS  Y3, Y1, 32(R9)(CX*1)
 
 done:
+	VZEROUPPER
+	RET
+
+begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
+// func quadsRowAVX2(elements int, x *float32, y *float32, w *float32)
+// Requires: AVX, FMA3
+TEXT ·quadsRowAVX2(SB), NOSPLIT, $0-32
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ x+8(FP), DX
+	MOVQ y+16(FP), BX
+	MOVQ w+24(FP), SI
+	JMP  begin
+
+whole:
+	VMOVUPS        (DX)(CX*1), Y0
+	VBROADCASTF128 (SI)(CX*4), Y1
+	VINSERTF128    $0x01, 64(SI)(CX*4), Y1, Y1
+	VBROADCASTF128 16(SI)(CX*4), Y2
+	VINSERTF128    $0x01, 80(SI)(CX*4), Y2, Y2
+	VBROADCASTF128 32(SI)(CX*4), Y3
+	VINSERTF128    $0x01, 96(SI)(CX*4), Y3, Y3
+	VBROADCASTF128 48(SI)(CX*4), Y4
+	VINSERTF128    $0x01, 112(SI)(CX*4), Y4, Y4
+	VUNPCKLPS      Y2, Y1, Y5
+	VUNPCKHPS      Y2, Y1, Y1
+	VUNPCKLPS      Y4, Y3, Y2
+	VUNPCKHPS      Y4, Y3, Y3
+	VUNPCKLPD      Y2, Y5, Y4
+	VUNPCKHPD      Y2, Y5, Y2
+	VUNPCKLPD      Y3, Y1, Y5
+	VUNPCKHPD      Y3, Y1, Y1
+	VSHUFPS        $0x00, Y0, Y0, Y3
+	VMULPS         Y3, Y4, Y3
+	VSHUFPS        $0x55, Y0, Y0, Y4
+	VMOVUPS        Y3, Y3
+	VFMADD231PS    Y4, Y2, Y3
+	VSHUFPS        $0xaa, Y0, Y0, Y2
+	VMOVUPS        Y3, Y3
+	VFMADD231PS    Y2, Y5, Y3
+	VSHUFPS        $0xff, Y0, Y0, Y0
+	VMOVUPS        Y3, Y2
+	VFMADD231PS    Y0, Y1, Y2
+	VMOVUPS        Y2, (BX)(CX*1)
+	VMOVUPS        32(DX)(CX*1), Y0
+	VBROADCASTF128 128(SI)(CX*4), Y1
+	VINSERTF128    $0x01, 192(SI)(CX*4), Y1, Y1
+	VBROADCASTF128 144(SI)(CX*4), Y2
+	VINSERTF128    $0x01, 208(SI)(CX*4), Y2, Y2
+	VBROADCASTF128 160(SI)(CX*4), Y3
+	VINSERTF128    $0x01, 224(SI)(CX*4), Y3, Y3
+	VBROADCASTF128 176(SI)(CX*4), Y4
+	VINSERTF128    $0x01, 240(SI)(CX*4), Y4, Y4
+	VUNPCKLPS      Y2, Y1, Y5
+	VUNPCKHPS      Y2, Y1, Y1
+	VUNPCKLPS      Y4, Y3, Y2
+	VUNPCKHPS      Y4, Y3, Y3
+	VUNPCKLPD      Y2, Y5, Y4
+	VUNPCKHPD      Y2, Y5, Y2
+	VUNPCKLPD      Y3, Y1, Y5
+	VUNPCKHPD      Y3, Y1, Y1
+	VSHUFPS        $0x00, Y0, Y0, Y3
+	VMULPS         Y3, Y4, Y3
+	VSHUFPS        $0x55, Y0, Y0, Y4
+	VMOVUPS        Y3, Y3
+	VFMADD231PS    Y4, Y2, Y3
+	VSHUFPS        $0xaa, Y0, Y0, Y2
+	VMOVUPS        Y3, Y3
+	VFMADD231PS    Y2, Y5, Y3
+	VSHUFPS        $0xff, Y0, Y0, Y0
+	VMOVUPS        Y3, Y2
+	VFMADD231PS    Y0, Y1, Y2
+	VMOVUPS        Y2, 32(BX)(CX*1)
+	ADDQ           $0x40, CX
+	SUBQ           $0x10, AX
+	JGE            whole
+
+tail:
 	VZEROUPPER
 	RET
 

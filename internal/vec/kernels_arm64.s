@@ -9066,6 +9066,103 @@ done6:
 done:
 	RET
 
+// func normResidualNEON(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
+TEXT ·normResidualNEON(SB), NOSPLIT, $0-40
+	MOVD x+8(FP), R0
+	MOVD w+16(FP), R1
+	MOVD y+24(FP), R2
+	MOVD elements+0(FP), R3
+	MOVD $constants<>(SB), R4
+	FMOVS mean+32(FP), F0
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	FMOVS rstd+36(FP), F1
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	FMOVQ 112(R4), F2
+	SUBS $16, R3, R3
+	BLT tail
+whole:
+	FLDPQ 0(R0), (F3, F4)
+	FLDPQ 32(R0), (F5, F6)
+	WORD $0x4ea0d463 // fsub v3.4s, v3.4s, v0.4s
+	WORD $0x4ea0d484 // fsub v4.4s, v4.4s, v0.4s
+	WORD $0x4ea0d4a5 // fsub v5.4s, v5.4s, v0.4s
+	WORD $0x4ea0d4c6 // fsub v6.4s, v6.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x6e21dc84 // fmul v4.4s, v4.4s, v1.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x6e21dcc6 // fmul v6.4s, v6.4s, v1.4s
+	FLDPQ 0(R1), (F7, F8)
+	FLDPQ 32(R1), (F9, F10)
+	WORD $0x4e22d4e7 // fadd v7.4s, v7.4s, v2.4s
+	WORD $0x4e22d508 // fadd v8.4s, v8.4s, v2.4s
+	WORD $0x4e22d529 // fadd v9.4s, v9.4s, v2.4s
+	WORD $0x4e22d54a // fadd v10.4s, v10.4s, v2.4s
+	WORD $0x6e27dc67 // fmul v7.4s, v3.4s, v7.4s
+	WORD $0x6e28dc88 // fmul v8.4s, v4.4s, v8.4s
+	WORD $0x6e29dca9 // fmul v9.4s, v5.4s, v9.4s
+	WORD $0x6e2adcca // fmul v10.4s, v6.4s, v10.4s
+	FSTPQ (F7, F8), 0(R2)
+	FSTPQ (F9, F10), 32(R2)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	SUBS $16, R3, R3
+	BGE whole
+tail:
+	ADDS $16, R3, R3
+	BEQ done
+	SUBS $4, R3, R3
+	BLT few
+four:
+	FMOVQ 0(R0), F3
+	WORD $0x4ea0d463 // fsub v3.4s, v3.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	FMOVQ 0(R1), F4
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
+	FMOVQ F4, 0(R2)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	SUBS $4, R3, R3
+	BGE four
+few:
+	ADDS $4, R3, R3
+	BEQ done
+	TBZ $1, R3, one1
+	FMOVD 0(R0), F3
+	TBZ $0, R3, done2
+	ADD $8, R0, R5
+	WORD $0x4d4080a3 // ld1 {v3.s}[2], [x5]
+	B done2
+one1:
+	FMOVS 0(R0), F3
+done2:
+	WORD $0x4ea0d463 // fsub v3.4s, v3.4s, v0.4s
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	TBZ $1, R3, one3
+	FMOVD 0(R1), F4
+	TBZ $0, R3, done4
+	ADD $8, R1, R5
+	WORD $0x4d4080a4 // ld1 {v4.s}[2], [x5]
+	B done4
+one3:
+	FMOVS 0(R1), F4
+done4:
+	WORD $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
+	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
+	TBZ $1, R3, one5
+	FMOVD F4, 0(R2)
+	TBZ $0, R3, done6
+	ADD $8, R2, R5
+	WORD $0x4d0080a4 // st1 {v4.s}[2], [x5]
+	B done6
+one5:
+	FMOVS F4, 0(R2)
+done6:
+done:
+	RET
+
 // func normSumsNEON(elements int, x *float32, w *float32, dy *float32, mean float32, rstd float32) (sg, sgx float32)
 TEXT ·normSumsNEON(SB), NOSPLIT, $0-48
 	MOVD x+8(FP), R0
@@ -10775,6 +10872,256 @@ done20:
 done:
 	RET
 
+// func conv4RowSiLUNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, bias *float32, y *float32, w *float32)
+TEXT ·conv4RowSiLUNEON(SB), NOSPLIT, $0-64
+	MOVD x0+8(FP), R0
+	MOVD x1+16(FP), R1
+	MOVD x2+24(FP), R2
+	MOVD x3+32(FP), R3
+	MOVD bias+40(FP), R4
+	MOVD y+48(FP), R5
+	MOVD w+56(FP), R6
+	MOVD elements+0(FP), R7
+	MOVD $constants<>(SB), R8
+	FMOVQ 432(R8), F0
+	FMOVQ 224(R8), F1
+	FMOVQ 208(R8), F2
+	FMOVQ 192(R8), F3
+	FMOVQ 176(R8), F4
+	FMOVQ 160(R8), F5
+	FMOVQ 144(R8), F6
+	FMOVQ 128(R8), F7
+	FMOVQ 112(R8), F8
+	FMOVQ 96(R8), F9
+	FMOVQ 0(R8), F10
+	SUBS $16, R7, R7
+	BLT tail
+whole:
+	FLDPQ 0(R4), (F11, F12)
+	FMOVQ 0(R6), F13
+	FMOVQ 64(R6), F14
+	FMOVQ 16(R6), F15
+	FMOVQ 80(R6), F16
+	FMOVQ 32(R6), F17
+	FMOVQ 96(R6), F18
+	FMOVQ 48(R6), F19
+	FMOVQ 112(R6), F20
+	WORD $0x4e8f29b5 // trn1 v21.4s, v13.4s, v15.4s
+	WORD $0x4e9029d6 // trn1 v22.4s, v14.4s, v16.4s
+	WORD $0x4e8f69af // trn2 v15.4s, v13.4s, v15.4s
+	WORD $0x4e9069d0 // trn2 v16.4s, v14.4s, v16.4s
+	WORD $0x4e932a2e // trn1 v14.4s, v17.4s, v19.4s
+	WORD $0x4e942a4d // trn1 v13.4s, v18.4s, v20.4s
+	WORD $0x4e936a33 // trn2 v19.4s, v17.4s, v19.4s
+	WORD $0x4e946a54 // trn2 v20.4s, v18.4s, v20.4s
+	WORD $0x4ece2ab2 // trn1 v18.2d, v21.2d, v14.2d
+	WORD $0x4ecd2ad1 // trn1 v17.2d, v22.2d, v13.2d
+	WORD $0x4ed329f7 // trn1 v23.2d, v15.2d, v19.2d
+	WORD $0x4ed42a18 // trn1 v24.2d, v16.2d, v20.2d
+	WORD $0x4ece6aae // trn2 v14.2d, v21.2d, v14.2d
+	WORD $0x4ecd6acd // trn2 v13.2d, v22.2d, v13.2d
+	WORD $0x4ed369f3 // trn2 v19.2d, v15.2d, v19.2d
+	WORD $0x4ed46a14 // trn2 v20.2d, v16.2d, v20.2d
+	FLDPQ 0(R0), (F16, F15)
+	WORD $0x4e30ce4b // fmla v11.4s, v18.4s, v16.4s
+	WORD $0x4e2fce2c // fmla v12.4s, v17.4s, v15.4s
+	FLDPQ 0(R1), (F15, F17)
+	WORD $0x4e2fceeb // fmla v11.4s, v23.4s, v15.4s
+	WORD $0x4e31cf0c // fmla v12.4s, v24.4s, v17.4s
+	FLDPQ 0(R2), (F17, F24)
+	WORD $0x4e31cdcb // fmla v11.4s, v14.4s, v17.4s
+	WORD $0x4e38cdac // fmla v12.4s, v13.4s, v24.4s
+	FLDPQ 0(R3), (F24, F13)
+	WORD $0x4e38ce6b // fmla v11.4s, v19.4s, v24.4s
+	WORD $0x4e2dce8c // fmla v12.4s, v20.4s, v13.4s
+	WORD $0x4e2bf40d // fmax v13.4s, v0.4s, v11.4s
+	WORD $0x4e2cf414 // fmax v20.4s, v0.4s, v12.4s
+	WORD $0x4ea11d78 // orr v24.16b, v11.16b, v1.16b
+	WORD $0x4ea11d93 // orr v19.16b, v12.16b, v1.16b
+	WORD $0x4eb8f458 // fmin v24.4s, v2.4s, v24.4s
+	WORD $0x4eb3f453 // fmin v19.4s, v2.4s, v19.4s
+	WORD $0x4e38f478 // fmax v24.4s, v3.4s, v24.4s
+	WORD $0x4e33f473 // fmax v19.4s, v3.4s, v19.4s
+	WORD $0x6e24df11 // fmul v17.4s, v24.4s, v4.4s
+	WORD $0x6e24de6e // fmul v14.4s, v19.4s, v4.4s
+	WORD $0x4e218a31 // frintn v17.4s, v17.4s
+	WORD $0x4e2189ce // frintn v14.4s, v14.4s
+	WORD $0x4ea5ce38 // fmls v24.4s, v17.4s, v5.4s
+	WORD $0x4ea5cdd3 // fmls v19.4s, v14.4s, v5.4s
+	WORD $0x4ea6ce38 // fmls v24.4s, v17.4s, v6.4s
+	WORD $0x4ea6cdd3 // fmls v19.4s, v14.4s, v6.4s
+	FMOVQ 32(R8), F15
+	WORD $0x4e38ccef // fmla v15.4s, v7.4s, v24.4s
+	FMOVQ 32(R8), F23
+	WORD $0x4e33ccf7 // fmla v23.4s, v7.4s, v19.4s
+	FMOVQ 48(R8), F16
+	WORD $0x4e38cdf0 // fmla v16.4s, v15.4s, v24.4s
+	FMOVQ 48(R8), F15
+	WORD $0x4e33ceef // fmla v15.4s, v23.4s, v19.4s
+	FMOVQ 64(R8), F23
+	WORD $0x4e38ce17 // fmla v23.4s, v16.4s, v24.4s
+	FMOVQ 64(R8), F16
+	WORD $0x4e33cdf0 // fmla v16.4s, v15.4s, v19.4s
+	FMOVQ 80(R8), F15
+	WORD $0x4e38ceef // fmla v15.4s, v23.4s, v24.4s
+	FMOVQ 80(R8), F23
+	WORD $0x4e33ce17 // fmla v23.4s, v16.4s, v19.4s
+	WORD $0x6e38df10 // fmul v16.4s, v24.4s, v24.4s
+	WORD $0x6e33de72 // fmul v18.4s, v19.4s, v19.4s
+	WORD $0x4e30cdf8 // fmla v24.4s, v15.4s, v16.4s
+	WORD $0x4e32cef3 // fmla v19.4s, v23.4s, v18.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	WORD $0x4e28d673 // fadd v19.4s, v19.4s, v8.4s
+	WORD $0x4ea1ba31 // fcvtzs v17.4s, v17.4s
+	WORD $0x4ea1b9ce // fcvtzs v14.4s, v14.4s
+	WORD $0x4f3f0632 // sshr v18.4s, v17.4s, #1
+	WORD $0x4f3f05d7 // sshr v23.4s, v14.4s, #1
+	WORD $0x6eb28631 // sub v17.4s, v17.4s, v18.4s
+	WORD $0x6eb785ce // sub v14.4s, v14.4s, v23.4s
+	WORD $0x4ea98652 // add v18.4s, v18.4s, v9.4s
+	WORD $0x4ea986f7 // add v23.4s, v23.4s, v9.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x4f3756f7 // shl v23.4s, v23.4s, #23
+	WORD $0x6e32df12 // fmul v18.4s, v24.4s, v18.4s
+	WORD $0x6e37de77 // fmul v23.4s, v19.4s, v23.4s
+	WORD $0x4ea98631 // add v17.4s, v17.4s, v9.4s
+	WORD $0x4ea985ce // add v14.4s, v14.4s, v9.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x6e31de51 // fmul v17.4s, v18.4s, v17.4s
+	WORD $0x6e2edeee // fmul v14.4s, v23.4s, v14.4s
+	WORD $0x4e28d637 // fadd v23.4s, v17.4s, v8.4s
+	WORD $0x4e28d5d2 // fadd v18.4s, v14.4s, v8.4s
+	WORD $0x6e37fd17 // fdiv v23.4s, v8.4s, v23.4s
+	WORD $0x6e32fd12 // fdiv v18.4s, v8.4s, v18.4s
+	WORD $0x6eabe54b // fcmgt v11.4s, v10.4s, v11.4s
+	WORD $0x6eace54c // fcmgt v12.4s, v10.4s, v12.4s
+	WORD $0x6e37de31 // fmul v17.4s, v17.4s, v23.4s
+	WORD $0x6e32ddce // fmul v14.4s, v14.4s, v18.4s
+	WORD $0x6e771e2b // bsl v11.16b, v17.16b, v23.16b
+	WORD $0x6e721dcc // bsl v12.16b, v14.16b, v18.16b
+	WORD $0x6e2bddab // fmul v11.4s, v13.4s, v11.4s
+	WORD $0x6e2cde8c // fmul v12.4s, v20.4s, v12.4s
+	FSTPQ (F11, F12), 0(R5)
+	FLDPQ 32(R4), (F12, F11)
+	FMOVQ 128(R6), F20
+	FMOVQ 192(R6), F13
+	FMOVQ 144(R6), F18
+	FMOVQ 208(R6), F14
+	FMOVQ 160(R6), F23
+	FMOVQ 224(R6), F17
+	FMOVQ 176(R6), F19
+	FMOVQ 240(R6), F24
+	WORD $0x4e922a90 // trn1 v16.4s, v20.4s, v18.4s
+	WORD $0x4e8e29af // trn1 v15.4s, v13.4s, v14.4s
+	WORD $0x4e926a92 // trn2 v18.4s, v20.4s, v18.4s
+	WORD $0x4e8e69ae // trn2 v14.4s, v13.4s, v14.4s
+	WORD $0x4e932aed // trn1 v13.4s, v23.4s, v19.4s
+	WORD $0x4e982a34 // trn1 v20.4s, v17.4s, v24.4s
+	WORD $0x4e936af3 // trn2 v19.4s, v23.4s, v19.4s
+	WORD $0x4e986a38 // trn2 v24.4s, v17.4s, v24.4s
+	WORD $0x4ecd2a11 // trn1 v17.2d, v16.2d, v13.2d
+	WORD $0x4ed429f7 // trn1 v23.2d, v15.2d, v20.2d
+	WORD $0x4ed32a56 // trn1 v22.2d, v18.2d, v19.2d
+	WORD $0x4ed829d5 // trn1 v21.2d, v14.2d, v24.2d
+	WORD $0x4ecd6a0d // trn2 v13.2d, v16.2d, v13.2d
+	WORD $0x4ed469f4 // trn2 v20.2d, v15.2d, v20.2d
+	WORD $0x4ed36a53 // trn2 v19.2d, v18.2d, v19.2d
+	WORD $0x4ed869d8 // trn2 v24.2d, v14.2d, v24.2d
+	FLDPQ 32(R0), (F14, F18)
+	WORD $0x4e2ece2c // fmla v12.4s, v17.4s, v14.4s
+	WORD $0x4e32ceeb // fmla v11.4s, v23.4s, v18.4s
+	FLDPQ 32(R1), (F18, F23)
+	WORD $0x4e32cecc // fmla v12.4s, v22.4s, v18.4s
+	WORD $0x4e37ceab // fmla v11.4s, v21.4s, v23.4s
+	FLDPQ 32(R2), (F23, F21)
+	WORD $0x4e37cdac // fmla v12.4s, v13.4s, v23.4s
+	WORD $0x4e35ce8b // fmla v11.4s, v20.4s, v21.4s
+	FLDPQ 32(R3), (F21, F20)
+	WORD $0x4e35ce6c // fmla v12.4s, v19.4s, v21.4s
+	WORD $0x4e34cf0b // fmla v11.4s, v24.4s, v20.4s
+	WORD $0x4e2cf414 // fmax v20.4s, v0.4s, v12.4s
+	WORD $0x4e2bf418 // fmax v24.4s, v0.4s, v11.4s
+	WORD $0x4ea11d95 // orr v21.16b, v12.16b, v1.16b
+	WORD $0x4ea11d73 // orr v19.16b, v11.16b, v1.16b
+	WORD $0x4eb5f455 // fmin v21.4s, v2.4s, v21.4s
+	WORD $0x4eb3f453 // fmin v19.4s, v2.4s, v19.4s
+	WORD $0x4e35f475 // fmax v21.4s, v3.4s, v21.4s
+	WORD $0x4e33f473 // fmax v19.4s, v3.4s, v19.4s
+	WORD $0x6e24deb7 // fmul v23.4s, v21.4s, v4.4s
+	WORD $0x6e24de6d // fmul v13.4s, v19.4s, v4.4s
+	WORD $0x4e218af7 // frintn v23.4s, v23.4s
+	WORD $0x4e2189ad // frintn v13.4s, v13.4s
+	WORD $0x4ea5cef5 // fmls v21.4s, v23.4s, v5.4s
+	WORD $0x4ea5cdb3 // fmls v19.4s, v13.4s, v5.4s
+	WORD $0x4ea6cef5 // fmls v21.4s, v23.4s, v6.4s
+	WORD $0x4ea6cdb3 // fmls v19.4s, v13.4s, v6.4s
+	FMOVQ 32(R8), F18
+	WORD $0x4e35ccf2 // fmla v18.4s, v7.4s, v21.4s
+	FMOVQ 32(R8), F22
+	WORD $0x4e33ccf6 // fmla v22.4s, v7.4s, v19.4s
+	FMOVQ 48(R8), F14
+	WORD $0x4e35ce4e // fmla v14.4s, v18.4s, v21.4s
+	FMOVQ 48(R8), F18
+	WORD $0x4e33ced2 // fmla v18.4s, v22.4s, v19.4s
+	FMOVQ 64(R8), F22
+	WORD $0x4e35cdd6 // fmla v22.4s, v14.4s, v21.4s
+	FMOVQ 64(R8), F14
+	WORD $0x4e33ce4e // fmla v14.4s, v18.4s, v19.4s
+	FMOVQ 80(R8), F18
+	WORD $0x4e35ced2 // fmla v18.4s, v22.4s, v21.4s
+	FMOVQ 80(R8), F22
+	WORD $0x4e33cdd6 // fmla v22.4s, v14.4s, v19.4s
+	WORD $0x6e35deae // fmul v14.4s, v21.4s, v21.4s
+	WORD $0x6e33de71 // fmul v17.4s, v19.4s, v19.4s
+	WORD $0x4e2ece55 // fmla v21.4s, v18.4s, v14.4s
+	WORD $0x4e31ced3 // fmla v19.4s, v22.4s, v17.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x4e28d673 // fadd v19.4s, v19.4s, v8.4s
+	WORD $0x4ea1baf7 // fcvtzs v23.4s, v23.4s
+	WORD $0x4ea1b9ad // fcvtzs v13.4s, v13.4s
+	WORD $0x4f3f06f1 // sshr v17.4s, v23.4s, #1
+	WORD $0x4f3f05b6 // sshr v22.4s, v13.4s, #1
+	WORD $0x6eb186f7 // sub v23.4s, v23.4s, v17.4s
+	WORD $0x6eb685ad // sub v13.4s, v13.4s, v22.4s
+	WORD $0x4ea98631 // add v17.4s, v17.4s, v9.4s
+	WORD $0x4ea986d6 // add v22.4s, v22.4s, v9.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4f3756d6 // shl v22.4s, v22.4s, #23
+	WORD $0x6e31deb1 // fmul v17.4s, v21.4s, v17.4s
+	WORD $0x6e36de76 // fmul v22.4s, v19.4s, v22.4s
+	WORD $0x4ea986f7 // add v23.4s, v23.4s, v9.4s
+	WORD $0x4ea985ad // add v13.4s, v13.4s, v9.4s
+	WORD $0x4f3756f7 // shl v23.4s, v23.4s, #23
+	WORD $0x4f3755ad // shl v13.4s, v13.4s, #23
+	WORD $0x6e37de37 // fmul v23.4s, v17.4s, v23.4s
+	WORD $0x6e2ddecd // fmul v13.4s, v22.4s, v13.4s
+	WORD $0x4e28d6f6 // fadd v22.4s, v23.4s, v8.4s
+	WORD $0x4e28d5b1 // fadd v17.4s, v13.4s, v8.4s
+	WORD $0x6e36fd16 // fdiv v22.4s, v8.4s, v22.4s
+	WORD $0x6e31fd11 // fdiv v17.4s, v8.4s, v17.4s
+	WORD $0x6eace54c // fcmgt v12.4s, v10.4s, v12.4s
+	WORD $0x6eabe54b // fcmgt v11.4s, v10.4s, v11.4s
+	WORD $0x6e36def7 // fmul v23.4s, v23.4s, v22.4s
+	WORD $0x6e31ddad // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x6e761eec // bsl v12.16b, v23.16b, v22.16b
+	WORD $0x6e711dab // bsl v11.16b, v13.16b, v17.16b
+	WORD $0x6e2cde8c // fmul v12.4s, v20.4s, v12.4s
+	WORD $0x6e2bdf0b // fmul v11.4s, v24.4s, v11.4s
+	FSTPQ (F12, F11), 32(R5)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $256, R6, R6
+	SUBS $16, R7, R7
+	BGE whole
+tail:
+done:
+	RET
+
 // func conv4SiLUGradNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 TEXT ·conv4SiLUGradNEON(SB), NOSPLIT, $0-96
 	MOVD x0+8(FP), R0
@@ -11833,6 +12180,121 @@ done12:
 one13:
 	FMOVS F2, 0(R5)
 done14:
+done:
+	RET
+
+// func quadsRowNEON(elements int, x *float32, y *float32, w *float32)
+TEXT ·quadsRowNEON(SB), NOSPLIT, $0-32
+	MOVD x+8(FP), R0
+	MOVD y+16(FP), R1
+	MOVD w+24(FP), R2
+	MOVD elements+0(FP), R3
+	MOVD $constants<>(SB), R4
+	SUBS $16, R3, R3
+	BLT tail
+whole:
+	FMOVQ 0(R0), F0
+	FLDPQ 0(R2), (F1, F2)
+	FLDPQ 32(R2), (F3, F4)
+	WORD $0x4e822825 // trn1 v5.4s, v1.4s, v2.4s
+	WORD $0x4e826822 // trn2 v2.4s, v1.4s, v2.4s
+	WORD $0x4e842861 // trn1 v1.4s, v3.4s, v4.4s
+	WORD $0x4e846864 // trn2 v4.4s, v3.4s, v4.4s
+	WORD $0x4ec128a3 // trn1 v3.2d, v5.2d, v1.2d
+	WORD $0x4ec42846 // trn1 v6.2d, v2.2d, v4.2d
+	WORD $0x4ec168a1 // trn2 v1.2d, v5.2d, v1.2d
+	WORD $0x4ec46844 // trn2 v4.2d, v2.2d, v4.2d
+	WORD $0x4e802802 // trn1 v2.4s, v0.4s, v0.4s
+	WORD $0x4ec22842 // trn1 v2.2d, v2.2d, v2.2d
+	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
+	WORD $0x4e806803 // trn2 v3.4s, v0.4s, v0.4s
+	WORD $0x4ec32863 // trn1 v3.2d, v3.2d, v3.2d
+	WORD $0x4e23ccc2 // fmla v2.4s, v6.4s, v3.4s
+	WORD $0x4e802803 // trn1 v3.4s, v0.4s, v0.4s
+	WORD $0x4ec36863 // trn2 v3.2d, v3.2d, v3.2d
+	WORD $0x4e23cc22 // fmla v2.4s, v1.4s, v3.4s
+	WORD $0x4e806800 // trn2 v0.4s, v0.4s, v0.4s
+	WORD $0x4ec06800 // trn2 v0.2d, v0.2d, v0.2d
+	WORD $0x4e20cc82 // fmla v2.4s, v4.4s, v0.4s
+	FMOVQ F2, 0(R1)
+	FMOVQ 16(R0), F2
+	FLDPQ 64(R2), (F0, F4)
+	FLDPQ 96(R2), (F3, F1)
+	WORD $0x4e842806 // trn1 v6.4s, v0.4s, v4.4s
+	WORD $0x4e846804 // trn2 v4.4s, v0.4s, v4.4s
+	WORD $0x4e812860 // trn1 v0.4s, v3.4s, v1.4s
+	WORD $0x4e816861 // trn2 v1.4s, v3.4s, v1.4s
+	WORD $0x4ec028c3 // trn1 v3.2d, v6.2d, v0.2d
+	WORD $0x4ec12885 // trn1 v5.2d, v4.2d, v1.2d
+	WORD $0x4ec068c0 // trn2 v0.2d, v6.2d, v0.2d
+	WORD $0x4ec16881 // trn2 v1.2d, v4.2d, v1.2d
+	WORD $0x4e822844 // trn1 v4.4s, v2.4s, v2.4s
+	WORD $0x4ec42884 // trn1 v4.2d, v4.2d, v4.2d
+	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
+	WORD $0x4e826843 // trn2 v3.4s, v2.4s, v2.4s
+	WORD $0x4ec32863 // trn1 v3.2d, v3.2d, v3.2d
+	WORD $0x4e23cca4 // fmla v4.4s, v5.4s, v3.4s
+	WORD $0x4e822843 // trn1 v3.4s, v2.4s, v2.4s
+	WORD $0x4ec36863 // trn2 v3.2d, v3.2d, v3.2d
+	WORD $0x4e23cc04 // fmla v4.4s, v0.4s, v3.4s
+	WORD $0x4e826842 // trn2 v2.4s, v2.4s, v2.4s
+	WORD $0x4ec26842 // trn2 v2.2d, v2.2d, v2.2d
+	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	FMOVQ F4, 16(R1)
+	FMOVQ 32(R0), F4
+	FLDPQ 128(R2), (F2, F1)
+	FLDPQ 160(R2), (F3, F0)
+	WORD $0x4e812845 // trn1 v5.4s, v2.4s, v1.4s
+	WORD $0x4e816841 // trn2 v1.4s, v2.4s, v1.4s
+	WORD $0x4e802862 // trn1 v2.4s, v3.4s, v0.4s
+	WORD $0x4e806860 // trn2 v0.4s, v3.4s, v0.4s
+	WORD $0x4ec228a3 // trn1 v3.2d, v5.2d, v2.2d
+	WORD $0x4ec02826 // trn1 v6.2d, v1.2d, v0.2d
+	WORD $0x4ec268a2 // trn2 v2.2d, v5.2d, v2.2d
+	WORD $0x4ec06820 // trn2 v0.2d, v1.2d, v0.2d
+	WORD $0x4e842881 // trn1 v1.4s, v4.4s, v4.4s
+	WORD $0x4ec12821 // trn1 v1.2d, v1.2d, v1.2d
+	WORD $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
+	WORD $0x4e846883 // trn2 v3.4s, v4.4s, v4.4s
+	WORD $0x4ec32863 // trn1 v3.2d, v3.2d, v3.2d
+	WORD $0x4e23ccc1 // fmla v1.4s, v6.4s, v3.4s
+	WORD $0x4e842883 // trn1 v3.4s, v4.4s, v4.4s
+	WORD $0x4ec36863 // trn2 v3.2d, v3.2d, v3.2d
+	WORD $0x4e23cc41 // fmla v1.4s, v2.4s, v3.4s
+	WORD $0x4e846884 // trn2 v4.4s, v4.4s, v4.4s
+	WORD $0x4ec46884 // trn2 v4.2d, v4.2d, v4.2d
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	FMOVQ F1, 32(R1)
+	FMOVQ 48(R0), F1
+	FLDPQ 192(R2), (F4, F0)
+	FLDPQ 224(R2), (F3, F2)
+	WORD $0x4e802886 // trn1 v6.4s, v4.4s, v0.4s
+	WORD $0x4e806880 // trn2 v0.4s, v4.4s, v0.4s
+	WORD $0x4e822864 // trn1 v4.4s, v3.4s, v2.4s
+	WORD $0x4e826862 // trn2 v2.4s, v3.4s, v2.4s
+	WORD $0x4ec428c3 // trn1 v3.2d, v6.2d, v4.2d
+	WORD $0x4ec22805 // trn1 v5.2d, v0.2d, v2.2d
+	WORD $0x4ec468c4 // trn2 v4.2d, v6.2d, v4.2d
+	WORD $0x4ec26802 // trn2 v2.2d, v0.2d, v2.2d
+	WORD $0x4e812820 // trn1 v0.4s, v1.4s, v1.4s
+	WORD $0x4ec02800 // trn1 v0.2d, v0.2d, v0.2d
+	WORD $0x6e20dc60 // fmul v0.4s, v3.4s, v0.4s
+	WORD $0x4e816823 // trn2 v3.4s, v1.4s, v1.4s
+	WORD $0x4ec32863 // trn1 v3.2d, v3.2d, v3.2d
+	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
+	WORD $0x4e812823 // trn1 v3.4s, v1.4s, v1.4s
+	WORD $0x4ec36863 // trn2 v3.2d, v3.2d, v3.2d
+	WORD $0x4e23cc80 // fmla v0.4s, v4.4s, v3.4s
+	WORD $0x4e816821 // trn2 v1.4s, v1.4s, v1.4s
+	WORD $0x4ec16821 // trn2 v1.2d, v1.2d, v1.2d
+	WORD $0x4e21cc40 // fmla v0.4s, v2.4s, v1.4s
+	FMOVQ F0, 48(R1)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $256, R2, R2
+	SUBS $16, R3, R3
+	BGE whole
+tail:
 done:
 	RET
 

@@ -13,6 +13,19 @@ func Normalize[F Float](x, w []F, mean, rstd F, y []F) {
 	}
 }
 
+// NormalizeResidual computes y = (x − mean)·rstd·(1 + w).
+func NormalizeResidual[F Float](x, w []F, mean, rstd F, y []F) {
+	n := len(y)
+	if fast[F]() {
+		best.normResidual(n, ptr(x, n), ptr(w, n), ptr(y, n), float32(mean), float32(rstd))
+		return
+	}
+	w = first(w, n)
+	for i, v := range first(x, n) {
+		y[i] = (v - mean) * rstd * (1 + w[i])
+	}
+}
+
 // NormSums returns Σ g and Σ g·x̂ for g = dy⊙w and x̂ = (x − mean)·rstd.
 func NormSums[F Float](x, w, dy []F, mean, rstd F) (g, gx F) {
 	n := len(x)
@@ -95,6 +108,33 @@ func Conv4[F Float](x, w Taps[F], bias, y []F, withSiLU bool) {
 	}
 }
 
+// Conv4Row computes y = SiLU(bias + Σ wⱼ⊙xⱼ) with weights as they are stored, wⱼ[i] =
+// w[4i+j]: for a single row it would take longer to lay them out as Taps.
+func Conv4Row[F Float](x Taps[F], w, bias, y []F) {
+	n := len(y)
+	w, bias = first(w, 4*n), first(bias, n)
+	for j := range x {
+		x[j] = first(x[j], n)
+	}
+	whole := 0
+	if fast[F]() {
+		if whole = n / turn * turn; whole > 0 {
+			best.conv4RowSiLU(whole, ptr(x[0], n), ptr(x[1], n), ptr(x[2], n), ptr(x[3], n), ptr(bias, n), ptr(y, n), ptr(w, n))
+		}
+	}
+	for i := whole; i < n; i++ {
+		sum := bias[i]
+		for j, tap := range (*[4]F)(w[4*i:]) {
+			sum += F(tap * x[j][i]) // the conversion keeps compilers from fusing the two
+		}
+		y[i] = sum
+	}
+	Activate(SiLU, y[whole:], y[whole:])
+}
+
+// turn is how many elements the kernels take at a time that need whole turns.
+const turn = 16
+
 func convAt[F Float](x, w Taps[F], bias []F, i int) F {
 	s := bias[i]
 	for j := range w {
@@ -153,6 +193,29 @@ func Quads[F Float](x []F, w Taps[F], y []F, add bool) {
 			s += w[k][i] * x[i^k]
 		}
 		y[i] = s
+	}
+}
+
+// QuadsRow does the same with matrices as they are stored, row by row: y[4b+o] = Σ_i
+// w[16b+4o+i]·x[4b+i].
+func QuadsRow[F Float](x, w, y []F) {
+	n := len(y)
+	x, w = first(x, n), first(w, 4*n)
+	at := 0
+	if fast[F]() {
+		if at = n / turn * turn; at > 0 {
+			best.quadsRow(at, ptr(x, n), ptr(y, n), ptr(w, n))
+		}
+	}
+	for ; at < n; at += 4 {
+		xb, wb, yb := *(*[4]F)(x[at:]), (*[16]F)(w[4*at:]), (*[4]F)(y[at:])
+		for o := range yb {
+			sum := F(wb[4*o] * xb[0])
+			for i := 1; i < 4; i++ {
+				sum += F(wb[4*o+i] * xb[i]) // the conversion keeps compilers from fusing the two
+			}
+			yb[o] = sum
+		}
 	}
 }
 

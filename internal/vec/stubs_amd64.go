@@ -110,6 +110,9 @@ func softCapGradAVX512(elements int, y *float32, dy *float32, dx *float32, inver
 func normAVX512(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
 
 //go:noescape
+func normResidualAVX512(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
+
+//go:noescape
 func normSumsAVX512(elements int, x *float32, w *float32, dy *float32, mean float32, rstd float32) (sg float32, sgx float32)
 
 //go:noescape
@@ -128,6 +131,9 @@ func conv4AVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float3
 func conv4SiLUAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
 
 //go:noescape
+func conv4RowSiLUAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, bias *float32, y *float32, w *float32)
+
+//go:noescape
 func conv4SiLUGradAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 
 //go:noescape
@@ -138,6 +144,9 @@ func quadsAVX512(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32
 
 //go:noescape
 func quadsAddAVX512(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
+
+//go:noescape
+func quadsRowAVX512(elements int, x *float32, y *float32, w *float32)
 
 //go:noescape
 func quadsWeightsAVX512(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
@@ -278,6 +287,9 @@ func softCapGradAVX2(elements int, y *float32, dy *float32, dx *float32, inverse
 func normAVX2(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
 
 //go:noescape
+func normResidualAVX2(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
+
+//go:noescape
 func normSumsAVX2(elements int, x *float32, w *float32, dy *float32, mean float32, rstd float32) (sg float32, sgx float32)
 
 //go:noescape
@@ -296,6 +308,9 @@ func conv4AVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32,
 func conv4SiLUAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
 
 //go:noescape
+func conv4RowSiLUAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, bias *float32, y *float32, w *float32)
+
+//go:noescape
 func conv4SiLUGradAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 
 //go:noescape
@@ -306,6 +321,9 @@ func quadsAVX2(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, 
 
 //go:noescape
 func quadsAddAVX2(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
+
+//go:noescape
+func quadsRowAVX2(elements int, x *float32, y *float32, w *float32)
 
 //go:noescape
 func quadsWeightsAVX2(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)

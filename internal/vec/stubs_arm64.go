@@ -110,6 +110,9 @@ func softCapGradNEON(elements int, y *float32, dy *float32, dx *float32, inverse
 func normNEON(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
 
 //go:noescape
+func normResidualNEON(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
+
+//go:noescape
 func normSumsNEON(elements int, x *float32, w *float32, dy *float32, mean float32, rstd float32) (sg, sgx float32)
 
 //go:noescape
@@ -128,6 +131,9 @@ func conv4NEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32,
 func conv4SiLUNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
 
 //go:noescape
+func conv4RowSiLUNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, bias *float32, y *float32, w *float32)
+
+//go:noescape
 func conv4SiLUGradNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 
 //go:noescape
@@ -138,6 +144,9 @@ func quadsNEON(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, 
 
 //go:noescape
 func quadsAddNEON(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
+
+//go:noescape
+func quadsRowNEON(elements int, x *float32, y *float32, w *float32)
 
 //go:noescape
 func quadsWeightsNEON(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)

@@ -49,6 +49,39 @@ func (k *avxBody) load(name string) value {
 	return r
 }
 
+// loadFours is of each element's four numbers the first, the second, the third and
+// the fourth. Each four of a register's lanes are transposed on their own.
+func (k *avxBody) loadFours(name string) (t [4]value) {
+	var in [4]reg.VecVirtual // of each four elements the first, the second and so on
+	for i := range in {
+		in[i] = k.vector()
+		for four := range k.set.lanes / 4 {
+			from := Mem{Base: k.base(name), Index: k.at, Scale: 4, Disp: 16 * (k.half*k.set.lanes + 4*four + i)}
+			switch {
+			case four == 0 && k.wide:
+				VBROADCASTF32X4(from, in[i])
+			case four == 0:
+				VBROADCASTF128(from, in[i])
+			case k.wide:
+				VINSERTF32X4(Imm(uint64(four)), from, in[i], in[i])
+			default:
+				VINSERTF128(Imm(uint64(four)), from, in[i], in[i])
+			}
+		}
+	}
+	pair := func(op func(...Op), a, b reg.VecVirtual) reg.VecVirtual {
+		r := k.vector()
+		op(b, a, r)
+		return r
+	}
+	low01, high01 := pair(VUNPCKLPS, in[0], in[1]), pair(VUNPCKHPS, in[0], in[1])
+	low23, high23 := pair(VUNPCKLPS, in[2], in[3]), pair(VUNPCKHPS, in[2], in[3])
+	return [4]value{
+		pair(VUNPCKLPD, low01, low23), pair(VUNPCKHPD, low01, low23),
+		pair(VUNPCKLPD, high01, high23), pair(VUNPCKHPD, high01, high23),
+	}
+}
+
 func (k *avxBody) store(name string, v value) {
 	switch {
 	case k.mask == nil:
@@ -104,9 +137,11 @@ func (k kernel) write(s set) {
 	SUBQ(Imm(step), n)
 	JGE(LabelRef("whole"))
 	Label("tail")
-	ADDQ(Imm(step), n)
-	JZ(LabelRef("done"))
-	b.turn(s.newTail(n))
+	if k.fours == "" {
+		ADDQ(Imm(step), n)
+		JZ(LabelRef("done"))
+		b.turn(s.newTail(n))
+	}
 	Label("done")
 	b.finish()
 	VZEROUPPER()
@@ -124,7 +159,7 @@ func (k kernel) arguments(s set) *avxBody {
 	b := &avxBody{avx: avx{set: s, held: &held{free: s.spare}}, kernel: k, at: GP64(),
 		bases: map[string]reg.Register{}, params: map[string]value{}, results: map[string][]reg.VecVirtual{}}
 	XORQ(b.at, b.at)
-	if vs := strings.Fields(k.vectors); len(vs) <= many {
+	if vs := k.pointers(); len(vs) <= many {
 		for _, v := range vs {
 			b.bases[v] = Load(Param(v), GP64())
 		}

@@ -221,9 +221,14 @@ func (l avx) scale2(q, n value) value {
 }
 
 // swap exchanges the numbers of each four: lane i gets lane i xor by.
-func (l avx) swap(by int, a value) value {
+func (l avx) swap(by int, a value) value { return l.shuffle([]uint64{0xe4, 0xb1, 0x4e, 0x1b}[by], a) }
+
+// spread copies number i of each four to all of it.
+func (l avx) spread(i int, a value) value { return l.shuffle(uint64(0x55*i), a) }
+
+func (l avx) shuffle(places uint64, a value) value {
 	r := l.vector()
-	VSHUFPS(Imm([]uint64{0xe4, 0xb1, 0x4e, 0x1b}[by]), l.reg(a), l.reg(a), r)
+	VSHUFPS(Imm(places), l.reg(a), l.reg(a), r)
 	return r
 }
 

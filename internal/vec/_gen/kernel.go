@@ -7,6 +7,9 @@ import "strings"
 type kernel struct {
 	name    string
 	vectors string // names of the vectors, those that are written last
+	// fours are the names of further vectors, of four numbers for each element. A
+	// kernel that has any takes whole turns alone: n is a multiple of step.
+	fours   string
 	scalars string // names of the scalar arguments
 	results string // names of the sums (or maxima) over all elements
 	// fold is the operation of the results; sum if nil.
@@ -37,10 +40,11 @@ type body struct {
 
 // memory is the arguments of a kernel, in one turn of its loop.
 type memory interface {
-	load(name string) value        // the elements of a vector; those beyond its end are zero
-	store(name string, v value)    // to those that exist
-	param(name string) value       // a scalar argument in every lane
-	foldInto(name string, v value) // adds v to a result
+	load(name string) value         // the elements of a vector; those beyond its end are zero
+	loadFours(name string) [4]value // of each element's four numbers the first, the second and so on
+	store(name string, v value)     // to those that exist
+	param(name string) value        // a scalar argument in every lane
+	foldInto(name string, v value)  // adds v to a result
 }
 
 func (k kernel) folding() folding {
@@ -50,9 +54,14 @@ func (k kernel) folding() folding {
 	return *k.fold
 }
 
+// pointers are the names of all vectors.
+func (k kernel) pointers() []string {
+	return append(strings.Fields(k.vectors), strings.Fields(k.fours)...)
+}
+
 func (k kernel) signature() string {
 	s := "func(elements int"
-	for _, v := range strings.Fields(k.vectors) {
+	for _, v := range k.pointers() {
 		s += ", " + v + " *float32"
 	}
 	for _, v := range strings.Fields(k.scalars) {

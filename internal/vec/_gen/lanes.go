@@ -42,6 +42,7 @@ type arithmetic interface {
 
 	scale2(q, n value) value            // q·2ⁿ for a whole n within ±252, rounded once where the result is denormal
 	swap(by int, a value) value         // lane i gets lane i xor by of each four
+	spread(i int, a value) value        // every lane of each four gets the four's lane i
 	horner(x value, c ...float64) value // the polynomial c[0] + c[1]·x + …
 }
 

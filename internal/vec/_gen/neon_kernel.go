@@ -56,16 +56,24 @@ func (k kernel) writeNEON(f *neon.File, words *[]uint32) {
 	w.Go("SUBS $%d, %v, %v", step, w.n, w.n)
 	w.Go("BGE whole")
 	w.Label("tail")
-	w.Go("ADDS $%d, %v, %v", step, w.n, w.n)
-	w.Go("BEQ done")
-	if k.results == "" {
+	switch {
+	case k.fours != "":
+	case k.results == "":
+		w.more()
 		w.tail()
-	} else {
+	default:
+		w.more()
 		w.tailWithResults()
 	}
 	w.Label("done")
 	w.finish()
 	w.Go("RET")
+}
+
+// more goes on if there are elements left.
+func (w *neonKernel) more() {
+	w.Go("ADDS $%d, %v, %v", step, w.n, w.n)
+	w.Go("BEQ done")
 }
 
 // arguments loads the arguments and clears the results.
@@ -75,7 +83,7 @@ func (w *neonKernel) arguments() {
 		w.LoadArg(name, r)
 		return r
 	}
-	for _, v := range strings.Fields(w.vectors) {
+	for _, v := range w.pointers() {
 		w.bases[v] = load(v)
 	}
 	w.n, w.table, w.temp = load("elements"), w.New(), w.New()
@@ -200,6 +208,9 @@ func sortedByRegister(constants map[uint32]*virtual) []*virtual {
 func (w *neonKernel) advance(bytes int) {
 	for _, v := range strings.Fields(w.vectors) {
 		w.Go("ADD $%d, %v, %v", bytes, w.bases[v], w.bases[v])
+	}
+	for _, v := range strings.Fields(w.fours) {
+		w.Go("ADD $%d, %v, %v", 4*bytes, w.bases[v], w.bases[v])
 	}
 }
 

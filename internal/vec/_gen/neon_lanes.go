@@ -131,6 +131,11 @@ func (t *neonTurn) swap(by int, a value) value {
 	return a
 }
 
+func (t *neonTurn) spread(i int, a value) value {
+	odd := t.op(numbers([]string{"trn1", "trn2"}[i%2]), a, a)
+	return t.op([]string{"trn1", "trn2"}[i/2]+" v%d.2d, v%d.2d, v%d.2d", odd, odd)
+}
+
 func (t *neonTurn) horner(x value, c ...float64) value {
 	p := t.word(bitsOf(c[len(c)-1]))
 	for i := len(c) - 2; i >= 0; i-- {
@@ -158,6 +163,28 @@ func (t *neonTurn) load(name string) value {
 			w.move(neonMove{load: true, base: base, disp: disp, reg: reg})
 		}
 	}})
+}
+
+// loadFours transposes four elements of four numbers.
+func (t *neonTurn) loadFours(name string) [4]value {
+	var in [4]value
+	for i := range in {
+		m := neonMove{load: true, base: t.bases[name], disp: 64*t.quarter + 16*i}
+		in[i] = t.record(operation{to: new(virtual), move: func(w *neonWriter, reg int) {
+			m.reg = reg
+			w.move(m)
+		}})
+	}
+	pair := func(op, size string, a, b value) value {
+		v := " v%d." + size
+		return t.op(op+v+","+v+","+v, a, b)
+	}
+	even01, odd01 := pair("trn1", "4s", in[0], in[1]), pair("trn2", "4s", in[0], in[1])
+	even23, odd23 := pair("trn1", "4s", in[2], in[3]), pair("trn2", "4s", in[2], in[3])
+	return [4]value{
+		pair("trn1", "2d", even01, even23), pair("trn1", "2d", odd01, odd23),
+		pair("trn2", "2d", even01, even23), pair("trn2", "2d", odd01, odd23),
+	}
 }
 
 func (t *neonTurn) store(name string, v value) {

@@ -7,6 +7,10 @@ var rows = []kernel{
 	{name: "norm", vectors: "x w y", scalars: "mean rstd", body: func(k *body) {
 		k.store("y", k.mul(k.mul(k.sub(k.load("x"), k.param("mean")), k.param("rstd")), k.load("w")))
 	}},
+	// y = (x − mean)·rstd·(1 + w)
+	{name: "normResidual", vectors: "x w y", scalars: "mean rstd", body: func(k *body) {
+		k.store("y", k.mul(k.mul(k.sub(k.load("x"), k.param("mean")), k.param("rstd")), k.add(k.load("w"), k.num(1))))
+	}},
 	// The sums of g = dy·w and of g·x̂.
 	{name: "normSums", vectors: "x w dy", scalars: "mean rstd", results: "sg sgx", body: func(k *body) {
 		g := k.mul(k.load("dy"), k.load("w"))
@@ -37,6 +41,14 @@ var rows = []kernel{
 	// Four taps of a convolution: y = bias + Σ wⱼ·xⱼ.
 	{name: "conv4", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", taps(k)) }},
 	{name: "conv4SiLU", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", k.silu(taps(k))) }},
+	// The same with the four weights of an element side by side.
+	{name: "conv4RowSiLU", vectors: "x0 x1 x2 x3 bias y", fours: "w", body: func(k *body) {
+		y := k.load("bias")
+		for j, w := range k.loadFours("w") {
+			y = k.fma(w, k.load([]string{"x0", "x1", "x2", "x3"}[j]), y)
+		}
+		k.store("y", k.silu(y))
+	}},
 	// The gradient of what SiLU took in, from that of what it gave.
 	{name: "conv4SiLUGrad", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre", body: func(k *body) {
 		slope, _ := k.siluSlope(taps(k))
@@ -65,6 +77,15 @@ var rows = []kernel{
 		y := k.fma(k.load("w0"), x, k.load("y"))
 		for s, w := range []string{"w1", "w2", "w3"} {
 			y = k.fma(k.load(w), k.swap(s+1, x), y)
+		}
+		k.store("y", y)
+	}},
+	// The same with the rows of the blocks one after the other.
+	{name: "quadsRow", vectors: "x y", fours: "w", body: func(k *body) {
+		x, w := k.load("x"), k.loadFours("w")
+		y := k.mul(w[0], k.spread(0, x))
+		for i := 1; i < 4; i++ {
+			y = k.fma(w[i], k.spread(i, x), y)
 		}
 		k.store("y", y)
 	}},
