@@ -26,10 +26,14 @@ type height[T Float] struct {
 //	C = alpha·A·Bᵀ + beta·C
 type dotKernel[T Float] func(k int, a *T, aRow int, b *T, bRow int, c *T, cRow int, alpha, beta T)
 
+// A turnKernel computes the scalar products of a vector with n ≥ 1 rows of B one after
+// the other, c = alpha·B·a + beta·c.
+type turnKernel[T Float] func(n, k int, a, b *T, bRow int, c *T, alpha, beta T)
+
 // dots is the kernels for scalar products with one number of rows of A.
 type dots[T Float] struct {
 	rows  int
-	strip []dotStrip[T] // the most rows of B first, down to 1
+	strip []dotStrip[T] // the most rows of B first, down to 1, or for one row of A to inTurn
 }
 
 type dotStrip[T Float] struct {
@@ -56,7 +60,8 @@ type kernels[T Float] struct {
 	// follow one another.
 	copyA, copyB func(rows int, src *T, srcRow int, dst *T)
 
-	dots []dots[T] // the most rows first, down to 1
+	dots   []dots[T]     // the most rows first, down to 1
+	inTurn turnKernel[T] // nil if the strips of dots for one row go down to 1
 
 	scratch sync.Pool // of *scratch[T]
 	crews   sync.Pool // of *crew[T]

@@ -26,8 +26,9 @@ var singleAVX512 = kernels[float32]{
 	dots: []dots[float32]{
 		{4, []dotStrip[float32]{{4, sdotsAVX512x4x4}, {1, sdotsAVX512x4x1}}},
 		{2, []dotStrip[float32]{{4, sdotsAVX512x2x4}, {1, sdotsAVX512x2x1}}},
-		{1, []dotStrip[float32]{{8, sdotsAVX512x1x8}, {4, sdotsAVX2x1x4}, {1, sdotsAVX2x1x1}}},
+		{1, []dotStrip[float32]{{8, sdotsAVX512x1x8}, {4, sdotsAVX2x1x4}}},
 	},
+	inTurn: sdotsAVX512InTurn,
 }
 
 var singleAVX2 = kernels[float32]{
@@ -43,8 +44,9 @@ var singleAVX2 = kernels[float32]{
 	copyA: scopyAVX6, copyB: scopyAVX16,
 	transpose: stransposeAVX, strip: 8,
 	dots: []dots[float32]{
-		{1, []dotStrip[float32]{{4, sdotsAVX2x1x4}, {1, sdotsAVX2x1x1}}},
+		{1, []dotStrip[float32]{{4, sdotsAVX2x1x4}}},
 	},
+	inTurn: sdotsAVX2InTurn,
 }
 
 var doubleAVX512 = kernels[float64]{
@@ -63,8 +65,9 @@ var doubleAVX512 = kernels[float64]{
 	dots: []dots[float64]{
 		{4, []dotStrip[float64]{{4, ddotsAVX512x4x4}, {1, ddotsAVX512x4x1}}},
 		{2, []dotStrip[float64]{{4, ddotsAVX512x2x4}, {1, ddotsAVX512x2x1}}},
-		{1, []dotStrip[float64]{{8, ddotsAVX512x1x8}, {4, ddotsAVX2x1x4}, {1, ddotsAVX2x1x1}}},
+		{1, []dotStrip[float64]{{8, ddotsAVX512x1x8}, {4, ddotsAVX2x1x4}}},
 	},
+	inTurn: ddotsAVX512InTurn,
 }
 
 var doubleAVX2 = kernels[float64]{
@@ -80,6 +83,7 @@ var doubleAVX2 = kernels[float64]{
 	copyA: dcopyAVX6, copyB: dcopyAVX8,
 	transpose: dtransposeAVX, strip: 4,
 	dots: []dots[float64]{
-		{1, []dotStrip[float64]{{4, ddotsAVX2x1x4}, {1, ddotsAVX2x1x1}}},
+		{1, []dotStrip[float64]{{4, ddotsAVX2x1x4}}},
 	},
+	inTurn: ddotsAVX2InTurn,
 }

@@ -782,6 +782,72 @@ write:
 	VZEROUPPER
 	RET
 
+// func sdotsAVX512InTurn(n int, k int, a *float32, b *float32, bRow int, c *float32, alpha float32, beta float32)
+// Requires: AVX, AVX512F, AVX512VL, FMA3, MMX+
+TEXT ·sdotsAVX512InTurn(SB), NOSPLIT, $0-56
+	MOVQ n+0(FP), AX
+	MOVQ a+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ c+40(FP), BX
+	MOVQ bRow+32(FP), SI
+	SHLQ $0x02, SI
+
+row:
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	VPXORD Z0, Z0, Z0
+	MOVQ   k+8(FP), R9
+	SUBQ   $0x10, R9
+	JL     tail
+
+next:
+	PREFETCHT0  1024(R8)
+	VMOVUPS     (DI), Z1
+	VMOVUPS     (R8), Z2
+	VFMADD231PS Z1, Z2, Z0
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	SUBQ        $0x10, R9
+	JGE         next
+
+tail:
+	ADDQ        $0x10, R9
+	JZ          sum
+	XORL        R10, R10
+	BTSQ        R9, R10
+	DECQ        R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z1
+	VMOVUPS.Z   (R8), K1, Z2
+	VFMADD231PS Z1, Z2, Z0
+
+sum:
+	VBROADCASTSS  alpha+48(FP), X1
+	VBROADCASTSS  beta+52(FP), X2
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y3
+	VEXTRACTF32X4 $0x01, Y3, X4
+	VADDPS        X4, X3, X3
+	VMOVHLPS      X3, X3, X4
+	VADDPS        X4, X3, X3
+	VMOVSHDUP     X3, X4
+	VADDPS        X4, X3, X3
+	VMULPS        X1, X3, X3
+	MOVL          beta+52(FP), DI
+	ADDL          DI, DI
+	JZ            write
+	VMOVSS        (BX), X1
+	VFMADD231PS   X2, X1, X3
+
+write:
+	VMOVSS X3, (BX)
+	ADDQ   SI, DX
+	ADDQ   $0x04, BX
+	DECQ   AX
+	JNZ    row
+	VZEROUPPER
+	RET
+
 // func sgemmAVX512Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Row1(SB), NOSPLIT, $0-80
@@ -2813,54 +2879,56 @@ write:
 	VZEROUPPER
 	RET
 
-// func sdotsAVX2x1x1(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
-// Requires: AVX, FMA3
-TEXT ·sdotsAVX2x1x1(SB), NOSPLIT, $0-64
-	MOVQ   a+8(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   b+24(FP), CX
-	MOVQ   bRow+32(FP), DX
-	SHLQ   $0x02, DX
+// func sdotsAVX2InTurn(n int, k int, a *float32, b *float32, bRow int, c *float32, alpha float32, beta float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·sdotsAVX2InTurn(SB), NOSPLIT, $0-56
+	MOVQ n+0(FP), AX
+	MOVQ a+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ c+40(FP), BX
+	MOVQ bRow+32(FP), SI
+	SHLQ $0x02, SI
+
+row:
+	MOVQ   CX, DI
+	MOVQ   DX, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), DX
-	SUBQ   $0x10, DX
+	MOVQ   k+8(FP), R9
+	SUBQ   $0x10, R9
 	JL     tail
 
 next:
-	VMOVUPS     (AX), Y2
-	VMOVUPS     (CX), Y3
+	PREFETCHT0  1024(R8)
+	VMOVUPS     (DI), Y2
+	VMOVUPS     (R8), Y3
 	VFMADD231PS Y2, Y3, Y0
-	VMOVUPS     32(AX), Y2
-	VMOVUPS     32(CX), Y3
+	VMOVUPS     32(DI), Y2
+	VMOVUPS     32(R8), Y3
 	VFMADD231PS Y2, Y3, Y1
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, CX
-	SUBQ        $0x10, DX
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	SUBQ        $0x10, R9
 	JGE         next
 
 tail:
-	ADDQ        $0x10, DX
+	ADDQ        $0x10, R9
 	JZ          sum
-	LEAQ        laneMasks<>+64(SB), BX
-	SHLQ        $0x02, DX
-	SUBQ        DX, BX
-	VMOVDQU     (BX), Y2
-	VMASKMOVPS  (AX), Y2, Y3
-	VMASKMOVPS  (CX), Y2, Y2
+	LEAQ        laneMasks<>+64(SB), R10
+	SHLQ        $0x02, R9
+	SUBQ        R9, R10
+	VMOVDQU     (R10), Y2
+	VMASKMOVPS  (DI), Y2, Y3
+	VMASKMOVPS  (R8), Y2, Y2
 	VFMADD231PS Y3, Y2, Y0
-	VMOVDQU     32(BX), Y2
-	VMASKMOVPS  32(AX), Y2, Y3
-	VMASKMOVPS  32(CX), Y2, Y2
+	VMOVDQU     32(R10), Y2
+	VMASKMOVPS  32(DI), Y2, Y3
+	VMASKMOVPS  32(R8), Y2, Y2
 	VFMADD231PS Y3, Y2, Y1
 
 sum:
-	MOVQ         c+40(FP), AX
-	MOVQ         cRow+48(FP), CX
-	SHLQ         $0x02, CX
-	VBROADCASTSS alpha+56(FP), X2
-	VBROADCASTSS beta+60(FP), X3
+	VBROADCASTSS alpha+48(FP), X2
+	VBROADCASTSS beta+52(FP), X3
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -2869,14 +2937,18 @@ sum:
 	VMOVSHDUP    X0, X1
 	VADDPS       X1, X0, X0
 	VMULPS       X2, X0, X0
-	MOVL         beta+60(FP), CX
-	ADDL         CX, CX
+	MOVL         beta+52(FP), DI
+	ADDL         DI, DI
 	JZ           write
-	VMOVSS       (AX), X1
+	VMOVSS       (BX), X1
 	VFMADD231PS  X3, X1, X0
 
 write:
-	VMOVSS X0, (AX)
+	VMOVSS X0, (BX)
+	ADDQ   SI, DX
+	ADDQ   $0x04, BX
+	DECQ   AX
+	JNZ    row
 	VZEROUPPER
 	RET
 
@@ -4838,6 +4910,70 @@ sum:
 write:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func ddotsAVX512InTurn(n int, k int, a *float64, b *float64, bRow int, c *float64, alpha float64, beta float64)
+// Requires: AVX, AVX512F, AVX512VL, FMA3, MMX+
+TEXT ·ddotsAVX512InTurn(SB), NOSPLIT, $0-64
+	MOVQ n+0(FP), AX
+	MOVQ a+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ c+40(FP), BX
+	MOVQ bRow+32(FP), SI
+	SHLQ $0x03, SI
+
+row:
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	VPXORD Z0, Z0, Z0
+	MOVQ   k+8(FP), R9
+	SUBQ   $0x08, R9
+	JL     tail
+
+next:
+	PREFETCHT0  1024(R8)
+	VMOVUPD     (DI), Z1
+	VMOVUPD     (R8), Z2
+	VFMADD231PD Z1, Z2, Z0
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	SUBQ        $0x08, R9
+	JGE         next
+
+tail:
+	ADDQ        $0x08, R9
+	JZ          sum
+	XORL        R10, R10
+	BTSQ        R9, R10
+	DECQ        R10
+	KMOVW       R10, K1
+	VMOVUPD.Z   (DI), K1, Z1
+	VMOVUPD.Z   (R8), K1, Z2
+	VFMADD231PD Z1, Z2, Z0
+
+sum:
+	VMOVDDUP      alpha+48(FP), X1
+	VMOVDDUP      beta+56(FP), X2
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPD        Y4, Y0, Y3
+	VEXTRACTF32X4 $0x01, Y3, X4
+	VADDPD        X4, X3, X3
+	VMOVHLPS      X3, X3, X4
+	VADDPD        X4, X3, X3
+	VMULPD        X1, X3, X3
+	MOVQ          beta+56(FP), DI
+	ADDQ          DI, DI
+	JZ            write
+	VMOVSD        (BX), X1
+	VFMADD231PD   X2, X1, X3
+
+write:
+	VMOVSD X3, (BX)
+	ADDQ   SI, DX
+	ADDQ   $0x08, BX
+	DECQ   AX
+	JNZ    row
 	VZEROUPPER
 	RET
 
@@ -6870,68 +7006,74 @@ write:
 	VZEROUPPER
 	RET
 
-// func ddotsAVX2x1x1(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
-// Requires: AVX, FMA3
-TEXT ·ddotsAVX2x1x1(SB), NOSPLIT, $0-72
-	MOVQ   a+8(FP), AX
-	MOVQ   aRow+16(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   b+24(FP), CX
-	MOVQ   bRow+32(FP), DX
-	SHLQ   $0x03, DX
+// func ddotsAVX2InTurn(n int, k int, a *float64, b *float64, bRow int, c *float64, alpha float64, beta float64)
+// Requires: AVX, FMA3, MMX+
+TEXT ·ddotsAVX2InTurn(SB), NOSPLIT, $0-64
+	MOVQ n+0(FP), AX
+	MOVQ a+16(FP), CX
+	MOVQ b+24(FP), DX
+	MOVQ c+40(FP), BX
+	MOVQ bRow+32(FP), SI
+	SHLQ $0x03, SI
+
+row:
+	MOVQ   CX, DI
+	MOVQ   DX, R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   k+0(FP), DX
-	SUBQ   $0x08, DX
+	MOVQ   k+8(FP), R9
+	SUBQ   $0x08, R9
 	JL     tail
 
 next:
-	VMOVUPD     (AX), Y2
-	VMOVUPD     (CX), Y3
+	PREFETCHT0  1024(R8)
+	VMOVUPD     (DI), Y2
+	VMOVUPD     (R8), Y3
 	VFMADD231PD Y2, Y3, Y0
-	VMOVUPD     32(AX), Y2
-	VMOVUPD     32(CX), Y3
+	VMOVUPD     32(DI), Y2
+	VMOVUPD     32(R8), Y3
 	VFMADD231PD Y2, Y3, Y1
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, CX
-	SUBQ        $0x08, DX
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	SUBQ        $0x08, R9
 	JGE         next
 
 tail:
-	ADDQ        $0x08, DX
+	ADDQ        $0x08, R9
 	JZ          sum
-	LEAQ        laneMasks<>+64(SB), BX
-	SHLQ        $0x03, DX
-	SUBQ        DX, BX
-	VMOVDQU     (BX), Y2
-	VMASKMOVPD  (AX), Y2, Y3
-	VMASKMOVPD  (CX), Y2, Y2
+	LEAQ        laneMasks<>+64(SB), R10
+	SHLQ        $0x03, R9
+	SUBQ        R9, R10
+	VMOVDQU     (R10), Y2
+	VMASKMOVPD  (DI), Y2, Y3
+	VMASKMOVPD  (R8), Y2, Y2
 	VFMADD231PD Y3, Y2, Y0
-	VMOVDQU     32(BX), Y2
-	VMASKMOVPD  32(AX), Y2, Y3
-	VMASKMOVPD  32(CX), Y2, Y2
+	VMOVDQU     32(R10), Y2
+	VMASKMOVPD  32(DI), Y2, Y3
+	VMASKMOVPD  32(R8), Y2, Y2
 	VFMADD231PD Y3, Y2, Y1
 
 sum:
-	MOVQ         c+40(FP), AX
-	MOVQ         cRow+48(FP), CX
-	SHLQ         $0x03, CX
-	VMOVDDUP     alpha+56(FP), X2
-	VMOVDDUP     beta+64(FP), X3
+	VMOVDDUP     alpha+48(FP), X2
+	VMOVDDUP     beta+56(FP), X3
 	VADDPD       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPD       X1, X0, X0
 	VMOVHLPS     X0, X0, X1
 	VADDPD       X1, X0, X0
 	VMULPD       X2, X0, X0
-	MOVQ         beta+64(FP), CX
-	ADDQ         CX, CX
+	MOVQ         beta+56(FP), DI
+	ADDQ         DI, DI
 	JZ           write
-	VMOVSD       (AX), X1
+	VMOVSD       (BX), X1
 	VFMADD231PD  X3, X1, X0
 
 write:
-	VMOVSD X0, (AX)
+	VMOVSD X0, (BX)
+	ADDQ   SI, DX
+	ADDQ   $0x08, BX
+	DECQ   AX
+	JNZ    row
 	VZEROUPPER
 	RET
 

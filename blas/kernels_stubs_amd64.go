@@ -26,6 +26,9 @@ func sdotsAVX512x2x1(k int, a *float32, aRow int, b *float32, bRow int, c *float
 func sdotsAVX512x1x8(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
 
 //go:noescape
+func sdotsAVX512InTurn(n int, k int, a *float32, b *float32, bRow int, c *float32, alpha float32, beta float32)
+
+//go:noescape
 func sgemmAVX512Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 
 //go:noescape
@@ -83,7 +86,7 @@ func scopyAVX16(rows int, src *float32, srcRow int, dst *float32)
 func sdotsAVX2x1x4(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
 
 //go:noescape
-func sdotsAVX2x1x1(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32)
+func sdotsAVX2InTurn(n int, k int, a *float32, b *float32, bRow int, c *float32, alpha float32, beta float32)
 
 //go:noescape
 func sgemmAVX2Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
@@ -149,6 +152,9 @@ func ddotsAVX512x2x1(k int, a *float64, aRow int, b *float64, bRow int, c *float
 func ddotsAVX512x1x8(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
 
 //go:noescape
+func ddotsAVX512InTurn(n int, k int, a *float64, b *float64, bRow int, c *float64, alpha float64, beta float64)
+
+//go:noescape
 func dgemmAVX512Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 
 //go:noescape
@@ -206,7 +212,7 @@ func dcopyAVX8(rows int, src *float64, srcRow int, dst *float64)
 func ddotsAVX2x1x4(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
 
 //go:noescape
-func ddotsAVX2x1x1(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64)
+func ddotsAVX2InTurn(n int, k int, a *float64, b *float64, bRow int, c *float64, alpha float64, beta float64)
 
 //go:noescape
 func dgemmAVX2Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)

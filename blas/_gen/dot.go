@@ -19,6 +19,7 @@ type dotWriter struct {
 	rows, cols int
 	a, b       rowPointers
 	acc        [][][]reg.VecVirtual // by row, column and part
+	ahead      int                  // how far before it is read B is fetched, in bytes; 0 for not
 }
 
 // dots writes a kernel for the scalar products of some rows of A with some
@@ -36,7 +37,37 @@ func dots(s set, e element, rows, cols int) {
 	w.b = newRowPointers(Load(Param("b"), GP64()), stride(e, "bRow"), cols)
 	w.clearAccumulators()
 	w.loop()
-	w.finish()
+	w.write(newRowPointers(Load(Param("c"), GP64()), stride(w.element, "cRow"), w.rows))
+	VZEROUPPER()
+	RET()
+}
+
+// fetchAhead is how far before it is read a B is fetched that passes by in order: the
+// processor itself stops fetching at the end of a page.
+const fetchAhead = 1024
+
+// dotsInTurn writes a kernel for the scalar products of a vector with n rows of B, one
+// after the other,
+//
+//	c[j] = alpha · a·B[j] + beta · c[j]
+//
+// so that B is read in the order of memory.
+func dotsInTurn(s set, e element) {
+	w := &dotWriter{set: s, element: e, rows: 1, cols: 1, ahead: fetchAhead}
+	TEXT(fmt.Sprintf("%sdots%sInTurn", e.prefix, s.name), NOSPLIT, fmt.Sprintf(
+		"func(n, k int, a, b *%[1]s, bRow int, c *%[1]s, alpha, beta %[1]s)", e.name))
+	Pragma("noescape")
+	n, a, b, c := Load(Param("n"), GP64()), Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("c"), GP64())
+	bRow := stride(e, "bRow")
+	Label("row")
+	w.a, w.b, w.acc = newRowPointers(a, bRow, 1), newRowPointers(b, bRow, 1), nil
+	w.clearAccumulators()
+	w.loop()
+	w.write(rowPointers{base: []reg.GPVirtual{c.(reg.GPVirtual)}})
+	ADDQ(bRow, b)
+	ADDQ(Imm(uint64(e.size)), c)
+	DECQ(n)
+	JNZ(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }
@@ -67,6 +98,9 @@ func (w *dotWriter) loop() {
 	SUBQ(Imm(lanes), k)
 	JL(LabelRef("tail"))
 	Label("next")
+	if w.ahead > 0 {
+		PREFETCHT0(w.b.at(0, w.ahead))
+	}
 	for u := range w.parts() {
 		w.step(u, func(from Mem, to reg.VecVirtual) { w.move(from, to) })
 	}
@@ -117,9 +151,8 @@ func (w *dotWriter) step(u int, load func(from Mem, to reg.VecVirtual)) {
 	}
 }
 
-// finish adds the partial sums and writes C, which is not read where beta is zero.
-func (w *dotWriter) finish() {
-	c := newRowPointers(Load(Param("c"), GP64()), stride(w.element, "cRow"), w.rows)
+// write adds the partial sums and writes C, which is not read where beta is zero.
+func (w *dotWriter) write(c rowPointers) {
 	wide := min(w.cols, 4) // elements of C to a register
 	alpha, beta := w.sums(wide), w.sums(wide)
 	w.toAll(param("alpha"), alpha)

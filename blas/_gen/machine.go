@@ -59,7 +59,7 @@ var avx512 = set{
 }
 
 var avx2 = set{
-	name: "AVX2", bytes: 32, heights: []int{6, 4, 2, 1}, dots: [][2]int{{1, 4}, {1, 1}}, vector: YMM,
+	name: "AVX2", bytes: 32, heights: []int{6, 4, 2, 1}, dots: [][2]int{{1, 4}}, vector: YMM,
 	zero: func(v reg.VecVirtual) { VXORPS(v, v, v) },
 }
 

@@ -21,6 +21,7 @@ func main() {
 			for _, d := range s.dots {
 				dots(s, e, d[0], d[1])
 			}
+			dotsInTurn(s, e)
 			tile(s, e, 1, row)
 			for _, rows := range s.heights {
 				tile(s, e, rows, full)

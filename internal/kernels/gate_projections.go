@@ -1,5 +1,7 @@
 package kernels
 
+import "github.com/gorgonia-xlstm/xlstm/internal/vec"
+
 // MLSTMGates describes the projection of [q k v], of N rows and of the given
 // widths, to the input and the forget gate of NH heads.
 type MLSTMGates struct {
@@ -21,6 +23,10 @@ func stackGates[F Float](w [2][]F, stacked []F) {
 
 // MLSTMGatesForward computes the gates y [N,NH] of x.
 func MLSTMGatesForward[F Float](s MLSTMGates, x [3][]F, p MLSTMGatesParams[F], y [2][]F) {
+	if s.N == 1 {
+		gatesRow(s, x, p, y)
+		return
+	}
 	width, gates := s.width(), 2*s.NH
 	buf, lent := scratch[F](gates * (width + s.N))
 	defer giveBack(lent)
@@ -41,6 +47,20 @@ func MLSTMGatesForward[F Float](s MLSTMGates, x [3][]F, p MLSTMGatesParams[F], y
 			}
 		}
 	})
+}
+
+// gatesRow is MLSTMGatesForward for a single row, for which to stack the weights takes
+// longer than the product.
+func gatesRow[F Float](s MLSTMGates, x [3][]F, p MLSTMGatesParams[F], y [2][]F) {
+	width := s.width()
+	for g, w := range p.W {
+		at, beta := 0, F(0)
+		for k, in := range s.Widths {
+			apply(false, s.NH, in, 1, matrix[F]{w[at:], width}, x[k], beta, y[g])
+			at, beta = at+in, 1
+		}
+		vec.Add(y[g], y[g], p.B[g])
+	}
 }
 
 // MLSTMGatesBackward computes the gradients dx of x, and those of the parameters,

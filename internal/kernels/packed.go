@@ -1,17 +1,12 @@
 package kernels
 
 import (
-	"sync"
-
 	gblas "gonum.org/v1/gonum/blas"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/weights"
 )
 
 const (
-	// pieceNumbers is how many numbers of a packed matrix are worth another core,
-	// where one row of x is multiplied with them: some microseconds.
-	pieceNumbers = 1 << 16
 	// fewRows is up to how many rows of x scalar products are as fast as the
 	// matrix can be read; more are multiplied in tiles.
 	fewRows = 16
@@ -40,8 +35,6 @@ func PackedLinear[F Float](n int, x []F, w weights.Matrix, b, y []F) {
 	}
 }
 
-var vectors = sync.Pool{New: func() any { return new(weights.Vector) }}
-
 // roundedFor returns n rows of x as products with w take them, so that it makes no
 // difference in how many rows a text is read.
 func roundedFor(w weights.Matrix, n int, x []float32) (rounded []float32, lent *[]float32) {
@@ -56,14 +49,7 @@ func roundedFor(w weights.Matrix, n int, x []float32) (rounded []float32, lent *
 func timesPacked(n int, x []float32, w weights.Matrix, y []float32) {
 	switch {
 	case n == 1:
-		v := vectors.Get().(*weights.Vector)
-		defer vectors.Put(v)
-		v.Set(w.Format, x)
-		if w.Rows()*w.In < wakeWork { // without functions, which take memory
-			w.Dots(v, y)
-			return
-		}
-		eachPiece(w, max(1, pieceNumbers/w.In), 1, func(lo, hi int) { w.Cut(lo, hi).Dots(v, y[lo:hi]) })
+		NewPackedRowLinear(len(w.Data)/max(1, w.Rows()), []int{w.Rows()}).Run(x, w, nil, [][]float32{y})
 	case weights.Batches(w.Format):
 		batchTimesPacked(n, x, w, y)
 	case n <= fewRows:

@@ -156,6 +156,14 @@ func outs[F kernels.Float](a *operands) (vs []*vector[F]) {
 	return vs
 }
 
+// dataOf returns the elements of the operands, in list.
+func dataOf[F kernels.Float](vs []*vector[F], list [][]F) [][]F {
+	for k, v := range vs {
+		list[k] = v.data
+	}
+	return list
+}
+
 // some returns an input for each that is there, nil for the others.
 func some[F kernels.Float](a *operands, has []bool) (vs []*vector[F]) {
 	for _, h := range has {

@@ -34,6 +34,9 @@ func matrixOf(f ops.Format, in int, a *operands) func() weights.Matrix {
 }
 
 func packedLinear[F kernels.Float](op ops.PackedLinear, a *operands) device.Launch {
+	if _, ok := a.in[0].(*vector[float32]); ok && op.Rows == 1 {
+		return packedRowLinear(op, a)
+	}
 	x, w, b := in[F](a), matrixOf(op.Format, op.In, a), inIf[F](a, op.Bias)
 	ys, cuts := outs[F](a), ops.Linear{Outs: op.Outs}.Blocks()
 	return always(func() {
@@ -46,4 +49,11 @@ func packedLinear[F kernels.Float](op ops.PackedLinear, a *operands) device.Laun
 			kernels.PackedLinear(op.Rows, x.data, all.Cut(c.Row, c.Row+c.Width), bias, ys[c.Out].data)
 		}
 	})
+}
+
+// packedRowLinear binds a map of a single row.
+func packedRowLinear(op ops.PackedLinear, a *operands) device.Launch {
+	x, w, b, ys := in[float32](a), matrixOf(op.Format, op.In, a), inIf[float32](a, op.Bias), outs[float32](a)
+	row, results := kernels.NewPackedRowLinear(op.Format.RowBytes(op.In)+op.Format.ScaleBytes(op.In), op.Outs), make([][]float32, len(ys))
+	return always(func() { row.Run(x.data, w(), b.get(), dataOf(ys, results)) })
 }

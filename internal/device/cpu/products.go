@@ -63,6 +63,10 @@ func headwise(op ops.Headwise) kernels.Headwise {
 func linear[F kernels.Float](op ops.Linear, a *operands) device.Launch {
 	x, w, b := in[F](a), in[F](a), inIf[F](a, op.Bias)
 	ys, cuts := outs[F](a), op.Blocks()
+	if op.Rows == 1 {
+		row, results := kernels.NewRowLinear[F](op.In, op.Outs), make([][]F, len(ys))
+		return always(func() { row.Run(x.data, w.data, b.get(), dataOf(ys, results)) })
+	}
 	return always(func() {
 		for _, c := range cuts {
 			var bias []F
