@@ -1,6 +1,8 @@
 package kernels
 
 import (
+	"sync"
+
 	gblas "gonum.org/v1/gonum/blas"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/weights"
