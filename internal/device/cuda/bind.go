@@ -330,6 +330,5 @@ func (d *Device) Record(launches []device.Launch) (device.Launch, error) {
 	if err != nil {
 		return nil, errors.Wrap(err, "cuda: recording a step")
 	}
-	g.release()
 	return d.launch([]task{{enqueue: g.enqueue, spans: []span{everything}}}), nil
 }

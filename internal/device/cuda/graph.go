@@ -42,6 +42,7 @@ func (d *Device) capture(f func() error) (*graph, error) {
 	if err := d.drv.check("cuGraphInstantiate", r); err != nil {
 		return nil, err
 	}
+	g.release()
 	return g, d.drv.check("cuGraphUpload", dynlib.Call(d.drv.GraphUpload, g.exec, d.stream))
 }
 

@@ -127,7 +127,7 @@ type seqPending struct {
 type interval struct{ from, to int32 }
 
 // Sequence binds operations on a single row that follow one another as one launch,
-// and returns what frees its memory. It returns no launch for operations of which
+// and returns what frees its memory, also if there is an error. It returns no launch for operations of which
 // the kernel has none, or for a card before Hopper.
 func (d *Device) Sequence(steps []device.Bound) (device.Launch, func() error, error) {
 	const hopper = 9
@@ -144,13 +144,14 @@ func (d *Device) Sequence(steps []device.Bound) (device.Launch, func() error, er
 	if err != nil {
 		return nil, nil, err
 	}
+	release := func() error { return d.Free(memory) }
 	base := memory.(buffer).at
 	data, args := d.newSequence(steps, base+head).image(base)
 	if err := d.Upload(memory, data); err != nil {
-		return nil, nil, err
+		return nil, release, err
 	}
 	launch, err := d.launchSequence(counted.shared(), args)
-	return launch, func() error { return d.Free(memory) }, err
+	return launch, release, err
 }
 
 // seqStatic is the shared memory that the kernel declares itself, at most.
