@@ -66,7 +66,11 @@ func scaleInc[T Float](y []T, n, inc int, beta T) {
 // A and the columns of B are in one piece. The fewer of the two stay in the nearest
 // cache while the others pass by once.
 func (p *product[T]) scalarProducts(i0, i1, j0, j1 int) {
-	if i1-i0 <= j1-j0 {
+	switch {
+	case p.fetchesAhead(i1-i0, j1-j0):
+		p.farProducts(i0, i1, j0, j1)
+		return
+	case i1-i0 <= j1-j0:
 		for j := j0; j < j1; j += dotCols {
 			p.dotStrip(i0, i1, j, min(j1, j+dotCols))
 		}

@@ -60,8 +60,9 @@ type kernels[T Float] struct {
 	// follow one another.
 	copyA, copyB func(rows int, src *T, srcRow int, dst *T)
 
-	dots   []dots[T]     // the most rows first, down to 1
-	inTurn turnKernel[T] // nil if the strips of dots for one row go down to 1
+	dots   []dots[T]      // the most rows first, down to 1
+	inTurn turnKernel[T]  // nil if the strips of dots for one row go down to 1
+	ahead  aheadKernel[T] // nil for none
 
 	scratch sync.Pool // of *scratch[T]
 	crews   sync.Pool // of *crew[T]

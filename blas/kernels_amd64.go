@@ -29,6 +29,7 @@ var singleAVX512 = kernels[float32]{
 		{1, []dotStrip[float32]{{8, sdotsAVX512x1x8}, {4, sdotsAVX2x1x4}}},
 	},
 	inTurn: sdotsAVX512InTurn,
+	ahead:  sdotsAVX512x4x4Ahead,
 }
 
 var singleAVX2 = kernels[float32]{
@@ -68,6 +69,7 @@ var doubleAVX512 = kernels[float64]{
 		{1, []dotStrip[float64]{{8, ddotsAVX512x1x8}, {4, ddotsAVX2x1x4}}},
 	},
 	inTurn: ddotsAVX512InTurn,
+	ahead:  ddotsAVX512x4x4Ahead,
 }
 
 var doubleAVX2 = kernels[float64]{

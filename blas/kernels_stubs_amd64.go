@@ -29,6 +29,9 @@ func sdotsAVX512x1x8(k int, a *float32, aRow int, b *float32, bRow int, c *float
 func sdotsAVX512InTurn(n int, k int, a *float32, b *float32, bRow int, c *float32, alpha float32, beta float32)
 
 //go:noescape
+func sdotsAVX512x4x4Ahead(k int, a *float32, aRow int, b *float32, bRow int, c *float32, cRow int, alpha float32, beta float32, ahead *float32, aheadStep int)
+
+//go:noescape
 func sgemmAVX512Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 
 //go:noescape
@@ -153,6 +156,9 @@ func ddotsAVX512x1x8(k int, a *float64, aRow int, b *float64, bRow int, c *float
 
 //go:noescape
 func ddotsAVX512InTurn(n int, k int, a *float64, b *float64, bRow int, c *float64, alpha float64, beta float64)
+
+//go:noescape
+func ddotsAVX512x4x4Ahead(k int, a *float64, aRow int, b *float64, bRow int, c *float64, cRow int, alpha float64, beta float64, ahead *float64, aheadStep int)
 
 //go:noescape
 func dgemmAVX512Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)

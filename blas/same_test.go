@@ -23,6 +23,7 @@ func largeCases[T Float]() []*gemmCase[T] {
 		newGemmCase[T](r, blas.Trans, blas.Trans, 50, 1500, 260, 0, 0.25, 1),
 		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 3, 2100, 2100, 0, 1, 0),
 		newGemmCase[T](r, blas.NoTrans, blas.Trans, 7, 1900, 1200, 3, 1, 0.5),
+		newGemmCase[T](r, blas.NoTrans, blas.Trans, 15, 1023, 300, 0, 1, 0.5),
 		newGemmCase[T](r, blas.NoTrans, blas.Trans, 2200, 5, 1000, 0, 1, 1),
 		newGemmCase[T](r, blas.NoTrans, blas.NoTrans, 1, 2050, 2100, 0, 1, 1),
 		newGemmCase[T](r, blas.Trans, blas.Trans, 1100, 1030, 20, 0, 1, 1),

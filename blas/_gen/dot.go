@@ -20,6 +20,9 @@ type dotWriter struct {
 	a, b       rowPointers
 	acc        [][][]reg.VecVirtual // by row, column and part
 	ahead      int                  // how far before it is read B is fetched, in bytes; 0 for not
+	// What is fetched for the next kernel, and how many bytes with each step; nil for
+	// nothing.
+	next, nextStep reg.Register
 }
 
 // dots writes a kernel for the scalar products of some rows of A with some
@@ -30,11 +33,29 @@ type dotWriter struct {
 // A product is the same however many rows are taken at a time.
 func dots(s set, e element, rows, cols int) {
 	w := &dotWriter{set: s, element: e, rows: rows, cols: cols}
-	TEXT(fmt.Sprintf("%sdots%sx%dx%d", e.prefix, s.name, rows, cols), NOSPLIT, fmt.Sprintf(
-		"func(k int, a *%[1]s, aRow int, b *%[1]s, bRow int, c *%[1]s, cRow int, alpha, beta %[1]s)", e.name))
+	TEXT(fmt.Sprintf("%sdots%sx%dx%d", e.prefix, s.name, rows, cols), NOSPLIT, fmt.Sprintf("func(%s)", dotParams(e)))
+	w.tile()
+}
+
+// dotsAhead writes a kernel that does the same and fetches memory for the next one:
+// with every step two lines from ahead on, which then moves by aheadStep elements.
+func dotsAhead(s set, e element, rows, cols int) {
+	w := &dotWriter{set: s, element: e, rows: rows, cols: cols}
+	TEXT(fmt.Sprintf("%sdots%sx%dx%dAhead", e.prefix, s.name, rows, cols), NOSPLIT, fmt.Sprintf("func(%s, ahead *%s, aheadStep int)", dotParams(e), e.name))
+	w.next, w.nextStep = Load(Param("ahead"), GP64()), stride(e, "aheadStep")
+	w.tile()
+}
+
+func dotParams(e element) string {
+	return fmt.Sprintf("k int, a *%[1]s, aRow int, b *%[1]s, bRow int, c *%[1]s, cRow int, alpha, beta %[1]s", e.name)
+}
+
+// tile writes what the kernels for tiles have in common.
+func (w *dotWriter) tile() {
+	e := w.element
 	Pragma("noescape")
-	w.a = newRowPointers(Load(Param("a"), GP64()), stride(e, "aRow"), rows)
-	w.b = newRowPointers(Load(Param("b"), GP64()), stride(e, "bRow"), cols)
+	w.a = newRowPointers(Load(Param("a"), GP64()), stride(e, "aRow"), w.rows)
+	w.b = newRowPointers(Load(Param("b"), GP64()), stride(e, "bRow"), w.cols)
 	w.clearAccumulators()
 	w.loop()
 	w.write(newRowPointers(Load(Param("c"), GP64()), stride(w.element, "cRow"), w.rows))
@@ -100,6 +121,11 @@ func (w *dotWriter) loop() {
 	Label("next")
 	if w.ahead > 0 {
 		PREFETCHT0(w.b.at(0, w.ahead))
+	}
+	if w.next != nil {
+		PREFETCHT1(Mem{Base: w.next})
+		PREFETCHT1(Mem{Base: w.next, Disp: 64})
+		ADDQ(w.nextStep, w.next)
 	}
 	for u := range w.parts() {
 		w.step(u, func(from Mem, to reg.VecVirtual) { w.move(from, to) })

@@ -22,6 +22,9 @@ func main() {
 				dots(s, e, d[0], d[1])
 			}
 			dotsInTurn(s, e)
+			if s.name == avx512.name {
+				dotsAhead(s, e, 4, 4)
+			}
 			tile(s, e, 1, row)
 			for _, rows := range s.heights {
 				tile(s, e, rows, full)
