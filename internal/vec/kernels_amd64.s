@@ -5714,7 +5714,7 @@ begin:
 	JMP  tail
 
 // func combine8AVX512(elements int, r0 *float32, r1 *float32, r2 *float32, r3 *float32, r4 *float32, r5 *float32, r6 *float32, r7 *float32, y *float32, x0 float32, x1 float32, x2 float32, x3 float32, x4 float32, x5 float32, x6 float32, x7 float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·combine8AVX512(SB), NOSPLIT, $0-112
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -5738,6 +5738,14 @@ TEXT ·combine8AVX512(SB), NOSPLIT, $0-112
 	JMP          begin
 
 whole:
+	PREFETCHT0  (R11)(CX*8)
+	PREFETCHT0  64(R11)(CX*8)
+	PREFETCHT0  128(R11)(CX*8)
+	PREFETCHT0  192(R11)(CX*8)
+	PREFETCHT0  256(R11)(CX*8)
+	PREFETCHT0  320(R11)(CX*8)
+	PREFETCHT0  384(R11)(CX*8)
+	PREFETCHT0  448(R11)(CX*8)
 	VMOVUPS     (R12)(CX*1), Z8
 	VMOVUPS     (DX)(CX*1), Z9
 	VMOVUPS     Z8, Z8
@@ -18279,7 +18287,7 @@ begin:
 	JMP  tail
 
 // func combine8AVX2(elements int, r0 *float32, r1 *float32, r2 *float32, r3 *float32, r4 *float32, r5 *float32, r6 *float32, r7 *float32, y *float32, x0 float32, x1 float32, x2 float32, x3 float32, x4 float32, x5 float32, x6 float32, x7 float32)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·combine8AVX2(SB), NOSPLIT, $0-112
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -18303,6 +18311,14 @@ TEXT ·combine8AVX2(SB), NOSPLIT, $0-112
 	JMP          begin
 
 whole:
+	PREFETCHT0  (R11)(CX*8)
+	PREFETCHT0  64(R11)(CX*8)
+	PREFETCHT0  128(R11)(CX*8)
+	PREFETCHT0  192(R11)(CX*8)
+	PREFETCHT0  256(R11)(CX*8)
+	PREFETCHT0  320(R11)(CX*8)
+	PREFETCHT0  384(R11)(CX*8)
+	PREFETCHT0  448(R11)(CX*8)
 	VMOVUPS     (R12)(CX*1), Y8
 	VMOVUPS     (DX)(CX*1), Y9
 	VMOVUPS     Y8, Y8

@@ -96,6 +96,16 @@ func (k *avxBody) store(name string, v value) {
 // param is a scalar argument in every lane.
 func (k *avxBody) param(name string) value { return k.params[name] }
 
+// ahead fetches with the first half of a turn.
+func (k *avxBody) ahead(name string, times int) {
+	if k.mask != nil || k.half > 0 {
+		return
+	}
+	for i := range times {
+		PREFETCHT0(Mem{Base: k.base(name), Index: k.at, Scale: uint8(times), Disp: 4 * step * i})
+	}
+}
+
 // fold adds v to a result.
 func (k *avxBody) foldInto(name string, v value) {
 	acc := k.results[name][k.half%k.halves()]

@@ -45,6 +45,10 @@ type memory interface {
 	store(name string, v value)     // to those that exist
 	param(name string) value        // a scalar argument in every lane
 	foldInto(name string, v value)  // adds v to a result
+	// ahead fetches memory from where a vector begins on, so many times as fast as
+	// the vector is read, where a processor does not see by itself that it will be
+	// needed.
+	ahead(name string, times int)
 }
 
 func (k kernel) folding() folding {

@@ -108,6 +108,7 @@ var rows = []kernel{
 	}},
 	// Eight rows of a matrix: y += Σ xⱼ·rⱼ
 	{name: "combine8", vectors: "r0 r1 r2 r3 r4 r5 r6 r7 y", scalars: "x0 x1 x2 x3 x4 x5 x6 x7", body: func(k *body) {
+		k.ahead("r7", 8)
 		y := k.load("y")
 		for j := range 8 {
 			digit := string(rune('0' + j))
