@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"layers":               {"internal/floats", "internal/ops", "nodes", "safetensors"},
 	"safetensors":          {"internal/files"},
 	"trace":                {".", "internal/floats", "internal/numbers", "layers", "nodes"},
-	".":                    {"dist", "internal/cores", "internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "safetensors", "internal/weights", "internal/files", "internal/floats", "internal/numbers", "internal/pytorch", "internal/rundir"},
+	".":                    {"dist", "internal/cores", "internal/device", "internal/device/cuda", "internal/ops", "layers", "nodes", "optim", "data", "safetensors", "internal/weights", "internal/files", "internal/floats", "internal/numbers", "internal/pytorch", "internal/rundir", "internal/vec"},
 	"internal/machine":     {},
 	"internal/numbers":     {},
 	"internal/bench":       {".", "blas", "data", "internal/device", "internal/kernels", "internal/machine", "internal/peak", "nodes", "optim"},

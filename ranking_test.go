@@ -24,7 +24,7 @@ func TestRankingIsTheSortedOrder(t *testing.T) {
 			}
 		}
 		slices.SortStableFunc(want, func(a, b int) int { return cmp.Compare(logits[b], logits[a]) })
-		k.begin(logits)
+		k.begin(logits, logits[want[0]], math.Pow(4, float64(r.IntN(5)-2)))
 		for range 10 {
 			if i := r.IntN(len(want)); k.at(i) != want[i] {
 				t.Fatalf("rank %d of %v is token %d, want %d", i, logits, k.at(i), want[i])

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 	"github.com/pkg/errors"
 )
 
@@ -37,7 +38,7 @@ type Sampler struct {
 	ranking ranking
 	top     float64   // the largest logit
 	kept    int       // how many of the most likely tokens may be drawn
-	all     []float64 // unnormalised probabilities of all tokens; empty if only the most likely are needed
+	all     []float32 // unnormalised probabilities of all tokens; empty if only the most likely are needed
 	ranked  []float64 // those of the most likely tokens, in order, as far as they were needed
 	seen    map[int]bool
 	bent    []float64 // the logits with the penalty applied and what is excluded taken out
@@ -104,7 +105,7 @@ func (s *Sampler) looksAt() int {
 // and in order, as Sample does from all.
 func (s *Sampler) sampleFrom(tokens, logits []float64) (int, error) {
 	if first := logits[0]; math.IsNaN(first) || math.IsInf(first, 1) {
-		return 0, errors.Errorf("xlstm: the logit of token %d is %v; the model has diverged", int(tokens[0]), first)
+		return 0, diverged(int(tokens[0]), first)
 	}
 	s.barred = 0
 	k, err := s.draw(logits)
@@ -149,18 +150,23 @@ func (s *Sampler) exclude(logits []float64) []float64 {
 	return s.bent
 }
 
+// bandOfDraws is how much less likely the tokens are at which the first band of
+// the ranking ends, as a logarithm: most draws are before it.
+const bandOfDraws = 4
+
 func (s *Sampler) draw(logits []float64) (int, error) {
-	if err := checkLogits(logits); err != nil {
+	first, err := mostLikely(logits)
+	if err != nil {
 		return 0, err
 	}
 	if s.barred == len(logits) {
 		return 0, errors.Errorf("xlstm: all %d tokens are excluded from sampling; leave at least one", s.barred)
 	}
 	if s.cfg.Temperature == 0 {
-		return mostLikely(logits), nil
+		return first, nil
 	}
-	s.ranking.begin(logits)
-	s.top = logits[s.ranking.at(0)]
+	s.top = logits[first]
+	s.ranking.begin(logits, s.top, bandOfDraws*s.cfg.Temperature)
 	total := s.keep(logits)
 	u := s.rng.Float64() * total
 	for i := range s.kept {
@@ -171,26 +177,28 @@ func (s *Sampler) draw(logits []float64) (int, error) {
 	return s.ranking.at(s.kept - 1), nil
 }
 
-func checkLogits(logits []float64) error {
+// mostLikely returns the token with the largest logit, of equal ones the first.
+func mostLikely(logits []float64) (top int, err error) {
 	if len(logits) == 0 {
-		return errors.New("xlstm: sampling from no logits")
+		return 0, errors.New("xlstm: sampling from no logits")
 	}
+	most := math.Inf(-1)
 	for i, v := range logits {
-		if math.IsNaN(v) || math.IsInf(v, 1) {
-			return errors.Errorf("xlstm: the logit of token %d is %v; the model has diverged", i, v)
+		switch {
+		case v > most:
+			if math.IsInf(v, 1) {
+				return 0, diverged(i, v)
+			}
+			top, most = i, v
+		case v != v:
+			return 0, diverged(i, v)
 		}
 	}
-	return nil
+	return top, nil
 }
 
-// mostLikely returns the token with the largest logit, of equal ones the first.
-func mostLikely(logits []float64) (top int) {
-	for i, v := range logits {
-		if v > logits[top] {
-			top = i
-		}
-	}
-	return top
+func diverged(token int, logit float64) error {
+	return errors.Errorf("xlstm: the logit of token %d is %v; the model has diverged", token, logit)
 }
 
 // weight is the unnormalised probability of a token with such a logit.
@@ -203,12 +211,32 @@ func (s *Sampler) prob(i int) float64 {
 	for k := len(s.ranked); k <= i; k++ {
 		t := s.ranking.at(k)
 		if len(s.all) > 0 {
-			s.ranked = append(s.ranked, s.all[t])
+			s.ranked = append(s.ranked, float64(s.all[t]))
 		} else {
 			s.ranked = append(s.ranked, s.weight(s.ranking.logits[t]))
 		}
 	}
 	return s.ranked[i]
+}
+
+// weighAll sets the unnormalised probabilities of all tokens and returns their sum.
+// They have the precision of float32, like the logits of most models.
+func (s *Sampler) weighAll(logits []float64) (total float64) {
+	s.all = slices.Grow(s.all[:0], len(logits))[:len(logits)]
+	scale := min(1/s.cfg.Temperature, math.MaxFloat64) // which leaves the largest logit where it is
+	for i, v := range logits {
+		s.all[i] = float32((v - s.top) * scale)
+	}
+	vec.Exp(s.all, s.all)
+	all := s.all
+	var a, b, c, d float64 // which do not wait for each other
+	for ; len(all) >= 4; all = all[4:] {
+		a, b, c, d = a+float64(all[0]), b+float64(all[1]), c+float64(all[2]), d+float64(all[3])
+	}
+	for _, w := range all {
+		a += float64(w)
+	}
+	return a + b + c + d
 }
 
 // keep sets how many tokens may be drawn and returns the sum of their
@@ -222,11 +250,7 @@ func (s *Sampler) keep(logits []float64) (total float64) {
 			total += s.prob(i)
 		}
 	} else {
-		for _, v := range logits { // all of them, in whatever order
-			w := s.weight(v)
-			s.all = append(s.all, w)
-			total += w
-		}
+		total = s.weighAll(logits)
 	}
 	if s.cfg.TopP == 0 || s.cfg.TopP == 1 {
 		return total
