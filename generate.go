@@ -11,7 +11,7 @@ import (
 
 // readSizes are the numbers of tokens that a generator reads at once, largest
 // first.
-var readSizes = [...]int{256, 64, 8, 1}
+var readSizes = [...]int{256, 64, 16, 4, 1}
 
 // deviceReadSizes are those of a model on a device, where longer pieces are faster.
 var deviceReadSizes = [...]int{2048, 256, 64, 8, 1}
