@@ -1,10 +1,8 @@
 package xlstm
 
 import (
-	"fmt"
 	"slices"
 
-	"github.com/gorgonia-xlstm/xlstm/dist"
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/floats"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
@@ -40,15 +38,9 @@ type remoteTrainer struct {
 
 // newRemoteTrainer prepares the trainer's program and solver for one another.
 func (t *Trainer) newRemoteTrainer() error {
-	p := t.program
-	r := &remoteTrainer{device: p.remote.device, copied: make(map[string]bool)}
+	r := &remoteTrainer{device: t.program.remote.device, copied: make(map[string]bool)}
 	t.remote = r
-	var params []optim.DeviceParam
-	for _, n := range p.Model() {
-		name, home := n.Name(), p.model.home
-		r.copied[name] = home.copies[name].buffer != nil
-		params = append(params, optim.DeviceParam{Name: name, Shape: n.Shape(), Value: home.buffer(name), Grad: p.remote.Buffer(n.Deriv()), Copy: home.copies[name].buffer})
-	}
+	params := t.deviceParams()
 	if t.cfg.Accumulate > 1 {
 		if err := r.makeMeans(params); err != nil {
 			return errors.Wrap(err, "xlstm: means of gradients")
@@ -66,21 +58,43 @@ func (t *Trainer) newRemoteTrainer() error {
 			return err
 		}
 	}
-	var after []device.Launch
 	if t.shard != nil {
-		after = append(after, r.gather)
-		for _, n := range p.Model() {
-			if c, copied := p.model.home.copies[n.Name()]; copied {
-				after = append(after, c.renew)
-			}
-		}
 		params = t.shard.deviceParams(params)
 	}
 	var err error
 	if r.solver, err = s.OnDevice(r.device, params, r.others); err != nil {
 		return err
 	}
-	launches := slices.Concat(r.sums, r.solver.Launches(), after)
+	return t.recordStep()
+}
+
+// deviceParams returns the trained parameters with their memory on the device, and
+// notes those whose copies in bfloat16 a step of the solver renews.
+func (t *Trainer) deviceParams() (params []optim.DeviceParam) {
+	p := t.program
+	for _, n := range p.Model() {
+		name, home := n.Name(), p.model.home
+		copied := home.copies[name].buffer
+		t.remote.copied[name] = copied != nil
+		params = append(params, optim.DeviceParam{Name: name, Shape: n.Shape(), Value: home.buffer(name), Grad: p.remote.Buffer(n.Deriv()), Copy: copied})
+	}
+	return params
+}
+
+// recordStep records what comes after a run: the sums over the ranks, the solver's
+// step, and the sharing of the updated parameters. Without means of several batches it
+// also records a run with all that behind it.
+func (t *Trainer) recordStep() (err error) {
+	r := t.remote
+	launches := slices.Concat(r.sums, r.solver.Launches())
+	if t.shard != nil {
+		launches = append(launches, r.gather)
+		for _, n := range t.program.Model() {
+			if c, copied := t.model.home.copies[n.Name()]; copied {
+				launches = append(launches, c.renew)
+			}
+		}
+	}
 	if r.update, err = device.Record(r.device, launches); err != nil || r.means != nil {
 		return err
 	}
@@ -88,81 +102,8 @@ func (t *Trainer) newRemoteTrainer() error {
 	for _, l := range launches {
 		step = append(step, l)
 	}
-	r.whole, err = p.remote.Then(step...)
+	r.whole, err = t.program.remote.Then(step...)
 	return err
-}
-
-// join connects the device to those of the other ranks and prepares the sums of
-// gradients in buckets: the sum of a bucket needs only its gradients, so that a
-// device can compute others meanwhile.
-func (r *remoteTrainer) join(g dist.Group, params []optim.DeviceParam, s *shard) error {
-	c, ok := r.device.(device.Collective)
-	if !ok {
-		return errors.Errorf("xlstm: several ranks cannot train on %s, which cannot add up gradients with others", r.device.Name())
-	}
-	var id []byte
-	var err error
-	if g.Rank() == 0 {
-		if id, err = c.NewJob(); err != nil {
-			return err
-		}
-	}
-	if id, err = dist.Share(g, id, 0); err != nil {
-		return err
-	}
-	if err := c.Join(id, g.Rank(), g.Size()); err != nil {
-		return err
-	}
-	if r.weight, err = r.device.Alloc(params[0].Value.Dtype(), 1); err != nil {
-		return err
-	}
-	if s != nil {
-		err = r.divide(c, params, s)
-	} else {
-		err = r.sumWhole(c, params)
-	}
-	if err != nil {
-		return err
-	}
-	return r.connect()
-}
-
-// sumWhole prepares sums that every rank gets.
-func (r *remoteTrainer) sumWhole(c device.Collective, params []optim.DeviceParam) error {
-	var sizes []int
-	for _, p := range params {
-		sizes = append(sizes, p.Grad.Len())
-	}
-	for _, members := range bucketsOf(sizes, deviceBucket(sizes)) {
-		var grads []nodes.Buffer
-		for _, i := range members {
-			grads = append(grads, params[i].Grad)
-		}
-		sum, err := c.SumAll(grads, r.weight)
-		if err != nil {
-			return err
-		}
-		r.sums = append(r.sums, sum)
-	}
-	return nil
-}
-
-// connect makes every exchange once, of memory in which nothing counts yet: NCCL
-// establishes connections when they are first needed, which cannot be recorded.
-func (r *remoteTrainer) connect() error {
-	if err := r.setWeight(0); err != nil {
-		return err
-	}
-	all := slices.Clone(r.sums)
-	if r.others != nil {
-		all = append(all, r.others.Gather, r.gather)
-	}
-	for _, exchange := range all {
-		if err := exchange(); err != nil {
-			return err
-		}
-	}
-	return errors.Wrap(r.device.Sync(), "xlstm: the first sum over all ranks")
 }
 
 // clear clears the means, in which nothing counts.
@@ -173,11 +114,6 @@ func (r *remoteTrainer) clear() error {
 		}
 	}
 	return nil
-}
-
-// setWeight sets the weight of this rank's gradients in the sums.
-func (r *remoteTrainer) setWeight(w float64) error {
-	return upload(r.device, r.weight, w)
 }
 
 // upload sets a buffer of one number.
@@ -239,21 +175,6 @@ func (t *Trainer) stepRemote() error {
 		return err
 	}
 	return t.agreeOnParam(r.solver.End())
-}
-
-// agreeOnParam lets all ranks name the same parameter in the error of a step whose
-// gradients are not finite: each has seen its own share of them.
-func (t *Trainer) agreeOnParam(err error) error {
-	var bad *optim.NonFiniteError
-	if t.shard == nil || !errors.As(err, &bad) {
-		return err
-	}
-	name, failed := t.shard.first(bad.Param)
-	if failed != nil {
-		return failed
-	}
-	bad.Param = name
-	return err
 }
 
 // stepOnHost copies gradients and parameters to the host and back.
@@ -326,42 +247,4 @@ func (r *remoteTrainer) close() error {
 		return nil
 	}
 	return r.solver.Close()
-}
-
-// explain returns the error of a trainer for which a device has not enough memory.
-func (m *Model) explain(full *device.MemoryError, cfg TrainerConfig) error {
-	const gib = 1 << 30
-	ranks := 1
-	if cfg.Group != nil {
-		ranks = cfg.Group.Size()
-	}
-	cfg.Batch /= ranks
-	opts := CostOptions{Batch: cfg.Batch, Steps: cfg.Steps, Device: m.home.device}
-	if cfg.ShardOptimizer {
-		opts.Shards = ranks
-	}
-	cost, err := m.cfg.Cost(opts)
-	if err != nil {
-		return errors.Wrap(err, full.Error())
-	}
-	need := cost.TrainingMemory()
-	says := fmt.Sprintf("xlstm: training on %d × %d tokens needs %.2f GiB on %s, of which the activations are %.2f GiB; it has %.2f GiB",
-		cfg.Batch, cfg.Steps, float64(need.Total())/gib, full.Device, float64(need.Activations)/gib, float64(full.Total)/gib)
-	if ranks > 1 {
-		says = fmt.Sprintf("rank %d of %d: %s", cfg.Group.Rank(), ranks, says)
-	}
-	room := full.Total
-	if cfg.Accumulate > 1 {
-		room -= need.Gradients // there are means of them too
-	}
-	switch batch, err := m.cfg.LargestBatch(opts, room); {
-	case err != nil:
-		return errors.Wrap(err, says)
-	case batch == 0:
-		return errors.Errorf("%s, too little for a single sequence: take fewer tokens or a smaller model", says)
-	case batch >= cfg.Batch:
-		return errors.Errorf("%s, of which %.2f GiB were free: something else is in its memory", says, float64(full.Free)/gib)
-	default:
-		return errors.Errorf("%s: a batch of %d would fit, with gradients of several batches accumulated if need be", says, batch*ranks)
-	}
 }

@@ -83,30 +83,14 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 // and the model must not be used, except for another Restore.
 func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	path := filepath.Join(dir, trainingFile)
-	tensors, meta, err := safetensors.ReadFile(path)
+	f, err := readTraining(path)
 	if err != nil {
 		return nil, err
 	}
-	step, err := strconv.Atoi(meta[metaStep])
-	if err != nil {
-		return nil, errors.Errorf("xlstm: %s does not say at which step it was written; it is not a trainer's", path)
-	}
-	solver := optim.State{Tensors: make(map[string]*tensor.Dense)}
-	if solver.Step, err = strconv.Atoi(meta[metaSolverStep]); err != nil {
-		return nil, errors.Errorf("xlstm: %s does not say the solver's step; it is not a trainer's", path)
-	}
-	carried := make(map[string]*tensor.Dense)
-	for _, p := range tensors {
-		if name, ok := strings.CutPrefix(p.Name, carriedPrefix); ok {
-			carried[name] = p.Value
-		} else {
-			solver.Tensors[p.Name] = p.Value
-		}
-	}
-	if err := t.checkMoments(solver); err != nil {
+	if err := t.checkMoments(f.solver); err != nil {
 		return nil, errors.Wrapf(err, "restoring the solver from %s", path)
 	}
-	if err := t.restoreCarried(path, carried); err != nil {
+	if err := t.restoreCarried(path, f.carried); err != nil {
 		return nil, err
 	}
 	if err := t.model.loadAdapters(dir); err != nil {
@@ -115,6 +99,7 @@ func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	if err := t.model.LoadWeights(filepath.Join(dir, weightsFile)); err != nil {
 		return nil, err
 	}
+	solver := f.solver
 	if t.shard != nil {
 		solver = t.shard.part(solver)
 	}
@@ -124,14 +109,43 @@ func (t *Trainer) Restore(dir string) (extra map[string]string, err error) {
 	if err := t.push(); err != nil {
 		return nil, err
 	}
-	t.step = step
-	extra = make(map[string]string)
-	for name, v := range meta {
-		if name, ok := strings.CutPrefix(name, metaUser); ok {
-			extra[name] = v
+	t.step = f.step
+	return f.extra, nil
+}
+
+// training is what a trainer's file holds.
+type training struct {
+	step    int
+	solver  optim.State
+	carried map[string]*tensor.Dense // by the names of a state's parts
+	extra   map[string]string
+}
+
+func readTraining(path string) (f training, err error) {
+	tensors, meta, err := safetensors.ReadFile(path)
+	if err != nil {
+		return f, err
+	}
+	if f.step, err = strconv.Atoi(meta[metaStep]); err != nil {
+		return f, errors.Errorf("xlstm: %s does not say at which step it was written; it is not a trainer's", path)
+	}
+	if f.solver.Step, err = strconv.Atoi(meta[metaSolverStep]); err != nil {
+		return f, errors.Errorf("xlstm: %s does not say the solver's step; it is not a trainer's", path)
+	}
+	f.solver.Tensors, f.carried, f.extra = make(map[string]*tensor.Dense), make(map[string]*tensor.Dense), make(map[string]string)
+	for _, p := range tensors {
+		if name, ok := strings.CutPrefix(p.Name, carriedPrefix); ok {
+			f.carried[name] = p.Value
+		} else {
+			f.solver.Tensors[p.Name] = p.Value
 		}
 	}
-	return extra, nil
+	for name, v := range meta {
+		if name, ok := strings.CutPrefix(name, metaUser); ok {
+			f.extra[name] = v
+		}
+	}
+	return f, nil
 }
 
 // checkMoments checks that the tensors of a solver's state that belong to parameters
