@@ -121,10 +121,7 @@ func (b *BatchGenerator) Begin(i int, g *Generator) error {
 	return nil
 }
 
-// Read continues text i with tokens. A Generator would compute the same bits. Read
-// may run, in another goroutine, during a Step in which text i stands still, if
-// Begin, Resume, Read or Position was called for text i after it continued in a
-// Step.
+// Read continues text i with tokens. A Generator would compute the same bits.
 func (b *BatchGenerator) Read(i int, tokens ...int) error {
 	t, err := b.text(i)
 	if err != nil {

@@ -109,11 +109,10 @@ func (e *engine) run() {
 			<-e.arrived
 			continue
 		}
-		read := e.readSome()
+		e.readSome()
 		if tokens, busy := e.draw(); busy {
 			e.step(tokens)
 		}
-		read()
 	}
 }
 
@@ -176,10 +175,9 @@ func (e *engine) failAll(err error) {
 	}
 }
 
-// readSome begins to read a chunk of one of the prompts that are not read yet, in
-// turn, while the other texts continue. The function that it returns waits for
-// the end.
-func (e *engine) readSome() (wait func()) {
+// readSome reads a chunk of one of the prompts that are not read yet, in turn, on
+// all cores: beside a step of the other texts it would take no less time.
+func (e *engine) readSome() {
 	for range e.rows {
 		i := e.turn
 		e.turn = (e.turn + 1) % len(e.rows)
@@ -192,43 +190,31 @@ func (e *engine) readSome() (wait func()) {
 			e.leave(i, nil)
 			continue
 		}
-		return e.read(i, j)
+		if err := e.read(i, j); err != nil {
+			e.leave(i, err)
+		}
+		return
 	}
-	return func() {}
 }
 
-// read begins a prompt where the cache knows it, and to read its next chunk.
-func (e *engine) read(i int, j *job) (wait func()) {
+// read begins a prompt where the cache knows it, and reads its next chunk.
+func (e *engine) read(i int, j *job) error {
 	if !j.began {
 		if err := e.begin(i, j); err != nil {
-			e.leave(i, err)
-			return func() {}
+			return err
 		}
 	}
 	rest := j.answer.Prompt()[j.read:]
-	if len(rest) == 0 {
-		j.promptRead()
-		return func() {}
-	}
-	rest = rest[:min(chunk, len(rest))]
-	done := make(chan error, 1)
-	go func() { done <- e.batch.Read(i, rest...) }()
-	return func() {
-		if err := e.hasRead(i, j, len(rest), <-done); err != nil && e.rows[i] == j {
-			e.leave(i, err)
+	if len(rest) > 0 {
+		rest = rest[:min(chunk, len(rest))]
+		if err := e.batch.Read(i, rest...); err != nil {
+			return err
 		}
-	}
-}
-
-// hasRead notes that so many tokens of a prompt were read, or an error.
-func (e *engine) hasRead(i int, j *job, n int, err error) error {
-	if err != nil {
-		return err
-	}
-	j.read += n
-	e.count.promptTokens.add(float64(n))
-	if err := e.keep(i, j); err != nil {
-		return err
+		j.read += len(rest)
+		e.count.promptTokens.add(float64(len(rest)))
+		if err := e.keep(i, j); err != nil {
+			return err
+		}
 	}
 	if j.read == len(j.answer.Prompt()) {
 		j.promptRead()
