@@ -53,9 +53,9 @@ func large(width, blocks, heads int) xlstm.Config {
 
 func nodes() []node {
 	return []node{
-		{"A, 16 CPU cores", 4096. / 71000, 4096, small(128, 4), false},
-		{"A, one H100, TF32", 1.9e-3, 4096, small(128, 4), true},
-		{"B, one H100, TF32", 7.3e-3, 4096, small(384, 6), true},
+		{"A, 16 CPU cores", 32e-3, 4096, small(128, 4), false},
+		{"A, one H200, TF32", 1.16e-3, 4096, small(128, 4), true},
+		{"B, one H200, TF32", 3.85e-3, 4096, small(384, 6), true},
 		{"407 M, one H200, bf16", 90.3e-3, 8 * 2048, large(1024, 24, 4), true},
 	}
 }
