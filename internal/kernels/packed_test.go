@@ -62,21 +62,23 @@ func toFloat64(x []float32) []float64 {
 }
 
 // TestPackedLinearOnLesserProcessors: the test above also passes where parts of this
-// processor are switched off. Only where there is VNNI are several rows multiplied
-// with integers.
+// processor are switched off. Several rows are multiplied with integers where there is
+// AVX2, with VNNI or without.
 func TestPackedLinearOnLesserProcessors(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("nothing can be switched off here")
 	}
-	for _, off := range []string{"cpu.avx512vnni=off", "cpu.avx512f=off", "cpu.avx2=off,cpu.avx512f=off"} {
+	for off, integers := range map[string]bool{
+		"cpu.avx512vnni=off": weights.Batches(ops.Int8), "cpu.avx512f=off": weights.Batches(ops.Int8), "cpu.avx2=off,cpu.avx512f=off": false,
+	} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestPackedLinearAgreesWithFloat64$")
 		cmd.Env = append(os.Environ(), "GODEBUG="+off, askForPath+"=1")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("GODEBUG=%s: %v\n%s", off, err, out)
 		}
-		if !strings.Contains(string(out), askForPath+"=false") {
-			t.Errorf("GODEBUG=%s: rows are multiplied with integers, or not at all:\n%s", off, out)
+		if want := fmt.Sprintf("%s=%v", askForPath, integers); !strings.Contains(string(out), want) {
+			t.Errorf("GODEBUG=%s: want %s in\n%s", off, want, out)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 // Int4. Each is rounded as a [Vector] is. The zero Batch is ready for Set, and keeps
 // its memory for the next Set. There must be kernels for it, see [Batches].
 //
-// The vectors are cut into strips of 16, 8, 4, 2 and 1, as many as possible of
-// the longest first. A strip has, for each group,
+// The vectors are cut into strips, as many as possible of the longest that there is a
+// kernel for first. A strip has, for each group,
 //
 //	32 bytes for each vector: its integers
 //	an int32 and a float32 for each vector: what the sum of its products has to be
@@ -25,62 +25,36 @@ type Batch struct {
 }
 
 const (
-	tileRows  = 16 // of the matrix
-	sumsBytes = 8  // of a group of a vector: the correction and the scale
+	sumsBytes = 8 // of a group of a vector: the correction and the scale
 	slotBytes = ops.Group + sumsBytes
+	// stripMost is a multiple of the length of every strip but the last ones.
+	stripMost = 16
 )
 
 // Batches reports whether there are kernels for a Batch of the format.
 func Batches(f ops.Format) bool { return f.Scaled() && tiled != nil }
-
-// height returns the length of the next strip, if so many vectors are left.
-func height(left int) int {
-	h := 16
-	for h > left {
-		h /= 2
-	}
-	return h
-}
-
-// multiply returns the kernel for strips of a length.
-func (t *tileTable) multiply(height int) multiplyKernel {
-	switch height {
-	case 16:
-		return t.multiply16
-	case 8:
-		return t.multiply8
-	case 4:
-		return t.multiply4
-	case 2:
-		return t.multiply2
-	}
-	return t.multiply1
-}
 
 // Set makes b the n rows of x, of in numbers each, for matrices of the format.
 func (b *Batch) Set(f ops.Format, n, in int, x []float32) {
 	b.format, b.n, b.in = f, n, in
 	x = first(x, n*in)
 	size := in / ops.Group * slotBytes // of a vector
-	if cap(b.strips) < n*size {
-		b.strips = make([]byte, n*size)
-	}
-	b.strips = b.strips[:n*size]
+	b.strips = roomFor(b.strips, n*size)
 	if size == 0 {
 		return
 	}
-	if n <= 16 {
+	if n <= stripMost {
 		b.round(0, n, x)
 		return
 	}
-	cores.Run((n+15)/16, func(i int) { b.round(16*i, min(n, 16*i+16), x) })
+	cores.Run((n+stripMost-1)/stripMost, func(i int) { b.round(i*stripMost, min(n, (i+1)*stripMost), x) })
 }
 
 // round rounds vectors lo to hi, which are whole strips.
 func (b *Batch) round(lo, hi int, x []float32) {
-	groups := b.in / ops.Group
+	groups, kernels := b.in/ops.Group, tiled.of(b.format)
 	for h := 0; lo < hi; lo += h {
-		h = height(hi - lo)
+		h = kernels.next(hi - lo).vectors
 		strip := b.strip(lo, h)
 		for t := range h {
 			tiled.roundRow(groups, &x[(lo+t)*b.in], &strip[t*ops.Group], &strip[h*ops.Group+t*sumsBytes], h*slotBytes, -layoutOf(b.format).offset)
@@ -88,37 +62,34 @@ func (b *Batch) round(lo, hi int, x []float32) {
 	}
 }
 
-// strip returns the strip of the given length that begins with a vector.
-func (b *Batch) strip(from, height int) []byte {
+// strip returns the strip of so many vectors that begins with the given one.
+func (b *Batch) strip(from, vectors int) []byte {
 	size := b.in / ops.Group * slotBytes
-	return b.strips[from*size:][:height*size]
+	return b.strips[from*size:][:vectors*size]
 }
 
-// interleaved is the memory for sixteen rows of a matrix.
+// interleaved is the rows of a matrix in a tile.
 type interleaved struct{ integers, scales []byte }
 
 var tileRoom = sync.Pool{New: func() any { return new(interleaved) }}
 
-// room makes room for rows of so many groups, and for what kernels write more.
-func (i *interleaved) room(groups int) {
-	const most = 32 // groups that are written at a time
-	padded := (groups + most - 1) / most * most
-	if cap(i.integers) < padded*tileRows*ops.Group {
-		i.integers, i.scales = make([]byte, padded*tileRows*ops.Group), make([]byte, padded*tileRows*4)
-	}
-	i.integers, i.scales = i.integers[:padded*tileRows*ops.Group], i.scales[:padded*tileRows*4]
+// set interleaves the rows of m, at most those of a tile.
+func (i *interleaved) set(m Matrix) {
+	const most = 32 // groups that a kernel writes at a time
+	kernels, rows, data, scales := tiled.of(m.Format), m.Rows(), m.rowBytes(), m.scaleBytes()
+	groups := (m.In/ops.Group + most - 1) / most * most
+	i.integers = roomFor(i.integers, groups*ops.Group*kernels.parts*tiled.rows)
+	i.scales = roomFor(i.scales, groups*4*tiled.rows)
+	kernels.interleave(rows, data, &first(m.Data, rows*data)[0], data, &i.integers[0])
+	tiled.interleaveScales(rows, scales, &first(m.Scales, rows*scales)[0], scales, &i.scales[0])
 }
 
-// set interleaves all rows of m, at most sixteen.
-func (i *interleaved) set(m Matrix) {
-	i.room(m.In / ops.Group)
-	run := tiled.interleaveInt8
-	if m.Format == ops.Int4 {
-		run = tiled.interleaveInt4
+// roomFor returns n bytes, those of b if there are as many.
+func roomFor(b []byte, n int) []byte {
+	if cap(b) < n {
+		return make([]byte, n)
 	}
-	rows, data, scales := m.Rows(), m.rowBytes(), m.scaleBytes()
-	run(rows, data, &first(m.Data, rows*data)[0], data, &i.integers[0])
-	tiled.interleaveScales(rows, scales, &first(m.Scales, rows*scales)[0], scales, &i.scales[0])
+	return b[:n]
 }
 
 // Products computes Y = X·Mᵀ for the vectors in x: the product of vector t with row r
@@ -138,12 +109,14 @@ func (m Matrix) Products(x *Batch, y []float32, ld int) {
 	y = first(y, (x.n-1)*ld+rows)
 	tile := tileRoom.Get().(*interleaved)
 	defer tileRoom.Put(tile)
-	for r := 0; r < rows; r += tileRows {
-		part := m.Cut(r, min(rows, r+tileRows))
+	kernels := tiled.of(m.Format)
+	for r := 0; r < rows; r += tiled.rows {
+		part := m.Cut(r, min(rows, r+tiled.rows))
 		tile.set(part)
-		for t, h := 0, 0; t < x.n; t += h {
-			h = height(x.n - t)
-			tiled.multiply(h)(groups, part.Rows(), &x.strip(t, h)[0], &tile.integers[0], &tile.scales[0], &y[t*ld+r], ld)
+		for t := 0; t < x.n; {
+			k := kernels.next(x.n - t)
+			k.multiply(groups, part.Rows(), &x.strip(t, k.vectors)[0], &tile.integers[0], &tile.scales[0], &y[t*ld+r], ld)
+			t += k.vectors
 		}
 	}
 }

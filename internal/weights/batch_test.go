@@ -18,20 +18,26 @@ func batchOf(m Matrix, n int, x []float32) *Batch {
 	return b
 }
 
-// eachBatch calls f with matrices of both formats with integers, of numbers of rows
-// and groups that fill tiles and registers or do not, and n vectors for each.
-func eachBatch(t *testing.T, f func(m Matrix, n int, x []float32)) {
+// eachBatch calls f, with each set of kernels, with matrices of both formats with
+// integers, of numbers of rows and groups that fill tiles and registers or do not, and
+// n vectors for each.
+func eachBatch(t *testing.T, f func(set string, m Matrix, n int, x []float32)) {
 	t.Helper()
-	if !Batches(ops.Int8) {
+	if len(tileSets()) == 0 {
 		t.Skip("there are no kernels here")
 	}
+	defer func(was *tileTable) { tiled = was }(tiled)
 	r := rand.New(rand.NewPCG(11, 12))
 	for _, format := range []ops.Format{ops.Int8, ops.Int4} {
 		for _, groups := range []int{1, 2, 3, 4, 5, 7, 32, 35} {
 			for _, rows := range []int{1, 2, 15, 16, 17, 50} {
 				for _, n := range []int{1, 2, 3, 7, 16, 31, 33} {
 					in := groups * ops.Group
-					f(packedOf(format, in, normals(r, rows*in)), n, normals(r, n*in))
+					m, x := packedOf(format, in, normals(r, rows*in)), normals(r, n*in)
+					for name, set := range tileSets() {
+						tiled = set
+						f(fmt.Sprintf("%v %s", format, name), m, n, x)
+					}
 				}
 			}
 		}
@@ -61,7 +67,7 @@ func products(m Matrix, n int, x []float32) []float32 {
 // TestProductsAreExactByGroups: the kernels give the bits that their description in Go
 // gives, and leave what is between the rows of y as it is.
 func TestProductsAreExactByGroups(t *testing.T) {
-	eachBatch(t, func(m Matrix, n int, x []float32) {
+	eachBatch(t, func(set string, m Matrix, n int, x []float32) {
 		const gap, untouched = 3, 12345
 		want, ld := products(m, n, x), m.Rows()+gap
 		y := slices.Repeat([]float32{untouched}, n*ld)
@@ -72,7 +78,7 @@ func TestProductsAreExactByGroups(t *testing.T) {
 				w = want[i/ld*m.Rows()+r]
 			}
 			if math.Float32bits(v) != math.Float32bits(w) {
-				t.Fatalf("%v: product of vector %d of %d with row %d of %d, of %d numbers, is %v, want %v", m.Format, i/ld, n, i%ld, m.Rows(), m.In, v, w)
+				t.Fatalf("%s: product of vector %d of %d with row %d of %d, of %d numbers, is %v, want %v", set, i/ld, n, i%ld, m.Rows(), m.In, v, w)
 			}
 		}
 	})
@@ -80,14 +86,14 @@ func TestProductsAreExactByGroups(t *testing.T) {
 
 // TestProductsAgreeWithDots except for the order of sums.
 func TestProductsAgreeWithDots(t *testing.T) {
-	eachBatch(t, func(m Matrix, n int, x []float32) {
+	eachBatch(t, func(set string, m Matrix, n int, x []float32) {
 		y, one := make([]float32, n*m.Rows()), make([]float32, m.Rows())
 		m.Products(batchOf(m, n, x), y, m.Rows())
 		for v := range n {
 			m.Dots(vectorOf(m, x[v*m.In:][:m.In]), one)
 			for r, want := range one {
 				if got := y[v*m.Rows()+r]; math.Abs(float64(got-want)) > 1e-6*float64(m.In) {
-					t.Fatalf("%v: product of vector %d with row %d is %v, and alone %v", m.Format, v, r, got, want)
+					t.Fatalf("%s: product of vector %d with row %d is %v, and alone %v", set, v, r, got, want)
 				}
 			}
 		}
@@ -97,7 +103,8 @@ func TestProductsAgreeWithDots(t *testing.T) {
 // TestEveryIntegerOfABatch: integers of the greatest magnitude, and all patterns of
 // bytes, halves that are zero or not finite among the vectors.
 func TestEveryIntegerOfABatch(t *testing.T) {
-	eachBatch(t, func(m Matrix, n int, x []float32) {
+	eachBatch(t, func(set string, m Matrix, n int, x []float32) {
+		x = slices.Clone(x)
 		for i := range m.Data {
 			m.Data[i] = byte(i * 37)
 		}
@@ -110,11 +117,11 @@ func TestEveryIntegerOfABatch(t *testing.T) {
 		m.Products(batchOf(m, n, x), y, m.Rows())
 		for i, want := range products(m, n, x) {
 			if y[i] != want && (y[i] == y[i] || want == want) {
-				t.Fatalf("%v: product %d is %v, want %v", m.Format, i, y[i], want)
+				t.Fatalf("%s: product %d is %v, want %v", set, i, y[i], want)
 			}
 		}
 		if last := y[len(y)-1]; last == last {
-			t.Fatalf("%v: an infinity among x gives %v", m.Format, last)
+			t.Fatalf("%s: an infinity among x gives %v", set, last)
 		}
 	})
 }
@@ -122,7 +129,7 @@ func TestEveryIntegerOfABatch(t *testing.T) {
 // TestBatchesOfOtherSizesPanic: nothing is read or written beyond a slice's length.
 // There are no batches of floats.
 func TestBatchesOfOtherSizesPanic(t *testing.T) {
-	eachBatch(t, func(m Matrix, n int, x []float32) {
+	eachBatch(t, func(set string, m Matrix, n int, x []float32) {
 		b, y := batchOf(m, n, x), make([]float32, n*m.Rows())
 		short := m
 		short.Scales = m.Scales[:len(m.Scales)-2]
@@ -136,7 +143,7 @@ func TestBatchesOfOtherSizesPanic(t *testing.T) {
 			func() {
 				defer func() {
 					if recover() == nil {
-						t.Errorf("%v: a wrong %s is accepted", m.Format, what)
+						t.Errorf("%s: a wrong %s is accepted", set, what)
 					}
 				}()
 				f()
@@ -150,22 +157,23 @@ func TestBatchesOfOtherSizesPanic(t *testing.T) {
 // processor, with so many vectors on one core, in multiply-adds; the matrix is
 // one of those of a model of seven billion parameters.
 func BenchmarkProducts(b *testing.B) {
-	if !Batches(ops.Int8) {
-		b.Skip("there are no kernels here")
-	}
+	defer func(was *tileTable) { tiled = was }(tiled)
 	const rows, in = 16384, 4096
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, format := range []ops.Format{ops.Int8, ops.Int4} {
 		few := packedOf(format, in, normals(r, 16*in))
 		m := Matrix{Format: format, In: in, Data: slices.Repeat(few.Data, rows/16), Scales: slices.Repeat(few.Scales, rows/16)}
-		for _, n := range []int{2, 4, 8, 16, 64, 256} {
-			x, y := batchOf(m, n, normals(r, n*in)), make([]float32, n*rows)
-			b.Run(fmt.Sprintf("%v/%d", format, n), func(b *testing.B) {
-				for b.Loop() {
-					m.Products(x, y, rows)
-				}
-				b.ReportMetric(float64(n*rows*in)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "products/ns")
-			})
+		for name, set := range tileSets() {
+			tiled = set
+			for _, n := range []int{2, 4, 8, 16, 64, 256} {
+				x, y := batchOf(m, n, normals(r, n*in)), make([]float32, n*rows)
+				b.Run(fmt.Sprintf("%v/%d/%s", format, n, name), func(b *testing.B) {
+					for b.Loop() {
+						m.Products(x, y, rows)
+					}
+					b.ReportMetric(float64(n*rows*in)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "products/ns")
+				})
+			}
 		}
 	}
 }

@@ -33,17 +33,28 @@ func chooseRounding() *roundingTable {
 var tiled = chooseTiles()
 
 func chooseTiles() *tileTable {
-	if processor.AVX512VNNI() {
+	switch {
+	case processor.AVX512VNNI():
 		return &tilesAVX512
+	case processor.AVX2():
+		return &tilesAVX2
 	}
 	return nil
 }
 
 var tilesAVX512 = tileTable{
-	interleaveInt8: interleaveInt8AVX512VNNI, interleaveInt4: interleaveInt4AVX512VNNI, interleaveScales: interleaveScalesAVX512VNNI,
-	roundRow:   roundRowAVX512VNNI,
-	multiply16: multiply16AVX512VNNI, multiply8: multiply8AVX512VNNI, multiply4: multiply4AVX512VNNI,
-	multiply2: multiply2AVX512VNNI, multiply1: multiply1AVX512VNNI,
+	rows: 16, roundRow: roundRowAVX2, interleaveScales: interleaveScalesAVX512VNNI,
+	int8: tileFormat{1, interleaveInt8AVX512VNNI, stripsAVX512}, int4: tileFormat{1, interleaveInt4AVX512VNNI, stripsAVX512},
+}
+
+var stripsAVX512 = []stripKernel{
+	{16, multiply16AVX512VNNI}, {8, multiply8AVX512VNNI}, {4, multiply4AVX512VNNI}, {2, multiply2AVX512VNNI}, {1, multiply1AVX512VNNI},
+}
+
+var tilesAVX2 = tileTable{
+	rows: 8, roundRow: roundRowAVX2, interleaveScales: interleaveScalesAVX2,
+	int8: tileFormat{2, interleaveInt8AVX2, []stripKernel{{4, multiplyInt84AVX2}, {2, multiplyInt82AVX2}, {1, multiplyInt81AVX2}}},
+	int4: tileFormat{1, interleaveInt4AVX2, []stripKernel{{4, multiplyInt44AVX2}, {2, multiplyInt42AVX2}, {1, multiplyInt41AVX2}}},
 }
 
 var tableAVX512 = table{

@@ -39,7 +39,7 @@ func TestNothingBeyondTheSlices(t *testing.T) {
 // TestNoProductsBeyondTheSlices: the same for products with several vectors.
 func TestNoProductsBeyondTheSlices(t *testing.T) {
 	bytes, floats := testutil.NewFences[byte](t, 77), testutil.NewFences[float32](t, 12345)
-	eachBatch(t, func(m Matrix, n int, x []float32) {
+	eachBatch(t, func(set string, m Matrix, n int, x []float32) {
 		for _, atEnd := range []bool{true, false} {
 			fenced := m
 			fenced.Data, fenced.Scales = bytes.Copy(0, m.Data, atEnd), bytes.Copy(1, m.Scales, atEnd)
@@ -49,7 +49,7 @@ func TestNoProductsBeyondTheSlices(t *testing.T) {
 			b.Set(m.Format, n, m.In, x) // again, in that memory
 			fenced.Products(b, y, m.Rows())
 			if !bytes.Intact(0) || !bytes.Intact(1) || !bytes.Intact(2) || !floats.Intact(0) || !floats.Intact(1) {
-				t.Fatalf("%v: something was written beside its slice", m.Format)
+				t.Fatalf("%s: something was written beside its slice", set)
 			}
 		}
 	})

@@ -15,3 +15,16 @@ func sets() map[string]*table {
 	}
 	return all
 }
+
+// tileSets are the kernels for products of several vectors that this machine can run,
+// by name.
+func tileSets() map[string]*tileTable {
+	all := map[string]*tileTable{}
+	if processor.AVX2() {
+		all["AVX2"] = &tilesAVX2
+	}
+	if processor.AVX512VNNI() {
+		all["AVX512VNNI"] = &tilesAVX512
+	}
+	return all
+}

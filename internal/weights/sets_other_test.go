@@ -3,3 +3,6 @@
 package weights
 
 func sets() map[string]*table { return map[string]*table{"Go": nil} }
+
+// tileSets are the kernels for products of several vectors: none.
+func tileSets() map[string]*tileTable { return nil }

@@ -32,9 +32,6 @@ func interleaveInt4AVX512VNNI(rows int, bytes int, src *byte, stride int, dst *b
 func interleaveScalesAVX512VNNI(rows int, bytes int, src *byte, stride int, dst *byte)
 
 //go:noescape
-func roundRowAVX512VNNI(groups int, x *float32, integers *byte, sums *byte, stride int, factor int)
-
-//go:noescape
 func multiply16AVX512VNNI(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
 
 //go:noescape
@@ -72,3 +69,33 @@ func unpackInt4AVX2(groups int, w *byte, scales *byte, dst *float32)
 
 //go:noescape
 func roundInt4AVX2(x *float32, places *byte, sums *byte)
+
+//go:noescape
+func roundRowAVX2(groups int, x *float32, integers *byte, sums *byte, stride int, factor int)
+
+//go:noescape
+func interleaveInt8AVX2(rows int, bytes int, src *byte, stride int, dst *byte)
+
+//go:noescape
+func interleaveInt4AVX2(rows int, bytes int, src *byte, stride int, dst *byte)
+
+//go:noescape
+func interleaveScalesAVX2(rows int, bytes int, src *byte, stride int, dst *byte)
+
+//go:noescape
+func multiplyInt84AVX2(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
+func multiplyInt82AVX2(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
+func multiplyInt81AVX2(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
+func multiplyInt44AVX2(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
+func multiplyInt42AVX2(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)
+
+//go:noescape
+func multiplyInt41AVX2(groups int, rows int, strip *byte, w *byte, scales *byte, y *float32, ld int)

@@ -1,5 +1,7 @@
 package weights
 
+import "github.com/gorgonia-xlstm/xlstm/internal/ops"
+
 // table is the kernels for one instruction set. Groups are consecutive, and so are
 // rows of so many groups. A vector of integers is in units, as Vector has them.
 type table struct {
@@ -15,17 +17,50 @@ type roundingTable struct {
 	int8, int4 func(x *float32, places, sums *byte)
 }
 
-// tileTable is the kernels for products of several vectors with sixteen rows of a
-// matrix at a time. An interleave kernel writes rows, of so many bytes and stride
-// bytes apart, column by column: the integers of both formats as positive bytes, in
-// registers of four of each row, and scales as float32. A roundRow kernel rounds a
-// vector and puts it into a strip, as Batch has it, and a multiply kernel multiplies a
-// strip of as many vectors as its name says.
+// tileTable is the kernels of one instruction set for products of several vectors with
+// integers. A tile is as many rows of the matrix as a register has lanes, times a strip
+// of vectors, as [Batch] has it.
 type tileTable struct {
-	interleaveInt8, interleaveInt4, interleaveScales       func(rows, bytes int, src *byte, stride int, dst *byte)
-	roundRow                                               func(groups int, x *float32, integers, sums *byte, stride, factor int)
-	multiply16, multiply8, multiply4, multiply2, multiply1 multiplyKernel
+	rows int // of the matrix in a tile
+	// roundRow rounds a vector and puts it into a strip, whose groups are stride bytes
+	// apart. A correction is the sum of the integers of a group times the factor.
+	roundRow         func(groups int, x *float32, integers, sums *byte, stride, factor int)
+	interleaveScales interleaveKernel // as float32
+	int8, int4       tileFormat
 }
 
-// multiplyKernel computes y [height, rows], with rows ld numbers apart.
-type multiplyKernel func(groups, rows int, strip, w, scales *byte, y *float32, ld int)
+// tileFormat is the kernels for one format.
+type tileFormat struct {
+	parts      int // bytes that an integer of the matrix takes when it is interleaved
+	interleave interleaveKernel
+	strips     []stripKernel // for the longest strips first, down to those of one vector
+}
+
+// An interleaveKernel writes the rows of a tile, of so many bytes and stride bytes
+// apart, column by column. Of rows that are not there the last one takes the place. It
+// writes whole registers of each row, and for int4 and scales twice as much.
+type interleaveKernel func(rows, bytes int, src *byte, stride int, dst *byte)
+
+// stripKernel multiplies strips of so many vectors.
+type stripKernel struct {
+	vectors  int
+	multiply func(groups, rows int, strip, w, scales *byte, y *float32, ld int)
+}
+
+// of returns the kernels for a format.
+func (t *tileTable) of(f ops.Format) *tileFormat {
+	if f == ops.Int8 {
+		return &t.int8
+	}
+	return &t.int4
+}
+
+// next returns the kernel for the next strip, if so many vectors are left.
+func (f *tileFormat) next(left int) stripKernel {
+	for _, k := range f.strips {
+		if k.vectors <= left {
+			return k
+		}
+	}
+	return f.strips[len(f.strips)-1]
+}

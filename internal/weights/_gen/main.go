@@ -72,9 +72,7 @@ func main() {
 				s.round(f)
 			}
 		}
-		if s.wide {
-			s.tiles()
-		}
+		s.tiles()
 	}
 	Generate() // parses the flags
 	if err := writeNEON(*arm64, *arm64Stubs); err != nil {
