@@ -17,7 +17,7 @@ const (
 	// second-level cache.
 	unpackedRows = 24
 	// batchRows is how many rows of the matrix are multiplied with integers at a
-	// time: two tiles.
+	// time: whole tiles for every set of kernels.
 	batchRows = 32
 	// rowGap keeps unpacked rows from falling on the same places of a cache.
 	rowGap = 16

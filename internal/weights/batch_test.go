@@ -29,9 +29,9 @@ func eachBatch(t *testing.T, f func(set string, m Matrix, n int, x []float32)) {
 	defer func(was *tileTable) { tiled = was }(tiled)
 	r := rand.New(rand.NewPCG(11, 12))
 	for _, format := range []ops.Format{ops.Int8, ops.Int4} {
-		for _, groups := range []int{1, 2, 3, 4, 5, 7, 32, 35} {
-			for _, rows := range []int{1, 2, 15, 16, 17, 50} {
-				for _, n := range []int{1, 2, 3, 7, 16, 31, 33} {
+		for _, groups := range []int{1, 2, 3, 5, 32, 35} {
+			for _, rows := range []int{1, 15, 16, 50} {
+				for _, n := range []int{1, 2, 7, 16, 33} {
 					in := groups * ops.Group
 					m, x := packedOf(format, in, normals(r, rows*in)), normals(r, n*in)
 					for name, set := range tileSets() {

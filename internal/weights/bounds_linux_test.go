@@ -36,8 +36,8 @@ func TestNothingBeyondTheSlices(t *testing.T) {
 	})
 }
 
-// TestNoProductsBeyondTheSlices: the same for products with several vectors.
-func TestNoProductsBeyondTheSlices(t *testing.T) {
+// TestNothingBeyondTheSlicesOfABatch: the same for products with several vectors.
+func TestNothingBeyondTheSlicesOfABatch(t *testing.T) {
 	bytes, floats := testutil.NewFences[byte](t, 77), testutil.NewFences[float32](t, 12345)
 	eachBatch(t, func(set string, m Matrix, n int, x []float32) {
 		for _, atEnd := range []bool{true, false} {

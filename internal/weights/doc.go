@@ -36,5 +36,6 @@
 // Several vectors are multiplied with integers too where there are kernels for it
 // (see [Batch]). The vectors are rounded as one alone is; the sum of a whole group is
 // exact, and is multiplied with the scale of the vector, and added, multiplied with
-// that of the matrix, to the groups before it.
+// that of the matrix, to the groups before it, with one rounding for both. AVX2 and
+// AVX-512 give the same bits.
 package weights
