@@ -33,6 +33,10 @@ func ActivateGrad[F Float](a Activation, x, dy, dx []F) {
 
 // Gated computes y = a(g)⊙u, the gate of the feed-forward layer.
 func Gated[F Float](a Activation, g, u, y []F) {
+	if alone(activationCost * len(g)) {
+		vec.Gated(a, g, u, y)
+		return
+	}
 	ParallelRows(len(g), activationCost, func(lo, hi int) { vec.Gated(a, g[lo:hi], u[lo:hi], y[lo:hi]) })
 }
 
@@ -57,6 +61,10 @@ func SoftCapGrad[F Float](cap F, y, dy, dx []F) {
 // SkipGate computes y = (h + skip⊙c)⊙SiLU(z), the output stage of the mLSTM
 // layer (paper, figure 11): h, c, z, y [N,D], skip [D].
 func SkipGate[F Float](n, d int, h, c, skip, z, y []F) {
+	if n == 1 && alone(activationCost*d) {
+		vec.SkipGate(h, c, skip, z, y)
+		return
+	}
 	ParallelRows(n, activationCost*d, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			at, end := r*d, (r+1)*d

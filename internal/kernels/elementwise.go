@@ -9,6 +9,10 @@ func Mul[F Float](a, b, y []F) {
 
 // Add computes y = a + b.
 func Add[F Float](a, b, y []F) {
+	if alone(len(y)) {
+		vec.Add(y, a, b)
+		return
+	}
 	ParallelRows(len(y), 1, func(lo, hi int) { vec.Add(y[lo:hi], a[lo:hi], b[lo:hi]) })
 }
 

@@ -38,6 +38,7 @@ type mlstmLateItem[F Float] struct {
 	weights [lateSteps]float64
 	keys    []F // [lateSteps,DQK]
 	values  []F // [lateSteps,DHV]
+	scores  [lateSteps]F
 }
 
 // NewMLSTMLate returns the cell that s describes, whose T must be 1 and which
@@ -58,7 +59,7 @@ func NewMLSTMLate[F Float](s MLSTM) *MLSTMLate[F] {
 // Step computes h [B,NH·DHV] and replaces the state; see MLSTM for the inputs.
 func (l *MLSTMLate[F]) Step(q, k, v, i, f []F, state MLSTMState[F], h []F) {
 	l.in, l.state, l.h = [5][]F{q, k, v, i, f}, state, h
-	parallelWork(len(l.items), l.s.size(), l.step)
+	parallelWork(len(l.items), rowWork*(l.s.size()+lateSteps*(l.s.DQK+l.s.DHV)), l.step)
 }
 
 func (l *MLSTMLate[F]) stepItem(item int) {
@@ -96,11 +97,12 @@ func (it *mlstmLateItem[F]) read(s MLSTM, c, q []F, query float64, h []F) {
 	clear(h)
 	vec.Combine(h, q, c)
 	vec.Scale(h, F(query*it.keep), h)
-	var scores [lateSteps]F
-	for j := range it.steps {
-		scores[j] = F(query * it.weights[j] * float64(vec.Dot(q, it.keys[j*s.DQK:][:s.DQK])))
+	scores := it.scores[:it.steps]
+	apply(false, it.steps, s.DQK, 1, matrix[F]{it.keys, s.DQK}, q, 0, scores)
+	for j := range scores {
+		scores[j] = F(query * it.weights[j] * float64(scores[j]))
 	}
-	vec.Combine(h, scores[:it.steps], it.values)
+	vec.Combine(h, scores, it.values)
 }
 
 // write brings C up to date.

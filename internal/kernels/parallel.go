@@ -31,6 +31,10 @@ func parallelWork(n, each int, f func(i int)) {
 // blockWork is the number of elements that is worth a goroutine.
 const blockWork = 1 << 14
 
+// alone reports whether so many elements are done by the caller: without a function for
+// others, which takes memory.
+func alone(elements int) bool { return elements <= blockWork }
+
 // rowBlock returns how many rows of the given width make one piece of work.
 func rowBlock(width int) int { return max(1, blockWork/max(1, width)) }
 

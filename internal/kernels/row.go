@@ -17,6 +17,9 @@ const (
 	rowPieceBytes = 1 << 15
 	// rowWakeBytes is how much of it is worth another core.
 	rowWakeBytes = 3 << 14
+	// rowWork is how many multiply-adds of a product of many rows take as long as one
+	// for a single row, which reads a weight.
+	rowWork = 6
 )
 
 // rowMap is y = W·x + b for one row of x, with some rows of W for each of several

@@ -76,77 +76,230 @@ TEXT ·dotsInt8AVX512VNNI(SB), NOSPLIT, $0-48
 	MOVQ         units+32(FP), DX
 	MOVQ         y+40(FP), BX
 	MOVQ         rows+0(FP), SI
-	MOVQ         groups+8(FP), DI
 	VMOVDQU32    expansion2<>+0(SB), Z0
-	MOVL         $0x80808080, R8
-	VMOVD        R8, X1
+	MOVL         $0x80808080, DI
+	VMOVD        DI, X1
 	VPBROADCASTD X1, Z1
-	MOVQ         groups+8(FP), R8
-	ANDQ         $0x01, R8
-	IMUL3Q       $0x08, R8, R9
-	XORL         R10, R10
-	BTSQ         R9, R10
-	DECQ         R10
-	KMOVW        R10, K1
-	IMUL3Q       $0x01, R8, R8
+	MOVQ         groups+8(FP), DI
+	ANDQ         $0x01, DI
+	IMUL3Q       $0x08, DI, R8
 	XORL         R9, R9
 	BTSQ         R8, R9
 	DECQ         R9
-	KMOVW        R9, K2
+	KMOVW        R9, K1
+	IMUL3Q       $0x01, DI, DI
+	XORL         R8, R8
+	BTSQ         DI, R8
+	DECQ         R8
+	KMOVW        R8, K2
+	MOVQ         groups+8(FP), R9
+	IMUL3Q       $0x20, R9, R10
+	SHLQ         $0x01, R9
+	LEAQ         (R10)(R10*2), R11
+	LEAQ         (R9)(R9*2), R12
+	SUBQ         $0x04, SI
+	JL           few
+
+four:
+	LEAQ   (AX)(R10*4), R13
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   DX, R8
+	MOVQ   groups+8(FP), DI
+	SUBQ   $0x02, DI
+	JL     restOfFour
+
+nextOfFour:
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(R10*1)
+	PREFETCHT0   (R13)(R10*2)
+	PREFETCHT0   (R13)(R11*1)
+	ADDQ         $0x40, R13
+	VMOVDQU32    (R8), Z6
+	VMOVDQU32    64(R8), Z7
+	VMOVDQU32    128(R8), Z8
+	VPXORD       (AX), Z1, Z9
+	VPBROADCASTD (CX), Z10
+	VMOVDQU32    Z7, Z11
+	VPDPBUSD     Z6, Z9, Z11
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z8, Z11, Z11
+	VPSHUFB      Z0, Z10, Z10
+	VFMADD231PS  Z10, Z11, Z2
+	VPXORD       (AX)(R10*1), Z1, Z9
+	VPBROADCASTD (CX)(R9*1), Z10
+	VMOVDQU32    Z7, Z11
+	VPDPBUSD     Z6, Z9, Z11
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z8, Z11, Z11
+	VPSHUFB      Z0, Z10, Z10
+	VFMADD231PS  Z10, Z11, Z3
+	VPXORD       (AX)(R10*2), Z1, Z9
+	VPBROADCASTD (CX)(R9*2), Z10
+	VMOVDQU32    Z7, Z11
+	VPDPBUSD     Z6, Z9, Z11
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z8, Z11, Z11
+	VPSHUFB      Z0, Z10, Z10
+	VFMADD231PS  Z10, Z11, Z4
+	VPXORD       (AX)(R11*1), Z1, Z9
+	VPBROADCASTD (CX)(R12*1), Z10
+	VMOVDQU32    Z7, Z7
+	VPDPBUSD     Z6, Z9, Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z8, Z7, Z7
+	VPSHUFB      Z0, Z10, Z10
+	VFMADD231PS  Z10, Z7, Z5
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x04, CX
+	ADDQ         $0x000000c0, R8
+	SUBQ         $0x02, DI
+	JGE          nextOfFour
+
+restOfFour:
+	ADDQ         $0x02, DI
+	JZ           sumOfFour
+	VMOVDQU32    (R8), Z6
+	VMOVDQU32    64(R8), Z7
+	VMOVDQU32    128(R8), Z8
+	VMOVDQU32.Z  (AX), K1, Z9
+	VPXORD       Z1, Z9, Z9
+	VMOVDQU16.Z  (CX), K2, X10
+	VPBROADCASTD X10, Z10
+	VMOVDQU32    Z7, Z11
+	VPDPBUSD     Z6, Z9, Z11
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z8, Z11, Z11
+	VPSHUFB      Z0, Z10, Z10
+	VFMADD231PS  Z10, Z11, Z2
+	VMOVDQU32.Z  (AX)(R10*1), K1, Z9
+	VPXORD       Z1, Z9, Z9
+	VMOVDQU16.Z  (CX)(R9*1), K2, X10
+	VPBROADCASTD X10, Z10
+	VMOVDQU32    Z7, Z11
+	VPDPBUSD     Z6, Z9, Z11
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z8, Z11, Z11
+	VPSHUFB      Z0, Z10, Z10
+	VFMADD231PS  Z10, Z11, Z3
+	VMOVDQU32.Z  (AX)(R10*2), K1, Z9
+	VPXORD       Z1, Z9, Z9
+	VMOVDQU16.Z  (CX)(R9*2), K2, X10
+	VPBROADCASTD X10, Z10
+	VMOVDQU32    Z7, Z11
+	VPDPBUSD     Z6, Z9, Z11
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       Z8, Z11, Z11
+	VPSHUFB      Z0, Z10, Z10
+	VFMADD231PS  Z10, Z11, Z4
+	VMOVDQU32.Z  (AX)(R11*1), K1, Z9
+	VPXORD       Z1, Z9, Z9
+	VMOVDQU16.Z  (CX)(R12*1), K2, X10
+	VPBROADCASTD X10, Z10
+	VMOVDQU32    Z7, Z7
+	VPDPBUSD     Z6, Z9, Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z8, Z7, Z7
+	VPSHUFB      Z0, Z10, Z10
+	VFMADD231PS  Z10, Z7, Z5
+	LEAQ         (CX)(DI*2), CX
+	IMUL3Q       $0x20, DI, DI
+	ADDQ         DI, AX
+
+sumOfFour:
+	VEXTRACTF64X4 $0x01, Z2, Y7
+	VADDPS        Y7, Y2, Y6
+	VEXTRACTF32X4 $0x01, Y6, X7
+	VADDPS        X7, X6, X6
+	VEXTRACTF64X4 $0x01, Z3, Y8
+	VADDPS        Y8, Y3, Y7
+	VEXTRACTF32X4 $0x01, Y7, X8
+	VADDPS        X8, X7, X7
+	VEXTRACTF64X4 $0x01, Z4, Y9
+	VADDPS        Y9, Y4, Y8
+	VEXTRACTF32X4 $0x01, Y8, X9
+	VADDPS        X9, X8, X8
+	VEXTRACTF64X4 $0x01, Z5, Y10
+	VADDPS        Y10, Y5, Y9
+	VEXTRACTF32X4 $0x01, Y9, X10
+	VADDPS        X10, X9, X9
+	VUNPCKLPD     X7, X6, X10
+	VUNPCKHPD     X7, X6, X6
+	VADDPS        X6, X10, X10
+	VUNPCKLPD     X9, X8, X6
+	VUNPCKHPD     X9, X8, X7
+	VADDPS        X7, X6, X6
+	VSHUFPS       $0x88, X6, X10, X7
+	VSHUFPS       $0xdd, X6, X10, X6
+	VADDPS        X6, X7, X7
+	VMOVUPS       X7, (BX)
+	ADDQ          $0x10, BX
+	ADDQ          R11, AX
+	ADDQ          R12, CX
+	SUBQ          $0x04, SI
+	JGE           four
+
+few:
+	ADDQ $0x04, SI
+	JZ   done
 
 row:
-	VPXORD Z2, Z2, Z2
-	MOVQ   DX, R9
-	MOVQ   DI, R8
-	SUBQ   $0x02, R8
+	VPXORD Z12, Z12, Z12
+	MOVQ   DX, R8
+	MOVQ   groups+8(FP), DI
+	SUBQ   $0x02, DI
 	JL     rest
 
 next:
 	PREFETCHT0   1024(AX)
-	VPXORD       (AX), Z1, Z3
-	VPBROADCASTD (CX), Z4
-	VMOVDQU32    64(R9), Z5
-	VPDPBUSD     (R9), Z3, Z5
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       128(R9), Z5, Z5
-	VPSHUFB      Z0, Z4, Z4
-	VFMADD231PS  Z4, Z5, Z2
+	VPXORD       (AX), Z1, Z2
+	VPBROADCASTD (CX), Z3
+	VMOVDQU32    64(R8), Z4
+	VPDPBUSD     (R8), Z2, Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       128(R8), Z4, Z4
+	VPSHUFB      Z0, Z3, Z3
+	VFMADD231PS  Z3, Z4, Z12
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x04, CX
-	ADDQ         $0x000000c0, R9
-	SUBQ         $0x02, R8
+	ADDQ         $0x000000c0, R8
+	SUBQ         $0x02, DI
 	JGE          next
 
 rest:
-	ADDQ         $0x02, R8
+	ADDQ         $0x02, DI
 	JZ           sum
-	VMOVDQU32.Z  (AX), K1, Z3
-	VPXORD       Z1, Z3, Z3
-	VMOVDQU16.Z  (CX), K2, X4
-	VPBROADCASTD X4, Z4
-	VMOVDQU32    64(R9), Z5
-	VPDPBUSD     (R9), Z3, Z5
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       128(R9), Z5, Z5
-	VPSHUFB      Z0, Z4, Z4
-	VFMADD231PS  Z4, Z5, Z2
-	LEAQ         (CX)(R8*2), CX
-	IMUL3Q       $0x20, R8, R8
-	ADDQ         R8, AX
+	VMOVDQU32.Z  (AX), K1, Z2
+	VPXORD       Z1, Z2, Z2
+	VMOVDQU16.Z  (CX), K2, X3
+	VPBROADCASTD X3, Z3
+	VMOVDQU32    64(R8), Z4
+	VPDPBUSD     (R8), Z2, Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       128(R8), Z4, Z4
+	VPSHUFB      Z0, Z3, Z3
+	VFMADD231PS  Z3, Z4, Z12
+	LEAQ         (CX)(DI*2), CX
+	IMUL3Q       $0x20, DI, DI
+	ADDQ         DI, AX
 
 sum:
-	VEXTRACTF64X4 $0x01, Z2, Y4
-	VADDPS        Y4, Y2, Y3
-	VEXTRACTF32X4 $0x01, Y3, X4
-	VADDPS        X4, X3, X3
-	VMOVHLPS      X3, X3, X4
-	VADDPS        X4, X3, X3
-	VMOVSHDUP     X3, X4
-	VADDPS        X4, X3, X3
-	VMOVSS        X3, (BX)
+	VEXTRACTF64X4 $0x01, Z12, Y3
+	VADDPS        Y3, Y12, Y2
+	VEXTRACTF32X4 $0x01, Y2, X3
+	VADDPS        X3, X2, X2
+	VMOVHLPS      X2, X2, X3
+	VADDPS        X3, X2, X2
+	VMOVSHDUP     X2, X3
+	VADDPS        X3, X2, X2
+	VMOVSS        X2, (BX)
 	ADDQ          $0x04, BX
 	DECQ          SI
 	JNZ           row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -205,87 +358,270 @@ TEXT ·dotsInt4AVX512VNNI(SB), NOSPLIT, $0-48
 	MOVQ         units+32(FP), DX
 	MOVQ         y+40(FP), BX
 	MOVQ         rows+0(FP), SI
-	MOVQ         groups+8(FP), DI
 	VMOVDQU32    expansion4<>+0(SB), Z0
-	MOVL         $0x88888888, R8
-	VMOVD        R8, X1
+	MOVL         $0x88888888, DI
+	VMOVD        DI, X1
 	VPBROADCASTD X1, Z1
-	MOVL         $0x0f0f0f0f, R8
-	VMOVD        R8, X2
+	MOVL         $0x0f0f0f0f, DI
+	VMOVD        DI, X2
 	VPBROADCASTD X2, Z2
-	MOVQ         groups+8(FP), R8
-	ANDQ         $0x03, R8
-	IMUL3Q       $0x04, R8, R9
-	XORL         R10, R10
-	BTSQ         R9, R10
-	DECQ         R10
-	KMOVW        R10, K1
-	IMUL3Q       $0x01, R8, R8
+	MOVQ         groups+8(FP), DI
+	ANDQ         $0x03, DI
+	IMUL3Q       $0x04, DI, R8
 	XORL         R9, R9
 	BTSQ         R8, R9
 	DECQ         R9
-	KMOVW        R9, K2
+	KMOVW        R9, K1
+	IMUL3Q       $0x01, DI, DI
+	XORL         R8, R8
+	BTSQ         DI, R8
+	DECQ         R8
+	KMOVW        R8, K2
+	MOVQ         groups+8(FP), R9
+	IMUL3Q       $0x10, R9, R10
+	SHLQ         $0x01, R9
+	LEAQ         (R10)(R10*2), R11
+	LEAQ         (R9)(R9*2), R12
+	SUBQ         $0x04, SI
+	JL           few
+
+four:
+	LEAQ   (AX)(R10*4), R13
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	MOVQ   DX, R8
+	MOVQ   groups+8(FP), DI
+	SUBQ   $0x04, DI
+	JL     restOfFour
+
+nextOfFour:
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(R10*1)
+	PREFETCHT0   (R13)(R10*2)
+	PREFETCHT0   (R13)(R11*1)
+	ADDQ         $0x40, R13
+	VMOVDQU32    (R8), Z7
+	VMOVDQU32    64(R8), Z8
+	VMOVDQU32    128(R8), Z9
+	VMOVDQU32    192(R8), Z10
+	VMOVDQU32    (AX), Z11
+	VPBROADCASTQ (CX), Z12
+	VMOVDQU32    Z9, Z13
+	VPSRLD       $0x04, Z11, Z14
+	VPTERNLOGD   $0x28, Z2, Z1, Z11
+	VPDPBUSD     Z7, Z11, Z13
+	VPTERNLOGD   $0x28, Z2, Z1, Z14
+	VPDPBUSD     Z8, Z14, Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z10, Z13, Z13
+	VPSHUFB      Z0, Z12, Z12
+	VFMADD231PS  Z12, Z13, Z3
+	VMOVDQU32    (AX)(R10*1), Z11
+	VPBROADCASTQ (CX)(R9*1), Z12
+	VMOVDQU32    Z9, Z13
+	VPSRLD       $0x04, Z11, Z14
+	VPTERNLOGD   $0x28, Z2, Z1, Z11
+	VPDPBUSD     Z7, Z11, Z13
+	VPTERNLOGD   $0x28, Z2, Z1, Z14
+	VPDPBUSD     Z8, Z14, Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z10, Z13, Z13
+	VPSHUFB      Z0, Z12, Z12
+	VFMADD231PS  Z12, Z13, Z4
+	VMOVDQU32    (AX)(R10*2), Z11
+	VPBROADCASTQ (CX)(R9*2), Z12
+	VMOVDQU32    Z9, Z13
+	VPSRLD       $0x04, Z11, Z14
+	VPTERNLOGD   $0x28, Z2, Z1, Z11
+	VPDPBUSD     Z7, Z11, Z13
+	VPTERNLOGD   $0x28, Z2, Z1, Z14
+	VPDPBUSD     Z8, Z14, Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z10, Z13, Z13
+	VPSHUFB      Z0, Z12, Z12
+	VFMADD231PS  Z12, Z13, Z5
+	VMOVDQU32    (AX)(R11*1), Z11
+	VPBROADCASTQ (CX)(R12*1), Z12
+	VMOVDQU32    Z9, Z9
+	VPSRLD       $0x04, Z11, Z13
+	VPTERNLOGD   $0x28, Z2, Z1, Z11
+	VPDPBUSD     Z7, Z11, Z9
+	VPTERNLOGD   $0x28, Z2, Z1, Z13
+	VPDPBUSD     Z8, Z13, Z9
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z10, Z9, Z9
+	VPSHUFB      Z0, Z12, Z12
+	VFMADD231PS  Z12, Z9, Z6
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000100, R8
+	SUBQ         $0x04, DI
+	JGE          nextOfFour
+
+restOfFour:
+	ADDQ         $0x04, DI
+	JZ           sumOfFour
+	VMOVDQU32    (R8), Z7
+	VMOVDQU32    64(R8), Z8
+	VMOVDQU32    128(R8), Z9
+	VMOVDQU32    192(R8), Z10
+	VMOVDQU32.Z  (AX), K1, Z11
+	VMOVDQU16.Z  (CX), K2, X12
+	VPBROADCASTQ X12, Z12
+	VMOVDQU32    Z9, Z13
+	VPSRLD       $0x04, Z11, Z14
+	VPTERNLOGD   $0x28, Z2, Z1, Z11
+	VPDPBUSD     Z7, Z11, Z13
+	VPTERNLOGD   $0x28, Z2, Z1, Z14
+	VPDPBUSD     Z8, Z14, Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z10, Z13, Z13
+	VPSHUFB      Z0, Z12, Z12
+	VFMADD231PS  Z12, Z13, Z3
+	VMOVDQU32.Z  (AX)(R10*1), K1, Z11
+	VMOVDQU16.Z  (CX)(R9*1), K2, X12
+	VPBROADCASTQ X12, Z12
+	VMOVDQU32    Z9, Z13
+	VPSRLD       $0x04, Z11, Z14
+	VPTERNLOGD   $0x28, Z2, Z1, Z11
+	VPDPBUSD     Z7, Z11, Z13
+	VPTERNLOGD   $0x28, Z2, Z1, Z14
+	VPDPBUSD     Z8, Z14, Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z10, Z13, Z13
+	VPSHUFB      Z0, Z12, Z12
+	VFMADD231PS  Z12, Z13, Z4
+	VMOVDQU32.Z  (AX)(R10*2), K1, Z11
+	VMOVDQU16.Z  (CX)(R9*2), K2, X12
+	VPBROADCASTQ X12, Z12
+	VMOVDQU32    Z9, Z13
+	VPSRLD       $0x04, Z11, Z14
+	VPTERNLOGD   $0x28, Z2, Z1, Z11
+	VPDPBUSD     Z7, Z11, Z13
+	VPTERNLOGD   $0x28, Z2, Z1, Z14
+	VPDPBUSD     Z8, Z14, Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z10, Z13, Z13
+	VPSHUFB      Z0, Z12, Z12
+	VFMADD231PS  Z12, Z13, Z5
+	VMOVDQU32.Z  (AX)(R11*1), K1, Z11
+	VMOVDQU16.Z  (CX)(R12*1), K2, X12
+	VPBROADCASTQ X12, Z12
+	VMOVDQU32    Z9, Z9
+	VPSRLD       $0x04, Z11, Z13
+	VPTERNLOGD   $0x28, Z2, Z1, Z11
+	VPDPBUSD     Z7, Z11, Z9
+	VPTERNLOGD   $0x28, Z2, Z1, Z13
+	VPDPBUSD     Z8, Z13, Z9
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z10, Z9, Z9
+	VPSHUFB      Z0, Z12, Z12
+	VFMADD231PS  Z12, Z9, Z6
+	LEAQ         (CX)(DI*2), CX
+	IMUL3Q       $0x10, DI, DI
+	ADDQ         DI, AX
+
+sumOfFour:
+	VEXTRACTF64X4 $0x01, Z3, Y8
+	VADDPS        Y8, Y3, Y7
+	VEXTRACTF32X4 $0x01, Y7, X8
+	VADDPS        X8, X7, X7
+	VEXTRACTF64X4 $0x01, Z4, Y9
+	VADDPS        Y9, Y4, Y8
+	VEXTRACTF32X4 $0x01, Y8, X9
+	VADDPS        X9, X8, X8
+	VEXTRACTF64X4 $0x01, Z5, Y10
+	VADDPS        Y10, Y5, Y9
+	VEXTRACTF32X4 $0x01, Y9, X10
+	VADDPS        X10, X9, X9
+	VEXTRACTF64X4 $0x01, Z6, Y11
+	VADDPS        Y11, Y6, Y10
+	VEXTRACTF32X4 $0x01, Y10, X11
+	VADDPS        X11, X10, X10
+	VUNPCKLPD     X8, X7, X11
+	VUNPCKHPD     X8, X7, X7
+	VADDPS        X7, X11, X11
+	VUNPCKLPD     X10, X9, X7
+	VUNPCKHPD     X10, X9, X8
+	VADDPS        X8, X7, X7
+	VSHUFPS       $0x88, X7, X11, X8
+	VSHUFPS       $0xdd, X7, X11, X7
+	VADDPS        X7, X8, X8
+	VMOVUPS       X8, (BX)
+	ADDQ          $0x10, BX
+	ADDQ          R11, AX
+	ADDQ          R12, CX
+	SUBQ          $0x04, SI
+	JGE           four
+
+few:
+	ADDQ $0x04, SI
+	JZ   done
 
 row:
-	VPXORD Z3, Z3, Z3
-	MOVQ   DX, R9
-	MOVQ   DI, R8
-	SUBQ   $0x04, R8
+	VPXORD Z15, Z15, Z15
+	MOVQ   DX, R8
+	MOVQ   groups+8(FP), DI
+	SUBQ   $0x04, DI
 	JL     rest
 
 next:
 	PREFETCHT0   1024(AX)
-	VMOVDQU32    (AX), Z4
-	VPBROADCASTQ (CX), Z5
-	VMOVDQU32    128(R9), Z6
-	VPSRLD       $0x04, Z4, Z7
-	VPTERNLOGD   $0x28, Z2, Z1, Z4
-	VPDPBUSD     (R9), Z4, Z6
-	VPTERNLOGD   $0x28, Z2, Z1, Z7
-	VPDPBUSD     64(R9), Z7, Z6
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       192(R9), Z6, Z6
-	VPSHUFB      Z0, Z5, Z5
-	VFMADD231PS  Z5, Z6, Z3
+	VMOVDQU32    (AX), Z3
+	VPBROADCASTQ (CX), Z4
+	VMOVDQU32    128(R8), Z5
+	VPSRLD       $0x04, Z3, Z6
+	VPTERNLOGD   $0x28, Z2, Z1, Z3
+	VPDPBUSD     (R8), Z3, Z5
+	VPTERNLOGD   $0x28, Z2, Z1, Z6
+	VPDPBUSD     64(R8), Z6, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       192(R8), Z5, Z5
+	VPSHUFB      Z0, Z4, Z4
+	VFMADD231PS  Z4, Z5, Z15
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x08, CX
-	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R8
+	ADDQ         $0x00000100, R8
+	SUBQ         $0x04, DI
 	JGE          next
 
 rest:
-	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
 	JZ           sum
-	VMOVDQU32.Z  (AX), K1, Z4
-	VMOVDQU16.Z  (CX), K2, X5
-	VPBROADCASTQ X5, Z5
-	VMOVDQU32    128(R9), Z6
-	VPSRLD       $0x04, Z4, Z7
-	VPTERNLOGD   $0x28, Z2, Z1, Z4
-	VPDPBUSD     (R9), Z4, Z6
-	VPTERNLOGD   $0x28, Z2, Z1, Z7
-	VPDPBUSD     64(R9), Z7, Z6
-	VCVTDQ2PS    Z6, Z6
-	VMULPS       192(R9), Z6, Z6
-	VPSHUFB      Z0, Z5, Z5
-	VFMADD231PS  Z5, Z6, Z3
-	LEAQ         (CX)(R8*2), CX
-	IMUL3Q       $0x10, R8, R8
-	ADDQ         R8, AX
+	VMOVDQU32.Z  (AX), K1, Z3
+	VMOVDQU16.Z  (CX), K2, X4
+	VPBROADCASTQ X4, Z4
+	VMOVDQU32    128(R8), Z5
+	VPSRLD       $0x04, Z3, Z6
+	VPTERNLOGD   $0x28, Z2, Z1, Z3
+	VPDPBUSD     (R8), Z3, Z5
+	VPTERNLOGD   $0x28, Z2, Z1, Z6
+	VPDPBUSD     64(R8), Z6, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       192(R8), Z5, Z5
+	VPSHUFB      Z0, Z4, Z4
+	VFMADD231PS  Z4, Z5, Z15
+	LEAQ         (CX)(DI*2), CX
+	IMUL3Q       $0x10, DI, DI
+	ADDQ         DI, AX
 
 sum:
-	VEXTRACTF64X4 $0x01, Z3, Y5
-	VADDPS        Y5, Y3, Y4
-	VEXTRACTF32X4 $0x01, Y4, X5
-	VADDPS        X5, X4, X4
-	VMOVHLPS      X4, X4, X5
-	VADDPS        X5, X4, X4
-	VMOVSHDUP     X4, X5
-	VADDPS        X5, X4, X4
-	VMOVSS        X4, (BX)
+	VEXTRACTF64X4 $0x01, Z15, Y4
+	VADDPS        Y4, Y15, Y3
+	VEXTRACTF32X4 $0x01, Y3, X4
+	VADDPS        X4, X3, X3
+	VMOVHLPS      X3, X3, X4
+	VADDPS        X4, X3, X3
+	VMOVSHDUP     X3, X4
+	VADDPS        X4, X3, X3
+	VMOVSS        X3, (BX)
 	ADDQ          $0x04, BX
 	DECQ          SI
 	JNZ           row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -1733,20 +2069,19 @@ TEXT ·dotsInt8AVX2(SB), NOSPLIT, $0-48
 	MOVQ         units+32(FP), DX
 	MOVQ         y+40(FP), BX
 	MOVQ         rows+0(FP), SI
-	MOVQ         groups+8(FP), DI
-	MOVL         $0xffff0000, R8
-	VMOVD        R8, X0
+	MOVL         $0xffff0000, DI
+	VMOVD        DI, X0
 	VPBROADCASTD X0, Y0
-	MOVL         $0x00010001, R8
-	VMOVD        R8, X1
+	MOVL         $0x00010001, DI
+	VMOVD        DI, X1
 	VPBROADCASTD X1, Y1
 
 row:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   DX, R9
-	MOVQ   DI, R8
-	SUBQ   $0x02, R8
+	MOVQ   DX, R8
+	MOVQ   groups+8(FP), DI
+	SUBQ   $0x02, DI
 	JL     rest
 
 next:
@@ -1754,45 +2089,45 @@ next:
 	VPBROADCASTD (CX), Y4
 	VMOVDQU      (AX), Y5
 	VPSLLD       $0x10, Y4, Y6
-	VMOVDQU      (R9), Y7
+	VMOVDQU      (R8), Y7
 	VPSIGNB      Y5, Y7, Y7
 	VPABSB       Y5, Y5
 	VPMADDUBSW   Y7, Y5, Y5
 	VPMADDWD     Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       128(R9), Y5, Y5
+	VMULPS       128(R8), Y5, Y5
 	VFMADD231PS  Y6, Y5, Y2
 	VMOVDQU      32(AX), Y5
 	VPAND        Y0, Y4, Y4
-	VMOVDQU      32(R9), Y6
+	VMOVDQU      32(R8), Y6
 	VPSIGNB      Y5, Y6, Y6
 	VPABSB       Y5, Y5
 	VPMADDUBSW   Y6, Y5, Y5
 	VPMADDWD     Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       160(R9), Y5, Y5
+	VMULPS       160(R8), Y5, Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x04, CX
-	ADDQ         $0x000000c0, R9
-	SUBQ         $0x02, R8
+	ADDQ         $0x000000c0, R8
+	SUBQ         $0x02, DI
 	JGE          next
 
 rest:
-	ADDQ         $0x02, R8
+	ADDQ         $0x02, DI
 	JZ           sum
 	VMOVDQU      (AX), Y4
-	MOVWLZX      (CX), R8
-	SHLL         $0x10, R8
-	VMOVD        R8, X5
+	MOVWLZX      (CX), DI
+	SHLL         $0x10, DI
+	VMOVD        DI, X5
 	VBROADCASTSS X5, Y5
-	VMOVDQU      (R9), Y6
+	VMOVDQU      (R8), Y6
 	VPSIGNB      Y4, Y6, Y6
 	VPABSB       Y4, Y4
 	VPMADDUBSW   Y6, Y4, Y4
 	VPMADDWD     Y1, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       128(R9), Y4, Y4
+	VMULPS       128(R8), Y4, Y4
 	VFMADD231PS  Y5, Y4, Y2
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x02, CX
@@ -1950,25 +2285,24 @@ TEXT ·dotsInt4AVX2(SB), NOSPLIT, $0-48
 	MOVQ         units+32(FP), DX
 	MOVQ         y+40(FP), BX
 	MOVQ         rows+0(FP), SI
-	MOVQ         groups+8(FP), DI
 	VMOVDQU      expansion2<>+0(SB), X0
 	VINSERTI128  $0x01, expansion2<>+32(SB), Y0, Y0
-	MOVL         $0x08080808, R8
-	VMOVD        R8, X1
+	MOVL         $0x08080808, DI
+	VMOVD        DI, X1
 	VPBROADCASTD X1, Y1
-	MOVL         $0x0f0f0f0f, R8
-	VMOVD        R8, X2
+	MOVL         $0x0f0f0f0f, DI
+	VMOVD        DI, X2
 	VPBROADCASTD X2, Y2
-	MOVL         $0x00010001, R8
-	VMOVD        R8, X3
+	MOVL         $0x00010001, DI
+	VMOVD        DI, X3
 	VPBROADCASTD X3, Y3
 
 row:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	MOVQ   DX, R9
-	MOVQ   DI, R8
-	SUBQ   $0x04, R8
+	MOVQ   DX, R8
+	MOVQ   groups+8(FP), DI
+	SUBQ   $0x04, DI
 	JL     rest
 
 next:
@@ -1979,15 +2313,15 @@ next:
 	VPSRLD       $0x04, Y6, Y8
 	VPAND        Y2, Y6, Y6
 	VPXOR        Y1, Y6, Y6
-	VPMADDUBSW   (R9), Y6, Y6
+	VPMADDUBSW   (R8), Y6, Y6
 	VPAND        Y2, Y8, Y8
 	VPXOR        Y1, Y8, Y8
-	VPMADDUBSW   64(R9), Y8, Y8
+	VPMADDUBSW   64(R8), Y8, Y8
 	VPADDW       Y8, Y6, Y6
 	VPMADDWD     Y3, Y6, Y6
-	VPADDD       128(R9), Y6, Y6
+	VPADDD       128(R8), Y6, Y6
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       192(R9), Y6, Y6
+	VMULPS       192(R8), Y6, Y6
 	VFMADD231PS  Y7, Y6, Y4
 	VMOVDQU      32(AX), Y6
 	VPBROADCASTD 4(CX), Y7
@@ -1995,26 +2329,26 @@ next:
 	VPSRLD       $0x04, Y6, Y8
 	VPAND        Y2, Y6, Y6
 	VPXOR        Y1, Y6, Y6
-	VPMADDUBSW   32(R9), Y6, Y6
+	VPMADDUBSW   32(R8), Y6, Y6
 	VPAND        Y2, Y8, Y8
 	VPXOR        Y1, Y8, Y8
-	VPMADDUBSW   96(R9), Y8, Y8
+	VPMADDUBSW   96(R8), Y8, Y8
 	VPADDW       Y8, Y6, Y6
 	VPMADDWD     Y3, Y6, Y6
-	VPADDD       160(R9), Y6, Y6
+	VPADDD       160(R8), Y6, Y6
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       224(R9), Y6, Y6
+	VMULPS       224(R8), Y6, Y6
 	VFMADD231PS  Y7, Y6, Y5
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x08, CX
-	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R8
+	ADDQ         $0x00000100, R8
+	SUBQ         $0x04, DI
 	JGE          next
 
 rest:
-	ADDQ         $0x04, R8
+	ADDQ         $0x04, DI
 	JZ           sum
-	CMPQ         R8, $0x02
+	CMPQ         DI, $0x02
 	JL           one
 	VMOVDQU      (AX), Y6
 	VPBROADCASTD (CX), Y7
@@ -2022,37 +2356,37 @@ rest:
 	VPSRLD       $0x04, Y6, Y8
 	VPAND        Y2, Y6, Y6
 	VPXOR        Y1, Y6, Y6
-	VPMADDUBSW   (R9), Y6, Y6
+	VPMADDUBSW   (R8), Y6, Y6
 	VPAND        Y2, Y8, Y8
 	VPXOR        Y1, Y8, Y8
-	VPMADDUBSW   64(R9), Y8, Y8
+	VPMADDUBSW   64(R8), Y8, Y8
 	VPADDW       Y8, Y6, Y6
 	VPMADDWD     Y3, Y6, Y6
-	VPADDD       128(R9), Y6, Y6
+	VPADDD       128(R8), Y6, Y6
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       192(R9), Y6, Y6
+	VMULPS       192(R8), Y6, Y6
 	VFMADD231PS  Y7, Y6, Y4
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x04, CX
-	CMPQ         R8, $0x03
+	CMPQ         DI, $0x03
 	JNE          sum
 	VMOVDQU      (AX), X9
-	MOVWLZX      (CX), R8
-	SHLL         $0x10, R8
-	VMOVD        R8, X6
+	MOVWLZX      (CX), DI
+	SHLL         $0x10, DI
+	VMOVD        DI, X6
 	VBROADCASTSS X6, Y6
 	VPSRLD       $0x04, Y9, Y7
 	VPAND        Y2, Y9, Y9
 	VPXOR        Y1, Y9, Y9
-	VPMADDUBSW   32(R9), Y9, Y9
+	VPMADDUBSW   32(R8), Y9, Y9
 	VPAND        Y2, Y7, Y7
 	VPXOR        Y1, Y7, Y7
-	VPMADDUBSW   96(R9), Y7, Y7
+	VPMADDUBSW   96(R8), Y7, Y7
 	VPADDW       Y7, Y9, Y7
 	VPMADDWD     Y3, Y7, Y7
-	VPADDD       160(R9), Y7, Y7
+	VPADDD       160(R8), Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       224(R9), Y7, Y7
+	VMULPS       224(R8), Y7, Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         $0x00000010, AX
 	ADDQ         $0x02, CX
@@ -2060,22 +2394,22 @@ rest:
 
 one:
 	VMOVDQU      (AX), X10
-	MOVWLZX      (CX), R8
-	SHLL         $0x10, R8
-	VMOVD        R8, X6
+	MOVWLZX      (CX), DI
+	SHLL         $0x10, DI
+	VMOVD        DI, X6
 	VBROADCASTSS X6, Y6
 	VPSRLD       $0x04, Y10, Y7
 	VPAND        Y2, Y10, Y10
 	VPXOR        Y1, Y10, Y10
-	VPMADDUBSW   (R9), Y10, Y10
+	VPMADDUBSW   (R8), Y10, Y10
 	VPAND        Y2, Y7, Y7
 	VPXOR        Y1, Y7, Y7
-	VPMADDUBSW   64(R9), Y7, Y7
+	VPMADDUBSW   64(R8), Y7, Y7
 	VPADDW       Y7, Y10, Y7
 	VPMADDWD     Y3, Y7, Y7
-	VPADDD       128(R9), Y7, Y7
+	VPADDD       128(R8), Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       192(R9), Y7, Y7
+	VMULPS       192(R8), Y7, Y7
 	VFMADD231PS  Y6, Y7, Y4
 	ADDQ         $0x00000010, AX
 	ADDQ         $0x02, CX

@@ -62,6 +62,28 @@ func eachCase(f func(m Matrix, numbers, x []float32)) {
 	}
 }
 
+// TestRowsAreComputedAsAlone: how many rows there are makes no difference to any of them.
+func TestRowsAreComputedAsAlone(t *testing.T) {
+	const rows = 11
+	r := rand.New(rand.NewPCG(21, 22))
+	for _, format := range formats {
+		for groups := 1; groups <= 9; groups++ {
+			m := packedOf(format, groups*ops.Group, normals(r, rows*groups*ops.Group))
+			x := vectorOf(m, normals(r, m.In))
+			using(func(set string) {
+				y, alone := make([]float32, rows), make([]float32, rows)
+				m.Dots(x, y)
+				for i := range alone {
+					m.Cut(i, i+1).Dots(x, alone[i:i+1])
+				}
+				if !slices.Equal(y, alone) {
+					t.Errorf("%v, %d groups, %s: %v, alone %v", format, groups, set, y, alone)
+				}
+			})
+		}
+	}
+}
+
 // TestPackedNumbersAreNear: no number is further from its original than half a
 // step of its format, or than an int4 that was clipped for the sake of the others.
 func TestPackedNumbersAreNear(t *testing.T) {

@@ -170,6 +170,16 @@ func (k *avxKernel) numbers(j, p int) (low, high reg.VecVirtual) {
 
 // reduce adds up partial sums: sixteen to eight, four, two and one.
 func (s set) reduce(sums []reg.VecVirtual) reg.Register {
+	four, high := s.quarter(sums...), XMM()
+	VMOVHLPS(four, four, high)
+	VADDPS(high, four, four)
+	VMOVSHDUP(four, high)
+	VADDPS(high, four, four)
+	return four
+}
+
+// quarter adds up partial sums until four are left.
+func (s set) quarter(sums ...reg.VecVirtual) reg.VecVirtual {
 	eight, four, high := YMM(), XMM(), YMM()
 	if s.wide {
 		VEXTRACTF64X4(Imm(1), sums[0], high)
@@ -180,10 +190,6 @@ func (s set) reduce(sums []reg.VecVirtual) reg.Register {
 		VEXTRACTF128(Imm(1), eight, high.AsX())
 	}
 	VADDPS(high.AsX(), eight.AsX(), four)
-	VMOVHLPS(four, four, high.AsX())
-	VADDPS(high.AsX(), four, four)
-	VMOVSHDUP(four, high.AsX())
-	VADDPS(high.AsX(), four, four)
 	return four
 }
 

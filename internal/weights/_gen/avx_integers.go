@@ -22,18 +22,22 @@ type integerKernel struct {
 }
 
 // integers writes the frame of a kernel: rows, whole units of each, and the rest.
-func (s set) integers(f format, constants func(k *integerKernel), unit, rest func(k *integerKernel)) {
+// fours, if not nil, writes the loop over four rows at a time.
+func (s set) integers(f format, constants, unit, rest func(k *integerKernel), fours func(k *integerKernel, rows, units, y reg.Register)) {
 	TEXT("dots"+f.name+s.name, NOSPLIT, f.dotsSignature())
 	Pragma("noescape")
 	k := &integerKernel{avxKernel: &avxKernel{set: s, format: f, w: Load(Param("w"), GP64()), scales: Load(Param("scales"), GP64())}}
 	units, y := Load(Param("units"), GP64()), Load(Param("y"), GP64())
-	rows, groups := Load(Param("rows"), GP64()), Load(Param("groups"), GP64())
+	rows := Load(Param("rows"), GP64())
 	constants(k)
 	k.left, k.unit = GP64(), GP64()
+	if fours != nil {
+		fours(k, rows, units, y)
+	}
 	Label("row")
 	k.sums = s.zeros()
 	MOVQ(units, k.unit)
-	MOVQ(groups, k.left)
+	Load(Param("groups"), k.left)
 	SUBQ(Imm(uint64(f.unit)), k.left)
 	JL(LabelRef("rest"))
 	Label("next")
@@ -52,6 +56,7 @@ func (s set) integers(f format, constants func(k *integerKernel), unit, rest fun
 	ADDQ(Imm(4), y)
 	DECQ(rows)
 	JNZ(LabelRef("row"))
+	Label("done")
 	VZEROUPPER()
 	RET()
 }
@@ -78,33 +83,51 @@ func (s set) dotsVNNI(f format) {
 		rest = append(rest, mask(left, f.bytes/4))
 		restScales = append(restScales, mask(left, 1))
 	}, func(k *integerKernel) {
-		w, scales := ZMM(), ZMM()
-		if f.name == int8.name {
-			VPXORD(Mem{Base: k.w}, k.flip, w)
-		} else {
-			VMOVDQU32(Mem{Base: k.w}, w)
-		}
-		if f.unit == 2 {
-			VPBROADCASTD(Mem{Base: k.scales}, scales)
-		} else {
-			VPBROADCASTQ(Mem{Base: k.scales}, scales)
-		}
-		k.vnni(w, scales)
+		w, scales := k.whole(Mem{Base: k.w}, Mem{Base: k.scales})
+		k.vnni(k.inMemory(), w, scales, k.sums[0])
 	}, func(k *integerKernel) {
-		w, scales := ZMM(), ZMM()
-		VMOVDQU32_Z(Mem{Base: k.w}, rest[0], w)
-		if f.name == int8.name {
-			VPXORD(k.flip, w, w)
-		}
-		VMOVDQU16_Z(Mem{Base: k.scales}, restScales[0], scales.AsX())
-		if f.unit == 2 {
-			VPBROADCASTD(scales.AsX(), scales)
-		} else {
-			VPBROADCASTQ(scales.AsX(), scales)
-		}
-		k.vnni(w, scales)
+		w, scales := k.part(rest[0], restScales[0], Mem{Base: k.w}, Mem{Base: k.scales})
+		k.vnni(k.inMemory(), w, scales, k.sums[0])
 		k.advanceBy(k.left)
+	}, func(k *integerKernel, rows, units, y reg.Register) {
+		k.fours(rows, units, y, k.whole, func(w, scales Mem) (wv, sv reg.VecVirtual) {
+			return k.part(rest[0], restScales[0], w, scales)
+		})
 	})
+}
+
+// whole is what a row of the matrix and its scales have for a unit.
+func (k *integerKernel) whole(from, scalesFrom Mem) (w, scales reg.VecVirtual) {
+	w, scales = ZMM(), ZMM()
+	if k.format.name == int8.name {
+		VPXORD(from, k.flip, w)
+	} else {
+		VMOVDQU32(from, w)
+	}
+	k.spreadScales(scalesFrom, scales)
+	return w, scales
+}
+
+// part is what they have for a last unit, of which the masks have the elements.
+func (k *integerKernel) part(mask, scalesMask reg.OpmaskVirtual, from, scalesFrom Mem) (w, scales reg.VecVirtual) {
+	w, scales = ZMM(), ZMM()
+	VMOVDQU32_Z(from, mask, w)
+	if k.format.name == int8.name {
+		VPXORD(k.flip, w, w)
+	}
+	few := XMM()
+	VMOVDQU16_Z(scalesFrom, scalesMask, few)
+	k.spreadScales(few, scales)
+	return w, scales
+}
+
+// spreadScales repeats the scales of a unit.
+func (k *integerKernel) spreadScales(from Op, to reg.VecVirtual) {
+	if k.format.unit == 2 {
+		VPBROADCASTD(from, to)
+	} else {
+		VPBROADCASTQ(from, to)
+	}
 }
 
 // mask has each bit set of the first n·each.
@@ -127,24 +150,24 @@ func (s set) words(word uint32) reg.VecVirtual {
 	return v
 }
 
-// vnni adds the products of a unit of the matrix.
-func (k *integerKernel) vnni(w, scales reg.VecVirtual) {
+// vnni adds the products of a unit of the matrix and one of the vector to sums.
+func (k *integerKernel) vnni(x unitOf, w, scales, sums reg.VecVirtual) {
 	sum := ZMM()
-	VMOVDQU32(k.corrections(0), sum)
+	VMOVDQU32(x.corrections, sum)
 	if k.format.name == int8.name {
-		VPDPBUSD(Mem{Base: k.unit}, w, sum)
+		VPDPBUSD(x.numbers[0], w, sum)
 	} else {
 		high := ZMM()
 		VPSRLD(Imm(4), w, high)
 		for half, v := range []reg.VecVirtual{w, high} {
 			VPTERNLOGD(Imm(0x28), k.low, k.flip, v) // (v xor flip) and low
-			VPDPBUSD(Mem{Base: k.unit, Disp: 64 * half}, v, sum)
+			VPDPBUSD(x.numbers[half], v, sum)
 		}
 	}
 	VCVTDQ2PS(sum, sum)
-	VMULPS(k.laneScales(0), sum, sum)
+	VMULPS(x.lanes, sum, sum)
 	VPSHUFB(k.expand, scales, scales)
-	VFMADD231PS(scales, sum, k.sums[0])
+	VFMADD231PS(scales, sum, sums)
 }
 
 // advanceBy moves on by as many groups as a register has. It consumes it.
@@ -225,7 +248,7 @@ func (s set) dotsAVX2(f format) {
 		JMP(LabelRef("sum"))
 		Label("one")
 		k.oneGroup(0)
-	})
+	}, nil)
 }
 
 // oneGroup adds the products of the first group of a half of int4, alone.
