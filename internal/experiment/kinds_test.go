@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +93,16 @@ func TestGradientNormsAreThoseOfTheEmbedding(t *testing.T) {
 		got, err := gradientNorms(m, 1, tokens, targets)
 		if err != nil {
 			t.Fatal(err)
+		}
+		// More tokens than the vocabulary are computed by other kernels.
+		many, err := gradientNorms(m, 8, slices.Repeat(tokens, 8), slices.Repeat(targets, 8))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for d, norm := range got {
+			if math.Abs(8*many[d]-norm) > 1e-5*norm {
+				t.Errorf("%s: the norm at a distance of %d is %g eight times, each %g, want %g", name, d, norm, many[d], norm/8)
+			}
 		}
 		p, err := m.Compile(xlstm.ProgramConfig{Batch: 1, Steps: len(tokens), Grad: true})
 		if err != nil {
