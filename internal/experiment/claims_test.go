@@ -36,6 +36,38 @@ func TestClaimsDependOnResults(t *testing.T) {
 	}
 }
 
+// TestDepthMustHelpEveryTime: a loss that rises from one number of blocks to the next
+// speaks against the claim, even if the deepest model is better than the shallowest.
+func TestDepthMustHelpEveryTime(t *testing.T) {
+	for losses, want := range map[[3]float64]verdict{{2.5, 2.4, 2.3}: holds, {2.5, 2.3, 2.4}: refuted} {
+		var all []Result
+		for i, y := range losses {
+			r := Result{Group: fmt.Sprint(i), Labels: map[string]string{"cell": MLSTM, "blocks": fmt.Sprint(2 * (i + 1))}}
+			r.set(heldLoss, y)
+			all = append(all, r)
+		}
+		if said, v := judgeDepth(all); v != want {
+			t.Errorf("%s: %s, want %s", said, v, want)
+		}
+	}
+}
+
+// TestExtrapolationIsJudgedWithoutTheLSTM, which stands beside.
+func TestExtrapolationIsJudgedWithoutTheLSTM(t *testing.T) {
+	of := func(cell string, far float64) Result {
+		r := Result{Group: cell, Labels: map[string]string{"task": "text", "cell": cell}}
+		r.add(lossByPosition, trainedContext, 2)
+		r.add(lossByPosition, 1<<16, far)
+		return r
+	}
+	if said, v := judgeExtrapolation([]Result{of(MLSTM, 2.05), of(LSTM, 3)}); v != holds || !strings.Contains(said, "3.000") {
+		t.Errorf("%s: %s", said, v)
+	}
+	if said, v := judgeExtrapolation([]Result{of(MLSTM, 3), of(LSTM, 2)}); v != refuted {
+		t.Errorf("%s: %s", said, v)
+	}
+}
+
 // TestExponentIsThatOfAPowerLaw.
 func TestExponentIsThatOfAPowerLaw(t *testing.T) {
 	var x, y []float64

@@ -19,7 +19,7 @@ import (
 func gradients() Experiment {
 	return Experiment{
 		Name:    "gradients",
-		About:   "How far gradients flow back: the norm of the gradient of the loss of the last token with respect to the input of the first block at a distance, relative to distance 0, as a power of ten.",
+		About:   "How far gradients flow back: the norm of the gradient of the loss of the last token with respect to the input of the first block at a distance, relative to distance 0, as a power of ten; −8 stands for less too, and for none.",
 		Minutes: "2 blocks of width 64 with 4 heads over 256 bytes of 16 texts, at initialisation and after 300 steps of 8 windows of 128 bytes at a rate of 3e-3; with the geometric means of the forget gates on the way",
 		Full:    "6 blocks of width 384 over 1,024 bytes, after 20,000 steps of 16 windows of 256 bytes at a rate of 1e-3",
 		cells:   []string{SLSTM, MLSTM, LSTM, LSTMBlock, Simplified},

@@ -126,7 +126,7 @@ func (p Plot) Chart(all []Result) report.Chart {
 		if len(curve.Y) == 0 {
 			continue
 		}
-		curve.Name, curve.Kind = titleOf(p.By, by), report.Series(len(c.Curves))
+		curve.Name, curve.Kind = titleOf(p.By, by), report.Series(colourOf(p.By, by, len(c.Curves)))
 		c.Curves = append(c.Curves, curve)
 	}
 	return c
@@ -168,6 +168,15 @@ func titleOf(label, value string) string {
 		return c.Title
 	}
 	return value
+}
+
+// colourOf returns the number of the colour of a value of a label, curve i: of a cell
+// the same in all charts.
+func colourOf(label, value string, i int) int {
+	if k := slices.Index(CellNames(), value); label == "cell" && k >= 0 {
+		return k
+	}
+	return i
 }
 
 // meanCurve returns the mean of curves at the points that all of them have, and

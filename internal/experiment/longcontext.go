@@ -46,7 +46,7 @@ func longContext() Experiment {
 			return []Plot{
 				{Title: "Loss of text by position, in nats a byte", Axis: "position", LogX: true, Curve: lossByPosition, Only: []string{"task", "text"}, By: "cell"},
 				{Title: "Recall of a value by its distance, scaled accuracy", Axis: "distance", LogX: true, Curve: "recall, by distance", Only: []string{"task", "needle"}, By: "cell"},
-				{Title: "Memory of a training step by the length of its sequence, MiB", Axis: "length", LogX: true, Log: true, Curve: trainingMemory, Only: []string{"task", "cost"}, By: "cell"},
+				{Title: "Memory of a training step by the length of its sequence, MiB", Axis: "length", Log: true, Curve: trainingMemory, Only: []string{"task", "cost"}, By: "cell"},
 			}
 		},
 	}

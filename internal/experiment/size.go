@@ -44,7 +44,7 @@ func depth() Experiment {
 			return all
 		},
 		charts: func(all []Result) []Plot {
-			plots := []Plot{{Title: "Held-out loss, nats a byte", Axis: "block", Figure: heldLoss, Over: "blocks", By: "cell"}}
+			plots := []Plot{{Title: "Held-out loss, nats a byte", Axis: "number of blocks", Figure: heldLoss, Over: "blocks", By: "cell"}}
 			for _, blocks := range values(all, "blocks") {
 				plots = append(plots, Plot{Title: blocks + " blocks: held-out loss in training", Curve: heldLoss, Only: []string{"blocks", blocks}, By: "cell"})
 			}
@@ -79,7 +79,7 @@ func scaling() Experiment {
 			return all
 		},
 		charts: func(all []Result) []Plot {
-			return []Plot{{Title: "Held-out loss, nats a byte", Axis: "parameter", LogX: true, Figure: heldLoss, Over: overParameters, By: "cell"}}
+			return []Plot{{Title: "Held-out loss, nats a byte", Axis: "number of parameters", LogX: true, Figure: heldLoss, Over: overParameters, By: "cell"}}
 		},
 	}
 }

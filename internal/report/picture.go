@@ -108,6 +108,9 @@ func textWidth(text string, size vg.Length) vg.Length {
 	return face.Width(text)
 }
 
+// wider is how much wider texts may be than in the font where that is missing.
+const wider vg.Length = 1.3
+
 // The sizes of letters: of names, and of numbers and levels.
 const nameSize, numberSize vg.Length = 12, 11
 
@@ -140,7 +143,7 @@ func (c Chart) paint(canvas vg.Canvas) error {
 	p := painter{Canvas: canvas}
 	p.low, p.high = c.focus()
 	p.span(d)
-	names, room := c.labels(d), vg.Length(16)
+	names, room := c.labels(d), p.overhang()+2
 	for _, l := range names {
 		room = max(room, textWidth(l.text, numberSize)+16)
 	}
@@ -180,6 +183,18 @@ func (p *painter) span(d drawing) {
 	if p.logX = d.LogX && first > 0 && first < p.last; p.logX {
 		p.first = first
 	}
+}
+
+// overhang returns how far the last number of the axis stands out of the frame on the
+// right.
+func (p painter) overhang() vg.Length {
+	const least vg.Length = 14
+	marks := axisTicks(p.first, p.last, 10, p.logX)
+	last := marks[len(marks)-1]
+	if across(p.first, p.last, p.logX)(last.value) < 0.97 {
+		return least
+	}
+	return max(least, textWidth(last.label, numberSize)*wider/2)
 }
 
 // lowest returns the lowest point of the curve i of a drawing, and whether it
@@ -330,7 +345,7 @@ func (p painter) axes(rows []tick, title, axis string) {
 // size of its letters: a long one has all of the picture's height, and is smaller if
 // that is not enough.
 func uprightTitle(title string, frame vg.Rectangle) (middle, size vg.Length) {
-	const margin, wider vg.Length = 4, 1.17 // than in the font: where it is missing
+	const margin vg.Length = 4
 	width := textWidth(title, nameSize) * wider
 	if width <= frame.Size().Y {
 		return (frame.Min.Y + frame.Max.Y) / 2, nameSize

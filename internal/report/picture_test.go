@@ -127,11 +127,11 @@ func TestTitlesAreWithinThePicture(t *testing.T) {
 	frame := vg.Rectangle{Min: vg.Point{Y: 48}, Max: vg.Point{Y: pictureHeight - 36}}
 	for _, title := range []string{"loss", strings.Repeat("accuracy ", 6), strings.Repeat("accuracy in training ", 9)} {
 		middle, size := uprightTitle(title, frame)
-		half := textWidth(title, size) * 1.15 / 2
+		half := textWidth(title, size) * 1.29 / 2
 		if middle-half < 0 || middle+half > pictureHeight || size > nameSize {
 			t.Errorf("%q of size %v is from %v to %v", title, size, middle-half, middle+half)
 		}
-		if within := textWidth(title, nameSize)*1.17 <= frame.Size().Y; within != (middle == (frame.Min.Y+frame.Max.Y)/2) {
+		if within := textWidth(title, nameSize)*1.3 <= frame.Size().Y; within != (middle == (frame.Min.Y+frame.Max.Y)/2) {
 			t.Errorf("the middle of %q is at %v", title, middle)
 		}
 	}
