@@ -15,14 +15,7 @@ func embeddedPlan(t *testing.T, twice bool) (p *Plan, given map[ID]device.Buffer
 	t.Helper()
 	const rows, v, in, out = 12, 3, 5, 4
 	p, given = &Plan{}, make(map[ID]device.Buffer)
-	add := func(op ops.Op, from ...ID) []ID {
-		t.Helper()
-		values, err := p.Add(op, ops.Float32, from...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return values
-	}
+	add := adder(t, p)
 	floats := func(shape ...int) ID {
 		x := make([]float32, ops.Shape(shape).Size())
 		for i := range x {

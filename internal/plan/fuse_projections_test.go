@@ -15,13 +15,7 @@ import (
 func cellPlan(t *testing.T, skip bool) (p *Plan, kept []ID) {
 	t.Helper()
 	p = &Plan{}
-	add := func(op ops.Op, in ...ID) []ID {
-		out, err := p.Add(op, ops.Float32, in...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
+	add := adder(t, p)
 	shape := ops.Shape{6, 8}
 	m := ops.Headwise{N: 6, Heads: 2, In: 4, Out: 4, Stride: 4}
 	gates := ops.MLSTMGates{N: 6, NH: 2, Widths: [3]int{8, 8, 8}}

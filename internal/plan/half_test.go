@@ -30,13 +30,7 @@ func (halver) AsHalf(b device.Buffer, n int) device.Buffer { return b }
 // all its readers take it so, and only there.
 func TestValuesAreHalvedWhereAllAgree(t *testing.T) {
 	var p Plan
-	add := func(op ops.Op, in ...ID) ID {
-		out, err := p.Add(op, ops.Float32, in...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out[0]
-	}
+	add := func(op ops.Op, in ...ID) ID { return adder(t, &p)(op, in...)[0] }
 	mul, tanh, sum := ops.Mul{Shape: shape}, ops.Activate{Fn: ops.Tanh, Shape: shape}, ops.Add{Shape: shape}
 	w, x := p.Input(ops.Float32, shape), p.Input(ops.Float32, shape)
 	p.Values[w].Copied = true

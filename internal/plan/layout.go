@@ -40,36 +40,7 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 		Plan: p, Device: d, Copies: copies, Offset: make([]int, len(p.Values)), Workspace: make([]int, len(p.Steps)),
 		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int),
 	}
-	shared := make(map[ops.Dtype][]*block)
-	blocks := make(map[ID]*block)
-	for id, v := range p.Values {
-		l.Offset[id] = -1
-		dt := arenaType(v.Dtype)
-		size := l.round(dt, elements(v))
-		switch {
-		case v.Input || v.Gone || slices.Contains(given, ID(id)):
-		case v.Kept:
-			l.Kept[dt] += size
-			blocks[ID(id)] = &block{size: size, first: v.First, last: len(p.Steps), to: []*int{&l.Offset[id]}}
-		default:
-			blocks[ID(id)] = &block{size: size, first: v.First, last: v.Last, to: []*int{&l.Offset[id]}}
-		}
-	}
-	p.overlay(d, blocks)
-	placed := make(map[*block]bool)
-	for id, v := range p.Values {
-		if b := blocks[ID(id)]; b != nil && !placed[b] {
-			placed[b] = true
-			shared[arenaType(v.Dtype)] = append(shared[arenaType(v.Dtype)], b)
-		}
-	}
-	for i, s := range p.Steps {
-		l.Workspace[i] = -1
-		if n := d.Workspace(s.Op, s.Dtype, p.halfOf(s)); n > 0 {
-			shared[s.Dtype] = append(shared[s.Dtype], &block{size: l.round(s.Dtype, n), first: i, last: i, to: []*int{&l.Workspace[i]}})
-		}
-	}
-	for dt, blocks := range shared {
+	for dt, blocks := range l.blocks(given) {
 		if c, ok := d.(device.Concurrent); ok {
 			for _, b := range blocks {
 				b.last += c.Apart(b.size * dt.Size())
@@ -83,6 +54,41 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 		}
 	}
 	return l
+}
+
+// blocks returns what is to be placed in each arena: the values and the workspaces. It
+// counts the kept values.
+func (l *Layout) blocks(given []ID) map[ops.Dtype][]*block {
+	p, of := l.Plan, make(map[ID]*block)
+	for id, v := range p.Values {
+		l.Offset[id] = -1
+		dt := arenaType(v.Dtype)
+		b := &block{size: l.round(dt, elements(v)), first: v.First, last: v.Last, to: []*int{&l.Offset[id]}}
+		switch {
+		case v.Input || v.Gone || slices.Contains(given, ID(id)):
+			continue
+		case v.Kept:
+			l.Kept[dt] += b.size
+			b.last = len(p.Steps)
+		}
+		of[ID(id)] = b
+	}
+	p.overlay(l.Device, of)
+	arenas := make(map[ops.Dtype][]*block)
+	joined := make(map[*block]bool)
+	for id, v := range p.Values {
+		if b := of[ID(id)]; b != nil && !joined[b] {
+			joined[b] = true
+			arenas[arenaType(v.Dtype)] = append(arenas[arenaType(v.Dtype)], b)
+		}
+	}
+	for i, s := range p.Steps {
+		l.Workspace[i] = -1
+		if n := l.Device.Workspace(s.Op, s.Dtype, p.halfOf(s)); n > 0 {
+			arenas[s.Dtype] = append(arenas[s.Dtype], &block{size: l.round(s.Dtype, n), first: i, last: i, to: []*int{&l.Workspace[i]}})
+		}
+	}
+	return arenas
 }
 
 // overlay joins the blocks of results with those of inputs whose memory the

@@ -82,14 +82,7 @@ func TestMemoryIsNotUsedAgainAtOnce(t *testing.T) {
 func TestLSTMsOverwriteTheirGates(t *testing.T) {
 	const rows, hidden, in = 12, 4, 3
 	var p Plan
-	add := func(op ops.Op, from ...ID) []ID {
-		t.Helper()
-		out, err := p.Add(op, ops.Float32, from...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
+	add := adder(t, &p)
 	x, w, r, b := p.Input(ops.Float32, ops.Shape{rows, in}), p.Input(ops.Float32, ops.Shape{4 * hidden, in}), p.Input(ops.Float32, ops.Shape{4 * hidden, hidden}), p.Input(ops.Float32, ops.Shape{4 * hidden})
 	lin, cell := ops.Linear{Rows: rows, In: in, Outs: []int{4 * hidden}}, ops.LSTM{B: 2, T: rows / 2, H: hidden}
 	gates := add(lin, x, w)[0]

@@ -9,6 +9,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 var shape = ops.Shape{3, 5}
@@ -96,6 +97,15 @@ func TestProgramsRun(t *testing.T) {
 	}
 	if workspaces != 12 {
 		t.Errorf("%d workspaces were used, want 12", workspaces)
+	}
+}
+
+// adder returns a function that adds operations on float32 to a plan, and returns their
+// results.
+func adder(t *testing.T, p *Plan) func(op ops.Op, in ...ID) []ID {
+	return func(op ops.Op, in ...ID) []ID {
+		t.Helper()
+		return testutil.Must(p.Add(op, ops.Float32, in...))
 	}
 }
 

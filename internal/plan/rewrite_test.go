@@ -33,13 +33,7 @@ func blockPlan(t *testing.T) (p *Plan, inputs, kept []ID) {
 		inputs = append(inputs, id)
 		return id
 	}
-	add := func(op ops.Op, in ...ID) []ID {
-		out, err := p.Add(op, ops.Float32, in...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
+	add := adder(t, p)
 	shape := ops.Shape{rows, width}
 	norm := ops.Norm{N: rows, Width: width, Groups: 1, Eps: 1e-6, Weight: true}
 	heads := ops.Norm{N: rows, Width: width, Groups: 2, Eps: 1e-6, Weight: true}
@@ -162,14 +156,7 @@ func (keeper) Tape(ops.MLSTM, ops.Dtype) int { return 7 }
 func TestTapesLastFromCellsToTheirDerivatives(t *testing.T) {
 	cell := ops.MLSTM{B: 1, T: 3, NH: 1, DQK: 2, DHV: 2, Chunk: 3, ScaleQ: 1, ScaleK: 1, Eps: 1e-6, Resets: true}
 	var p Plan
-	add := func(op ops.Op, in ...ID) []ID {
-		t.Helper()
-		out, err := p.Add(op, ops.Float32, in...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
+	add := adder(t, &p)
 	var in []ID
 	for _, arg := range cell.Inputs() {
 		dt := ops.Float32
@@ -211,14 +198,7 @@ func TestSumsMergeWithTheirFirstTerm(t *testing.T) {
 	gates := ops.MLSTMGatesGrad{MLSTMGates: ops.MLSTMGates{N: rows, NH: 2, Widths: [3]int{width, width, width}}, Has: [2]bool{true, true}}
 	build := func() (p *Plan, kept []ID) {
 		p = &Plan{}
-		add := func(op ops.Op, in ...ID) []ID {
-			t.Helper()
-			out, err := p.Add(op, ops.Float32, in...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return out
-		}
+		add := adder(t, p)
 		var in []ID
 		for _, arg := range gates.Inputs() {
 			in = append(in, p.Input(ops.Float32, arg.Shape))
@@ -290,14 +270,7 @@ func (rounder) Half(op ops.Op) device.Half {
 func TestResidualStreamsHaveTwins(t *testing.T) {
 	const rows, width = 3, 5
 	var p Plan
-	add := func(op ops.Op, in ...ID) ID {
-		t.Helper()
-		out, err := p.Add(op, ops.Float32, in...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out[0]
-	}
+	add := func(op ops.Op, in ...ID) ID { return adder(t, &p)(op, in...)[0] }
 	flat := ops.Shape{rows, width}
 	norm := ops.Norm{N: rows, Width: width, Groups: 1, Eps: 1e-6}
 	x := p.Input(ops.Float32, flat)
@@ -332,14 +305,7 @@ func TestMapsOfGatesAreDerivedInOne(t *testing.T) {
 	gate, lin := ops.Gated{Fn: ops.SiLU, Shape: flat}, ops.Linear{Rows: rows, In: width, Outs: []int{out}}
 	run := func(d device.Device) (results [][]float32, steps []Step) {
 		var p Plan
-		add := func(op ops.Op, in ...ID) []ID {
-			t.Helper()
-			out, err := p.Add(op, ops.Float32, in...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return out
-		}
+		add := adder(t, &p)
 		given := make(map[ID]device.Buffer)
 		input := func(shape ...int) ID {
 			id := p.Input(ops.Float32, shape)
