@@ -12,9 +12,9 @@ import (
 var generated = []string{"../../blas/kernels_arm64.s", "../vec/kernels_arm64.s", "../weights/kernels_arm64.s"}
 
 // goInstructions are those of Go's assembler that the kernels use: moves between
-// memory and registers, and integers.
+// memory and registers, requests for memory, and integers.
 var goInstructions = regexp.MustCompile(
-	`^(MOVD|MOVHU|FMOV[SDQ]|FLDPQ|FSTPQ|FCMP[SD]|ADDS?|SUBS?|CMP|CSEL|LSL|B|BEQ|BNE|BLT|BGE|CBZ|TBZ|RET)$`)
+	`^(MOVD|MOVHU|PRFM|FMOV[SDQ]|FLDPQ|FSTPQ|FCMP[SD]|ADDS?|SUBS?|CMP|CSEL|LSL|B|BEQ|BNE|BLT|BGE|CBZ|TBZ|RET)$`)
 
 // forbidden are registers that are not a function's own: the platform's, the
 // assembler's, the goroutine's, the frame's and the link.

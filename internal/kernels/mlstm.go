@@ -185,6 +185,7 @@ func (c *mlstmCell[F]) load(k int, dst, src matrix[F], n int) {
 		return
 	}
 	for i := range c.l {
+		src.prefetch(i+rowsAhead, c.T-c.t0, n)
 		vec.Quads(src.row(i, n), c.in.maps[k], dst.row(i, n), false)
 	}
 }

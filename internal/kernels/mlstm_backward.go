@@ -210,6 +210,8 @@ func (b *mlstmBack[F]) rowsBack() {
 		return
 	}
 	for i := range b.l {
+		b.dh.prefetch(b.t0+i+rowsAhead, b.t0+b.l, b.DHV)
+		b.h.prefetch(b.t0+i+rowsAhead, b.t0+b.l, b.DHV)
 		var share F
 		share, b.dden[i], b.dm[i] = b.rowBack(i, b.dh.row(b.t0+i, b.DHV), b.h.row(b.t0+i, b.DHV))
 		vec.Scale(b.g.row(i, b.DHV), share, b.dh.row(b.t0+i, b.DHV))

@@ -13,6 +13,17 @@ type matrix[F Float] struct {
 
 func (x matrix[F]) row(i, n int) []F { return x.data[i*x.ld:][:n] }
 
+// rowsAhead is how many rows ahead of the one at hand rows are asked for where they
+// are as far apart as those of a head: a few dozen lines of the memory at a time.
+const rowsAhead = 8
+
+// prefetch asks for row i of so many, if there is one.
+func (x matrix[F]) prefetch(i, rows, n int) {
+	if i < rows {
+		vec.Prefetch(x.row(i, n))
+	}
+}
+
 // from returns the matrix without its first i rows and j columns.
 func (x matrix[F]) from(i, j int) matrix[F] { return matrix[F]{x.data[i*x.ld+j:], x.ld} }
 

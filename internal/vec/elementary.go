@@ -153,3 +153,14 @@ func ExpScale[F Float](dst []F, scale, shift F, x []F) {
 		dst[i] = F(float64(scale) * math.Exp(float64(v)-float64(shift)))
 	}
 }
+
+// Prefetch asks for a vector that will be read or written soon, and does not wait
+// for it. Rows of a matrix that lie apart are worth it, because a processor foresees
+// only what is read in the order of the memory; Zen 4 seems to ignore requests for
+// more than some twenty lines of 64 bytes at a time.
+func Prefetch[F Float](x []F) {
+	const line = 16
+	if len(x) > 0 && fast[F]() {
+		prefetch((len(x)+line-1)/line, ptr(x, 1))
+	}
+}

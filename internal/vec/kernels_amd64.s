@@ -22387,3 +22387,16 @@ begin:
 	SUBQ    $0x10, AX
 	JGE     whole
 	JMP     tail
+
+// func prefetch(lines int, x *float32)
+// Requires: MMX+
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ lines+0(FP), AX
+	MOVQ x+8(FP), CX
+
+line:
+	PREFETCHT0 (CX)
+	ADDQ       $0x40, CX
+	DECQ       AX
+	JNZ        line
+	RET

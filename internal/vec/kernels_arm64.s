@@ -18861,6 +18861,17 @@ done28:
 done:
 	RET
 
+// func prefetch(lines int, x *float32)
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVD lines+0(FP), R0
+	MOVD x+8(FP), R1
+line:
+	PRFM (R1), PLDL1KEEP
+	ADD $64, R1, R1
+	SUBS $1, R0, R0
+	BNE line
+	RET
+
 DATA constants<>+0(SB)/4, $0x00000000
 DATA constants<>+4(SB)/4, $0x00000000
 DATA constants<>+8(SB)/4, $0x00000000

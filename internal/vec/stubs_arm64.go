@@ -180,3 +180,6 @@ func lstmNEON(elements int, pi *float32, pf *float32, pg *float32, po *float32, 
 
 //go:noescape
 func lstmGradNEON(elements int, ti *float32, tf *float32, tg *float32, to *float32, tc *float32, cb *float32, dy *float32, gy *float32, c *float32, ei *float32, ef *float32, eg *float32, eo *float32)
+
+//go:noescape
+func prefetch(lines int, x *float32)

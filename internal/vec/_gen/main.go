@@ -28,6 +28,7 @@ func main() {
 			k.write(s)
 		}
 	}
+	writePrefetch()
 	Generate() // parses the flags
 	save(*table, tableSource(all))
 	save(*wiring, wiringSource(all, sets[0].name, sets[1].name))

@@ -31,6 +31,7 @@ func writeNEON(all []kernel, assembly, stubs string) error {
 	for _, k := range all {
 		k.writeNEON(f, &words)
 	}
+	writePrefetchNEON(f)
 	var lanes []uint32
 	for _, w := range words {
 		lanes = append(lanes, w, w, w, w)
