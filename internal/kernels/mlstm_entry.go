@@ -32,7 +32,9 @@ type mlstmEntry[F Float] struct {
 	MLSTMEntry
 	conv        convWork[F]
 	maps, turns [3]vec.Taps[F]     // the maps as vec.Quads takes them, and their transposes
-	gates       [3]*blas.Packed[F] // the weights of the gates, by input
+	stacked     []F                // the weights [2·NH,3·D] of the gates
+	gates       [3]*blas.Packed[F] // the same by input, on the way forward
+	through     [2]*blas.Packed[F] // the weights from c and from x to the gates, on the way back
 	release     []func()
 }
 
@@ -40,30 +42,60 @@ func (s MLSTMEntry) headwise() Headwise {
 	return Headwise{N: s.B * s.T, Heads: s.D / 4, In: 4, Out: 4, Stride: 4}
 }
 
-// begin lays out the parameters; the gates' weights transposed on the way forward.
-func (e *mlstmEntry[F]) begin(x, window []F, p MLSTMEntryParams[F], back bool) {
+// begin lays out the parameters.
+func (e *mlstmEntry[F]) begin(x, window []F, p MLSTMEntryParams[F]) {
 	conv, lent := newConvWork(e.Conv, x, p.W, p.Bias, window)
 	e.conv = conv
 	e.release = append(e.release, func() { giveBack(lent) })
-	h, gates, width := e.headwise(), 2*e.NH, 3*e.D
-	buf := e.take(24*e.D + gates*width)
+	h := e.headwise()
+	buf := e.take((24 + 6*e.NH) * e.D)
 	for k, w := range p.Maps {
 		e.maps[k], e.turns[k] = quadTaps(buf[8*k*e.D:][:4*e.D]), quadTaps(buf[(8*k+4)*e.D:][:4*e.D])
 		layOutQuads(h, w, e.maps[k], false)
 		layOutQuads(h, w, e.turns[k], true)
 	}
-	stacked := buf[24*e.D:]
-	stackGates(p.Gates.W, stacked)
+	e.stacked = buf[24*e.D:]
+	stackGates(p.Gates.W, e.stacked)
+}
+
+// beginForward lays out the weights of the gates.
+func (e *mlstmEntry[F]) beginForward() {
 	for k := range e.gates {
-		var release func()
-		if w := stacked[k*e.D:]; back {
-			e.gates[k], release = packed(false, gates, e.D, w, width)
-		} else {
-			e.gates[k], release = packed(true, e.D, gates, w, width)
-		}
-		e.release = append(e.release, release)
+		e.gates[k] = e.pack(true, e.D, 2*e.NH, e.stacked[k*e.D:], 3*e.D)
 	}
 }
+
+// beginBack lays out the weights from c and x to the gates. What is between them is
+// linear, so that q, k and v are not needed on the way back: with the maps Mq, Mk and
+// Mv and the weights [Gq Gk Gv], the gates are
+//
+//	(Gq·Mq + Gk·Mk)·c + (Gv·Mv)·x + bias
+//
+// and what comes through the gates to the gradients of all weights follows from the
+// sums Σ δg·cᵀ and Σ δg·xᵀ over the steps.
+func (e *mlstmEntry[F]) beginBack() {
+	gates := 2 * e.NH
+	from := e.take(2 * gates * e.D)
+	for g := range gates {
+		c, x := from[g*e.D:][:e.D], from[(gates+g)*e.D:][:e.D]
+		vec.Quads(e.gateWeight(g, 0), e.turns[0], c, false)
+		vec.Quads(e.gateWeight(g, 1), e.turns[1], c, true)
+		vec.Quads(e.gateWeight(g, 2), e.turns[2], x, false)
+	}
+	for k := range e.through {
+		e.through[k] = e.pack(false, gates, e.D, from[k*gates*e.D:], e.D)
+	}
+}
+
+// pack returns a packed matrix until end.
+func (e *mlstmEntry[F]) pack(trans bool, k, n int, w []F, ld int) *blas.Packed[F] {
+	p, release := packed(trans, k, n, w, ld)
+	e.release = append(e.release, release)
+	return p
+}
+
+// gateWeight returns the weights from q, k or v to a gate.
+func (e *mlstmEntry[F]) gateWeight(gate, k int) []F { return e.stacked[(3*gate+k)*e.D:][:e.D] }
 
 // take returns scratch space until end.
 func (e *mlstmEntry[F]) take(n int) []F {
@@ -83,7 +115,8 @@ func (e *mlstmEntry[F]) end() {
 func MLSTMEntryForward[F Float](s MLSTMEntry, x []F, p MLSTMEntryParams[F], window, c, newWindow []F, gates [2][]F) {
 	s.Resets = s.Resets.some()
 	e := mlstmEntry[F]{MLSTMEntry: s}
-	e.begin(x, window, p, false)
+	e.begin(x, window, p)
+	e.beginForward()
 	defer e.end()
 	s.pieces(func(_, b, t0, t1 int) {
 		block := entryRows * s.D
@@ -147,11 +180,12 @@ type MLSTMEntryUpstream[F Float] struct {
 }
 
 // MLSTMEntryBackward computes the gradients of x, of the parameters and, unless
-// window is nil, of the window. c, q, k and v are computed again.
+// window is nil, of the window. c is computed again.
 func MLSTMEntryBackward[F Float](s MLSTMEntry, x []F, p MLSTMEntryParams[F], window []F, up MLSTMEntryUpstream[F], dx []F, grads MLSTMEntryParams[F], dWindow []F) {
 	s.Resets = s.Resets.some()
 	e := mlstmEntry[F]{MLSTMEntry: s}
-	e.begin(x, window, p, true)
+	e.begin(x, window, p)
+	e.beginBack()
 	defer e.end()
 	size := e.partSize()
 	parts := e.take(s.B * s.perSequence() * size)
@@ -165,15 +199,17 @@ func MLSTMEntryBackward[F Float](s MLSTMEntry, x []F, p MLSTMEntryParams[F], win
 }
 
 // partSize is the length of one piece's share of all parameters' gradients.
-func (e *mlstmEntry[F]) partSize() int { return e.D*(5+12+6*e.NH) + 2*e.NH }
+func (e *mlstmEntry[F]) partSize() int { return e.D*(5+12+4*e.NH) + 2*e.NH }
 
 // entryParts are the parts of such a share: taps and bias of the convolution, the
-// maps, the stacked weights [2·NH,3·D] of the gates, and the gates' biases.
+// maps without what comes through the gates, the sums [2·NH,D] of δg·cᵀ and δg·xᵀ,
+// and the gates' biases.
 type entryParts[F Float] struct {
-	taps         vec.Taps[F]
-	bias         []F
-	maps         [3]vec.Taps[F]
-	gates, gateB []F
+	taps  vec.Taps[F]
+	bias  []F
+	maps  [3]vec.Taps[F]
+	sums  [2][]F
+	gateB []F
 }
 
 func (e *mlstmEntry[F]) partsOf(share []F) (p entryParts[F]) {
@@ -182,14 +218,17 @@ func (e *mlstmEntry[F]) partsOf(share []F) (p entryParts[F]) {
 	for k := range p.maps {
 		p.maps[k], share = quadTaps(share[:4*e.D]), share[4*e.D:]
 	}
-	n := 6 * e.NH * e.D
-	p.gates, p.gateB = share[:n], share[n:]
+	for k, n := 0, 2*e.NH*e.D; k < 2; k++ {
+		p.sums[k], share = share[:n], share[n:]
+	}
+	p.gateB = share
 	return p
 }
 
 // unpack writes the sum of all shares to the gradients of the parameters.
 func (e *mlstmEntry[F]) unpack(sum []F, grads MLSTMEntryParams[F]) {
 	p, h := e.partsOf(sum), e.headwise()
+	e.throughMaps(p, grads.Gates.W)
 	for d := range e.D {
 		for j, tap := range p.taps {
 			grads.W[d*e.K+j] = tap[d]
@@ -203,9 +242,21 @@ func (e *mlstmEntry[F]) unpack(sum []F, grads MLSTMEntryParams[F]) {
 			}
 		}
 	}
-	for g := range grads.Gates.W {
-		copy(grads.Gates.W[g], p.gates[g*e.NH*3*e.D:])
+	for g := range grads.Gates.B {
 		copy(grads.Gates.B[g], p.gateB[g*e.NH:])
+	}
+}
+
+// throughMaps computes the gradients of the gates' weights, and adds to those of the
+// maps what comes through the gates.
+func (e *mlstmEntry[F]) throughMaps(p entryParts[F], dw [2][]F) {
+	for g := range 2 * e.NH {
+		row := dw[g/e.NH][g%e.NH*3*e.D:]
+		for k, sums := range [3][]F{p.sums[0], p.sums[0], p.sums[1]} {
+			from := sums[g*e.D:][:e.D]
+			vec.Quads(from, e.maps[k], row[k*e.D:][:e.D], false)
+			vec.QuadsWeights(from, e.gateWeight(g, k), p.maps[k])
+		}
 	}
 }
 
@@ -218,10 +269,9 @@ type entryBack[F Float] struct {
 	dx        []F
 	b, t0, t1 int
 	parts     entryParts[F]
-	dpre      []F    // of the convolution's sums from t0 on
-	both      []F    // the gradients of the gates, side by side
-	c, dc     []F    // entryRows rows each, as are the following
-	qkv, dqkv [3][]F // dqkv with what comes through the gates
+	dpre      []F // of the convolution's sums from t0 on
+	both      []F // the gradients of the gates, side by side
+	c, dc     []F // entryRows rows each
 }
 
 // begin clears the share of the piece and takes its scratch space.
@@ -229,15 +279,12 @@ func (w *entryBack[F]) begin(share []F) (lent *[]F) {
 	clear(share)
 	w.parts = w.partsOf(share)
 	block := entryRows * w.D
-	buf, lent := scratch[F]((convBlock+w.K-1)*w.D + entryRows*2*w.NH + 8*block)
+	buf, lent := scratch[F]((convBlock+w.K-1)*w.D + entryRows*2*w.NH + 2*block)
 	take := func(n int) (part []F) {
 		part, buf = buf[:n], buf[n:]
 		return part
 	}
 	w.dpre, w.c, w.dc = take((convBlock+w.K-1)*w.D), take(block), take(block)
-	for k := range w.qkv {
-		w.qkv[k], w.dqkv[k] = take(block), take(block)
-	}
 	w.both = take(entryRows * 2 * w.NH)
 	return lent
 }
@@ -250,12 +297,12 @@ func (w *entryBack[F]) run(dWindow []F) {
 		for i := range n {
 			w.rowBack(t+i, i)
 		}
-		w.gateWeights(min(n, w.t1-t))
+		w.ownGates(t, min(n, w.t1-t))
 	}
 	w.inputs(end, dWindow)
 }
 
-// throughGates computes the gradients of q, k and v for n steps.
+// throughGates computes the gradients of c that come through the gates, for n steps.
 func (w *entryBack[F]) throughGates(t, n int) {
 	r, width := w.b*w.T+t, 2*w.NH
 	for i := range n {
@@ -263,10 +310,7 @@ func (w *entryBack[F]) throughGates(t, n int) {
 			copy(w.both[i*width+g*w.NH:][:w.NH], dy[(r+i)*w.NH:])
 		}
 	}
-	for k, dy := range w.up.QKV {
-		copy(w.dqkv[k][:n*w.D], dy[r*w.D:])
-		w.gates[k].Gemm(gblas.NoTrans, n, 1, w.both, width, 1, w.dqkv[k], w.D)
-	}
+	w.through[0].Gemm(gblas.NoTrans, n, 1, w.both, width, 0, w.dc, w.D)
 }
 
 // rowBack goes back through the maps and the activation at step t, row i of the
@@ -275,33 +319,34 @@ func (w *entryBack[F]) rowBack(t, i int) {
 	var in [4][]F
 	w.conv.rows(w.b, t, in[:])
 	cut := func(x []F) []F { return x[i*w.D : (i+1)*w.D] }
+	row := w.row(w.b, t)
 	c, dc, dpre := cut(w.c), cut(w.dc), w.dpre[(t-w.t0)*w.D:][:w.D]
-	copy(dc, w.row(w.b, t)(w.up.C))
-	for k := range 2 {
-		vec.Quads(cut(w.dqkv[k]), w.turns[k], dc, true)
-	}
+	dq, dk, dv := row(w.up.QKV[0]), row(w.up.QKV[1]), row(w.up.QKV[2])
+	vec.Add(dc, dc, row(w.up.C))
+	vec.Quads(dq, w.turns[0], dc, true)
+	vec.Quads(dk, w.turns[1], dc, true)
 	w.conv.gradPre(in[:], dc, dpre)
 	if t >= w.t1 {
 		return
 	}
 	convSum(in[:], w.conv.taps, w.conv.bias, c, true)
-	for k, from := range [3][]F{c, c, in[3]} {
-		vec.Quads(from, w.maps[k], cut(w.qkv[k]), false)
-		vec.QuadsWeights(from, cut(w.dqkv[k]), w.parts.maps[k])
-	}
+	vec.QuadsWeights(c, dq, w.parts.maps[0])
+	vec.QuadsWeights(c, dk, w.parts.maps[1])
+	vec.QuadsWeights(in[3], dv, w.parts.maps[2])
 	vec.Conv4Weights(vec.Taps[F](in), dpre, w.parts.taps, w.parts.bias)
-	vec.Quads(cut(w.dqkv[2]), w.turns[2], w.row(w.b, t)(w.dx), false)
+	vec.Quads(dv, w.turns[2], row(w.dx), false)
 }
 
-// gateWeights adds to the gradients of the gates' parameters, for n rows of the
-// blocks.
-func (w *entryBack[F]) gateWeights(n int) {
+// ownGates adds to dx what comes through the gates, and to the gradients of the gates'
+// parameters, for the first n rows of the blocks, from step t on.
+func (w *entryBack[F]) ownGates(t, n int) {
 	if n <= 0 {
 		return
 	}
-	width := 2 * w.NH
-	for k, x := range w.qkv {
-		serialGemm(true, false, width, w.D, n, 1, w.both, width, x, w.D, 1, w.parts.gates[k*w.D:], 3*w.D)
+	at, width := (w.b*w.T+t)*w.D, 2*w.NH
+	w.through[1].Gemm(gblas.NoTrans, n, 1, w.both, width, 1, w.dx[at:], w.D)
+	for k, x := range [2][]F{w.c, w.conv.x[at:]} {
+		serialGemm(true, false, width, w.D, n, 1, w.both, width, x, w.D, 1, w.parts.sums[k], w.D)
 	}
 	for i := range n {
 		vec.Add(w.parts.gateB, w.parts.gateB, w.both[i*width:(i+1)*width])
