@@ -68,19 +68,27 @@ func TestPackedLinearOnLesserProcessors(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("nothing can be switched off here")
 	}
-	for off, integers := range map[string]bool{
-		"cpu.avx512vnni=off": weights.Batches(ops.Int8), "cpu.avx512f=off": weights.Batches(ops.Int8), "cpu.avx2=off,cpu.avx512f=off": false,
-	} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestPackedLinearAgreesWithFloat64$")
-		cmd.Env = append(os.Environ(), "GODEBUG="+off, askForPath+"=1")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Errorf("GODEBUG=%s: %v\n%s", off, err, out)
-		}
-		if want := fmt.Sprintf("%s=%v", askForPath, integers); !strings.Contains(string(out), want) {
-			t.Errorf("GODEBUG=%s: want %s in\n%s", off, want, out)
+	here := pathWith(t, "")
+	for off, want := range map[string]string{"cpu.avx512vnni=off": here, "cpu.avx512f=off": here, "cpu.avx2=off,cpu.avx512f=off": "false"} {
+		if got := pathWith(t, off); got != want {
+			t.Errorf("GODEBUG=%s: whether rows are multiplied with integers is %q, want %q", off, got, want)
 		}
 	}
+}
+
+// pathWith runs the test of PackedLinear in another process with the given GODEBUG, and
+// returns whether it multiplies several rows with integers.
+func pathWith(t *testing.T, debug string) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPackedLinearAgreesWithFloat64$")
+	cmd.Env = append(os.Environ(), "GODEBUG="+debug, askForPath+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("GODEBUG=%s: %v\n%s", debug, err, out)
+	}
+	_, path, _ := strings.Cut(string(out), askForPath+"=")
+	path, _, _ = strings.Cut(path, "\n")
+	return path
 }
 
 // BenchmarkPackedLinear multiplies rows of x with a matrix of a model of seven billion

@@ -100,28 +100,39 @@ func TestProductsAgreeWithDots(t *testing.T) {
 	})
 }
 
-// TestEveryIntegerOfABatch: integers of the greatest magnitude, and all patterns of
-// bytes, halves that are zero or not finite among the vectors.
-func TestEveryIntegerOfABatch(t *testing.T) {
+// TestIntegersOfABatchAtTheirLimits: all patterns of bytes, and the greatest integers
+// in all places, where sums of 16 bits are fullest; groups of zeros, and such that are
+// not finite.
+func TestIntegersOfABatchAtTheirLimits(t *testing.T) {
 	eachBatch(t, func(set string, m Matrix, n int, x []float32) {
 		x = slices.Clone(x)
-		for i := range m.Data {
-			m.Data[i] = byte(i * 37)
-		}
-		for i := range x {
-			x[i] = float32(127 * (i%3 - 1))
-		}
-		clear(x[:ops.Group])
-		x[len(x)-1] = float32(math.Inf(1))
-		y := make([]float32, n*m.Rows())
-		m.Products(batchOf(m, n, x), y, m.Rows())
-		for i, want := range products(m, n, x) {
-			if y[i] != want && (y[i] == y[i] || want == want) {
-				t.Fatalf("%s: product %d is %v, want %v", set, i, y[i], want)
+		for _, greatest := range []bool{false, true} {
+			for i := range m.Data {
+				m.Data[i] = byte(i * 37)
+				if greatest {
+					m.Data[i] = map[ops.Format]byte{ops.Int8: 0x7f, ops.Int4: 0x77}[m.Format]
+				}
 			}
-		}
-		if last := y[len(y)-1]; last == last {
-			t.Fatalf("%s: an infinity among x gives %v", set, last)
+			for i := range x {
+				x[i] = float32(127 * (i%3 - 1))
+				if greatest {
+					x[i] = float32(127 - 254*(i/ops.Group%2))
+				}
+			}
+			if !greatest {
+				clear(x[:ops.Group])
+				x[len(x)-1] = float32(math.Inf(1))
+			}
+			y := make([]float32, n*m.Rows())
+			m.Products(batchOf(m, n, x), y, m.Rows())
+			for i, want := range products(m, n, x) {
+				if y[i] != want && (y[i] == y[i] || want == want) {
+					t.Fatalf("%s: product %d is %v, want %v", set, i, y[i], want)
+				}
+			}
+			if last := y[len(y)-1]; !greatest && last == last {
+				t.Fatalf("%s: an infinity among x gives %v", set, last)
+			}
 		}
 	})
 }
