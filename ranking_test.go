@@ -2,6 +2,7 @@ package xlstm
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -97,4 +98,27 @@ func sortedDraw(cfg SamplerConfig, draws *rand.Rand, logits []float64) int {
 		}
 	}
 	return order[len(order)-1]
+}
+
+// TestDrawsAtExtremeTemperatures: next to 0 the likeliest token is drawn, and at the
+// largest temperature any token but an impossible one.
+func TestDrawsAtExtremeTemperatures(t *testing.T) {
+	logits := []float64{1, 3, math.Inf(-1), 2}
+	for _, c := range []struct {
+		temperature float64
+		want        []int
+	}{{math.SmallestNonzeroFloat64, []int{1}}, {1e-310, []int{1}}, {1e-9, []int{1}}, {math.MaxFloat64, []int{0, 1, 3}}} {
+		s := mustSampler(t, SamplerConfig{Temperature: c.temperature, Seed: 1})
+		drawn := make(map[int]bool)
+		for range 200 {
+			token, err := s.Sample(logits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			drawn[token] = true
+		}
+		if got := slices.Sorted(maps.Keys(drawn)); !slices.Equal(got, c.want) {
+			t.Errorf("at temperature %v the tokens %v are drawn, want %v", c.temperature, got, c.want)
+		}
+	}
 }
