@@ -15,6 +15,12 @@ const (
 	// rowPieceBytes is how much of a weight a core reads at a time: a microsecond or
 	// less.
 	rowPieceBytes = 1 << 15
+	// rowFarBytes is how much is taken to lie beyond a second-level cache. If its rows
+	// are shorter than a page, larger pieces of it are read, which are long enough for
+	// package blas to read them in the order of memory: 1.4 times as fast with rows
+	// of 384 numbers on Zen 4. Rows of 1024 are faster in several streams.
+	rowFarBytes = 1 << 18
+	pageBytes   = 1 << 12
 	// rowWakeBytes is how much of it is worth another core.
 	rowWakeBytes = 3 << 14
 	// rowWork is how many multiply-adds of a product of many rows take as long as one
@@ -40,7 +46,11 @@ func (r *rowMap[F]) prepare(outs []int, rowBytes int, dots func(lo, hi int, y []
 	for _, n := range outs {
 		r.total += n
 	}
-	r.each = max(1, rowPieceBytes/max(1, rowBytes))
+	piece := rowPieceBytes
+	if rowBytes < pageBytes && r.total*rowBytes > rowFarBytes {
+		piece *= 4
+	}
+	r.each = max(1, piece/max(1, rowBytes))
 	r.piece = func(i int) { r.part(i*r.each, min(r.total, (i+1)*r.each)) }
 }
 
