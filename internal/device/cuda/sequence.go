@@ -127,8 +127,8 @@ type seqPending struct {
 type interval struct{ from, to int32 }
 
 // Sequence binds operations on a single row that follow one another as one launch,
-// and returns what frees its memory, also if there is an error. It returns no launch for operations of which
-// the kernel has none, or for a card before Hopper.
+// and returns what frees its memory, also if there is an error. It returns no launch
+// for operations of which the kernel has none, or for a card before Hopper.
 func (d *Device) Sequence(steps []device.Bound) (device.Launch, func() error, error) {
 	const hopper = 9
 	if len(steps) == 0 || d.major < hopper || slices.ContainsFunc(steps, func(s device.Bound) bool { return s.Dtype != ops.Float32 }) {
