@@ -79,12 +79,9 @@ const headwiseRows = 256
 
 // eachBlock calls f for blocks of rows of every head, of so many multiply-adds a
 // row.
-func (s Headwise) eachBlock(work int, f func(h, lo, hi int)) {
+func (s Headwise) eachBlock(rowWork int, f func(h, lo, hi int)) {
 	blocks := (s.N + headwiseRows - 1) / headwiseRows
-	if s.N == 1 {
-		work *= rowWork
-	}
-	parallelWork(s.Heads*blocks, min(s.N, headwiseRows)*work, func(i int) {
+	parallelWork(s.Heads*blocks, min(s.N, headwiseRows)*rowWork, func(i int) {
 		lo := i / s.Heads * headwiseRows
 		f(i%s.Heads, lo, min(s.N, lo+headwiseRows))
 	})

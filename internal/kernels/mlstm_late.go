@@ -59,7 +59,7 @@ func NewMLSTMLate[F Float](s MLSTM) *MLSTMLate[F] {
 // Step computes h [B,NH·DHV] and replaces the state; see MLSTM for the inputs.
 func (l *MLSTMLate[F]) Step(q, k, v, i, f []F, state MLSTMState[F], h []F) {
 	l.in, l.state, l.h = [5][]F{q, k, v, i, f}, state, h
-	parallelWork(len(l.items), rowWork*(l.s.size()+lateSteps*(l.s.DQK+l.s.DHV)), l.step)
+	parallelWork(len(l.items), l.s.size(), l.step)
 }
 
 func (l *MLSTMLate[F]) stepItem(item int) {

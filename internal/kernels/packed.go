@@ -51,7 +51,7 @@ func roundedFor(w weights.Matrix, n int, x []float32) (rounded []float32, lent *
 func timesPacked(n int, x []float32, w weights.Matrix, y []float32) {
 	switch {
 	case n == 1:
-		NewPackedRowLinear(len(w.Data)/max(1, w.Rows()), []int{w.Rows()}).Run(x, w, nil, [][]float32{y})
+		NewPackedRowLinear(w.In, len(w.Data)/max(1, w.Rows()), []int{w.Rows()}).Run(x, w, nil, [][]float32{y})
 	case weights.Batches(w.Format):
 		batchTimesPacked(n, x, w, y)
 	case n <= fewRows:

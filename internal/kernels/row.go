@@ -15,49 +15,40 @@ const (
 	// rowPieceBytes is how much of a weight a core reads at a time: a microsecond or
 	// less.
 	rowPieceBytes = 1 << 15
-	// rowFarBytes is how much is taken to lie beyond a second-level cache. If its rows
-	// are shorter than a page, larger pieces of it are read, which are long enough for
-	// package blas to read them in the order of memory: 1.4 times as fast with rows
-	// of 384 numbers on Zen 4. Rows of 1024 are faster in several streams.
+	// rowFarBytes is how much of a weight in floats is taken to lie beyond a second-level
+	// cache. If its rows are shorter than a page, larger pieces of it are read, which are
+	// long enough for package blas to read them in the order of memory: 1.4 times as fast
+	// with rows of 384 numbers on Zen 4. Rows of 1024 are faster in several streams.
 	rowFarBytes = 1 << 18
 	pageBytes   = 1 << 12
-	// rowWakeBytes is how much of it is worth another core.
-	rowWakeBytes = 3 << 14
-	// rowWork is how many multiply-adds of a product of many rows take as long as one
-	// for a single row, which reads a weight.
-	rowWork = 6
 )
 
 // rowMap is y = W·x + b for one row of x, with some rows of W for each of several
 // results. It is made once for an operation, so that a run allocates nothing.
 type rowMap[F Float] struct {
-	outs     []int // rows of W for each result
-	total    int   // rows of W
-	rowBytes int
-	dots     func(lo, hi int, y []F) // computes rows lo to hi of W·x
-	each     int                     // rows of a piece
-	piece    func(i int)
-	bias     []F
-	ys       [][]F
+	in    int
+	outs  []int                   // rows of W for each result
+	total int                     // rows of W
+	dots  func(lo, hi int, y []F) // computes rows lo to hi of W·x
+	each  int                     // rows of a piece
+	piece func(i int)
+	bias  []F
+	ys    [][]F
 }
 
-func (r *rowMap[F]) prepare(outs []int, rowBytes int, dots func(lo, hi int, y []F)) {
-	r.outs, r.rowBytes, r.dots = outs, rowBytes, dots
+func (r *rowMap[F]) prepare(in int, outs []int, rowBytes int, dots func(lo, hi int, y []F)) {
+	r.in, r.outs, r.dots = in, outs, dots
 	for _, n := range outs {
 		r.total += n
 	}
-	piece := rowPieceBytes
-	if rowBytes < pageBytes && r.total*rowBytes > rowFarBytes {
-		piece *= 4
-	}
-	r.each = max(1, piece/max(1, rowBytes))
+	r.each = max(1, rowPieceBytes/max(1, rowBytes))
 	r.piece = func(i int) { r.part(i*r.each, min(r.total, (i+1)*r.each)) }
 }
 
 // run computes ys. b may be nil.
 func (r *rowMap[F]) run(b []F, ys [][]F) {
 	r.bias, r.ys = b, ys
-	if r.total*r.rowBytes < rowWakeBytes {
+	if r.total*r.in < wakeWork {
 		r.part(0, r.total)
 		return
 	}
@@ -82,16 +73,18 @@ func (r *rowMap[F]) part(lo, hi int) {
 // RowLinear is Linear for one row of x, with several results.
 type RowLinear[F Float] struct {
 	rowMap[F]
-	in   int
 	x, w []F
 }
 
 // NewRowLinear returns the map for x [In] and w [ΣOuts,In].
 func NewRowLinear[F Float](in int, outs []int) *RowLinear[F] {
-	r := &RowLinear[F]{in: in}
-	r.prepare(outs, in*int(unsafe.Sizeof(F(0))), func(lo, hi int, y []F) {
+	r, rowBytes := new(RowLinear[F]), in*int(unsafe.Sizeof(F(0)))
+	r.prepare(in, outs, rowBytes, func(lo, hi int, y []F) {
 		blas.Gemv(serial, trans(false), hi-lo, in, 1, r.w[lo*in:], in, r.x, 1, 0, y, 1)
 	})
+	if rowBytes < pageBytes && r.total*rowBytes > rowFarBytes {
+		r.each *= 4
+	}
 	return r
 }
 
@@ -109,9 +102,9 @@ type PackedRowLinear struct {
 }
 
 // NewPackedRowLinear returns the map for w [ΣOuts,In] with rows of so many bytes.
-func NewPackedRowLinear(rowBytes int, outs []int) *PackedRowLinear {
+func NewPackedRowLinear(in, rowBytes int, outs []int) *PackedRowLinear {
 	r := new(PackedRowLinear)
-	r.prepare(outs, rowBytes, func(lo, hi int, y []float32) { r.w.Cut(lo, hi).Dots(&r.x, y) })
+	r.prepare(in, outs, rowBytes, func(lo, hi int, y []float32) { r.w.Cut(lo, hi).Dots(&r.x, y) })
 	return r
 }
 

@@ -49,7 +49,7 @@ func TestPackedRowLinearIsDots(t *testing.T) {
 			for i := range want {
 				want[i] += b[i]
 			}
-			row := NewPackedRowLinear(f.RowBytes(s.in), s.outs)
+			row := NewPackedRowLinear(s.in, f.RowBytes(s.in), s.outs)
 			checkRow(t, fmt.Sprint(f, s), s.outs, want, func(ys [][]float32) { row.Run(x, w, b, ys) })
 		}
 	}
@@ -81,7 +81,7 @@ func TestRowsTakeNoMemory(t *testing.T) {
 		t.Errorf("float32: %v allocations", n)
 	}
 	m := packedMatrix(ops.Int8, out, in)
-	packed := NewPackedRowLinear(ops.Int8.RowBytes(in), []int{out})
+	packed := NewPackedRowLinear(in, ops.Int8.RowBytes(in), []int{out})
 	if n := testing.AllocsPerRun(10, func() { packed.Run(x, m, nil, ys) }); n > 0 {
 		t.Errorf("int8: %v allocations", n)
 	}

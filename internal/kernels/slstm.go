@@ -81,11 +81,7 @@ func (s SLSTM) rows() int {
 func (s SLSTM) pieces(f func(h, b0, b1 int)) {
 	rows := s.rows()
 	blocks := (s.B + rows - 1) / rows
-	work := s.T * min(s.B, rows) * 4 * s.DH * (s.DH + gateWork)
-	if s.T*s.B == 1 {
-		work *= rowWork
-	}
-	parallelWork(s.NH*blocks, work, func(i int) {
+	parallelWork(s.NH*blocks, s.T*min(s.B, rows)*4*s.DH*(s.DH+gateWork), func(i int) {
 		b0 := i / s.NH * rows
 		f(i%s.NH, b0, min(s.B, b0+rows))
 	})

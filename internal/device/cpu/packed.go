@@ -54,6 +54,6 @@ func packedLinear[F kernels.Float](op ops.PackedLinear, a *operands) device.Laun
 // packedRowLinear binds a map of a single row.
 func packedRowLinear(op ops.PackedLinear, a *operands) device.Launch {
 	x, w, b, ys := in[float32](a), matrixOf(op.Format, op.In, a), inIf[float32](a, op.Bias), outs[float32](a)
-	row, results := kernels.NewPackedRowLinear(op.Format.RowBytes(op.In)+op.Format.ScaleBytes(op.In), op.Outs), make([][]float32, len(ys))
+	row, results := kernels.NewPackedRowLinear(op.In, op.Format.RowBytes(op.In)+op.Format.ScaleBytes(op.In), op.Outs), make([][]float32, len(ys))
 	return always(func() { row.Run(x.data, w(), b.get(), dataOf(ys, results)) })
 }
