@@ -783,7 +783,7 @@ write:
 	RET
 
 // func sdotsAVX512InTurn(n int, k int, a *float32, b *float32, bRow int, c *float32, alpha float32, beta float32)
-// Requires: AVX, AVX512F, AVX512VL, FMA3, MMX+
+// Requires: AVX, AVX512F, AVX512VL, FMA3
 TEXT ·sdotsAVX512InTurn(SB), NOSPLIT, $0-56
 	MOVQ n+0(FP), AX
 	MOVQ a+16(FP), CX
@@ -801,7 +801,6 @@ row:
 	JL     tail
 
 next:
-	PREFETCHT0  1024(R8)
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (R8), Z2
 	VFMADD231PS Z1, Z2, Z0
@@ -3115,7 +3114,7 @@ write:
 	RET
 
 // func sdotsAVX2InTurn(n int, k int, a *float32, b *float32, bRow int, c *float32, alpha float32, beta float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·sdotsAVX2InTurn(SB), NOSPLIT, $0-56
 	MOVQ n+0(FP), AX
 	MOVQ a+16(FP), CX
@@ -3134,7 +3133,6 @@ row:
 	JL     tail
 
 next:
-	PREFETCHT0  1024(R8)
 	VMOVUPS     (DI), Y2
 	VMOVUPS     (R8), Y3
 	VFMADD231PS Y2, Y3, Y0
@@ -5149,7 +5147,7 @@ write:
 	RET
 
 // func ddotsAVX512InTurn(n int, k int, a *float64, b *float64, bRow int, c *float64, alpha float64, beta float64)
-// Requires: AVX, AVX512F, AVX512VL, FMA3, MMX+
+// Requires: AVX, AVX512F, AVX512VL, FMA3
 TEXT ·ddotsAVX512InTurn(SB), NOSPLIT, $0-64
 	MOVQ n+0(FP), AX
 	MOVQ a+16(FP), CX
@@ -5167,7 +5165,6 @@ row:
 	JL     tail
 
 next:
-	PREFETCHT0  1024(R8)
 	VMOVUPD     (DI), Z1
 	VMOVUPD     (R8), Z2
 	VFMADD231PD Z1, Z2, Z0
@@ -7469,7 +7466,7 @@ write:
 	RET
 
 // func ddotsAVX2InTurn(n int, k int, a *float64, b *float64, bRow int, c *float64, alpha float64, beta float64)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·ddotsAVX2InTurn(SB), NOSPLIT, $0-64
 	MOVQ n+0(FP), AX
 	MOVQ a+16(FP), CX
@@ -7488,7 +7485,6 @@ row:
 	JL     tail
 
 next:
-	PREFETCHT0  1024(R8)
 	VMOVUPD     (DI), Y2
 	VMOVUPD     (R8), Y3
 	VFMADD231PD Y2, Y3, Y0
