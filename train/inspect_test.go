@@ -67,8 +67,8 @@ Memory to train on 8 × 128 tokens, in float32:
 
 Memory to generate:
   parameters                       1.81 MB
-  graphs                           2.57 MB
-  total                            4.39 MB
+  graphs                           2.66 MB
+  total                            4.47 MB
 
 The state of a text, however long, is 216,112 bytes (216 kB).
 
