@@ -71,7 +71,7 @@ func (k kernel) writeNEON(f *neon.File, words *[]uint32) {
 	w.Go("RET")
 }
 
-// more goes on if there are elements left.
+// more counts the elements of a step and leaves the loop if none are left.
 func (w *neonKernel) more() {
 	w.Go("ADDS $%d, %v, %v", step, w.n, w.n)
 	w.Go("BEQ done")
