@@ -7,8 +7,6 @@ import (
 	"reflect"
 	"testing"
 	"unsafe"
-
-	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
 // longest covers several turns of a loop and every remainder.
@@ -191,23 +189,5 @@ func TestEveryKernelIsTested(t *testing.T) {
 		if name := fields.Type().Field(i).Name; !called[name] {
 			t.Errorf("no op calls %s", name)
 		}
-	}
-}
-
-// TestPrefetchChangesNothing: it accepts any vector, up to the last byte of the
-// memory and beyond the lines that belong to it.
-func TestPrefetchChangesNothing(t *testing.T) {
-	fences := testutil.NewFences[float32](t, 12345)
-	r := rand.New(rand.NewPCG(17, 18))
-	for n := range longest + 1 {
-		using(func(string) {
-			v := random(op[float32]{vectors: 1}, n, r)[0]
-			fenced := fences.Copy(0, v, n%2 == 0)
-			Prefetch(fenced)
-			checkSame(t, "after Prefetch", [][]float32{fenced}, [][]float32{v})
-			if !fences.Intact(0) {
-				t.Fatalf("a prefetch of %d elements wrote beside them", n)
-			}
-		})
 	}
 }
