@@ -331,8 +331,10 @@ func compareIn(t *testing.T, ds []*Device, c opstest.Example, types map[ops.Dtyp
 	}
 }
 
-// kernelsOf names the kernels of device k of openedTwice.
-func kernelsOf(k int) string { return [...]string{"machine code", "PTX"}[k] }
+// kernelsOf names the kernels of device k of openedTwice, and what follows them.
+func kernelsOf(k int) string {
+	return [...]string{"machine code", "PTX", "machine code on a full card"}[k]
+}
 
 func compareResults(t *testing.T, what string, got, want map[string][]float64, within float64) {
 	t.Helper()
@@ -426,19 +428,24 @@ func TestTapesChangeNothing(t *testing.T) {
 
 // TestMLSTMInBfloat16 compares the cell with the CPU's float64 where Hopper has
 // kernels of its own, and, with widths that are no multiples of 64, where it has not.
+// Small cells also run as they would on a card that they fill.
 func TestMLSTMInBfloat16(t *testing.T) {
-	ds := openedTwice(t, BF16)
+	full := opened(t, BF16)
+	full.processors = 1
+	ds := append(openedTwice(t, BF16), full)
 	for _, resets := range []bool{false, true} {
 		for _, size := range []struct {
 			b, t, dqk, dhv int
 			state          bool
 		}{
 			{2, 1, 64, 64, true}, {2, 2, 64, 64, false}, {2, 77, 64, 128, true}, {3, 130, 128, 64, false}, {2, 256, 192, 192, false}, {2, 300, 64, 64, true},
-			{1, 520, 128, 256, true}, {70, 260, 128, 128, false}, {1, 1030, 64, 128, false}, {2, 300, 40, 72, true},
+			{1, 520, 128, 256, true}, {35, 260, 128, 128, false}, {1, 1030, 64, 128, false}, {2, 300, 40, 72, true},
 		} {
 			m := ops.MLSTM{B: size.b, T: size.t, NH: 2, DQK: size.dqk, DHV: size.dhv, Chunk: 64, ScaleQ: 1 / math.Sqrt(float64(size.dqk)), ScaleK: 1,
 				Eps: 1e-6, State: size.state, Resets: resets}
-			compareHalf(t, ds, opstest.Example{Op: m, Grad: ops.MLSTMGrad{MLSTM: m, Has: [4]bool{true, size.state, size.state, size.state}}})
+			t.Run(fmt.Sprintf("%d of %d, qk %d, v %d, resets %v", size.b, size.t, size.dqk, size.dhv, resets), func(t *testing.T) {
+				compareHalf(t, ds, opstest.Example{Op: m, Grad: ops.MLSTMGrad{MLSTM: m, Has: [4]bool{true, size.state, size.state, size.state}}})
+			})
 		}
 	}
 }

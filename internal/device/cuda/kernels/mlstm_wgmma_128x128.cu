@@ -1,5 +1,4 @@
 //gen: f32 compute_90a
-//gen: PTX
 #include "mlstm_wgmma.cuh"
 
 KERNELS(128, 128)

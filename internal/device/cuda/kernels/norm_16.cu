@@ -1,5 +1,4 @@
 // The norms with sixteen columns a thread.
-//gen: PTX
 #include "norm.cuh"
 
 NORM(16, false, 256, 1, 1)

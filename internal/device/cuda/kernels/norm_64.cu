@@ -1,5 +1,4 @@
 // The norms with 64 columns a thread.
-//gen: PTX
 #include "norm.cuh"
 
 NORM(64, false, 1024, 1, 1)

@@ -1,5 +1,4 @@
 // The norms with two eights of neighbouring columns a thread.
-//gen: PTX
 #include "norm.cuh"
 
 NORM(16, true, 256, 1, 1)
