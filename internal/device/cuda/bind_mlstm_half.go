@@ -57,11 +57,20 @@ type halfReadArgs struct {
 	a, p, inverse, dden address
 }
 
+// alone returns the name of a kernel whose blocks, if each has a processor to itself,
+// take more registers.
+func (c *mlstmScan) alone(kernel string, g grid) string {
+	if g.x*g.y <= int(c.d.processors) {
+		return kernel + "_alone"
+	}
+	return kernel
+}
+
 // scoresHalf enqueues A/N, den and 1/N.
 func (c *mlstmScan) scoresHalf() {
 	shared := stages(2*mlstmBlock) + (mlstmBlock+c.op.DQK)*4 + c.tiles*mlstmTile*12
 	g := grid{x: ceil(c.op.T, mlstmBlock), y: c.items, threads: 256, shared: shared}
-	c.kernel("mlstm_wgmma", "mlstm_scores", g, c.args, c.gates, c.q, c.k, c.ns, c.a, c.den, c.inverse)
+	c.kernel("mlstm_wgmma", c.alone("mlstm_scores", g), g, c.args, c.gates, c.q, c.k, c.ns, c.a, c.den, c.inverse)
 }
 
 func (c *mlstmScan) outputHalf(h address) {
@@ -74,7 +83,7 @@ func (c *mlstmScan) outputHalf(h address) {
 func (c *mlstmBack) scoresGradHalf() {
 	shared := stages(2*mlstmBlock) + 12*mlstmBlock*4 + c.tiles*mlstmTile*12
 	g := grid{x: ceil(c.op.T, mlstmBlock), y: c.items, threads: 256, shared: shared}
-	c.kernel("mlstm_wgmma", "mlstm_scores_grad", g, c.args, c.gates, c.v, c.h, c.dh, byValue(c.rows))
+	c.kernel("mlstm_wgmma", c.alone("mlstm_scores_grad", g), g, c.args, c.gates, c.v, c.h, c.dh, byValue(c.rows))
 }
 
 func (c *mlstmBack) rowsGradHalf() {

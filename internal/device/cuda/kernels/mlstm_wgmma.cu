@@ -1,5 +1,4 @@
 //gen: f32 compute_90a
-//gen: PTX
 #include "mlstm_wgmma.cuh"
 
 #define SIDE (BLOCK * 128) // bytes of a panel of 128 rows
@@ -23,8 +22,10 @@ struct Slices {
 };
 
 // Computes A/N [chunks,length,length] in the blocks of 128 x 128 up to the diagonal, and
-// den and 1/N of every step. Grid: blocks of steps, items.
-KERNEL __launch_bounds__(256, 2) mlstm_scores(MLSTM s, Gates g, const bf16 *q, const bf16 *k, const float *ns, bf16 *a, float *dens, float *inverses) {
+// den and 1/N of every step. ALONE: the block before the one on the diagonal, which is
+// the only one, stays in registers until N is known. Only a thread block that has a
+// processor to itself can have so many.
+template <bool ALONE> __device__ inline void scores(const MLSTM &s, const Gates &g, const bf16 *q, const bf16 *k, const float *ns, bf16 *a, float *dens, float *inverses) {
     Place at(s, blockIdx.y, blockIdx.x);
     char *panel = panels(room);
     float *ofN = (float *)(panel + STAGES * 2 * SIDE), *n = ofN + BLOCK;
@@ -36,7 +37,7 @@ KERNEL __launch_bounds__(256, 2) mlstm_scores(MLSTM s, Gates g, const bf16 *q, c
     if (ns)
         for (int i = tid; i < s.dqk; i += 256) n[i] = ns[at.chunk * s.dqk + i];
     Shares shares(s, g, at, (char *)(n + s.dqk), (at.r + 1) * BLOCK, row);
-    float dotN = 0, sums[2] = {0, 0}, inverse[2], scale = (float)(s.scaleQ * s.scaleK);
+    float dotN = 0, sums[2] = {0, 0}, inverse[2], scale = (float)(s.scaleQ * s.scaleK), kept[64];
     bf16 *to = a + (at.chunk * at.length + at.r * BLOCK + row - (lane >> 2)) * at.length;
     for (int block = 0, i = 0; block <= at.r; block++) {
         float sum[64];
@@ -88,7 +89,18 @@ KERNEL __launch_bounds__(256, 2) mlstm_scores(MLSTM s, Gates g, const bf16 *q, c
 #pragma unroll
                 for (int p = 0; p < 16; p++) sum[p * 4 + h * 2] *= inverse[h], sum[p * 4 + h * 2 + 1] *= inverse[h];
             }
-        store(sum, to + block * BLOCK, at.length, BLOCK);
+        if (ALONE && block < at.r)
+#pragma unroll
+            for (int e = 0; e < 64; e++) kept[e] = sum[e];
+        else store(sum, to + block * BLOCK, at.length, BLOCK);
+    }
+    if (ALONE) {
+        if (at.r == 0) return;
+#pragma unroll
+        for (int h = 0; h < 2; h++)
+#pragma unroll
+            for (int p = 0; p < 16; p++) kept[p * 4 + h * 2] *= inverse[h], kept[p * 4 + h * 2 + 1] *= inverse[h];
+        return store(kept, to, at.length, BLOCK);
     }
     // The earlier blocks were stored before N was known. Every thread scales the pieces
     // that it stored.
@@ -101,6 +113,14 @@ KERNEL __launch_bounds__(256, 2) mlstm_scores(MLSTM s, Gates g, const bf16 *q, c
                 float f = inverse[h];
                 *p = make_uint4(pack(low(x.x) * f, high(x.x) * f), pack(low(x.y) * f, high(x.y) * f), pack(low(x.z) * f, high(x.z) * f), pack(low(x.w) * f, high(x.w) * f));
             }
+}
+
+// Grid: blocks of steps, items.
+KERNEL __launch_bounds__(256, 2) mlstm_scores(MLSTM s, Gates g, const bf16 *q, const bf16 *k, const float *ns, bf16 *a, float *dens, float *inverses) {
+    scores<false>(s, g, q, k, ns, a, dens, inverses);
+}
+KERNEL __launch_bounds__(256, 1) mlstm_scores_alone(MLSTM s, Gates g, const bf16 *q, const bf16 *k, const float *ns, bf16 *a, float *dens, float *inverses) {
+    scores<true>(s, g, q, k, ns, a, dens, inverses);
 }
 
 // As Rows in mlstm_chunks.cuh.
@@ -129,8 +149,9 @@ __device__ inline float columnSum(float (&x)[8]) {
 }
 
 // See mlstm_scores_grad in mlstm_chunks.cuh. A warpgroup processes a tile of 64 rows.
-// Grid: blocks of steps, items.
-KERNEL __launch_bounds__(256, 2) mlstm_scores_grad(MLSTM s, Gates g, const bf16 *v, const bf16 *h, const bf16 *dh, Rows out) {
+// ALONE: the scores of a block are read before its products, into registers that only a
+// block that has a processor to itself can have.
+template <bool ALONE> __device__ inline void scoresGrad(const MLSTM &s, const Gates &g, const bf16 *v, const bf16 *h, const bf16 *dh, const Rows &out) {
     Place at(s, blockIdx.y, blockIdx.x);
     char *panel = panels(room);
     float *ofDens = (float *)(panel + STAGES * 2 * SIDE), *ups = ofDens + BLOCK, *parts = ups + BLOCK, *rowSums = parts + 8 * BLOCK; // parts: column sums by warps
@@ -160,6 +181,12 @@ KERNEL __launch_bounds__(256, 2) mlstm_scores_grad(MLSTM s, Gates g, const bf16 
     }
     float *w = (float *)panel + group * 64 * 65; // W of the tile on the diagonal
     for (int block = 0, i = 0; block <= at.r; block++) {
+        const bf16 *scores = out.a + (at.chunk * at.length + at.r * BLOCK + row) * at.length + block * BLOCK + t * 8;
+        auto piece = [&](int e, int h) { return *(const uint4 *)(scores + (i64)h * 8 * at.length + e * 32); };
+        uint4 ahead[4][2];
+        if (ALONE)
+#pragma unroll
+            for (int e = 0; e < 4; e++) ahead[e][0] = piece(e, 0), ahead[e][1] = piece(e, 1);
         float sum[64];
 #pragma unroll
         for (int e = 0; e < 64; e++) sum[e] = 0;
@@ -191,7 +218,6 @@ KERNEL __launch_bounds__(256, 2) mlstm_scores_grad(MLSTM s, Gates g, const bf16 
         }
         bool diagonal = block == at.r;
         __syncthreads(); // ofDens has been written, and after the last block the panels are free
-        const bf16 *scores = out.a + (at.chunk * at.length + at.r * BLOCK + row) * at.length + block * BLOCK + t * 8;
         float ofDen[2] = {ofDens[row], ofDens[row + 8]};
 #pragma unroll
         for (int e = 0; e < 4; e++) {
@@ -202,7 +228,7 @@ KERNEL __launch_bounds__(256, 2) mlstm_scores_grad(MLSTM s, Gates g, const bf16 
 #pragma unroll
             for (int h = 0; h < 2; h++) {
                 int end = at.r * BLOCK + row + h * 8;
-                uint4 x = *(const uint4 *)(scores + (i64)h * 8 * at.length + e * 32);
+                uint4 x = ALONE ? ahead[e][h] : piece(e, h);
                 u32 words[4] = {x.x, x.y, x.z, x.w};
                 transpose(words);
                 float total = 0;
@@ -253,4 +279,12 @@ KERNEL __launch_bounds__(256, 2) mlstm_scores_grad(MLSTM s, Gates g, const bf16 
     if (tid >= min(BLOCK, at.there)) return;
     out.left[at.step + tid] = rowSums[tid];
     out.dm[at.step + tid] = linear(g, out.den, at.step + tid) ? -(rowSums[tid] + rowSums[BLOCK + tid]) : -ups[tid] * (float)s.eps;
+}
+
+// Grid: blocks of steps, items.
+KERNEL __launch_bounds__(256, 2) mlstm_scores_grad(MLSTM s, Gates g, const bf16 *v, const bf16 *h, const bf16 *dh, Rows out) {
+    scoresGrad<false>(s, g, v, h, dh, out);
+}
+KERNEL __launch_bounds__(256, 1) mlstm_scores_grad_alone(MLSTM s, Gates g, const bf16 *v, const bf16 *h, const bf16 *dh, Rows out) {
+    scoresGrad<true>(s, g, v, h, dh, out);
 }
