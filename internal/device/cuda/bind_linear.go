@@ -162,7 +162,7 @@ func (b *binder) linearsGrad(op ops.LinearsGrad) {
 	c.readMaps()
 	c.dx = b.writeRef()
 	c.writeMaps()
-	b.atOnce(c.inputs, c.weights, c.biases) // which read the same rounded dys, if there are any
+	b.atOnce(append([]func(){c.inputs, c.biases}, c.weights()...)...) // which read the same rounded dys, if there are any
 }
 
 // linearsGradAgain enqueues the gradient of the norm's result, then the pass of the norm
@@ -179,7 +179,7 @@ func (b *binder) linearsGradAgain(op ops.LinearsGradAgain, twin bool) {
 	c.x, c.dx, p.dy, p.y = factor{c.in.at, c.in.half}, c.in, c.in, c.in
 	c.inputs()
 	b.normBackward(op.Norm, p)
-	b.atOnce(c.weights, c.biases)
+	b.atOnce(append(c.weights(), c.biases)...)
 }
 
 // scratch takes n elements of the workspace, of the type in which products are stored.
@@ -248,24 +248,30 @@ func (c *linearBack) inputs() {
 	}
 }
 
-func (c *linearBack) weights() {
+// weights returns what enqueues the gradients of the weights, none of which needs another.
+func (c *linearBack) weights() (all []func()) {
 	if c.few.count > 0 {
-		c.narrowWeights(c.few, c.in)
+		all = append(all, func() { c.narrowWeights(c.few, c.in) })
 	}
 	for k, m := range c.op.Maps {
 		for _, o := range m.Blocks() {
-			if c.narrow[k] {
-				continue
+			if !c.narrow[k] {
+				all = append(all, func() { c.weight(k, m, o) })
 			}
-			at := c.at(c.dw[k], o.Row*m.In)
-			if !c.op.Has[k][o.Out] {
-				c.zero(at, o.Width*m.In)
-				continue
-			}
-			c.multiply(product{m: o.Width, n: m.In, k: m.Rows, a: c.ups[k][o.Out].row(c.binder, 0, o.Width, true), b: c.x.row(c.binder, 0, m.In, false),
-				c: operand{at: at, ld: m.In}, half: c.x.half})
 		}
 	}
+	return all
+}
+
+// weight enqueues the gradient of a block of the weight of map k.
+func (c *linearBack) weight(k int, m ops.Linear, o ops.LinearBlock) {
+	at := c.at(c.dw[k], o.Row*m.In)
+	if !c.op.Has[k][o.Out] {
+		c.zero(at, o.Width*m.In)
+		return
+	}
+	c.multiply(product{m: o.Width, n: m.In, k: m.Rows, a: c.ups[k][o.Out].row(c.binder, 0, o.Width, true), b: c.x.row(c.binder, 0, m.In, false),
+		c: operand{at: at, ld: m.In}, half: c.x.half})
 }
 
 func (c *linearBack) biases() {
