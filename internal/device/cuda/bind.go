@@ -171,11 +171,13 @@ func (b *binder) zeroBytes(at address, bytes int) {
 }
 
 // copy enqueues copying n floats.
-func (b *binder) copy(dst, src address, n int) {
-	if n == 0 || dst == src {
+func (b *binder) copy(dst, src address, n int) { b.copyBytes(dst, src, n*b.size()) }
+
+func (b *binder) copyBytes(dst, src address, bytes int) {
+	if bytes == 0 || dst == src {
 		return
 	}
-	d, bytes := b.d, n*b.size()
+	d := b.d
 	b.enqueue(task{enqueue: func() error { return d.copyMemory(dst, src, bytes) }, spans: b.appendSpans(nil, dst, src)})
 }
 

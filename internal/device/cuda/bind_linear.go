@@ -147,6 +147,7 @@ type linearBack struct {
 	ups        [][]factor
 	dx         ref
 	dw, db     []address
+	joint      joint
 }
 
 func (b *binder) linearGrad(op ops.LinearGrad) {
@@ -162,7 +163,9 @@ func (b *binder) linearsGrad(op ops.LinearsGrad) {
 	c.readMaps()
 	c.dx = b.writeRef()
 	c.writeMaps()
+	c.join()
 	b.atOnce(append([]func(){c.inputs, c.biases}, c.weights()...)...) // which read the same rounded dys, if there are any
+	c.divide()
 }
 
 // linearsGradAgain enqueues the gradient of the norm's result, then the pass of the norm
@@ -174,12 +177,14 @@ func (b *binder) linearsGradAgain(op ops.LinearsGradAgain, twin bool) {
 	c.readMaps()
 	p.more, p.dx, p.dw = b.readRef(), b.writeRef(), b.writeIf(op.Norm.Weight)
 	c.writeMaps()
+	c.join()
 	p.twin = b.writeRefIf(twin)
 	c.in = b.scratch(op.Norm.N * op.Norm.Width)
 	c.x, c.dx, p.dy, p.y = factor{c.in.at, c.in.half}, c.in, c.in, c.in
 	c.inputs()
 	b.normBackward(op.Norm, p)
 	b.atOnce(append(c.weights(), c.biases)...)
+	c.divide()
 }
 
 // scratch takes n elements of the workspace, of the type in which products are stored.
@@ -233,9 +238,13 @@ func (c *linearBack) inputs() {
 		c.narrowInputs(c.few, c.dx)
 		started = 1
 	}
+	if c.joint.width > 0 {
+		c.jointInputs(started)
+		started = 1
+	}
 	for k, m := range c.op.Maps {
 		for _, o := range m.Blocks() {
-			if !c.op.Has[k][o.Out] || c.narrow[k] {
+			if !c.op.Has[k][o.Out] || c.narrow[k] || c.joint.has(k, o) {
 				continue
 			}
 			c.multiply(product{m: m.Rows, n: m.In, k: o.Width, a: c.ups[k][o.Out].row(c.binder, 0, o.Width, false), b: c.w[k].row(c.binder, o.Row, m.In, false),
@@ -253,9 +262,12 @@ func (c *linearBack) weights() (all []func()) {
 	if c.few.count > 0 {
 		all = append(all, func() { c.narrowWeights(c.few, c.in) })
 	}
+	if c.joint.width > 0 {
+		all = append(all, c.jointWeights)
+	}
 	for k, m := range c.op.Maps {
 		for _, o := range m.Blocks() {
-			if !c.narrow[k] {
+			if !c.narrow[k] && !c.joint.has(k, o) {
 				all = append(all, func() { c.weight(k, m, o) })
 			}
 		}

@@ -81,6 +81,9 @@ func rowCases() (cases []opstest.Example) {
 			maps := []ops.Linear{{Rows: n.N, In: n.Width, Outs: []int{40}}, {Rows: n.N, In: n.Width, Outs: []int{4}, Bias: true}}
 			both := ops.LinearsGradAgain{LinearsGrad: ops.LinearsGrad{Linears: ops.Linears{Maps: maps}, Has: [][]bool{{true}, {true}}}, Norm: n}
 			cases = append(cases, opstest.Example{Op: both}, opstest.Example{Op: ops.Twin{Op: both}})
+			both.Maps = append(both.Maps, ops.Linear{Rows: n.N, In: n.Width, Outs: []int{16}}, ops.Linear{Rows: n.N, In: n.Width, Outs: []int{n.Width / 8 * 8}})
+			both.Has = append(both.Has, []bool{true}, []bool{true})
+			cases = append(cases, opstest.Example{Op: both})
 		}
 	}
 	cases = append(cases, opstest.Example{Op: ops.Largest{V: 50304, K: 1}}, opstest.Example{Op: ops.Largest{V: 5000, K: 64}})
@@ -130,6 +133,8 @@ func linearCases() (cases []opstest.Example) {
 		gates := ops.Linears{Maps: []ops.Linear{{Rows: 301, In: in, Outs: []int{4}, Bias: true}, {Rows: 301, In: in, Outs: []int{40}}, {Rows: 301, In: in, Outs: []int{3, 1}, Bias: true}, {Rows: 301, In: in, Outs: []int{3}}}}
 		cases = append(cases, opstest.Example{Op: gates, Grad: ops.LinearsGrad{Linears: gates, Has: [][]bool{{true}, {true}, {true, false}, {true}}}})
 	}
+	joint := ops.Linears{Maps: []ops.Linear{{Rows: 70, In: 40, Outs: []int{8, 12, 24}}, {Rows: 70, In: 40, Outs: []int{16}, Bias: true}, {Rows: 70, In: 40, Outs: []int{32}}}}
+	cases = append(cases, opstest.Example{Op: joint, Grad: ops.LinearsGrad{Linears: joint, Has: [][]bool{{true, true, false}, {true}, {true}}}})
 	maps := ops.Linears{Maps: []ops.Linear{{Rows: 300, In: 64, Outs: []int{32, 48}}, {Rows: 300, In: 64, Outs: []int{4}, Bias: true}, {Rows: 300, In: 64, Outs: []int{24}}}}
 	cases = append(cases, opstest.Example{Op: maps, Grad: ops.LinearsGrad{Linears: maps, Has: [][]bool{{true, false}, {true}, {true}}}})
 	cases = append(cases, opstest.Example{Op: ops.Embedding{N: 2600, V: 5, D: 70}, Grad: ops.EmbeddingGrad{N: 2600, V: 5, D: 70}})

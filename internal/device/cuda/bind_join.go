@@ -1,0 +1,119 @@
+//go:build nvidia && linux && (amd64 || arm64)
+
+package cuda
+
+import "github.com/gorgonia-xlstm/xlstm/internal/ops"
+
+// joint is several blocks of maps of one input as one map: the gradients of their
+// results beside one another, and the rows of their weights below one another. The
+// gradient of the input is then one product instead of one for each block, each of
+// which reads what the one before it has written, and the gradients of narrow weights,
+// which fill few of a card's processors, are one too.
+type joint struct {
+	blocks []jointBlock
+	width  int     // of all blocks, 0 for no joint
+	dy, w  factor  // [rows,width] and [width,in]
+	dw     address // [width,in]
+}
+
+type jointBlock struct {
+	k      int // the map's number
+	block  ops.LinearBlock
+	column int // its first in the joint
+}
+
+// jointParts is MOST of join.cu.
+const jointParts = 8
+
+// joinArgs and joinPart are the structs Join and Part of join.cu.
+type (
+	joinArgs struct {
+		rows, eights int64
+		parts        [jointParts]joinPart
+	}
+	joinPart struct {
+		x          address
+		eights, at int64
+	}
+)
+
+func (j joint) has(k int, o ops.LinearBlock) bool {
+	for _, b := range j.blocks {
+		if b.k == k && b.block == o {
+			return true
+		}
+	}
+	return false
+}
+
+// jointOf returns the joint of all blocks that have a gradient, if copying their
+// gradients to it moves no more memory than adding up their products does.
+func (c *linearBack) jointOf() (j joint) {
+	if !c.halves() {
+		return joint{}
+	}
+	for k, m := range c.op.Maps {
+		for _, o := range m.Blocks() {
+			if c.narrow[k] || !c.op.Has[k][o.Out] || o.Width%8 != 0 {
+				continue
+			}
+			j.blocks = append(j.blocks, jointBlock{k, o, j.width})
+			j.width += o.Width
+		}
+	}
+	if n := len(j.blocks); n < 2 || n > jointParts || j.width > (n-1)*c.op.Maps[0].In {
+		return joint{}
+	}
+	return j
+}
+
+// join enqueues the copies of a joint, if there is one.
+func (c *linearBack) join() {
+	rows, in := c.op.Maps[0].Rows, c.op.Maps[0].In
+	j := c.jointOf()
+	c.joint = j
+	if j.width == 0 {
+		return
+	}
+	args := joinArgs{rows: int64(rows), eights: int64(j.width / 8)}
+	dy, w := c.take(2*rows*j.width), c.take(2*j.width*in)
+	var copies []func()
+	for n, b := range j.blocks {
+		args.parts[n] = joinPart{c.ups[b.k][b.block.Out].at, int64(b.block.Width / 8), int64(b.column / 8)}
+		from, to := c.w[b.k].row(c.binder, b.block.Row, in, false).at, w+address(2*b.column*in)
+		copies = append(copies, func() { c.copyBytes(to, from, 2*b.block.Width*in) })
+	}
+	const threads, lines = 64, 4
+	copies = append(copies, func() {
+		c.kernel("join", "join", grid{x: min(ceil(rows, lines), 16*int(c.d.processors)), y: len(j.blocks), threads: threads, rows: lines}, byValue(args), dy)
+	})
+	c.atOnce(copies...)
+	c.joint.dy, c.joint.w, c.joint.dw = factor{dy, true}, factor{w, true}, c.float(j.width*in)
+}
+
+// jointInputs enqueues the gradient of the input through the joint, added to
+// started times what is there.
+func (c *linearBack) jointInputs(started float64) {
+	j, m := c.joint, c.op.Maps[0]
+	c.multiply(product{m: m.Rows, n: m.In, k: j.width, a: j.dy.row(c.binder, 0, j.width, false), b: j.w.row(c.binder, 0, m.In, false),
+		c: operand{at: c.dx.at, ld: m.In}, beta: started, half: true, halfOut: c.dx.half})
+}
+
+// jointWeights enqueues the gradient of the joint's weights, and divide what copies it
+// to those of the maps.
+func (c *linearBack) jointWeights() {
+	j, m := c.joint, c.op.Maps[0]
+	c.multiply(product{m: j.width, n: m.In, k: m.Rows, a: j.dy.row(c.binder, 0, j.width, true), b: c.x.row(c.binder, 0, m.In, false),
+		c: operand{at: j.dw, ld: m.In}, half: true})
+}
+
+func (c *linearBack) divide() {
+	in := c.op.Maps[0].In
+	var copies []func()
+	for _, b := range c.joint.blocks {
+		copies = append(copies, func() {
+			c.copy(c.at(c.dw[b.k], b.block.Row*in), c.at(c.joint.dw, b.column*in), b.block.Width*in)
+		})
+	}
+	c.atOnce(copies...)
+}
