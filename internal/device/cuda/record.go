@@ -266,11 +266,12 @@ func (d *Device) useWorkspace(k int) error {
 
 // Apart returns for how many operations memory should not be used again: for some
 // dozens if it is little, since launches of small models would otherwise wait for the
-// partial sums of earlier ones.
+// partial sums of earlier ones; and for one if it is much, so that the gradients of
+// weights, which nothing waits for, can be computed beside the next operation.
 func (d *Device) Apart(bytes int) int {
-	const little, dozens = 16 << 20, 24
+	const little, dozens, next = 16 << 20, 24, 1
 	if bytes > little {
-		return 0
+		return next
 	}
 	return dozens
 }
