@@ -1,10 +1,6 @@
 package blas
 
-import (
-	"runtime"
-
-	"github.com/gorgonia-xlstm/xlstm/internal/cores"
-)
+import "github.com/gorgonia-xlstm/xlstm/internal/cores"
 
 const (
 	// pieceWork is the least number of multiply-adds worth another core: about ten
@@ -35,7 +31,7 @@ func (p *product[T]) grid() grid {
 	if work < 2 {
 		return grid{1, 1}
 	}
-	procs := runtime.GOMAXPROCS(0)
+	procs := cores.Procs()
 	if procs == 1 {
 		return grid{1, 1}
 	}

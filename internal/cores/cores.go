@@ -36,10 +36,16 @@ type job struct {
 	f       func(i int)
 	procs   int
 	ranges  []calls
+	long    bool        // the calls take long and start jobs of their own
 	drained atomic.Bool // no calls are left
 	_       line
-	entered atomic.Int64 // goroutines that may still look at the job
-	_       line
+	// taken is set while a caller has the job, open while helpers may join it.
+	taken, open atomic.Bool
+	_           line
+	entered     atomic.Int64 // goroutines that may still look at the job
+	_           line
+	left        atomic.Int64 // of a long job, the calls that have not returned
+	_           line
 }
 
 // calls is a range of calls of a job: next … end−1 are left.
@@ -54,10 +60,8 @@ type calls struct {
 type line [128]byte
 
 var (
-	// current is the one job that there is at a time: taken while a caller has it,
-	// open while helpers may join it.
-	current     job
-	taken, open atomic.Bool
+	// current is the one job that there is at a time, besides those within it.
+	current job
 	// hired is the number of helpers, asleep that of those who sleep.
 	hired, asleep atomic.Int64
 	hiring        sync.Mutex
@@ -67,23 +71,60 @@ var (
 // Run calls f(0) … f(n−1), on as many cores as GOMAXPROCS allows, and returns
 // when all calls have returned. The calls must be independent of each other. A
 // Run within a call of f, or during the Run of another goroutine, makes all
-// calls in its own goroutine. Run does not allocate after it has started its
-// goroutines.
-func Run(n int, f func(i int)) {
+// calls in its own goroutine, except within RunLong. Run does not allocate after it
+// has started its goroutines.
+func Run(n int, f func(i int)) { run(n, f, false) }
+
+// RunLong is Run for calls that take long and call Run themselves: a goroutine for
+// which no call is left takes part in the Runs within the calls of others.
+func RunLong(n int, f func(i int)) { run(n, f, true) }
+
+func run(n int, f func(i int), long bool) {
+	if within.share.Load() > 0 {
+		runWithin(n, f)
+		return
+	}
 	procs := runtime.GOMAXPROCS(0)
-	ranges := min(procs, n)
-	if ranges < 2 || !taken.CompareAndSwap(false, true) {
+	if min(procs, n) < 2 || !current.taken.CompareAndSwap(false, true) {
 		serial(n, f)
 		return
 	}
-	j := &current
-	j.f, j.procs = f, procs
-	j.cut(n, ranges)
+	if !long {
+		current.do(n, f, procs, min(procs, n)-1, false)
+		return
+	}
+	within.all.Store(int64(procs))
+	within.share.Store(int64(max(1, procs/n)))
+	defer within.share.Store(0)
+	current.do(n, f, procs, procs-1, true)
+}
+
+// Procs returns the number of cores that may take part in a Run: GOMAXPROCS or,
+// during a RunLong, a fair share of it for each of its calls. Work may be divided
+// accordingly.
+func Procs() int {
+	if n := within.share.Load(); n > 0 {
+		return int(n)
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// do makes the calls of a job that has been taken. It makes sure that so many helpers
+// are awake.
+func (j *job) do(n int, f func(i int), procs, helpers int, long bool) {
+	j.f, j.procs, j.long = f, procs, long
+	j.cut(n, min(procs, n))
 	j.drained.Store(false)
-	open.Store(true)
+	if long {
+		j.left.Store(int64(n))
+	}
+	j.open.Store(true)
 	defer j.close() // even if f panics here
-	call(ranges - 1)
+	call(helpers)
 	j.work(0)
+	if long {
+		j.assist(0)
+	}
 }
 
 // cut divides n calls into ranges.
@@ -100,7 +141,7 @@ func (j *job) cut(n, ranges int) {
 
 // close waits for the helpers in the job.
 func (j *job) close() {
-	open.Store(false)
+	j.open.Store(false)
 	// A goroutine that entered before is at its last call, and no other one
 	// enters.
 	for since := time.Now(); j.entered.Load() != 0; {
@@ -112,7 +153,7 @@ func (j *job) close() {
 		}
 	}
 	j.f = nil
-	taken.Store(false)
+	j.taken.Store(false)
 }
 
 func serial(n int, f func(i int)) {
@@ -133,6 +174,9 @@ func (j *job) work(id int) {
 		for r.next.Load() < r.end {
 			if i := r.next.Add(1) - 1; i < r.end {
 				j.f(int(i))
+				if j.long {
+					j.left.Add(-1)
+				}
 			}
 		}
 	}
@@ -163,7 +207,7 @@ func help(id int) {
 		// A job that is opened from here on sees a sleeper; one that was opened
 		// just before is joined first.
 		asleep.Add(1)
-		if !open.Load() {
+		if !current.open.Load() {
 			<-wake
 		}
 		asleep.Add(-1)
@@ -176,7 +220,7 @@ func lookOut(id int) {
 	yielded := worked
 	for {
 		for range lookouts {
-			if join(id) {
+			if current.join(id) {
 				worked = time.Now()
 			}
 			pause()
@@ -191,18 +235,20 @@ func lookOut(id int) {
 	}
 }
 
-// join lets helper id take part in the open job, if there is one with calls left.
-func join(id int) bool {
-	j := &current
-	if !open.Load() || j.drained.Load() {
+// join lets helper id take part in the job, if it is open and calls are left.
+func (j *job) join(id int) bool {
+	if !j.open.Load() || j.drained.Load() {
 		return false
 	}
 	j.entered.Add(1)
 	defer j.entered.Add(-1)
 	// Only now is it certain that the caller waits.
-	if !open.Load() {
+	if !j.open.Load() {
 		return false
 	}
 	j.work(id)
+	if j.long {
+		j.assist(id)
+	}
 	return true
 }

@@ -104,7 +104,7 @@ func TestRunAfterPanic(t *testing.T) {
 		}()
 		Run(1, func(int) { panic("on purpose") })
 	}()
-	if open.Load() || taken.Load() || !ranOnce(100) {
+	if current.open.Load() || current.taken.Load() || !ranOnce(100) {
 		t.Error("a panic leaves its job open")
 	}
 }

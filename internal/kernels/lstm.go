@@ -1,9 +1,8 @@
 package kernels
 
 import (
-	"runtime"
-
 	"github.com/gorgonia-xlstm/xlstm/blas"
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 	gblas "gonum.org/v1/gonum/blas"
 )
@@ -68,7 +67,7 @@ const lstmCached = 1 << 19
 // employs more cores or there are more weights than one core holds. The results are
 // the same.
 func (s LSTM) pieces() (all []lstmPiece, byUnits bool) {
-	blocks, parts := (s.B+lstmRows-1)/lstmRows, min(runtime.GOMAXPROCS(0), s.H/lstmUnits)
+	blocks, parts := (s.B+lstmRows-1)/lstmRows, min(cores.Procs(), s.H/lstmUnits)
 	if (parts > blocks || 4*s.H*s.H > lstmCached) && s.B*4*s.H*(s.H+gateWork) >= wakeWork {
 		bounds := cut(s.H, parts, 16)
 		for k := range len(bounds) - 1 {

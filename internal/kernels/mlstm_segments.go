@@ -1,8 +1,7 @@
 package kernels
 
 import (
-	"runtime"
-
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
@@ -21,7 +20,7 @@ const segmentColumns = 32
 // memories that are computed twice cost about a third of the work, so that there
 // must be at least twice as many cores as without.
 func (s MLSTM) segments() int {
-	items, procs := s.B*s.NH, runtime.GOMAXPROCS(0)
+	items, procs := s.B*s.NH, cores.Procs()
 	if 2*items > procs {
 		return 1
 	}

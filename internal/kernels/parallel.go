@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"runtime"
 	"sync"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/cores"
@@ -87,7 +86,7 @@ const columnPieces = 2
 // the cores require, since wide ones are read faster. It must make no difference
 // to a column which block it is in.
 func parallelColumns(n, width int, f func(lo, hi int)) {
-	each := width/(columnPieces*runtime.GOMAXPROCS(0)) + columnBlock - 1
+	each := width/(columnPieces*cores.Procs()) + columnBlock - 1
 	block := max(columnBlock, max(rowBlock(n), each)/columnBlock*columnBlock)
 	if width <= block {
 		f(0, width)

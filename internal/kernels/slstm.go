@@ -2,9 +2,9 @@ package kernels
 
 import (
 	"math"
-	"runtime"
 
 	"github.com/gorgonia-xlstm/xlstm/blas"
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 	gblas "gonum.org/v1/gonum/blas"
 )
@@ -71,7 +71,7 @@ const gateWork = 16
 // products with packed weights.
 func (s SLSTM) rows() int {
 	rows := slstmRows
-	for s.T >= slstmPacked && rows > 1 && s.NH*((s.B+rows-1)/rows) < runtime.GOMAXPROCS(0) {
+	for s.T >= slstmPacked && rows > 1 && s.NH*((s.B+rows-1)/rows) < cores.Procs() {
 		rows /= 2
 	}
 	return rows

@@ -1,0 +1,153 @@
+package cores
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestRunLongMakesEveryCallOnce, and every call of the Runs within, for fewer and more
+// calls than processors.
+func TestRunLongMakesEveryCallOnce(t *testing.T) {
+	withProcs(func(procs int) {
+		for n := range 12 {
+			counts := make([]atomic.Int32, n)
+			var wrong atomic.Int32
+			RunLong(n, func(i int) {
+				counts[i].Add(1)
+				for range 30 {
+					if !ranOnce(7) {
+						wrong.Add(1)
+					}
+				}
+			})
+			for i := range counts {
+				if c := counts[i].Load(); c != 1 || wrong.Load() > 0 {
+					t.Fatalf("%d processors: call %d of %d was made %d times, %d Runs within were wrong", procs, i, n, c, wrong.Load())
+				}
+			}
+		}
+	})
+}
+
+// TestFreeCoresTakePartWithinOthers: two long calls on four processors, within each of
+// which two calls have to be made at the same time.
+func TestFreeCoresTakePartWithinOthers(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	RunLong(2, func(i int) {
+		for began := time.Now(); ; {
+			var inside, met atomic.Int32
+			Run(2, func(int) {
+				for inside.Add(1); met.Load() == 0 && time.Since(began) < 10*time.Second; {
+					if inside.Load() == 2 {
+						met.Store(1)
+					}
+					if within.free.Load() == 0 && inside.Load() == 1 {
+						return // there was nobody to help yet
+					}
+					runtime.Gosched()
+				}
+			})
+			if met.Load() == 1 {
+				return
+			}
+			if time.Since(began) > 10*time.Second {
+				t.Errorf("nobody took part within call %d", i)
+				return
+			}
+		}
+	})
+}
+
+// TestProcsAreAShareWithinLongCalls, of what there are without.
+func TestProcsAreAShareWithinLongCalls(t *testing.T) {
+	withProcs(func(procs int) {
+		for n := range 10 {
+			var wrong atomic.Int32
+			want := procs // a single call has them all
+			if n > 1 {
+				want = max(1, procs/n)
+			}
+			RunLong(n, func(int) {
+				if Procs() != want {
+					wrong.Add(1)
+				}
+			})
+			if wrong.Load() > 0 || Procs() != procs {
+				t.Errorf("%d processors: a share in %d calls is not %d, or %d remain", procs, n, want, Procs())
+			}
+		}
+	})
+}
+
+// TestRunsWithinALongOneBesideOthers: several goroutines at the same time.
+func TestRunsWithinALongOneBesideOthers(t *testing.T) {
+	withProcs(func(procs int) {
+		var group sync.WaitGroup
+		var wrong atomic.Int32
+		for range 4 {
+			group.Go(func() {
+				for range 20 {
+					RunLong(3, func(int) {
+						Run(5, func(int) {
+							if !ranOnce(4) {
+								wrong.Add(1)
+							}
+						})
+					})
+				}
+			})
+		}
+		group.Wait()
+		if wrong.Load() > 0 {
+			t.Errorf("%d processors: %d runs went wrong", procs, wrong.Load())
+		}
+	})
+}
+
+func TestRunLongAfterPanic(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was lost")
+			}
+		}()
+		began, panics := make(chan struct{}), make(chan struct{})
+		caller := goroutine()
+		RunLong(2, func(int) {
+			if goroutine() != caller {
+				close(began)
+				<-panics
+				return
+			}
+			<-began
+			close(panics)
+			panic("on purpose")
+		})
+	}()
+	if current.open.Load() || current.taken.Load() || within.free.Load() != 0 || !ranOnce(100) {
+		t.Error("a panic leaves its job open")
+	}
+}
+
+// goroutine returns the beginning of a stack trace, which has the number of the
+// goroutine.
+func goroutine() string {
+	var buf [20]byte
+	return string(buf[:runtime.Stack(buf[:], false)])
+}
+
+// BenchmarkRunWithin is the cost of spreading nothing within one of two long calls,
+// with as many free processors as there are besides.
+func BenchmarkRunWithin(b *testing.B) {
+	RunLong(2, func(i int) {
+		if i == 0 {
+			for b.Loop() {
+				Run(8, func(int) {})
+			}
+		}
+	})
+}
