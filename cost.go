@@ -39,7 +39,8 @@ type Cost struct {
 	// the memory of the values of the forward and the backward pass when they
 	// overwrite values that are no longer needed. Gradients are written late, and
 	// their memory serves other values before: in a small batch of a large model
-	// these need no more. Working buffers of operations
+	// these need no more. A Trainer that runs a batch in parts needs less on a CPU:
+	// that of one part for each core. Working buffers of operations
 	// are not included: in a backward pass these are, for each core, mainly the
 	// mLSTM's memories between chunks, 4·DH²·Steps/Chunk bytes.
 	Activations int64

@@ -9,15 +9,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/gorgonia-xlstm/xlstm/optim"
 )
 
-// BenchmarkOperations times the operations of a training step one by one, in
-// milliseconds per step: those of the same name and, for linear maps, the same
-// widths together. -cpu compares numbers of cores.
+// BenchmarkOperations times the operations of a training step one by one, each for the
+// whole batch even if a Trainer runs it in parts, in milliseconds per step: those of
+// the same name and, for linear maps, the same widths together. -cpu compares numbers
+// of cores.
 func BenchmarkOperations(b *testing.B) {
 	for _, m := range []struct {
 		name          string
@@ -58,25 +58,25 @@ func timeCPUOperations(b *testing.B, cfg Config, batch, steps int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	trainer, err := model.NewTrainer(solver, TrainerConfig{Batch: batch, Steps: steps})
+	p, err := model.Compile(ProgramConfig{Batch: batch, Steps: steps, Grad: true, FwdConfig: FwdConfig{Training: true}, dropLogits: true})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer trainer.Close()
-	x := data.Batch{B: batch, T: steps, Inputs: make([]int, batch*steps), Targets: make([]int, batch*steps), Fresh: true}
-	for i := range x.Inputs {
-		x.Inputs[i], x.Targets[i] = i*i%cfg.VocabSize, (i+1)*(i+1)%cfg.VocabSize
+	defer p.Close()
+	in := Input{Tokens: make([]int, batch*steps), Targets: make([]int, batch*steps)}
+	for i := range in.Tokens {
+		in.Tokens[i], in.Targets[i] = i*i%cfg.VocabSize, (i+1)*(i+1)%cfg.VocabSize
 	}
-	if _, err := trainer.Step(func() data.Batch { return x }); err != nil {
+	if err := p.Run(in); err != nil {
 		b.Fatal(err)
 	}
 	times := make(map[string]time.Duration)
 	for b.Loop() {
-		if err := trainer.program.machine.(*nodes.Sequence).RunTimed(func(op ops.Op, took time.Duration) { times[operationName(op)] += took }); err != nil {
+		if err := p.machine.(*nodes.Sequence).RunTimed(func(op ops.Op, took time.Duration) { times[operationName(op)] += took }); err != nil {
 			b.Fatal(err)
 		}
 		began := time.Now()
-		if err := trainer.update(); err != nil {
+		if err := solver.Step(p.ValueGrads()); err != nil {
 			b.Fatal(err)
 		}
 		times["AdamW"] += time.Since(began)

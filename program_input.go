@@ -1,6 +1,7 @@
 package xlstm
 
 import (
+	"github.com/gorgonia-xlstm/xlstm/data"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
 	"gorgonia.org/gorgonia"
@@ -55,16 +56,25 @@ func (p *Program) read(in Input) error {
 // letIDs binds ids, each from least up to but not including vocab.
 func letIDs(n *gorgonia.Node, buf *tensor.Dense, ids []int, least, vocab int) error {
 	to := buf.Data().([]int)
-	if len(ids) != len(to) {
-		return errors.Errorf("xlstm: %s holds %d token ids, the program was compiled for %d", n.Name(), len(ids), len(to))
-	}
-	for i, id := range ids {
-		if id < least || id >= vocab {
-			return errors.Errorf("xlstm: %s %d at position %d is outside the vocabulary of %d", singular(n), id, i, vocab)
-		}
+	if err := checkIDs(n, ids, len(to), least, vocab); err != nil {
+		return err
 	}
 	copy(to, ids)
 	return gorgonia.Let(n, buf)
+}
+
+// checkIDs checks that there are n ids, each from least up to but not including
+// vocab, for the given input or a part of them.
+func checkIDs(input *gorgonia.Node, ids []int, n, least, vocab int) error {
+	if len(ids) != n {
+		return errors.Errorf("xlstm: %s holds %d token ids, the program was compiled for %d", input.Name(), len(ids), n)
+	}
+	for i, id := range ids {
+		if id < least || id >= vocab {
+			return errors.Errorf("xlstm: %s %d at position %d is outside the vocabulary of %d", singular(input), id, i, vocab)
+		}
+	}
+	return nil
 }
 
 // singular names an element of the input n.
@@ -84,8 +94,8 @@ func (p *Program) readStarts(starts []bool) error {
 		return nil
 	}
 	to := p.resetBuf.Data().([]int)
-	if starts != nil && len(starts) != len(to) {
-		return errors.Errorf("xlstm: starts for %d positions, the program was compiled for %d", len(starts), len(to))
+	if err := checkStarts(starts, len(to)); err != nil {
+		return err
 	}
 	clear(to)
 	for i, start := range starts {
@@ -94,4 +104,24 @@ func (p *Program) readStarts(starts []bool) error {
 		}
 	}
 	return gorgonia.Let(p.resets, p.resetBuf)
+}
+
+// checkStarts checks that there are n starts, or none.
+func checkStarts(starts []bool, n int) error {
+	if starts != nil && len(starts) != n {
+		return errors.Errorf("xlstm: starts for %d positions, the program was compiled for %d", len(starts), n)
+	}
+	return nil
+}
+
+// checkBatch checks a batch that the program reads in parts.
+func (p *Program) checkBatch(b data.Batch) error {
+	n, vocab := b.B*b.T, p.model.cfg.VocabSize
+	if err := checkIDs(p.ids, b.Inputs, n, 0, vocab); err != nil {
+		return err
+	}
+	if err := checkIDs(p.targets, b.Targets, n, nodes.Ignored, vocab); err != nil {
+		return err
+	}
+	return checkStarts(b.Starts, n)
 }

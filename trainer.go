@@ -28,7 +28,9 @@ type Solver interface {
 // TrainerConfig configures a Trainer.
 type TrainerConfig struct {
 	// Batch is the number of sequences, Steps the number of tokens in each. With
-	// a Group it is the number on all ranks together.
+	// a Group it is the number on all ranks together. On a CPU, eight or more
+	// sequences may be computed in parts, which depend on these numbers alone; their
+	// gradients are added up.
 	Batch, Steps int
 	// Accumulate is the number of batches per update, which are treated as one
 	// large batch: loss and gradients are means over all their targets that
@@ -65,12 +67,13 @@ type TrainerConfig struct {
 type Trainer struct {
 	cfg     TrainerConfig
 	model   *Model
-	program *Program
+	program *Program // of a part of the batch if there are parts
+	parts   *parts   // nil if a batch is run as a whole
 	solver  Solver
 	step    int
 	state   *State      // carried, nil without Carry
 	before  *State      // the carried state before the current step
-	means   []*meanGrad // nil for one batch a step on one rank
+	means   []*meanGrad // nil for one batch a step on one rank, run as a whole
 	ranks   *ranks      // nil for one rank
 	shard   *shard      // nil if the solver has the state of all parameters
 	remote  *remoteTrainer
@@ -98,7 +101,11 @@ func (m *Model) newTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := m.Compile(ProgramConfig{Batch: rows, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, WithResets: cfg.WithResets, Frozen: cfg.Frozen, FwdConfig: FwdConfig{Training: true}, dropLogits: true})
+	pcfg := ProgramConfig{Batch: rows, Steps: cfg.Steps, Grad: true, Carry: cfg.Carry, WithResets: cfg.WithResets, Frozen: cfg.Frozen, FwdConfig: FwdConfig{Training: true}, dropLogits: true}
+	if cfg.Group.Size() == 1 {
+		pcfg.Batch = m.partRows(rows, cfg.Steps)
+	}
+	p, err := m.Compile(pcfg)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +116,12 @@ func (m *Model) newTrainer(solver Solver, cfg TrainerConfig) (*Trainer, error) {
 			return nil, err
 		}
 		t.before = t.state.Clone()
+	}
+	if pcfg.Batch < rows {
+		if err := t.newParts(pcfg); err != nil {
+			t.Close()
+			return nil, err
+		}
 	}
 	if err := t.prepareGradients(); err != nil {
 		t.Close()
@@ -140,7 +153,7 @@ func (t *Trainer) prepareGradients() error {
 		return t.newRemoteTrainer()
 	case t.ranks != nil:
 		return t.divideGradients()
-	case t.cfg.Accumulate > 1:
+	case t.cfg.Accumulate > 1, t.parts != nil:
 		for _, n := range t.program.Model() {
 			t.means = append(t.means, newMeanGrad(n, tensor.New(tensor.Of(t.model.Dtype()), tensor.WithShape(n.Shape()...))))
 		}
@@ -251,6 +264,9 @@ func (t *Trainer) pass(i int, b data.Batch, s *share) (float64, error) {
 	if t.ranks != nil {
 		return t.passRanks(in, b, s)
 	}
+	if t.parts != nil {
+		return t.passParts(in, b, *s)
+	}
 	return t.passRows(in, b, b.Counted())
 }
 
@@ -271,10 +287,10 @@ func (t *Trainer) passRows(in Input, b data.Batch, counted int) (float64, error)
 	return t.program.Loss()
 }
 
-// accumulate takes the gradients of a batch into the step's means. Ranks have done
-// so while they computed them.
+// accumulate takes the gradients of a batch into the step's means. Ranks and parts
+// have done so while they computed them.
 func (t *Trainer) accumulate(s share) error {
-	if s.of == 0 || t.ranks != nil {
+	if s.of == 0 || t.ranks != nil || t.parts != nil {
 		return nil
 	}
 	for _, m := range t.means {
@@ -326,17 +342,22 @@ func (t *Trainer) refuse(e *NonFiniteError) error {
 			return err
 		}
 	}
-	e.Node = t.program.FirstNonFinite()
+	e.Node = t.firstNonFinite()
 	return e
 }
 
 // Steps returns the number of steps so far.
 func (t *Trainer) Steps() int { return t.step }
 
-// Close releases the compiled graph.
+// Close releases the compiled graphs.
 func (t *Trainer) Close() error {
 	if err := t.remote.close(); err != nil {
 		return err
+	}
+	if t.parts != nil {
+		if err := t.parts.close(); err != nil {
+			return err
+		}
 	}
 	return t.program.Close()
 }
