@@ -33,26 +33,22 @@ func TestRunLongMakesEveryCallOnce(t *testing.T) {
 }
 
 // TestFreeCoresTakePartWithinOthers: two long calls on four processors, within each of
-// which two calls have to be made at the same time.
+// which two calls have to be made at the same time, as soon as there is somebody free.
 func TestFreeCoresTakePartWithinOthers(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	RunLong(2, func(i int) {
-		for began := time.Now(); ; {
-			var inside, met atomic.Int32
+		var met atomic.Bool
+		for began := time.Now(); !met.Load(); runtime.Gosched() {
+			var inside atomic.Int32
 			Run(2, func(int) {
-				for inside.Add(1); met.Load() == 0 && time.Since(began) < 10*time.Second; {
+				inside.Add(1)
+				defer inside.Add(-1)
+				for waited := time.Now(); !met.Load() && time.Since(waited) < time.Millisecond; runtime.Gosched() {
 					if inside.Load() == 2 {
-						met.Store(1)
+						met.Store(true)
 					}
-					if within.free.Load() == 0 && inside.Load() == 1 {
-						return // there was nobody to help yet
-					}
-					runtime.Gosched()
 				}
 			})
-			if met.Load() == 1 {
-				return
-			}
 			if time.Since(began) > 10*time.Second {
 				t.Errorf("nobody took part within call %d", i)
 				return
