@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"syscall"
+
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
@@ -304,9 +306,11 @@ func (d *Device) launch(tasks []task) device.Launch {
 	return func() error { return d.enqueued(func() error { return d.run(tasks) }) }
 }
 
-// enqueued calls f on the device's thread.
+// enqueued calls f on the device's thread, of which Record has hold already if it calls
+// this: the goroutine of Record keeps its thread of the operating system, so that no other
+// goroutine can be on it.
 func (d *Device) enqueued(f func() error) error {
-	if d.recorder != nil { // Record is on the thread
+	if on := d.recording.Load(); on != 0 && on == int64(syscall.Gettid()) {
 		return f()
 	}
 	return d.thread.do(f)
@@ -316,9 +320,7 @@ func (d *Device) enqueued(f func() error) error {
 // command.
 func (d *Device) Record(launches []device.Launch) (device.Launch, error) {
 	var g *graph
-	err := d.thread.do(func() (err error) {
-		d.recorder = newRecorder(d)
-		defer func() { d.recorder = nil }()
+	err := d.recordingWhile(func() (err error) {
 		g, err = d.capture(func() error {
 			for _, l := range launches {
 				if err := l(); err != nil {
@@ -333,4 +335,18 @@ func (d *Device) Record(launches []device.Launch) (device.Launch, error) {
 		return nil, errors.Wrap(err, "cuda: recording a step")
 	}
 	return d.launch([]task{{enqueue: g.enqueue, spans: []span{everything}}}), nil
+}
+
+// recordingWhile calls f on the device's thread, where what f enqueues is recorded. What
+// other goroutines enqueue waits until f has returned.
+func (d *Device) recordingWhile(f func() error) error {
+	return d.thread.do(func() error {
+		d.recorder = newRecorder(d)
+		d.recording.Store(int64(syscall.Gettid()))
+		defer func() {
+			d.recording.Store(0)
+			d.recorder = nil
+		}()
+		return f()
+	})
 }

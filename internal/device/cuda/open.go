@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"bytes"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/dynlib"
@@ -26,7 +27,8 @@ type Device struct {
 	modules               modules
 	precision             Precision
 	job                   job
-	recorder              *recorder // of the graph that is being recorded; nil for none
+	recorder              *recorder    // of the graph that is being recorded; nil for none
+	recording             atomic.Int64 // the operating system's thread that records it; 0 for none
 }
 
 // Precision is the arithmetic of matrix products. Sums, states, norms, gates and

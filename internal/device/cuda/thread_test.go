@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +47,40 @@ func TestThreadCallsInOrder(t *testing.T) {
 	th.close()
 	if err := th.do(func() error { return nil }); err != errClosed {
 		t.Errorf("after close: %v", err)
+	}
+}
+
+// TestOthersWaitWhileAGraphIsRecorded: what the recording goroutine enqueues belongs to
+// the graph; what another one enqueues at that time does not, and comes after it.
+func TestOthersWaitWhileAGraphIsRecorded(t *testing.T) {
+	d := &Device{thread: &thread{}}
+	var order []string
+	record := func(what string) func() error {
+		return func() error {
+			order = append(order, what)
+			return nil
+		}
+	}
+	var other sync.WaitGroup
+	err := d.recordingWhile(func() error {
+		began := make(chan bool)
+		other.Go(func() {
+			close(began)
+			if err := d.enqueued(record("another's")); err != nil {
+				t.Error(err)
+			}
+		})
+		<-began
+		for range 1000 {
+			runtime.Gosched() // the other one would be done by now
+		}
+		return d.enqueued(record("the graph's"))
+	})
+	if other.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"the graph's", "another's"}; !slices.Equal(order, want) {
+		t.Errorf("%q were enqueued, want %q", order, want)
 	}
 }
 
