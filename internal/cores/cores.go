@@ -80,7 +80,7 @@ func Run(n int, f func(i int)) { run(n, f, false) }
 func RunLong(n int, f func(i int)) { run(n, f, true) }
 
 func run(n int, f func(i int), long bool) {
-	if within.share.Load() > 0 {
+	if within.all.Load() > 0 {
 		runWithin(n, f)
 		return
 	}
@@ -93,18 +93,18 @@ func run(n int, f func(i int), long bool) {
 		current.do(n, f, procs, min(procs, n)-1, false)
 		return
 	}
+	current.left.Store(int64(n))
 	within.all.Store(int64(procs))
-	within.share.Store(int64(max(1, procs/n)))
-	defer within.share.Store(0)
+	defer within.all.Store(0)
 	current.do(n, f, procs, procs-1, true)
 }
 
 // Procs returns the number of cores that may take part in a Run: GOMAXPROCS or,
-// during a RunLong, a fair share of it for each of its calls. Work may be divided
-// accordingly.
+// during a RunLong, a fair share of it for each of the calls that have not returned.
+// Work may be divided accordingly.
 func Procs() int {
-	if n := within.share.Load(); n > 0 {
-		return int(n)
+	if all := within.all.Load(); all > 0 {
+		return int(max(1, all/max(1, current.left.Load())))
 	}
 	return runtime.GOMAXPROCS(0)
 }
@@ -115,9 +115,6 @@ func (j *job) do(n int, f func(i int), procs, helpers int, long bool) {
 	j.f, j.procs, j.long = f, procs, long
 	j.cut(n, min(procs, n))
 	j.drained.Store(false)
-	if long {
-		j.left.Store(int64(n))
-	}
 	j.open.Store(true)
 	defer j.close() // even if f panics here
 	call(helpers)

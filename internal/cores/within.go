@@ -12,10 +12,8 @@ var within struct {
 	jobs [32]job
 	free atomic.Int64 // goroutines for which no call of the long job is left
 	_    line
-	// all is GOMAXPROCS when the long job began, share each call's part of it, 0
-	// without a long job.
-	all, share atomic.Int64
-	_          line
+	all  atomic.Int64 // GOMAXPROCS when the long job began, 0 without one
+	_    line
 }
 
 // settled is how often a goroutine looks for work where it found some before, until it

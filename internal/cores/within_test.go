@@ -57,22 +57,32 @@ func TestFreeCoresTakePartWithinOthers(t *testing.T) {
 	})
 }
 
-// TestProcsAreAShareWithinLongCalls, of what there are without.
+// TestProcsAreAShareWithinLongCalls, which grows when some have returned.
 func TestProcsAreAShareWithinLongCalls(t *testing.T) {
 	withProcs(func(procs int) {
-		for n := range 10 {
-			var wrong atomic.Int32
-			want := procs // a single call has them all
-			if n > 1 {
-				want = max(1, procs/n)
-			}
-			RunLong(n, func(int) {
-				if Procs() != want {
-					wrong.Add(1)
+		for n := range procs + 1 {
+			var all, seen sync.WaitGroup
+			all.Add(n)
+			seen.Add(n)
+			RunLong(n, func(i int) {
+				all.Done()
+				all.Wait() // as many calls as processors run at the same time
+				if got := Procs(); got != procs/n {
+					t.Errorf("%d processors: %d for one of %d calls", procs, got, n)
+				}
+				seen.Done()
+				if seen.Wait(); i > 0 || n == 1 {
+					return
+				}
+				for began := time.Now(); Procs() != procs; runtime.Gosched() {
+					if time.Since(began) > 10*time.Second {
+						t.Errorf("%d processors: %d for the last of %d calls", procs, Procs(), n)
+						return
+					}
 				}
 			})
-			if wrong.Load() > 0 || Procs() != procs {
-				t.Errorf("%d processors: a share in %d calls is not %d, or %d remain", procs, n, want, Procs())
+			if Procs() != procs {
+				t.Errorf("%d processors: %d remain", procs, Procs())
 			}
 		}
 	})
