@@ -124,7 +124,7 @@ func (p *product[T]) block(i0, i1, j0, j1 int) {
 	var a, b panels[T]
 	a.data, a.row, a.col, a.panel = p.a.data[i0*p.a.row:], p.a.row, p.a.col, p.kernels.tallest()*p.a.row
 	b.data, b.row, b.panel = p.b.data[j0*p.b.col:], p.b.row, p.kernels.width
-	p.sweep(&a, &b, m, n, p.k, p.c[i0*p.ldc+j0:], p.beta)
+	p.sweep(&a, &b, m, n, p.k, p.c[i0*p.ldc+j0:], p.beta, nil)
 }
 
 // blocks does the same in blocks that fit into caches, copied as said.
@@ -157,7 +157,15 @@ func (p *product[T]) tallStrip(s *scratch[T], i0, i1, j, n int, packA bool) {
 		for i := i0; i < i1; i += blockRows {
 			m := min(blockRows, i1-i)
 			a := p.panelsOfA(s, i, m, l, k, packA)
-			p.sweep(&a, &b, m, n, k, p.c[i*p.ldc+j:], beta)
+			var next fetcher[T]
+			switch {
+			case i+m < i1:
+				p.fetchA(&next, i+m, min(blockRows, i1-i-m), l)
+			case l+k < p.k:
+				p.fetchA(&next, i0, min(blockRows, i1-i0), l+k)
+				p.fetchB(&next, l+k, j, n)
+			}
+			p.sweep(&a, &b, m, n, k, p.c[i*p.ldc+j:], beta, &next)
 		}
 		beta = 1
 	}
@@ -174,7 +182,15 @@ func (p *product[T]) flatStrip(s *scratch[T], i0, i1, j0, j1 int, packA bool) {
 		for j := j0; j < j1; j += some {
 			n := min(some, j1-j)
 			packBlock(p.kernels, b.data, p.b.from(l, j), k, n)
-			p.sweep(&a, &b, i1-i0, n, k, p.c[i0*p.ldc+j:], beta)
+			var next fetcher[T]
+			switch {
+			case j+n < j1:
+				p.fetchB(&next, l, j+n, min(some, j1-j-n))
+			case l+k < p.k:
+				p.fetchA(&next, i0, i1-i0, l+k)
+				p.fetchB(&next, l+k, j0, min(some, j1-j0))
+			}
+			p.sweep(&a, &b, i1-i0, n, k, p.c[i0*p.ldc+j:], beta, &next)
 		}
 		beta = 1
 	}
@@ -206,7 +222,17 @@ func (p *product[T]) strip(s *scratch[T], i0, i1, j0, j1 int, packed *packedColu
 				b.data, b.row, b.panel = p.b.data[l*p.b.row+j0*p.b.col:], p.b.row, width
 			}
 			a := p.panelsOfA(s, i, m, l, k, packA)
-			p.sweep(&a, &b, m, j1-j0, k, p.c[i*p.ldc+j0:], beta)
+			var next fetcher[T]
+			switch {
+			case l+k < p.k:
+				p.fetchA(&next, i, m, l+k)
+				if packed == nil {
+					p.fetchB(&next, l+k, j0, j1-j0)
+				}
+			case i+m < i1:
+				p.fetchA(&next, i+m, min(blockRows, i1-i-m), 0)
+			}
+			p.sweep(&a, &b, m, j1-j0, k, p.c[i*p.ldc+j0:], beta, &next)
 			beta = 1
 		}
 	}
@@ -222,9 +248,13 @@ func innerStep(k, most int) int {
 }
 
 // sweep computes the m×n block at the start of c, tile by tile, the panel of B
-// staying in the nearest cache while those of A pass by.
-func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T) {
+// staying in the nearest cache while those of A pass by. Meanwhile next is fetched,
+// if it is not nil.
+func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T, next *fetcher[T]) {
 	width, evenly := p.kernels.width, p.evenly(a, m)
+	if p.kernels.fetching == nil || next != nil && !next.begin(m/p.kernels.tallest()*(n/width)) {
+		next = nil
+	}
 	j, bAt := 0, 0
 	if m == 1 && b.panel == width { // B lies as it was, row by row
 		for wide := rowTiles * width; n-j >= wide; j, bAt = j+wide, bAt+wide {
@@ -247,9 +277,14 @@ func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T) {
 			if h == 0 && evenly {
 				least += rows - 1 // leave the rows for two of the next height
 			}
-			for ; rest >= least; rest -= rows {
+			for ; rest >= least; rest, aAt, cAt = rest-rows, aAt+aStep, cAt+rows*p.ldc {
+				if next != nil && h == 0 && cols == width {
+					if ahead, row := next.turn(); ahead != nil {
+						p.kernels.fetching(k, &a.data[aAt], a.row, a.col, bPanel, b.row, &c[cAt], p.ldc, cols, p.alpha, beta, ahead, row)
+						continue
+					}
+				}
 				kernel(k, &a.data[aAt], a.row, a.col, bPanel, b.row, &c[cAt], p.ldc, cols, p.alpha, beta)
-				aAt, cAt = aAt+aStep, cAt+rows*p.ldc
 			}
 		}
 	}

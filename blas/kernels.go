@@ -13,6 +13,10 @@ type Float interface{ float32 | float64 }
 // at i·aRow + p·aCol, element (p, j) of B at p·bRow + j. Nothing else is touched.
 type tileKernel[T Float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c *T, cRow, n int, alpha, beta T)
 
+// A fetchingKernel is a tileKernel that, with each product, fetches the line of a
+// cache at ahead into the second-level cache and moves ahead on by aheadRow elements.
+type fetchingKernel[T Float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c *T, cRow, n int, alpha, beta T, ahead *T, aheadRow int)
+
 // height is the kernels for tiles with one number of rows.
 type height[T Float] struct {
 	rows   int
@@ -48,6 +52,8 @@ type kernels[T Float] struct {
 	name    string      // of the instruction set
 	width   int         // of a tile, in columns
 	heights []height[T] // the greatest first, down to 1
+
+	fetching fetchingKernel[T] // for the greatest height and a full tile, nil for none
 
 	row tileKernel[T] // for one row and rowTiles widths of a tile
 

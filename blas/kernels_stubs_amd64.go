@@ -35,6 +35,9 @@ func sdotsAVX512x4x4Ahead(k int, a *float32, aRow int, b *float32, bRow int, c *
 func sgemmAVX512Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 
 //go:noescape
+func sgemmAVX512Fetching12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32, ahead *float32, aheadRow int)
+
+//go:noescape
 func sgemmAVX512Full12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 
 //go:noescape
@@ -93,6 +96,9 @@ func sdotsAVX2InTurn(n int, k int, a *float32, b *float32, bRow int, c *float32,
 
 //go:noescape
 func sgemmAVX2Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
+
+//go:noescape
+func sgemmAVX2Fetching6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32, ahead *float32, aheadRow int)
 
 //go:noescape
 func sgemmAVX2Full6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
@@ -164,6 +170,9 @@ func ddotsAVX512x4x4Ahead(k int, a *float64, aRow int, b *float64, bRow int, c *
 func dgemmAVX512Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 
 //go:noescape
+func dgemmAVX512Fetching12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64, ahead *float64, aheadRow int)
+
+//go:noescape
 func dgemmAVX512Full12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 
 //go:noescape
@@ -222,6 +231,9 @@ func ddotsAVX2InTurn(n int, k int, a *float64, b *float64, bRow int, c *float64,
 
 //go:noescape
 func dgemmAVX2Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
+
+//go:noescape
+func dgemmAVX2Fetching6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64, ahead *float64, aheadRow int)
 
 //go:noescape
 func dgemmAVX2Full6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)

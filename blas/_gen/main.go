@@ -26,6 +26,7 @@ func main() {
 				dotsAhead(s, e, 4, 4)
 			}
 			tile(s, e, 1, row)
+			tile(s, e, s.heights[0], fetching)
 			for _, rows := range s.heights {
 				tile(s, e, rows, full)
 				tile(s, e, rows, wide)

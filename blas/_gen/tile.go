@@ -13,16 +13,20 @@ type variant struct {
 	name    string
 	vectors int  // side by side
 	masked  bool // only the first n columns exist
+	ahead   bool // fetches memory that is needed after the tile
 }
 
 var (
-	full   = variant{"Full", 2, false}
-	wide   = variant{"Wide", 2, true}
-	narrow = variant{"Narrow", 1, true}
+	full   = variant{"Full", 2, false, false}
+	wide   = variant{"Wide", 2, true, false}
+	narrow = variant{"Narrow", 1, true, false}
+
+	// fetching is full, and fetches a line of a cache with each product.
+	fetching = variant{"Fetching", 2, false, true}
 
 	// row is for A with one row, where only width gives the processor enough to do at
 	// a time.
-	row = variant{"Row", 8, false}
+	row = variant{"Row", 8, false, false}
 )
 
 // tileWriter holds the registers of one kernel while it is written.
@@ -44,8 +48,11 @@ type tileWriter struct {
 // p·bRow + j, so that it takes packed panels and matrices as they lie alike.
 func tile(s set, e element, rows int, v variant) {
 	w := &tileWriter{set: s, element: e, variant: v, rows: rows}
-	TEXT(fmt.Sprintf("%sgemm%s%s%d", e.prefix, s.name, v.name, rows), NOSPLIT, fmt.Sprintf(
-		"func(k int, a *%[1]s, aRow, aCol int, b *%[1]s, bRow int, c *%[1]s, cRow, n int, alpha, beta %[1]s)", e.name))
+	signature := "func(k int, a *%[1]s, aRow, aCol int, b *%[1]s, bRow int, c *%[1]s, cRow, n int, alpha, beta %[1]s"
+	if v.ahead {
+		signature += ", ahead *%[1]s, aheadRow int"
+	}
+	TEXT(fmt.Sprintf("%sgemm%s%s%d", e.prefix, s.name, v.name, rows), NOSPLIT, fmt.Sprintf(signature+")", e.name))
 	Pragma("noescape")
 	w.prepareMasks()
 	w.fetchC()
@@ -107,8 +114,16 @@ func (w *tileWriter) loop() {
 	aRow, aCol := stride(w.element, "aRow"), stride(w.element, "aCol")
 	a := newRowPointers(Load(Param("a"), GP64()), aRow, w.rows)
 	b, bRow := Load(Param("b"), GP64()), stride(w.element, "bRow")
+	var ahead, aheadRow reg.Register
+	if w.variant.ahead {
+		ahead, aheadRow = Load(Param("ahead"), GP64()), stride(w.element, "aheadRow")
+	}
 
 	Label("next")
+	if w.variant.ahead {
+		PREFETCHT1(Mem{Base: ahead})
+		ADDQ(aheadRow, ahead)
+	}
 	if w.rows == 1 {
 		w.multiplyRow(a, aCol, b, bRow)
 	} else {
