@@ -143,7 +143,10 @@ type mlstmCell[F Float] struct {
 	MLSTM
 	in    mlstmInputs[F]
 	t0, l int // the chunk: steps t0 … t0+l−1
-	gates mlstmGates[F]
+	// The chunk after this one begins so many steps later, or earlier if it is less
+	// than zero. Its rows are asked for row by row of this chunk's scores.
+	onward int
+	gates  mlstmGates[F]
 	// The chunk's rows, copied to consecutive memory: in the inputs they are
 	// interleaved with other heads, and the products would compete for few lines of
 	// the cache.
@@ -184,9 +187,14 @@ func (c *mlstmCell[F]) load(k int, dst, src matrix[F], n int) {
 		copyRows(dst, src, c.l, n)
 		return
 	}
-	for i := range c.l {
+	for i := 0; i < c.l; i += 2 {
 		src.prefetch(i+rowsAhead, c.T-c.t0, n)
-		vec.Quads(src.row(i, n), c.in.maps[k], dst.row(i, n), false)
+		src.prefetch(i+1+rowsAhead, c.T-c.t0, n)
+		if i+1 == c.l {
+			vec.Quads(src.row(i, n), c.in.maps[k], dst.row(i, n), false)
+			return
+		}
+		vec.QuadsTwo(src.two(i, n), c.in.maps[k], dst.two(i, n), false)
 	}
 }
 
@@ -245,6 +253,7 @@ func (c *mlstmCell[F]) layOutAll(space *arena[F], continues bool) (mem mlstmMemo
 // result that after them. If begins is set, the memory before the whole sequence is
 // zero. If the cell is alone, the memory after the whole sequence is not computed.
 func (c *mlstmCell[F]) run(first, last int, m float64, mem mlstmMemory[F], begins bool, h matrix[F]) float64 {
+	c.onward = c.chunk()
 	for k := first; k < last; k++ {
 		c.begin(k*c.chunk(), m)
 		c.empty = k == 0 && begins
@@ -290,6 +299,7 @@ func (c *mlstmCell[F]) scores(n []F, d matrix[F]) {
 		apply(false, c.l, c.DQK, 1, c.q, n, 0, c.den)
 	}
 	for i := range c.l {
+		c.fetchInputs(i)
 		var keep []F
 		if d.data != nil {
 			keep = d.row(i, i+1)
@@ -297,6 +307,21 @@ func (c *mlstmCell[F]) scores(n []F, d matrix[F]) {
 		sum := vec.Decay(c.gates.u, at(c.gates.c, i), c.a.row(i, i+1), keep)
 		c.den[i] = sum + c.gates.inter[i]*c.den[i]
 		clearAbove(c.a, i, c.l)
+	}
+}
+
+// fetchInputs asks for the inputs of row i of the chunk that comes next. Asked for row
+// by row beside other work, they arrive while it is done; a processor ignores requests
+// for a whole chunk at once.
+func (c *mlstmCell[F]) fetchInputs(i int) {
+	t := c.t0 + c.onward + i
+	if c.onward == 0 || t < 0 || t >= c.T {
+		return
+	}
+	vec.Prefetch(matrix[F]{c.in.q, c.in.ldq}.row(t, c.DQK))
+	vec.Prefetch(matrix[F]{c.in.v, c.in.ldv}.row(t, c.DHV))
+	if !c.in.mapped { // otherwise k is made of what q is made of
+		vec.Prefetch(matrix[F]{c.in.k, c.in.ldq}.row(t, c.DQK))
 	}
 }
 

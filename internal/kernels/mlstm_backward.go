@@ -170,6 +170,7 @@ func (b *mlstmBack[F]) replay(m float64) {
 // before the first one is zero if begins is set, and its gradient is only computed
 // if it is read.
 func (b *mlstmBack[F]) chunksBack(begins, read bool) {
+	b.onward = -b.chunk()
 	for k := b.last - 1; k >= b.first; k-- {
 		b.empty = k == b.first && begins
 		b.chunkBack(k*b.chunk(), float64(b.ms[k-b.first]), b.memory(k))
@@ -247,6 +248,7 @@ func (b *mlstmBack[F]) scoresBack() {
 	lowerOf(b.l, b.DHV, 1, b.g, b.v, b.p)
 	clear(b.inputs)
 	for t, top := b.l-1, b.gates.top(b.l-1); t >= 0; t-- {
+		b.fetchOutputs(t)
 		n, w := t+1, b.w[:t+1]
 		clear(w)
 		vec.DecayGrad(b.a.row(t, n), b.d.row(t, n), b.dden[t], w, b.p.row(t, n))
@@ -262,6 +264,14 @@ func (b *mlstmBack[F]) scoresBack() {
 		vec.Axpy(b.inputs[:n], 1, w)
 		b.cross[t] = vec.Sum(b.inputs[:t])
 		clearAbove(b.p, t, b.l)
+	}
+}
+
+// fetchOutputs is fetchInputs for the outputs and their gradients.
+func (b *mlstmBack[F]) fetchOutputs(i int) {
+	if t := b.t0 + b.onward + i; t >= 0 && b.dh.data != nil {
+		vec.Prefetch(b.dh.row(t, b.DHV))
+		vec.Prefetch(b.h.row(t, b.DHV))
 	}
 }
 

@@ -136,13 +136,18 @@ func (e *mlstmEntry[F]) rowsForward(b, t0, t1 int, c []F, qkv [3][]F) {
 	var in [4][]F
 	for t := t0; t < t1; t++ {
 		e.conv.rows(b, t, in[:])
-		cRow := e.row(b, t)(c)
-		convSum(in[:], e.conv.taps, e.conv.bias, cRow, true)
-		for k, from := range [3][]F{cRow, cRow, in[3]} {
-			vec.Quads(from, e.maps[k], qkv[k][(t-t0)*e.D:][:e.D], false)
+		convSum(in[:], e.conv.taps, e.conv.bias, e.row(b, t)(c), true)
+		i := (t - t0) / 2 * 2 // the first of two rows
+		if n := t - t0 - i + 1; n == 2 || t+1 == t1 {
+			for k, from := range [3][]F{c, c, e.conv.x} {
+				e.quads(n, e.lines(from), b*e.T+t0+i, e.maps[k], e.lines(qkv[k]), i, false)
+			}
 		}
 	}
 }
+
+// lines is a matrix of rows.
+func (e *mlstmEntry[F]) lines(x []F) matrix[F] { return matrix[F]{x, e.D} }
 
 // row returns what cuts the row of step t of sequence b out of an array.
 func (e *mlstmEntry[F]) row(b, t int) func(x []F) []F {
@@ -294,8 +299,8 @@ func (w *entryBack[F]) run(dWindow []F) {
 	for t := w.t0; t < end; t += entryRows {
 		n := min(entryRows, end-t)
 		w.throughGates(t, n)
-		for i := range n {
-			w.rowBack(t+i, i)
+		for i := 0; i < n; i += 2 {
+			w.rowsBack(t+i, i, min(2, n-i))
 		}
 		w.ownGates(t, min(n, w.t1-t))
 	}
@@ -313,28 +318,52 @@ func (w *entryBack[F]) throughGates(t, n int) {
 	w.through[0].Gemm(gblas.NoTrans, n, 1, w.both, width, 0, w.dc, w.D)
 }
 
-// rowBack goes back through the maps and the activation at step t, row i of the
-// blocks, and adds to the gradients of their parameters.
-func (w *entryBack[F]) rowBack(t, i int) {
-	var in [4][]F
-	w.conv.rows(w.b, t, in[:])
-	cut := func(x []F) []F { return x[i*w.D : (i+1)*w.D] }
-	row := w.row(w.b, t)
-	c, dc, dpre := cut(w.c), cut(w.dc), w.dpre[(t-w.t0)*w.D:][:w.D]
-	dq, dk, dv := row(w.up.QKV[0]), row(w.up.QKV[1]), row(w.up.QKV[2])
-	vec.Add(dc, dc, row(w.up.C))
-	vec.Quads(dq, w.turns[0], dc, true)
-	vec.Quads(dk, w.turns[1], dc, true)
-	w.conv.gradPre(in[:], dc, dpre)
-	if t >= w.t1 {
+// rowsBack goes back through the maps and the activation at one step or two from t on,
+// from row i of the blocks, and adds to the gradients of their parameters.
+func (w *entryBack[F]) rowsBack(t, i, n int) {
+	r, c, dc := w.b*w.T+t, w.lines(w.c), w.lines(w.dc)
+	for j := range n {
+		vec.Add(dc.row(i+j, w.D), dc.row(i+j, w.D), w.lines(w.up.C).row(r+j, w.D))
+	}
+	for k := range 2 {
+		w.quads(n, w.lines(w.up.QKV[k]), r, w.turns[k], dc, i, true)
+	}
+	own := min(n, w.t1-t)
+	for j := range n {
+		var in [4][]F
+		w.conv.rows(w.b, t+j, in[:])
+		dpre := w.lines(w.dpre).row(t+j-w.t0, w.D)
+		w.conv.gradPre(in[:], dc.row(i+j, w.D), dpre)
+		if j < own {
+			convSum(in[:], w.conv.taps, w.conv.bias, c.row(i+j, w.D), true)
+			vec.Conv4Weights(vec.Taps[F](in), dpre, w.parts.taps, w.parts.bias)
+		}
+	}
+	if own <= 0 {
 		return
 	}
-	convSum(in[:], w.conv.taps, w.conv.bias, c, true)
-	vec.QuadsWeights(c, dq, w.parts.maps[0])
-	vec.QuadsWeights(c, dk, w.parts.maps[1])
-	vec.QuadsWeights(in[3], dv, w.parts.maps[2])
-	vec.Conv4Weights(vec.Taps[F](in), dpre, w.parts.taps, w.parts.bias)
-	vec.Quads(dv, w.turns[2], row(w.dx), false)
+	w.quadsWeights(own, c, i, w.lines(w.up.QKV[0]), r, w.parts.maps[0])
+	w.quadsWeights(own, c, i, w.lines(w.up.QKV[1]), r, w.parts.maps[1])
+	w.quadsWeights(own, w.lines(w.conv.x), r, w.lines(w.up.QKV[2]), r, w.parts.maps[2])
+	w.quads(own, w.lines(w.up.QKV[2]), r, w.turns[2], w.lines(w.dx), r, false)
+}
+
+// quads is vec.Quads of one row or two, from row i of x to row j of y.
+func (e *mlstmEntry[F]) quads(n int, x matrix[F], i int, maps vec.Taps[F], y matrix[F], j int, add bool) {
+	if n == 2 {
+		vec.QuadsTwo(x.two(i, e.D), maps, y.two(j, e.D), add)
+	} else {
+		vec.Quads(x.row(i, e.D), maps, y.row(j, e.D), add)
+	}
+}
+
+// quadsWeights is vec.QuadsWeights of one row or two, from row i of x and row j of dy.
+func (e *mlstmEntry[F]) quadsWeights(n int, x matrix[F], i int, dy matrix[F], j int, dw vec.Taps[F]) {
+	if n == 2 {
+		vec.QuadsWeightsTwo(x.two(i, e.D), dy.two(j, e.D), dw)
+	} else {
+		vec.QuadsWeights(x.row(i, e.D), dy.row(j, e.D), dw)
+	}
 }
 
 // ownGates adds to dx what comes through the gates, and to the gradients of the gates'

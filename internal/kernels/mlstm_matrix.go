@@ -13,6 +13,9 @@ type matrix[F Float] struct {
 
 func (x matrix[F]) row(i, n int) []F { return x.data[i*x.ld:][:n] }
 
+// two returns rows i and i+1.
+func (x matrix[F]) two(i, n int) [2][]F { return [2][]F{x.row(i, n), x.row(i+1, n)} }
+
 // rowsAhead is how many rows ahead of the one at hand rows are asked for where they
 // are as far apart as those of a head: a few dozen lines of the memory at a time.
 const rowsAhead = 8

@@ -60,6 +60,12 @@ func ops[F Float]() []op[F] {
 		{name: "Conv4Weights", apart: true, vectors: 10, run: func(v [][]F) []F { Conv4Weights(Taps[F](v), v[4], Taps[F](v[5:]), v[9]); return nil }},
 		{name: "Quads", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { Quads(v[0], Taps[F](v[1:]), v[5], false); return nil }},
 		{name: "Quads/add", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { Quads(v[0], Taps[F](v[1:]), v[5], true); return nil }},
+		{name: "QuadsTwo", vectors: 8, fours: true, apart: true, run: func(v [][]F) []F { QuadsTwo([2][]F(v), Taps[F](v[2:]), [2][]F(v[6:]), false); return nil }},
+		{name: "QuadsTwo/add", vectors: 8, fours: true, apart: true, run: func(v [][]F) []F { QuadsTwo([2][]F(v), Taps[F](v[2:]), [2][]F(v[6:]), true); return nil }},
+		{name: "QuadsWeightsTwo", vectors: 8, fours: true, apart: true, run: func(v [][]F) []F {
+			QuadsWeightsTwo([2][]F(v), [2][]F(v[2:]), Taps[F](v[4:]))
+			return nil
+		}},
 		{name: "QuadsRow", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { QuadsRow(v[0], slices.Concat(v[1:5]...), v[5]); return nil }},
 		{name: "QuadsWeights", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { QuadsWeights(v[0], v[1], Taps[F](v[2:])); return nil }},
 		{name: "Recall4", vectors: 6, apart: true, run: func(v [][]F) []F {

@@ -12183,6 +12183,508 @@ done14:
 done:
 	RET
 
+// func quads2NEON(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
+TEXT ·quads2NEON(SB), NOSPLIT, $0-72
+	MOVD x0+8(FP), R0
+	MOVD x1+16(FP), R1
+	MOVD w0+24(FP), R2
+	MOVD w1+32(FP), R3
+	MOVD w2+40(FP), R4
+	MOVD w3+48(FP), R5
+	MOVD y0+56(FP), R6
+	MOVD y1+64(FP), R7
+	MOVD elements+0(FP), R8
+	MOVD $constants<>(SB), R9
+	SUBS $16, R8, R8
+	BLT tail
+whole:
+	FLDPQ 0(R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 0(R1), (F4, F5)
+	FLDPQ 32(R1), (F6, F7)
+	FLDPQ 0(R2), (F8, F9)
+	FLDPQ 32(R2), (F10, F11)
+	WORD $0x6e20dd0c // fmul v12.4s, v8.4s, v0.4s
+	WORD $0x6e21dd2d // fmul v13.4s, v9.4s, v1.4s
+	WORD $0x6e22dd4e // fmul v14.4s, v10.4s, v2.4s
+	WORD $0x6e23dd6f // fmul v15.4s, v11.4s, v3.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	WORD $0x6e25dd29 // fmul v9.4s, v9.4s, v5.4s
+	WORD $0x6e26dd4a // fmul v10.4s, v10.4s, v6.4s
+	WORD $0x6e27dd6b // fmul v11.4s, v11.4s, v7.4s
+	FLDPQ 0(R3), (F16, F17)
+	FLDPQ 32(R3), (F18, F19)
+	WORD $0x4ea00814 // rev64 v20.4s, v0.4s
+	WORD $0x4ea00835 // rev64 v21.4s, v1.4s
+	WORD $0x4ea00856 // rev64 v22.4s, v2.4s
+	WORD $0x4ea00877 // rev64 v23.4s, v3.4s
+	WORD $0x4e34ce0c // fmla v12.4s, v16.4s, v20.4s
+	WORD $0x4e35ce2d // fmla v13.4s, v17.4s, v21.4s
+	WORD $0x4e36ce4e // fmla v14.4s, v18.4s, v22.4s
+	WORD $0x4e37ce6f // fmla v15.4s, v19.4s, v23.4s
+	WORD $0x4ea00897 // rev64 v23.4s, v4.4s
+	WORD $0x4ea008b6 // rev64 v22.4s, v5.4s
+	WORD $0x4ea008d5 // rev64 v21.4s, v6.4s
+	WORD $0x4ea008f4 // rev64 v20.4s, v7.4s
+	WORD $0x4e37ce08 // fmla v8.4s, v16.4s, v23.4s
+	WORD $0x4e36ce29 // fmla v9.4s, v17.4s, v22.4s
+	WORD $0x4e35ce4a // fmla v10.4s, v18.4s, v21.4s
+	WORD $0x4e34ce6b // fmla v11.4s, v19.4s, v20.4s
+	FLDPQ 0(R4), (F20, F19)
+	FLDPQ 32(R4), (F21, F18)
+	WORD $0x6e004016 // ext v22.16b, v0.16b, v0.16b, #8
+	WORD $0x6e014031 // ext v17.16b, v1.16b, v1.16b, #8
+	WORD $0x6e024057 // ext v23.16b, v2.16b, v2.16b, #8
+	WORD $0x6e034070 // ext v16.16b, v3.16b, v3.16b, #8
+	WORD $0x4e36ce8c // fmla v12.4s, v20.4s, v22.4s
+	WORD $0x4e31ce6d // fmla v13.4s, v19.4s, v17.4s
+	WORD $0x4e37ceae // fmla v14.4s, v21.4s, v23.4s
+	WORD $0x4e30ce4f // fmla v15.4s, v18.4s, v16.4s
+	WORD $0x6e044090 // ext v16.16b, v4.16b, v4.16b, #8
+	WORD $0x6e0540b7 // ext v23.16b, v5.16b, v5.16b, #8
+	WORD $0x6e0640d1 // ext v17.16b, v6.16b, v6.16b, #8
+	WORD $0x6e0740f6 // ext v22.16b, v7.16b, v7.16b, #8
+	WORD $0x4e30ce88 // fmla v8.4s, v20.4s, v16.4s
+	WORD $0x4e37ce69 // fmla v9.4s, v19.4s, v23.4s
+	WORD $0x4e31ceaa // fmla v10.4s, v21.4s, v17.4s
+	WORD $0x4e36ce4b // fmla v11.4s, v18.4s, v22.4s
+	FLDPQ 0(R5), (F22, F18)
+	FLDPQ 32(R5), (F17, F21)
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x4ea00842 // rev64 v2.4s, v2.4s
+	WORD $0x4ea00863 // rev64 v3.4s, v3.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x6e024042 // ext v2.16b, v2.16b, v2.16b, #8
+	WORD $0x6e034063 // ext v3.16b, v3.16b, v3.16b, #8
+	WORD $0x4e20cecc // fmla v12.4s, v22.4s, v0.4s
+	WORD $0x4e21ce4d // fmla v13.4s, v18.4s, v1.4s
+	WORD $0x4e22ce2e // fmla v14.4s, v17.4s, v2.4s
+	WORD $0x4e23ceaf // fmla v15.4s, v21.4s, v3.4s
+	WORD $0x4ea00884 // rev64 v4.4s, v4.4s
+	WORD $0x4ea008a5 // rev64 v5.4s, v5.4s
+	WORD $0x4ea008c6 // rev64 v6.4s, v6.4s
+	WORD $0x4ea008e7 // rev64 v7.4s, v7.4s
+	WORD $0x6e044084 // ext v4.16b, v4.16b, v4.16b, #8
+	WORD $0x6e0540a5 // ext v5.16b, v5.16b, v5.16b, #8
+	WORD $0x6e0640c6 // ext v6.16b, v6.16b, v6.16b, #8
+	WORD $0x6e0740e7 // ext v7.16b, v7.16b, v7.16b, #8
+	WORD $0x4e24cec8 // fmla v8.4s, v22.4s, v4.4s
+	WORD $0x4e25ce49 // fmla v9.4s, v18.4s, v5.4s
+	WORD $0x4e26ce2a // fmla v10.4s, v17.4s, v6.4s
+	WORD $0x4e27ceab // fmla v11.4s, v21.4s, v7.4s
+	FSTPQ (F12, F13), 0(R6)
+	FSTPQ (F14, F15), 32(R6)
+	FSTPQ (F8, F9), 0(R7)
+	FSTPQ (F10, F11), 32(R7)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	SUBS $16, R8, R8
+	BGE whole
+tail:
+	ADDS $16, R8, R8
+	BEQ done
+	SUBS $4, R8, R8
+	BLT few
+four:
+	FMOVQ 0(R0), F0
+	FMOVQ 0(R1), F1
+	FMOVQ 0(R2), F2
+	WORD $0x6e20dc43 // fmul v3.4s, v2.4s, v0.4s
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	FMOVQ 0(R3), F4
+	WORD $0x4ea00805 // rev64 v5.4s, v0.4s
+	WORD $0x4e25cc83 // fmla v3.4s, v4.4s, v5.4s
+	WORD $0x4ea00825 // rev64 v5.4s, v1.4s
+	WORD $0x4e25cc82 // fmla v2.4s, v4.4s, v5.4s
+	FMOVQ 0(R4), F5
+	WORD $0x6e004004 // ext v4.16b, v0.16b, v0.16b, #8
+	WORD $0x4e24cca3 // fmla v3.4s, v5.4s, v4.4s
+	WORD $0x6e014024 // ext v4.16b, v1.16b, v1.16b, #8
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	FMOVQ 0(R5), F4
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x4e20cc83 // fmla v3.4s, v4.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x4e21cc82 // fmla v2.4s, v4.4s, v1.4s
+	FMOVQ F3, 0(R6)
+	FMOVQ F2, 0(R7)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	SUBS $4, R8, R8
+	BGE four
+few:
+	ADDS $4, R8, R8
+	BEQ done
+	TBZ $1, R8, one1
+	FMOVD 0(R0), F0
+	TBZ $0, R8, done2
+	ADD $8, R0, R10
+	WORD $0x4d408140 // ld1 {v0.s}[2], [x10]
+	B done2
+one1:
+	FMOVS 0(R0), F0
+done2:
+	TBZ $1, R8, one3
+	FMOVD 0(R1), F1
+	TBZ $0, R8, done4
+	ADD $8, R1, R10
+	WORD $0x4d408141 // ld1 {v1.s}[2], [x10]
+	B done4
+one3:
+	FMOVS 0(R1), F1
+done4:
+	TBZ $1, R8, one5
+	FMOVD 0(R2), F2
+	TBZ $0, R8, done6
+	ADD $8, R2, R10
+	WORD $0x4d408142 // ld1 {v2.s}[2], [x10]
+	B done6
+one5:
+	FMOVS 0(R2), F2
+done6:
+	WORD $0x6e20dc43 // fmul v3.4s, v2.4s, v0.4s
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	TBZ $1, R8, one7
+	FMOVD 0(R3), F4
+	TBZ $0, R8, done8
+	ADD $8, R3, R10
+	WORD $0x4d408144 // ld1 {v4.s}[2], [x10]
+	B done8
+one7:
+	FMOVS 0(R3), F4
+done8:
+	WORD $0x4ea00805 // rev64 v5.4s, v0.4s
+	WORD $0x4e25cc83 // fmla v3.4s, v4.4s, v5.4s
+	WORD $0x4ea00825 // rev64 v5.4s, v1.4s
+	WORD $0x4e25cc82 // fmla v2.4s, v4.4s, v5.4s
+	TBZ $1, R8, one9
+	FMOVD 0(R4), F5
+	TBZ $0, R8, done10
+	ADD $8, R4, R10
+	WORD $0x4d408145 // ld1 {v5.s}[2], [x10]
+	B done10
+one9:
+	FMOVS 0(R4), F5
+done10:
+	WORD $0x6e004004 // ext v4.16b, v0.16b, v0.16b, #8
+	WORD $0x4e24cca3 // fmla v3.4s, v5.4s, v4.4s
+	WORD $0x6e014024 // ext v4.16b, v1.16b, v1.16b, #8
+	WORD $0x4e24cca2 // fmla v2.4s, v5.4s, v4.4s
+	TBZ $1, R8, one11
+	FMOVD 0(R5), F4
+	TBZ $0, R8, done12
+	ADD $8, R5, R10
+	WORD $0x4d408144 // ld1 {v4.s}[2], [x10]
+	B done12
+one11:
+	FMOVS 0(R5), F4
+done12:
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x4e20cc83 // fmla v3.4s, v4.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x4e21cc82 // fmla v2.4s, v4.4s, v1.4s
+	TBZ $1, R8, one13
+	FMOVD F3, 0(R6)
+	TBZ $0, R8, done14
+	ADD $8, R6, R10
+	WORD $0x4d008143 // st1 {v3.s}[2], [x10]
+	B done14
+one13:
+	FMOVS F3, 0(R6)
+done14:
+	TBZ $1, R8, one15
+	FMOVD F2, 0(R7)
+	TBZ $0, R8, done16
+	ADD $8, R7, R10
+	WORD $0x4d008142 // st1 {v2.s}[2], [x10]
+	B done16
+one15:
+	FMOVS F2, 0(R7)
+done16:
+done:
+	RET
+
+// func quadsAdd2NEON(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
+TEXT ·quadsAdd2NEON(SB), NOSPLIT, $0-72
+	MOVD x0+8(FP), R0
+	MOVD x1+16(FP), R1
+	MOVD w0+24(FP), R2
+	MOVD w1+32(FP), R3
+	MOVD w2+40(FP), R4
+	MOVD w3+48(FP), R5
+	MOVD y0+56(FP), R6
+	MOVD y1+64(FP), R7
+	MOVD elements+0(FP), R8
+	MOVD $constants<>(SB), R9
+	SUBS $16, R8, R8
+	BLT tail
+whole:
+	FLDPQ 0(R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 0(R1), (F4, F5)
+	FLDPQ 32(R1), (F6, F7)
+	FLDPQ 0(R2), (F8, F9)
+	FLDPQ 32(R2), (F10, F11)
+	FLDPQ 0(R6), (F12, F13)
+	FLDPQ 32(R6), (F14, F15)
+	WORD $0x4e20cd0c // fmla v12.4s, v8.4s, v0.4s
+	WORD $0x4e21cd2d // fmla v13.4s, v9.4s, v1.4s
+	WORD $0x4e22cd4e // fmla v14.4s, v10.4s, v2.4s
+	WORD $0x4e23cd6f // fmla v15.4s, v11.4s, v3.4s
+	FLDPQ 0(R7), (F16, F17)
+	FLDPQ 32(R7), (F18, F19)
+	WORD $0x4e24cd10 // fmla v16.4s, v8.4s, v4.4s
+	WORD $0x4e25cd31 // fmla v17.4s, v9.4s, v5.4s
+	WORD $0x4e26cd52 // fmla v18.4s, v10.4s, v6.4s
+	WORD $0x4e27cd73 // fmla v19.4s, v11.4s, v7.4s
+	FLDPQ 0(R3), (F11, F10)
+	FLDPQ 32(R3), (F9, F8)
+	WORD $0x4ea00814 // rev64 v20.4s, v0.4s
+	WORD $0x4ea00835 // rev64 v21.4s, v1.4s
+	WORD $0x4ea00856 // rev64 v22.4s, v2.4s
+	WORD $0x4ea00877 // rev64 v23.4s, v3.4s
+	WORD $0x4e34cd6c // fmla v12.4s, v11.4s, v20.4s
+	WORD $0x4e35cd4d // fmla v13.4s, v10.4s, v21.4s
+	WORD $0x4e36cd2e // fmla v14.4s, v9.4s, v22.4s
+	WORD $0x4e37cd0f // fmla v15.4s, v8.4s, v23.4s
+	WORD $0x4ea00897 // rev64 v23.4s, v4.4s
+	WORD $0x4ea008b6 // rev64 v22.4s, v5.4s
+	WORD $0x4ea008d5 // rev64 v21.4s, v6.4s
+	WORD $0x4ea008f4 // rev64 v20.4s, v7.4s
+	WORD $0x4e37cd70 // fmla v16.4s, v11.4s, v23.4s
+	WORD $0x4e36cd51 // fmla v17.4s, v10.4s, v22.4s
+	WORD $0x4e35cd32 // fmla v18.4s, v9.4s, v21.4s
+	WORD $0x4e34cd13 // fmla v19.4s, v8.4s, v20.4s
+	FLDPQ 0(R4), (F20, F8)
+	FLDPQ 32(R4), (F21, F9)
+	WORD $0x6e004016 // ext v22.16b, v0.16b, v0.16b, #8
+	WORD $0x6e01402a // ext v10.16b, v1.16b, v1.16b, #8
+	WORD $0x6e024057 // ext v23.16b, v2.16b, v2.16b, #8
+	WORD $0x6e03406b // ext v11.16b, v3.16b, v3.16b, #8
+	WORD $0x4e36ce8c // fmla v12.4s, v20.4s, v22.4s
+	WORD $0x4e2acd0d // fmla v13.4s, v8.4s, v10.4s
+	WORD $0x4e37ceae // fmla v14.4s, v21.4s, v23.4s
+	WORD $0x4e2bcd2f // fmla v15.4s, v9.4s, v11.4s
+	WORD $0x6e04408b // ext v11.16b, v4.16b, v4.16b, #8
+	WORD $0x6e0540b7 // ext v23.16b, v5.16b, v5.16b, #8
+	WORD $0x6e0640ca // ext v10.16b, v6.16b, v6.16b, #8
+	WORD $0x6e0740f6 // ext v22.16b, v7.16b, v7.16b, #8
+	WORD $0x4e2bce90 // fmla v16.4s, v20.4s, v11.4s
+	WORD $0x4e37cd11 // fmla v17.4s, v8.4s, v23.4s
+	WORD $0x4e2aceb2 // fmla v18.4s, v21.4s, v10.4s
+	WORD $0x4e36cd33 // fmla v19.4s, v9.4s, v22.4s
+	FLDPQ 0(R5), (F22, F9)
+	FLDPQ 32(R5), (F10, F21)
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x4ea00842 // rev64 v2.4s, v2.4s
+	WORD $0x4ea00863 // rev64 v3.4s, v3.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x6e024042 // ext v2.16b, v2.16b, v2.16b, #8
+	WORD $0x6e034063 // ext v3.16b, v3.16b, v3.16b, #8
+	WORD $0x4e20cecc // fmla v12.4s, v22.4s, v0.4s
+	WORD $0x4e21cd2d // fmla v13.4s, v9.4s, v1.4s
+	WORD $0x4e22cd4e // fmla v14.4s, v10.4s, v2.4s
+	WORD $0x4e23ceaf // fmla v15.4s, v21.4s, v3.4s
+	WORD $0x4ea00884 // rev64 v4.4s, v4.4s
+	WORD $0x4ea008a5 // rev64 v5.4s, v5.4s
+	WORD $0x4ea008c6 // rev64 v6.4s, v6.4s
+	WORD $0x4ea008e7 // rev64 v7.4s, v7.4s
+	WORD $0x6e044084 // ext v4.16b, v4.16b, v4.16b, #8
+	WORD $0x6e0540a5 // ext v5.16b, v5.16b, v5.16b, #8
+	WORD $0x6e0640c6 // ext v6.16b, v6.16b, v6.16b, #8
+	WORD $0x6e0740e7 // ext v7.16b, v7.16b, v7.16b, #8
+	WORD $0x4e24ced0 // fmla v16.4s, v22.4s, v4.4s
+	WORD $0x4e25cd31 // fmla v17.4s, v9.4s, v5.4s
+	WORD $0x4e26cd52 // fmla v18.4s, v10.4s, v6.4s
+	WORD $0x4e27ceb3 // fmla v19.4s, v21.4s, v7.4s
+	FSTPQ (F12, F13), 0(R6)
+	FSTPQ (F14, F15), 32(R6)
+	FSTPQ (F16, F17), 0(R7)
+	FSTPQ (F18, F19), 32(R7)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	SUBS $16, R8, R8
+	BGE whole
+tail:
+	ADDS $16, R8, R8
+	BEQ done
+	SUBS $4, R8, R8
+	BLT few
+four:
+	FMOVQ 0(R0), F0
+	FMOVQ 0(R1), F1
+	FMOVQ 0(R2), F2
+	FMOVQ 0(R6), F3
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	FMOVQ 0(R7), F4
+	WORD $0x4e21cc44 // fmla v4.4s, v2.4s, v1.4s
+	FMOVQ 0(R3), F2
+	WORD $0x4ea00805 // rev64 v5.4s, v0.4s
+	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
+	WORD $0x4ea00825 // rev64 v5.4s, v1.4s
+	WORD $0x4e25cc44 // fmla v4.4s, v2.4s, v5.4s
+	FMOVQ 0(R4), F5
+	WORD $0x6e004002 // ext v2.16b, v0.16b, v0.16b, #8
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x6e014022 // ext v2.16b, v1.16b, v1.16b, #8
+	WORD $0x4e22cca4 // fmla v4.4s, v5.4s, v2.4s
+	FMOVQ 0(R5), F2
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x4e21cc44 // fmla v4.4s, v2.4s, v1.4s
+	FMOVQ F3, 0(R6)
+	FMOVQ F4, 0(R7)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	SUBS $4, R8, R8
+	BGE four
+few:
+	ADDS $4, R8, R8
+	BEQ done
+	TBZ $1, R8, one1
+	FMOVD 0(R0), F0
+	TBZ $0, R8, done2
+	ADD $8, R0, R10
+	WORD $0x4d408140 // ld1 {v0.s}[2], [x10]
+	B done2
+one1:
+	FMOVS 0(R0), F0
+done2:
+	TBZ $1, R8, one3
+	FMOVD 0(R1), F1
+	TBZ $0, R8, done4
+	ADD $8, R1, R10
+	WORD $0x4d408141 // ld1 {v1.s}[2], [x10]
+	B done4
+one3:
+	FMOVS 0(R1), F1
+done4:
+	TBZ $1, R8, one5
+	FMOVD 0(R2), F2
+	TBZ $0, R8, done6
+	ADD $8, R2, R10
+	WORD $0x4d408142 // ld1 {v2.s}[2], [x10]
+	B done6
+one5:
+	FMOVS 0(R2), F2
+done6:
+	TBZ $1, R8, one7
+	FMOVD 0(R6), F3
+	TBZ $0, R8, done8
+	ADD $8, R6, R10
+	WORD $0x4d408143 // ld1 {v3.s}[2], [x10]
+	B done8
+one7:
+	FMOVS 0(R6), F3
+done8:
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	TBZ $1, R8, one9
+	FMOVD 0(R7), F4
+	TBZ $0, R8, done10
+	ADD $8, R7, R10
+	WORD $0x4d408144 // ld1 {v4.s}[2], [x10]
+	B done10
+one9:
+	FMOVS 0(R7), F4
+done10:
+	WORD $0x4e21cc44 // fmla v4.4s, v2.4s, v1.4s
+	TBZ $1, R8, one11
+	FMOVD 0(R3), F2
+	TBZ $0, R8, done12
+	ADD $8, R3, R10
+	WORD $0x4d408142 // ld1 {v2.s}[2], [x10]
+	B done12
+one11:
+	FMOVS 0(R3), F2
+done12:
+	WORD $0x4ea00805 // rev64 v5.4s, v0.4s
+	WORD $0x4e25cc43 // fmla v3.4s, v2.4s, v5.4s
+	WORD $0x4ea00825 // rev64 v5.4s, v1.4s
+	WORD $0x4e25cc44 // fmla v4.4s, v2.4s, v5.4s
+	TBZ $1, R8, one13
+	FMOVD 0(R4), F5
+	TBZ $0, R8, done14
+	ADD $8, R4, R10
+	WORD $0x4d408145 // ld1 {v5.s}[2], [x10]
+	B done14
+one13:
+	FMOVS 0(R4), F5
+done14:
+	WORD $0x6e004002 // ext v2.16b, v0.16b, v0.16b, #8
+	WORD $0x4e22cca3 // fmla v3.4s, v5.4s, v2.4s
+	WORD $0x6e014022 // ext v2.16b, v1.16b, v1.16b, #8
+	WORD $0x4e22cca4 // fmla v4.4s, v5.4s, v2.4s
+	TBZ $1, R8, one15
+	FMOVD 0(R5), F2
+	TBZ $0, R8, done16
+	ADD $8, R5, R10
+	WORD $0x4d408142 // ld1 {v2.s}[2], [x10]
+	B done16
+one15:
+	FMOVS 0(R5), F2
+done16:
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x4e21cc44 // fmla v4.4s, v2.4s, v1.4s
+	TBZ $1, R8, one17
+	FMOVD F3, 0(R6)
+	TBZ $0, R8, done18
+	ADD $8, R6, R10
+	WORD $0x4d008143 // st1 {v3.s}[2], [x10]
+	B done18
+one17:
+	FMOVS F3, 0(R6)
+done18:
+	TBZ $1, R8, one19
+	FMOVD F4, 0(R7)
+	TBZ $0, R8, done20
+	ADD $8, R7, R10
+	WORD $0x4d008144 // st1 {v4.s}[2], [x10]
+	B done20
+one19:
+	FMOVS F4, 0(R7)
+done20:
+done:
+	RET
+
 // func quadsRowNEON(elements int, x *float32, y *float32, w *float32)
 TEXT ·quadsRowNEON(SB), NOSPLIT, $0-32
 	MOVD x+8(FP), R0
@@ -12504,6 +13006,293 @@ done18:
 one19:
 	FMOVS F2, 0(R5)
 done20:
+done:
+	RET
+
+// func quadsWeights2NEON(elements int, x0 *float32, x1 *float32, dy0 *float32, dy1 *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
+TEXT ·quadsWeights2NEON(SB), NOSPLIT, $0-72
+	MOVD x0+8(FP), R0
+	MOVD x1+16(FP), R1
+	MOVD dy0+24(FP), R2
+	MOVD dy1+32(FP), R3
+	MOVD dw0+40(FP), R4
+	MOVD dw1+48(FP), R5
+	MOVD dw2+56(FP), R6
+	MOVD dw3+64(FP), R7
+	MOVD elements+0(FP), R8
+	MOVD $constants<>(SB), R9
+	SUBS $16, R8, R8
+	BLT tail
+whole:
+	FLDPQ 0(R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 0(R1), (F4, F5)
+	FLDPQ 32(R1), (F6, F7)
+	FLDPQ 0(R2), (F8, F9)
+	FLDPQ 32(R2), (F10, F11)
+	FLDPQ 0(R3), (F12, F13)
+	FLDPQ 32(R3), (F14, F15)
+	FLDPQ 0(R4), (F16, F17)
+	FLDPQ 32(R4), (F18, F19)
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0x4e24cd90 // fmla v16.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	FSTPQ (F16, F17), 0(R4)
+	FSTPQ (F18, F19), 32(R4)
+	WORD $0x4ea00813 // rev64 v19.4s, v0.4s
+	WORD $0x4ea00832 // rev64 v18.4s, v1.4s
+	WORD $0x4ea00851 // rev64 v17.4s, v2.4s
+	WORD $0x4ea00870 // rev64 v16.4s, v3.4s
+	FLDPQ 0(R5), (F20, F21)
+	FLDPQ 32(R5), (F22, F23)
+	WORD $0x4e33cd14 // fmla v20.4s, v8.4s, v19.4s
+	WORD $0x4e32cd35 // fmla v21.4s, v9.4s, v18.4s
+	WORD $0x4e31cd56 // fmla v22.4s, v10.4s, v17.4s
+	WORD $0x4e30cd77 // fmla v23.4s, v11.4s, v16.4s
+	WORD $0x4ea00890 // rev64 v16.4s, v4.4s
+	WORD $0x4ea008b1 // rev64 v17.4s, v5.4s
+	WORD $0x4ea008d2 // rev64 v18.4s, v6.4s
+	WORD $0x4ea008f3 // rev64 v19.4s, v7.4s
+	WORD $0x4e30cd94 // fmla v20.4s, v12.4s, v16.4s
+	WORD $0x4e31cdb5 // fmla v21.4s, v13.4s, v17.4s
+	WORD $0x4e32cdd6 // fmla v22.4s, v14.4s, v18.4s
+	WORD $0x4e33cdf7 // fmla v23.4s, v15.4s, v19.4s
+	FSTPQ (F20, F21), 0(R5)
+	FSTPQ (F22, F23), 32(R5)
+	WORD $0x6e004017 // ext v23.16b, v0.16b, v0.16b, #8
+	WORD $0x6e014036 // ext v22.16b, v1.16b, v1.16b, #8
+	WORD $0x6e024055 // ext v21.16b, v2.16b, v2.16b, #8
+	WORD $0x6e034074 // ext v20.16b, v3.16b, v3.16b, #8
+	FLDPQ 0(R6), (F19, F18)
+	FLDPQ 32(R6), (F17, F16)
+	WORD $0x4e37cd13 // fmla v19.4s, v8.4s, v23.4s
+	WORD $0x4e36cd32 // fmla v18.4s, v9.4s, v22.4s
+	WORD $0x4e35cd51 // fmla v17.4s, v10.4s, v21.4s
+	WORD $0x4e34cd70 // fmla v16.4s, v11.4s, v20.4s
+	WORD $0x6e044094 // ext v20.16b, v4.16b, v4.16b, #8
+	WORD $0x6e0540b5 // ext v21.16b, v5.16b, v5.16b, #8
+	WORD $0x6e0640d6 // ext v22.16b, v6.16b, v6.16b, #8
+	WORD $0x6e0740f7 // ext v23.16b, v7.16b, v7.16b, #8
+	WORD $0x4e34cd93 // fmla v19.4s, v12.4s, v20.4s
+	WORD $0x4e35cdb2 // fmla v18.4s, v13.4s, v21.4s
+	WORD $0x4e36cdd1 // fmla v17.4s, v14.4s, v22.4s
+	WORD $0x4e37cdf0 // fmla v16.4s, v15.4s, v23.4s
+	FSTPQ (F19, F18), 0(R6)
+	FSTPQ (F17, F16), 32(R6)
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x4ea00842 // rev64 v2.4s, v2.4s
+	WORD $0x4ea00863 // rev64 v3.4s, v3.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x6e024042 // ext v2.16b, v2.16b, v2.16b, #8
+	WORD $0x6e034063 // ext v3.16b, v3.16b, v3.16b, #8
+	FLDPQ 0(R7), (F16, F17)
+	FLDPQ 32(R7), (F18, F19)
+	WORD $0x4e20cd10 // fmla v16.4s, v8.4s, v0.4s
+	WORD $0x4e21cd31 // fmla v17.4s, v9.4s, v1.4s
+	WORD $0x4e22cd52 // fmla v18.4s, v10.4s, v2.4s
+	WORD $0x4e23cd73 // fmla v19.4s, v11.4s, v3.4s
+	WORD $0x4ea00884 // rev64 v4.4s, v4.4s
+	WORD $0x4ea008a5 // rev64 v5.4s, v5.4s
+	WORD $0x4ea008c6 // rev64 v6.4s, v6.4s
+	WORD $0x4ea008e7 // rev64 v7.4s, v7.4s
+	WORD $0x6e044084 // ext v4.16b, v4.16b, v4.16b, #8
+	WORD $0x6e0540a5 // ext v5.16b, v5.16b, v5.16b, #8
+	WORD $0x6e0640c6 // ext v6.16b, v6.16b, v6.16b, #8
+	WORD $0x6e0740e7 // ext v7.16b, v7.16b, v7.16b, #8
+	WORD $0x4e24cd90 // fmla v16.4s, v12.4s, v4.4s
+	WORD $0x4e25cdb1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4e26cdd2 // fmla v18.4s, v14.4s, v6.4s
+	WORD $0x4e27cdf3 // fmla v19.4s, v15.4s, v7.4s
+	FSTPQ (F16, F17), 0(R7)
+	FSTPQ (F18, F19), 32(R7)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	SUBS $16, R8, R8
+	BGE whole
+tail:
+	ADDS $16, R8, R8
+	BEQ done
+	SUBS $4, R8, R8
+	BLT few
+four:
+	FMOVQ 0(R0), F0
+	FMOVQ 0(R1), F1
+	FMOVQ 0(R2), F2
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R4), F4
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc64 // fmla v4.4s, v3.4s, v1.4s
+	FMOVQ F4, 0(R4)
+	WORD $0x4ea00804 // rev64 v4.4s, v0.4s
+	FMOVQ 0(R5), F5
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x4ea00824 // rev64 v4.4s, v1.4s
+	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
+	FMOVQ F5, 0(R5)
+	WORD $0x6e004005 // ext v5.16b, v0.16b, v0.16b, #8
+	FMOVQ 0(R6), F4
+	WORD $0x4e25cc44 // fmla v4.4s, v2.4s, v5.4s
+	WORD $0x6e014025 // ext v5.16b, v1.16b, v1.16b, #8
+	WORD $0x4e25cc64 // fmla v4.4s, v3.4s, v5.4s
+	FMOVQ F4, 0(R6)
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	FMOVQ 0(R7), F4
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x4e21cc64 // fmla v4.4s, v3.4s, v1.4s
+	FMOVQ F4, 0(R7)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	SUBS $4, R8, R8
+	BGE four
+few:
+	ADDS $4, R8, R8
+	BEQ done
+	TBZ $1, R8, one1
+	FMOVD 0(R0), F0
+	TBZ $0, R8, done2
+	ADD $8, R0, R10
+	WORD $0x4d408140 // ld1 {v0.s}[2], [x10]
+	B done2
+one1:
+	FMOVS 0(R0), F0
+done2:
+	TBZ $1, R8, one3
+	FMOVD 0(R1), F1
+	TBZ $0, R8, done4
+	ADD $8, R1, R10
+	WORD $0x4d408141 // ld1 {v1.s}[2], [x10]
+	B done4
+one3:
+	FMOVS 0(R1), F1
+done4:
+	TBZ $1, R8, one5
+	FMOVD 0(R2), F2
+	TBZ $0, R8, done6
+	ADD $8, R2, R10
+	WORD $0x4d408142 // ld1 {v2.s}[2], [x10]
+	B done6
+one5:
+	FMOVS 0(R2), F2
+done6:
+	TBZ $1, R8, one7
+	FMOVD 0(R3), F3
+	TBZ $0, R8, done8
+	ADD $8, R3, R10
+	WORD $0x4d408143 // ld1 {v3.s}[2], [x10]
+	B done8
+one7:
+	FMOVS 0(R3), F3
+done8:
+	TBZ $1, R8, one9
+	FMOVD 0(R4), F4
+	TBZ $0, R8, done10
+	ADD $8, R4, R10
+	WORD $0x4d408144 // ld1 {v4.s}[2], [x10]
+	B done10
+one9:
+	FMOVS 0(R4), F4
+done10:
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4e21cc64 // fmla v4.4s, v3.4s, v1.4s
+	TBZ $1, R8, one11
+	FMOVD F4, 0(R4)
+	TBZ $0, R8, done12
+	ADD $8, R4, R10
+	WORD $0x4d008144 // st1 {v4.s}[2], [x10]
+	B done12
+one11:
+	FMOVS F4, 0(R4)
+done12:
+	WORD $0x4ea00804 // rev64 v4.4s, v0.4s
+	TBZ $1, R8, one13
+	FMOVD 0(R5), F5
+	TBZ $0, R8, done14
+	ADD $8, R5, R10
+	WORD $0x4d408145 // ld1 {v5.s}[2], [x10]
+	B done14
+one13:
+	FMOVS 0(R5), F5
+done14:
+	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
+	WORD $0x4ea00824 // rev64 v4.4s, v1.4s
+	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
+	TBZ $1, R8, one15
+	FMOVD F5, 0(R5)
+	TBZ $0, R8, done16
+	ADD $8, R5, R10
+	WORD $0x4d008145 // st1 {v5.s}[2], [x10]
+	B done16
+one15:
+	FMOVS F5, 0(R5)
+done16:
+	WORD $0x6e004005 // ext v5.16b, v0.16b, v0.16b, #8
+	TBZ $1, R8, one17
+	FMOVD 0(R6), F4
+	TBZ $0, R8, done18
+	ADD $8, R6, R10
+	WORD $0x4d408144 // ld1 {v4.s}[2], [x10]
+	B done18
+one17:
+	FMOVS 0(R6), F4
+done18:
+	WORD $0x4e25cc44 // fmla v4.4s, v2.4s, v5.4s
+	WORD $0x6e014025 // ext v5.16b, v1.16b, v1.16b, #8
+	WORD $0x4e25cc64 // fmla v4.4s, v3.4s, v5.4s
+	TBZ $1, R8, one19
+	FMOVD F4, 0(R6)
+	TBZ $0, R8, done20
+	ADD $8, R6, R10
+	WORD $0x4d008144 // st1 {v4.s}[2], [x10]
+	B done20
+one19:
+	FMOVS F4, 0(R6)
+done20:
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	TBZ $1, R8, one21
+	FMOVD 0(R7), F4
+	TBZ $0, R8, done22
+	ADD $8, R7, R10
+	WORD $0x4d408144 // ld1 {v4.s}[2], [x10]
+	B done22
+one21:
+	FMOVS 0(R7), F4
+done22:
+	WORD $0x4e20cc44 // fmla v4.4s, v2.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x4e21cc64 // fmla v4.4s, v3.4s, v1.4s
+	TBZ $1, R8, one23
+	FMOVD F4, 0(R7)
+	TBZ $0, R8, done24
+	ADD $8, R7, R10
+	WORD $0x4d008144 // st1 {v4.s}[2], [x10]
+	B done24
+one23:
+	FMOVS F4, 0(R7)
+done24:
 done:
 	RET
 

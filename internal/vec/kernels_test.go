@@ -191,3 +191,25 @@ func TestEveryKernelIsTested(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoRowsGiveTheBitsOfOneAndOne: the forms for two rows are for speed alone.
+func TestTwoRowsGiveTheBitsOfOneAndOne(t *testing.T) {
+	using(func(set string) {
+		r := rand.New(rand.NewPCG(5, 6))
+		for n := 4; n <= longest; n += 4 {
+			v := random(op[float32]{vectors: 8}, n, r)
+			for _, add := range []bool{false, true} {
+				two, one := clone[float32](v), clone[float32](v)
+				QuadsTwo([2][]float32(two), Taps[float32](two[2:]), [2][]float32(two[6:]), add)
+				Quads(one[0], Taps[float32](one[2:]), one[6], add)
+				Quads(one[1], Taps[float32](one[2:]), one[7], add)
+				checkSame(t, set+": QuadsTwo", two, one)
+			}
+			two, one := clone[float32](v), clone[float32](v)
+			QuadsWeightsTwo([2][]float32(two), [2][]float32(two[2:]), Taps[float32](two[4:]))
+			QuadsWeights(one[0], one[2], Taps[float32](one[4:]))
+			QuadsWeights(one[1], one[3], Taps[float32](one[4:]))
+			checkSame(t, set+": QuadsWeightsTwo", two, one)
+		}
+	})
+}

@@ -196,7 +196,23 @@ func Quads[F Float](x []F, w Taps[F], y []F, add bool) {
 	}
 }
 
-// QuadsRow does the same with matrices as they are stored, row by row: y[4b+o] = Σ_i
+// QuadsTwo is Quads of two rows, for which it reads the matrices once.
+func QuadsTwo[F Float](x [2][]F, w Taps[F], y [2][]F, add bool) {
+	n := len(y[0])
+	if !fast[F]() {
+		for row := range y {
+			Quads(x[row], w, first(y[row], n), add)
+		}
+		return
+	}
+	run := best.quads2
+	if add {
+		run = best.quadsAdd2
+	}
+	run(n, ptr(x[0], n), ptr(x[1], n), ptr(w[0], n), ptr(w[1], n), ptr(w[2], n), ptr(w[3], n), ptr(y[0], n), ptr(y[1], n))
+}
+
+// QuadsRow is Quads with matrices as they are stored, row by row: y[4b+o] = Σ_i
 // w[16b+4o+i]·x[4b+i].
 func QuadsRow[F Float](x, w, y []F) {
 	n := len(y)
@@ -232,6 +248,18 @@ func QuadsWeights[F Float](x, dy []F, dw Taps[F]) {
 			dw[k][i] += g * x[i^k]
 		}
 	}
+}
+
+// QuadsWeightsTwo is QuadsWeights of two rows, the first of which is added first.
+func QuadsWeightsTwo[F Float](x, dy [2][]F, dw Taps[F]) {
+	n := len(dy[0])
+	if !fast[F]() {
+		for row := range dy {
+			QuadsWeights(x[row], first(dy[row], n), dw)
+		}
+		return
+	}
+	best.quadsWeights2(n, ptr(x[0], n), ptr(x[1], n), ptr(dy[0], n), ptr(dy[1], n), ptr(dw[0], n), ptr(dw[1], n), ptr(dw[2], n), ptr(dw[3], n))
 }
 
 // Recall4 advances four rows c of a memory by one step and reads them: c =

@@ -146,10 +146,19 @@ func quadsAVX512(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32
 func quadsAddAVX512(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 
 //go:noescape
+func quads2AVX512(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
+
+//go:noescape
+func quadsAdd2AVX512(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
+
+//go:noescape
 func quadsRowAVX512(elements int, x *float32, y *float32, w *float32)
 
 //go:noescape
 func quadsWeightsAVX512(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
+
+//go:noescape
+func quadsWeights2AVX512(elements int, x0 *float32, x1 *float32, dy0 *float32, dy1 *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
 
 //go:noescape
 func recall4AVX512(elements int, v *float32, c0 *float32, c1 *float32, c2 *float32, c3 *float32, h *float32, keep float32, s0 float32, s1 float32, s2 float32, s3 float32, q0 float32, q1 float32, q2 float32, q3 float32)
@@ -323,10 +332,19 @@ func quadsAVX2(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, 
 func quadsAddAVX2(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 
 //go:noescape
+func quads2AVX2(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
+
+//go:noescape
+func quadsAdd2AVX2(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
+
+//go:noescape
 func quadsRowAVX2(elements int, x *float32, y *float32, w *float32)
 
 //go:noescape
 func quadsWeightsAVX2(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
+
+//go:noescape
+func quadsWeights2AVX2(elements int, x0 *float32, x1 *float32, dy0 *float32, dy1 *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
 
 //go:noescape
 func recall4AVX2(elements int, v *float32, c0 *float32, c1 *float32, c2 *float32, c3 *float32, h *float32, keep float32, s0 float32, s1 float32, s2 float32, s3 float32, q0 float32, q1 float32, q2 float32, q3 float32)

@@ -146,10 +146,19 @@ func quadsNEON(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, 
 func quadsAddNEON(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 
 //go:noescape
+func quads2NEON(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
+
+//go:noescape
+func quadsAdd2NEON(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
+
+//go:noescape
 func quadsRowNEON(elements int, x *float32, y *float32, w *float32)
 
 //go:noescape
 func quadsWeightsNEON(elements int, x *float32, dy *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
+
+//go:noescape
+func quadsWeights2NEON(elements int, x0 *float32, x1 *float32, dy0 *float32, dy1 *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
 
 //go:noescape
 func recall4NEON(elements int, v *float32, c0 *float32, c1 *float32, c2 *float32, c3 *float32, h *float32, keep float32, s0 float32, s1 float32, s2 float32, s3 float32, q0 float32, q1 float32, q2 float32, q3 float32)

@@ -80,6 +80,13 @@ var rows = []kernel{
 		}
 		k.store("y", y)
 	}},
+	// The same of two rows, for which the matrices are read once.
+	{name: "quads2", vectors: "x0 x1 w0 w1 w2 w3 y0 y1", body: func(k *body) {
+		quadsOfTwo(k, func(w, x value, row string) value { return k.mul(w, x) })
+	}},
+	{name: "quadsAdd2", vectors: "x0 x1 w0 w1 w2 w3 y0 y1", body: func(k *body) {
+		quadsOfTwo(k, func(w, x value, row string) value { return k.fma(w, x, k.load("y"+row)) })
+	}},
 	// The same with the rows of the blocks one after the other.
 	{name: "quadsRow", vectors: "x y", fours: "w", body: func(k *body) {
 		x, w := k.load("x"), k.loadFours("w")
@@ -93,6 +100,13 @@ var rows = []kernel{
 		x, dy := k.load("x"), k.load("dy")
 		for s, dw := range []string{"dw0", "dw1", "dw2", "dw3"} {
 			k.store(dw, k.fma(dy, k.swap(s, x), k.load(dw)))
+		}
+	}},
+	{name: "quadsWeights2", vectors: "x0 x1 dy0 dy1 dw0 dw1 dw2 dw3", body: func(k *body) {
+		x0, x1, dy0, dy1 := k.load("x0"), k.load("x1"), k.load("dy0"), k.load("dy1")
+		for s, name := range []string{"dw0", "dw1", "dw2", "dw3"} {
+			dw := k.fma(dy0, k.swap(s, x0), k.load(name))
+			k.store(name, k.fma(dy1, k.swap(s, x1), dw))
 		}
 	}},
 	// A step of a memory, on four of its rows: c = keep·c + s·v, h += Σ q·c.
@@ -127,6 +141,18 @@ var rows = []kernel{
 		d := k.fma(k.sqrt(v), k.param("unbias"), k.param("eps"))
 		k.store("w", k.fnma(k.param("rate"), k.div(m, d), k.mul(k.param("keep"), w)))
 	}},
+}
+
+// quadsOfTwo is quads of two rows, with the first term of a row's sum.
+func quadsOfTwo(k *body, first func(w, x value, row string) value) {
+	x0, x1, w := k.load("x0"), k.load("x1"), k.load("w0")
+	y0, y1 := first(w, x0, "0"), first(w, x1, "1")
+	for s := 1; s < 4; s++ {
+		w := k.load([]string{"w0", "w1", "w2", "w3"}[s])
+		y0, y1 = k.fma(w, k.swap(s, x0), y0), k.fma(w, k.swap(s, x1), y1)
+	}
+	k.store("y0", y0)
+	k.store("y1", y1)
 }
 
 func taps(k *body) value {
