@@ -51,7 +51,10 @@ func BenchmarkDevice(b *testing.B) {
 				}
 			}
 		})
-		b.Run(size.name+"/operations", func(b *testing.B) { timeOperations(b, p) })
+		b.Run(size.name+"/operations", func(b *testing.B) {
+			runInput(b, p, in) // the operations take its tokens
+			timeOperations(b, p)
+		})
 	}
 }
 
@@ -114,7 +117,10 @@ func BenchmarkLargeTraining(b *testing.B) {
 			b.ReportMetric(float64(total-free)/1e9, "GB")
 		}
 	})
-	b.Run("operations", func(b *testing.B) { timeOperations(b, tr.program) })
+	b.Run("operations", func(b *testing.B) {
+		step() // the operations take its tokens
+		timeOperations(b, tr.program)
+	})
 }
 
 // timeOperations times every operation of a program alone.

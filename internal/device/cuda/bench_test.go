@@ -144,9 +144,9 @@ func bench(b *testing.B, d *Device, name string, op ops.Op) {
 				check(err)
 				bytes += n * dt.Size()
 				if a.Int {
-					ids := make([]int, n)
+					ids, zipf := make([]int, n), rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.2, 3, 50303) // as in a text
 					for i := range ids {
-						ids[i] = rand.IntN(50304)
+						ids[i] = int(zipf.Uint64())
 					}
 					check(d.Upload(buf, ids))
 					bs = append(bs, buf)

@@ -336,7 +336,7 @@ func (b *binder) againPass(op ops.Op) func(dy ref) {
 // embeddingGrad lists the rows by id where the table is large, and otherwise lets
 // every id look through all rows.
 func (b *binder) embeddingGrad(op ops.EmbeddingGrad) {
-	const large, group = 1024, 256 // RANKS in embedding.cu
+	const large, group, stretch = 1024, 256, 64 // RANKS and STRETCH in embedding.cu
 	ids, dy, dw := b.read(), b.read(), b.write()
 	if op.V <= large {
 		b.kernel("embedding", "embedding_grad", grid{x: op.V, y: (op.D + 31) / 32, threads: 32, rows: 32}, ids, dy, dw, int64(op.N), int64(op.D))
@@ -347,7 +347,10 @@ func (b *binder) embeddingGrad(op ops.EmbeddingGrad) {
 	b.kernel("embedding", "embedding_ranks", grid{x: (op.N + group - 1) / group, threads: group}, ids, ranks, counts, int64(op.N))
 	b.kernel("embedding", "embedding_starts", grid{x: 1, threads: 1024}, counts, starts, int64(op.V))
 	b.each("embedding", "embedding_list", op.N, ids, ranks, starts, list, int64(op.N))
-	b.kernel("embedding", "embedding_sums", grid{x: op.V, threads: rowThreads(op.D)}, dy, counts, starts, list, dw, int64(op.D))
+	parts, threads := b.float(2*ceil(op.N, stretch)*op.D), rowThreads(op.D)
+	b.kernel("embedding", "embedding_sums", grid{x: op.V + ceil(op.N, stretch), threads: threads},
+		ids, dy, counts, starts, list, dw, parts, int64(op.N), int64(op.V), int64(op.D))
+	b.kernel("embedding", "embedding_long", grid{x: ceil(op.N, stretch), threads: threads}, ids, counts, starts, list, dw, parts, int64(op.N), int64(op.D))
 }
 
 // columnThreads is the number of columns in a block of a sum over rows.

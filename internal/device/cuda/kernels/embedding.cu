@@ -91,11 +91,14 @@ KERNEL embedding_list(const i64 *ids, const int *ranks, const int *starts, int *
     EACH(r, n) list[starts[ids[r]] + ranks[r]] = (int)r;
 }
 
-// Row v of dw: the sum of the listed rows of dy. Grid: v; threads share the columns.
-KERNEL embedding_sums(const T *dy, const int *counts, const int *starts, const int *list, T *dw, i64 d) {
-    i64 v = blockIdx.x;
-    int rows = counts[v];
-    list += starts[v];
+// A long list, of more than STRETCH rows, is summed in parts, so that a frequent id does
+// not take one block as long as all others together. The lists of all ids lie one
+// behind the other in stretches of STRETCH rows; a part is what a stretch has of a long
+// list, of which it may have the end of one and the beginning of another.
+#define STRETCH 64
+
+// Columns of the sum of the listed rows of dy, for all threads of a block.
+__device__ __forceinline__ void sumRows(const T *dy, const int *list, int rows, T *to, i64 d) {
     i64 whole = d % 4 == 0 ? d / 4 : 0;
     for (i64 c = threadIdx.x; c < whole; c += blockDim.x) {
         Four sum = {};
@@ -104,11 +107,42 @@ KERNEL embedding_sums(const T *dy, const int *counts, const int *starts, const i
             Four x = ((const Four *)dy)[list[k] * whole + c];
             for (int e = 0; e < 4; e++) sum.v[e] += x.v[e];
         }
-        ((Four *)dw)[v * whole + c] = sum;
+        ((Four *)to)[c] = sum;
     }
     for (i64 c = 4 * whole + threadIdx.x; c < d; c += blockDim.x) {
         T sum = 0;
         for (int k = 0; k < rows; k++) sum += dy[list[k] * d + c];
-        dw[v * d + c] = sum;
+        to[c] = sum;
+    }
+}
+
+// Row v of dw, unless its list is long: the sum of the listed rows of dy. Blocks from v
+// on: the parts of a stretch, [2,d] for each, first that of the list that began before.
+KERNEL embedding_sums(const i64 *ids, const T *dy, const int *counts, const int *starts, const int *list, T *dw, T *parts, i64 n, i64 v, i64 d) {
+    i64 r = blockIdx.x;
+    if (r < v) {
+        if (counts[r] <= STRETCH) sumRows(dy, list + starts[r], counts[r], dw + r * d, d);
+        return;
+    }
+    i64 from = (r - v) * STRETCH, to = min(n, from + STRETCH);
+    i64 first = ids[list[from]], last = ids[list[to - 1]];
+    parts += 2 * (r - v) * d;
+    if (starts[first] < from && counts[first] > STRETCH)
+        sumRows(dy, list + from, (int)(min(to, (i64)starts[first] + counts[first]) - from), parts, d);
+    if (starts[last] >= from && counts[last] > STRETCH) sumRows(dy, list + starts[last], (int)(to - starts[last]), parts + d, d);
+}
+
+// The rows of dw that have a long list: the sums of their parts, which begin in the
+// stretch of the block's number.
+KERNEL embedding_long(const i64 *ids, const int *counts, const int *starts, const int *list, T *dw, const T *parts, i64 n, i64 d) {
+    i64 from = blockIdx.x * (i64)STRETCH, to = min(n, from + STRETCH), id = ids[list[to - 1]], end = starts[id] + counts[id];
+    if (starts[id] < from || counts[id] <= STRETCH) return;
+    i64 more = (end - 1) / STRETCH - blockIdx.x; // stretches
+    parts += 2 * blockIdx.x * d;
+    for (i64 c = threadIdx.x; c < d; c += blockDim.x) {
+        T sum = parts[d + c];
+#pragma unroll 8
+        for (i64 k = 1; k <= more; k++) sum += parts[2 * k * d + c];
+        dw[id * d + c] = sum;
     }
 }
