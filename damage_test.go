@@ -147,6 +147,7 @@ func TestRestoreRefusesWhatNoStepCanGoOnFrom(t *testing.T) {
 
 // TestSaveRefusesATrainingThatIsNotFinite: the checkpoint before it stays the last.
 func TestSaveRefusesATrainingThatIsNotFinite(t *testing.T) {
+	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	tr := newTestTrainer(t, m, TrainerConfig{Batch: 2, Steps: 8, Carry: true})
 	tr.state.tensors[0].Value.Float32s()[0] = float32(math.NaN())

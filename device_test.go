@@ -21,16 +21,31 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// testDevice is what XLSTM_DEVICE names, on which the golden models and those of
-// this file then are; nil for models without a device. With a card:
+// testDevice is what XLSTM_DEVICE names, on which the models of the tests then are; nil
+// for models without a device. With a card, or on any machine with the CPU as a device:
 //
-//	XLSTM_DEVICE=cuda go test -tags nvidia -run 'Golden|Device' .
+//	XLSTM_DEVICE=cuda go test -tags nvidia .
+//	XLSTM_DEVICE=fusing go test .
 var testDevice Device
 
+// testCard is what XLSTM_DEVICE names if it is a card.
+var testCard string
+
+// hostOnly skips tests that read or write the values of a graph, a state or a generator
+// on the host, where those of a device are not.
+func hostOnly(t *testing.T) {
+	t.Helper()
+	if testDevice != nil {
+		t.Skip("it uses values on the host, which are on the device")
+	}
+}
+
 func TestMain(m *testing.M) {
-	if name := os.Getenv("XLSTM_DEVICE"); name != "" {
+	if testCard = os.Getenv("XLSTM_DEVICE"); testCard == "fusing" {
+		testDevice, testCard = fusing{}, ""
+	} else if testCard != "" {
 		var err error
-		if testDevice, err = OpenDevice(name, Precision(os.Getenv("XLSTM_PRECISION"))); err != nil {
+		if testDevice, err = OpenDevice(testCard, Precision(os.Getenv("XLSTM_PRECISION"))); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -377,7 +392,7 @@ func roundLinears(t *testing.T, m *Model) {
 // those of blocks of threads, in float32, and in bfloat16 with the weights rounded before.
 func TestDeviceGeneratesWithWiderModels(t *testing.T) {
 	precisions := []Precision{PrecisionFloat32}
-	if testDevice != nil {
+	if testCard != "" {
 		precisions = append(precisions, PrecisionBF16)
 	}
 	for _, shape := range []struct{ dim, heads, up, vocab int }{{1024, 4, 2752, 5000}, {192, 3, 544, 77}, {640, 5, 9216, 130}} {
@@ -389,7 +404,7 @@ func TestDeviceGeneratesWithWiderModels(t *testing.T) {
 			d := otherDevice()
 			if precision != PrecisionFloat32 {
 				var err error
-				if d, err = OpenDevice(os.Getenv("XLSTM_DEVICE"), precision); err != nil {
+				if d, err = OpenDevice(testCard, precision); err != nil {
 					t.Fatal(err)
 				}
 				defer d.Close()
@@ -487,7 +502,7 @@ func noisyMap(vocab int) func() data.Batch {
 // that are a rounding to bfloat16 apart stay within 0.003; at four times the larger
 // model's, those part by 0.05. Needs a card.
 func TestDeviceTrainsInBfloat16(t *testing.T) {
-	name := os.Getenv("XLSTM_DEVICE")
+	name := testCard
 	if name == "" {
 		t.Skip("XLSTM_DEVICE names no device")
 	}

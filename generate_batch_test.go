@@ -33,6 +33,9 @@ func alone(t testing.TB, m *Model, tokens ...int) *Generator {
 	if err := g.Read(tokens...); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := g.Logits(); len(tokens) > 0 && err != nil { // fetches those of a device
+		t.Fatal(err)
+	}
 	return g
 }
 
@@ -49,6 +52,7 @@ func agree(dt tensor.Dtype, a, b []float64) bool {
 // bit in a generator of as many texts whose others stand still, with any other
 // texts, comes and goes.
 func TestTextsOfABatchAreWhatTheyAreAlone(t *testing.T) {
+	hostOnly(t)
 	for name, cfg := range batchModels() {
 		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 			t.Run(fmt.Sprint(name, "/", dt), func(t *testing.T) {
@@ -123,6 +127,7 @@ func TestTextsOfABatchAreWhatTheyAreAlone(t *testing.T) {
 // TestFewerRows: texts that come and go, so that the rows of a step change, have
 // the logits of generators of their own, to rounding.
 func TestFewerRows(t *testing.T) {
+	hostOnly(t)
 	for name, cfg := range batchModels() {
 		m := smallModel(t, cfg, tensor.Float64)
 		b, err := m.NewBatchGenerator(7, FewerRows())

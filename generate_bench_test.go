@@ -13,6 +13,7 @@ import (
 // the other texts of the batch: also where 20 texts, which come and go, are at three
 // programs of 7 rows.
 func TestTextsOfABatchInParts(t *testing.T) {
+	hostOnly(t)
 	const n, watched = 20, 11
 	for name, cfg := range batchModels() {
 		m := smallModel(t, cfg, tensor.Float64)

@@ -28,6 +28,7 @@ func savedState(t testing.TB, g *Generator) string {
 // bit, token by token and at once, and in a copy of the model that was saved and
 // loaded.
 func TestTextGoesOnFromASavedState(t *testing.T) {
+	hostOnly(t)
 	for name, cfg := range batchModels() {
 		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 			for _, n := range []int{0, 1, 75} {

@@ -64,6 +64,7 @@ func gathered(t *testing.T, single *Model, name string) (numbers []float64) {
 // TestFusedWeightsAreTheSameModel: logits and gradients, with biases, and the
 // reference's own parameters stacked.
 func TestFusedWeightsAreTheSameModel(t *testing.T) {
+	hostOnly(t)
 	single := smallLarge(t, SingleWeights, tensor.Float64)
 	fused := fuse(t, single)
 	tokens := testutil.Tokens(1, 2*13, 11)
@@ -131,6 +132,7 @@ func TestFusedWeightsAreSavedStacked(t *testing.T) {
 // TestLargeGradientsAreExact compares some elements of every gradient with
 // central differences, in a model with biases.
 func TestLargeGradientsAreExact(t *testing.T) {
+	hostOnly(t)
 	for _, mode := range []string{SingleWeights, FusedWeights} {
 		m := smallLarge(t, mode, tensor.Float64)
 		p := compileProgram(t, m, ProgramConfig{Batch: 2, Steps: 5, Grad: true})

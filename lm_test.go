@@ -149,6 +149,7 @@ func TestGenerateEnds(t *testing.T) {
 // TestPositionsContinue: a generator, and a text among others, continue from a
 // position as the one that it is of, to the bit, and do not change it.
 func TestPositionsContinue(t *testing.T) {
+	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	g, err := m.NewGenerator()
 	if err != nil {

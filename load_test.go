@@ -349,6 +349,7 @@ func TestTiedHeadMayBeAbsentOrEqual(t *testing.T) {
 
 // TestSaveRefusesWhatIsNotFinite, so that the last good model stays.
 func TestSaveRefusesWhatIsNotFinite(t *testing.T) {
+	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	dir := saved(t, m)
 	before, _ := os.ReadFile(filepath.Join(dir, weightsFile))

@@ -65,6 +65,7 @@ func everything(t *testing.T, p *Program, state *State) map[string][]float64 {
 // its values share memory or not, run after run, except that gradients are added in
 // another order by fused operations.
 func TestSharedMemoryChangesNothing(t *testing.T) {
+	hostOnly(t)
 	type variant struct {
 		name string
 		fwd  FwdConfig
@@ -161,6 +162,7 @@ func TestGorgoniaAddsNoActivations(t *testing.T) {
 // TestFirstNonFiniteWithAndWithoutSharedMemory: what is found does not depend on
 // what is still there after the run.
 func TestFirstNonFiniteWithAndWithoutSharedMemory(t *testing.T) {
+	hostOnly(t)
 	for name, want := range map[string]string{
 		"xlstm_block_stack.blocks.1.xlstm.fgate.weight":  "xlstm_block_stack.blocks.1.xlstm.fgate",
 		"xlstm_block_stack.blocks.2.xlstm.q_proj.weight": "xlstm_block_stack.blocks.2.xlstm.q_proj",

@@ -15,6 +15,7 @@ import (
 // operations in a training program; the convolution runs again for the backward pass,
 // whose sums of gradients are part of other operations.
 func TestTrainingRunsFused(t *testing.T) {
+	hostOnly(t)
 	cfg := smallConfig()
 	cfg.SLSTMAt, cfg.NumBlocks = Blocks(), 2
 	p := compileProgram(t, smallModel(t, cfg, tensor.Float32), ProgramConfig{Batch: 2, Steps: 7, Grad: true, FwdConfig: FwdConfig{Training: true}, dropLogits: true})
@@ -44,6 +45,7 @@ func operationNames(t *testing.T, p *Program) (names []string) {
 // TestPlainLSTMsMapTheirTable: where the vocabulary is small beside the tokens of a
 // step, the first layer's input parts are made of the embedding's table.
 func TestPlainLSTMsMapTheirTable(t *testing.T) {
+	hostOnly(t)
 	cfg := DefaultLSTMConfig()
 	cfg.VocabSize, cfg.EmbeddingDim, cfg.LSTM.HiddenSize = 7, 6, 8
 	for steps, want := range map[int]string{

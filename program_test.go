@@ -59,6 +59,7 @@ func wantStates(t *testing.T, what string, got, want *State, allowed float64) {
 // machine: the same logits, losses and states to the bit and the same gradients to
 // rounding, run after run, from a state and from the start.
 func TestProgramsEqualTheTapeMachine(t *testing.T) {
+	hostOnly(t)
 	plain, dropping := smallConfig(), smallConfig()
 	plain.SLSTMBlock.SLSTM.Conv1dKernelSize = 0
 	dropping.Dropout, dropping.AddEmbeddingDropout = 0.2, true
@@ -85,6 +86,7 @@ func TestProgramsEqualTheTapeMachine(t *testing.T) {
 
 // TestLargeProgramsEqualTheTapeMachine is the same for the xLSTM-7B architecture.
 func TestLargeProgramsEqualTheTapeMachine(t *testing.T) {
+	hostOnly(t)
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		for _, mode := range []string{"single", "fused"} {
 			m := smallLarge(t, mode, dt)
@@ -192,6 +194,7 @@ func gradOf(t *testing.T, n *gorgonia.Node) []float64 {
 
 // TestStateIsGivenBackAfterAnError: a run that fails leaves the caller's state.
 func TestStateIsGivenBackAfterAnError(t *testing.T) {
+	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	p := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 2, Carry: true, Loss: true})
 	state := randomState(t, m, 1)
@@ -211,6 +214,7 @@ func TestStateIsGivenBackAfterAnError(t *testing.T) {
 // agree to rounding, because a generator adds single steps to its memories in
 // another order.
 func TestGeneratorCarriesItsStateBetweenPrograms(t *testing.T) {
+	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float64)
 	g, err := m.NewGenerator()
 	if err != nil {

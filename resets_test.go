@@ -60,6 +60,7 @@ func runResets(t *testing.T, p *Program, starts []bool, inputs, targets []int, s
 }
 
 func TestModelResetsEqualDocumentsAlone(t *testing.T) {
+	hostOnly(t)
 	for arch, m := range resetModels(t) {
 		for name, starts := range map[string][2][]int{
 			"none": {}, "first and last": {{0}, {8}}, "two in a row": {{4, 5}, {3, 7}}, "many": {{0, 1, 2, 6}, {1, 2, 3, 4, 5, 6, 7, 8}},
@@ -133,6 +134,7 @@ func oneState(t *testing.T, m *Model, from *State, b int) *State {
 // change nothing in it, to the bit; nor does running it again, nor without
 // gradients.
 func TestNothingLeaksOverAReset(t *testing.T) {
+	hostOnly(t)
 	starts := startsAt([2][]int{{4, 5}, {3}})
 	for arch, m := range resetModels(t) {
 		inputs := testutil.Tokens(2, 2*resetSteps, 11)
@@ -171,6 +173,7 @@ func TestNothingLeaksOverAReset(t *testing.T) {
 // TestUnsetResetsChangeNothing: without documents that begin, a program gives what
 // one without resets gives, to the bit.
 func TestUnsetResetsChangeNothing(t *testing.T) {
+	hostOnly(t)
 	for arch, m := range resetModels(t) {
 		inputs, state := testutil.Tokens(2, 2*resetSteps, 11), randomState(t, m, 2)
 		cfg := ProgramConfig{Batch: 2, Steps: resetSteps, Grad: true, Carry: true}
@@ -185,6 +188,7 @@ func TestUnsetResetsChangeNothing(t *testing.T) {
 }
 
 func TestResetGradientsAreExact(t *testing.T) {
+	hostOnly(t)
 	starts := startsAt([2][]int{{4, 5}, {8}})
 	for arch, m := range resetModels(t) {
 		tokens, state := testutil.Tokens(2, 2*resetSteps+1, 11), randomState(t, m, 2)

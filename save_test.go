@@ -260,6 +260,7 @@ func TestSavingInHalfPrecisionKeepsWhatItCan(t *testing.T) {
 }
 
 func TestWhatCannotBeSavedIsAnError(t *testing.T) {
+	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	for says, cfg := range map[string]SaveConfig{
 		"made":       {AsLoaded: true},

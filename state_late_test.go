@@ -12,6 +12,7 @@ import (
 // one is behind with its memories, which must not show: however its state is read
 // or replaced, it is that of a program which writes everything at once.
 func TestStatesAreUpToDateWhereTheyAreRead(t *testing.T) {
+	hostOnly(t)
 	ok := func(err error) {
 		t.Helper()
 		if err != nil {

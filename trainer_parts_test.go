@@ -17,6 +17,7 @@ import (
 
 // TestPartsDependOnShapesAlone: equal parts, of few tokens, and enough of them.
 func TestPartsDependOnShapesAlone(t *testing.T) {
+	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	for _, c := range []struct{ batch, steps, rows int }{
 		{1, 8, 1}, {7, 8, 7}, {8, 8, 1}, {15, 8, 1}, {16, 8, 2}, {17, 8, 1}, {32, 8, 4}, {34, 8, 2}, {35, 8, 1},
@@ -80,6 +81,7 @@ func (c partsCase) batches(t *testing.T) func() data.Batch {
 
 // TestPartsEqualTheWholeBatch, as a program of the same model computes it.
 func TestPartsEqualTheWholeBatch(t *testing.T) {
+	hostOnly(t)
 	for name, c := range partsCases {
 		t.Run(name, func(t *testing.T) {
 			m := c.model(t, tensor.Float64)
@@ -182,6 +184,7 @@ func (c partsCase) wholeStep(t *testing.T, p *Program, state *State, step int, b
 
 // TestPartsOnAnyNumberOfCores: the same bits, also where the parts do not divide.
 func TestPartsOnAnyNumberOfCores(t *testing.T) {
+	hostOnly(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for name, c := range partsCases {
 		t.Run(name, func(t *testing.T) {
@@ -212,6 +215,7 @@ func TestPartsOnAnyNumberOfCores(t *testing.T) {
 
 // TestPartsRefuseBatchesAsAWhole: what is wrong has the position in the batch.
 func TestPartsRefuseBatchesAsAWhole(t *testing.T) {
+	hostOnly(t)
 	c := partsCases["carry and resets"]
 	good := c.batches(t)()
 	for want, spoil := range map[string]func(b *data.Batch){
@@ -234,6 +238,7 @@ func TestPartsRefuseBatchesAsAWhole(t *testing.T) {
 // TestPartsNameWhatIsNotFinite in one part alone: a token that only the last
 // sequence has is broken.
 func TestPartsNameWhatIsNotFinite(t *testing.T) {
+	hostOnly(t)
 	c := partsCases["several batches"]
 	m := c.model(t, tensor.Float32)
 	tr, next := newTestTrainer(t, m, c.cfg), c.batches(t)

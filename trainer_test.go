@@ -39,6 +39,9 @@ func streams(t *testing.T, b, steps int) *data.Streams {
 }
 
 func weightsOf(m *Model) (all []float64) {
+	if err := m.Fetch(); err != nil {
+		panic(err)
+	}
 	for _, p := range m.Params() {
 		all = append(all, floatsOf(p.Value)...)
 	}
@@ -153,6 +156,7 @@ func solverNumbers(tr *Trainer) []float64 {
 // TestNonFiniteStepIsReportedAndNotApplied: the first node is named, and nothing
 // has changed but the position in the data.
 func TestNonFiniteStepIsReportedAndNotApplied(t *testing.T) {
+	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	tr := newTestTrainer(t, m, TrainerConfig{Batch: 2, Steps: 8, Carry: true})
 	batches := streams(t, 2, 8)
@@ -219,7 +223,7 @@ func restoresToTheBit(t *testing.T, cfg Config) {
 	}
 	want := run(tr, b, 3)
 
-	again, err := New(cfg, WithSeed(99))
+	again, err := New(cfg, WithSeed(99), WithDevice(testDevice))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -142,6 +142,7 @@ func TestLogProbsOfGeneratorEqualWholeForward(t *testing.T) {
 // TestLogProbsNameTheFirstTokenWithoutOne: what is computed as NaN is an error and
 // not taken for "nothing predicts it", wherever in a text and in a call it is.
 func TestLogProbsNameTheFirstTokenWithoutOne(t *testing.T) {
+	hostOnly(t)
 	const poison = 7
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	embedding, _ := m.Param("token_embedding.weight")
@@ -324,6 +325,7 @@ func TestTrainingIsTheSameToTheBitWhateverGOMAXPROCS(t *testing.T) {
 // TestProgramsOfOneModelShareParameters trains in one program and sees the
 // change in another.
 func TestProgramsOfOneModelShareParameters(t *testing.T) {
+	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	tokens := testutil.Tokens(3, 8, 11)
 	eval := compileProgram(t, m, ProgramConfig{Batch: 1, Steps: 7, Loss: true})
