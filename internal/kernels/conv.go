@@ -108,7 +108,7 @@ func (c *convWork[F]) gradPre(in [][]F, dy, dpre []F) {
 	case !c.SiLU:
 		copy(dpre, dy)
 	case c.K == 4:
-		vec.Conv4SiLUGrad(vec.Taps[F](in), vec.Taps[F](c.taps), c.bias, dy, dpre)
+		vec.Conv4SiLUGrad(vec.Taps[F](in), vec.Taps[F](c.taps), c.bias, dy, dpre, nil)
 	default:
 		convSum(in, c.taps, c.bias, dpre, false)
 		vec.ActivateGrad(SiLU, dpre, dy, dpre)

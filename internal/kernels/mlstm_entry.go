@@ -330,13 +330,16 @@ func (w *entryBack[F]) rowsBack(t, i, n int) {
 	}
 	own := min(n, w.t1-t)
 	for j := range n {
-		var in [4][]F
+		var in vec.Taps[F]
 		w.conv.rows(w.b, t+j, in[:])
 		dpre := w.lines(w.dpre).row(t+j-w.t0, w.D)
-		w.conv.gradPre(in[:], dc.row(i+j, w.D), dpre)
+		var keep []F
 		if j < own {
-			convSum(in[:], w.conv.taps, w.conv.bias, c.row(i+j, w.D), true)
-			vec.Conv4Weights(vec.Taps[F](in), dpre, w.parts.taps, w.parts.bias)
+			keep = c.row(i+j, w.D)
+		}
+		vec.Conv4SiLUGrad(in, vec.Taps[F](w.conv.taps), w.conv.bias, dc.row(i+j, w.D), dpre, keep)
+		if j < own {
+			vec.Conv4Weights(in, dpre, w.parts.taps, w.parts.bias)
 		}
 	}
 	if own <= 0 {

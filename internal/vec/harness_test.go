@@ -54,7 +54,11 @@ func ops[F Float]() []op[F] {
 		{name: "Conv4/SiLU", vectors: 10, run: func(v [][]F) []F { Conv4(Taps[F](v), Taps[F](v[4:]), v[8], v[9], true); return nil }},
 		{name: "Conv4Row", vectors: 10, run: func(v [][]F) []F { Conv4Row(Taps[F](v), slices.Concat(v[4:8]...), v[8], v[9]); return nil }},
 		{name: "Conv4SiLUGrad", vectors: 11, run: func(v [][]F) []F {
-			Conv4SiLUGrad(Taps[F](v), Taps[F](v[4:]), v[8], v[9], v[10])
+			Conv4SiLUGrad(Taps[F](v), Taps[F](v[4:]), v[8], v[9], v[10], nil)
+			return nil
+		}},
+		{name: "Conv4SiLUGrad/kept", vectors: 12, run: func(v [][]F) []F {
+			Conv4SiLUGrad(Taps[F](v), Taps[F](v[4:]), v[8], v[9], v[10], v[11])
 			return nil
 		}},
 		{name: "Conv4Weights", apart: true, vectors: 10, run: func(v [][]F) []F { Conv4Weights(Taps[F](v), v[4], Taps[F](v[5:]), v[9]); return nil }},

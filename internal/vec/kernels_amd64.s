@@ -5227,6 +5227,183 @@ begin:
 	JGE     whole
 	JMP     tail
 
+// func conv4SiLUGradKeepAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32, y *float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·conv4SiLUGradKeepAVX512(SB), NOSPLIT, $0-104
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	JMP  begin
+
+whole:
+	MOVQ         bias+72(FP), DX
+	VMOVUPS      (DX)(CX*1), Z0
+	MOVQ         w0+40(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	MOVQ         x0+8(FP), DX
+	VMOVUPS      (DX)(CX*1), Z2
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z2, Z1, Z0
+	MOVQ         w1+48(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	MOVQ         x1+16(FP), DX
+	VMOVUPS      (DX)(CX*1), Z2
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z2, Z1, Z0
+	MOVQ         w2+56(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	MOVQ         x2+24(FP), DX
+	VMOVUPS      (DX)(CX*1), Z2
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z2, Z1, Z0
+	MOVQ         w3+64(FP), DX
+	VMOVUPS      (DX)(CX*1), Z1
+	MOVQ         x3+32(FP), DX
+	VMOVUPS      (DX)(CX*1), Z2
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z2, Z1, Z0
+	VPORD        Z3, Z0, Z1
+	VMINPS       Z1, Z5, Z1
+	VMAXPS       Z1, Z4, Z1
+	VMULPS       Z6, Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z8, Z2, Z1
+	VMOVUPS      Z9, Z18
+	VFMADD213PS  Z10, Z1, Z18
+	VFMADD213PS  Z11, Z1, Z18
+	VFMADD213PS  Z12, Z1, Z18
+	VFMADD213PS  Z13, Z1, Z18
+	VMULPS       Z1, Z1, Z19
+	VMOVUPS      Z1, Z1
+	VFMADD231PS  Z19, Z18, Z1
+	VADDPS       Z14, Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VADDPS       Z14, Z1, Z2
+	VDIVPS       Z2, Z14, Z2
+	VCMPPS       $0x11, Z15, Z0, K1
+	VMULPS       Z2, Z1, Z1
+	VMOVUPS      Z2, Z18
+	VMOVUPS      Z1, K1, Z18
+	VMINPS       Z0, Z17, Z19
+	VMAXPS       Z19, Z16, Z19
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z2, K1, Z1
+	VMOVUPS      Z14, Z2
+	VFMADD231PS  Z1, Z19, Z2
+	VMULPS       Z2, Z18, Z1
+	MOVQ         dy+80(FP), DX
+	VMOVUPS      (DX)(CX*1), Z2
+	VMULPS       Z1, Z2, Z1
+	MOVQ         dpre+88(FP), DX
+	VMOVUPS      Z1, (DX)(CX*1)
+	VMAXPS       Z0, Z16, Z0
+	VMULPS       Z18, Z0, Z0
+	MOVQ         y+96(FP), DX
+	VMOVUPS      Z0, (DX)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	MOVL         $0x0000ffff, DX
+	BZHIL        AX, DX, DX
+	KMOVW        DX, K1
+	MOVQ         bias+72(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z0
+	MOVQ         w0+40(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	MOVQ         x0+8(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z2
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z2, Z1, Z0
+	MOVQ         w1+48(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	MOVQ         x1+16(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z2
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z2, Z1, Z0
+	MOVQ         w2+56(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	MOVQ         x2+24(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z2
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z2, Z1, Z0
+	MOVQ         w3+64(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z1
+	MOVQ         x3+32(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z2
+	VMOVUPS      Z0, Z0
+	VFMADD231PS  Z2, Z1, Z0
+	VPORD        Z3, Z0, Z1
+	VMINPS       Z1, Z5, Z1
+	VMAXPS       Z1, Z4, Z1
+	VMULPS       Z6, Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z7, Z2, Z1
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS Z8, Z2, Z1
+	VMOVUPS      Z9, Z3
+	VFMADD213PS  Z10, Z1, Z3
+	VFMADD213PS  Z11, Z1, Z3
+	VFMADD213PS  Z12, Z1, Z3
+	VFMADD213PS  Z13, Z1, Z3
+	VMULPS       Z1, Z1, Z4
+	VMOVUPS      Z1, Z1
+	VFMADD231PS  Z4, Z3, Z1
+	VADDPS       Z14, Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VADDPS       Z14, Z1, Z2
+	VDIVPS       Z2, Z14, Z2
+	VCMPPS       $0x11, Z15, Z0, K2
+	VMULPS       Z2, Z1, Z1
+	VMOVUPS      Z2, Z3
+	VMOVUPS      Z1, K2, Z3
+	VMINPS       Z0, Z17, Z4
+	VMAXPS       Z4, Z16, Z4
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z2, K2, Z1
+	VMOVUPS      Z14, Z2
+	VFMADD231PS  Z1, Z4, Z2
+	VMULPS       Z2, Z3, Z1
+	MOVQ         dy+80(FP), AX
+	VMOVUPS.Z    (AX)(CX*1), K1, Z2
+	VMULPS       Z1, Z2, Z1
+	MOVQ         dpre+88(FP), AX
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMAXPS       Z0, Z16, Z0
+	VMULPS       Z3, Z0, Z0
+	MOVQ         y+96(FP), AX
+	VMOVUPS      Z0, K1, (AX)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Z3
+	VMOVUPS constc3160000<>+0(SB), Z4
+	VMOVUPS const43020000<>+0(SB), Z5
+	VMOVUPS const3fb8aa3b<>+0(SB), Z6
+	VMOVUPS const3f318000<>+0(SB), Z7
+	VMOVUPS constb95e8083<>+0(SB), Z8
+	VMOVUPS const3ab511e6<>+0(SB), Z9
+	VMOVUPS const3c091d10<>+0(SB), Z10
+	VMOVUPS const3d2aac79<>+0(SB), Z11
+	VMOVUPS const3e2aaa49<>+0(SB), Z12
+	VMOVUPS const3efffffe<>+0(SB), Z13
+	VMOVUPS const3f800000<>+0(SB), Z14
+	VMOVUPS const00000000<>+0(SB), Z15
+	VMOVUPS constc47a0000<>+0(SB), Z16
+	VMOVUPS const447a0000<>+0(SB), Z17
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
 // func conv4WeightsAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, grad *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32, dbias *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·conv4WeightsAVX512(SB), NOSPLIT, $0-88
@@ -17707,6 +17884,367 @@ tail:
 	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
 	VMULPS       Y0, Y2, Y0
 	MOVQ         dpre+88(FP), AX
+	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
+
+done:
+	VZEROUPPER
+	RET
+
+begin:
+	VMOVUPS const80000000<>+0(SB), Y3
+	VMOVUPS constc3160000<>+0(SB), Y4
+	VMOVUPS const43020000<>+0(SB), Y5
+	VMOVUPS const3fb8aa3b<>+0(SB), Y6
+	SUBQ    $0x10, AX
+	JGE     whole
+	JMP     tail
+
+// func conv4SiLUGradKeepAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32, y *float32)
+// Requires: AVX, AVX2, CMOV, FMA3
+TEXT ·conv4SiLUGradKeepAVX2(SB), NOSPLIT, $0-104
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	JMP  begin
+
+whole:
+	MOVQ         bias+72(FP), DX
+	VMOVUPS      (DX)(CX*1), Y0
+	MOVQ         w0+40(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	MOVQ         x0+8(FP), DX
+	VMOVUPS      (DX)(CX*1), Y2
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y2, Y1, Y0
+	MOVQ         w1+48(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	MOVQ         x1+16(FP), DX
+	VMOVUPS      (DX)(CX*1), Y2
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y2, Y1, Y0
+	MOVQ         w2+56(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	MOVQ         x2+24(FP), DX
+	VMOVUPS      (DX)(CX*1), Y2
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y2, Y1, Y0
+	MOVQ         w3+64(FP), DX
+	VMOVUPS      (DX)(CX*1), Y1
+	MOVQ         x3+32(FP), DX
+	VMOVUPS      (DX)(CX*1), Y2
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y2, Y1, Y0
+	VORPS        Y3, Y0, Y1
+	VMINPS       Y1, Y5, Y1
+	VMAXPS       Y1, Y4, Y1
+	VMULPS       Y6, Y1, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y7
+	VMULPS       Y1, Y1, Y8
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y8, Y7, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y7
+	VPSUBD       Y7, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y7, Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y2
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y2, Y7, Y2
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y2, Y1, Y1
+	VBLENDVPS    Y7, Y1, Y2, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y9
+	VMOVUPS      constc47a0000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBLENDVPS    Y7, Y2, Y1, Y1
+	VMOVUPS      Y9, Y2
+	VFMADD213PS  const3f800000<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y8, Y1
+	MOVQ         dy+80(FP), DX
+	VMOVUPS      (DX)(CX*1), Y2
+	VMULPS       Y1, Y2, Y1
+	MOVQ         dpre+88(FP), DX
+	VMOVUPS      Y1, (DX)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMULPS       Y8, Y0, Y0
+	MOVQ         y+96(FP), DX
+	VMOVUPS      Y0, (DX)(CX*1)
+	MOVQ         bias+72(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y0
+	MOVQ         w0+40(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	MOVQ         x0+8(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y2
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y2, Y1, Y0
+	MOVQ         w1+48(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	MOVQ         x1+16(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y2
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y2, Y1, Y0
+	MOVQ         w2+56(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	MOVQ         x2+24(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y2
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y2, Y1, Y0
+	MOVQ         w3+64(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y1
+	MOVQ         x3+32(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y2
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y2, Y1, Y0
+	VORPS        Y3, Y0, Y1
+	VMINPS       Y1, Y5, Y1
+	VMAXPS       Y1, Y4, Y1
+	VMULPS       Y6, Y1, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS const3f318000<>+0(SB), Y2, Y1
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS constb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      const3ab511e6<>+0(SB), Y7
+	VFMADD213PS  const3c091d10<>+0(SB), Y1, Y7
+	VFMADD213PS  const3d2aac79<>+0(SB), Y1, Y7
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y1, Y7
+	VFMADD213PS  const3efffffe<>+0(SB), Y1, Y7
+	VMULPS       Y1, Y1, Y8
+	VMOVUPS      Y1, Y1
+	VFMADD231PS  Y8, Y7, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y7
+	VPSUBD       Y7, Y2, Y2
+	VPADDD       const0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPADDD       const0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y7, Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       const3f800000<>+0(SB), Y1, Y2
+	VMOVUPS      const3f800000<>+0(SB), Y7
+	VDIVPS       Y2, Y7, Y2
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y7
+	VMULPS       Y2, Y1, Y1
+	VBLENDVPS    Y7, Y1, Y2, Y8
+	VMOVUPS      const447a0000<>+0(SB), Y9
+	VMINPS       Y0, Y9, Y9
+	VMOVUPS      constc47a0000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBLENDVPS    Y7, Y2, Y1, Y1
+	VMOVUPS      Y9, Y2
+	VFMADD213PS  const3f800000<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y8, Y1
+	MOVQ         dy+80(FP), DX
+	VMOVUPS      32(DX)(CX*1), Y2
+	VMULPS       Y1, Y2, Y1
+	MOVQ         dpre+88(FP), DX
+	VMOVUPS      Y1, 32(DX)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMULPS       Y8, Y0, Y0
+	MOVQ         y+96(FP), DX
+	VMOVUPS      Y0, 32(DX)(CX*1)
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, AX
+	JGE          whole
+
+tail:
+	ADDQ         $0x10, AX
+	JZ           done
+	LEAQ         laneMasks<>+32(SB), DX
+	MOVQ         AX, BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQGT      SI, BX
+	XORQ         SI, SI
+	CMPQ         BX, SI
+	CMOVQLT      SI, BX
+	SHLQ         $0x02, BX
+	MOVQ         DX, SI
+	SUBQ         BX, SI
+	VMOVDQU      (SI), Y0
+	SUBQ         $0x08, AX
+	MOVQ         AX, BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQGT      SI, BX
+	XORQ         SI, SI
+	CMPQ         BX, SI
+	CMOVQLT      SI, BX
+	SHLQ         $0x02, BX
+	SUBQ         BX, DX
+	VMOVDQU      (DX), Y1
+	SUBQ         $0x08, AX
+	MOVQ         bias+72(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y2
+	MOVQ         w0+40(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	MOVQ         x0+8(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	MOVQ         w1+48(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	MOVQ         x1+16(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	MOVQ         w2+56(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	MOVQ         x2+24(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	MOVQ         w3+64(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y7
+	MOVQ         x3+32(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y8, Y7, Y2
+	VORPS        Y3, Y2, Y7
+	VMINPS       Y7, Y5, Y7
+	VMAXPS       Y7, Y4, Y7
+	VMULPS       Y6, Y7, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS const3f318000<>+0(SB), Y8, Y7
+	VMOVUPS      Y7, Y7
+	VFNMADD231PS constb95e8083<>+0(SB), Y8, Y7
+	VMOVUPS      const3ab511e6<>+0(SB), Y9
+	VFMADD213PS  const3c091d10<>+0(SB), Y7, Y9
+	VFMADD213PS  const3d2aac79<>+0(SB), Y7, Y9
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  const3efffffe<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y7, Y10
+	VMOVUPS      Y7, Y7
+	VFMADD231PS  Y10, Y9, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y9
+	VPSUBD       Y9, Y8, Y8
+	VPADDD       const0000007f<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPADDD       const0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	VADDPS       const3f800000<>+0(SB), Y7, Y8
+	VMOVUPS      const3f800000<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y8
+	VCMPPS       $0x11, const00000000<>+0(SB), Y2, Y9
+	VMULPS       Y8, Y7, Y7
+	VBLENDVPS    Y9, Y7, Y8, Y10
+	VMOVUPS      const447a0000<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y11
+	VMOVUPS      constc47a0000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
+	VBLENDVPS    Y9, Y8, Y7, Y7
+	VMOVUPS      Y11, Y8
+	VFMADD213PS  const3f800000<>+0(SB), Y7, Y8
+	VMULPS       Y8, Y10, Y7
+	MOVQ         dy+80(FP), AX
+	VMASKMOVPS   (AX)(CX*1), Y0, Y8
+	VMULPS       Y7, Y8, Y7
+	MOVQ         dpre+88(FP), AX
+	VMASKMOVPS   Y7, Y0, (AX)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y2, Y7, Y2
+	VMULPS       Y10, Y2, Y2
+	MOVQ         y+96(FP), AX
+	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
+	MOVQ         bias+72(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y0
+	MOVQ         w0+40(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	MOVQ         x0+8(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y2, Y0
+	MOVQ         w1+48(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	MOVQ         x1+16(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y2, Y0
+	MOVQ         w2+56(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	MOVQ         x2+24(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y2, Y0
+	MOVQ         w3+64(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y2
+	MOVQ         x3+32(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y7
+	VMOVUPS      Y0, Y0
+	VFMADD231PS  Y7, Y2, Y0
+	VORPS        Y3, Y0, Y2
+	VMINPS       Y2, Y5, Y2
+	VMAXPS       Y2, Y4, Y2
+	VMULPS       Y6, Y2, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS const3f318000<>+0(SB), Y3, Y2
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS constb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      const3ab511e6<>+0(SB), Y4
+	VFMADD213PS  const3c091d10<>+0(SB), Y2, Y4
+	VFMADD213PS  const3d2aac79<>+0(SB), Y2, Y4
+	VFMADD213PS  const3e2aaa49<>+0(SB), Y2, Y4
+	VFMADD213PS  const3efffffe<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VMOVUPS      Y2, Y2
+	VFMADD231PS  Y5, Y4, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       const0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       const0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y4, Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	VADDPS       const3f800000<>+0(SB), Y2, Y3
+	VMOVUPS      const3f800000<>+0(SB), Y4
+	VDIVPS       Y3, Y4, Y3
+	VCMPPS       $0x11, const00000000<>+0(SB), Y0, Y4
+	VMULPS       Y3, Y2, Y2
+	VBLENDVPS    Y4, Y2, Y3, Y5
+	VMOVUPS      const447a0000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y6
+	VMOVUPS      constc47a0000<>+0(SB), Y7
+	VMAXPS       Y6, Y7, Y6
+	VBLENDVPS    Y4, Y3, Y2, Y2
+	VMOVUPS      Y6, Y3
+	VFMADD213PS  const3f800000<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y5, Y2
+	MOVQ         dy+80(FP), AX
+	VMASKMOVPS   32(AX)(CX*1), Y1, Y3
+	VMULPS       Y2, Y3, Y2
+	MOVQ         dpre+88(FP), AX
+	VMASKMOVPS   Y2, Y1, 32(AX)(CX*1)
+	VMOVUPS      constc47a0000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y0
+	VMULPS       Y5, Y0, Y0
+	MOVQ         y+96(FP), AX
 	VMASKMOVPS   Y0, Y1, 32(AX)(CX*1)
 
 done:

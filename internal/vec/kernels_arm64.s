@@ -11586,6 +11586,497 @@ done22:
 done:
 	RET
 
+// func conv4SiLUGradKeepNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32, y *float32)
+TEXT ·conv4SiLUGradKeepNEON(SB), NOSPLIT, $0-104
+	MOVD x0+8(FP), R0
+	MOVD x1+16(FP), R1
+	MOVD x2+24(FP), R2
+	MOVD x3+32(FP), R3
+	MOVD w0+40(FP), R4
+	MOVD w1+48(FP), R5
+	MOVD w2+56(FP), R6
+	MOVD w3+64(FP), R7
+	MOVD bias+72(FP), R8
+	MOVD dy+80(FP), R9
+	MOVD dpre+88(FP), R10
+	MOVD y+96(FP), R11
+	MOVD elements+0(FP), R12
+	MOVD $constants<>(SB), R13
+	FMOVQ 224(R13), F0
+	FMOVQ 208(R13), F1
+	FMOVQ 192(R13), F2
+	FMOVQ 176(R13), F3
+	FMOVQ 160(R13), F4
+	FMOVQ 144(R13), F5
+	FMOVQ 128(R13), F6
+	FMOVQ 112(R13), F7
+	FMOVQ 96(R13), F8
+	FMOVQ 0(R13), F9
+	FMOVQ 448(R13), F10
+	FMOVQ 432(R13), F11
+	SUBS $16, R12, R12
+	BLT tail
+whole:
+	FLDPQ 0(R8), (F12, F13)
+	FLDPQ 0(R4), (F14, F15)
+	FLDPQ 0(R0), (F16, F17)
+	WORD $0x4e30cdcc // fmla v12.4s, v14.4s, v16.4s
+	WORD $0x4e31cded // fmla v13.4s, v15.4s, v17.4s
+	FLDPQ 0(R5), (F17, F15)
+	FLDPQ 0(R1), (F16, F14)
+	WORD $0x4e30ce2c // fmla v12.4s, v17.4s, v16.4s
+	WORD $0x4e2ecded // fmla v13.4s, v15.4s, v14.4s
+	FLDPQ 0(R6), (F14, F15)
+	FLDPQ 0(R2), (F16, F17)
+	WORD $0x4e30cdcc // fmla v12.4s, v14.4s, v16.4s
+	WORD $0x4e31cded // fmla v13.4s, v15.4s, v17.4s
+	FLDPQ 0(R7), (F17, F15)
+	FLDPQ 0(R3), (F16, F14)
+	WORD $0x4e30ce2c // fmla v12.4s, v17.4s, v16.4s
+	WORD $0x4e2ecded // fmla v13.4s, v15.4s, v14.4s
+	WORD $0x4ea01d8e // orr v14.16b, v12.16b, v0.16b
+	WORD $0x4ea01daf // orr v15.16b, v13.16b, v0.16b
+	WORD $0x4eaef42e // fmin v14.4s, v1.4s, v14.4s
+	WORD $0x4eaff42f // fmin v15.4s, v1.4s, v15.4s
+	WORD $0x4e2ef44e // fmax v14.4s, v2.4s, v14.4s
+	WORD $0x4e2ff44f // fmax v15.4s, v2.4s, v15.4s
+	WORD $0x6e23ddd0 // fmul v16.4s, v14.4s, v3.4s
+	WORD $0x6e23ddf1 // fmul v17.4s, v15.4s, v3.4s
+	WORD $0x4e218a10 // frintn v16.4s, v16.4s
+	WORD $0x4e218a31 // frintn v17.4s, v17.4s
+	WORD $0x4ea4ce0e // fmls v14.4s, v16.4s, v4.4s
+	WORD $0x4ea4ce2f // fmls v15.4s, v17.4s, v4.4s
+	WORD $0x4ea5ce0e // fmls v14.4s, v16.4s, v5.4s
+	WORD $0x4ea5ce2f // fmls v15.4s, v17.4s, v5.4s
+	FMOVQ 32(R13), F18
+	WORD $0x4e2eccd2 // fmla v18.4s, v6.4s, v14.4s
+	FMOVQ 32(R13), F19
+	WORD $0x4e2fccd3 // fmla v19.4s, v6.4s, v15.4s
+	FMOVQ 48(R13), F20
+	WORD $0x4e2ece54 // fmla v20.4s, v18.4s, v14.4s
+	FMOVQ 48(R13), F18
+	WORD $0x4e2fce72 // fmla v18.4s, v19.4s, v15.4s
+	FMOVQ 64(R13), F19
+	WORD $0x4e2ece93 // fmla v19.4s, v20.4s, v14.4s
+	FMOVQ 64(R13), F20
+	WORD $0x4e2fce54 // fmla v20.4s, v18.4s, v15.4s
+	FMOVQ 80(R13), F18
+	WORD $0x4e2ece72 // fmla v18.4s, v19.4s, v14.4s
+	FMOVQ 80(R13), F19
+	WORD $0x4e2fce93 // fmla v19.4s, v20.4s, v15.4s
+	WORD $0x6e2eddd4 // fmul v20.4s, v14.4s, v14.4s
+	WORD $0x6e2fddf5 // fmul v21.4s, v15.4s, v15.4s
+	WORD $0x4e34ce4e // fmla v14.4s, v18.4s, v20.4s
+	WORD $0x4e35ce6f // fmla v15.4s, v19.4s, v21.4s
+	WORD $0x4e27d5ce // fadd v14.4s, v14.4s, v7.4s
+	WORD $0x4e27d5ef // fadd v15.4s, v15.4s, v7.4s
+	WORD $0x4ea1ba10 // fcvtzs v16.4s, v16.4s
+	WORD $0x4ea1ba31 // fcvtzs v17.4s, v17.4s
+	WORD $0x4f3f0615 // sshr v21.4s, v16.4s, #1
+	WORD $0x4f3f0633 // sshr v19.4s, v17.4s, #1
+	WORD $0x6eb58610 // sub v16.4s, v16.4s, v21.4s
+	WORD $0x6eb38631 // sub v17.4s, v17.4s, v19.4s
+	WORD $0x4ea886b5 // add v21.4s, v21.4s, v8.4s
+	WORD $0x4ea88673 // add v19.4s, v19.4s, v8.4s
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x6e35ddd5 // fmul v21.4s, v14.4s, v21.4s
+	WORD $0x6e33ddf3 // fmul v19.4s, v15.4s, v19.4s
+	WORD $0x4ea88610 // add v16.4s, v16.4s, v8.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x6e30deb0 // fmul v16.4s, v21.4s, v16.4s
+	WORD $0x6e31de71 // fmul v17.4s, v19.4s, v17.4s
+	WORD $0x4e27d613 // fadd v19.4s, v16.4s, v7.4s
+	WORD $0x4e27d635 // fadd v21.4s, v17.4s, v7.4s
+	WORD $0x6e33fcf3 // fdiv v19.4s, v7.4s, v19.4s
+	WORD $0x6e35fcf5 // fdiv v21.4s, v7.4s, v21.4s
+	WORD $0x6eace52f // fcmgt v15.4s, v9.4s, v12.4s
+	WORD $0x6eade52e // fcmgt v14.4s, v9.4s, v13.4s
+	WORD $0x6e33de10 // fmul v16.4s, v16.4s, v19.4s
+	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
+	WORD $0x4eaf1df4 // mov v20.16b, v15.16b
+	WORD $0x6e731e14 // bsl v20.16b, v16.16b, v19.16b
+	WORD $0x4eae1dd2 // mov v18.16b, v14.16b
+	WORD $0x6e751e32 // bsl v18.16b, v17.16b, v21.16b
+	WORD $0x4eacf556 // fmin v22.4s, v10.4s, v12.4s
+	WORD $0x4eadf557 // fmin v23.4s, v10.4s, v13.4s
+	WORD $0x4e36f576 // fmax v22.4s, v11.4s, v22.4s
+	WORD $0x4e37f577 // fmax v23.4s, v11.4s, v23.4s
+	WORD $0x6e701e6f // bsl v15.16b, v19.16b, v16.16b
+	WORD $0x6e711eae // bsl v14.16b, v21.16b, v17.16b
+	FMOVQ 112(R13), F17
+	WORD $0x4e2fced1 // fmla v17.4s, v22.4s, v15.4s
+	FMOVQ 112(R13), F15
+	WORD $0x4e2eceef // fmla v15.4s, v23.4s, v14.4s
+	WORD $0x6e31de91 // fmul v17.4s, v20.4s, v17.4s
+	WORD $0x6e2fde4f // fmul v15.4s, v18.4s, v15.4s
+	FLDPQ 0(R9), (F14, F23)
+	WORD $0x6e31ddd1 // fmul v17.4s, v14.4s, v17.4s
+	WORD $0x6e2fdeef // fmul v15.4s, v23.4s, v15.4s
+	FSTPQ (F17, F15), 0(R10)
+	WORD $0x4e2cf56c // fmax v12.4s, v11.4s, v12.4s
+	WORD $0x4e2df56d // fmax v13.4s, v11.4s, v13.4s
+	WORD $0x6e34dd94 // fmul v20.4s, v12.4s, v20.4s
+	WORD $0x6e32ddb2 // fmul v18.4s, v13.4s, v18.4s
+	FSTPQ (F20, F18), 0(R11)
+	FLDPQ 32(R8), (F18, F20)
+	FLDPQ 32(R4), (F13, F12)
+	FLDPQ 32(R0), (F15, F17)
+	WORD $0x4e2fcdb2 // fmla v18.4s, v13.4s, v15.4s
+	WORD $0x4e31cd94 // fmla v20.4s, v12.4s, v17.4s
+	FLDPQ 32(R5), (F17, F12)
+	FLDPQ 32(R1), (F15, F13)
+	WORD $0x4e2fce32 // fmla v18.4s, v17.4s, v15.4s
+	WORD $0x4e2dcd94 // fmla v20.4s, v12.4s, v13.4s
+	FLDPQ 32(R6), (F13, F12)
+	FLDPQ 32(R2), (F15, F17)
+	WORD $0x4e2fcdb2 // fmla v18.4s, v13.4s, v15.4s
+	WORD $0x4e31cd94 // fmla v20.4s, v12.4s, v17.4s
+	FLDPQ 32(R7), (F17, F12)
+	FLDPQ 32(R3), (F15, F13)
+	WORD $0x4e2fce32 // fmla v18.4s, v17.4s, v15.4s
+	WORD $0x4e2dcd94 // fmla v20.4s, v12.4s, v13.4s
+	WORD $0x4ea01e4d // orr v13.16b, v18.16b, v0.16b
+	WORD $0x4ea01e8c // orr v12.16b, v20.16b, v0.16b
+	WORD $0x4eadf42d // fmin v13.4s, v1.4s, v13.4s
+	WORD $0x4eacf42c // fmin v12.4s, v1.4s, v12.4s
+	WORD $0x4e2df44d // fmax v13.4s, v2.4s, v13.4s
+	WORD $0x4e2cf44c // fmax v12.4s, v2.4s, v12.4s
+	WORD $0x6e23ddaf // fmul v15.4s, v13.4s, v3.4s
+	WORD $0x6e23dd91 // fmul v17.4s, v12.4s, v3.4s
+	WORD $0x4e2189ef // frintn v15.4s, v15.4s
+	WORD $0x4e218a31 // frintn v17.4s, v17.4s
+	WORD $0x4ea4cded // fmls v13.4s, v15.4s, v4.4s
+	WORD $0x4ea4ce2c // fmls v12.4s, v17.4s, v4.4s
+	WORD $0x4ea5cded // fmls v13.4s, v15.4s, v5.4s
+	WORD $0x4ea5ce2c // fmls v12.4s, v17.4s, v5.4s
+	FMOVQ 32(R13), F23
+	WORD $0x4e2dccd7 // fmla v23.4s, v6.4s, v13.4s
+	FMOVQ 32(R13), F14
+	WORD $0x4e2cccce // fmla v14.4s, v6.4s, v12.4s
+	FMOVQ 48(R13), F22
+	WORD $0x4e2dcef6 // fmla v22.4s, v23.4s, v13.4s
+	FMOVQ 48(R13), F23
+	WORD $0x4e2ccdd7 // fmla v23.4s, v14.4s, v12.4s
+	FMOVQ 64(R13), F14
+	WORD $0x4e2dcece // fmla v14.4s, v22.4s, v13.4s
+	FMOVQ 64(R13), F22
+	WORD $0x4e2ccef6 // fmla v22.4s, v23.4s, v12.4s
+	FMOVQ 80(R13), F23
+	WORD $0x4e2dcdd7 // fmla v23.4s, v14.4s, v13.4s
+	FMOVQ 80(R13), F14
+	WORD $0x4e2ccece // fmla v14.4s, v22.4s, v12.4s
+	WORD $0x6e2dddb6 // fmul v22.4s, v13.4s, v13.4s
+	WORD $0x6e2cdd95 // fmul v21.4s, v12.4s, v12.4s
+	WORD $0x4e36ceed // fmla v13.4s, v23.4s, v22.4s
+	WORD $0x4e35cdcc // fmla v12.4s, v14.4s, v21.4s
+	WORD $0x4e27d5ad // fadd v13.4s, v13.4s, v7.4s
+	WORD $0x4e27d58c // fadd v12.4s, v12.4s, v7.4s
+	WORD $0x4ea1b9ef // fcvtzs v15.4s, v15.4s
+	WORD $0x4ea1ba31 // fcvtzs v17.4s, v17.4s
+	WORD $0x4f3f05f5 // sshr v21.4s, v15.4s, #1
+	WORD $0x4f3f062e // sshr v14.4s, v17.4s, #1
+	WORD $0x6eb585ef // sub v15.4s, v15.4s, v21.4s
+	WORD $0x6eae8631 // sub v17.4s, v17.4s, v14.4s
+	WORD $0x4ea886b5 // add v21.4s, v21.4s, v8.4s
+	WORD $0x4ea885ce // add v14.4s, v14.4s, v8.4s
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x6e35ddb5 // fmul v21.4s, v13.4s, v21.4s
+	WORD $0x6e2edd8e // fmul v14.4s, v12.4s, v14.4s
+	WORD $0x4ea885ef // add v15.4s, v15.4s, v8.4s
+	WORD $0x4ea88631 // add v17.4s, v17.4s, v8.4s
+	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x6e2fdeaf // fmul v15.4s, v21.4s, v15.4s
+	WORD $0x6e31ddd1 // fmul v17.4s, v14.4s, v17.4s
+	WORD $0x4e27d5ee // fadd v14.4s, v15.4s, v7.4s
+	WORD $0x4e27d635 // fadd v21.4s, v17.4s, v7.4s
+	WORD $0x6e2efcee // fdiv v14.4s, v7.4s, v14.4s
+	WORD $0x6e35fcf5 // fdiv v21.4s, v7.4s, v21.4s
+	WORD $0x6eb2e52c // fcmgt v12.4s, v9.4s, v18.4s
+	WORD $0x6eb4e52d // fcmgt v13.4s, v9.4s, v20.4s
+	WORD $0x6e2eddef // fmul v15.4s, v15.4s, v14.4s
+	WORD $0x6e35de31 // fmul v17.4s, v17.4s, v21.4s
+	WORD $0x4eac1d96 // mov v22.16b, v12.16b
+	WORD $0x6e6e1df6 // bsl v22.16b, v15.16b, v14.16b
+	WORD $0x4ead1db7 // mov v23.16b, v13.16b
+	WORD $0x6e751e37 // bsl v23.16b, v17.16b, v21.16b
+	WORD $0x4eb2f550 // fmin v16.4s, v10.4s, v18.4s
+	WORD $0x4eb4f553 // fmin v19.4s, v10.4s, v20.4s
+	WORD $0x4e30f570 // fmax v16.4s, v11.4s, v16.4s
+	WORD $0x4e33f573 // fmax v19.4s, v11.4s, v19.4s
+	WORD $0x6e6f1dcc // bsl v12.16b, v14.16b, v15.16b
+	WORD $0x6e711ead // bsl v13.16b, v21.16b, v17.16b
+	FMOVQ 112(R13), F17
+	WORD $0x4e2cce11 // fmla v17.4s, v16.4s, v12.4s
+	FMOVQ 112(R13), F12
+	WORD $0x4e2dce6c // fmla v12.4s, v19.4s, v13.4s
+	WORD $0x6e31ded1 // fmul v17.4s, v22.4s, v17.4s
+	WORD $0x6e2cdeec // fmul v12.4s, v23.4s, v12.4s
+	FLDPQ 32(R9), (F13, F19)
+	WORD $0x6e31ddb1 // fmul v17.4s, v13.4s, v17.4s
+	WORD $0x6e2cde6c // fmul v12.4s, v19.4s, v12.4s
+	FSTPQ (F17, F12), 32(R10)
+	WORD $0x4e32f572 // fmax v18.4s, v11.4s, v18.4s
+	WORD $0x4e34f574 // fmax v20.4s, v11.4s, v20.4s
+	WORD $0x6e36de56 // fmul v22.4s, v18.4s, v22.4s
+	WORD $0x6e37de97 // fmul v23.4s, v20.4s, v23.4s
+	FSTPQ (F22, F23), 32(R11)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	ADD $64, R10, R10
+	ADD $64, R11, R11
+	SUBS $16, R12, R12
+	BGE whole
+tail:
+	ADDS $16, R12, R12
+	BEQ done
+	SUBS $4, R12, R12
+	BLT few
+four:
+	FMOVQ 0(R8), F12
+	FMOVQ 0(R4), F13
+	FMOVQ 0(R0), F14
+	WORD $0x4e2ecdac // fmla v12.4s, v13.4s, v14.4s
+	FMOVQ 0(R5), F14
+	FMOVQ 0(R1), F13
+	WORD $0x4e2dcdcc // fmla v12.4s, v14.4s, v13.4s
+	FMOVQ 0(R6), F13
+	FMOVQ 0(R2), F14
+	WORD $0x4e2ecdac // fmla v12.4s, v13.4s, v14.4s
+	FMOVQ 0(R7), F14
+	FMOVQ 0(R3), F13
+	WORD $0x4e2dcdcc // fmla v12.4s, v14.4s, v13.4s
+	WORD $0x4ea01d8d // orr v13.16b, v12.16b, v0.16b
+	WORD $0x4eadf42d // fmin v13.4s, v1.4s, v13.4s
+	WORD $0x4e2df44d // fmax v13.4s, v2.4s, v13.4s
+	WORD $0x6e23ddae // fmul v14.4s, v13.4s, v3.4s
+	WORD $0x4e2189ce // frintn v14.4s, v14.4s
+	WORD $0x4ea4cdcd // fmls v13.4s, v14.4s, v4.4s
+	WORD $0x4ea5cdcd // fmls v13.4s, v14.4s, v5.4s
+	FMOVQ 32(R13), F15
+	WORD $0x4e2dcccf // fmla v15.4s, v6.4s, v13.4s
+	FMOVQ 48(R13), F16
+	WORD $0x4e2dcdf0 // fmla v16.4s, v15.4s, v13.4s
+	FMOVQ 64(R13), F15
+	WORD $0x4e2dce0f // fmla v15.4s, v16.4s, v13.4s
+	FMOVQ 80(R13), F16
+	WORD $0x4e2dcdf0 // fmla v16.4s, v15.4s, v13.4s
+	WORD $0x6e2dddaf // fmul v15.4s, v13.4s, v13.4s
+	WORD $0x4e2fce0d // fmla v13.4s, v16.4s, v15.4s
+	WORD $0x4e27d5ad // fadd v13.4s, v13.4s, v7.4s
+	WORD $0x4ea1b9ce // fcvtzs v14.4s, v14.4s
+	WORD $0x4f3f05cf // sshr v15.4s, v14.4s, #1
+	WORD $0x6eaf85ce // sub v14.4s, v14.4s, v15.4s
+	WORD $0x4ea885ef // add v15.4s, v15.4s, v8.4s
+	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
+	WORD $0x6e2fddaf // fmul v15.4s, v13.4s, v15.4s
+	WORD $0x4ea885ce // add v14.4s, v14.4s, v8.4s
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x6e2eddee // fmul v14.4s, v15.4s, v14.4s
+	WORD $0x4e27d5cf // fadd v15.4s, v14.4s, v7.4s
+	WORD $0x6e2ffcef // fdiv v15.4s, v7.4s, v15.4s
+	WORD $0x6eace52d // fcmgt v13.4s, v9.4s, v12.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x4ead1db0 // mov v16.16b, v13.16b
+	WORD $0x6e6f1dd0 // bsl v16.16b, v14.16b, v15.16b
+	WORD $0x4eacf551 // fmin v17.4s, v10.4s, v12.4s
+	WORD $0x4e31f571 // fmax v17.4s, v11.4s, v17.4s
+	WORD $0x6e6e1ded // bsl v13.16b, v15.16b, v14.16b
+	FMOVQ 112(R13), F14
+	WORD $0x4e2dce2e // fmla v14.4s, v17.4s, v13.4s
+	WORD $0x6e2ede0e // fmul v14.4s, v16.4s, v14.4s
+	FMOVQ 0(R9), F13
+	WORD $0x6e2eddae // fmul v14.4s, v13.4s, v14.4s
+	FMOVQ F14, 0(R10)
+	WORD $0x4e2cf56c // fmax v12.4s, v11.4s, v12.4s
+	WORD $0x6e30dd90 // fmul v16.4s, v12.4s, v16.4s
+	FMOVQ F16, 0(R11)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	ADD $16, R10, R10
+	ADD $16, R11, R11
+	SUBS $4, R12, R12
+	BGE four
+few:
+	ADDS $4, R12, R12
+	BEQ done
+	TBZ $1, R12, one1
+	FMOVD 0(R8), F12
+	TBZ $0, R12, done2
+	ADD $8, R8, R14
+	WORD $0x4d4081cc // ld1 {v12.s}[2], [x14]
+	B done2
+one1:
+	FMOVS 0(R8), F12
+done2:
+	TBZ $1, R12, one3
+	FMOVD 0(R4), F13
+	TBZ $0, R12, done4
+	ADD $8, R4, R14
+	WORD $0x4d4081cd // ld1 {v13.s}[2], [x14]
+	B done4
+one3:
+	FMOVS 0(R4), F13
+done4:
+	TBZ $1, R12, one5
+	FMOVD 0(R0), F14
+	TBZ $0, R12, done6
+	ADD $8, R0, R14
+	WORD $0x4d4081ce // ld1 {v14.s}[2], [x14]
+	B done6
+one5:
+	FMOVS 0(R0), F14
+done6:
+	WORD $0x4e2ecdac // fmla v12.4s, v13.4s, v14.4s
+	TBZ $1, R12, one7
+	FMOVD 0(R5), F14
+	TBZ $0, R12, done8
+	ADD $8, R5, R14
+	WORD $0x4d4081ce // ld1 {v14.s}[2], [x14]
+	B done8
+one7:
+	FMOVS 0(R5), F14
+done8:
+	TBZ $1, R12, one9
+	FMOVD 0(R1), F13
+	TBZ $0, R12, done10
+	ADD $8, R1, R14
+	WORD $0x4d4081cd // ld1 {v13.s}[2], [x14]
+	B done10
+one9:
+	FMOVS 0(R1), F13
+done10:
+	WORD $0x4e2dcdcc // fmla v12.4s, v14.4s, v13.4s
+	TBZ $1, R12, one11
+	FMOVD 0(R6), F13
+	TBZ $0, R12, done12
+	ADD $8, R6, R14
+	WORD $0x4d4081cd // ld1 {v13.s}[2], [x14]
+	B done12
+one11:
+	FMOVS 0(R6), F13
+done12:
+	TBZ $1, R12, one13
+	FMOVD 0(R2), F14
+	TBZ $0, R12, done14
+	ADD $8, R2, R14
+	WORD $0x4d4081ce // ld1 {v14.s}[2], [x14]
+	B done14
+one13:
+	FMOVS 0(R2), F14
+done14:
+	WORD $0x4e2ecdac // fmla v12.4s, v13.4s, v14.4s
+	TBZ $1, R12, one15
+	FMOVD 0(R7), F14
+	TBZ $0, R12, done16
+	ADD $8, R7, R14
+	WORD $0x4d4081ce // ld1 {v14.s}[2], [x14]
+	B done16
+one15:
+	FMOVS 0(R7), F14
+done16:
+	TBZ $1, R12, one17
+	FMOVD 0(R3), F13
+	TBZ $0, R12, done18
+	ADD $8, R3, R14
+	WORD $0x4d4081cd // ld1 {v13.s}[2], [x14]
+	B done18
+one17:
+	FMOVS 0(R3), F13
+done18:
+	WORD $0x4e2dcdcc // fmla v12.4s, v14.4s, v13.4s
+	WORD $0x4ea01d8d // orr v13.16b, v12.16b, v0.16b
+	WORD $0x4eadf42d // fmin v13.4s, v1.4s, v13.4s
+	WORD $0x4e2df44d // fmax v13.4s, v2.4s, v13.4s
+	WORD $0x6e23ddae // fmul v14.4s, v13.4s, v3.4s
+	WORD $0x4e2189ce // frintn v14.4s, v14.4s
+	WORD $0x4ea4cdcd // fmls v13.4s, v14.4s, v4.4s
+	WORD $0x4ea5cdcd // fmls v13.4s, v14.4s, v5.4s
+	FMOVQ 32(R13), F15
+	WORD $0x4e2dcccf // fmla v15.4s, v6.4s, v13.4s
+	FMOVQ 48(R13), F16
+	WORD $0x4e2dcdf0 // fmla v16.4s, v15.4s, v13.4s
+	FMOVQ 64(R13), F15
+	WORD $0x4e2dce0f // fmla v15.4s, v16.4s, v13.4s
+	FMOVQ 80(R13), F16
+	WORD $0x4e2dcdf0 // fmla v16.4s, v15.4s, v13.4s
+	WORD $0x6e2dddaf // fmul v15.4s, v13.4s, v13.4s
+	WORD $0x4e2fce0d // fmla v13.4s, v16.4s, v15.4s
+	WORD $0x4e27d5ad // fadd v13.4s, v13.4s, v7.4s
+	WORD $0x4ea1b9ce // fcvtzs v14.4s, v14.4s
+	WORD $0x4f3f05cf // sshr v15.4s, v14.4s, #1
+	WORD $0x6eaf85ce // sub v14.4s, v14.4s, v15.4s
+	WORD $0x4ea885ef // add v15.4s, v15.4s, v8.4s
+	WORD $0x4f3755ef // shl v15.4s, v15.4s, #23
+	WORD $0x6e2fddaf // fmul v15.4s, v13.4s, v15.4s
+	WORD $0x4ea885ce // add v14.4s, v14.4s, v8.4s
+	WORD $0x4f3755ce // shl v14.4s, v14.4s, #23
+	WORD $0x6e2eddee // fmul v14.4s, v15.4s, v14.4s
+	WORD $0x4e27d5cf // fadd v15.4s, v14.4s, v7.4s
+	WORD $0x6e2ffcef // fdiv v15.4s, v7.4s, v15.4s
+	WORD $0x6eace52d // fcmgt v13.4s, v9.4s, v12.4s
+	WORD $0x6e2fddce // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x4ead1db0 // mov v16.16b, v13.16b
+	WORD $0x6e6f1dd0 // bsl v16.16b, v14.16b, v15.16b
+	WORD $0x4eacf551 // fmin v17.4s, v10.4s, v12.4s
+	WORD $0x4e31f571 // fmax v17.4s, v11.4s, v17.4s
+	WORD $0x6e6e1ded // bsl v13.16b, v15.16b, v14.16b
+	FMOVQ 112(R13), F14
+	WORD $0x4e2dce2e // fmla v14.4s, v17.4s, v13.4s
+	WORD $0x6e2ede0e // fmul v14.4s, v16.4s, v14.4s
+	TBZ $1, R12, one19
+	FMOVD 0(R9), F13
+	TBZ $0, R12, done20
+	ADD $8, R9, R14
+	WORD $0x4d4081cd // ld1 {v13.s}[2], [x14]
+	B done20
+one19:
+	FMOVS 0(R9), F13
+done20:
+	WORD $0x6e2eddae // fmul v14.4s, v13.4s, v14.4s
+	TBZ $1, R12, one21
+	FMOVD F14, 0(R10)
+	TBZ $0, R12, done22
+	ADD $8, R10, R14
+	WORD $0x4d0081ce // st1 {v14.s}[2], [x14]
+	B done22
+one21:
+	FMOVS F14, 0(R10)
+done22:
+	WORD $0x4e2cf56c // fmax v12.4s, v11.4s, v12.4s
+	WORD $0x6e30dd90 // fmul v16.4s, v12.4s, v16.4s
+	TBZ $1, R12, one23
+	FMOVD F16, 0(R11)
+	TBZ $0, R12, done24
+	ADD $8, R11, R14
+	WORD $0x4d0081d0 // st1 {v16.s}[2], [x14]
+	B done24
+one23:
+	FMOVS F16, 0(R11)
+done24:
+done:
+	RET
+
 // func conv4WeightsNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, grad *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32, dbias *float32)
 TEXT ·conv4WeightsNEON(SB), NOSPLIT, $0-88
 	MOVD x0+8(FP), R0

@@ -213,3 +213,20 @@ func TestTwoRowsGiveTheBitsOfOneAndOne(t *testing.T) {
 		}
 	})
 }
+
+// TestConvolutionKeptOnTheWayBack: it is that of the way forward to the bit, and
+// keeping it does not change the gradient.
+func TestConvolutionKeptOnTheWayBack(t *testing.T) {
+	using(func(set string) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for n := 1; n <= longest; n++ {
+			v := random(op[float32]{vectors: 12}, n, r)
+			x, w := Taps[float32](v), Taps[float32](v[4:])
+			y, dpre := make([]float32, n), make([]float32, n)
+			Conv4(x, w, v[8], y, true)
+			Conv4SiLUGrad(x, w, v[8], v[9], dpre, nil)
+			Conv4SiLUGrad(x, w, v[8], v[9], v[10], v[11])
+			checkSame(t, set, v[10:], [][]float32{dpre, y})
+		}
+	})
+}

@@ -144,15 +144,29 @@ func convAt[F Float](x, w Taps[F], bias []F, i int) F {
 }
 
 // Conv4SiLUGrad computes dpre, the gradient of bias + Σ wⱼ⊙xⱼ, from dy, the
-// gradient of its SiLU.
-func Conv4SiLUGrad[F Float](x, w Taps[F], bias, dy, dpre []F) {
+// gradient of its SiLU, and in y, unless it is nil, that SiLU itself.
+func Conv4SiLUGrad[F Float](x, w Taps[F], bias, dy, dpre, y []F) {
 	n := len(dpre)
-	if fast[F]() {
+	switch {
+	case !fast[F]():
+		conv4SiLUGrad(x, w, bias, dy, dpre, y)
+	case y == nil:
 		best.conv4SiLUGrad(n, ptr(x[0], n), ptr(x[1], n), ptr(x[2], n), ptr(x[3], n), ptr(w[0], n), ptr(w[1], n), ptr(w[2], n), ptr(w[3], n), ptr(bias, n), ptr(dy, n), ptr(dpre, n))
-		return
+	default:
+		best.conv4SiLUGradKeep(n, ptr(x[0], n), ptr(x[1], n), ptr(x[2], n), ptr(x[3], n), ptr(w[0], n), ptr(w[1], n), ptr(w[2], n), ptr(w[3], n), ptr(bias, n), ptr(dy, n), ptr(dpre, n), ptr(y, n))
+	}
+}
+
+func conv4SiLUGrad[F Float](x, w Taps[F], bias, dy, dpre, y []F) {
+	if y != nil {
+		y = first(y, len(dpre))
 	}
 	for i := range dpre {
-		dpre[i] = dy[i] * F(SiLU.SlopeAt(float64(convAt(x, w, bias, i))))
+		sum, up := float64(convAt(x, w, bias, i)), dy[i]
+		dpre[i] = up * F(SiLU.SlopeAt(sum))
+		if y != nil {
+			y[i] = F(silu(sum))
+		}
 	}
 }
 

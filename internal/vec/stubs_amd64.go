@@ -137,6 +137,9 @@ func conv4RowSiLUAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 
 func conv4SiLUGradAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 
 //go:noescape
+func conv4SiLUGradKeepAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32, y *float32)
+
+//go:noescape
 func conv4WeightsAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, grad *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32, dbias *float32)
 
 //go:noescape
@@ -321,6 +324,9 @@ func conv4RowSiLUAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *f
 
 //go:noescape
 func conv4SiLUGradAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
+
+//go:noescape
+func conv4SiLUGradKeepAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32, y *float32)
 
 //go:noescape
 func conv4WeightsAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, grad *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32, dbias *float32)

@@ -137,6 +137,9 @@ func conv4RowSiLUNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *f
 func conv4SiLUGradNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
 
 //go:noescape
+func conv4SiLUGradKeepNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32, y *float32)
+
+//go:noescape
 func conv4WeightsNEON(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, grad *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32, dbias *float32)
 
 //go:noescape

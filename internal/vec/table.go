@@ -48,6 +48,7 @@ type table struct {
 	conv4SiLU           func(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
 	conv4RowSiLU        func(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, bias *float32, y *float32, w *float32)
 	conv4SiLUGrad       func(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
+	conv4SiLUGradKeep   func(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32, y *float32)
 	conv4Weights        func(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, grad *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32, dbias *float32)
 	quads               func(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 	quadsAdd            func(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)

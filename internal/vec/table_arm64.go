@@ -49,6 +49,7 @@ var tableNEON = table{
 	conv4SiLU:           conv4SiLUNEON,
 	conv4RowSiLU:        conv4RowSiLUNEON,
 	conv4SiLUGrad:       conv4SiLUGradNEON,
+	conv4SiLUGradKeep:   conv4SiLUGradKeepNEON,
 	conv4Weights:        conv4WeightsNEON,
 	quads:               quadsNEON,
 	quadsAdd:            quadsAddNEON,

@@ -54,6 +54,12 @@ var rows = []kernel{
 		slope, _ := k.siluSlope(taps(k))
 		k.store("dpre", k.mul(k.load("dy"), slope))
 	}},
+	// The same with what SiLU gave, y.
+	{name: "conv4SiLUGradKeep", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre y", body: func(k *body) {
+		slope, y := k.siluSlope(taps(k))
+		k.store("dpre", k.mul(k.load("dy"), slope))
+		k.store("y", y())
+	}},
 	// dwⱼ += g·xⱼ, dbias += g
 	{name: "conv4Weights", vectors: "x0 x1 x2 x3 grad dw0 dw1 dw2 dw3 dbias", body: func(k *body) {
 		g := k.load("grad")
