@@ -9,6 +9,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
+	"gorgonia.org/tensor"
 )
 
 // Device is a processor with separate memory, on which models train and
@@ -88,6 +89,9 @@ type residence struct {
 	tensors []layers.Param
 	buffers []nodes.Buffer // of each tensor
 	copies  map[string]halfCopy
+	// constants are the bytes of packed weights and of their scales, which nothing
+	// writes to.
+	constants map[string]nodes.Buffer
 }
 
 // halfCopy is a copy of a tensor in bfloat16, and what enqueues that it is made
@@ -152,6 +156,38 @@ func reside(d Device, tensors []layers.Param) (*residence, error) {
 		r.buffers = append(r.buffers, b)
 	}
 	return r, r.push()
+}
+
+// settle gives the model's parameters their place on a device, nil for none.
+func (m *Model) settle(d Device) (err error) {
+	if m.home, err = reside(d, m.Params()); m.home == nil || err != nil {
+		return err
+	}
+	for _, p := range m.store.Packed() {
+		if err := m.home.hold(p.Name, p.Data); err != nil {
+			return err
+		}
+		if p.Scales == nil {
+			continue
+		}
+		if err := m.home.hold(p.Name+layers.ScaleSuffix, p.Scales); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold copies a constant to the device.
+func (r *residence) hold(name string, value *tensor.Dense) error {
+	b, err := nodes.Alloc(r.device, value)
+	if err != nil {
+		return errors.Wrapf(err, "xlstm: memory for %s on %s", name, r.device.Name())
+	}
+	if r.constants == nil {
+		r.constants = make(map[string]nodes.Buffer)
+	}
+	r.constants[name] = b
+	return errors.Wrapf(r.device.Upload(b, value.Data()), "xlstm: copying %s", name)
 }
 
 // fetch copies the tensors from the device, push to it.

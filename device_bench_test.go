@@ -147,11 +147,24 @@ func timeOperations(b *testing.B, p *Program) {
 }
 
 // BenchmarkLargeGeneration generates with the model of 407 M parameters, one text, and
-// reads a prompt of 2048 tokens:
+// reads a prompt of 2048 tokens, with weights as the precision has them and in int8:
 //
 //	XLSTM_DEVICE=cuda XLSTM_PRECISION=bf16 go test -tags nvidia -run - -bench LargeGeneration .
 func BenchmarkLargeGeneration(b *testing.B) {
 	m := largestModel(b)
+	for _, f := range []WeightFormat{WeightsFloat32, WeightsInt8} {
+		if f != WeightsFloat32 {
+			packed, err := m.Packed(f)
+			if err != nil {
+				b.Fatal(err)
+			}
+			m = packed
+		}
+		b.Run("weights="+string(f), func(b *testing.B) { benchGeneration(b, m) })
+	}
+}
+
+func benchGeneration(b *testing.B, m *Model) {
 	g, err := m.NewGenerator()
 	if err != nil {
 		b.Fatal(err)

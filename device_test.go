@@ -439,6 +439,67 @@ func TestDeviceGeneratesWithWiderModels(t *testing.T) {
 	}
 }
 
+// TestDeviceGeneratesWithPackedWeights reads a prompt and single tokens with weights in
+// fewer bytes. In int8 and int4 x is rounded, where another order of additions may lead to
+// another integer, which changes what follows a little: the logits behind most of the
+// tokens that begin a text agree all the same.
+func TestDeviceGeneratesWithPackedWeights(t *testing.T) {
+	for _, f := range []WeightFormat{WeightsBF16, WeightsInt8, WeightsInt4} {
+		for arch, cfg := range map[string]Config{"v1": smallConfig(), "large": smallLargeConfig()} {
+			if cfg.EmbeddingDim = 192; arch == "large" {
+				cfg.Large.NumHeads = 3
+			}
+			host, err := roughened(t, cfg).Packed(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			there, err := roughened(t, cfg, WithDevice(otherDevice())).Packed(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if there.Device() == nil {
+				t.Fatal("the packed model has left the device")
+			}
+			var logits [2][][]float64
+			for i, m := range []*Model{host, there} {
+				g, err := m.NewGenerator()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for k := range cfg.VocabSize {
+					g.Reset()
+					text := []int{k}
+					if k == 0 {
+						text = testutil.Tokens(9, 70, cfg.VocabSize)
+					}
+					if err := g.Read(text...); err != nil {
+						t.Fatal(err)
+					}
+					l, err := g.Logits()
+					if err != nil {
+						t.Fatal(err)
+					}
+					logits[i] = append(logits[i], slices.Clone(l))
+				}
+				if err := g.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var away []float64
+			for k := range logits[0] {
+				away = append(away, golden.Apart(logits[1][k], logits[0][k], 0))
+			}
+			slices.Sort(away)
+			t.Logf("%s in %s: %.3g away", arch, f, away)
+			last := len(away) - 1
+			within := map[bool]float64{true: 2e-5, false: 5e-2}[f == WeightsBF16]
+			if !(away[last/2] <= 2e-5) || !(away[last] <= within) {
+				t.Errorf("%s in %s: logits are %.3g away", arch, f, away)
+			}
+		}
+	}
+}
+
 // TestDeviceSamplesLikeTheCPU: a sampler that looks at the most likely tokens alone,
 // which a device then ranks, draws the same ones as on the CPU.
 func TestDeviceSamplesLikeTheCPU(t *testing.T) {

@@ -83,8 +83,7 @@ func Load(path string, opts ...Option) (*Model, error) {
 	if err := m.mergeAdapters(filepath.Dir(config)); err != nil {
 		return nil, err
 	}
-	m.home, err = reside(o.device, m.Params())
-	return m, err
+	return m, m.settle(o.device)
 }
 
 // untie gives a configuration of Hugging Face's form a head of its own if the

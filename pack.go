@@ -92,9 +92,6 @@ func (st *checkpoint) pack(a assignment, o options) (packed []layers.PackedParam
 	if len(packed) > 0 && o.dtype != tensor.Float32 {
 		return nil, errors.Errorf("its weights are packed, and a model with packed weights computes in float32, not in %v", o.dtype)
 	}
-	if len(packed) > 0 && o.device != nil {
-		return nil, errors.Errorf("its weights are packed, which is for the CPU and not for %s", o.device.Name())
-	}
 	return packed, nil
 }
 

@@ -71,7 +71,15 @@ func (p *Program) newRemote() (err error) {
 	}()
 	memory := make(map[*gorgonia.Node]nodes.Buffer)
 	copies := make(map[*gorgonia.Node]func() (nodes.Buffer, error))
+	for _, n := range p.graph.AllNodes() {
+		if b := p.model.home.constants[n.Name()]; b != nil && n.IsVar() && n.Dtype() == tensor.Byte {
+			memory[n] = b
+		}
+	}
 	for _, n := range p.out.Model() {
+		if memory[n] != nil {
+			continue // packed
+		}
 		memory[n] = p.model.home.buffer(n.Name())
 		copies[n] = func() (nodes.Buffer, error) { return p.model.home.copyOf(n.Name()) }
 	}
@@ -186,11 +194,12 @@ func (r *remote) fetchRow(n *gorgonia.Node, at int, row []float64) error {
 
 // ranked are the most likely tokens by a row of logits on a device.
 type ranked struct {
-	launch   device.Launch
-	values   nodes.Buffer
-	at       nodes.Buffer
-	node     *gorgonia.Node
-	row, top int
+	launch    device.Launch
+	values    nodes.Buffer
+	at        nodes.Buffer
+	workspace nodes.Buffer // or nil
+	node      *gorgonia.Node
+	row, top  int
 }
 
 // largest returns the indices and the values of the k largest numbers of a row of
@@ -239,13 +248,19 @@ func (r *remote) rank(n *gorgonia.Node, row, k int) (err error) {
 			return err
 		}
 	}
-	o.launch, err = r.device.Bind(ops.Largest{V: width, K: k}, []nodes.Buffer{o.values, o.at}, []nodes.Buffer{x}, nil)
+	op := ops.Largest{V: width, K: k}
+	if n := r.device.Workspace(op, x.Dtype(), device.Half{}); n > 0 {
+		if o.workspace, err = r.device.Alloc(x.Dtype(), n); err != nil {
+			return err
+		}
+	}
+	o.launch, err = r.device.Bind(op, []nodes.Buffer{o.values, o.at}, []nodes.Buffer{x}, o.workspace)
 	r.ranked = o
 	return err
 }
 
 func (r *remote) forgetRanks() error {
-	for _, b := range []nodes.Buffer{r.ranked.values, r.ranked.at} {
+	for _, b := range []nodes.Buffer{r.ranked.values, r.ranked.at, r.ranked.workspace} {
 		if b == nil {
 			continue
 		}

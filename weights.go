@@ -31,7 +31,7 @@ var weightFormats = map[nodes.Format]WeightFormat{
 }
 
 // WithWeights sets the format in which a model holds its weights. A model whose
-// weights are not in float32 generates and evaluates on the CPU, but cannot be
+// weights are not in float32 generates and evaluates, but cannot be
 // trained or saved. The default is float32, and for a
 // model that Quantize wrote the format in which it is stored; int8 and int4 are the only
 // one that such a model can be loaded in.
@@ -63,8 +63,6 @@ func (o options) checkWeights() error {
 		return err
 	case o.dtype != tensor.Float32:
 		return errors.Errorf("xlstm: weights in %s are for models that compute in float32, not in %v", o.weights, o.dtype)
-	case o.device != nil:
-		return errors.Errorf("xlstm: weights in %s are for the CPU; on %s they are float32", o.weights, o.device.Name())
 	}
 	return nil
 }
@@ -103,6 +101,9 @@ func (m *Model) Packed(f WeightFormat) (*Model, error) {
 	if m.adapters != nil {
 		return nil, errors.New("xlstm: the model has adapters, which packed weights cannot take; save it and load it, which merges them")
 	}
+	if err := m.Fetch(); err != nil {
+		return nil, err
+	}
 	m.turns.RLock()
 	defer m.turns.RUnlock()
 	var packed []layers.PackedParam
@@ -128,7 +129,7 @@ func (m *Model) Packed(f WeightFormat) (*Model, error) {
 		}
 	}
 	c.generationEnds = m.generationEnds
-	return c, nil
+	return c, c.settle(o.device)
 }
 
 // newEmptyModel makes a model whose parameters are packed, or zero.

@@ -140,10 +140,11 @@ func New(cfg Config, opts ...Option) (*Model, error) {
 		return nil, err
 	}
 	if o.packs() {
-		return m.Packed(o.weights)
+		if m, err = m.Packed(o.weights); err != nil {
+			return nil, err
+		}
 	}
-	m.home, err = reside(o.device, m.Params())
-	return m, err
+	return m, m.settle(o.device)
 }
 
 // newModel makes the parameters of a model in the store.

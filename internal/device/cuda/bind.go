@@ -228,7 +228,7 @@ func (b *binder) bind(op ops.Op) error {
 		b.takeAddends(p)
 		op = p.Op
 	}
-	for _, f := range []family{bindLinear, bindProjections, bindMLSTMExit, bindElementwise, bindRows, bindTime, bindMLSTM, bindSLSTM, bindLSTM, bindSimplified, bindOptimiser} {
+	for _, f := range []family{bindLinear, bindPacked, bindProjections, bindMLSTMExit, bindElementwise, bindRows, bindTime, bindMLSTM, bindSLSTM, bindLSTM, bindSimplified, bindOptimiser} {
 		if f(b, op) {
 			return errors.Wrapf(b.err, "cuda: %s", op.Name())
 		}

@@ -17,8 +17,7 @@ func bindRows(b *binder, op ops.Op) bool {
 	case ops.Twin:
 		b.norms(op.Op, true)
 	case ops.Largest:
-		x, values, at := b.read(), b.write(), b.write()
-		b.kernel("crossentropy", "largest", grid{x: 1, threads: 1024}, x, int64(op.V), values, at, int64(op.K))
+		b.largest(op)
 	case ops.CrossEntropy:
 		b.crossEntropy("cross_entropy_rows", op, 0)
 	case ops.CappedCrossEntropy:
@@ -52,6 +51,29 @@ func (b *binder) norms(op ops.Op, twin bool) {
 	case ops.GatedNormGrad:
 		b.normBackward(op.Norm, normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(),
 			dgate: b.writeRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight)})
+	}
+}
+
+// largest enqueues a kernel that leaves the largest of every 2048 numbers, until those
+// are all.
+func (b *binder) largest(op ops.Largest) {
+	const atOnce = 2048 // AT_ONCE of largest.cu
+	x, values, at := b.read(), b.write(), b.write()
+	from, n := address(0), op.V
+	if n > atOnce && op.K > atOnce/2 {
+		b.err = errors.Errorf("the largest %d numbers; there are kernels for up to %d", op.K, atOnce/2)
+		return
+	}
+	for {
+		blocks := (n + atOnce - 1) / atOnce
+		g := grid{x: blocks, threads: atOnce / 2}
+		if blocks == 1 {
+			b.kernel("largest", "largest", g, x, from, int64(n), values, at, address(0), int64(op.K))
+			return
+		}
+		left, places := b.float(blocks*op.K), b.take(4*blocks*op.K)
+		b.kernel("largest", "largest", g, x, from, int64(n), left, address(0), places, int64(op.K))
+		x, from, n = left, places, blocks*op.K
 	}
 }
 

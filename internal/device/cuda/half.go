@@ -33,6 +33,8 @@ func halfOfProduct(_ *Device, op ops.Op) (device.Half, bool) {
 		return device.Half{In: []bool{yes, yes}, Out: all(op.Outputs())}, true
 	case ops.LinearGrad:
 		return device.Half{In: all(op.Inputs()), Out: []bool{yes}}, true
+	case ops.PackedLinear:
+		return device.Half{In: []bool{yes}, Out: all(op.Outputs())}, true
 	case ops.Linears:
 		in := all(op.Inputs())
 		at := 1

@@ -86,7 +86,7 @@ func rowCases() (cases []opstest.Example) {
 			cases = append(cases, opstest.Example{Op: both})
 		}
 	}
-	cases = append(cases, opstest.Example{Op: ops.Largest{V: 50304, K: 1}}, opstest.Example{Op: ops.Largest{V: 5000, K: 64}})
+	cases = append(cases, opstest.Example{Op: ops.Largest{V: 50304, K: 1}}, opstest.Example{Op: ops.Largest{V: 5000, K: 64}}, opstest.Example{Op: ops.Largest{V: 130000, K: 128}}, opstest.Example{Op: ops.Largest{V: 2048, K: 2048}})
 	for _, v := range []int{3, 97, 5000} {
 		capped := ops.CappedCrossEntropy{CrossEntropy: ops.CrossEntropy{N: 50, V: v}, Cap: 3}
 		cases = append(cases, opstest.Example{Op: capped, Grad: ops.CappedCrossEntropyGrad{CappedCrossEntropy: capped}})

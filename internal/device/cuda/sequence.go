@@ -22,15 +22,15 @@ const (
 	seqKeep
 )
 
-// Formats of weights of sequence.cuh, of which programs have the first two.
+// Formats of weights of sequence.cuh.
 const (
 	seqFloats = iota
 	seqHalves
+	seqBytes
 )
 
 // These are the structs of sequence.cuh: Instruction, Product, Map and Cell, multiples
-// of 16 bytes, Share, Place and Sequence. Their fields without a name are padding, or
-// what the kernel reads of packed weights alone, which programs do not have.
+// of 16 bytes, Share, Place and Sequence.
 type (
 	seqInstruction struct {
 		kind, n                   int32
@@ -39,7 +39,7 @@ type (
 		centered, residual        int32
 		index, format             int32
 		eps                       float32
-		in, _, ids                address
+		in, scales, ids           address
 		words, gateWords, out     address
 		_                         [8]byte
 	}
@@ -69,7 +69,7 @@ type (
 	seqArgs  struct {
 		list, maps, products, cells           address
 		shares, at, scalesAt, lengths, places address
-		weights, _, tickets                   address
+		weights, scales, tickets              address
 		instructions, mapCount, productCount  int64
 		cellCount, pieces, vectors, scaled    int64
 	}
@@ -81,9 +81,15 @@ const (
 	seqStripes = seqSpan / 32
 	seqBatch   = 16 // BATCH of sequence.cuh
 	seqColumns = 8  // COLUMNS of sequence.cuh
+)
 
-	seqDepth = 16           // how many pieces of weights a block reads ahead
-	seqPiece = 16 * seqSpan // the bytes of a piece
+// seqDepths are how many pieces ahead there are kernels that read weights, and the
+// bytes of a piece, with and without scales.
+var seqDepths = []int{16, 8}
+
+const (
+	seqPiece       = 16 * seqSpan
+	seqScaledPiece = seqPiece + seqPiece/ops.Group*2
 )
 
 // seqValue is a value in a sequence: where its vector is in shared memory, once it
@@ -136,7 +142,8 @@ func (d *Device) Sequence(steps []device.Bound) (device.Launch, func() error, er
 	}
 	const head = 256 // bytes before the words, for the tickets
 	counted := d.newSequence(steps, head)
-	if counted.failed || counted.shared()+seqStatic > int(d.sharedMax) {
+	depth := counted.depth()
+	if depth == 0 {
 		return nil, nil, nil
 	}
 	data, _ := counted.image(0)
@@ -150,16 +157,29 @@ func (d *Device) Sequence(steps []device.Bound) (device.Launch, func() error, er
 	if err := d.Upload(memory, data); err != nil {
 		return nil, release, err
 	}
-	launch, err := d.launchSequence(counted.shared(), args)
+	launch, err := d.launchSequence(depth, counted.shared(depth), args)
 	return launch, release, err
 }
 
-// seqStatic is the shared memory that the kernel declares itself, at most.
-const seqStatic = 8 << 10
+// depth returns the largest depth of a kernel for which a block has the memory, 0 for
+// none.
+func (s *sequence) depth() int {
+	const static = 8 << 10 // at most what the kernel declares itself
+	for _, depth := range seqDepths {
+		if !s.failed && s.shared(depth)+static <= int(s.d.sharedMax) {
+			return depth
+		}
+	}
+	return 0
+}
 
 // shared returns the bytes of a block's shared memory.
-func (s *sequence) shared() int {
-	return seqDepth*seqPiece + 4*int(s.size) + len(bytesOf(s.dealt.products)) + 8*len(s.dealt.products) +
+func (s *sequence) shared(depth int) int {
+	piece := seqPiece
+	if s.dealt.scaled {
+		piece = seqScaledPiece
+	}
+	return depth*piece + 4*int(s.size) + len(bytesOf(s.dealt.products)) + 8*len(s.dealt.products) +
 		len(bytesOf(s.list)) + len(bytesOf(s.maps)) + len(bytesOf(s.cells)) + 8*s.dealt.most()
 }
 
@@ -178,22 +198,19 @@ func (s *sequence) image(base address) (data []byte, args seqArgs) {
 	}
 	args = seqArgs{
 		list: put(bytesOf(s.list)), maps: put(bytesOf(s.maps)), products: put(bytesOf(s.dealt.products)), cells: put(bytesOf(s.cells)),
-		shares: put(bytesOf(pieces.shares)), at: put(bytesOf(pieces.at)),
+		shares: put(bytesOf(pieces.shares)), at: put(bytesOf(pieces.at)), scalesAt: put(bytesOf(pieces.scalesAt)),
 		lengths: put(bytesOf(pieces.lengths)), places: put(bytesOf(pieces.places)),
-		weights: s.dealt.weights, tickets: base,
+		weights: s.dealt.weights, scales: s.dealt.scales, tickets: base,
 		instructions: int64(len(s.list)), mapCount: int64(len(s.maps)), productCount: int64(len(s.dealt.products)),
-		cellCount: int64(len(s.cells)), pieces: int64(pieces.most), vectors: int64(s.size), scaled: 0,
+		cellCount: int64(len(s.cells)), pieces: int64(pieces.most), vectors: int64(s.size), scaled: int64(flag(s.dealt.scaled)),
 	}
-	// The kernel reads where the scales of each piece would be before it knows that
-	// there are none: any list of that length will do.
-	args.scalesAt = args.at
 	return data, args
 }
 
 // launchSequence returns what enqueues the kernel.
-func (d *Device) launchSequence(shared int, args seqArgs) (launch device.Launch, err error) {
+func (d *Device) launchSequence(depth, shared int, args seqArgs) (launch device.Launch, err error) {
 	err = d.thread.do(func() error {
-		run, err := d.function("sequence_"+strconv.Itoa(seqDepth)+".f32", "sequence")
+		run, err := d.function("sequence_"+strconv.Itoa(depth)+".f32", "sequence")
 		if err != nil {
 			return err
 		}

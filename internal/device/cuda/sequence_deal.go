@@ -2,21 +2,26 @@
 
 package cuda
 
-import "math"
+import (
+	"math"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
 
 // dealt are the pieces of weights that each block reads, in order.
 type dealt struct {
-	products []seqProduct
-	blocks   []blockPieces
-	weights  address // from which on pieces are counted
+	products        []seqProduct
+	blocks          []blockPieces
+	weights, scales address // from which on pieces are counted
+	scaled          bool
 }
 
 // blockPieces are the pieces of a block.
 type blockPieces struct {
-	shares  []seqShare
-	at      []uint32 // where pieces begin, and how long they are, in 16 bytes
-	lengths []int32
-	places  []seqPlace
+	shares       []seqShare
+	at, scalesAt []uint32
+	lengths      []int32 // of pieces, in 16 bytes
+	places       []seqPlace
 }
 
 // flatPieces are the pieces of all blocks, `most` for each.
@@ -31,11 +36,14 @@ type flatPieces struct {
 func (s *sequence) deal(blocks int) bool {
 	d := &s.dealt
 	d.blocks = make([]blockPieces, blocks)
-	d.weights = ^address(0)
+	d.weights, d.scales = ^address(0), ^address(0)
 	for _, g := range s.groups {
 		for _, m := range g.maps {
 			for _, w := range m.all() {
 				d.weights = min(d.weights, w.at)
+				if w.format == seqBytes {
+					d.scales, d.scaled = min(d.scales, w.scales), true
+				}
 			}
 		}
 	}
@@ -75,16 +83,21 @@ func (d *dealt) give(b *blockPieces, p seqProduct, w seqWeights, row int, mapped
 	fits := true
 	for pass := range int(p.passes) {
 		at := int64(w.at-d.weights)/16 + int64(row)*int64(p.pieces) + int64(pass)*seqSpan
+		scales := int64(0)
+		if w.format == seqBytes {
+			scales = int64(w.scales-d.scales)/4 + (int64(row)*int64(w.in)/ops.Group+int64(pass)*seqSpan*int64(w.pieceNumbers())/ops.Group)/2
+		}
 		length := min(p.rows, int32(w.rows-row)) * p.pieces
 		if p.passes > 1 {
 			length = min(seqSpan, p.pieces-int32(pass)*seqSpan)
 		}
-		fits = fits && at <= math.MaxUint32
+		fits = fits && at <= math.MaxUint32 && scales <= math.MaxUint32
 		place := seqPlace{mapped, int32(row)}
 		if !first || pass > 0 {
 			place.mapped = -1
 		}
-		b.at, b.lengths, b.places = append(b.at, uint32(at)), append(b.lengths, length), append(b.places, place)
+		b.at, b.scalesAt = append(b.at, uint32(at)), append(b.scalesAt, uint32(scales))
+		b.lengths, b.places = append(b.lengths, length), append(b.places, place)
 		b.shares[len(b.shares)-1].count++
 	}
 	return fits
@@ -105,6 +118,7 @@ func (d *dealt) flat() (f flatPieces) {
 		more := f.most - len(b.at)
 		f.shares = append(f.shares, b.shares...)
 		f.at = append(append(f.at, b.at...), make([]uint32, more)...)
+		f.scalesAt = append(append(f.scalesAt, b.scalesAt...), make([]uint32, more)...)
 		f.lengths = append(append(f.lengths, b.lengths...), make([]int32, more)...)
 		f.places = append(append(f.places, b.places...), make([]seqPlace, more)...)
 	}

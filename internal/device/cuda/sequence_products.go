@@ -11,13 +11,16 @@ import (
 
 // seqWeights are rows of weights of one format.
 type seqWeights struct {
-	at       address
-	format   int32
-	in, rows int
+	at, scales address
+	format     int32
+	in, rows   int
 }
 
 // rowBytes returns the bytes of a row.
-func (w seqWeights) rowBytes() int { return w.in * []int{seqFloats: 4, seqHalves: 2}[w.format] }
+func (w seqWeights) rowBytes() int { return w.in * []int{4, 2, 1}[w.format] }
+
+// pieceNumbers returns how many numbers 16 bytes hold.
+func (w seqWeights) pieceNumbers() int { return []int{4, 8, 16}[w.format] }
 
 // seqLinear is a map of a step: its weights, and where its result goes.
 type seqLinear struct {
@@ -81,6 +84,8 @@ func (s *sequence) linearsOf(step device.Bound) (maps []seqLinear) {
 		return s.floatMaps(step, []ops.Linear{op})
 	case ops.Linears:
 		return s.floatMaps(step, op.Maps)
+	case ops.PackedLinear:
+		return s.packedMaps(step, op)
 	}
 	return nil
 }
@@ -105,6 +110,25 @@ func (s *sequence) floatMaps(step device.Bound, of []ops.Linear) (maps []seqLine
 	return maps
 }
 
+func (s *sequence) packedMaps(step device.Bound, op ops.PackedLinear) []seqLinear {
+	w := seqWeights{at: s.at(step, 1), in: op.In, format: seqHalves}
+	operand := 2
+	switch op.Format {
+	case ops.BF16:
+	case ops.Int8:
+		w.format, w.scales = seqBytes, s.at(step, 2)
+		operand++
+	default:
+		s.failed = true
+	}
+	s.failed = s.failed || op.Rows != 1
+	bias := address(0)
+	if op.Bias {
+		bias = s.floats(step, operand)
+	}
+	return w.blocks(op.Outs, bias, step.Out)
+}
+
 // blocks returns a map for each result, of consecutive rows.
 func (w seqWeights) blocks(widths []int, bias address, out []int) (maps []seqLinear) {
 	row := 0
@@ -112,6 +136,9 @@ func (w seqWeights) blocks(widths []int, bias address, out []int) (maps []seqLin
 		m := seqLinear{seqWeights: w, out: out[k]}
 		m.rows = width
 		m.at += address(row * w.rowBytes())
+		if w.format == seqBytes {
+			m.scales += address(row * w.in / ops.Group * 2)
+		}
 		if bias != 0 {
 			m.bias = bias + address(4*row)
 		}
@@ -126,7 +153,7 @@ func (s *sequence) product(i int, x int32, maps []seqLinear) {
 	w := maps[0].seqWeights
 	g := seqGroup{product: seqProduct{x: x, n: int32(w.in), format: w.format}}
 	p := &g.product
-	if s.failed = s.failed || w.rowBytes()%16 != 0; s.failed {
+	if s.failed = s.failed || w.rowBytes()%16 != 0 || w.format == seqBytes && w.in%(2*ops.Group) != 0; s.failed {
 		return
 	}
 	p.pieces = int32(w.rowBytes() / 16)

@@ -11,8 +11,10 @@ import (
 func (s *sequence) add(i int, step device.Bound) {
 	switch op := step.Op.(type) {
 	case ops.Embedding:
-		s.embed(op, step)
-	case ops.Linear, ops.Linears:
+		s.embed(op.N, step, seqInstruction{in: s.floats(step, 1)})
+	case ops.PackedEmbedding:
+		s.packedEmbed(op, step)
+	case ops.Linear, ops.Linears, ops.PackedLinear:
 		s.linears(i)
 	case ops.MLSTM:
 		s.cell(op, step)
@@ -139,7 +141,21 @@ func (s *sequence) rowOp(id int, in seqInstruction) {
 }
 
 // embed appends what reads a row of a table.
-func (s *sequence) embed(op ops.Embedding, step device.Bound) {
-	s.failed = s.failed || op.N != 1
-	s.rowOp(step.Out[0], seqInstruction{kind: seqEmbed, format: seqFloats, ids: s.at(step, 0), in: s.floats(step, 1)})
+func (s *sequence) embed(rows int, step device.Bound, in seqInstruction) {
+	s.failed = s.failed || rows != 1
+	in.kind, in.ids = seqEmbed, s.at(step, 0)
+	s.rowOp(step.Out[0], in)
+}
+
+func (s *sequence) packedEmbed(op ops.PackedEmbedding, step device.Bound) {
+	in := seqInstruction{in: s.at(step, 1)}
+	switch op.Format {
+	case ops.BF16:
+		in.format = seqHalves
+	case ops.Int8:
+		in.format, in.scales = seqBytes, s.at(step, 2)
+	default:
+		s.failed = true
+	}
+	s.embed(op.N, step, in)
 }
