@@ -28,7 +28,7 @@ type Solver interface {
 // TrainerConfig configures a Trainer.
 type TrainerConfig struct {
 	// Batch is the number of sequences, Steps the number of tokens in each. With
-	// a Group it is the number on all ranks together. On a CPU, eight or more
+	// a Group it is the number on all ranks together. On a CPU, 16 or more
 	// sequences may be computed in parts, which depend on these numbers alone; their
 	// gradients are added up.
 	Batch, Steps int

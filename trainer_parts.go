@@ -16,25 +16,31 @@ import (
 // of those of the parts, in their order. How a batch is divided depends on shapes
 // alone, so that results are the same on any number of cores.
 const (
-	// leastParts is the least number of parts. Cores without one help the others.
-	leastParts = 8
-	// partTokens is the largest number of tokens in a part of several sequences: what
+	// leastParts is the least number of parts: as many as most processors have cores.
+	// Cores without one help the others, which takes longer.
+	leastParts = 16
+	// mostTokens is the largest number of tokens in a part of several sequences: what
 	// passes from an operation to the next is to fit into a second-level cache.
-	partTokens = 512
-	// tokenParams is the largest number of parameters for each token of a part. More
-	// of them are more traffic, of weights that are read and gradients that are added
-	// up for each part, than is saved.
+	mostTokens = 512
+	// mostParams is the largest number of a model's parameters, of which each core
+	// holds gradients.
+	mostParams = 1 << 23
+	// fewTokens are too few for weights that are read, and gradients that are added up,
+	// for each part, if there are more than tokenParams of them for each token.
+	fewTokens   = 256
 	tokenParams = 1 << 12
 )
 
 // partRows returns the number of sequences in each part of a batch of so many: all of
 // them if it is not divided.
 func (m *Model) partRows(batch, steps int) int {
-	if m.home != nil || m.cfg.LSTM != nil {
+	params := m.NumParams()
+	if m.home != nil || m.cfg.LSTM != nil || params > mostParams {
 		return batch // the scan of a plain LSTM is fast for many sequences at once
 	}
-	for rows := min(batch/leastParts, max(1, partTokens/steps)); rows > 0; rows-- {
-		if batch%rows == 0 && m.NumParams() <= tokenParams*rows*steps {
+	for rows := min(batch/leastParts, max(1, mostTokens/steps)); rows > 0; rows-- {
+		tokens := rows * steps
+		if batch%rows == 0 && (tokens >= fewTokens || params <= tokenParams*tokens) {
 			return rows
 		}
 	}

@@ -20,8 +20,8 @@ func TestPartsDependOnShapesAlone(t *testing.T) {
 	hostOnly(t)
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	for _, c := range []struct{ batch, steps, rows int }{
-		{1, 8, 1}, {7, 8, 7}, {8, 8, 1}, {15, 8, 1}, {16, 8, 2}, {17, 8, 1}, {32, 8, 4}, {34, 8, 2}, {35, 8, 1},
-		{64, 8, 8}, {64, 256, 2}, {64, 257, 1}, {8, 100000, 1},
+		{1, 8, 1}, {15, 8, 15}, {16, 8, 1}, {31, 8, 1}, {32, 8, 2}, {33, 8, 1}, {64, 8, 4}, {70, 8, 2}, {71, 8, 1},
+		{128, 256, 2}, {128, 257, 1}, {16, 100000, 1},
 	} {
 		if rows := m.partRows(c.batch, c.steps); rows != c.rows {
 			t.Errorf("%d × %d tokens: parts of %d sequences, want %d", c.batch, c.steps, rows, c.rows)
@@ -29,10 +29,15 @@ func TestPartsDependOnShapesAlone(t *testing.T) {
 	}
 	cfg := smallConfig()
 	cfg.VocabSize = 1024 // with embeddings and head, for more than 8 tokens and fewer than 16
-	for batch, want := range map[int]int{8: 8, 16: 2} {
-		if rows := smallModel(t, cfg, tensor.Float32).partRows(batch, 8); rows != want {
-			t.Errorf("a batch of %d for a model of many parameters: parts of %d, want %d", batch, rows, want)
+	many := smallModel(t, cfg, tensor.Float32)
+	for _, c := range []struct{ batch, steps, rows int }{{16, 8, 16}, {32, 8, 2}, {16, 16, 1}} {
+		if rows := many.partRows(c.batch, c.steps); rows != c.rows {
+			t.Errorf("many parameters, %d × %d tokens: parts of %d sequences, want %d", c.batch, c.steps, rows, c.rows)
 		}
+	}
+	cfg.VocabSize = mostParams / 32
+	if rows := smallModel(t, cfg, tensor.Float32).partRows(16, 512); rows != 16 {
+		t.Errorf("too many parameters: parts of %d", rows)
 	}
 	lstm := DefaultLSTMConfig()
 	lstm.VocabSize, lstm.EmbeddingDim = 11, 8
@@ -49,10 +54,10 @@ type partsCase struct {
 
 var partsCases = map[string]partsCase{
 	"one sequence each":    {cfg: TrainerConfig{Batch: 17, Steps: 8}},
-	"two sequences each":   {cfg: TrainerConfig{Batch: 18, Steps: 8}},
+	"two sequences each":   {cfg: TrainerConfig{Batch: 34, Steps: 8}},
 	"carry and resets":     {cfg: TrainerConfig{Batch: 32, Steps: 8, Carry: true, WithResets: true}},
-	"dropout":              {cfg: TrainerConfig{Batch: 8, Steps: 8, Seed: 3}, dropout: 0.2},
-	"several batches":      {cfg: TrainerConfig{Batch: 8, Steps: 8, Carry: true, Accumulate: 3}},
+	"dropout":              {cfg: TrainerConfig{Batch: 16, Steps: 8, Seed: 3}, dropout: 0.2},
+	"several batches":      {cfg: TrainerConfig{Batch: 16, Steps: 8, Carry: true, Accumulate: 3}},
 	"one parameter frozen": {cfg: TrainerConfig{Batch: 16, Steps: 8, Frozen: func(name string) bool { return strings.HasSuffix(name, "proj_up.weight") }}},
 }
 
@@ -189,7 +194,7 @@ func TestPartsOnAnyNumberOfCores(t *testing.T) {
 	for name, c := range partsCases {
 		t.Run(name, func(t *testing.T) {
 			var want []float64
-			for _, procs := range []int{1, 3, 12} {
+			for _, procs := range []int{1, 3, 18} {
 				runtime.GOMAXPROCS(procs)
 				m := c.model(t, tensor.Float32)
 				tr, next := newTestTrainer(t, m, c.cfg), c.batches(t)
