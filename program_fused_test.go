@@ -33,6 +33,22 @@ func TestTrainingRunsFused(t *testing.T) {
 	}
 }
 
+// TestScansMapTheirInputs: in a training program of sLSTM blocks the maps of the gates and
+// their derivatives are part of the cell's.
+func TestScansMapTheirInputs(t *testing.T) {
+	cfg := smallConfig()
+	cfg.EmbeddingDim, cfg.SLSTMAt, cfg.NumBlocks = 48, Blocks(0, 1), 2
+	p := compileProgram(t, smallModel(t, cfg, tensor.Float32), ProgramConfig{Batch: 2, Steps: 9, Grad: true, FwdConfig: FwdConfig{Training: true}, dropLogits: true})
+	runProgram(t, p, make([]int, 18), make([]int, 18), nil)
+	names := operationNames(t, p)
+	for name, want := range map[string]int{"sLSTM of maps": 2, "sLSTM of maps'": 2, "headwise": 0, "headwise'": 0} {
+		n := len(slices.DeleteFunc(slices.Clone(names), func(x string) bool { return x != name }))
+		if n != want {
+			t.Errorf("%d × %s, want %d", n, name, want)
+		}
+	}
+}
+
 // operationNames returns the names of the operations of a program in order.
 func operationNames(t *testing.T, p *Program) (names []string) {
 	t.Helper()

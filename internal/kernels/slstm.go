@@ -78,8 +78,10 @@ func (s SLSTM) rows() int {
 }
 
 // pieces calls f for every head and every block of sequences.
-func (s SLSTM) pieces(f func(h, b0, b1 int)) {
-	rows := s.rows()
+func (s SLSTM) pieces(f func(h, b0, b1 int)) { s.piecesOf(s.rows(), f) }
+
+// piecesOf is pieces of so many sequences each.
+func (s SLSTM) piecesOf(rows int, f func(h, b0, b1 int)) {
 	blocks := (s.B + rows - 1) / rows
 	parallelWork(s.NH*blocks, s.T*min(s.B, rows)*4*s.DH*(s.DH+gateWork), func(i int) {
 		b0 := i / s.NH * rows
@@ -106,14 +108,42 @@ func slstmR[F Float](s SLSTM, r []F, h int) []F {
 type slstmScan[F Float] struct {
 	SLSTM
 	h, b0, b1 int
-	pre       []F             // [sequences, 4·DH] pre-activations of a step, or their gradients
+	pre       slstmGates[F]   // recurrent parts of the pre-activations of a step, or gradients of pre-activations
 	recurrent *blas.Packed[F] // R of the head, transposed on the way forward; nil for few steps
 }
 
-// gates returns the four gates' parts of sequence b in pre.
-func (c *slstmScan[F]) gates(b int) (g [4][]F) {
-	for k := range g {
-		g[k] = c.pre[((b-c.b0)*4+k)*c.DH:][:c.DH]
+// slstmGates are vectors of a head's four gates. That of step t of sequence b is at
+// at + b·sequence + t·step in each.
+type slstmGates[F Float] struct {
+	g                  [4][]F
+	at, sequence, step int
+}
+
+// of returns the vectors of step t of sequence b.
+func (g *slstmGates[F]) of(dh, b, t int) (v [4][]F) {
+	at := g.at + b*g.sequence + t*g.step
+	for k := range v {
+		v[k] = g.g[k][at:][:dh]
+	}
+	return v
+}
+
+// rows returns what begins with the first gate of step t of sequence b, where the gates
+// of a step are contiguous.
+func (g *slstmGates[F]) rows(b, t int) []F { return g.g[0][g.at+b*g.sequence+t*g.step:] }
+
+// slstmColumns are the columns of head h in x, each [B·T,NH·DH].
+func slstmColumns[F Float](s SLSTM, x [4][]F, h int) slstmGates[F] {
+	d := s.NH * s.DH
+	return slstmGates[F]{g: x, at: h * s.DH, sequence: s.T * d, step: d}
+}
+
+// slstmOneStep are gates of a single step of the sequences from b0 on, in buf of [sequences,
+// 4·DH].
+func slstmOneStep[F Float](s SLSTM, buf []F, b0 int) slstmGates[F] {
+	g := slstmGates[F]{at: -b0 * 4 * s.DH, sequence: 4 * s.DH}
+	for k := range g.g {
+		g.g[k] = buf[k*s.DH:]
 	}
 	return g
 }
@@ -130,39 +160,39 @@ func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, t
 	s.pieces(func(h, b0, b1 int) {
 		pre, lent := scratch[F]((b1 - b0) * 4 * s.DH)
 		defer giveBack(lent)
-		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: pre}
+		c, columns := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, pre, b0)}, slstmColumns(s, x, h)
 		if s.T >= slstmPacked {
 			var releaseR func()
 			c.recurrent, releaseR = packed(true, s.DH, 4*s.DH, slstmR(s, r, h), s.DH)
 			defer releaseR()
 		}
 		for t := range s.T {
-			c.step(t, x, r, bias, y, newState, tape)
+			c.step(t, &columns, r, bias, y, newState, tape)
 		}
 	})
 }
 
-// step advances the sequences by one step. state holds the state before the step
-// and after it.
-func (c *slstmScan[F]) step(t int, x [4][]F, r, bias, y, state []F, tape SLSTMTape[F]) {
+// step advances the sequences by one step. x are the input parts of the gates; state
+// holds the state before the step and after it.
+func (c *slstmScan[F]) step(t int, x *slstmGates[F], r, bias, y, state []F, tape SLSTMTape[F]) {
 	d, h := c.NH*c.DH, c.h
 	sy, sc, sn, sm := split4(state)
 	c.reset(t, sy, sc, sn, sm)
 	if before := sy[c.b0*d+h*c.DH:]; c.recurrent != nil {
-		c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, before, d, 0, c.pre, 4*c.DH)
+		c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, before, d, 0, c.pre.rows(c.b0, t), c.pre.sequence)
 	} else {
-		serialGemm(false, true, c.b1-c.b0, 4*c.DH, c.DH, 1, before, d, slstmR(c.SLSTM, r, h), c.DH, 0, c.pre, 4*c.DH)
+		serialGemm(false, true, c.b1-c.b0, 4*c.DH, c.DH, 1, before, d, slstmR(c.SLSTM, r, h), c.DH, 0, c.pre.rows(c.b0, t), c.pre.sequence)
 	}
 	for b := c.b0; b < c.b1; b++ {
 		row := b*c.T + t
 		v := slstmTape(c.SLSTM, tape, h, b, t)
 		cell := vec.SLSTM[F]{
-			P: c.gates(b),
+			P: c.pre.of(c.DH, b, t), X: x.of(c.DH, b, t),
 			C: slstmHead(c.SLSTM, sc, b, h), N: slstmHead(c.SLSTM, sn, b, h), M: slstmHead(c.SLSTM, sm, b, h), Y: slstmHead(c.SLSTM, y, row, h),
 			Gates: [4][]F(v[:4]), Fbar: v[tapeFbar], CNext: v[tapeC], NNext: v[tapeN],
 		}
-		for k := range x {
-			cell.X[k], cell.B[k] = slstmHead(c.SLSTM, x[k], row, h), slstmHead(c.SLSTM, bias, k, h)
+		for k := range cell.B {
+			cell.B[k] = slstmHead(c.SLSTM, bias, k, h)
 		}
 		cell.Forward()
 		copy(slstmHead(c.SLSTM, sy, b, h), cell.Y)
@@ -204,7 +234,27 @@ type SLSTMGrads[F Float] struct {
 // maximum.
 func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F], dy, dNew []F, grads SLSTMGrads[F]) {
 	s.Resets = s.Resets.some()
-	dState := grads.State
+	slstmScanBack(s, state, newState, dNew, grads.State, func(dState, zero []F) {
+		s.pieces(func(h, b0, b1 int) {
+			dpre, lent := scratch[F]((b1 - b0) * 4 * s.DH)
+			defer giveBack(lent)
+			rh, releaseR := packed(false, 4*s.DH, s.DH, slstmR(s, r, h), s.DH)
+			defer releaseR()
+			c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, dpre, b0), recurrent: rh}, state: state, y: y, dy: dy, zero: zero, tape: tape}
+			columns := slstmColumns(s, grads.X, h)
+			for t := s.T - 1; t >= 0; t-- {
+				c.step(t, dState)
+				c.copyTo(&columns, t)
+			}
+		})
+	})
+	slstmWeightGrads(s, state, y, grads)
+}
+
+// slstmScanBack calls scan with the gradients of the state, in the memory of given unless
+// that is nil, which scan takes back to the first step, and with zeros for a head.
+func slstmScanBack[F Float](s SLSTM, state, newState, dNew, given []F, scan func(dState, zero []F)) {
+	dState := given
 	if dState == nil {
 		var lent *[]F
 		dState, lent = scratch[F](4 * s.B * s.NH * s.DH)
@@ -212,21 +262,11 @@ func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F
 	}
 	clear(dState)
 	slstmSeed(newState, dNew, dState)
-	zero, lentZero := scratch[F](s.DH)
-	defer giveBack(lentZero)
+	zero, lent := scratch[F](s.DH)
+	defer giveBack(lent)
 	clear(zero)
-	s.pieces(func(h, b0, b1 int) {
-		dpre, lent := scratch[F]((b1 - b0) * 4 * s.DH)
-		defer giveBack(lent)
-		rh, releaseR := packed(false, 4*s.DH, s.DH, slstmR(s, r, h), s.DH)
-		defer releaseR()
-		c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: dpre, recurrent: rh}, state: state, y: y, dy: dy, zero: zero, tape: tape}
-		for t := s.T - 1; t >= 0; t-- {
-			c.step(t, dState, grads.X)
-		}
-	})
+	scan(dState, zero)
 	slstmFinish(state, dState)
-	slstmWeightGrads(s, state, y, grads)
 }
 
 // slstmSeed begins the backward scan: dState's slices hold the gradients of y,
@@ -263,8 +303,8 @@ type slstmBack[F Float] struct {
 	tape               SLSTMTape[F]
 }
 
-// step takes the sequences one step back.
-func (c *slstmBack[F]) step(t int, dState []F, dx [4][]F) {
+// step takes the sequences one step back, and leaves the gradients of the gates in pre.
+func (c *slstmBack[F]) step(t int, dState []F) {
 	d, h := c.NH*c.DH, c.h
 	gy, gc, gn, rest := split4(dState)
 	for b := c.b0; b < c.b1; b++ {
@@ -274,20 +314,27 @@ func (c *slstmBack[F]) step(t int, dState []F, dx [4][]F) {
 			Gates: [4][]F(v[:4]), Fbar: v[tapeFbar], NNext: v[tapeN],
 			Y: slstmHead(c.SLSTM, c.y, row, h), DY: c.zero, Carried: slstmHead(c.SLSTM, gy, b, h),
 			DC: slstmHead(c.SLSTM, gc, b, h), DN: slstmHead(c.SLSTM, gn, b, h), Rest: slstmHead(c.SLSTM, rest, b, h),
-			DPre: c.gates(b),
+			DPre: c.pre.of(c.DH, b, t),
 		}
 		if c.dy != nil {
 			cell.DY = slstmHead(c.SLSTM, c.dy, row, h)
 		}
 		cell.CPrev, cell.NPrev = c.before(b, t)
 		cell.Step()
-		for k := range dx {
-			copy(slstmHead(c.SLSTM, dx[k], row, h), cell.DPre[k])
-		}
 	}
-	c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, c.pre, 4*c.DH, 0, gy[c.b0*d+h*c.DH:], d)
+	c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, c.pre.rows(c.b0, t), c.pre.sequence, 0, gy[c.b0*d+h*c.DH:], d)
 	c.clip(gy)
 	c.reset(t, gy, gc, gn, rest)
+}
+
+// copyTo copies the gradients of the gates of step t.
+func (c *slstmBack[F]) copyTo(dx *slstmGates[F], t int) {
+	for b := c.b0; b < c.b1; b++ {
+		from, to := c.pre.of(c.DH, b, t), dx.of(c.DH, b, t)
+		for k := range to {
+			copy(to[k], from[k])
+		}
+	}
 }
 
 // before returns c and n of sequence b before step t.

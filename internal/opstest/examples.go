@@ -252,6 +252,11 @@ func mlstmLayers() (all []Example) {
 			all = append(all, Example{ops.MLSTMMapped{MLSTM: c, Map: m, Alone: true}, nil})
 		}
 	}
+	for _, c := range []ops.SLSTM{{B: 3, T: 21, NH: 2, DH: 12}, {B: 2, T: 9, NH: 1, DH: 16, State: true}, {B: 9, T: 130, NH: 2, DH: 20, State: true, Resets: true}, {B: 4, T: 40, NH: 3, DH: 96}} {
+		c.Clip = 1 // with any numbers gradients would overflow
+		m := ops.SLSTMMapped{SLSTM: c, Map: ops.Headwise{N: c.B * c.T, Heads: c.NH, In: c.DH, Out: c.DH, Stride: c.DH}}
+		all = append(all, Example{m, ops.SLSTMMappedGrad{SLSTMGrad: ops.SLSTMGrad{SLSTM: c, Has: [2]bool{true, c.State}}, Map: m.Map}})
+	}
 	for _, n := range []ops.Norm{{N: 37, Width: 24, Groups: 2, Eps: 1e-5, Centered: true, Residual: true, Weight: true}, {N: 5, Width: 12, Groups: 1, Eps: 1e-6}} {
 		exit := ops.MLSTMExit{Norm: n}
 		all = append(all, Example{exit, ops.MLSTMExitGrad{MLSTMExit: exit}})

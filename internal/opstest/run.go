@@ -195,6 +195,9 @@ func shaped(op ops.Op, arg ops.Arg, i int, x float64) float64 {
 		}
 	}
 	cell, ok := op.(ops.SLSTM)
+	if mapped, maps := op.(ops.SLSTMMapped); maps {
+		cell, ok = mapped.SLSTM, true
+	}
 	switch {
 	case ok && arg.Name == "r":
 		return float64(float32(x * 0.5 / math.Sqrt(float64(cell.DH))))

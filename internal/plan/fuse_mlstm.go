@@ -7,7 +7,7 @@ import (
 )
 
 // fuseLayers puts the composites of the paper's mLSTM layer in the place of the
-// operations of which it consists.
+// operations of which it consists, and lets sLSTM cells map their own inputs.
 func (r *rewriter) fuseLayers() {
 	r.index()
 	for i := 0; i < len(r.Steps); i++ {
@@ -19,6 +19,8 @@ func (r *rewriter) fuseLayers() {
 			fused = r.mlstmEntryGrad(i, op)
 		case ops.SkipGate:
 			fused = r.mlstmExit(i)
+		case ops.SLSTM:
+			fused = r.slstmMaps(i, op)
 		}
 		if fused {
 			i = -1 // steps have moved

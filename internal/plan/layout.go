@@ -163,13 +163,16 @@ type block struct {
 func (b *block) end() int { return b.offset + b.size }
 
 // place sets the offsets of the blocks so that those that are needed at one time
-// do not overlap, and returns the size of all. The largest are placed first; among
-// blocks of one size it takes the best of several orders.
+// do not overlap, and returns the size of all. It takes the best of several orders: the
+// largest blocks first, differing among those of one size, or those first that are
+// needed first, which leaves smaller gaps in some plans of many steps.
 func place(blocks []*block) (size int) {
+	largest := func(a, b *block) int { return cmp.Compare(b.size, a.size) }
 	orders := []func(a, b *block) int{
-		func(a, b *block) int { return 0 },
-		func(a, b *block) int { return cmp.Compare(a.first, b.first) },
-		func(a, b *block) int { return cmp.Compare(b.last, a.last) },
+		largest,
+		func(a, b *block) int { return cmp.Or(largest(a, b), cmp.Compare(a.first, b.first)) },
+		func(a, b *block) int { return cmp.Or(largest(a, b), cmp.Compare(b.last, a.last)) },
+		func(a, b *block) int { return cmp.Or(cmp.Compare(a.first, b.first), largest(a, b)) },
 	}
 	best := -1
 	for k, order := range orders {
@@ -184,7 +187,7 @@ func place(blocks []*block) (size int) {
 // fits.
 func placeInOrder(blocks []*block, order func(a, b *block) int) (size int) {
 	sorted := slices.Clone(blocks)
-	slices.SortStableFunc(sorted, func(a, b *block) int { return cmp.Or(cmp.Compare(b.size, a.size), order(a, b)) })
+	slices.SortStableFunc(sorted, order)
 	placed := make([]*block, 0, len(blocks)) // by offset
 	for _, b := range sorted {
 		b.offset = gapFor(b, placed)

@@ -25,6 +25,10 @@ func (Fusing) Fuses(op ops.Composite) bool {
 		return mappedFits(op.MLSTM, op.Map) && (!op.Alone || !op.Resets)
 	case ops.MLSTMMappedGrad:
 		return mappedFits(op.MLSTM, op.Map)
+	case ops.SLSTMMapped:
+		return slstmMappedFits(op.SLSTM, op.Map)
+	case ops.SLSTMMappedGrad:
+		return slstmMappedFits(op.SLSTM, op.Map)
 	case ops.EmbeddedLinear:
 		return embeddedLinearFits(op)
 	case ops.EmbeddedLinearGrad:
@@ -47,6 +51,12 @@ func mappedFits(op ops.MLSTM, m ops.Headwise) bool {
 	return op.Form != ops.Recurrent && op.T > 1 && op.DQK == op.DHV && op.DQK%4 == 0 && m.In == 4 && m.Out == 4 && m.Stride == 4 && !m.Bias
 }
 
+// slstmMappedFits reports whether a scan is long enough, and its heads are wide enough, for
+// the layout of weights to pay.
+func slstmMappedFits(op ops.SLSTM, m ops.Headwise) bool {
+	return op.T >= 8 && op.DH >= 12 && m.In == op.DH && m.Out == op.DH && m.Stride == op.DH && !m.Bias
+}
+
 // Recomputes reports whether an operation takes little time beside the memory that
 // its results take.
 func (Fusing) Recomputes(op ops.Op) bool {
@@ -58,7 +68,8 @@ func (Fusing) Recomputes(op ops.Op) bool {
 }
 
 // Over returns the results that kernels may write over inputs: element by element,
-// row by row, in the mLSTM chunk by chunk, or in the LSTM step by step.
+// row by row, in the mLSTM chunk by chunk, in the sLSTM some steps at a time, or in the
+// LSTM step by step.
 func (Fusing) Over(op ops.Op) [][2]int {
 	switch op := op.(type) {
 	case ops.Add:
@@ -90,6 +101,16 @@ func (Fusing) Over(op ops.Op) [][2]int {
 		if op.Has[0] {
 			return [][2]int{{0, 0}, {1, at + 1}, {2, at}}
 		}
+	case ops.SLSTMMappedGrad: // dx over y, and dc over dy
+		over := [][2]int{{1, 7}}
+		if op.Has[0] {
+			at := 10
+			if op.State {
+				at++
+			}
+			over = append(over, [2]int{0, at})
+		}
+		return over
 	case ops.MLSTMGrad:
 		if op.Form != ops.Recurrent && !op.Resets {
 			return [][2]int{{0, 0}, {1, 1}, {2, 2}}
@@ -124,6 +145,10 @@ func bindFused[F kernels.Float](op ops.Composite, a *operands) device.Launch {
 		return mlstmMapped[F](op, a)
 	case ops.MLSTMMappedGrad:
 		return mlstmMappedGrad[F](op, a)
+	case ops.SLSTMMapped:
+		return slstmMapped[F](op, a)
+	case ops.SLSTMMappedGrad:
+		return slstmMappedGrad[F](op, a)
 	case ops.MLSTMOutput:
 		x, state, h := ins[F](a, 5), memoryIn[F](a, op.State), out[F](a)
 		return always(func() {
@@ -221,5 +246,36 @@ func mlstmMappedGrad[F kernels.Float](op ops.MLSTMMappedGrad, a *operands) devic
 	grads := mlstmGradsOut[F](a, op.State)
 	return always(func() {
 		kernels.MLSTMMappedBackward(mlstmOf(op.MLSTM, resets), maps(), gates[0].data, gates[1].data, state.get(), h.data, d[0].get(), dLast.get(), grads())
+	})
+}
+
+// slstmMapsOf takes the operands of the maps of a scan, and returns what looks them up.
+func slstmMapsOf[F kernels.Float](a *operands) func() kernels.SLSTMMaps[F] {
+	x, w := ins[F](a, 2), ins[F](a, 4)
+	return func() kernels.SLSTMMaps[F] {
+		return kernels.SLSTMMaps[F]{C: x[0].data, X: x[1].data, W: [4][]F{w[0].data, w[1].data, w[2].data, w[3].data}}
+	}
+}
+
+func slstmMapped[F kernels.Float](op ops.SLSTMMapped, a *operands) device.Launch {
+	maps, r, b, state, resets := slstmMapsOf[F](a), in[F](a), in[F](a), inIf[F](a, op.State), ints(a, op.Resets)
+	y, next, tape := out[F](a), out[F](a), out[F](a)
+	return always(func() {
+		s := slstmOf(op.SLSTM, resets)
+		kernels.SLSTMMappedForward(s, maps(), r.data, b.data, state.get(), y.data, next.data, kernels.SLSTMTapeOf(s, tape.data))
+	})
+}
+
+func slstmMappedGrad[F kernels.Float](op ops.SLSTMMappedGrad, a *operands) device.Launch {
+	maps, r, y, next, tape, state := slstmMapsOf[F](a), in[F](a), in[F](a), in[F](a), in[F](a), inIf[F](a, op.State)
+	dys, resets := some[F](a, op.Has[:]), ints(a, op.Resets)
+	dx, dw, dr, db, dState := []*vector[F]{out[F](a), out[F](a)}, []*vector[F]{out[F](a), out[F](a), out[F](a), out[F](a)}, out[F](a), out[F](a), outIf[F](a, op.State)
+	return always(func() {
+		s := slstmOf(op.SLSTM, resets)
+		grads := kernels.SLSTMMappedGrads[F]{
+			C: dx[0].data, X: dx[1].data, W: [4][]F{dw[0].data, dw[1].data, dw[2].data, dw[3].data},
+			R: dr.data, Bias: db.data, State: dState.get(),
+		}
+		kernels.SLSTMMappedBackward(s, maps(), r.data, state.get(), y.data, next.data, kernels.SLSTMTapeOf(s, tape.data), dys[0].get(), dys[1].get(), grads)
 	})
 }

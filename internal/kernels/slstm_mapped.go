@@ -1,0 +1,257 @@
+package kernels
+
+import (
+	"github.com/gorgonia-xlstm/xlstm/blas"
+	"github.com/gorgonia-xlstm/xlstm/internal/vec"
+	gblas "gonum.org/v1/gonum/blas"
+)
+
+// SLSTMMaps are what the input parts of an sLSTM's gates are made of, by a map per head:
+// the input and the forget gate of C, the others of X, each [B·T,NH·DH], with the
+// weights W [NH,DH,DH] of the gates i, f, z and o.
+type SLSTMMaps[F Float] struct {
+	C, X []F
+	W    [4][]F
+}
+
+// sources returns what the gates are maps of.
+func (m SLSTMMaps[F]) sources() [4][]F { return [4][]F{m.C, m.C, m.X, m.X} }
+
+// weight returns the weight of gate k of head h.
+func (m SLSTMMaps[F]) weight(s SLSTM, k, h int) []F {
+	return m.W[k][h*s.DH*s.DH : (h+1)*s.DH*s.DH]
+}
+
+// mappedElements is how many elements the gates of a sequence have for as many steps as
+// are mapped at a time: those of eight sequences take a quarter of a second-level cache.
+const mappedElements = 1 << 13
+
+// mappedGap keeps sequences from falling on the same places of a cache.
+const mappedGap = 16
+
+// mappedBlocks returns the number of blocks of steps that are mapped one after the
+// other, and the number of steps of the longest.
+func (s SLSTM) mappedBlocks() (blocks, steps int) {
+	most := max(8, mappedElements/(4*s.DH))
+	blocks = (s.T + most - 1) / most
+	return blocks, (s.T + blocks - 1) / blocks
+}
+
+// mappedSize returns the size of the gates of a block of steps of nb sequences.
+func (s SLSTM) mappedSize(nb int) int {
+	_, steps := s.mappedBlocks()
+	return nb * (steps*4*s.DH + mappedGap)
+}
+
+// mappedGates are the gates of a block of steps from step from on, of the sequences from
+// b0 on, in buf.
+func mappedGates[F Float](s SLSTM, buf []F, b0, from int) slstmGates[F] {
+	_, steps := s.mappedBlocks()
+	g := slstmGates[F]{step: 4 * s.DH, sequence: steps*4*s.DH + mappedGap}
+	g.at = -b0*g.sequence - from*g.step
+	for k := range g.g {
+		g.g[k] = buf[k*s.DH:]
+	}
+	return g
+}
+
+// SLSTMMappedForward is SLSTMForward of mapped inputs, which are mapped a block of steps
+// at a time.
+func SLSTMMappedForward[F Float](s SLSTM, m SLSTMMaps[F], r, bias, state, y, newState []F, tape SLSTMTape[F]) {
+	s.Resets = s.Resets.some()
+	if state != nil {
+		copy(newState, state)
+	} else {
+		clear(newState)
+	}
+	blocks, _ := s.mappedBlocks()
+	s.pieces(func(h, b0, b1 int) {
+		nb := b1 - b0
+		buf, lent := scratch[F](nb*4*s.DH + s.mappedSize(nb))
+		defer giveBack(lent)
+		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, buf, b0)}
+		var release func()
+		c.recurrent, release = packed(true, s.DH, 4*s.DH, slstmR(s, r, h), s.DH)
+		defer release()
+		var maps [4]*blas.Packed[F]
+		for k := range maps {
+			maps[k], release = packed(true, s.DH, s.DH, m.weight(s, k, h), s.DH)
+			defer release()
+		}
+		for i := range blocks {
+			from, to := s.T*i/blocks, s.T*(i+1)/blocks
+			x := mappedGates(s, buf[nb*4*s.DH:], b0, from)
+			c.mapInputs(&maps, m, &x, from, to)
+			for t := from; t < to; t++ {
+				c.step(t, &x, r, bias, y, newState, tape)
+			}
+		}
+	})
+}
+
+// mapInputs computes the input parts of the gates of steps from … to−1.
+func (c *slstmScan[F]) mapInputs(maps *[4]*blas.Packed[F], m SLSTMMaps[F], x *slstmGates[F], from, to int) {
+	d := c.NH * c.DH
+	for b := c.b0; b < c.b1; b++ {
+		rows := x.rows(b, from)
+		for k, source := range m.sources() {
+			maps[k].Gemm(gblas.NoTrans, to-from, 1, source[(b*c.T+from)*d+c.h*c.DH:], d, 0, rows[k*c.DH:], x.step)
+		}
+	}
+}
+
+// SLSTMMappedGrads receives the gradients of SLSTMMappedForward, in the shapes of the
+// corresponding inputs. State may be nil.
+type SLSTMMappedGrads[F Float] struct {
+	C, X           []F
+	W              [4][]F
+	R, Bias, State []F
+}
+
+// mappedTogether is the number of sequences whose contributions to the gradients of the
+// weights are added up one after the other. It follows from the shape, so that the order
+// of sums does.
+func (s SLSTM) mappedTogether() int {
+	const pieces = 16 // for as many cores
+	g := slstmRows
+	for g > 1 && s.NH*((s.B+g-1)/g) < pieces {
+		g /= 2
+	}
+	return g
+}
+
+// SLSTMMappedBackward is SLSTMBackward of mapped inputs. The gradient of C may lie in the
+// memory of dy, and that of X in the memory of y: a block of steps is read before its
+// gradients are written.
+func SLSTMMappedBackward[F Float](s SLSTM, m SLSTMMaps[F], r, state, y, newState []F, tape SLSTMTape[F], dy, dNew []F, grads SLSTMMappedGrads[F]) {
+	s.Resets = s.Resets.some()
+	together := s.mappedTogether()
+	parts := slstmParts[F]{SLSTM: s}
+	var lent *[]F
+	parts.all, lent = scratch[F]((s.B + together - 1) / together * s.NH * parts.size())
+	defer giveBack(lent)
+	slstmScanBack(s, state, newState, dNew, grads.State, func(dState, zero []F) {
+		s.piecesOf(max(together, s.rows()), func(h, b0, b1 int) {
+			c := slstmMappedBack[F]{maps: m, grads: grads, together: together, parts: parts}
+			c.slstmBack = slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1}, state: state, y: y, dy: dy, zero: zero, tape: tape}
+			c.run(r, dState)
+		})
+	})
+	parts.sum(grads)
+}
+
+// slstmParts are parts of the gradients of the weights: of some sequences each, and in
+// these of each head R, the maps and the bias, gate by gate.
+type slstmParts[F Float] struct {
+	SLSTM
+	all []F
+}
+
+func (p slstmParts[F]) size() int { return 4 * p.DH * (2*p.DH + 1) }
+
+// of returns those of head h in part i.
+func (p slstmParts[F]) of(i, h int) (r, w, bias []F) {
+	part, n := p.all[(i*p.NH+h)*p.size():][:p.size()], 4*p.DH*p.DH
+	return part[:n], part[n : 2*n], part[2*n:]
+}
+
+// sum adds up the parts in their order.
+func (p slstmParts[F]) sum(grads SLSTMMappedGrads[F]) {
+	dh, n := p.DH, p.DH*p.DH
+	parallelWork(p.NH*4, len(p.all)/(p.NH*4), func(i int) {
+		h, k := i/4, i%4
+		dr, dw, db := slstmR(p.SLSTM, grads.R, h)[k*n:(k+1)*n], grads.W[k][h*n:(h+1)*n], slstmHead(p.SLSTM, grads.Bias, k, h)
+		for _, dst := range [][]F{dr, dw, db} {
+			clear(dst)
+		}
+		for part := range len(p.all) / (p.NH * p.size()) {
+			r, w, bias := p.of(part, h)
+			vec.Add(dr, dr, r[k*n:(k+1)*n])
+			vec.Add(dw, dw, w[k*n:(k+1)*n])
+			vec.Add(db, db, bias[k*dh:(k+1)*dh])
+		}
+	})
+}
+
+// slstmMappedBack is a scan back with maps.
+type slstmMappedBack[F Float] struct {
+	slstmBack[F]
+	maps     SLSTMMaps[F]
+	back     [2]*blas.Packed[F] // the weights of i and f, and of z and o, below each other
+	grads    SLSTMMappedGrads[F]
+	parts    slstmParts[F]
+	together int
+}
+
+// run takes the sequences back to the first step.
+func (c *slstmMappedBack[F]) run(r, dState []F) {
+	n, size := c.DH*c.DH, c.mappedSize(c.b1-c.b0)
+	buf, lent := scratch[F](size + 2*n)
+	defer giveBack(lent)
+	var release func()
+	c.recurrent, release = packed(false, 4*c.DH, c.DH, slstmR(c.SLSTM, r, c.h), c.DH)
+	defer release()
+	for k := range c.back {
+		both := buf[size:]
+		copy(both[copy(both, c.maps.weight(c.SLSTM, 2*k, c.h)):], c.maps.weight(c.SLSTM, 2*k+1, c.h))
+		c.back[k], release = packed(false, 2*c.DH, c.DH, both, c.DH)
+		defer release()
+	}
+	for i := c.b0 / c.together; i*c.together < c.b1; i++ {
+		dr, dw, db := c.parts.of(i, c.h)
+		clear(dr)
+		clear(dw)
+		clear(db)
+	}
+	blocks, _ := c.mappedBlocks()
+	for i := blocks - 1; i >= 0; i-- {
+		from, to := c.T*i/blocks, c.T*(i+1)/blocks
+		c.pre = mappedGates(c.SLSTM, buf[:size], c.b0, from)
+		for t := to - 1; t >= from; t-- {
+			c.step(t, dState)
+		}
+		for b := c.b0; b < c.b1; b++ {
+			c.weightGrads(b, from, to)
+			c.inputGrads(b, from, to)
+		}
+	}
+}
+
+// inputGrads computes the gradients of C and X of steps from … to−1 of sequence b.
+func (c *slstmMappedBack[F]) inputGrads(b, from, to int) {
+	d, gates := c.NH*c.DH, c.pre.rows(b, from)
+	for k, dx := range [2][]F{c.grads.C, c.grads.X} {
+		c.back[k].Gemm(gblas.NoTrans, to-from, 1, gates[2*k*c.DH:], c.pre.step, 0, dx[(b*c.T+from)*d+c.h*c.DH:], d)
+	}
+}
+
+// weightGrads adds what steps from … to−1 of sequence b contribute to the gradients of
+// the weights.
+func (c *slstmMappedBack[F]) weightGrads(b, from, to int) {
+	d, n := c.NH*c.DH, c.DH*c.DH
+	dr, dw, db := c.parts.of(b/c.together, c.h)
+	gates, at := c.pre.rows(b, from), (b*c.T+from)*d+c.h*c.DH
+	for k, x := range [2][]F{c.maps.C, c.maps.X} {
+		serialGemm(true, false, 2*c.DH, c.DH, to-from, 1, gates[2*k*c.DH:], c.pre.step, x[at:], d, 1, dw[2*k*n:], c.DH)
+	}
+	for t := from; t < to; t++ {
+		row := c.pre.rows(b, t)[:4*c.DH]
+		vec.Add(db, db, row)
+	}
+	for t := from; t < to; {
+		first := t
+		if t++; c.Resets.at(c.T, b, first) {
+			continue
+		}
+		if first == 0 {
+			if c.state != nil {
+				serialGemm(true, false, 4*c.DH, c.DH, 1, 1, gates, c.pre.step, c.state[b*d+c.h*c.DH:], d, 1, dr, c.DH)
+			}
+			continue
+		}
+		for t < to && !c.Resets.at(c.T, b, t) {
+			t++
+		}
+		serialGemm(true, false, 4*c.DH, c.DH, t-first, 1, c.pre.rows(b, first), c.pre.step, c.y[(b*c.T+first-1)*d+c.h*c.DH:], d, 1, dr, c.DH)
+	}
+}
