@@ -14,9 +14,11 @@ func peakCases() []benchCase {
 	cases := []benchCase{{"NN", 64, 64, 64, 1}, {"NN", 256, 256, 256, 1}, {"NN", 512, 512, 512, 1}, {"NN", 1024, 1024, 1024, 1}}
 	for _, s := range [][2]int{{768, 384}, {384, 768}, {512, 384}, {384, 512}} { // outputs, inputs
 		out, in := s[0], s[1]
-		cases = append(cases, benchCase{"NT", 4096, out, in, 1}, benchCase{"NN", 4096, in, out, 1}, benchCase{"TN", out, in, 4096, 1})
+		for _, rows := range []int{4096, 256} { // of a batch, of a sequence
+			cases = append(cases, benchCase{"NT", rows, out, in, 1}, benchCase{"NN", rows, in, out, 1}, benchCase{"TN", out, in, rows, 1})
+		}
 	}
-	return append(cases, benchCase{"NT", 4096, 1536, 384, 1}, benchCase{"TN", 1536, 384, 4096, 1}, benchCase{"TN", 512, 128, 4096, 1}, benchCase{"TN", 128, 256, 4096, 1})
+	return append(cases, benchCase{"NT", 256, 512, 128, 1}, benchCase{"NN", 256, 128, 512, 1}, benchCase{"TN", 512, 128, 256, 1}, benchCase{"NT", 4096, 1536, 384, 1}, benchCase{"TN", 1536, 384, 4096, 1}, benchCase{"TN", 512, 128, 4096, 1}, benchCase{"TN", 128, 256, 4096, 1})
 }
 
 // BenchmarkShareOfPeak compares products with loops of independent
