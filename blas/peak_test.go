@@ -18,7 +18,7 @@ func peakCases() []benchCase {
 			cases = append(cases, benchCase{"NT", rows, out, in, 1}, benchCase{"NN", rows, in, out, 1}, benchCase{"TN", out, in, rows, 1})
 		}
 	}
-	return append(cases, benchCase{"NT", 256, 512, 128, 1}, benchCase{"NN", 256, 128, 512, 1}, benchCase{"TN", 512, 128, 256, 1}, benchCase{"NT", 4096, 1536, 384, 1}, benchCase{"TN", 1536, 384, 4096, 1}, benchCase{"TN", 512, 128, 4096, 1}, benchCase{"TN", 128, 256, 4096, 1})
+	return append(cases, benchCase{"NT", 256, 512, 128, 1}, benchCase{"NN", 256, 128, 512, 1}, benchCase{"TN", 512, 128, 256, 1}, benchCase{"TN", 1024, 256, 256, 1}, benchCase{"TN", 1024, 256, 4096, 1}, benchCase{"NT", 4096, 1536, 384, 1}, benchCase{"TN", 1536, 384, 4096, 1}, benchCase{"TN", 512, 128, 4096, 1}, benchCase{"TN", 128, 256, 4096, 1})
 }
 
 // BenchmarkShareOfPeak compares products with loops of independent

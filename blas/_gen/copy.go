@@ -9,7 +9,9 @@ import (
 )
 
 // copyAhead is how many rows ahead a copy fetches: as many as are copied at a
-// time, since the next ones are copied when those have been through all panels.
+// time, since the next ones are copied when those have been through all panels. They
+// come into the second-level cache: in the first, rows that are a power of two apart
+// would drive out those being copied, of which each panel takes only a part of a line.
 const copyAhead = 16
 
 // copier writes a kernel that copies rows of a known number of elements, srcRow
@@ -29,7 +31,7 @@ func copier(e element, cols int) {
 
 	Label("next")
 	for at := 0; at < cols*e.size; at += 64 {
-		PREFETCHT0(Mem{Base: src, Index: ahead, Scale: 1, Disp: at})
+		PREFETCHT1(Mem{Base: src, Index: ahead, Scale: 1, Disp: at})
 	}
 	moves := movesFor(cols * e.size)
 	for _, m := range moves {
