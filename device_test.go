@@ -500,6 +500,39 @@ func TestDeviceGeneratesWithPackedWeights(t *testing.T) {
 	}
 }
 
+// TestDeviceLoadsPackedWeights from a folder that Quantize wrote, and packs those of
+// another one while it loads them.
+func TestDeviceLoadsPackedWeights(t *testing.T) {
+	from := t.TempDir()
+	if err := roughened(t, smallLargeConfig()).Save(from, SaveConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []WeightFormat{WeightsBF16, WeightsInt8} {
+		to := t.TempDir()
+		if err := Quantize(from, to, QuantizeConfig{Weights: f}); err != nil {
+			t.Fatal(err)
+		}
+		var logits [][]float64
+		for _, opts := range [][]Option{{}, {WithDevice(otherDevice())}} {
+			for _, dir := range []string{to, from} {
+				m, err := Load(dir, append(opts, WithWeights(f))...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if (m.Device() != nil) != (len(opts) > 0) {
+					t.Errorf("%s: a model on %v", f, m.Device())
+				}
+				logits = append(logits, slices.Clone(alone(t, m, 1).logits))
+			}
+		}
+		for _, l := range logits[1:] {
+			if away := golden.Apart(l, logits[0], 0); !(away <= 2e-5) {
+				t.Errorf("%s: logits are %.3g away", f, away)
+			}
+		}
+	}
+}
+
 // TestDeviceSamplesLikeTheCPU: a sampler that looks at the most likely tokens alone,
 // which a device then ranks, draws the same ones as on the CPU.
 func TestDeviceSamplesLikeTheCPU(t *testing.T) {
