@@ -75,7 +75,7 @@ func (j *job) help(id int) bool {
 	return j.join(id)
 }
 
-// another returns an open job, if possible one in which nobody helps, or else at.
+// another returns an open job, one without a helper if there is one, or else at.
 func another(at *job) *job {
 	for k := range within.jobs {
 		if j := &within.jobs[k]; j.open.Load() && !j.drained.Load() {

@@ -50,7 +50,7 @@ func TestFreeCoresTakePartWithinOthers(t *testing.T) {
 				}
 			})
 			if time.Since(began) > 10*time.Second {
-				t.Errorf("nobody took part within call %d", i)
+				t.Errorf("no other goroutine took part within call %d", i)
 				return
 			}
 		}
