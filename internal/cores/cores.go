@@ -80,8 +80,8 @@ func Run(n int, f func(i int)) { run(n, f, false) }
 func RunLong(n int, f func(i int)) { run(n, f, true) }
 
 func run(n int, f func(i int), long bool) {
-	if within.all.Load() > 0 {
-		runWithin(n, f)
+	if procs := int(within.all.Load()); procs > 0 {
+		runWithin(n, f, procs)
 		return
 	}
 	procs := runtime.GOMAXPROCS(0)

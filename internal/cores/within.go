@@ -20,8 +20,9 @@ var within struct {
 // looks elsewhere. The caches of its core hold what it wrote there.
 const settled = 64
 
-// runWithin is Run during a long job.
-func runWithin(n int, f func(i int)) {
+// runWithin is Run during a long job, which has procs cores. It may end meanwhile, if it is
+// another goroutine's.
+func runWithin(n int, f func(i int), procs int) {
 	if n < 2 || within.free.Load() <= 0 {
 		serial(n, f)
 		return
@@ -29,7 +30,7 @@ func runWithin(n int, f func(i int)) {
 	first := place()
 	for k := range within.jobs {
 		if j := &within.jobs[(first+k)%len(within.jobs)]; j.taken.CompareAndSwap(false, true) {
-			j.do(n, f, int(within.all.Load()), 0, false)
+			j.do(n, f, procs, 0, false)
 			return
 		}
 	}

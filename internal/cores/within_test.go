@@ -122,10 +122,11 @@ func TestRunLongAfterPanic(t *testing.T) {
 			}
 		}()
 		began, panics := make(chan struct{}), make(chan struct{})
+		var first sync.Once
 		caller := goroutine()
-		RunLong(2, func(int) {
+		RunLong(1000, func(int) { // more than there are helpers
 			if goroutine() != caller {
-				close(began)
+				first.Do(func() { close(began) })
 				<-panics
 				return
 			}
