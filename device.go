@@ -147,10 +147,7 @@ func reside(d Device, tensors []layers.Param) (*residence, error) {
 	for _, t := range tensors {
 		b, err := nodes.Alloc(d, t.Value)
 		if err != nil {
-			for _, b := range r.buffers {
-				d.Free(b)
-			}
-			r.buffers = nil
+			r.release()
 			return r, errors.Wrapf(err, "xlstm: memory for %s on %s", t.Name, d.Name())
 		}
 		r.buffers = append(r.buffers, b)
@@ -164,17 +161,26 @@ func (m *Model) settle(d Device) (err error) {
 		return err
 	}
 	for _, p := range m.store.Packed() {
-		if err := m.home.hold(p.Name, p.Data); err != nil {
-			return err
+		if err = m.home.hold(p.Name, p.Data); err == nil && p.Scales != nil {
+			err = m.home.hold(p.Name+layers.ScaleSuffix, p.Scales)
 		}
-		if p.Scales == nil {
-			continue
-		}
-		if err := m.home.hold(p.Name+layers.ScaleSuffix, p.Scales); err != nil {
+		if err != nil {
+			m.home.release()
 			return err
 		}
 	}
 	return nil
+}
+
+// release gives the memory back where not all of a model has found room.
+func (r *residence) release() {
+	for _, b := range r.buffers {
+		r.device.Free(b)
+	}
+	for _, b := range r.constants {
+		r.device.Free(b)
+	}
+	r.buffers, r.constants = nil, nil
 }
 
 // hold copies a constant to the device.

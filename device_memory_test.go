@@ -43,7 +43,16 @@ func TestFullDevices(t *testing.T) {
 	if d.held != 0 {
 		t.Errorf("%d buffers are left", d.held)
 	}
-	d.room = 1000
+	// Parameters have found room, and packed weights not all.
+	for d.room = 1; ; d.room++ {
+		if _, err := New(smallLargeConfig(), WithDtype(tensor.Float32), WithWeights(WeightsInt8), WithDevice(d)); err == nil {
+			break
+		}
+		if d.held != 0 || d.room > 1000 {
+			t.Fatalf("room for %d: %d buffers are left", d.room, d.held)
+		}
+	}
+	d.held, d.room = 0, 1000
 	m, err := New(smallConfig(), WithDtype(tensor.Float32), WithDevice(d))
 	if err != nil {
 		t.Fatal(err)
