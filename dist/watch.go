@@ -120,10 +120,10 @@ func (w *watch) lose(rank int, why error) {
 	}
 	w.once.Do(func() {
 		w.err = errors.Wrapf(why, "dist: rank %d of %d: rank %d has ended or cannot be reached", w.rank, w.size, rank)
-		close(w.lost)
 		if w.rank == 0 {
-			w.send(note(rank))
+			w.send(note(rank)) // before a call here fails, and with it perhaps the process
 		}
+		close(w.lost)
 		w.cut()
 		if w.tell != nil {
 			w.tell(w.err)
@@ -132,12 +132,13 @@ func (w *watch) lose(rank int, why error) {
 }
 
 // cause returns the loss that made a call fail, nil if there is none. Both are
-// noticed at nearly the same time, in any order.
+// noticed at nearly the same time, in any order; rank 0 tells the others before
+// it is through with a loss.
 func (w *watch) cause() error {
 	select {
 	case <-w.lost:
 		return w.err
-	case <-time.After(heartbeat / 2):
+	case <-time.After(2 * heartbeat):
 		return nil
 	}
 }
