@@ -17,6 +17,11 @@ type tileKernel[T Float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c *T,
 // cache at ahead into the second-level cache and moves ahead on by aheadRow elements.
 type fetchingKernel[T Float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c *T, cRow, n int, alpha, beta T, ahead *T, aheadRow int)
 
+// A panelKernel computes one row of C from one row of A and several panels of B, each
+// as wide as a tile, that lie bPanel elements apart. For one row, a tile is too narrow
+// to give the processor enough to do at a time.
+type panelKernel[T Float] func(k int, a *T, aCol int, b *T, bPanel int, c *T, alpha, beta T)
+
 // height is the kernels for tiles with one number of rows.
 type height[T Float] struct {
 	rows   int
@@ -56,6 +61,9 @@ type kernels[T Float] struct {
 	fetching fetchingKernel[T] // for the greatest height and a full tile, nil for none
 
 	row tileKernel[T] // for one row and rowTiles widths of a tile
+
+	// panels are for one row and two, three and four panels of a copied B, nil for none.
+	panels []panelKernel[T]
 
 	// transpose makes the columns of the first `strip` rows of src rows of dst,
 	// steps times strip/2 of them.

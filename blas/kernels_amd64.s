@@ -1189,6 +1189,201 @@ write:
 	VZEROUPPER
 	RET
 
+// func sgemmAVX512Panels2(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·sgemmAVX512Panels2(SB), NOSPLIT, $0-56
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x02, SI
+
+next:
+	VBROADCASTSS (CX), Z4
+	VFMADD231PS  (BX), Z4, Z0
+	VFMADD231PS  64(BX), Z4, Z1
+	VFMADD231PS  (BX)(SI*1), Z4, Z2
+	VFMADD231PS  64(BX)(SI*1), Z4, Z3
+	ADDQ         DX, CX
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSS alpha+48(FP), Z4
+	VBROADCASTSS beta+52(FP), Z5
+	VMULPS       Z4, Z0, Z0
+	VMULPS       Z4, Z1, Z1
+	VMULPS       Z4, Z2, Z2
+	VMULPS       Z4, Z3, Z3
+	MOVL         beta+52(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVUPS      (AX), Z4
+	VFMADD231PS  Z5, Z4, Z0
+	VMOVUPS      64(AX), Z4
+	VFMADD231PS  Z5, Z4, Z1
+	VMOVUPS      128(AX), Z4
+	VFMADD231PS  Z5, Z4, Z2
+	VMOVUPS      192(AX), Z4
+	VFMADD231PS  Z5, Z4, Z3
+
+write:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	VZEROUPPER
+	RET
+
+// func sgemmAVX512Panels3(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·sgemmAVX512Panels3(SB), NOSPLIT, $0-56
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x02, SI
+
+next:
+	VBROADCASTSS (CX), Z6
+	VFMADD231PS  (BX), Z6, Z0
+	VFMADD231PS  64(BX), Z6, Z1
+	VFMADD231PS  (BX)(SI*1), Z6, Z2
+	VFMADD231PS  64(BX)(SI*1), Z6, Z3
+	VFMADD231PS  (BX)(SI*2), Z6, Z4
+	VFMADD231PS  64(BX)(SI*2), Z6, Z5
+	ADDQ         DX, CX
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSS alpha+48(FP), Z6
+	VBROADCASTSS beta+52(FP), Z7
+	VMULPS       Z6, Z0, Z0
+	VMULPS       Z6, Z1, Z1
+	VMULPS       Z6, Z2, Z2
+	VMULPS       Z6, Z3, Z3
+	VMULPS       Z6, Z4, Z4
+	VMULPS       Z6, Z5, Z5
+	MOVL         beta+52(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVUPS      (AX), Z6
+	VFMADD231PS  Z7, Z6, Z0
+	VMOVUPS      64(AX), Z6
+	VFMADD231PS  Z7, Z6, Z1
+	VMOVUPS      128(AX), Z6
+	VFMADD231PS  Z7, Z6, Z2
+	VMOVUPS      192(AX), Z6
+	VFMADD231PS  Z7, Z6, Z3
+	VMOVUPS      256(AX), Z6
+	VFMADD231PS  Z7, Z6, Z4
+	VMOVUPS      320(AX), Z6
+	VFMADD231PS  Z7, Z6, Z5
+
+write:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z4, 256(AX)
+	VMOVUPS Z5, 320(AX)
+	VZEROUPPER
+	RET
+
+// func sgemmAVX512Panels4(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·sgemmAVX512Panels4(SB), NOSPLIT, $0-56
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (BX)(SI*2), DI
+	ADDQ   SI, DI
+
+next:
+	VBROADCASTSS (CX), Z8
+	VFMADD231PS  (BX), Z8, Z0
+	VFMADD231PS  64(BX), Z8, Z1
+	VFMADD231PS  (BX)(SI*1), Z8, Z2
+	VFMADD231PS  64(BX)(SI*1), Z8, Z3
+	VFMADD231PS  (BX)(SI*2), Z8, Z4
+	VFMADD231PS  64(BX)(SI*2), Z8, Z5
+	VFMADD231PS  (DI), Z8, Z6
+	VFMADD231PS  64(DI), Z8, Z7
+	ADDQ         DX, CX
+	ADDQ         $0x80, BX
+	ADDQ         $0x80, DI
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSS alpha+48(FP), Z8
+	VBROADCASTSS beta+52(FP), Z9
+	VMULPS       Z8, Z0, Z0
+	VMULPS       Z8, Z1, Z1
+	VMULPS       Z8, Z2, Z2
+	VMULPS       Z8, Z3, Z3
+	VMULPS       Z8, Z4, Z4
+	VMULPS       Z8, Z5, Z5
+	VMULPS       Z8, Z6, Z6
+	VMULPS       Z8, Z7, Z7
+	MOVL         beta+52(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVUPS      (AX), Z8
+	VFMADD231PS  Z9, Z8, Z0
+	VMOVUPS      64(AX), Z8
+	VFMADD231PS  Z9, Z8, Z1
+	VMOVUPS      128(AX), Z8
+	VFMADD231PS  Z9, Z8, Z2
+	VMOVUPS      192(AX), Z8
+	VFMADD231PS  Z9, Z8, Z3
+	VMOVUPS      256(AX), Z8
+	VFMADD231PS  Z9, Z8, Z4
+	VMOVUPS      320(AX), Z8
+	VFMADD231PS  Z9, Z8, Z5
+	VMOVUPS      384(AX), Z8
+	VFMADD231PS  Z9, Z8, Z6
+	VMOVUPS      448(AX), Z8
+	VFMADD231PS  Z9, Z8, Z7
+
+write:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z4, 256(AX)
+	VMOVUPS Z5, 320(AX)
+	VMOVUPS Z6, 384(AX)
+	VMOVUPS Z7, 448(AX)
+	VZEROUPPER
+	RET
+
 // func sgemmAVX512Fetching12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32, ahead *float32, aheadRow int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Fetching12(SB), NOSPLIT, $0-96
@@ -3499,6 +3694,201 @@ next:
 	VMULPS       Y8, Y6, Y6
 	VMULPS       Y8, Y7, Y7
 	MOVL         beta+76(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVUPS      (AX), Y8
+	VFMADD231PS  Y9, Y8, Y0
+	VMOVUPS      32(AX), Y8
+	VFMADD231PS  Y9, Y8, Y1
+	VMOVUPS      64(AX), Y8
+	VFMADD231PS  Y9, Y8, Y2
+	VMOVUPS      96(AX), Y8
+	VFMADD231PS  Y9, Y8, Y3
+	VMOVUPS      128(AX), Y8
+	VFMADD231PS  Y9, Y8, Y4
+	VMOVUPS      160(AX), Y8
+	VFMADD231PS  Y9, Y8, Y5
+	VMOVUPS      192(AX), Y8
+	VFMADD231PS  Y9, Y8, Y6
+	VMOVUPS      224(AX), Y8
+	VFMADD231PS  Y9, Y8, Y7
+
+write:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VMOVUPS Y6, 192(AX)
+	VMOVUPS Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func sgemmAVX2Panels2(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·sgemmAVX2Panels2(SB), NOSPLIT, $0-56
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x02, SI
+
+next:
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VFMADD231PS  (BX)(SI*1), Y4, Y2
+	VFMADD231PS  32(BX)(SI*1), Y4, Y3
+	ADDQ         DX, CX
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSS alpha+48(FP), Y4
+	VBROADCASTSS beta+52(FP), Y5
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y3, Y3
+	MOVL         beta+52(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVUPS      (AX), Y4
+	VFMADD231PS  Y5, Y4, Y0
+	VMOVUPS      32(AX), Y4
+	VFMADD231PS  Y5, Y4, Y1
+	VMOVUPS      64(AX), Y4
+	VFMADD231PS  Y5, Y4, Y2
+	VMOVUPS      96(AX), Y4
+	VFMADD231PS  Y5, Y4, Y3
+
+write:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func sgemmAVX2Panels3(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·sgemmAVX2Panels3(SB), NOSPLIT, $0-56
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x02, SI
+
+next:
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VFMADD231PS  (BX)(SI*1), Y6, Y2
+	VFMADD231PS  32(BX)(SI*1), Y6, Y3
+	VFMADD231PS  (BX)(SI*2), Y6, Y4
+	VFMADD231PS  32(BX)(SI*2), Y6, Y5
+	ADDQ         DX, CX
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSS alpha+48(FP), Y6
+	VBROADCASTSS beta+52(FP), Y7
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y6, Y3, Y3
+	VMULPS       Y6, Y4, Y4
+	VMULPS       Y6, Y5, Y5
+	MOVL         beta+52(FP), CX
+	ADDL         CX, CX
+	JZ           write
+	VMOVUPS      (AX), Y6
+	VFMADD231PS  Y7, Y6, Y0
+	VMOVUPS      32(AX), Y6
+	VFMADD231PS  Y7, Y6, Y1
+	VMOVUPS      64(AX), Y6
+	VFMADD231PS  Y7, Y6, Y2
+	VMOVUPS      96(AX), Y6
+	VFMADD231PS  Y7, Y6, Y3
+	VMOVUPS      128(AX), Y6
+	VFMADD231PS  Y7, Y6, Y4
+	VMOVUPS      160(AX), Y6
+	VFMADD231PS  Y7, Y6, Y5
+
+write:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VZEROUPPER
+	RET
+
+// func sgemmAVX2Panels4(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·sgemmAVX2Panels4(SB), NOSPLIT, $0-56
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (BX)(SI*2), DI
+	ADDQ   SI, DI
+
+next:
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VFMADD231PS  (BX)(SI*1), Y8, Y2
+	VFMADD231PS  32(BX)(SI*1), Y8, Y3
+	VFMADD231PS  (BX)(SI*2), Y8, Y4
+	VFMADD231PS  32(BX)(SI*2), Y8, Y5
+	VFMADD231PS  (DI), Y8, Y6
+	VFMADD231PS  32(DI), Y8, Y7
+	ADDQ         DX, CX
+	ADDQ         $0x40, BX
+	ADDQ         $0x40, DI
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSS alpha+48(FP), Y8
+	VBROADCASTSS beta+52(FP), Y9
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y8, Y1, Y1
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y5, Y5
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	MOVL         beta+52(FP), CX
 	ADDL         CX, CX
 	JZ           write
 	VMOVUPS      (AX), Y8
@@ -5917,6 +6307,201 @@ write:
 	VZEROUPPER
 	RET
 
+// func dgemmAVX512Panels2(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+// Requires: AVX, AVX512F
+TEXT ·dgemmAVX512Panels2(SB), NOSPLIT, $0-64
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x03, SI
+
+next:
+	VBROADCASTSD (CX), Z4
+	VFMADD231PD  (BX), Z4, Z0
+	VFMADD231PD  64(BX), Z4, Z1
+	VFMADD231PD  (BX)(SI*1), Z4, Z2
+	VFMADD231PD  64(BX)(SI*1), Z4, Z3
+	ADDQ         DX, CX
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSD alpha+48(FP), Z4
+	VBROADCASTSD beta+56(FP), Z5
+	VMULPD       Z4, Z0, Z0
+	VMULPD       Z4, Z1, Z1
+	VMULPD       Z4, Z2, Z2
+	VMULPD       Z4, Z3, Z3
+	MOVQ         beta+56(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVUPD      (AX), Z4
+	VFMADD231PD  Z5, Z4, Z0
+	VMOVUPD      64(AX), Z4
+	VFMADD231PD  Z5, Z4, Z1
+	VMOVUPD      128(AX), Z4
+	VFMADD231PD  Z5, Z4, Z2
+	VMOVUPD      192(AX), Z4
+	VFMADD231PD  Z5, Z4, Z3
+
+write:
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+	VZEROUPPER
+	RET
+
+// func dgemmAVX512Panels3(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+// Requires: AVX, AVX512F
+TEXT ·dgemmAVX512Panels3(SB), NOSPLIT, $0-64
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x03, SI
+
+next:
+	VBROADCASTSD (CX), Z6
+	VFMADD231PD  (BX), Z6, Z0
+	VFMADD231PD  64(BX), Z6, Z1
+	VFMADD231PD  (BX)(SI*1), Z6, Z2
+	VFMADD231PD  64(BX)(SI*1), Z6, Z3
+	VFMADD231PD  (BX)(SI*2), Z6, Z4
+	VFMADD231PD  64(BX)(SI*2), Z6, Z5
+	ADDQ         DX, CX
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSD alpha+48(FP), Z6
+	VBROADCASTSD beta+56(FP), Z7
+	VMULPD       Z6, Z0, Z0
+	VMULPD       Z6, Z1, Z1
+	VMULPD       Z6, Z2, Z2
+	VMULPD       Z6, Z3, Z3
+	VMULPD       Z6, Z4, Z4
+	VMULPD       Z6, Z5, Z5
+	MOVQ         beta+56(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVUPD      (AX), Z6
+	VFMADD231PD  Z7, Z6, Z0
+	VMOVUPD      64(AX), Z6
+	VFMADD231PD  Z7, Z6, Z1
+	VMOVUPD      128(AX), Z6
+	VFMADD231PD  Z7, Z6, Z2
+	VMOVUPD      192(AX), Z6
+	VFMADD231PD  Z7, Z6, Z3
+	VMOVUPD      256(AX), Z6
+	VFMADD231PD  Z7, Z6, Z4
+	VMOVUPD      320(AX), Z6
+	VFMADD231PD  Z7, Z6, Z5
+
+write:
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+	VMOVUPD Z4, 256(AX)
+	VMOVUPD Z5, 320(AX)
+	VZEROUPPER
+	RET
+
+// func dgemmAVX512Panels4(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+// Requires: AVX, AVX512F
+TEXT ·dgemmAVX512Panels4(SB), NOSPLIT, $0-64
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x03, SI
+	LEAQ   (BX)(SI*2), DI
+	ADDQ   SI, DI
+
+next:
+	VBROADCASTSD (CX), Z8
+	VFMADD231PD  (BX), Z8, Z0
+	VFMADD231PD  64(BX), Z8, Z1
+	VFMADD231PD  (BX)(SI*1), Z8, Z2
+	VFMADD231PD  64(BX)(SI*1), Z8, Z3
+	VFMADD231PD  (BX)(SI*2), Z8, Z4
+	VFMADD231PD  64(BX)(SI*2), Z8, Z5
+	VFMADD231PD  (DI), Z8, Z6
+	VFMADD231PD  64(DI), Z8, Z7
+	ADDQ         DX, CX
+	ADDQ         $0x80, BX
+	ADDQ         $0x80, DI
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSD alpha+48(FP), Z8
+	VBROADCASTSD beta+56(FP), Z9
+	VMULPD       Z8, Z0, Z0
+	VMULPD       Z8, Z1, Z1
+	VMULPD       Z8, Z2, Z2
+	VMULPD       Z8, Z3, Z3
+	VMULPD       Z8, Z4, Z4
+	VMULPD       Z8, Z5, Z5
+	VMULPD       Z8, Z6, Z6
+	VMULPD       Z8, Z7, Z7
+	MOVQ         beta+56(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVUPD      (AX), Z8
+	VFMADD231PD  Z9, Z8, Z0
+	VMOVUPD      64(AX), Z8
+	VFMADD231PD  Z9, Z8, Z1
+	VMOVUPD      128(AX), Z8
+	VFMADD231PD  Z9, Z8, Z2
+	VMOVUPD      192(AX), Z8
+	VFMADD231PD  Z9, Z8, Z3
+	VMOVUPD      256(AX), Z8
+	VFMADD231PD  Z9, Z8, Z4
+	VMOVUPD      320(AX), Z8
+	VFMADD231PD  Z9, Z8, Z5
+	VMOVUPD      384(AX), Z8
+	VFMADD231PD  Z9, Z8, Z6
+	VMOVUPD      448(AX), Z8
+	VFMADD231PD  Z9, Z8, Z7
+
+write:
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+	VMOVUPD Z4, 256(AX)
+	VMOVUPD Z5, 320(AX)
+	VMOVUPD Z6, 384(AX)
+	VMOVUPD Z7, 448(AX)
+	VZEROUPPER
+	RET
+
 // func dgemmAVX512Fetching12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64, ahead *float64, aheadRow int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Fetching12(SB), NOSPLIT, $0-104
@@ -8223,6 +8808,201 @@ next:
 	VMULPD       Y8, Y6, Y6
 	VMULPD       Y8, Y7, Y7
 	MOVQ         beta+80(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVUPD      (AX), Y8
+	VFMADD231PD  Y9, Y8, Y0
+	VMOVUPD      32(AX), Y8
+	VFMADD231PD  Y9, Y8, Y1
+	VMOVUPD      64(AX), Y8
+	VFMADD231PD  Y9, Y8, Y2
+	VMOVUPD      96(AX), Y8
+	VFMADD231PD  Y9, Y8, Y3
+	VMOVUPD      128(AX), Y8
+	VFMADD231PD  Y9, Y8, Y4
+	VMOVUPD      160(AX), Y8
+	VFMADD231PD  Y9, Y8, Y5
+	VMOVUPD      192(AX), Y8
+	VFMADD231PD  Y9, Y8, Y6
+	VMOVUPD      224(AX), Y8
+	VFMADD231PD  Y9, Y8, Y7
+
+write:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VMOVUPD Y4, 128(AX)
+	VMOVUPD Y5, 160(AX)
+	VMOVUPD Y6, 192(AX)
+	VMOVUPD Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func dgemmAVX2Panels2(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+// Requires: AVX, FMA3
+TEXT ·dgemmAVX2Panels2(SB), NOSPLIT, $0-64
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x03, SI
+
+next:
+	VBROADCASTSD (CX), Y4
+	VFMADD231PD  (BX), Y4, Y0
+	VFMADD231PD  32(BX), Y4, Y1
+	VFMADD231PD  (BX)(SI*1), Y4, Y2
+	VFMADD231PD  32(BX)(SI*1), Y4, Y3
+	ADDQ         DX, CX
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSD alpha+48(FP), Y4
+	VBROADCASTSD beta+56(FP), Y5
+	VMULPD       Y4, Y0, Y0
+	VMULPD       Y4, Y1, Y1
+	VMULPD       Y4, Y2, Y2
+	VMULPD       Y4, Y3, Y3
+	MOVQ         beta+56(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVUPD      (AX), Y4
+	VFMADD231PD  Y5, Y4, Y0
+	VMOVUPD      32(AX), Y4
+	VFMADD231PD  Y5, Y4, Y1
+	VMOVUPD      64(AX), Y4
+	VFMADD231PD  Y5, Y4, Y2
+	VMOVUPD      96(AX), Y4
+	VFMADD231PD  Y5, Y4, Y3
+
+write:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func dgemmAVX2Panels3(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+// Requires: AVX, FMA3
+TEXT ·dgemmAVX2Panels3(SB), NOSPLIT, $0-64
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x03, SI
+
+next:
+	VBROADCASTSD (CX), Y6
+	VFMADD231PD  (BX), Y6, Y0
+	VFMADD231PD  32(BX), Y6, Y1
+	VFMADD231PD  (BX)(SI*1), Y6, Y2
+	VFMADD231PD  32(BX)(SI*1), Y6, Y3
+	VFMADD231PD  (BX)(SI*2), Y6, Y4
+	VFMADD231PD  32(BX)(SI*2), Y6, Y5
+	ADDQ         DX, CX
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSD alpha+48(FP), Y6
+	VBROADCASTSD beta+56(FP), Y7
+	VMULPD       Y6, Y0, Y0
+	VMULPD       Y6, Y1, Y1
+	VMULPD       Y6, Y2, Y2
+	VMULPD       Y6, Y3, Y3
+	VMULPD       Y6, Y4, Y4
+	VMULPD       Y6, Y5, Y5
+	MOVQ         beta+56(FP), CX
+	ADDQ         CX, CX
+	JZ           write
+	VMOVUPD      (AX), Y6
+	VFMADD231PD  Y7, Y6, Y0
+	VMOVUPD      32(AX), Y6
+	VFMADD231PD  Y7, Y6, Y1
+	VMOVUPD      64(AX), Y6
+	VFMADD231PD  Y7, Y6, Y2
+	VMOVUPD      96(AX), Y6
+	VFMADD231PD  Y7, Y6, Y3
+	VMOVUPD      128(AX), Y6
+	VFMADD231PD  Y7, Y6, Y4
+	VMOVUPD      160(AX), Y6
+	VFMADD231PD  Y7, Y6, Y5
+
+write:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VMOVUPD Y2, 64(AX)
+	VMOVUPD Y3, 96(AX)
+	VMOVUPD Y4, 128(AX)
+	VMOVUPD Y5, 160(AX)
+	VZEROUPPER
+	RET
+
+// func dgemmAVX2Panels4(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+// Requires: AVX, FMA3
+TEXT ·dgemmAVX2Panels4(SB), NOSPLIT, $0-64
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   aCol+16(FP), DX
+	SHLQ   $0x03, DX
+	MOVQ   b+24(FP), BX
+	MOVQ   bPanel+32(FP), SI
+	SHLQ   $0x03, SI
+	LEAQ   (BX)(SI*2), DI
+	ADDQ   SI, DI
+
+next:
+	VBROADCASTSD (CX), Y8
+	VFMADD231PD  (BX), Y8, Y0
+	VFMADD231PD  32(BX), Y8, Y1
+	VFMADD231PD  (BX)(SI*1), Y8, Y2
+	VFMADD231PD  32(BX)(SI*1), Y8, Y3
+	VFMADD231PD  (BX)(SI*2), Y8, Y4
+	VFMADD231PD  32(BX)(SI*2), Y8, Y5
+	VFMADD231PD  (DI), Y8, Y6
+	VFMADD231PD  32(DI), Y8, Y7
+	ADDQ         DX, CX
+	ADDQ         $0x40, BX
+	ADDQ         $0x40, DI
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+40(FP), AX
+	VBROADCASTSD alpha+48(FP), Y8
+	VBROADCASTSD beta+56(FP), Y9
+	VMULPD       Y8, Y0, Y0
+	VMULPD       Y8, Y1, Y1
+	VMULPD       Y8, Y2, Y2
+	VMULPD       Y8, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VMULPD       Y8, Y5, Y5
+	VMULPD       Y8, Y6, Y6
+	VMULPD       Y8, Y7, Y7
+	MOVQ         beta+56(FP), CX
 	ADDQ         CX, CX
 	JZ           write
 	VMOVUPD      (AX), Y8

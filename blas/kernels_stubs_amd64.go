@@ -35,6 +35,15 @@ func sdotsAVX512x4x4Ahead(k int, a *float32, aRow int, b *float32, bRow int, c *
 func sgemmAVX512Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
 
 //go:noescape
+func sgemmAVX512Panels2(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+
+//go:noescape
+func sgemmAVX512Panels3(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+
+//go:noescape
+func sgemmAVX512Panels4(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+
+//go:noescape
 func sgemmAVX512Fetching12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32, ahead *float32, aheadRow int)
 
 //go:noescape
@@ -96,6 +105,15 @@ func sdotsAVX2InTurn(n int, k int, a *float32, b *float32, bRow int, c *float32,
 
 //go:noescape
 func sgemmAVX2Row1(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32)
+
+//go:noescape
+func sgemmAVX2Panels2(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+
+//go:noescape
+func sgemmAVX2Panels3(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+
+//go:noescape
+func sgemmAVX2Panels4(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
 
 //go:noescape
 func sgemmAVX2Fetching6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32, ahead *float32, aheadRow int)
@@ -170,6 +188,15 @@ func ddotsAVX512x4x4Ahead(k int, a *float64, aRow int, b *float64, bRow int, c *
 func dgemmAVX512Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
 
 //go:noescape
+func dgemmAVX512Panels2(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+
+//go:noescape
+func dgemmAVX512Panels3(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+
+//go:noescape
+func dgemmAVX512Panels4(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+
+//go:noescape
 func dgemmAVX512Fetching12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64, ahead *float64, aheadRow int)
 
 //go:noescape
@@ -231,6 +258,15 @@ func ddotsAVX2InTurn(n int, k int, a *float64, b *float64, bRow int, c *float64,
 
 //go:noescape
 func dgemmAVX2Row1(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64)
+
+//go:noescape
+func dgemmAVX2Panels2(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+
+//go:noescape
+func dgemmAVX2Panels3(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+
+//go:noescape
+func dgemmAVX2Panels4(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
 
 //go:noescape
 func dgemmAVX2Fetching6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64, ahead *float64, aheadRow int)

@@ -69,6 +69,14 @@ func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta
 	}
 	require(len(a) >= (rows-1)*lda+cols, shortA)
 	require(len(c) >= (m-1)*ldc+p.n, shortC)
+	if m == 1 && p.kernels != nil && alpha != 0 && p.k > 0 && p.k <= blockInner {
+		aCol := 1
+		if trans {
+			aCol = lda
+		}
+		p.row(alpha, a, aCol, beta, c)
+		return
+	}
 	var q product[T]
 	q.kernels, q.m, q.n, q.k, q.alpha, q.beta, q.c, q.ldc = p.kernels, m, p.n, p.k, alpha, beta, c, ldc
 	switch {
@@ -82,5 +90,25 @@ func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta
 			q.a.row, q.a.col = 1, lda
 		}
 		q.strip(nil, 0, m, 0, p.n, &p.columns, false)
+	}
+}
+
+// row is Gemm for one row of A, whose elements are aCol apart, and a k of one block.
+// A scan makes many such products, of a few hundred nanoseconds each.
+func (p *Packed[T]) row(alpha T, a []T, aCol int, beta T, c []T) {
+	ks, b, j := p.kernels, p.columns.data, 0
+	width, panel := ks.width, ks.width*p.k
+	for left := p.n / width; left >= 2 && ks.panels != nil; {
+		some := min(left, len(ks.panels)+1)
+		if left == some+1 {
+			some-- // leave two
+		}
+		ks.panels[some-2](p.k, &a[0], aCol, &b[j*p.k], panel, &c[j], alpha, beta)
+		j, left = j+some*width, left-some
+	}
+	low := &ks.heights[len(ks.heights)-1]
+	for ; j < p.n; j += width {
+		cols := min(width, p.n-j)
+		low.kernel(cols, width)(p.k, &a[0], 0, aCol, &b[j*p.k], width, &c[j], 0, cols, alpha, beta)
 	}
 }

@@ -55,6 +55,32 @@ func TestPackedSameAsSgemm(t *testing.T) {
 	}
 }
 
+// TestPackedRowSameAsRows: a row has the same bits alone, where panels are taken several
+// at a time, as among others.
+func TestPackedRowSameAsRows(t *testing.T) {
+	for name, impl := range sets() {
+		if impl.single != nil {
+			t.Run(name+"/float32", func(t *testing.T) { testPackedRow[float32](t, impl) })
+			t.Run(name+"/float64", func(t *testing.T) { testPackedRow[float64](t, impl) })
+		}
+	}
+}
+
+func testPackedRow[T Float](t *testing.T, impl BLAS) {
+	r := rand.New(rand.NewPCG(41, 42))
+	for n := 1; n < 330; n += 1 + r.IntN(8) {
+		g := newGemmCase[T](r, randomOf(r, transposes...), randomOf(r, transposes...), 13, n, 1+r.IntN(600), r.IntN(3), 1.5, randomOf[T](r, 0, 0.5))
+		c, gemm := slices.Clone(g.c), packedGemm[T](impl)
+		for i := range g.m {
+			row := newOperand(isTrans(g.tA), g.a, g.lda).from(i, 0)
+			gemm(g.tA, g.tB, 1, n, g.k, g.alpha, row.data, g.lda, g.b, g.ldb, g.beta, c[i*g.ldc:], g.ldc)
+		}
+		if !slices.Equal(c, g.run(gemm)) {
+			t.Fatalf("%c%c %d×%d: rows alone differ", g.tA, g.tB, n, g.k)
+		}
+	}
+}
+
 // TestPackedConcurrent: goroutines that share a Packed do not disturb one another.
 func TestPackedConcurrent(t *testing.T) {
 	r := rand.New(rand.NewPCG(19, 20))

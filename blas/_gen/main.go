@@ -26,6 +26,9 @@ func main() {
 				dotsAhead(s, e, 4, 4)
 			}
 			tile(s, e, 1, row)
+			for panels := 2; panels <= mostPanels; panels++ {
+				panelRow(s, e, panels)
+			}
 			tile(s, e, s.heights[0], fetching)
 			for _, rows := range s.heights {
 				tile(s, e, rows, full)

@@ -29,6 +29,37 @@ var (
 	row = variant{"Row", 8, false, false}
 )
 
+// mostPanels is how many packed panels of B the kernels for one row of A take side by
+// side, at most: only so the processor has enough to do at a time.
+const mostPanels = 4
+
+// panelRow writes a kernel for
+//
+//	c = alpha · a · B + beta · c
+//
+// with one row and as many packed panels of B, each two vectors wide, at distances of
+// bPanel elements.
+func panelRow(s set, e element, panels int) {
+	w := &tileWriter{set: s, element: e, variant: variant{name: "Panels", vectors: 2 * panels}, rows: 1}
+	TEXT(fmt.Sprintf("%sgemm%sPanels%d", e.prefix, s.name, panels), NOSPLIT,
+		fmt.Sprintf("func(k int, a *%[1]s, aCol int, b *%[1]s, bPanel int, c *%[1]s, alpha, beta %[1]s)", e.name))
+	Pragma("noescape")
+	w.clearAccumulators()
+	k, a, aCol := Load(Param("k"), GP64()), Load(Param("a"), GP64()), stride(e, "aCol")
+	b := newRowPointers(Load(Param("b"), GP64()), stride(e, "bPanel"), panels)
+	Label("next")
+	x := w.vector()
+	w.broadcast(Mem{Base: a}, x)
+	w.eachVector(func(_, v int) { w.fma(b.at(v/2, v%2*w.bytes), x, w.acc[0][v]) })
+	ADDQ(aCol, a)
+	b.advance(Imm(uint64(2 * w.bytes)))
+	DECQ(k)
+	JNZ(LabelRef("next"))
+	w.writeC(newRowPointers(Load(Param("c"), GP64()), nil, 1))
+	VZEROUPPER()
+	RET()
+}
+
 // tileWriter holds the registers of one kernel while it is written.
 type tileWriter struct {
 	set
@@ -58,7 +89,7 @@ func tile(s set, e element, rows int, v variant) {
 	w.fetchC()
 	w.clearAccumulators()
 	w.loop()
-	w.finish()
+	w.writeC(newRowPointers(Load(Param("c"), GP64()), stride(w.element, "cRow"), w.rows))
 	VZEROUPPER()
 	RET()
 }
@@ -178,11 +209,10 @@ func (w *tileWriter) vectorOfB(v int, b, bRow reg.Register) reg.VecVirtual {
 	return x
 }
 
-// finish writes the tile of C; where beta is zero it does not read it. All is
+// writeC writes the tile of C; where beta is zero it does not read it. All is
 // read before anything is written: the processor may take the lanes that a mask
 // leaves out for an overlap of one row with the next, and wait.
-func (w *tileWriter) finish() {
-	c := newRowPointers(Load(Param("c"), GP64()), stride(w.element, "cRow"), w.rows)
+func (w *tileWriter) writeC(c rowPointers) {
 	alpha, beta := w.vector(), w.vector()
 	w.broadcast(param("alpha"), alpha)
 	w.broadcast(param("beta"), beta)

@@ -98,18 +98,83 @@ func slstmHead[F Float](s SLSTM, x []F, row, h int) []F {
 // weights out for the products.
 const slstmPacked = 8
 
-// slstmR returns R of head h, [4·DH, DH].
-func slstmR[F Float](s SLSTM, r []F, h int) []F {
+// slstmHeadR returns R of head h, [4·DH, DH].
+func slstmHeadR[F Float](s SLSTM, r []F, h int) []F {
 	size := 4 * s.DH * s.DH
 	return r[h*size : (h+1)*size]
+}
+
+// slstmR is R of a head, gate by gate. A single sequence reads all of it at every step,
+// which takes longer than the arithmetic if R exceeds the first-level cache. Every other
+// step therefore begins with the gate with which the one before has ended.
+type slstmR[F Float] struct {
+	gates    [4]*blas.Packed[F]
+	parts    []F // products of a single row, [4,DH]
+	releases [4]func()
+	lent     *[]F
+}
+
+// newSLSTMR returns R, or its transpose, of head h, which is to be released.
+func newSLSTMR[F Float](s SLSTM, r []F, h int, transposed bool) *slstmR[F] {
+	p := new(slstmR[F])
+	p.parts, p.lent = scratch[F](4 * s.DH)
+	for k := range p.gates {
+		p.gates[k], p.releases[k] = packed(transposed, s.DH, s.DH, slstmHeadR(s, r, h)[k*s.DH*s.DH:], s.DH)
+	}
+	return p
+}
+
+func (p *slstmR[F]) release() {
+	giveBack(p.lent)
+	for _, f := range p.releases {
+		f()
+	}
+}
+
+// slstmGate is the i-th gate to be taken at step t.
+func slstmGate(t, i int) int {
+	if t%2 == 0 {
+		return i
+	}
+	return 3 - i
+}
+
+// forward computes y·Rᵀ of rows of y, which are ldy apart, at step t. The results of the
+// gates follow each other, and those of the rows are ldc apart.
+func (p *slstmR[F]) forward(t, rows int, y []F, ldy int, pre []F, ldc int) {
+	_, dh := p.gates[0].Dims()
+	for i := range p.gates {
+		k := slstmGate(t, i)
+		p.gates[k].Gemm(gblas.NoTrans, rows, 1, y, ldy, 0, pre[k*dh:], ldc)
+	}
+}
+
+// back computes the products of gradients of the gates with R, which are added in the
+// gates' order, in the same layout.
+func (p *slstmR[F]) back(t, rows int, pre []F, ldc int, gy []F, ldy int) {
+	_, dh := p.gates[0].Dims()
+	if rows > 1 {
+		for k := range p.gates {
+			p.gates[k].Gemm(gblas.NoTrans, rows, 1, pre[k*dh:], ldc, F(min(k, 1)), gy, ldy)
+		}
+		return
+	}
+	for i := range p.gates {
+		k := slstmGate(t, i)
+		p.gates[k].Gemm(gblas.NoTrans, 1, 1, pre[k*dh:], ldc, 0, p.parts[k*dh:], dh)
+	}
+	gy = gy[:dh]
+	vec.Add(gy, p.parts[:dh], p.parts[dh:2*dh])
+	vec.Add(gy, gy, p.parts[2*dh:3*dh])
+	vec.Add(gy, gy, p.parts[3*dh:4*dh])
 }
 
 // slstmScan is a scan of one head over some sequences.
 type slstmScan[F Float] struct {
 	SLSTM
 	h, b0, b1 int
-	pre       slstmGates[F]   // recurrent parts of the pre-activations of a step, or gradients of pre-activations
-	recurrent *blas.Packed[F] // R of the head, transposed on the way forward; nil for few steps
+	pre       slstmGates[F] // recurrent parts of the pre-activations of a step, or gradients of pre-activations
+	recurrent *slstmR[F]    // of the head, transposed on the way forward; nil for few steps
 }
 
 // slstmGates are vectors of a head's four gates. That of step t of sequence b is at
@@ -162,9 +227,8 @@ func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, t
 		defer giveBack(lent)
 		c, columns := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, pre, b0)}, slstmColumns(s, x, h)
 		if s.T >= slstmPacked {
-			var releaseR func()
-			c.recurrent, releaseR = packed(true, s.DH, 4*s.DH, slstmR(s, r, h), s.DH)
-			defer releaseR()
+			c.recurrent = newSLSTMR(s, r, h, true)
+			defer c.recurrent.release()
 		}
 		for t := range s.T {
 			c.step(t, &columns, r, bias, y, newState, tape)
@@ -179,9 +243,9 @@ func (c *slstmScan[F]) step(t int, x *slstmGates[F], r, bias, y, state []F, tape
 	sy, sc, sn, sm := split4(state)
 	c.reset(t, sy, sc, sn, sm)
 	if before := sy[c.b0*d+h*c.DH:]; c.recurrent != nil {
-		c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, before, d, 0, c.pre.rows(c.b0, t), c.pre.sequence)
+		c.recurrent.forward(t, c.b1-c.b0, before, d, c.pre.rows(c.b0, t), c.pre.sequence)
 	} else {
-		serialGemm(false, true, c.b1-c.b0, 4*c.DH, c.DH, 1, before, d, slstmR(c.SLSTM, r, h), c.DH, 0, c.pre.rows(c.b0, t), c.pre.sequence)
+		serialGemm(false, true, c.b1-c.b0, 4*c.DH, c.DH, 1, before, d, slstmHeadR(c.SLSTM, r, h), c.DH, 0, c.pre.rows(c.b0, t), c.pre.sequence)
 	}
 	for b := c.b0; b < c.b1; b++ {
 		row := b*c.T + t
@@ -238,8 +302,8 @@ func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F
 		s.pieces(func(h, b0, b1 int) {
 			dpre, lent := scratch[F]((b1 - b0) * 4 * s.DH)
 			defer giveBack(lent)
-			rh, releaseR := packed(false, 4*s.DH, s.DH, slstmR(s, r, h), s.DH)
-			defer releaseR()
+			rh := newSLSTMR(s, r, h, false)
+			defer rh.release()
 			c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, dpre, b0), recurrent: rh}, state: state, y: y, dy: dy, zero: zero, tape: tape}
 			columns := slstmColumns(s, grads.X, h)
 			for t := s.T - 1; t >= 0; t-- {
@@ -322,7 +386,7 @@ func (c *slstmBack[F]) step(t int, dState []F) {
 		cell.CPrev, cell.NPrev = c.before(b, t)
 		cell.Step()
 	}
-	c.recurrent.Gemm(gblas.NoTrans, c.b1-c.b0, 1, c.pre.rows(c.b0, t), c.pre.sequence, 0, gy[c.b0*d+h*c.DH:], d)
+	c.recurrent.back(t, c.b1-c.b0, c.pre.rows(c.b0, t), c.pre.sequence, gy[c.b0*d+h*c.DH:], d)
 	c.clip(gy)
 	c.reset(t, gy, gc, gn, rest)
 }

@@ -12,7 +12,7 @@ import (
 // together makes no difference.
 func TestScanGivesTheSameBitsOnAnyNumberOfCores(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	s := SLSTM{B: 13, T: 21, NH: 2, DH: 24, Clip: math.Inf(1)}
+	s := SLSTM{B: 13, T: 21, NH: 2, DH: 40, Clip: math.Inf(1)}
 	r := rand.New(rand.NewPCG(5, 6))
 	draw := func(n int) []float32 {
 		x := make([]float32, n)
@@ -55,7 +55,7 @@ func TestScanGivesTheSameBitsOnAnyNumberOfCores(t *testing.T) {
 func TestMappedScanGivesTheSameBitsOnAnyNumberOfCores(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, c := range []struct{ heads, together int }{{2, 1}, {4, 4}} {
-		s := SLSTM{B: 13, T: 100, NH: c.heads, DH: 24, Clip: math.Inf(1)}
+		s := SLSTM{B: 13, T: 100, NH: c.heads, DH: 40, Clip: math.Inf(1)}
 		if got := s.mappedTogether(); got != c.together {
 			t.Errorf("%d sequences make a part, want %d", got, c.together)
 		}

@@ -22,9 +22,13 @@ func (m SLSTMMaps[F]) weight(s SLSTM, k, h int) []F {
 	return m.W[k][h*s.DH*s.DH : (h+1)*s.DH*s.DH]
 }
 
-// mappedElements is how many elements the gates of a sequence have for as many steps as
-// are mapped at a time: those of eight sequences take a quarter of a second-level cache.
-const mappedElements = 1 << 13
+// mappedElements is how many elements the gates have for as many steps as are mapped at
+// a time: a quarter of a second-level cache.
+const mappedElements = slstmRows << 13
+
+// mappedSteps is the largest number of steps that are mapped at a time: more are no
+// faster.
+const mappedSteps = 128
 
 // mappedGap keeps sequences from falling on the same places of a cache.
 const mappedGap = 16
@@ -32,7 +36,7 @@ const mappedGap = 16
 // mappedBlocks returns the number of blocks of steps that are mapped one after the
 // other, and the number of steps of the longest.
 func (s SLSTM) mappedBlocks() (blocks, steps int) {
-	most := max(8, mappedElements/(4*s.DH))
+	most := max(8, min(mappedSteps, mappedElements/(4*s.DH*min(s.B, slstmRows))))
 	blocks = (s.T + most - 1) / most
 	return blocks, (s.T + blocks - 1) / blocks
 }
@@ -70,11 +74,11 @@ func SLSTMMappedForward[F Float](s SLSTM, m SLSTMMaps[F], r, bias, state, y, new
 		buf, lent := scratch[F](nb*4*s.DH + s.mappedSize(nb))
 		defer giveBack(lent)
 		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, buf, b0)}
-		var release func()
-		c.recurrent, release = packed(true, s.DH, 4*s.DH, slstmR(s, r, h), s.DH)
-		defer release()
+		c.recurrent = newSLSTMR(s, r, h, true)
+		defer c.recurrent.release()
 		var maps [4]*blas.Packed[F]
 		for k := range maps {
+			var release func()
 			maps[k], release = packed(true, s.DH, s.DH, m.weight(s, k, h), s.DH)
 			defer release()
 		}
@@ -160,7 +164,7 @@ func (p slstmParts[F]) sum(grads SLSTMMappedGrads[F]) {
 	dh, n := p.DH, p.DH*p.DH
 	parallelWork(p.NH*4, len(p.all)/(p.NH*4), func(i int) {
 		h, k := i/4, i%4
-		dr, dw, db := slstmR(p.SLSTM, grads.R, h)[k*n:(k+1)*n], grads.W[k][h*n:(h+1)*n], slstmHead(p.SLSTM, grads.Bias, k, h)
+		dr, dw, db := slstmHeadR(p.SLSTM, grads.R, h)[k*n:(k+1)*n], grads.W[k][h*n:(h+1)*n], slstmHead(p.SLSTM, grads.Bias, k, h)
 		for _, dst := range [][]F{dr, dw, db} {
 			clear(dst)
 		}
@@ -188,10 +192,10 @@ func (c *slstmMappedBack[F]) run(r, dState []F) {
 	n, size := c.DH*c.DH, c.mappedSize(c.b1-c.b0)
 	buf, lent := scratch[F](size + 2*n)
 	defer giveBack(lent)
-	var release func()
-	c.recurrent, release = packed(false, 4*c.DH, c.DH, slstmR(c.SLSTM, r, c.h), c.DH)
-	defer release()
+	c.recurrent = newSLSTMR(c.SLSTM, r, c.h, false)
+	defer c.recurrent.release()
 	for k := range c.back {
+		var release func()
 		both := buf[size:]
 		copy(both[copy(both, c.maps.weight(c.SLSTM, 2*k, c.h)):], c.maps.weight(c.SLSTM, 2*k+1, c.h))
 		c.back[k], release = packed(false, 2*c.DH, c.DH, both, c.DH)
