@@ -7,10 +7,13 @@ import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 func MLSTMExit[F Float](s Norm, h, w, c, skip, z, y []F) {
 	d := s.Width
 	ParallelRows(s.N, activationCost*d, func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			at, end := r*d, (r+1)*d
-			normRow(s, h[at:end], w, y[at:end])
-			vec.SkipGate(y[at:end], c[at:end], skip, z[at:end], y[at:end])
+		for b := normBlocks[F](s, lo*d); b.next(hi * d); {
+			b.stats(h)
+			b.normalize(h, w, y[b.lo:])
+			for at, end := b.lo, 0; at < b.hi; at = end {
+				end = b.rowEnd(at)
+				vec.SkipGate(y[at:end], c[at:end], skip[at%d:], z[at:end], y[at:end])
+			}
 		}
 	})
 }
@@ -26,14 +29,19 @@ func MLSTMExitGrad[F Float](s Norm, h, w, c, skip, z, dy []F, grads MLSTMExitGra
 	f, sums := buf[:d], buf[d:]
 	normFactors(s, w, f)
 	sumRows(s.N, activationCost*d, sums, func(lo, hi int, part []F) {
-		normed, lent := scratch[F](d)
+		b := normBlocks[F](s, lo*d)
+		normed, lent := scratch[F](b.most())
 		defer giveBack(lent)
-		for r := lo; r < hi; r++ {
-			at, end := r*d, (r+1)*d
-			normRow(s, h[at:end], w, normed)
-			// The gradient of the norm's result takes the place of the result.
-			vec.SkipGateGrad(normed, c[at:end], skip, z[at:end], dy[at:end], part[d:], normed, grads.C[at:end], grads.Z[at:end])
-			normRowBackward(s, h[at:end], f, normed, grads.H[at:end], part[:d])
+		for b.next(hi * d) {
+			b.stats(h)
+			b.normalize(h, w, normed)
+			for at, end := b.lo, 0; at < b.hi; at = end {
+				end = b.rowEnd(at)
+				// The gradient of the norm's result takes the place of the result.
+				n := normed[at-b.lo : end-b.lo]
+				vec.SkipGateGrad(n, c[at:end], skip[at%d:], z[at:end], dy[at:end], part[d+at%d:], n, grads.C[at:end], grads.Z[at:end])
+			}
+			b.gradients(h, f, normed, grads.H, part[:d])
 		}
 	})
 	copy(grads.W, sums[:d])
@@ -44,10 +52,10 @@ func MLSTMExitGrad[F Float](s Norm, h, w, c, skip, z, dy []F, grads MLSTMExitGra
 func AddNorm[F Float](s Norm, a, b, w, sum, y []F) {
 	d := s.Width
 	ParallelRows(s.N, d, func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			at, end := r*d, (r+1)*d
-			vec.Add(sum[at:end], a[at:end], b[at:end])
-			normRow(s, sum[at:end], w, y[at:end])
+		for n := normBlocks[F](s, lo*d); n.next(hi * d); {
+			vec.Add(sum[n.lo:n.hi], a[n.lo:n.hi], b[n.lo:n.hi])
+			n.stats(sum)
+			n.normalize(sum, w, y[n.lo:])
 		}
 	})
 }
@@ -60,10 +68,10 @@ func NormBackwardAdd[F Float](s Norm, x, w, dy, more, dx, dw []F) {
 	f, sums := buf[:d], buf[d:]
 	normFactors(s, w, f)
 	sumRows(s.N, d, sums, func(lo, hi int, part []F) {
-		for r := lo; r < hi; r++ {
-			at, end := r*d, (r+1)*d
-			normRowBackward(s, x[at:end], f, dy[at:end], dx[at:end], part)
-			vec.Add(dx[at:end], more[at:end], dx[at:end])
+		for b := normBlocks[F](s, lo*d); b.next(hi * d); {
+			b.stats(x)
+			b.gradients(x, f, dy[b.lo:], dx, part)
+			vec.Add(dx[b.lo:b.hi], more[b.lo:b.hi], dx[b.lo:b.hi])
 		}
 	})
 	copy(dw, sums)
