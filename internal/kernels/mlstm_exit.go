@@ -7,7 +7,8 @@ import "github.com/gorgonia-xlstm/xlstm/internal/vec"
 func MLSTMExit[F Float](s Norm, h, w, c, skip, z, y []F) {
 	d := s.Width
 	ParallelRows(s.N, activationCost*d, func(lo, hi int) {
-		for b := normBlocks[F](s, lo*d); b.next(hi * d); {
+		b := normBlocks[F](s, lo*d)
+		for b.next(hi * d) {
 			b.stats(h)
 			b.normalize(h, w, y[b.lo:])
 			for at, end := b.lo, 0; at < b.hi; at = end {
@@ -52,7 +53,8 @@ func MLSTMExitGrad[F Float](s Norm, h, w, c, skip, z, dy []F, grads MLSTMExitGra
 func AddNorm[F Float](s Norm, a, b, w, sum, y []F) {
 	d := s.Width
 	ParallelRows(s.N, d, func(lo, hi int) {
-		for n := normBlocks[F](s, lo*d); n.next(hi * d); {
+		n := normBlocks[F](s, lo*d)
+		for n.next(hi * d) {
 			vec.Add(sum[n.lo:n.hi], a[n.lo:n.hi], b[n.lo:n.hi])
 			n.stats(sum)
 			n.normalize(sum, w, y[n.lo:])
@@ -68,7 +70,8 @@ func NormBackwardAdd[F Float](s Norm, x, w, dy, more, dx, dw []F) {
 	f, sums := buf[:d], buf[d:]
 	normFactors(s, w, f)
 	sumRows(s.N, d, sums, func(lo, hi int, part []F) {
-		for b := normBlocks[F](s, lo*d); b.next(hi * d); {
+		b := normBlocks[F](s, lo*d)
+		for b.next(hi * d) {
 			b.stats(x)
 			b.gradients(x, f, dy[b.lo:], dx, part)
 			vec.Add(dx[b.lo:b.hi], more[b.lo:b.hi], dx[b.lo:b.hi])

@@ -139,7 +139,8 @@ func (b *normBlock[F]) gradients(x, f, dy, dx, dw []F) {
 
 // normRows normalises rows lo to hi.
 func normRows[F Float](s Norm, lo, hi int, x, w, y []F) {
-	for b := normBlocks[F](s, lo*s.Width); b.next(hi * s.Width); {
+	b := normBlocks[F](s, lo*s.Width)
+	for b.next(hi * s.Width) {
 		b.stats(x)
 		b.normalize(x, w, y[b.lo:])
 	}
@@ -147,7 +148,8 @@ func normRows[F Float](s Norm, lo, hi int, x, w, y []F) {
 
 // normRowsBackward computes dx of rows lo to hi, and adds to dw.
 func normRowsBackward[F Float](s Norm, lo, hi int, x, f, dy, dx, dw []F) {
-	for b := normBlocks[F](s, lo*s.Width); b.next(hi * s.Width); {
+	b := normBlocks[F](s, lo*s.Width)
+	for b.next(hi * s.Width) {
 		b.stats(x)
 		b.gradients(x, f, dy[b.lo:], dx, dw)
 	}
