@@ -25,13 +25,15 @@ func quadTaps[F Float](buf []F) (t vec.Taps[F]) {
 // layOutQuads fills taps with the weights, or with those of the transposed map, from
 // output c xor k to input c.
 func layOutQuads[F Float](s Headwise, w []F, taps vec.Taps[F], transposed bool) {
-	for k, tap := range taps {
-		from := 0
-		if transposed {
-			from = k
-		}
-		for c := range tap {
-			tap[c] = w[s.quadAt(c^from, k)]
+	for h := range s.Heads {
+		wh := (*[16]F)(w[s.weight(h):])
+		for k, tap := range taps {
+			to := (*[4]F)(tap[4*h:])
+			if transposed {
+				to[0], to[1], to[2], to[3] = wh[4*k], wh[4*(1^k)+1], wh[4*(2^k)+2], wh[4*(3^k)+3]
+			} else {
+				to[0], to[1], to[2], to[3] = wh[k], wh[4+(1^k)], wh[8+(2^k)], wh[12+(3^k)]
+			}
 		}
 	}
 }
@@ -42,13 +44,7 @@ func quadsForward[F Float](s Headwise, x, w, y []F) {
 	buf, lent := scratch[F](4 * d)
 	defer giveBack(lent)
 	taps := quadTaps(buf)
-	for h := range s.Heads {
-		wh := (*[16]F)(w[s.weight(h):])
-		for k, tap := range taps {
-			to := (*[4]F)(tap[4*h:])
-			to[0], to[1], to[2], to[3] = wh[k], wh[4+(1^k)], wh[8+(2^k)], wh[12+(3^k)]
-		}
-	}
+	layOutQuads(s, w, taps, false)
 	ParallelRows(s.N, d, func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			vec.Quads(x[r*d:(r+1)*d], taps, y[r*d:(r+1)*d], false)
