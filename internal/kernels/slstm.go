@@ -50,9 +50,12 @@ func (s SLSTM) TapeSize() int { return tapeSize * s.B * s.T * s.NH * s.DH }
 // SLSTMTapeOf returns a tape in the memory of buf.
 func SLSTMTapeOf[F Float](s SLSTM, buf []F) SLSTMTape[F] { return buf[:s.TapeSize()] }
 
+// tapeAt returns where the vectors of step t of head h of sequence b begin.
+func (s SLSTM) tapeAt(h, b, t int) int { return ((h*s.B+b)*s.T + t) * tapeSize * s.DH }
+
 // slstmTape returns the vectors of step t of head h of sequence b.
 func slstmTape[F Float](s SLSTM, tape SLSTMTape[F], h, b, t int) (v [tapeSize][]F) {
-	at := ((h*s.B+b)*s.T + t) * tapeSize * s.DH
+	at := s.tapeAt(h, b, t)
 	for k := range v {
 		v[k] = tape[at+k*s.DH:][:s.DH]
 	}
@@ -169,6 +172,16 @@ func (p *slstmR[F]) back(t, rows int, pre []F, ldc int, gy []F, ldy int) {
 	vec.Add(gy, gy, p.parts[3*dh:4*dh])
 }
 
+// fetchTape asks for vectors from … to−1 of step t of sequence b on the tape, if there is
+// such a step. The tape of a layer exceeds a second-level cache, and is not read in the
+// order of the memory. A scan asks for some vectors before the products of a step and for
+// the others after them, since processors take few requests at a time.
+func (c *slstmScan[F]) fetchTape(tape SLSTMTape[F], b, t, from, to int) {
+	if t >= 0 && t < c.T {
+		vec.Prefetch(tape[c.tapeAt(c.h, b, t):][from*c.DH : to*c.DH])
+	}
+}
+
 // slstmScan is a scan of one head over some sequences.
 type slstmScan[F Float] struct {
 	SLSTM
@@ -248,6 +261,7 @@ func (c *slstmScan[F]) step(t int, x *slstmGates[F], r, bias, y, state []F, tape
 		serialGemm(false, true, c.b1-c.b0, 4*c.DH, c.DH, 1, before, d, slstmHeadR(c.SLSTM, r, h), c.DH, 0, c.pre.rows(c.b0, t), c.pre.sequence)
 	}
 	for b := c.b0; b < c.b1; b++ {
+		c.fetchTape(tape, b, t+2, tapeFbar, tapeSize)
 		row := b*c.T + t
 		v := slstmTape(c.SLSTM, tape, h, b, t)
 		cell := vec.SLSTM[F]{
@@ -259,6 +273,7 @@ func (c *slstmScan[F]) step(t int, x *slstmGates[F], r, bias, y, state []F, tape
 			cell.B[k] = slstmHead(c.SLSTM, bias, k, h)
 		}
 		cell.Forward()
+		c.fetchTape(tape, b, t+2, 0, tapeFbar)
 		copy(slstmHead(c.SLSTM, sy, b, h), cell.Y)
 	}
 }
@@ -385,8 +400,12 @@ func (c *slstmBack[F]) step(t int, dState []F) {
 		}
 		cell.CPrev, cell.NPrev = c.before(b, t)
 		cell.Step()
+		c.fetchTape(c.tape, b, t-2, 0, tapeFbar)
 	}
 	c.recurrent.back(t, c.b1-c.b0, c.pre.rows(c.b0, t), c.pre.sequence, gy[c.b0*d+h*c.DH:], d)
+	for b := c.b0; b < c.b1; b++ {
+		c.fetchTape(c.tape, b, t-2, tapeFbar, tapeSize)
+	}
 	c.clip(gy)
 	c.reset(t, gy, gc, gn, rest)
 }
