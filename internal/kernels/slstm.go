@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"sync"
 
 	"github.com/gorgonia-xlstm/xlstm/blas"
 	"github.com/gorgonia-xlstm/xlstm/internal/cores"
@@ -101,38 +102,53 @@ func slstmHead[F Float](s SLSTM, x []F, row, h int) []F {
 // weights out for the products.
 const slstmPacked = 8
 
-// slstmHeadR returns R of head h, [4·DH, DH].
-func slstmHeadR[F Float](s SLSTM, r []F, h int) []F {
+// slstmR returns R of head h, [4·DH, DH].
+func slstmR[F Float](s SLSTM, r []F, h int) []F {
 	size := 4 * s.DH * s.DH
 	return r[h*size : (h+1)*size]
 }
 
-// slstmR is R of a head, gate by gate. A single sequence reads all of it at every step,
-// which takes longer than the arithmetic if R exceeds the first-level cache. Every other
-// step therefore begins with the gate with which the one before has ended.
-type slstmR[F Float] struct {
-	gates    [4]*blas.Packed[F]
-	parts    []F // products of a single row, [4,DH]
-	releases [4]func()
-	lent     *[]F
+// slstmGatesR returns R of each gate of head h, [DH,DH].
+func slstmGatesR[F Float](s SLSTM, r []F, h int) (w [4][]F) {
+	w[0], w[1], w[2], w[3] = split4(slstmR(s, r, h))
+	return w
 }
 
-// newSLSTMR returns R, or its transpose, of head h, which is to be released.
-func newSLSTMR[F Float](s SLSTM, r []F, h int, transposed bool) *slstmR[F] {
-	p := new(slstmR[F])
-	p.parts, p.lent = scratch[F](4 * s.DH)
+// slstmWeights are weights of a head's gates, each [DH,DH], laid out for products. A single
+// sequence reads all of R at every step, which takes longer than the arithmetic if R exceeds
+// the first-level cache. Every other step therefore begins with the gate with which the one
+// before has ended.
+type slstmWeights[F Float] struct {
+	gates [4]blas.Packed[F]
+	parts []F // products of a single row, [4,DH]
+}
+
+var (
+	slstmWeights32 = sync.Pool{New: func() any { return new(slstmWeights[float32]) }}
+	slstmWeights64 = sync.Pool{New: func() any { return new(slstmWeights[float64]) }}
+)
+
+func slstmWeightsPool[F Float]() *sync.Pool {
+	var zero F
+	if _, ok := any(zero).(float32); ok {
+		return &slstmWeights32
+	}
+	return &slstmWeights64
+}
+
+// newSLSTMWeights lays weights or their transposes out; they are to be released.
+func newSLSTMWeights[F Float](s SLSTM, transposed bool, w [4][]F) *slstmWeights[F] {
+	p := slstmWeightsPool[F]().Get().(*slstmWeights[F])
 	for k := range p.gates {
-		p.gates[k], p.releases[k] = packed(transposed, s.DH, s.DH, slstmHeadR(s, r, h)[k*s.DH*s.DH:], s.DH)
+		p.gates[k].Pack(trans(transposed), s.DH, s.DH, w[k], s.DH)
+	}
+	if len(p.parts) < 4*s.DH {
+		p.parts = make([]F, 4*s.DH)
 	}
 	return p
 }
 
-func (p *slstmR[F]) release() {
-	giveBack(p.lent)
-	for _, f := range p.releases {
-		f()
-	}
-}
+func (p *slstmWeights[F]) release() { slstmWeightsPool[F]().Put(p) }
 
 // slstmGate is the i-th gate to be taken at step t.
 func slstmGate(t, i int) int {
@@ -144,7 +160,7 @@ func slstmGate(t, i int) int {
 
 // forward computes y·Rᵀ of rows of y, which are ldy apart, at step t. The results of the
 // gates follow each other, and those of the rows are ldc apart.
-func (p *slstmR[F]) forward(t, rows int, y []F, ldy int, pre []F, ldc int) {
+func (p *slstmWeights[F]) forward(t, rows int, y []F, ldy int, pre []F, ldc int) {
 	_, dh := p.gates[0].Dims()
 	for i := range p.gates {
 		k := slstmGate(t, i)
@@ -154,7 +170,7 @@ func (p *slstmR[F]) forward(t, rows int, y []F, ldy int, pre []F, ldc int) {
 
 // back computes the products of gradients of the gates with R, which are added in the
 // gates' order, in the same layout.
-func (p *slstmR[F]) back(t, rows int, pre []F, ldc int, gy []F, ldy int) {
+func (p *slstmWeights[F]) back(t, rows int, pre []F, ldc int, gy []F, ldy int) {
 	_, dh := p.gates[0].Dims()
 	if rows > 1 {
 		for k := range p.gates {
@@ -186,8 +202,8 @@ func (c *slstmScan[F]) fetchTape(tape SLSTMTape[F], b, t, from, to int) {
 type slstmScan[F Float] struct {
 	SLSTM
 	h, b0, b1 int
-	pre       slstmGates[F] // recurrent parts of the pre-activations of a step, or gradients of pre-activations
-	recurrent *slstmR[F]    // of the head, transposed on the way forward; nil for few steps
+	pre       slstmGates[F]    // recurrent parts of the pre-activations of a step, or gradients of pre-activations
+	recurrent *slstmWeights[F] // of the head, transposed on the way forward; nil for few steps
 }
 
 // slstmGates are vectors of a head's four gates. That of step t of sequence b is at
@@ -240,7 +256,7 @@ func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, t
 		defer giveBack(lent)
 		c, columns := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, pre, b0)}, slstmColumns(s, x, h)
 		if s.T >= slstmPacked {
-			c.recurrent = newSLSTMR(s, r, h, true)
+			c.recurrent = newSLSTMWeights(s, true, slstmGatesR(s, r, h))
 			defer c.recurrent.release()
 		}
 		for t := range s.T {
@@ -258,7 +274,7 @@ func (c *slstmScan[F]) step(t int, x *slstmGates[F], r, bias, y, state []F, tape
 	if before := sy[c.b0*d+h*c.DH:]; c.recurrent != nil {
 		c.recurrent.forward(t, c.b1-c.b0, before, d, c.pre.rows(c.b0, t), c.pre.sequence)
 	} else {
-		serialGemm(false, true, c.b1-c.b0, 4*c.DH, c.DH, 1, before, d, slstmHeadR(c.SLSTM, r, h), c.DH, 0, c.pre.rows(c.b0, t), c.pre.sequence)
+		serialGemm(false, true, c.b1-c.b0, 4*c.DH, c.DH, 1, before, d, slstmR(c.SLSTM, r, h), c.DH, 0, c.pre.rows(c.b0, t), c.pre.sequence)
 	}
 	for b := c.b0; b < c.b1; b++ {
 		c.fetchTape(tape, b, t+2, tapeFbar, tapeSize)
@@ -317,7 +333,7 @@ func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F
 		s.pieces(func(h, b0, b1 int) {
 			dpre, lent := scratch[F]((b1 - b0) * 4 * s.DH)
 			defer giveBack(lent)
-			rh := newSLSTMR(s, r, h, false)
+			rh := newSLSTMWeights(s, false, slstmGatesR(s, r, h))
 			defer rh.release()
 			c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, dpre, b0), recurrent: rh}, state: state, y: y, dy: dy, zero: zero, tape: tape}
 			columns := slstmColumns(s, grads.X, h)

@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"github.com/gorgonia-xlstm/xlstm/blas"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 	gblas "gonum.org/v1/gonum/blas"
 )
@@ -17,9 +16,12 @@ type SLSTMMaps[F Float] struct {
 // sources returns what the gates are maps of.
 func (m SLSTMMaps[F]) sources() [4][]F { return [4][]F{m.C, m.C, m.X, m.X} }
 
-// weight returns the weight of gate k of head h.
-func (m SLSTMMaps[F]) weight(s SLSTM, k, h int) []F {
-	return m.W[k][h*s.DH*s.DH : (h+1)*s.DH*s.DH]
+// weights returns the weights of the gates of head h.
+func (m SLSTMMaps[F]) weights(s SLSTM, h int) (w [4][]F) {
+	for k := range w {
+		w[k] = m.W[k][h*s.DH*s.DH:][:s.DH*s.DH]
+	}
+	return w
 }
 
 // mappedElements is how many elements the gates have for as many steps as are mapped at
@@ -74,18 +76,14 @@ func SLSTMMappedForward[F Float](s SLSTM, m SLSTMMaps[F], r, bias, state, y, new
 		buf, lent := scratch[F](nb*4*s.DH + s.mappedSize(nb))
 		defer giveBack(lent)
 		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, buf, b0)}
-		c.recurrent = newSLSTMR(s, r, h, true)
+		c.recurrent = newSLSTMWeights(s, true, slstmGatesR(s, r, h))
 		defer c.recurrent.release()
-		var maps [4]*blas.Packed[F]
-		for k := range maps {
-			var release func()
-			maps[k], release = packed(true, s.DH, s.DH, m.weight(s, k, h), s.DH)
-			defer release()
-		}
+		maps := newSLSTMWeights(s, true, m.weights(s, h))
+		defer maps.release()
 		for i := range blocks {
 			from, to := s.T*i/blocks, s.T*(i+1)/blocks
 			x := mappedGates(s, buf[nb*4*s.DH:], b0, from)
-			c.mapInputs(&maps, m, &x, from, to)
+			c.mapInputs(maps, m, &x, from, to)
 			for t := from; t < to; t++ {
 				c.step(t, &x, r, bias, y, newState, tape)
 			}
@@ -94,12 +92,12 @@ func SLSTMMappedForward[F Float](s SLSTM, m SLSTMMaps[F], r, bias, state, y, new
 }
 
 // mapInputs computes the input parts of the gates of steps from … to−1.
-func (c *slstmScan[F]) mapInputs(maps *[4]*blas.Packed[F], m SLSTMMaps[F], x *slstmGates[F], from, to int) {
+func (c *slstmScan[F]) mapInputs(maps *slstmWeights[F], m SLSTMMaps[F], x *slstmGates[F], from, to int) {
 	d := c.NH * c.DH
 	for b := c.b0; b < c.b1; b++ {
 		rows := x.rows(b, from)
 		for k, source := range m.sources() {
-			maps[k].Gemm(gblas.NoTrans, to-from, 1, source[(b*c.T+from)*d+c.h*c.DH:], d, 0, rows[k*c.DH:], x.step)
+			maps.gates[k].Gemm(gblas.NoTrans, to-from, 1, source[(b*c.T+from)*d+c.h*c.DH:], d, 0, rows[k*c.DH:], x.step)
 		}
 	}
 }
@@ -164,7 +162,7 @@ func (p slstmParts[F]) sum(grads SLSTMMappedGrads[F]) {
 	dh, n := p.DH, p.DH*p.DH
 	parallelWork(p.NH*4, len(p.all)/(p.NH*4), func(i int) {
 		h, k := i/4, i%4
-		dr, dw, db := slstmHeadR(p.SLSTM, grads.R, h)[k*n:(k+1)*n], grads.W[k][h*n:(h+1)*n], slstmHead(p.SLSTM, grads.Bias, k, h)
+		dr, dw, db := slstmR(p.SLSTM, grads.R, h)[k*n:(k+1)*n], grads.W[k][h*n:(h+1)*n], slstmHead(p.SLSTM, grads.Bias, k, h)
 		for _, dst := range [][]F{dr, dw, db} {
 			clear(dst)
 		}
@@ -181,7 +179,7 @@ func (p slstmParts[F]) sum(grads SLSTMMappedGrads[F]) {
 type slstmMappedBack[F Float] struct {
 	slstmBack[F]
 	maps     SLSTMMaps[F]
-	back     [2]*blas.Packed[F] // the weights of i and f, and of z and o, below each other
+	back     *slstmWeights[F] // those of the maps
 	grads    SLSTMMappedGrads[F]
 	parts    slstmParts[F]
 	together int
@@ -189,18 +187,12 @@ type slstmMappedBack[F Float] struct {
 
 // run takes the sequences back to the first step.
 func (c *slstmMappedBack[F]) run(r, dState []F) {
-	n, size := c.DH*c.DH, c.mappedSize(c.b1-c.b0)
-	buf, lent := scratch[F](size + 2*n)
+	buf, lent := scratch[F](c.mappedSize(c.b1 - c.b0))
 	defer giveBack(lent)
-	c.recurrent = newSLSTMR(c.SLSTM, r, c.h, false)
+	c.recurrent = newSLSTMWeights(c.SLSTM, false, slstmGatesR(c.SLSTM, r, c.h))
 	defer c.recurrent.release()
-	for k := range c.back {
-		var release func()
-		both := buf[size:]
-		copy(both[copy(both, c.maps.weight(c.SLSTM, 2*k, c.h)):], c.maps.weight(c.SLSTM, 2*k+1, c.h))
-		c.back[k], release = packed(false, 2*c.DH, c.DH, both, c.DH)
-		defer release()
-	}
+	c.back = newSLSTMWeights(c.SLSTM, false, c.maps.weights(c.SLSTM, c.h))
+	defer c.back.release()
 	for i := c.b0 / c.together; i*c.together < c.b1; i++ {
 		dr, dw, db := c.parts.of(i, c.h)
 		clear(dr)
@@ -210,7 +202,7 @@ func (c *slstmMappedBack[F]) run(r, dState []F) {
 	blocks, _ := c.mappedBlocks()
 	for i := blocks - 1; i >= 0; i-- {
 		from, to := c.T*i/blocks, c.T*(i+1)/blocks
-		c.pre = mappedGates(c.SLSTM, buf[:size], c.b0, from)
+		c.pre = mappedGates(c.SLSTM, buf, c.b0, from)
 		for t := to - 1; t >= from; t-- {
 			c.step(t, dState)
 		}
@@ -224,8 +216,8 @@ func (c *slstmMappedBack[F]) run(r, dState []F) {
 // inputGrads computes the gradients of C and X of steps from … to−1 of sequence b.
 func (c *slstmMappedBack[F]) inputGrads(b, from, to int) {
 	d, gates := c.NH*c.DH, c.pre.rows(b, from)
-	for k, dx := range [2][]F{c.grads.C, c.grads.X} {
-		c.back[k].Gemm(gblas.NoTrans, to-from, 1, gates[2*k*c.DH:], c.pre.step, 0, dx[(b*c.T+from)*d+c.h*c.DH:], d)
+	for k, dx := range [4][]F{c.grads.C, c.grads.C, c.grads.X, c.grads.X} {
+		c.back.gates[k].Gemm(gblas.NoTrans, to-from, 1, gates[k*c.DH:], c.pre.step, F(k%2), dx[(b*c.T+from)*d+c.h*c.DH:], d)
 	}
 }
 
