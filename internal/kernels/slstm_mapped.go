@@ -128,10 +128,10 @@ func (s SLSTM) mappedTogether() int {
 func SLSTMMappedBackward[F Float](s SLSTM, m SLSTMMaps[F], r, state, y, newState []F, tape SLSTMTape[F], dy, dNew []F, grads SLSTMMappedGrads[F]) {
 	s.Resets = s.Resets.some()
 	together := s.mappedTogether()
-	parts := slstmParts[F]{SLSTM: s}
-	var lent *[]F
-	parts.all, lent = scratch[F]((s.B + together - 1) / together * s.NH * parts.size())
+	parts := slstmParts[F]{SLSTM: s, n: (s.B + together - 1) / together, first: grads}
+	buf, lent := scratch[F](parts.size())
 	defer giveBack(lent)
+	parts.hold(buf)
 	slstmScanBack(s, state, newState, dNew, grads.State, func(dState, zero []F) {
 		s.piecesOf(max(together, s.rows()), func(h, b0, b1 int) {
 			c := slstmMappedBack[F]{maps: m, grads: grads, together: together, parts: parts}
@@ -139,38 +139,56 @@ func SLSTMMappedBackward[F Float](s SLSTM, m SLSTMMaps[F], r, state, y, newState
 			c.run(r, dState)
 		})
 	})
-	parts.sum(grads)
+	parts.sum()
 }
 
-// slstmParts are parts of the gradients of the weights: of some sequences each, and in
-// these of each head R, the maps and the bias, gate by gate.
+// slstmParts are n parts of the gradients of the weights, of some sequences each. The first
+// is where the sums will be, except for biases.
 type slstmParts[F Float] struct {
 	SLSTM
-	all []F
+	n      int
+	first  SLSTMMappedGrads[F]
+	others []F // of each other part and each head R and the maps, gate by gate
+	bias   []F // of each part and each head, gate by gate
 }
 
-func (p slstmParts[F]) size() int { return 4 * p.DH * (2*p.DH + 1) }
+// weights is the number of elements of R, and of the maps, of a head.
+func (p *slstmParts[F]) weights() int { return 4 * p.DH * p.DH }
+
+func (p *slstmParts[F]) size() int { return p.NH * ((p.n-1)*2*p.weights() + p.n*4*p.DH) }
+
+// hold gives the parts their memory.
+func (p *slstmParts[F]) hold(buf []F) {
+	all := p.n * p.NH * 4 * p.DH
+	p.bias, p.others = buf[:all], buf[all:]
+}
 
 // of returns those of head h in part i.
-func (p slstmParts[F]) of(i, h int) (r, w, bias []F) {
-	part, n := p.all[(i*p.NH+h)*p.size():][:p.size()], 4*p.DH*p.DH
-	return part[:n], part[n : 2*n], part[2*n:]
+func (p *slstmParts[F]) of(i, h int) (r []F, w [4][]F, bias []F) {
+	n, bias := p.weights(), p.bias[(i*p.NH+h)*4*p.DH:][:4*p.DH]
+	if i == 0 {
+		return slstmR(p.SLSTM, p.first.R, h), SLSTMMaps[F]{W: p.first.W}.weights(p.SLSTM, h), bias
+	}
+	part := p.others[((i-1)*p.NH+h)*2*n:]
+	w[0], w[1], w[2], w[3] = split4(part[n : 2*n])
+	return part[:n], w, bias
 }
 
 // sum adds up the parts in their order.
-func (p slstmParts[F]) sum(grads SLSTMMappedGrads[F]) {
-	dh, n := p.DH, p.DH*p.DH
-	parallelWork(p.NH*4, len(p.all)/(p.NH*4), func(i int) {
+func (p *slstmParts[F]) sum() {
+	n := p.DH * p.DH
+	parallelWork(p.NH*4, p.n*2*n, func(i int) {
 		h, k := i/4, i%4
-		dr, dw, db := slstmR(p.SLSTM, grads.R, h)[k*n:(k+1)*n], grads.W[k][h*n:(h+1)*n], slstmHead(p.SLSTM, grads.Bias, k, h)
-		for _, dst := range [][]F{dr, dw, db} {
-			clear(dst)
-		}
-		for part := range len(p.all) / (p.NH * p.size()) {
+		dr, dw, _ := p.of(0, h)
+		db := slstmHead(p.SLSTM, p.first.Bias, k, h)
+		clear(db)
+		for part := range p.n {
 			r, w, bias := p.of(part, h)
-			vec.Add(dr, dr, r[k*n:(k+1)*n])
-			vec.Add(dw, dw, w[k*n:(k+1)*n])
-			vec.Add(db, db, bias[k*dh:(k+1)*dh])
+			vec.Add(db, db, bias[k*p.DH:(k+1)*p.DH])
+			if part > 0 {
+				vec.Add(dr[k*n:(k+1)*n], dr[k*n:(k+1)*n], r[k*n:(k+1)*n])
+				vec.Add(dw[k], dw[k], w[k])
+			}
 		}
 	})
 }
@@ -195,9 +213,9 @@ func (c *slstmMappedBack[F]) run(r, dState []F) {
 	defer c.back.release()
 	for i := c.b0 / c.together; i*c.together < c.b1; i++ {
 		dr, dw, db := c.parts.of(i, c.h)
-		clear(dr)
-		clear(dw)
-		clear(db)
+		for _, sum := range [][]F{dr, dw[0], dw[1], dw[2], dw[3], db} {
+			clear(sum)
+		}
 	}
 	blocks, _ := c.mappedBlocks()
 	for i := blocks - 1; i >= 0; i-- {
@@ -224,11 +242,11 @@ func (c *slstmMappedBack[F]) inputGrads(b, from, to int) {
 // weightGrads adds what steps from … to−1 of sequence b contribute to the gradients of
 // the weights.
 func (c *slstmMappedBack[F]) weightGrads(b, from, to int) {
-	d, n := c.NH*c.DH, c.DH*c.DH
+	d := c.NH * c.DH
 	dr, dw, db := c.parts.of(b/c.together, c.h)
 	gates, at := c.pre.rows(b, from), (b*c.T+from)*d+c.h*c.DH
-	for k, x := range [2][]F{c.maps.C, c.maps.X} {
-		serialGemm(true, false, 2*c.DH, c.DH, to-from, 1, gates[2*k*c.DH:], c.pre.step, x[at:], d, 1, dw[2*k*n:], c.DH)
+	for k, x := range c.maps.sources() {
+		serialGemm(true, false, c.DH, c.DH, to-from, 1, gates[k*c.DH:], c.pre.step, x[at:], d, 1, dw[k], c.DH)
 	}
 	for t := from; t < to; t++ {
 		row := c.pre.rows(b, t)[:4*c.DH]
