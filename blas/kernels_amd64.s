@@ -5128,7 +5128,7 @@ write:
 	RET
 
 // func stransposeAVX(steps int, src *float32, srcRow int, dst *float32, dstRow int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·stransposeAVX(SB), NOSPLIT, $0-40
 	MOVQ steps+0(FP), AX
 	MOVQ srcRow+16(FP), CX
@@ -5138,11 +5138,15 @@ TEXT ·stransposeAVX(SB), NOSPLIT, $0-40
 	ADDQ CX, BX
 	LEAQ (BX)(CX*2), SI
 	ADDQ CX, SI
-	MOVQ dst+24(FP), DI
-	MOVQ dstRow+32(FP), R8
-	SHLQ $0x02, R8
+	LEAQ (DX)(CX*8), DI
+	MOVQ dst+24(FP), R8
+	MOVQ dstRow+32(FP), R9
+	SHLQ $0x02, R9
 
 next:
+	PREFETCHT0  (DI)
+	PREFETCHT0  64(DI)
+	ADDQ        $0x80, DI
 	VMOVUPS     (DX), X0
 	VINSERTF128 $0x01, (BX)(CX*1), Y0, Y0
 	VMOVUPS     (DX)(CX*1), X1
@@ -5159,14 +5163,14 @@ next:
 	VUNPCKHPD   Y6, Y4, Y4
 	VUNPCKLPD   Y7, Y5, Y6
 	VUNPCKHPD   Y7, Y5, Y5
-	VMOVUPS     Y8, (DI)
-	ADDQ        R8, DI
-	VMOVUPS     Y4, (DI)
-	ADDQ        R8, DI
-	VMOVUPS     Y6, (DI)
-	ADDQ        R8, DI
-	VMOVUPS     Y5, (DI)
-	ADDQ        R8, DI
+	VMOVUPS     Y8, (R8)
+	ADDQ        R9, R8
+	VMOVUPS     Y4, (R8)
+	ADDQ        R9, R8
+	VMOVUPS     Y6, (R8)
+	ADDQ        R9, R8
+	VMOVUPS     Y5, (R8)
+	ADDQ        R9, R8
 	ADDQ        $0x10, DX
 	ADDQ        $0x10, BX
 	ADDQ        $0x10, SI
@@ -10242,7 +10246,7 @@ write:
 	RET
 
 // func dtransposeAVX(steps int, src *float64, srcRow int, dst *float64, dstRow int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·dtransposeAVX(SB), NOSPLIT, $0-40
 	MOVQ steps+0(FP), AX
 	MOVQ srcRow+16(FP), CX
@@ -10250,21 +10254,24 @@ TEXT ·dtransposeAVX(SB), NOSPLIT, $0-40
 	MOVQ src+8(FP), DX
 	LEAQ (DX)(CX*2), BX
 	ADDQ CX, BX
-	MOVQ dst+24(FP), SI
-	MOVQ dstRow+32(FP), DI
-	SHLQ $0x03, DI
+	LEAQ (DX)(CX*4), SI
+	MOVQ dst+24(FP), DI
+	MOVQ dstRow+32(FP), R8
+	SHLQ $0x03, R8
 
 next:
+	PREFETCHT0  (SI)
+	ADDQ        $0x40, SI
 	VMOVUPS     (DX), X0
 	VINSERTF128 $0x01, (DX)(CX*2), Y0, Y0
 	VMOVUPS     (DX)(CX*1), X1
 	VINSERTF128 $0x01, (BX), Y1, Y1
 	VUNPCKLPD   Y1, Y0, Y2
 	VUNPCKHPD   Y1, Y0, Y3
-	VMOVUPS     Y2, (SI)
-	ADDQ        DI, SI
-	VMOVUPS     Y3, (SI)
-	ADDQ        DI, SI
+	VMOVUPS     Y2, (DI)
+	ADDQ        R8, DI
+	VMOVUPS     Y3, (DI)
+	ADDQ        R8, DI
 	ADDQ        $0x10, DX
 	ADDQ        $0x10, BX
 	DECQ        AX

@@ -11,7 +11,9 @@ import (
 // transposer writes a kernel that copies a strip of a matrix, as many rows
 // high as a 32-byte register has elements, turning its rows into columns. It
 // moves on by half a register of columns, steps times: the halves of a
-// register are then filled with two rows each, and nothing has to cross them.
+// register are then filled with two rows each, and nothing has to cross them. It
+// fetches the next strip, which follows in memory if the rows are whole: as many
+// streams, of short rows, are more than the processor fetches by itself.
 func transposer(e element) {
 	rows := 32 / e.size
 	TEXT(e.prefix+"transposeAVX", NOSPLIT,
@@ -21,11 +23,17 @@ func transposer(e element) {
 	srcRow := Load(Param("srcRow"), GP64())
 	SHLQ(e.shift(), srcRow)
 	src := newRowPointers(Load(Param("src"), GP64()), srcRow, rows)
+	ahead := GP64()
+	LEAQ(Mem{Base: src.base[0], Index: srcRow, Scale: uint8(rows)}, ahead)
 	dst := Load(Param("dst"), GP64())
 	dstRow := Load(Param("dstRow"), GP64())
 	SHLQ(e.shift(), dstRow)
 
 	Label("next")
+	for at := 0; at < 16*rows; at += 64 {
+		PREFETCHT0(Mem{Base: ahead, Disp: at})
+	}
+	ADDQ(Imm(uint64(16*rows)), ahead)
 	var in []reg.VecVirtual
 	for i := range rows / 2 {
 		x := YMM()
