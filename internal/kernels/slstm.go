@@ -120,7 +120,7 @@ func slstmGatesR[F Float](s SLSTM, r []F, h int) (w [4][]F) {
 // before has ended.
 type slstmWeights[F Float] struct {
 	gates [4]blas.Packed[F]
-	parts []F // products of a single row, [4,DH]
+	parts []F // products of a single row that are added later, [4,DH]
 }
 
 var (
@@ -172,20 +172,19 @@ func (p *slstmWeights[F]) forward(t, rows int, y []F, ldy int, pre []F, ldc int)
 // gates' order, in the same layout.
 func (p *slstmWeights[F]) back(t, rows int, pre []F, ldc int, gy []F, ldy int) {
 	_, dh := p.gates[0].Dims()
-	if rows > 1 {
+	if rows > 1 || slstmGate(t, 0) == 0 {
 		for k := range p.gates {
 			p.gates[k].Gemm(gblas.NoTrans, rows, 1, pre[k*dh:], ldc, F(min(k, 1)), gy, ldy)
 		}
 		return
 	}
-	for i := range p.gates {
-		k := slstmGate(t, i)
+	for k := 3; k > 0; k-- {
 		p.gates[k].Gemm(gblas.NoTrans, 1, 1, pre[k*dh:], ldc, 0, p.parts[k*dh:], dh)
 	}
-	gy = gy[:dh]
-	vec.Add(gy, p.parts[:dh], p.parts[dh:2*dh])
-	vec.Add(gy, gy, p.parts[2*dh:3*dh])
-	vec.Add(gy, gy, p.parts[3*dh:4*dh])
+	p.gates[0].Gemm(gblas.NoTrans, 1, 1, pre, ldc, 0, gy, ldy)
+	for k := 1; k < 4; k++ {
+		vec.Add(gy[:dh], gy[:dh], p.parts[k*dh:(k+1)*dh])
+	}
 }
 
 // fetchTape asks for vectors from … to−1 of step t of sequence b on the tape, if there is
