@@ -1,6 +1,7 @@
 package blas
 
 import (
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -57,24 +58,84 @@ func coveredFrom(fetched []bool, row, k int) float64 {
 func fetchedLines(ks *kernels[float32], m, n, k int) (ofA, ofB []bool) {
 	a, b, c := make([]float32, k*m), make([]float32, k*n), make([]float32, m*n)
 	ofA, ofB = make([]bool, len(a)), make([]bool, len(b))
-	mark := func(of []bool, x []float32, at *float32) {
-		first := (int(uintptr(unsafe.Pointer(at))) - int(uintptr(unsafe.Pointer(&x[0])))) / 4
-		for i := max(first, 0); i < min(first+perLine[float32](), len(of)); i++ {
-			of[i] = true
-		}
+	impl := BLAS{single: recordingKernels(ks, func(at *float32) {
+		mark(ofA, a, at)
+		mark(ofB, b, at)
+	}), serial: true}
+	impl.Sgemm(blas.Trans, blas.NoTrans, m, n, k, 1, a, m, b, n, 0, c, n)
+	return ofA, ofB
+}
+
+// mark notes that the line at the given place was fetched, if it is one of x.
+func mark(of []bool, x []float32, at *float32) {
+	first := (int(uintptr(unsafe.Pointer(at))) - int(uintptr(unsafe.Pointer(&x[0])))) / 4
+	for i := max(first, 0); i < min(first+perLine[float32](), len(of)); i++ {
+		of[i] = true
 	}
-	recording := &kernels[float32]{
+}
+
+// recordingKernels are ks, which tell every place that they fetch.
+func recordingKernels(ks *kernels[float32], fetched func(at *float32)) *kernels[float32] {
+	return &kernels[float32]{
 		width: ks.width, heights: ks.heights, row: ks.row, copyA: ks.copyA, copyB: ks.copyB, transpose: ks.transpose, strip: ks.strip, dots: ks.dots,
 		fetching: func(k int, x *float32, xRow, xCol int, y *float32, yRow int, z *float32, zRow, n int, alpha, beta float32, ahead *float32, aheadRow int) {
 			for p := range k {
-				at := (*float32)(unsafe.Add(unsafe.Pointer(ahead), 4*p*aheadRow))
-				mark(ofA, a, at)
-				mark(ofB, b, at)
+				fetched((*float32)(unsafe.Add(unsafe.Pointer(ahead), 4*p*aheadRow)))
 			}
 			ks.fetching(k, x, xRow, xCol, y, yRow, z, zRow, n, alpha, beta, ahead, aheadRow)
 		},
 	}
-	impl := BLAS{single: recording, serial: true}
-	impl.Sgemm(blas.Trans, blas.NoTrans, m, n, k, 1, a, m, b, n, 0, c, n)
-	return ofA, ofB
+}
+
+// TestGemmAhead: the product is Gemm's to the bit, and every line of the parts is fetched
+// that there are steps for.
+func TestGemmAhead(t *testing.T) {
+	const k, cols, row = 64, 128, 512
+	g := operands[float32](benchCase{"TN", 128, 128, k, 1})
+	var parts [3][]float32
+	var ahead []Ahead[float32]
+	for i := range parts {
+		parts[i] = make([]float32, k*row)
+		ahead = append(ahead, Ahead[float32]{parts[i], row, cols})
+	}
+	for name, impl := range sets() {
+		want := g.run(impl.Serial().Sgemm)
+		fetched := map[*float32]bool{}
+		if impl.single != nil && impl.single.fetching != nil {
+			impl = BLAS{single: recordingKernels(impl.single, func(at *float32) { fetched[at] = true })}
+		}
+		if got := g.run(gemmAhead(impl, ahead)); !slices.Equal(got, want) {
+			t.Errorf("%s: not what Gemm computes", name)
+		}
+		if impl.single == nil || impl.single.fetching == nil {
+			continue
+		}
+		for i, x := range parts {
+			for at := 0; at < k*row; at += perLine[float32]() {
+				if at%row < cols && !fetched[&x[at]] {
+					t.Fatalf("%s: element %d of part %d was not fetched", name, at, i)
+				}
+			}
+		}
+	}
+}
+
+// TestGemmAheadCopies: products whose operands are copied, of one row, of nothing, and of
+// parts without columns are Gemm's as well.
+func TestGemmAheadCopies(t *testing.T) {
+	ahead := []Ahead[float32]{{}, {make([]float32, 16), 16, 16}}
+	for _, c := range []benchCase{{"NT", 64, 64, 64, 1}, {"NN", 1, 64, 700, 1}, {"NT", 2, 8, 64, 1}, {"TN", 600, 600, 600, 1}, {"NN", 5, 7, 3, 1}} {
+		g := operands[float32](c)
+		impl := Implementation()
+		if want, got := g.run(impl.Serial().Sgemm), g.run(gemmAhead(impl, ahead)); !slices.Equal(got, want) {
+			t.Errorf("%v: not what Gemm computes", c)
+		}
+	}
+}
+
+// gemmAhead is GemmAhead with the given parts.
+func gemmAhead(impl BLAS, ahead []Ahead[float32]) gemmFunc[float32] {
+	return func(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
+		GemmAhead(impl, tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, ahead)
+	}
 }

@@ -92,7 +92,7 @@ func (p *product[T]) part(i0, i1, j0, j1 int) {
 	if p.dots {
 		p.scalarProducts(i0, i1, j0, j1)
 	} else {
-		p.block(i0, i1, j0, j1)
+		p.block(i0, i1, j0, j1, nil)
 	}
 }
 
@@ -112,8 +112,9 @@ func (p *product[T]) scale() {
 	}
 }
 
-// block does the same with tiles.
-func (p *product[T]) block(i0, i1, j0, j1 int) {
+// block does the same with tiles. Meanwhile next is fetched, unless it is nil or blocks
+// are copied, which fetch each other.
+func (p *product[T]) block(i0, i1, j0, j1 int, next *fetcher[T]) {
 	m, n := i1-i0, j1-j0
 	packA, packB := p.packing(m, n)
 	if packA || packB || m > blockRows || n > blockCols || p.k > blockInner || p.m == 1 && p.k > rowInner {
@@ -124,7 +125,7 @@ func (p *product[T]) block(i0, i1, j0, j1 int) {
 	var a, b panels[T]
 	a.data, a.row, a.col, a.panel = p.a.data[i0*p.a.row:], p.a.row, p.a.col, p.kernels.tallest()*p.a.row
 	b.data, b.row, b.panel = p.b.data[j0*p.b.col:], p.b.row, p.kernels.width
-	p.sweep(&a, &b, m, n, p.k, p.c[i0*p.ldc+j0:], p.beta, nil)
+	p.sweep(&a, &b, m, n, p.k, p.c[i0*p.ldc+j0:], p.beta, next)
 }
 
 // blocks does the same in blocks that fit into caches, copied as said.
@@ -252,7 +253,7 @@ func innerStep(k, most int) int {
 // if it is not nil.
 func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T, next *fetcher[T]) {
 	width, evenly := p.kernels.width, p.evenly(a, m)
-	if p.kernels.fetching == nil || next != nil && !next.begin(m/p.kernels.tallest()*(n/width)) {
+	if p.kernels.fetching == nil || next != nil && !next.begin(p.tallTiles(m, evenly)*(n/width)) {
 		next = nil
 	}
 	j, bAt := 0, 0
@@ -288,6 +289,14 @@ func (p *product[T]) sweep(a, b *panels[T], m, n, k int, c []T, beta T, next *fe
 			}
 		}
 	}
+}
+
+// tallTiles is the number of tiles of the greatest height among m rows.
+func (p *product[T]) tallTiles(m int, evenly bool) int {
+	if evenly {
+		m -= p.kernels.tallest()
+	}
+	return m / p.kernels.tallest()
 }
 
 // evenly reports whether the last m rows should be two tiles of the second height,

@@ -13,6 +13,42 @@ func (bl BLAS) Serial() BLAS {
 	return bl
 }
 
+// Ahead is memory that is read soon: the first Cols elements of rows that begin Row
+// elements apart, the first of them with Data.
+type Ahead[T Float] struct {
+	Data      []T
+	Row, Cols int
+}
+
+// GemmAhead is Gemm on the caller's core, during which k rows of each of at most
+// MostAhead other parts of memory are fetched into the second-level cache, one line of it
+// with each step of a tile, in their order and as far as there are steps. Asked for all at
+// once, a processor would wait for them. A part may end before k rows: what is behind it
+// is fetched, too, and need not be memory of the process. Nothing is fetched where an
+// operand is copied first, nor by kernels other than AVX-512's and AVX2's.
+func GemmAhead[T Float](bl BLAS, tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int, ahead []Ahead[T]) {
+	ks := kernelsOf[T](bl)
+	if ks == nil {
+		Gemm(bl.Serial(), tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+		return
+	}
+	p := product[T]{kernels: ks, m: m, n: n, k: k, alpha: alpha, beta: beta, c: c, ldc: ldc}
+	p.a.data, p.a.row, p.a.col = a, lda, 1
+	p.b.data, p.b.row, p.b.col = b, ldb, 1
+	if !p.prepare(tA, tB) {
+		return
+	}
+	if p.dots {
+		p.scalarProducts(0, m, 0, n)
+		return
+	}
+	var next fetcher[T]
+	for _, x := range ahead {
+		next.add(x.Data, x.Row, x.Cols)
+	}
+	p.block(0, m, 0, n, &next)
+}
+
 // gonum cuts products of four blocks of 64×64 and more into pieces; it takes
 // three in one piece.
 const (

@@ -3,6 +3,7 @@ package kernels
 import (
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm/blas"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
@@ -143,10 +144,7 @@ type mlstmCell[F Float] struct {
 	MLSTM
 	in    mlstmInputs[F]
 	t0, l int // the chunk: steps t0 … t0+l−1
-	// The chunk after this one begins so many steps later, or earlier if it is less
-	// than zero. Its rows are asked for row by row of this chunk's scores.
-	onward int
-	gates  mlstmGates[F]
+	gates mlstmGates[F]
 	// The chunk's rows, copied to consecutive memory: in the inputs they are
 	// interleaved with other heads, and the products would compete for few lines of
 	// the cache.
@@ -253,7 +251,6 @@ func (c *mlstmCell[F]) layOutAll(space *arena[F], continues bool) (mem mlstmMemo
 // result that after them. If begins is set, the memory before the whole sequence is
 // zero. If the cell is alone, the memory after the whole sequence is not computed.
 func (c *mlstmCell[F]) run(first, last int, m float64, mem mlstmMemory[F], begins bool, h matrix[F]) float64 {
-	c.onward = c.chunk()
 	for k := first; k < last; k++ {
 		c.begin(k*c.chunk(), m)
 		c.empty = k == 0 && begins
@@ -299,7 +296,6 @@ func (c *mlstmCell[F]) scores(n []F, d matrix[F]) {
 		apply(false, c.l, c.DQK, 1, c.q, n, 0, c.den)
 	}
 	for i := range c.l {
-		c.fetchInputs(i)
 		var keep []F
 		if d.data != nil {
 			keep = d.row(i, i+1)
@@ -310,19 +306,19 @@ func (c *mlstmCell[F]) scores(n []F, d matrix[F]) {
 	}
 }
 
-// fetchInputs asks for the inputs of row i of the chunk that comes next. Asked for row
-// by row beside other work, they arrive while it is done; a processor ignores requests
-// for a whole chunk at once.
-func (c *mlstmCell[F]) fetchInputs(i int) {
-	t := c.t0 + c.onward + i
-	if c.onward == 0 || t < 0 || t >= c.T {
-		return
+// inputsAt returns the inputs from step t on, if there is such a step, as what to fetch.
+// Asked for line by line during a product, they arrive while it is computed; a processor
+// ignores requests for a whole chunk at once, or waits for them.
+func (c *mlstmCell[F]) inputsAt(t int) (parts [blas.MostAhead]blas.Ahead[F]) {
+	if t < 0 || t >= c.T {
+		return parts
 	}
-	vec.Prefetch(matrix[F]{c.in.q, c.in.ldq}.row(t, c.DQK))
-	vec.Prefetch(matrix[F]{c.in.v, c.in.ldv}.row(t, c.DHV))
+	parts[0] = blas.Ahead[F]{Data: c.in.q[t*c.in.ldq:], Row: c.in.ldq, Cols: c.DQK}
+	parts[1] = blas.Ahead[F]{Data: c.in.v[t*c.in.ldv:], Row: c.in.ldv, Cols: c.DHV}
 	if !c.in.mapped { // otherwise k is made of what q is made of
-		vec.Prefetch(matrix[F]{c.in.k, c.in.ldq}.row(t, c.DQK))
+		parts[2] = blas.Ahead[F]{Data: c.in.k[t*c.in.ldq:], Row: c.in.ldq, Cols: c.DQK}
 	}
+	return parts
 }
 
 // normaliser returns N = max(|den|, floor) + eps, where floor is exp(−m). linear
@@ -336,10 +332,11 @@ func (s MLSTM) normaliser(den, floor float64) (n float64, linear bool) {
 //
 //	C' = keep·C + Σ_j ā_j·k̂_j·v_jᵀ;  n' = keep·n + Σ_j ā_j·k̂_j
 //
-// and replaces the keys by ā_j·k̂_j.
+// and replaces the keys by ā_j·k̂_j. Meanwhile it fetches the inputs of the next chunk.
 func (c *mlstmCell[F]) advance(mem mlstmMemory[F]) {
 	keep := F(c.gates.keep)
 	apply(true, c.l, c.DQK, 1, c.k, c.gates.carry, keep, mem.n)
 	scaleRows(c.k, c.gates.carry[:c.l], c.k, c.DQK)
-	multiply(true, false, c.DQK, c.DHV, c.l, 1, c.k, c.v, keep, mem.c)
+	next := c.inputsAt(c.t0 + c.l)
+	multiplyAhead(true, false, c.DQK, c.DHV, c.l, 1, c.k, c.v, keep, mem.c, next[:])
 }

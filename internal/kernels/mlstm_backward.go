@@ -3,6 +3,7 @@ package kernels
 import (
 	"math"
 
+	"github.com/gorgonia-xlstm/xlstm/blas"
 	"github.com/gorgonia-xlstm/xlstm/internal/vec"
 )
 
@@ -170,7 +171,6 @@ func (b *mlstmBack[F]) replay(m float64) {
 // before the first one is zero if begins is set, and its gradient is only computed
 // if it is read.
 func (b *mlstmBack[F]) chunksBack(begins, read bool) {
-	b.onward = -b.chunk()
 	for k := b.last - 1; k >= b.first; k-- {
 		b.empty = k == b.first && begins
 		b.chunkBack(k*b.chunk(), float64(b.ms[k-b.first]), b.memory(k))
@@ -248,7 +248,6 @@ func (b *mlstmBack[F]) scoresBack() {
 	lowerOf(b.l, b.DHV, 1, b.g, b.v, b.p)
 	clear(b.inputs)
 	for t, top := b.l-1, b.gates.top(b.l-1); t >= 0; t-- {
-		b.fetchOutputs(t)
 		n, w := t+1, b.w[:t+1]
 		clear(w)
 		vec.DecayGrad(b.a.row(t, n), b.d.row(t, n), b.dden[t], w, b.p.row(t, n))
@@ -267,12 +266,14 @@ func (b *mlstmBack[F]) scoresBack() {
 	}
 }
 
-// fetchOutputs is fetchInputs for the outputs and their gradients.
-func (b *mlstmBack[F]) fetchOutputs(i int) {
-	if t := b.t0 + b.onward + i; t >= 0 && b.dh.data != nil {
-		vec.Prefetch(b.dh.row(t, b.DHV))
-		vec.Prefetch(b.h.row(t, b.DHV))
+// rowsAt is inputsAt with the outputs and their gradients.
+func (b *mlstmBack[F]) rowsAt(t int) [blas.MostAhead]blas.Ahead[F] {
+	parts := b.inputsAt(t)
+	if t >= 0 && b.dh.data != nil {
+		parts[3] = blas.Ahead[F]{Data: b.dh.from(t, 0).data, Row: b.dh.ld, Cols: b.DHV}
+		parts[4] = blas.Ahead[F]{Data: b.h.from(t, 0).data, Row: b.h.ld, Cols: b.DHV}
 	}
+	return parts
 }
 
 // valuesBack computes δv_j = ā_j·ScaleK·δCᵀk_j + Σ_i A_ij·G_i, through the final state
@@ -345,9 +346,11 @@ func (b *mlstmBack[F]) stateBack() {
 // memoryBack moves the gradient of the memory from after the chunk to before it; it
 // follows queriesBack:
 // δC' = keep·δC + Σ_i β_i·q̂_i·G_iᵀ, δn' = keep·δn + Σ_i β_i·q̂_i·δden_i.
+// Meanwhile it fetches what the chunk before this one reads.
 func (b *mlstmBack[F]) memoryBack() {
 	keep := F(b.gates.keep)
 	apply(true, b.l, b.DQK, 1, b.q, b.dden, keep, b.dmem.n)
-	multiply(true, false, b.DQK, b.DHV, b.l, 1, b.q, b.g, keep, b.dmem.c)
+	next := b.rowsAt(b.t0 - b.chunk())
+	multiplyAhead(true, false, b.DQK, b.DHV, b.l, 1, b.q, b.g, keep, b.dmem.c, next[:])
 	b.unread = false
 }

@@ -50,6 +50,11 @@ func multiply[F Float](transA, transB bool, m, n, k int, alpha F, a, b matrix[F]
 	serialGemm(transA, transB, m, n, k, alpha, a.data, a.ld, b.data, b.ld, beta, c.data, c.ld)
 }
 
+// multiplyAhead is multiply, during which k rows of each of other matrices are fetched.
+func multiplyAhead[F Float](transA, transB bool, m, n, k int, alpha F, a, b matrix[F], beta F, c matrix[F], ahead []blas.Ahead[F]) {
+	blas.GemmAhead(serial, trans(transA), trans(transB), m, n, k, alpha, a.data, a.ld, b.data, b.ld, beta, c.data, c.ld, ahead)
+}
+
 // apply computes y = alpha·op(A)·x + beta·y for an m×n A.
 func apply[F Float](transA bool, m, n int, alpha F, a matrix[F], x []F, beta F, y []F) {
 	blas.Gemv(serial, trans(transA), m, n, alpha, a.data, a.ld, x, 1, beta, y, 1)
