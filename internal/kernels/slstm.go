@@ -120,7 +120,7 @@ func slstmGatesR[F Float](s SLSTM, r []F, h int) (w [4][]F) {
 // before has ended.
 type slstmWeights[F Float] struct {
 	gates [4]blas.Packed[F]
-	parts []F // products of a single row that are added later, [4,DH]
+	later []F // products that are added later, [rows,4·DH]
 }
 
 var (
@@ -141,9 +141,6 @@ func newSLSTMWeights[F Float](s SLSTM, transposed bool, w [4][]F) *slstmWeights[
 	p := slstmWeightsPool[F]().Get().(*slstmWeights[F])
 	for k := range p.gates {
 		p.gates[k].Pack(trans(transposed), s.DH, s.DH, w[k], s.DH)
-	}
-	if len(p.parts) < 4*s.DH {
-		p.parts = make([]F, 4*s.DH)
 	}
 	return p
 }
@@ -169,21 +166,29 @@ func (p *slstmWeights[F]) forward(t, rows int, y []F, ldy int, pre []F, ldc int)
 }
 
 // back computes the products of gradients of the gates with R, which are added in the
-// gates' order, in the same layout.
+// gates' order, in the same layout. The way depends on the step alone, and not on the
+// number of rows, since portable products with and without a sum to add to round
+// differently.
 func (p *slstmWeights[F]) back(t, rows int, pre []F, ldc int, gy []F, ldy int) {
 	_, dh := p.gates[0].Dims()
-	if rows > 1 || slstmGate(t, 0) == 0 {
+	if slstmGate(t, 0) == 0 {
 		for k := range p.gates {
 			p.gates[k].Gemm(gblas.NoTrans, rows, 1, pre[k*dh:], ldc, F(min(k, 1)), gy, ldy)
 		}
 		return
 	}
-	for k := 3; k > 0; k-- {
-		p.gates[k].Gemm(gblas.NoTrans, 1, 1, pre[k*dh:], ldc, 0, p.parts[k*dh:], dh)
+	if len(p.later) < 4*rows*dh {
+		p.later = make([]F, 4*rows*dh)
 	}
-	p.gates[0].Gemm(gblas.NoTrans, 1, 1, pre, ldc, 0, gy, ldy)
-	for k := 1; k < 4; k++ {
-		vec.Add(gy[:dh], gy[:dh], p.parts[k*dh:(k+1)*dh])
+	for k := 3; k > 0; k-- {
+		p.gates[k].Gemm(gblas.NoTrans, rows, 1, pre[k*dh:], ldc, 0, p.later[k*dh:], 4*dh)
+	}
+	p.gates[0].Gemm(gblas.NoTrans, rows, 1, pre, ldc, 0, gy, ldy)
+	for i := range rows {
+		sum, row := gy[i*ldy:][:dh], p.later[i*4*dh:]
+		for k := 1; k < 4; k++ {
+			vec.Add(sum, sum, row[k*dh:(k+1)*dh])
+		}
 	}
 }
 
