@@ -14,7 +14,7 @@ func (bl BLAS) Serial() BLAS {
 }
 
 // Ahead is memory that is read soon: the first Cols elements of rows that begin Row
-// elements apart, the first of them with Data.
+// elements apart, the first of them with Data, which has at least as many.
 type Ahead[T Float] struct {
 	Data      []T
 	Row, Cols int

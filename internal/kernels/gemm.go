@@ -1,8 +1,6 @@
 package kernels
 
 import (
-	"sync"
-
 	"github.com/gorgonia-xlstm/xlstm/blas"
 	gblas "gonum.org/v1/gonum/blas"
 )
@@ -40,19 +38,12 @@ func trans(t bool) gblas.Transpose {
 	return gblas.NoTrans
 }
 
-var (
-	packed32 = sync.Pool{New: func() any { return new(blas.Packed[float32]) }}
-	packed64 = sync.Pool{New: func() any { return new(blas.Packed[float64]) }}
-)
+var packedPools = newPools[blas.Packed[float32], blas.Packed[float64]]()
 
 // packed returns op(B), k×n, laid out to be multiplied many times, and the
 // function that gives its memory back.
 func packed[F Float](transB bool, k, n int, b []F, ldb int) (*blas.Packed[F], func()) {
-	pool := &packed64
-	var zero F
-	if _, ok := any(zero).(float32); ok {
-		pool = &packed32
-	}
+	pool := poolOf[F](packedPools)
 	p := pool.Get().(*blas.Packed[F])
 	p.Pack(trans(transB), k, n, b, ldb)
 	return p, func() { pool.Put(p) }

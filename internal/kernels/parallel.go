@@ -105,27 +105,32 @@ func addParts[F Float](dst, parts []F) {
 	})
 }
 
-var (
-	pool32 = sync.Pool{New: func() any { return new([]float32) }}
-	pool64 = sync.Pool{New: func() any { return new([]float64) }}
-)
+// pools keep values for reuse: the first those for float32, the second for float64.
+type pools [2]sync.Pool
+
+func newPools[Single, Double any]() *pools {
+	return &pools{{New: func() any { return new(Single) }}, {New: func() any { return new(Double) }}}
+}
+
+// poolOf returns the pool for F.
+func poolOf[F Float](p *pools) *sync.Pool {
+	var zero F
+	if _, ok := any(zero).(float32); ok {
+		return &p[0]
+	}
+	return &p[1]
+}
+
+var scratchPools = newPools[[]float32, []float64]()
 
 // scratch returns n elements of undefined content, and what giveBack takes to use
 // their memory again.
 func scratch[F Float](n int) ([]F, *[]F) {
-	p := scratchPool[F]().Get().(*[]F)
+	p := poolOf[F](scratchPools).Get().(*[]F)
 	if cap(*p) < n {
 		*p = make([]F, n)
 	}
 	return (*p)[:n], p
 }
 
-func scratchPool[F Float]() *sync.Pool {
-	var zero F
-	if _, ok := any(zero).(float32); ok {
-		return &pool32
-	}
-	return &pool64
-}
-
-func giveBack[F Float](p *[]F) { scratchPool[F]().Put(p) }
+func giveBack[F Float](p *[]F) { poolOf[F](scratchPools).Put(p) }
