@@ -18,11 +18,12 @@ type fetcher[T Float] struct {
 	due   int // lines that should have been fetched and were not, times tiles
 }
 
-// fetched is a part of a matrix: rows of cols elements, row elements apart.
+// fetched is a part of a matrix: a tile fetches lines that are row elements apart, the
+// next one those that are step elements further on, and so on up to end.
 type fetched[T Float] struct {
-	data      []T
-	row, cols int
-	at        int // the columns before it have been fetched
+	data           []T
+	row, step, end int
+	at             int // what is before it has been fetched
 }
 
 // MostAhead is how many parts of matrices can be fetched during one product, see
@@ -36,11 +37,18 @@ func perLine[T Float]() int {
 }
 
 // add has the first cols elements of rows of data fetched, which are row apart.
-func (f *fetcher[T]) add(data []T, row, cols int) {
+func (f *fetcher[T]) add(data []T, row, cols int) { f.addPart(data, row, perLine[T](), cols) }
+
+// addInOrder has the first n elements of data fetched, by tiles of k products.
+func (f *fetcher[T]) addInOrder(data []T, n, k int) {
+	f.addPart(data, perLine[T](), k*perLine[T](), n)
+}
+
+func (f *fetcher[T]) addPart(data []T, row, step, end int) {
 	for i := range f.parts {
-		if p := &f.parts[i]; p.cols == 0 {
-			p.data, p.row, p.cols = data, row, cols
-			f.lines += (cols + perLine[T]() - 1) / perLine[T]()
+		if p := &f.parts[i]; p.end == 0 {
+			p.data, p.row, p.step, p.end = data, row, step, end
+			f.lines += (end + step - 1) / step
 			return
 		}
 	}
@@ -62,8 +70,8 @@ func (f *fetcher[T]) turn() (ahead *T, row int) {
 	}
 	f.due = min(f.due-f.tiles, f.tiles) // no tile fetches more than one
 	for ; f.part < len(f.parts); f.part++ {
-		if p := &f.parts[f.part]; p.at < p.cols {
-			ahead, p.at = &p.data[p.at], p.at+perLine[T]()
+		if p := &f.parts[f.part]; p.at < p.end {
+			ahead, p.at = &p.data[p.at], p.at+p.step
 			return ahead, p.row
 		}
 	}
@@ -81,7 +89,11 @@ func (p *product[T]) fetchA(next *fetcher[T], i, m, l int) {
 
 // fetchB does the same with n columns of B from column j on, from row l on.
 func (p *product[T]) fetchB(next *fetcher[T], l, j, n int) {
-	if p.b.col == 1 {
+	switch {
+	case p.b.col == 1:
 		next.add(p.b.data[l*p.b.row+j:], p.b.row, n)
+	case p.b.col == p.k:
+		// The columns are stored one after the other, and fetched whole.
+		next.addInOrder(p.b.data[j*p.b.col:], n*p.k, innerStep(p.k, blockInner))
 	}
 }

@@ -26,7 +26,7 @@ func TestNextPartsAreFetched(t *testing.T) {
 			{512, 128, 2048, 512, 512}, // B is read in place
 			{128, 512, 2048, 512, 512}, // with AVX2, a few columns of B are copied at a time
 		} {
-			a, b := fetchedLines(impl.single, s.m, s.n, s.k)
+			a, b := fetchedLines(impl.single, blas.Trans, blas.NoTrans, s.m, s.n, s.k)
 			if got, want := coveredFrom(a, s.aFrom, s.k), 0.95; got < want {
 				t.Errorf("%s %v: %.2f of A was fetched, want %.2f", name, s, got, want)
 			}
@@ -40,10 +40,32 @@ func TestNextPartsAreFetched(t *testing.T) {
 	}
 }
 
-// coveredFrom is the share of true elements in the rows of a matrix with k rows from the
-// given one on.
-func coveredFrom(fetched []bool, row, k int) float64 {
-	fetched = fetched[len(fetched)/k*row:]
+// TestNextColumnsOfATransposedBAreFetched: a few rows of A, as of a sequence, with
+// weights, of which the next columns are fetched while a few are multiplied.
+func TestNextColumnsOfATransposedBAreFetched(t *testing.T) {
+	found := false
+	for name, impl := range sets() {
+		if impl.single == nil || impl.single.fetching == nil {
+			continue
+		}
+		found = true
+		for _, s := range []struct{ m, n, k int }{{256, 768, 384}, {256, 384, 768}, {130, 512, 128}} {
+			first := 4 * impl.single.width
+			_, b := fetchedLines(impl.single, blas.NoTrans, blas.Trans, s.m, s.n, s.k)
+			if got, want := coveredFrom(b, first, s.n), 0.95; got < want {
+				t.Errorf("%s %v: %.2f of B was fetched, want %.2f", name, s, got, want)
+			}
+		}
+	}
+	if !found {
+		t.Skip("no kernels that fetch")
+	}
+}
+
+// coveredFrom is the share of true elements in the rows of a matrix with so many rows
+// from the given one on.
+func coveredFrom(fetched []bool, row, rows int) float64 {
+	fetched = fetched[len(fetched)/rows*row:]
 	n := 0
 	for _, f := range fetched {
 		if f {
@@ -53,16 +75,18 @@ func coveredFrom(fetched []bool, row, k int) float64 {
 	return float64(n) / float64(len(fetched))
 }
 
-// fetchedLines computes C = Aᵀ·B with the given kernels and returns which elements of A
-// and B were fetched.
-func fetchedLines(ks *kernels[float32], m, n, k int) (ofA, ofB []bool) {
+// fetchedLines computes C = op(A)·op(B) with the given kernels and returns which elements
+// of A and B were fetched.
+func fetchedLines(ks *kernels[float32], tA, tB blas.Transpose, m, n, k int) (ofA, ofB []bool) {
 	a, b, c := make([]float32, k*m), make([]float32, k*n), make([]float32, m*n)
 	ofA, ofB = make([]bool, len(a)), make([]bool, len(b))
 	impl := BLAS{single: recordingKernels(ks, func(at *float32) {
 		mark(ofA, a, at)
 		mark(ofB, b, at)
 	}), serial: true}
-	impl.Sgemm(blas.Trans, blas.NoTrans, m, n, k, 1, a, m, b, n, 0, c, n)
+	_, lda := stored(tA == blas.Trans, m, k)
+	_, ldb := stored(tB == blas.Trans, k, n)
+	impl.Sgemm(tA, tB, m, n, k, 1, a, lda, b, ldb, 0, c, n)
 	return ofA, ofB
 }
 

@@ -11,6 +11,7 @@ const (
 	blockInner = 512
 	blockRows  = 144  // of A: with blockInner a part of a second-level cache
 	blockCols  = 1024 // of B: with blockInner a part of a third-level cache
+	flatRows   = 288  // of A: with a few panels of B the same
 )
 
 // rowInner is blockInner for an A with one row: so few rows of B can be read
@@ -132,7 +133,7 @@ func (p *product[T]) block(i0, i1, j0, j1 int, next *fetcher[T]) {
 func (p *product[T]) blocks(i0, i1, j0, j1 int, packA, packB bool) {
 	s := p.kernels.takeScratch()
 	defer p.kernels.scratch.Put(s)
-	if packB && i1-i0 <= blockRows {
+	if packB && i1-i0 <= flatRows {
 		p.flatStrip(s, i0, i1, j0, j1, packA)
 		return
 	}
@@ -172,7 +173,7 @@ func (p *product[T]) tallStrip(s *scratch[T], i0, i1, j, n int, packA bool) {
 	}
 }
 
-// flatStrip computes rows i0 to i1, not more than blockRows, of columns j0 to
+// flatStrip computes rows i0 to i1, not more than flatRows, of columns j0 to
 // j1. It copies a few panels of B and uses them at once, while they are near.
 func (p *product[T]) flatStrip(s *scratch[T], i0, i1, j0, j1 int, packA bool) {
 	beta, step, some := p.beta, innerStep(p.k, blockInner), 4*p.kernels.width
