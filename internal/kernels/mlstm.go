@@ -185,15 +185,7 @@ func (c *mlstmCell[F]) load(k int, dst, src matrix[F], n int) {
 		copyRows(dst, src, c.l, n)
 		return
 	}
-	for i := 0; i < c.l; i += 2 {
-		src.prefetch(i+rowsAhead, c.T-c.t0, n)
-		src.prefetch(i+1+rowsAhead, c.T-c.t0, n)
-		if i+1 == c.l {
-			vec.Quads(src.row(i, n), c.in.maps[k], dst.row(i, n), false)
-			return
-		}
-		vec.QuadsTwo(src.two(i, n), c.in.maps[k], dst.two(i, n), false)
-	}
+	vec.QuadsMany(c.l, src.data, src.ld, c.in.maps[k], dst.data, dst.ld)
 }
 
 // MLSTMForward computes h and the final state, which may share the memory of the

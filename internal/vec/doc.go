@@ -22,7 +22,7 @@
 // and NaN gives NaN, except in Max, which ignores it.
 //
 // An output vector may be the same as an input vector, but must not overlap it
-// otherwise; in Conv4Weights, Quads and QuadsWeights, also of two rows, DecayGrad
+// otherwise; in Conv4Weights, Quads and QuadsWeights, also of several rows, DecayGrad
 // and the steps of the sLSTM and of the LSTM no vectors may overlap. All vectors of
 // a call have the same length;
 // a shorter one causes a panic, because it is an error in the caller.

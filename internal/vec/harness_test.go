@@ -64,6 +64,7 @@ func ops[F Float]() []op[F] {
 		{name: "Conv4Weights", apart: true, vectors: 10, run: func(v [][]F) []F { Conv4Weights(Taps[F](v), v[4], Taps[F](v[5:]), v[9]); return nil }},
 		{name: "Quads", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { Quads(v[0], Taps[F](v[1:]), v[5], false); return nil }},
 		{name: "Quads/add", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { Quads(v[0], Taps[F](v[1:]), v[5], true); return nil }},
+		{name: "QuadsMany", vectors: 6, fours: true, apart: true, run: func(v [][]F) []F { QuadsMany(1, v[0], 0, Taps[F](v[1:]), v[5], 0); return nil }},
 		{name: "QuadsTwo", vectors: 8, fours: true, apart: true, run: func(v [][]F) []F { QuadsTwo([2][]F(v), Taps[F](v[2:]), [2][]F(v[6:]), false); return nil }},
 		{name: "QuadsTwo/add", vectors: 8, fours: true, apart: true, run: func(v [][]F) []F { QuadsTwo([2][]F(v), Taps[F](v[2:]), [2][]F(v[6:]), true); return nil }},
 		{name: "QuadsWeightsTwo", vectors: 8, fours: true, apart: true, run: func(v [][]F) []F {

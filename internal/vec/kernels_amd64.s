@@ -5646,6 +5646,86 @@ begin:
 	JGE  whole
 	JMP  tail
 
+// func quadsManyAVX512(elements int, x *float32, next *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32, rows int, xRow int, nextRow int, yRow int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·quadsManyAVX512(SB), NOSPLIT, $0-96
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ x+8(FP), DX
+	MOVQ next+16(FP), BX
+	MOVQ w0+24(FP), SI
+	MOVQ w1+32(FP), DI
+	MOVQ w2+40(FP), R8
+	MOVQ w3+48(FP), R9
+	MOVQ y+56(FP), R10
+	MOVQ rows+64(FP), R11
+	JMP  begin
+
+whole:
+	PREFETCHT0  (BX)(CX*1)
+	VMOVUPS     (DX)(CX*1), Z0
+	VMOVUPS     (SI)(CX*1), Z1
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     (DI)(CX*1), Z2
+	VSHUFPS     $0xb1, Z0, Z0, Z3
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z3, Z2, Z1
+	VMOVUPS     (R8)(CX*1), Z2
+	VSHUFPS     $0x4e, Z0, Z0, Z3
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z3, Z2, Z1
+	VMOVUPS     (R9)(CX*1), Z2
+	VSHUFPS     $0x1b, Z0, Z0, Z0
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, (R10)(CX*1)
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, AX
+	JGE         whole
+
+tail:
+	ADDQ        $0x10, AX
+	JZ          done
+	MOVL        $0x0000ffff, R12
+	BZHIL       AX, R12, R12
+	KMOVW       R12, K1
+	VMOVUPS.Z   (DX)(CX*1), K1, Z0
+	VMOVUPS.Z   (SI)(CX*1), K1, Z1
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS.Z   (DI)(CX*1), K1, Z2
+	VSHUFPS     $0xb1, Z0, Z0, Z3
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z3, Z2, Z1
+	VMOVUPS.Z   (R8)(CX*1), K1, Z2
+	VSHUFPS     $0x4e, Z0, Z0, Z3
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z3, Z2, Z1
+	VMOVUPS.Z   (R9)(CX*1), K1, Z2
+	VSHUFPS     $0x1b, Z0, Z0, Z0
+	VMOVUPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, K1, (R10)(CX*1)
+
+done:
+	MOVQ xRow+72(FP), AX
+	LEAQ (DX)(AX*4), DX
+	MOVQ nextRow+80(FP), AX
+	LEAQ (BX)(AX*4), BX
+	MOVQ yRow+88(FP), AX
+	LEAQ (R10)(AX*4), R10
+	XORQ CX, CX
+	MOVQ elements+0(FP), AX
+	DECQ R11
+	JNZ  row
+	VZEROUPPER
+	RET
+
+begin:
+row:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
 // func quads2AVX512(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·quads2AVX512(SB), NOSPLIT, $0-72
@@ -18707,6 +18787,139 @@ done:
 	RET
 
 begin:
+	SUBQ $0x10, AX
+	JGE  whole
+	JMP  tail
+
+// func quadsManyAVX2(elements int, x *float32, next *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32, rows int, xRow int, nextRow int, yRow int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·quadsManyAVX2(SB), NOSPLIT, $0-96
+	MOVQ elements+0(FP), AX
+	XORQ CX, CX
+	MOVQ x+8(FP), DX
+	MOVQ next+16(FP), BX
+	MOVQ w0+24(FP), SI
+	MOVQ w1+32(FP), DI
+	MOVQ w2+40(FP), R8
+	MOVQ w3+48(FP), R9
+	MOVQ y+56(FP), R10
+	MOVQ rows+64(FP), R11
+	JMP  begin
+
+whole:
+	PREFETCHT0  (BX)(CX*1)
+	VMOVUPS     (DX)(CX*1), Y0
+	VMOVUPS     (SI)(CX*1), Y1
+	VMULPS      Y0, Y1, Y1
+	VMOVUPS     (DI)(CX*1), Y2
+	VSHUFPS     $0xb1, Y0, Y0, Y3
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y3, Y2, Y1
+	VMOVUPS     (R8)(CX*1), Y2
+	VSHUFPS     $0x4e, Y0, Y0, Y3
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y3, Y2, Y1
+	VMOVUPS     (R9)(CX*1), Y2
+	VSHUFPS     $0x1b, Y0, Y0, Y0
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y0, Y2, Y1
+	VMOVUPS     Y1, (R10)(CX*1)
+	VMOVUPS     32(DX)(CX*1), Y0
+	VMOVUPS     32(SI)(CX*1), Y1
+	VMULPS      Y0, Y1, Y1
+	VMOVUPS     32(DI)(CX*1), Y2
+	VSHUFPS     $0xb1, Y0, Y0, Y3
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y3, Y2, Y1
+	VMOVUPS     32(R8)(CX*1), Y2
+	VSHUFPS     $0x4e, Y0, Y0, Y3
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y3, Y2, Y1
+	VMOVUPS     32(R9)(CX*1), Y2
+	VSHUFPS     $0x1b, Y0, Y0, Y0
+	VMOVUPS     Y1, Y1
+	VFMADD231PS Y0, Y2, Y1
+	VMOVUPS     Y1, 32(R10)(CX*1)
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, AX
+	JGE         whole
+
+tail:
+	ADDQ        $0x10, AX
+	JZ          done
+	LEAQ        laneMasks<>+32(SB), R12
+	MOVQ        AX, R13
+	MOVQ        $0x00000008, R14
+	CMPQ        R13, R14
+	CMOVQGT     R14, R13
+	XORQ        R14, R14
+	CMPQ        R13, R14
+	CMOVQLT     R14, R13
+	SHLQ        $0x02, R13
+	MOVQ        R12, R14
+	SUBQ        R13, R14
+	VMOVDQU     (R14), Y0
+	SUBQ        $0x08, AX
+	MOVQ        AX, R13
+	MOVQ        $0x00000008, R14
+	CMPQ        R13, R14
+	CMOVQGT     R14, R13
+	XORQ        R14, R14
+	CMPQ        R13, R14
+	CMOVQLT     R14, R13
+	SHLQ        $0x02, R13
+	SUBQ        R13, R12
+	VMOVDQU     (R12), Y1
+	SUBQ        $0x08, AX
+	VMASKMOVPS  (DX)(CX*1), Y0, Y2
+	VMASKMOVPS  (SI)(CX*1), Y0, Y3
+	VMULPS      Y2, Y3, Y3
+	VMASKMOVPS  (DI)(CX*1), Y0, Y4
+	VSHUFPS     $0xb1, Y2, Y2, Y5
+	VMOVUPS     Y3, Y3
+	VFMADD231PS Y5, Y4, Y3
+	VMASKMOVPS  (R8)(CX*1), Y0, Y4
+	VSHUFPS     $0x4e, Y2, Y2, Y5
+	VMOVUPS     Y3, Y3
+	VFMADD231PS Y5, Y4, Y3
+	VMASKMOVPS  (R9)(CX*1), Y0, Y4
+	VSHUFPS     $0x1b, Y2, Y2, Y2
+	VMOVUPS     Y3, Y3
+	VFMADD231PS Y2, Y4, Y3
+	VMASKMOVPS  Y3, Y0, (R10)(CX*1)
+	VMASKMOVPS  32(DX)(CX*1), Y1, Y0
+	VMASKMOVPS  32(SI)(CX*1), Y1, Y2
+	VMULPS      Y0, Y2, Y2
+	VMASKMOVPS  32(DI)(CX*1), Y1, Y3
+	VSHUFPS     $0xb1, Y0, Y0, Y4
+	VMOVUPS     Y2, Y2
+	VFMADD231PS Y4, Y3, Y2
+	VMASKMOVPS  32(R8)(CX*1), Y1, Y3
+	VSHUFPS     $0x4e, Y0, Y0, Y4
+	VMOVUPS     Y2, Y2
+	VFMADD231PS Y4, Y3, Y2
+	VMASKMOVPS  32(R9)(CX*1), Y1, Y3
+	VSHUFPS     $0x1b, Y0, Y0, Y0
+	VMOVUPS     Y2, Y2
+	VFMADD231PS Y0, Y3, Y2
+	VMASKMOVPS  Y2, Y1, 32(R10)(CX*1)
+
+done:
+	MOVQ xRow+72(FP), AX
+	LEAQ (DX)(AX*4), DX
+	MOVQ nextRow+80(FP), AX
+	LEAQ (BX)(AX*4), BX
+	MOVQ yRow+88(FP), AX
+	LEAQ (R10)(AX*4), R10
+	XORQ CX, CX
+	MOVQ elements+0(FP), AX
+	DECQ R11
+	JNZ  row
+	VZEROUPPER
+	RET
+
+begin:
+row:
 	SUBQ $0x10, AX
 	JGE  whole
 	JMP  tail

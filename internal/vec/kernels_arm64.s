@@ -12674,6 +12674,195 @@ done14:
 done:
 	RET
 
+// func quadsManyNEON(elements int, x *float32, next *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32, rows int, xRow int, nextRow int, yRow int)
+TEXT ·quadsManyNEON(SB), NOSPLIT, $0-96
+	MOVD x+8(FP), R0
+	MOVD next+16(FP), R2
+	MOVD w0+24(FP), R4
+	MOVD w1+32(FP), R6
+	MOVD w2+40(FP), R8
+	MOVD w3+48(FP), R10
+	MOVD y+56(FP), R12
+	MOVD elements+0(FP), R14
+	MOVD rows+64(FP), R17
+	MOVD $constants<>(SB), R15
+	MOVD R0, R1
+	MOVD R2, R3
+	MOVD R4, R5
+	MOVD R6, R7
+	MOVD R8, R9
+	MOVD R10, R11
+	MOVD R12, R13
+row:
+	SUBS $16, R14, R14
+	BLT tail
+whole:
+	FLDPQ 0(R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 0(R4), (F4, F5)
+	FLDPQ 32(R4), (F6, F7)
+	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
+	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
+	WORD $0x6e22dcc6 // fmul v6.4s, v6.4s, v2.4s
+	WORD $0x6e23dce7 // fmul v7.4s, v7.4s, v3.4s
+	FLDPQ 0(R6), (F8, F9)
+	FLDPQ 32(R6), (F10, F11)
+	WORD $0x4ea0080c // rev64 v12.4s, v0.4s
+	WORD $0x4ea0082d // rev64 v13.4s, v1.4s
+	WORD $0x4ea0084e // rev64 v14.4s, v2.4s
+	WORD $0x4ea0086f // rev64 v15.4s, v3.4s
+	WORD $0x4e2ccd04 // fmla v4.4s, v8.4s, v12.4s
+	WORD $0x4e2dcd25 // fmla v5.4s, v9.4s, v13.4s
+	WORD $0x4e2ecd46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4e2fcd67 // fmla v7.4s, v11.4s, v15.4s
+	FLDPQ 0(R8), (F15, F11)
+	FLDPQ 32(R8), (F14, F10)
+	WORD $0x6e00400d // ext v13.16b, v0.16b, v0.16b, #8
+	WORD $0x6e014029 // ext v9.16b, v1.16b, v1.16b, #8
+	WORD $0x6e02404c // ext v12.16b, v2.16b, v2.16b, #8
+	WORD $0x6e034068 // ext v8.16b, v3.16b, v3.16b, #8
+	WORD $0x4e2dcde4 // fmla v4.4s, v15.4s, v13.4s
+	WORD $0x4e29cd65 // fmla v5.4s, v11.4s, v9.4s
+	WORD $0x4e2ccdc6 // fmla v6.4s, v14.4s, v12.4s
+	WORD $0x4e28cd47 // fmla v7.4s, v10.4s, v8.4s
+	FLDPQ 0(R10), (F8, F10)
+	FLDPQ 32(R10), (F12, F14)
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x4ea00821 // rev64 v1.4s, v1.4s
+	WORD $0x4ea00842 // rev64 v2.4s, v2.4s
+	WORD $0x4ea00863 // rev64 v3.4s, v3.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x6e014021 // ext v1.16b, v1.16b, v1.16b, #8
+	WORD $0x6e024042 // ext v2.16b, v2.16b, v2.16b, #8
+	WORD $0x6e034063 // ext v3.16b, v3.16b, v3.16b, #8
+	WORD $0x4e20cd04 // fmla v4.4s, v8.4s, v0.4s
+	WORD $0x4e21cd45 // fmla v5.4s, v10.4s, v1.4s
+	WORD $0x4e22cd86 // fmla v6.4s, v12.4s, v2.4s
+	WORD $0x4e23cdc7 // fmla v7.4s, v14.4s, v3.4s
+	FSTPQ (F4, F5), 0(R12)
+	FSTPQ (F6, F7), 32(R12)
+	ADD $64, R0, R0
+	ADD $64, R2, R2
+	ADD $64, R4, R4
+	ADD $64, R6, R6
+	ADD $64, R8, R8
+	ADD $64, R10, R10
+	ADD $64, R12, R12
+	SUBS $16, R14, R14
+	BGE whole
+tail:
+	ADDS $16, R14, R14
+	BEQ done
+	SUBS $4, R14, R14
+	BLT few
+four:
+	FMOVQ 0(R0), F0
+	FMOVQ 0(R4), F1
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ 0(R6), F2
+	WORD $0x4ea00803 // rev64 v3.4s, v0.4s
+	WORD $0x4e23cc41 // fmla v1.4s, v2.4s, v3.4s
+	FMOVQ 0(R8), F3
+	WORD $0x6e004002 // ext v2.16b, v0.16b, v0.16b, #8
+	WORD $0x4e22cc61 // fmla v1.4s, v3.4s, v2.4s
+	FMOVQ 0(R10), F2
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x4e20cc41 // fmla v1.4s, v2.4s, v0.4s
+	FMOVQ F1, 0(R12)
+	ADD $16, R0, R0
+	ADD $16, R2, R2
+	ADD $16, R4, R4
+	ADD $16, R6, R6
+	ADD $16, R8, R8
+	ADD $16, R10, R10
+	ADD $16, R12, R12
+	SUBS $4, R14, R14
+	BGE four
+few:
+	ADDS $4, R14, R14
+	BEQ done
+	TBZ $1, R14, one1
+	FMOVD 0(R0), F0
+	TBZ $0, R14, done2
+	ADD $8, R0, R16
+	WORD $0x4d408200 // ld1 {v0.s}[2], [x16]
+	B done2
+one1:
+	FMOVS 0(R0), F0
+done2:
+	TBZ $1, R14, one3
+	FMOVD 0(R4), F1
+	TBZ $0, R14, done4
+	ADD $8, R4, R16
+	WORD $0x4d408201 // ld1 {v1.s}[2], [x16]
+	B done4
+one3:
+	FMOVS 0(R4), F1
+done4:
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	TBZ $1, R14, one5
+	FMOVD 0(R6), F2
+	TBZ $0, R14, done6
+	ADD $8, R6, R16
+	WORD $0x4d408202 // ld1 {v2.s}[2], [x16]
+	B done6
+one5:
+	FMOVS 0(R6), F2
+done6:
+	WORD $0x4ea00803 // rev64 v3.4s, v0.4s
+	WORD $0x4e23cc41 // fmla v1.4s, v2.4s, v3.4s
+	TBZ $1, R14, one7
+	FMOVD 0(R8), F3
+	TBZ $0, R14, done8
+	ADD $8, R8, R16
+	WORD $0x4d408203 // ld1 {v3.s}[2], [x16]
+	B done8
+one7:
+	FMOVS 0(R8), F3
+done8:
+	WORD $0x6e004002 // ext v2.16b, v0.16b, v0.16b, #8
+	WORD $0x4e22cc61 // fmla v1.4s, v3.4s, v2.4s
+	TBZ $1, R14, one9
+	FMOVD 0(R10), F2
+	TBZ $0, R14, done10
+	ADD $8, R10, R16
+	WORD $0x4d408202 // ld1 {v2.s}[2], [x16]
+	B done10
+one9:
+	FMOVS 0(R10), F2
+done10:
+	WORD $0x4ea00800 // rev64 v0.4s, v0.4s
+	WORD $0x6e004000 // ext v0.16b, v0.16b, v0.16b, #8
+	WORD $0x4e20cc41 // fmla v1.4s, v2.4s, v0.4s
+	TBZ $1, R14, one11
+	FMOVD F1, 0(R12)
+	TBZ $0, R14, done12
+	ADD $8, R12, R16
+	WORD $0x4d008201 // st1 {v1.s}[2], [x16]
+	B done12
+one11:
+	FMOVS F1, 0(R12)
+done12:
+done:
+	MOVD xRow+72(FP), R16
+	ADD R16<<2, R1, R1
+	MOVD nextRow+80(FP), R16
+	ADD R16<<2, R3, R3
+	MOVD yRow+88(FP), R16
+	ADD R16<<2, R13, R13
+	MOVD R1, R0
+	MOVD R3, R2
+	MOVD R5, R4
+	MOVD R7, R6
+	MOVD R9, R8
+	MOVD R11, R10
+	MOVD R13, R12
+	MOVD elements+0(FP), R14
+	SUBS $1, R17, R17
+	BNE row
+	RET
+
 // func quads2NEON(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
 TEXT ·quads2NEON(SB), NOSPLIT, $0-72
 	MOVD x0+8(FP), R0

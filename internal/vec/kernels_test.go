@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -190,6 +191,27 @@ func TestEveryKernelIsTested(t *testing.T) {
 			t.Errorf("no op calls %s", name)
 		}
 	}
+}
+
+// TestRowsGiveTheBitsOfOneByOne: several rows, wherever they are, are each what Quads makes
+// of them, and what is between them is left alone.
+func TestRowsGiveTheBitsOfOneByOne(t *testing.T) {
+	using(func(set string) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for n := 4; n <= longest; n += 4 {
+			for _, rows := range []int{1, 2, 9, 20} {
+				xRow, yRow := n+4*r.IntN(3), n+4*r.IntN(3)
+				w := random(op[float32]{vectors: 4}, n, r)
+				v := random(op[float32]{vectors: 3}, rows*(n+8), r)
+				x, got, want := v[0], v[1], slices.Clone(v[1])
+				QuadsMany(rows, x[:(rows-1)*xRow+n], xRow, Taps[float32](w), got[:(rows-1)*yRow+n], yRow)
+				for i := range rows {
+					Quads(x[i*xRow:][:n], Taps[float32](w), want[i*yRow:][:n], false)
+				}
+				checkSame(t, set+": QuadsMany", [][]float32{got}, [][]float32{want})
+			}
+		}
+	})
 }
 
 // TestTwoRowsGiveTheBitsOfOneAndOne: the forms for two rows are for speed alone.

@@ -210,6 +210,27 @@ func Quads[F Float](x []F, w Taps[F], y []F, add bool) {
 	}
 }
 
+// aheadRows is how many rows ahead QuadsMany asks for those that it reads.
+const aheadRows = 8
+
+// QuadsMany is Quads of several rows of x, each as long as the vectors of w. The rows
+// of x are xRow elements apart, those of y yRow; they may be far apart in memory.
+func QuadsMany[F Float](rows int, x []F, xRow int, w Taps[F], y []F, yRow int) {
+	n := len(w[0])
+	if rows == 0 || n == 0 {
+		return
+	}
+	x, y = first(x, (rows-1)*xRow+n), first(y, (rows-1)*yRow+n)
+	if fast[F]() {
+		next := min(aheadRows*xRow, len(x)-1)
+		best.quadsMany(n, ptr(x, n), ptr(x[next:], 1), ptr(w[0], n), ptr(w[1], n), ptr(w[2], n), ptr(w[3], n), ptr(y, n), rows, xRow, xRow, yRow)
+		return
+	}
+	for r := range rows {
+		Quads(x[r*xRow:], w, y[r*yRow:][:n], false)
+	}
+}
+
 // QuadsTwo is Quads of two rows, for which it reads the matrices once.
 func QuadsTwo[F Float](x [2][]F, w Taps[F], y [2][]F, add bool) {
 	n := len(y[0])

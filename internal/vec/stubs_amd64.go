@@ -149,6 +149,9 @@ func quadsAVX512(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32
 func quadsAddAVX512(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 
 //go:noescape
+func quadsManyAVX512(elements int, x *float32, next *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32, rows int, xRow int, nextRow int, yRow int)
+
+//go:noescape
 func quads2AVX512(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
 
 //go:noescape
@@ -336,6 +339,9 @@ func quadsAVX2(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, 
 
 //go:noescape
 func quadsAddAVX2(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
+
+//go:noescape
+func quadsManyAVX2(elements int, x *float32, next *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32, rows int, xRow int, nextRow int, yRow int)
 
 //go:noescape
 func quads2AVX2(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)

@@ -149,6 +149,9 @@ func quadsNEON(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, 
 func quadsAddNEON(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 
 //go:noescape
+func quadsManyNEON(elements int, x *float32, next *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32, rows int, xRow int, nextRow int, yRow int)
+
+//go:noescape
 func quads2NEON(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
 
 //go:noescape

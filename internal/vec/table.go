@@ -52,6 +52,7 @@ type table struct {
 	conv4Weights        func(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, grad *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32, dbias *float32)
 	quads               func(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
 	quadsAdd            func(elements int, x *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32)
+	quadsMany           func(elements int, x *float32, next *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y *float32, rows int, xRow int, nextRow int, yRow int)
 	quads2              func(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
 	quadsAdd2           func(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
 	quadsRow            func(elements int, x *float32, y *float32, w *float32)

@@ -53,6 +53,7 @@ var tableNEON = table{
 	conv4Weights:        conv4WeightsNEON,
 	quads:               quadsNEON,
 	quadsAdd:            quadsAddNEON,
+	quadsMany:           quadsManyNEON,
 	quads2:              quads2NEON,
 	quadsAdd2:           quadsAdd2NEON,
 	quadsRow:            quadsRowNEON,

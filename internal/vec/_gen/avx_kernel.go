@@ -125,6 +125,10 @@ func (k kernel) write(s set) {
 	Pragma("noescape")
 	n := Load(Param("elements"), GP64())
 	b := k.arguments(s)
+	var rows reg.Register
+	if k.strided != "" {
+		rows = Load(Param("rows"), GP64())
+	}
 	first, loop, rest := uint64(step), "whole", "tail"
 	// What constants the body uses is known when it is written, so the code that
 	// loads them comes last, though it runs first.
@@ -153,14 +157,33 @@ func (k kernel) write(s set) {
 		b.turn(s.newTail(n))
 	}
 	Label("done")
+	b.nextRow(n, rows)
 	b.finish()
 	VZEROUPPER()
 	RET()
 	Label("begin")
 	b.held.load()
+	if rows != nil {
+		Label("row")
+	}
 	SUBQ(Imm(first), n)
 	JGE(LabelRef(loop))
 	JMP(LabelRef(rest))
+}
+
+// nextRow moves on to the next row, of n elements again, if some are left.
+func (k *avxBody) nextRow(n, rows reg.Register) {
+	if rows == nil {
+		return
+	}
+	for _, v := range strings.Fields(k.strided) {
+		distance := Load(Param(v+"Row"), GP64())
+		LEAQ(Mem{Base: k.bases[v], Index: distance, Scale: 4}, k.bases[v])
+	}
+	XORQ(k.at, k.at)
+	Load(Param("elements"), n)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
 }
 
 // arguments loads the arguments, as far as there are registers for them, and

@@ -11,6 +11,11 @@ type kernel struct {
 	// kernel that has any takes whole turns alone: n is a multiple of step.
 	fours   string
 	scalars string // names of the scalar arguments
+	// strided are the names of those vectors that are another one in each row, if the
+	// kernel does as many rows as its argument rows says, at least one. The vector of the
+	// next row begins as many elements further on as the argument with its name and Row
+	// at the end says.
+	strided string
 	results string // names of the sums (or maxima) over all elements
 	// fold is the operation of the results; sum if nil.
 	fold *folding
@@ -70,6 +75,12 @@ func (k kernel) signature() string {
 	}
 	for _, v := range strings.Fields(k.scalars) {
 		s += ", " + v + " float32"
+	}
+	if k.strided != "" {
+		s += ", rows int"
+	}
+	for _, v := range strings.Fields(k.strided) {
+		s += ", " + v + "Row int"
 	}
 	s += ")"
 	if r := strings.Fields(k.results); len(r) > 0 {

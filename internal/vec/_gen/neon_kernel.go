@@ -16,6 +16,8 @@ type neonKernel struct {
 	words          *[]uint32 // the table of constants of all kernels
 	n, table, temp neon.Reg
 	bases          map[string]neon.Reg
+	starts         map[string]neon.Reg // of a row's vectors, if there are several
+	rows           neon.Reg            // that are left
 	params         map[string]*virtual
 	sums           map[string][]*virtual
 	constants      map[uint32]*virtual
@@ -45,10 +47,11 @@ const constantTable = "constants"
 
 func (k kernel) writeNEON(f *neon.File, words *[]uint32) {
 	w := &neonKernel{Func: f.Func(k.name+"NEON", k.signature()), kernel: k, words: words,
-		bases: map[string]neon.Reg{}, params: map[string]*virtual{}, sums: map[string][]*virtual{}, constants: map[uint32]*virtual{}}
+		bases: map[string]neon.Reg{}, starts: map[string]neon.Reg{}, params: map[string]*virtual{}, sums: map[string][]*virtual{}, constants: map[uint32]*virtual{}}
 	w.arguments()
 	turn := w.best()
 	w.keepConstants()
+	w.beginRow()
 	w.Go("SUBS $%d, %v, %v", step, w.n, w.n)
 	w.Go("BLT tail")
 	w.Label("whole")
@@ -67,8 +70,37 @@ func (k kernel) writeNEON(f *neon.File, words *[]uint32) {
 		w.tailWithResults()
 	}
 	w.Label("done")
+	w.nextRow()
 	w.finish()
 	w.Go("RET")
+}
+
+// beginRow notes where the vectors of the first row begin.
+func (w *neonKernel) beginRow() {
+	if w.strided == "" {
+		return
+	}
+	for _, v := range w.pointers() {
+		w.Go("MOVD %v, %v", w.bases[v], w.starts[v])
+	}
+	w.Label("row")
+}
+
+// nextRow moves on to the next row, if there is one.
+func (w *neonKernel) nextRow() {
+	if w.strided == "" {
+		return
+	}
+	for _, v := range strings.Fields(w.strided) {
+		w.LoadArg(v+"Row", w.temp)
+		w.Go("ADD %v<<2, %v, %v", w.temp, w.starts[v], w.starts[v])
+	}
+	for _, v := range w.pointers() {
+		w.Go("MOVD %v, %v", w.starts[v], w.bases[v])
+	}
+	w.LoadArg("elements", w.n)
+	w.Go("SUBS $1, %v, %v", w.rows, w.rows)
+	w.Go("BNE row")
 }
 
 // more counts the elements of a step and leaves the loop if none are left.
@@ -85,9 +117,14 @@ func (w *neonKernel) arguments() {
 		return r
 	}
 	for _, v := range w.pointers() {
-		w.bases[v] = load(v)
+		if w.bases[v] = load(v); w.strided != "" {
+			w.starts[v] = w.New()
+		}
 	}
 	w.n, w.table, w.temp = load("elements"), w.New(), w.New()
+	if w.strided != "" {
+		w.rows = load("rows")
+	}
 	w.Go("MOVD $%s<>(SB), %v", constantTable, w.table)
 	for _, p := range strings.Fields(w.scalars) {
 		v := w.keep(new(virtual))

@@ -69,14 +69,7 @@ var rows = []kernel{
 		k.store("dbias", k.add(g, k.load("dbias")))
 	}},
 	// Blocks of four: y = Σ w_s·x with the elements of each four exchanged by s.
-	{name: "quads", vectors: "x w0 w1 w2 w3 y", body: func(k *body) {
-		x := k.load("x")
-		y := k.mul(k.load("w0"), x)
-		for s, w := range []string{"w1", "w2", "w3"} {
-			y = k.fma(k.load(w), k.swap(s+1, x), y)
-		}
-		k.store("y", y)
-	}},
+	{name: "quads", vectors: "x w0 w1 w2 w3 y", body: quadsOfOne},
 	// The same, added to y.
 	{name: "quadsAdd", vectors: "x w0 w1 w2 w3 y", body: func(k *body) {
 		x := k.load("x")
@@ -85,6 +78,11 @@ var rows = []kernel{
 			y = k.fma(k.load(w), k.swap(s+1, x), y)
 		}
 		k.store("y", y)
+	}},
+	// The same of several rows. What is next is read later.
+	{name: "quadsMany", vectors: "x next w0 w1 w2 w3 y", strided: "x next y", body: func(k *body) {
+		k.ahead("next", 1)
+		quadsOfOne(k)
 	}},
 	// The same of two rows, for which the matrices are read once.
 	{name: "quads2", vectors: "x0 x1 w0 w1 w2 w3 y0 y1", body: func(k *body) {
@@ -147,6 +145,15 @@ var rows = []kernel{
 		d := k.fma(k.sqrt(v), k.param("unbias"), k.param("eps"))
 		k.store("w", k.fnma(k.param("rate"), k.div(m, d), k.mul(k.param("keep"), w)))
 	}},
+}
+
+func quadsOfOne(k *body) {
+	x := k.load("x")
+	y := k.mul(k.load("w0"), x)
+	for s, w := range []string{"w1", "w2", "w3"} {
+		y = k.fma(k.load(w), k.swap(s+1, x), y)
+	}
+	k.store("y", y)
 }
 
 // quadsOfTwo is quads of two rows, with the first term of a row's sum.
