@@ -167,19 +167,24 @@ func (b *binder) scanBack(op ops.SLSTMGrad, g slstmGrads, shape scanShape) {
 // scanWeightGrad is slstmWeightGrad for the widths that have a scan: one product, by
 // stretches of rows that fill the card.
 func (b *binder) scanWeightGrad(op ops.SLSTM, g slstmGrads) {
-	kernel, threads, inputs, blocks := "weight_grad", 256, 32, 4 // inputs of a tile, blocks a processor
-	if b.d.precision != Float32 {
-		kernel, inputs = "weight_grad_half", map[int]int{32: 32, 64: 64, 96: 96, 128: 64, 256: 64}[op.DH]
-		threads, blocks = 4*inputs, 2
+	const outputs = 128                                                     // of a tile
+	kernel, threads, inputs, blocks, shared := "weight_grad", 256, 32, 4, 0 // inputs of a tile, blocks a processor
+	switch {
+	case b.d.precision != Float32:
+		kernel, inputs, blocks = "weight_grad_fast", min(op.DH, 128), 2
+		threads = map[int]int{32: 128, 64: 256, 96: 384, 128: 256}[inputs]
+		shared = 3 * 16 * (inputs + outputs + 16) * 4 // stages, rows, padded columns
+	case op.DH >= 96:
+		inputs, blocks = min(op.DH, 128), 2
+		threads = 2 * inputs
 	}
-	const outputs = 128 // of a tile
 	tiles, size := op.NH*(op.DH/inputs)*(4*op.DH/outputs), 4*op.NH*op.DH*op.DH
 	parts, length := b.fullStretches(tiles, blocks, op.B*op.T)
 	s := scanWeightArgs{
 		b: int64(op.B), t: int64(op.T), nh: int64(op.NH), resets: g.resets, state: g.state, y: g.y, dx: g.dx, stretch: int64(length),
 	}
 	s.part = b.float(parts * size)
-	b.kernel(fmt.Sprintf("slstm_weights_%d", op.DH), kernel, grid{x: tiles, y: parts, threads: threads}, byValue(s))
+	b.kernel(fmt.Sprintf("slstm_weights_%d", op.DH), kernel, grid{x: tiles, y: parts, threads: threads, shared: shared}, byValue(s))
 	b.sumParts(s.part, g.dr, parts, size)
 }
 

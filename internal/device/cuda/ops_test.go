@@ -158,7 +158,7 @@ func convCases() (cases []opstest.Example) {
 func mlstmCases() (cases []opstest.Example) {
 	for _, state := range []bool{false, true} {
 		for _, resets := range []bool{false, true} {
-			for _, size := range []struct{ b, t, dqk, dhv int }{{2, 1, 8, 16}, {2, 7, 8, 16}, {1, 64, 16, 16}, {2, 130, 24, 40}, {1, 200, 33, 65}, {3, 256, 64, 64}, {1, 600, 8, 24}, {1, 330, 70, 132}} {
+			for _, size := range []struct{ b, t, dqk, dhv int }{{2, 1, 8, 16}, {2, 7, 8, 16}, {1, 64, 16, 16}, {2, 130, 24, 40}, {1, 200, 33, 65}, {3, 256, 64, 64}, {1, 600, 8, 24}, {1, 330, 70, 132}, {1, 1100, 8, 24}} {
 				m := ops.MLSTM{B: size.b, T: size.t, NH: 2, DQK: size.dqk, DHV: size.dhv, Chunk: 64, ScaleQ: 1, ScaleK: 1 / math.Sqrt(float64(size.dqk)),
 					Eps: 1e-6, State: state, Resets: resets}
 				cases = append(cases, opstest.Example{Op: m, Grad: ops.MLSTMGrad{MLSTM: m, Has: [4]bool{true, state, state, state}}})
@@ -214,15 +214,26 @@ func TestFastScans(t *testing.T) {
 	}
 }
 
-// TestShortScans is what compute-sanitizer sees of the sLSTM.
+// TestShortScans is what compute-sanitizer sees of the sLSTM. On a card with a single
+// processor, a block has all rows of the gradient of the recurrent weights; only large
+// batches run so. With products in half precision, one of five sequences with heads of
+// 128 units would have a step whose two sides of the stabiliser's maximum are closer
+// than their error. Its gradient then goes to the other gate, which is no error of the
+// kernel, but among so few steps a twentieth of the norm.
 func TestShortScans(t *testing.T) {
 	for _, p := range []Precision{Float32, TF32} {
-		d := opened(t, p)
-		for _, c := range shortSLSTMCases() {
-			op := c.Op.(ops.SLSTM)
-			t.Run(fmt.Sprintf("%v/heads of %d/%d sequences of %d", p, op.DH, op.B, op.T), func(t *testing.T) {
-				compareIn(t, []*Device{d}, c, map[ops.Dtype]float64{ops.Float32: map[Precision]float64{Float32: 3e-5, TF32: 5e-3}[p]})
-			})
+		d, full := opened(t, p), opened(t, p)
+		full.processors = 1
+		for _, on := range []*Device{d, full} {
+			for _, c := range shortSLSTMCases() {
+				op := c.Op.(ops.SLSTM)
+				if on == full && op.B < 40 {
+					continue
+				}
+				t.Run(fmt.Sprintf("%v/heads of %d/%d sequences of %d/%d processors", p, op.DH, op.B, op.T, on.processors), func(t *testing.T) {
+					compareIn(t, []*Device{on}, c, map[ops.Dtype]float64{ops.Float32: map[Precision]float64{Float32: 3e-5, TF32: 5e-3}[p]})
+				})
+			}
 		}
 	}
 }
@@ -444,7 +455,7 @@ func TestMLSTMInBfloat16(t *testing.T) {
 			state          bool
 		}{
 			{2, 1, 64, 64, true}, {2, 2, 64, 64, false}, {2, 77, 64, 128, true}, {3, 130, 128, 64, false}, {2, 256, 192, 192, false}, {2, 300, 64, 64, true},
-			{1, 520, 128, 256, true}, {35, 260, 128, 128, false}, {1, 1030, 64, 128, false}, {2, 300, 40, 72, true},
+			{1, 520, 128, 256, true}, {35, 260, 128, 128, false}, {1, 1030, 64, 128, false}, {1, 2200, 64, 64, true}, {2, 300, 40, 72, true},
 		} {
 			m := ops.MLSTM{B: size.b, T: size.t, NH: 2, DQK: size.dqk, DHV: size.dhv, Chunk: 64, ScaleQ: 1 / math.Sqrt(float64(size.dqk)), ScaleK: 1,
 				Eps: 1e-6, State: size.state, Resets: resets}

@@ -13,9 +13,22 @@
 #define SEQUENCES 8
 #define RING 4 // steps of operands that are on their way
 
+// Adds up sets of sums, a power of two, in the first one.
+template <int SETS, int TILES> __device__ __forceinline__ void addSets(float (&acc)[SETS][TILES][4]) {
+#pragma unroll
+    for (int n = SETS / 2; n > 0; n /= 2)
+#pragma unroll
+        for (int k = 0; k < n; k++)
+#pragma unroll
+            for (int m = 0; m < TILES; m++)
+#pragma unroll
+                for (int j = 0; j < 4; j++) acc[k][m][j] += acc[k + n][m][j];
+}
+
 // Forward. A warp has two tiles of 16 rows: gates i and f, then z and o, of its 8
-// units. Dynamic shared memory: scanHalfBytes.
-template <int DH, int CS> __device__ __forceinline__ void scanHalf(const Forward &a) {
+// units. SETS: of sums, each over as many of the units before, for a product waits for
+// the one before into the same sums. Dynamic shared memory: shared of scanShape.
+template <int DH, int CS, int SETS> __device__ __forceinline__ void scanHalf(const Forward &a) {
     constexpr int U = DH / CS, THREADS = U * 4, KT = DH / 16, YW = DH + 8, UP = U + 4, PIECES = 2;
     extern __shared__ __align__(16) unsigned char space[];
     __shared__ __align__(8) u64 pair[2];
@@ -94,14 +107,15 @@ template <int DH, int CS> __device__ __forceinline__ void scanHalf(const Forward
 #pragma unroll
         for (int k = 0; k < 2; k++) ends[k] = resets[k] && t + 1 < steps && resets[k][t + 1];
         fetch(t + RING - 1);
-        float acc[2][2][4]; // sets of sums, tiles
+        float acc[SETS][2][4]; // by tiles
         const float *xs = ring + (t & (RING - 1)) * STAGE + local + 2 * q * UP;
 #pragma unroll
         for (int m = 0; m < 2; m++)
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 acc[0][m][j] = xs[((2 * m + (j >> 1)) * SEQUENCES + (j & 1)) * UP] + bias[2 * m + (j >> 1)];
-                acc[1][m][j] = 0.f;
+#pragma unroll
+                for (int n = 1; n < SETS; n++) acc[n][m][j] = 0.f;
             }
         if (t > 0) await(arrivals + (t & 1) * 8, ((t - 1) >> 1) & 1);
 #pragma unroll
@@ -110,13 +124,13 @@ template <int DH, int CS> __device__ __forceinline__ void scanHalf(const Forward
             matrices(y, from + (t & 1) * (SEQUENCES * YW * 2) + k * 32);
 #pragma unroll
             for (int m = 0; m < 2; m++) {
-                multiply<false>(acc[0][m], r[m][k], y[0], y[1]);
-                multiply<false>(acc[1][m], r[m][k + 1], y[2], y[3]);
+                multiply<false>(acc[k % SETS][m], r[m][k], y[0], y[1]);
+                multiply<false>(acc[(k + 1) % SETS][m], r[m][k + 1], y[2], y[3]);
             }
         }
+        addSets(acc);
 #pragma unroll
-        for (int k = 0; k < 2; k++)
-            step(acc[0][0][k] + acc[1][0][k], acc[0][0][2 + k] + acc[1][0][2 + k], acc[0][1][k] + acc[1][1][k], acc[0][1][2 + k] + acc[1][1][2 + k], s[k]);
+        for (int k = 0; k < 2; k++) step(acc[0][0][k], acc[0][0][2 + k], acc[0][1][k], acc[0][1][2 + k], s[k]);
         if (t + 1 < steps) {
             const int next = (t + 1) & 1;
             if (tid == 0) expect(arrivals + next * 8, SEQUENCES * DH * 2);
@@ -155,8 +169,8 @@ template <int DH, int CS> __device__ __forceinline__ void scanHalf(const Forward
 
 // Back. A block sums over the gate gradients of its own units, for the units of all
 // blocks, and sends these parts, in float32, to the blocks that have the units. A
-// warp has CS/2 tiles of 16 units. Dynamic shared memory: scanHalfBackBytes.
-template <int DH, int CS> __device__ __forceinline__ void scanHalfBack(const Backward &a) {
+// warp has CS/2 tiles of 16 units. Dynamic shared memory: sharedBack of scanShape.
+template <int DH, int CS, int SETS> __device__ __forceinline__ void scanHalfBack(const Backward &a) {
     constexpr int U = DH / CS, THREADS = U * 4, MT = CS / 2, KT = U / 4, GW = 4 * U + 8, PARTS = CS * U * 4; // PARTS: of a step
     static_assert(U % 16 == 0 && CS > 1, "shape");
     extern __shared__ __align__(16) unsigned char space[];
@@ -182,7 +196,7 @@ template <int DH, int CS> __device__ __forceinline__ void scanHalfBack(const Bac
                 const float *p = a.r + ((i64)(head * 4 + (c & 3)) * DH + rank * U + (c >> 2)) * DH + (w * MT + m) * 16 + row + (j & 1) * 8;
                 r[m][k][j] = pack<true>(p[0], p[DH * DH]);
             }
-    const float clip = (float)a.clip;
+    const float clip = __uint_as_float(opaque(__float_as_uint((float)a.clip)));
     int b[2];
     bool own[2];
     const i64 *resets[2];
@@ -248,7 +262,6 @@ template <int DH, int CS> __device__ __forceinline__ void scanHalfBack(const Bac
 
     for (int t = steps - 1; t >= 0; t--) {
         const int buffer = (steps - 1 - t) & 1;
-        if (tid == 0) expect(arrivals + buffer * 8, PARTS * 8);
         float4 d[2];
 #pragma unroll
         for (int k = 0; k < 2; k++) {
@@ -256,12 +269,27 @@ template <int DH, int CS> __device__ __forceinline__ void scanHalfBack(const Bac
             d[k] = stepBack(kept[k], now[k].x, overN[k], begin[k] ? 0.f : before[k].x, begin[k] ? 0.f : before[k].y, gy[k] + dy[k], dc[k], dn[k], rest[k]);
             *(uint2 *)(gs + (buffer * SEQUENCES + 2 * q + k) * GW + (w * 8 + row) * 4) = make_uint2(pack<true>(d[k].x, d[k].y), pack<true>(d[k].z, d[k].w));
         }
-        fetch(t - (RING - 1));
-        awaitCopies<RING - 2>();
-#pragma unroll
-        for (int k = 0; k < 2; k++) now[k] = before[k];
-        if (t > 0) take(t - 1);
         __syncthreads();
+        float acc[SETS][MT][4] = {};
+#pragma unroll
+        for (int k = 0; k < KT; k += 2) {
+            unsigned g[4];
+            matrices(g, from + buffer * (SEQUENCES * GW * 2) + k * 32);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                multiply<true>(acc[k % SETS][m], r[m][k], g[0], g[1]);
+                multiply<true>(acc[(k + 1) % SETS][m], r[m][k + 1], g[2], g[3]);
+            }
+        }
+        addSets(acc);
+#pragma unroll
+        for (int m = 0; m < MT; m++) {
+            const unsigned p = place[m] + buffer * PARTS * 8, arrived = barrier[m] + buffer * 8;
+            send2(p, acc[0][m][0], acc[0][m][1], arrived);
+            send2(p + 256, acc[0][m][2], acc[0][m][3], arrived); // 8 units on
+        }
+        // While the parts are on their way, all else.
+        if (tid == 0) expect(arrivals + buffer * 8, PARTS * 8);
 #pragma unroll
         for (int k = 0; k < 2; k++) {
             if (own[k]) {
@@ -269,24 +297,11 @@ template <int DH, int CS> __device__ __forceinline__ void scanHalfBack(const Bac
                 bias[0] += d[k].x, bias[1] += d[k].y, bias[2] += d[k].z, bias[3] += d[k].w;
             }
             out[k] -= D;
+            now[k] = before[k];
         }
-        float acc[MT][4] = {};
-#pragma unroll
-        for (int k = 0; k < KT; k += 2) {
-            unsigned g[4];
-            matrices(g, from + buffer * (SEQUENCES * GW * 2) + k * 32);
-#pragma unroll
-            for (int m = 0; m < MT; m++) {
-                multiply<true>(acc[m], r[m][k], g[0], g[1]);
-                multiply<true>(acc[m], r[m][k + 1], g[2], g[3]);
-            }
-        }
-#pragma unroll
-        for (int m = 0; m < MT; m++) {
-            const unsigned p = place[m] + buffer * PARTS * 8, arrived = barrier[m] + buffer * 8;
-            send2(p, acc[m][0], acc[m][1], arrived);
-            send2(p + 256, acc[m][2], acc[m][3], arrived); // 8 units on
-        }
+        fetch(t - (RING - 1));
+        awaitCopies<RING - 2>();
+        if (t > 0) take(t - 1);
         await(arrivals + buffer * 8, ((steps - 1 - t) >> 1) & 1);
         gy[0] = gy[1] = 0.f;
 #pragma unroll

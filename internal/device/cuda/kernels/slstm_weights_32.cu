@@ -2,4 +2,5 @@
 //gen: f32
 #include "slstm_weights.cuh"
 
-WEIGHTS(32, 1)
+KERNEL __launch_bounds__(256) weight_grad(const __grid_constant__ WeightGrad s) { inSingle<32>(s); }
+KERNEL __launch_bounds__(128, 2) weight_grad_fast(const __grid_constant__ WeightGrad s) { inTF32<32, 32, 2>(s); }

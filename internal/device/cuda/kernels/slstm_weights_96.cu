@@ -2,4 +2,5 @@
 //gen: f32
 #include "slstm_weights.cuh"
 
-WEIGHTS(96, 3)
+KERNEL __launch_bounds__(192, 2) weight_grad(const __grid_constant__ WeightGrad s) { inSingleWide<96, 96>(s); }
+KERNEL __launch_bounds__(384, 2) weight_grad_fast(const __grid_constant__ WeightGrad s) { inTF32<96, 96, 2>(s); }

@@ -10,12 +10,6 @@ template <bool BF> __device__ __forceinline__ unsigned pack(float low, float hig
     return r;
 }
 
-// What p, the bfloat16 of both, leaves of two floats.
-template <bool BF> __device__ __forceinline__ unsigned packRest(float low, float high, unsigned p) {
-    static_assert(BF, "bfloat16 are the upper halves of floats");
-    return pack<BF>(low - __uint_as_float(p << 16), high - __uint_as_float(p & 0xffff0000u));
-}
-
 // d += A·B for A 16 by 16, B 16 by 8.
 template <bool BF> __device__ __forceinline__ void multiply(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     if (BF)
@@ -29,10 +23,7 @@ template <bool BF> __device__ __forceinline__ void multiply(float (&d)[4], const
 }
 
 // Four matrices of 8 by 8 from shared memory, a row of one at the address of each
-// lane, as they are and transposed.
+// lane.
 __device__ __forceinline__ void matrices(unsigned (&r)[4], unsigned a) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory");
-}
-__device__ __forceinline__ void matricesTransposed(unsigned (&r)[4], unsigned a) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory");
 }
