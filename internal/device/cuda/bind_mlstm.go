@@ -234,11 +234,17 @@ func (c *mlstmScan) memories(take func(bytes int) address) (state, n address) {
 
 func (c *mlstmScan) setArgs(resets address) { c.args = byValue(newMLSTMArgs(c.op, c.tiles, resets)) }
 
-// run enqueues a kernel with one block per item and one thread for each of the steps,
-// at most AT_ONCE in mlstm.cu, that a block processes at once.
+// run enqueues a kernel that processes the steps of an item, a thread to each, in a
+// block or, on cards with clusters and if there are many chunks, in a cluster of eight.
+// A block has at most AT_ONCE of mlstm_gates.cuh at once.
 func (c *mlstmScan) run(kernel string, args ...any) {
+	const blocks, most = 8, 1024
 	length := c.tiles * mlstmTile
-	c.kernel("mlstm", kernel, grid{x: c.items, threads: length, rows: min(c.nc, 512/length)}, args...)
+	if c.d.major >= 9 && c.dt == ops.Float32 && c.nc >= blocks/2 && c.items < 1<<16 {
+		c.kernel("mlstm_gates_cluster", kernel, grid{x: blocks, y: c.items, threads: length, rows: min(ceil(c.nc, blocks), most/length)}, args...)
+		return
+	}
+	c.kernel("mlstm", kernel, grid{x: c.items, threads: length, rows: min(c.nc, most/length)}, args...)
 }
 
 func (c *mlstmScan) forward() {
@@ -250,20 +256,27 @@ func (c *mlstmScan) forward() {
 	if c.op.Unread {
 		last = memory{}
 	}
-	c.run("mlstm_gates", c.args, c.i, c.f, c.old.m, last.m, c.gates)
 	states := func() { c.borders(c.keysBorder(last), false) }
+	if c.whole() {
+		c.wholeHalf(h, last.m)
+		states()
+		done()
+		return
+	}
+	c.run("mlstm_gates", c.args, c.i, c.f, c.old.m, last.m, c.gates)
 	output := func() {
-		if c.half {
-			c.outputHalf(h)
-		} else {
-			c.tiled("mlstm_output", c.blocks(), c.rowsShared(c.tiles), c.args, c.gates, c.q, c.k, c.v, c.states, c.ns, h)
-		}
+		c.tiled("mlstm_output", c.blocks(), c.rowsShared(c.tiles), c.args, c.gates, c.q, c.k, c.v, c.states, c.ns, h)
 		done()
 	}
-	if c.before() {
+	switch {
+	case c.half:
+		c.scoresBesideStates(last)
+		c.outputHalf(h)
+		done()
+	case c.before():
 		states()
 		output()
-	} else {
+	default:
 		c.atOnce(output, states)
 	}
 }
@@ -279,7 +292,7 @@ func (c *mlstmScan) borders(m mlstmBorderArgs, back bool) {
 	switch {
 	case m.c == 0 && m.lastC == 0 && m.lastN == 0:
 	case c.half:
-		c.bordersHalf(m, back)
+		c.besideStates(m, back, func() { c.normalisers(m, back) })
 	default:
 		c.tiled("mlstm_states", c.items*c.keyTiles()*ceil(c.op.DHV, mlstmTile), c.bordersShared(), c.args, c.g.keep, byValue(m), flag(back))
 	}
@@ -292,7 +305,8 @@ type mlstmBack struct {
 	states, ns  address // the gradients of C and n after every chunk, 0 if they are zero
 	rows        mlstmRowArgs
 	grads       mlstmGradArgs
-	keys, parts int // the numbers of partial sums over the keys' width, per step and per chunk
+	behind      bool // whether those gradients may be other than zero
+	keys, parts int  // the numbers of partial sums over the keys' width, per step and per chunk
 }
 
 func (c *mlstmScan) backward(op ops.MLSTMGrad) {
@@ -319,8 +333,8 @@ func (c *mlstmScan) backward(op ops.MLSTMGrad) {
 	b.grads.dv, done[2] = c.writeRows(op.DHV)
 	di, df := c.write(), c.write()
 	dFirst := c.writeMemory(op.State)
-	behind := c.nc > 1 || op.Has[1] || op.Has[2]
-	if behind {
+	b.behind = c.nc > 1 || op.Has[1] || op.Has[2]
+	if b.behind {
 		b.states, b.ns = c.memories(c.take)
 	}
 	b.takeRows()
@@ -328,22 +342,43 @@ func (c *mlstmScan) backward(op ops.MLSTMGrad) {
 	if op.Tape == 0 {
 		c.again()
 	}
-	b.scoresGrad()
-	c.borders(mlstmBorderArgs{
-		x: c.q, y: b.dh, w: b.rows.ofC, wn: b.rows.ofN, firstC: dLast.c, firstN: dLast.n, c: b.states, n: b.ns, lastC: dFirst.c, lastN: dFirst.n}, true)
-	b.rowsGrad()
-	for _, convert := range done {
-		convert()
+	border := mlstmBorderArgs{
+		x: c.q, y: b.dh, w: b.rows.ofC, wn: b.rows.ofN, firstC: dLast.c, firstN: dLast.n, c: b.states, n: b.ns, lastC: dFirst.c, lastN: dFirst.n}
+	if c.half {
+		c.besideStates(border, true, func() {
+			b.scoresGradHalf()
+			c.normalisers(border, true)
+		})
+	} else {
+		b.scoresGrad()
+		c.borders(border, true)
 	}
-	b.gatesGrad(behind, dLast, dFirst, di, df)
+	rows := func() {
+		b.rowsGrad()
+		for _, convert := range done {
+			convert()
+		}
+	}
+	gates := func() { b.gatesGrad(dLast, dFirst, di, df) }
+	if c.before() || b.behind {
+		rows()
+		gates()
+	} else { // which reads nothing of the gradients of rows
+		c.atOnce(gates, rows)
+	}
 }
 
 // again enqueues what the forward pass has computed.
 func (c *mlstmScan) again() {
+	if c.whole() {
+		c.wholeHalf(0, 0)
+		return
+	}
 	c.run("mlstm_gates", c.args, c.i, c.f, c.old.m, address(0), c.gates)
-	c.borders(c.keysBorder(memory{}), false)
 	if c.half {
-		c.scoresHalf()
+		c.scoresBesideStates(memory{})
+	} else {
+		c.borders(c.keysBorder(memory{}), false)
 	}
 }
 
@@ -362,10 +397,6 @@ func (c *mlstmBack) takeRows() {
 }
 
 func (c *mlstmBack) scoresGrad() {
-	if c.half {
-		c.scoresGradHalf()
-		return
-	}
 	c.tiled("mlstm_scores_grad", c.blocks(), c.rowsShared(c.tiles), c.args, c.gates, c.q, c.k, c.v, c.h, c.dh, c.mlstmScan.ns, byValue(c.rows))
 }
 
@@ -379,16 +410,16 @@ func (c *mlstmBack) rowsGrad() {
 		q: c.q, k: c.k, v: c.v, dh: c.dh, states: c.mlstmScan.states, ns: c.mlstmScan.ns, dStates: c.states, dNs: c.ns}), byValue(c.rows), byValue(c.grads))
 }
 
-func (c *mlstmBack) gatesGrad(behind bool, dLast, dFirst memory, di, df address) {
+func (c *mlstmBack) gatesGrad(dLast, dFirst memory, di, df address) {
 	d := mlstmGateGradArgs{f: c.f, den: c.rows.den, dm: c.rows.dm, below: c.rows.below, left: c.rows.left, cross: c.rows.cross,
 		fromState: c.grads.fromState, carried: c.grads.carried, kept: c.grads.kept, dLast: dLast.m, di: di, df: df, dFirst: dFirst.m}
 	if c.before() {
 		d.ofState = int64(c.keys)
 	}
-	if behind {
+	if c.behind {
 		d.ofCarried = int64(c.keys)
 	}
-	if c.before() && behind {
+	if c.before() && c.behind {
 		d.ofKept = int64(c.parts)
 	}
 	c.run("mlstm_gates_grad", c.args, c.gates, byValue(d))

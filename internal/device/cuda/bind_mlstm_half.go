@@ -37,9 +37,45 @@ func (c *mlstmScan) halfGrid(columns, shared int) grid {
 // given number of rows together, and for their alignment.
 func stages(rows int) int { return 1024 + 3*rows*128 }
 
-func halfModule(keys, values int) string { return fmt.Sprintf("mlstm_wgmma_%dx%d", keys, values) }
+// These types mirror Borders of mlstm_wgmma.cuh and Normaliser of mlstm_normalisers.cu.
+type (
+	halfBorderArgs struct{ x, y, w, factor, first, c, last address }
+	normaliserArgs struct{ x, w, first, n, last address }
+)
 
-func (c *mlstmScan) bordersHalf(m mlstmBorderArgs, back bool) {
+// besideStates enqueues the recurrence of C, and beside it what does not need C. The
+// weights of C's gradients are β/N, which the forward pass has left in two parts.
+func (c *mlstmScan) besideStates(m mlstmBorderArgs, back bool, others func()) {
+	ofC := halfBorderArgs{x: m.x, y: m.y, w: m.w, first: m.firstC, c: m.c, last: m.lastC}
+	if back {
+		ofC.w, ofC.factor = c.g.inter, c.inverse
+	}
+	c.atOnce(func() { c.statesHalf(ofC, back) }, others)
+}
+
+// scoresBesideStates enqueues the scores of the forward pass, for which n is enough.
+func (c *mlstmScan) scoresBesideStates(last memory) {
+	m := c.keysBorder(last)
+	c.besideStates(m, false, func() {
+		c.normalisers(m, false)
+		c.scoresHalf()
+	})
+}
+
+// normalisers enqueues the recurrence of n, unless none of its results is needed.
+func (c *mlstmScan) normalisers(m mlstmBorderArgs, back bool) {
+	if m.n == 0 && m.lastN == 0 {
+		return
+	}
+	c.kernel("mlstm_normalisers", "mlstm_normalisers", grid{x: c.op.DQK / 64, y: c.items, threads: 256}, c.args, c.g.keep,
+		byValue(normaliserArgs{x: m.x, w: m.wn, first: m.firstN, n: m.n, last: m.lastN}), flag(back))
+}
+
+// statesHalf enqueues the recurrence of C, unless none of its results is needed.
+func (c *mlstmScan) statesHalf(m halfBorderArgs, back bool) {
+	if m.c == 0 && m.last == 0 {
+		return
+	}
 	keys, values := tileHalf(c.op.DQK), tileHalf(c.op.DHV)
 	blocks := func() int { return c.items * (c.op.DQK / keys) * (c.op.DHV / values) }
 	if blocks() < int(c.d.processors) {
@@ -51,6 +87,30 @@ func (c *mlstmScan) bordersHalf(m mlstmBorderArgs, back bool) {
 	c.kernel(halfModule(keys, values), "mlstm_states", grid{x: blocks() / c.items, y: c.items, threads: 2 * keys, shared: stages(keys+values) + 3*512}, c.args, c.g.keep, byValue(m), flag(back))
 }
 
+// fewBlocks reports whether every block of steps has a processor to itself, with so
+// many bytes of dynamic shared memory and some more.
+func (c *mlstmScan) fewBlocks(shared int) bool {
+	return c.items*ceil(c.op.T, mlstmBlock) <= int(c.d.processors) && shared+2048 <= int(c.d.sharedMax)
+}
+
+// whole reports whether the forward pass is one launch: where sequences are one chunk,
+// no memory is before it, and there are few blocks.
+func (c *mlstmScan) whole() bool { return c.half && !c.before() && c.fewBlocks(c.wholeShared()) }
+
+// wholeShared returns the bytes of dynamic shared memory of mlstm_whole, most of them in
+// panels of 64 columns.
+func (c *mlstmScan) wholeShared() int {
+	keys, values, blocks := c.op.DQK/64, c.op.DHV/64, c.tiles*mlstmTile/mlstmBlock
+	return 1024 + (keys+blocks*max(keys, values)+blocks*2)*mlstmBlock*128 + c.tiles*mlstmTile*12 + mlstmBlock*16
+}
+
+// wholeHalf enqueues the gates, the scores and, unless it is 0, h.
+func (c *mlstmScan) wholeHalf(h, last address) {
+	c.kernel("mlstm_whole", "mlstm_whole", c.scoresGrid(c.wholeShared()), c.args, c.gates, c.i, c.f, last, c.q, c.k, c.v, c.a, c.den, c.inverse, h)
+}
+
+func halfModule(keys, values int) string { return fmt.Sprintf("mlstm_wgmma_%dx%d", keys, values) }
+
 // halfReadArgs mirrors Reads of mlstm_wgmma.cuh.
 type halfReadArgs struct {
 	mlstmReadArgs
@@ -59,31 +119,33 @@ type halfReadArgs struct {
 
 // alone returns the name of a kernel whose blocks, if each has a processor to itself,
 // take more registers.
-func (c *mlstmScan) alone(kernel string, g grid) string {
-	if g.x*g.y <= int(c.d.processors) {
+func (c *mlstmScan) alone(kernel string, shared int) string {
+	if c.fewBlocks(shared) {
 		return kernel + "_alone"
 	}
 	return kernel
 }
 
+// scoresGrid is that of kernels of scores: a block for 128 steps of an item.
+func (c *mlstmScan) scoresGrid(shared int) grid {
+	return grid{x: ceil(c.op.T, mlstmBlock), y: c.items, threads: 256, shared: shared}
+}
+
 // scoresHalf enqueues A/N, den and 1/N.
 func (c *mlstmScan) scoresHalf() {
 	shared := stages(2*mlstmBlock) + (mlstmBlock+c.op.DQK)*4 + c.tiles*mlstmTile*12
-	g := grid{x: ceil(c.op.T, mlstmBlock), y: c.items, threads: 256, shared: shared}
-	c.kernel("mlstm_wgmma", c.alone("mlstm_scores", g), g, c.args, c.gates, c.q, c.k, c.ns, c.a, c.den, c.inverse)
+	c.kernel("mlstm_wgmma", c.alone("mlstm_scores", shared), c.scoresGrid(shared), c.args, c.gates, c.q, c.k, c.ns, c.a, c.den, c.inverse)
 }
 
 func (c *mlstmScan) outputHalf(h address) {
 	values := tileHalf(c.op.DHV)
-	c.scoresHalf()
 	c.kernel(halfModule(tileHalf(c.op.DQK), values), "mlstm_output", c.halfGrid(c.op.DHV/values, stages(mlstmBlock+values)), c.args, c.gates,
 		byValue(halfReadArgs{mlstmReadArgs: mlstmReadArgs{q: c.q, k: c.k, v: c.v, states: c.states, ns: c.ns}, a: c.a, inverse: c.inverse}), h)
 }
 
 func (c *mlstmBack) scoresGradHalf() {
 	shared := stages(2*mlstmBlock) + 12*mlstmBlock*4 + c.tiles*mlstmTile*12
-	g := grid{x: ceil(c.op.T, mlstmBlock), y: c.items, threads: 256, shared: shared}
-	c.kernel("mlstm_wgmma", c.alone("mlstm_scores_grad", g), g, c.args, c.gates, c.v, c.h, c.dh, byValue(c.rows))
+	c.kernel("mlstm_wgmma", c.alone("mlstm_scores_grad", shared), c.scoresGrid(shared), c.args, c.gates, c.v, c.h, c.dh, byValue(c.rows))
 }
 
 func (c *mlstmBack) rowsGradHalf() {

@@ -55,6 +55,7 @@ __device__ __forceinline__ void send4(unsigned a, float4 v, unsigned barrier) {
                  "f"(v.w), "r"(barrier)
                  : "memory");
 }
+__device__ __forceinline__ void toPeer(unsigned a, u64 v) { asm volatile("st.shared::cluster.u64 [%0], %1;" ::"r"(a), "l"(v) : "memory"); }
 #else
 __device__ __forceinline__ unsigned clusterRank() { return 0; }
 __device__ __forceinline__ void clusterBarrier() {}
@@ -65,7 +66,23 @@ __device__ __forceinline__ void await(unsigned, unsigned) {}
 __device__ __forceinline__ void send(unsigned, unsigned, unsigned) {}
 __device__ __forceinline__ void send2(unsigned, float, float, unsigned) {}
 __device__ __forceinline__ void send4(unsigned, float4, unsigned) {}
+__device__ __forceinline__ void toPeer(unsigned, u64) {}
 #endif
+
+// Stores x, of words of 64 bits, in the shared memory of all CS blocks of the cluster,
+// which may read it behind the next clusterBarrier.
+template <int CS, class X> __device__ __forceinline__ void toAll(X *at, X x) {
+    if (CS == 1) {
+        *at = x;
+        return;
+    }
+    u64 words[sizeof(X) / 8];
+    memcpy(words, &x, sizeof(X));
+#pragma unroll
+    for (int k = 0; k < CS; k++)
+#pragma unroll
+        for (int w = 0; w < sizeof(X) / 8; w++) toPeer(ofPeer(shared(at) + w * 8, k), words[w]);
+}
 
 // The blocks of a cluster that exchange a place of two buffers with one another.
 template <int CS> struct Peers {

@@ -1,7 +1,5 @@
 //gen: f32 compute_90a
-#include "mlstm_wgmma.cuh"
-
-#define SIDE (BLOCK * 128) // bytes of a panel of 128 rows
+#include "mlstm_scores_grad.cuh"
 
 // The operands of the products of 128 rows with all blocks of 128 steps of the chunk up
 // to their own, in slices of depth 64.
@@ -123,32 +121,9 @@ KERNEL __launch_bounds__(256, 1) mlstm_scores_alone(MLSTM s, Gates g, const bf16
     scores<true>(s, g, q, k, ns, a, dens, inverses);
 }
 
-// As Rows in mlstm_chunks.cuh.
-struct Rows {
-    float *den, *inverse, *dden, *dm, *ofC, *ofN;
-    bf16 *a, *p;
-    float *below, *left, *cross;
-};
+// Brings what is at p into the second-level cache.
+__device__ inline void ahead(const bf16 *p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
-// Sums each of 8 numbers over the lanes with the same lane%4. Every lane returns one of
-// the sums: number 4·bit 4 + 2·bit 3 + bit 2 of the lane.
-__device__ inline float columnSum(float (&x)[8]) {
-    int lane = threadIdx.x & 31;
-#pragma unroll
-    for (int s = 0; s < 3; s++) {
-        int mask = 16 >> s, half = 4 >> s;
-        bool upper = lane & mask;
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            if (i < half) {
-                float send = upper ? x[i] : x[i + half], keep = upper ? x[i + half] : x[i];
-                x[i] = keep + __shfl_xor_sync(~0u, send, mask);
-            }
-    }
-    return x[0];
-}
-
-// See mlstm_scores_grad in mlstm_chunks.cuh. A warpgroup processes a tile of 64 rows.
 // ALONE: the scores of a block are read before its products, into registers that only a
 // block that has a processor to itself can have.
 template <bool ALONE> __device__ inline void scoresGrad(const MLSTM &s, const Gates &g, const bf16 *v, const bf16 *h, const bf16 *dh, const Rows &out) {
@@ -156,7 +131,6 @@ template <bool ALONE> __device__ inline void scoresGrad(const MLSTM &s, const Ga
     char *panel = panels(room);
     float *ofDens = (float *)(panel + STAGES * 2 * SIDE), *ups = ofDens + BLOCK, *parts = ups + BLOCK, *rowSums = parts + 8 * BLOCK; // parts: column sums by warps
     int tid = threadIdx.x, lane = tid & 31, warp = tid >> 5, group = warp >> 2, t = lane & 3, row = group * 64 + (warp & 3) * 16 + (lane >> 2), slices = s.dhv / 64, ld = s.nh * s.dhv;
-    i64 steps = (i64)s.b * s.nh * s.t;
     Slices in = {at.in(dh, s, s.dhv, at.t0), at.in(v, s, s.dhv, at.c0), ld, at.there, at.inChunk, slices, slices * (at.r + 1)};
     in.panel = panel;
     in.load(0);
@@ -170,23 +144,20 @@ template <bool ALONE> __device__ inline void scoresGrad(const MLSTM &s, const Ga
     };
     loadH(0);
     Shares shares(s, g, at, (char *)(rowSums + 2 * BLOCK), (at.r + 1) * BLOCK, row);
-    float dot = 0, earlier[2] = {0, 0}, own[2] = {0, 0}, scale = (float)(s.scaleQ * s.scaleK), inverse[2], size[2];
-    int winner[2];
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-        bool there = row + h * 8 < at.there;
-        i64 step = at.step + (there ? row + h * 8 : 0);
-        inverse[h] = there ? out.inverse[step] : 0.f, size[h] = there ? 1 / inverse[h] : 0.f;
-        winner[h] = there && linear(g, out.den, step) ? g.winner[step] : -1;
-    }
+    GradRows rows(s, g, out, at, row);
+    RowSums sums;
+    float dot = 0;
     float *w = (float *)panel + group * 64 * 65; // W of the tile on the diagonal
     for (int block = 0, i = 0; block <= at.r; block++) {
         const bf16 *scores = out.a + (at.chunk * at.length + at.r * BLOCK + row) * at.length + block * BLOCK + t * 8;
         auto piece = [&](int e, int h) { return *(const uint4 *)(scores + (i64)h * 8 * at.length + e * 32); };
-        uint4 ahead[4][2];
+        if (!ALONE)
+#pragma unroll
+            for (int e = 0; e < 4; e++) ahead(scores + e * 32), ahead(scores + 8 * at.length + e * 32);
+        uint4 early[4][2];
         if (ALONE)
 #pragma unroll
-            for (int e = 0; e < 4; e++) ahead[e][0] = piece(e, 0), ahead[e][1] = piece(e, 1);
+            for (int e = 0; e < 4; e++) early[e][0] = piece(e, 0), early[e][1] = piece(e, 1);
         float sum[64];
 #pragma unroll
         for (int e = 0; e < 64; e++) sum[e] = 0;
@@ -204,81 +175,21 @@ template <bool ALONE> __device__ inline void scoresGrad(const MLSTM &s, const Ga
         }
         if (block == 0) {
             dot += __shfl_xor_sync(~0u, dot, 1);
-            if (half == 0) {
-                float ofDen = 0, up = 0;
-                if (hRow < at.there) {
-                    i64 step = at.step + hRow;
-                    float den = out.den[step], inv = out.inverse[step], inter = g.inter[step];
-                    up = dot * inv;
-                    ofDen = abs(den) < g.floor[step] ? 0.f : signbit(den) ? up : -up;
-                    out.dden[step] = ofDen, out.ofC[step] = inter * inv, out.ofN[step] = inter * ofDen;
-                }
-                ofDens[hRow] = ofDen, ups[hRow] = up;
-            }
+            gradOfDen(g, out, at, dot, ofDens, ups);
         }
-        bool diagonal = block == at.r;
         __syncthreads(); // ofDens has been written, and after the last block the panels are free
-        float ofDen[2] = {ofDens[row], ofDens[row + 8]};
+        rows.ofDen[0] = ofDens[row], rows.ofDen[1] = ofDens[row + 8];
 #pragma unroll
         for (int e = 0; e < 4; e++) {
-            float columns[8];
-#pragma unroll
-            for (int i = 0; i < 8; i++) columns[i] = 0;
-            bool last = e / 2 == group; // in the last block: whether the columns are those of the rows' own tile
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                int end = at.r * BLOCK + row + h * 8;
-                uint4 x = ALONE ? ahead[e][h] : piece(e, h);
-                u32 words[4] = {x.x, x.y, x.z, x.w};
-                transpose(words);
-                float total = 0;
-#pragma unroll
-                for (int p = 0; p < 4; p++)
-#pragma unroll
-                    for (int i = 0; i < 2; i++) {
-                        int col = e * 32 + p * 8 + t * 2 + i, j = block * BLOCK + col;
-                        float &y = sum[(e * 4 + p) * 4 + h * 2 + i];
-                        float up = y * inverse[h] + ofDen[h], part = up * (i ? high(words[p]) : low(words[p])) * size[h];
-                        if (j == winner[h] || j > end) part = 0;
-                        y = j <= end ? up * scale * shares.share(h, j) : 0.f;
-                        total += part, columns[p * 2 + i] += part;
-                        if (diagonal && last) w[(row % 64 + h * 8) * 65 + col % 64] = part;
-                    }
-                if (diagonal && last) own[h] += total;
-                else earlier[h] += total;
-            }
-            float all = columnSum(columns);
-            int index = (lane & 16 ? 4 : 0) + (lane & 8 ? 2 : 0) + (lane & 4 ? 1 : 0);
-            parts[warp * BLOCK + (e * 4 + (index >> 1)) * 8 + t * 2 + (index & 1)] = all;
+            bool own = block == at.r && e / 2 == group; // whether the columns are those of the rows' own tile
+            uint4 both[2] = {ALONE ? early[e][0] : piece(e, 0), ALONE ? early[e][1] : piece(e, 1)};
+            rows.piece(sum + e * 16, both, shares, block * BLOCK + e * 32, parts + warp * BLOCK + e * 32, own ? w + e % 2 * 32 : nullptr, sums);
         }
         store(sum, out.p + (at.chunk * at.length + at.r * BLOCK + row - (lane >> 2)) * at.length + block * BLOCK, at.length, BLOCK);
         __syncthreads();
-        int col = tid % BLOCK, tile = tid / BLOCK;
-        const float *part = parts + tile * 4 * BLOCK + col;
-        if (block * BLOCK + col < at.inChunk)
-            out.below[(at.r * 2 + tile) * steps + at.first + block * BLOCK + col] = (part[0] + part[BLOCK]) + (part[2 * BLOCK] + part[3 * BLOCK]);
+        storeBelow(s, out, at, parts, block);
     }
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-        float first = quadSum(earlier[h]), second = quadSum(own[h]);
-        if (t == 0) rowSums[row + h * 8] = first, rowSums[BLOCK + row + h * 8] = second;
-    }
-    // The sums of each column of the tile from every row onwards, by halves of the rows.
-    int col = tid % 64, upper = tid % 128 < 64;
-    float sum = 0;
-    for (int i = upper ? 31 : 63; i >= (upper ? 0 : 32); i--) w[i * 65 + col] = sum += w[i * 65 + col];
-    __syncthreads();
-    float later = w[32 * 65 + col];
-    for (int i = 0; upper && i < 32; i++) w[i * 65 + col] += later;
-    __syncthreads();
-    for (int i = warp & 3; i < min(64, at.there - group * 64); i += 4) {
-        float before = (lane < i ? w[i * 65 + lane] : 0.f) + (lane + 32 < i ? w[i * 65 + lane + 32] : 0.f);
-        before = warpSum(before);
-        if (lane == 0) out.cross[at.step + group * 64 + i] = before;
-    }
-    if (tid >= min(BLOCK, at.there)) return;
-    out.left[at.step + tid] = rowSums[tid];
-    out.dm[at.step + tid] = linear(g, out.den, at.step + tid) ? -(rowSums[tid] + rowSums[BLOCK + tid]) : -ups[tid] * (float)s.eps;
+    storeRows(g, out, at, s, sums, w, rowSums, ups, row);
 }
 
 // Grid: blocks of steps, items.

@@ -10,6 +10,7 @@ extern __shared__ char room[];
 
 #define BLOCK 128 // steps
 #define STAGES 3
+#define SIDE (BLOCK * 128) // bytes of a panel with a row for each step
 
 // The steps that a thread block processes: block r of chunk c of an item.
 struct Place {
@@ -26,39 +27,37 @@ struct Place {
     }
 };
 
+// The operands of mlstm_states. The weights of the rows are w·factor, or w if factor is
+// null.
 struct Borders {
     const bf16 *x, *y;
-    const float *w, *wn;
-    const float *firstC, *firstN;
+    const float *w, *factor;
+    const float *first;
     bf16 *c;
-    float *n;
-    float *lastC, *lastN;
+    float *last;
 };
 
-// See mlstm_states in mlstm_chunks.cuh. A block holds BM x BN elements of C in registers
-// for the whole sequence. n has the precision of float32: the blocks of the first
-// columns multiply the unweighted rows by their weights, split into three bfloat16
-// columns. Grid: tiles of C, items; block: 2·BM threads.
+// See mlstm_states in mlstm_chunks.cuh; mlstm_normalisers.cu computes n. A block holds
+// BM x BN elements of C in registers for the whole sequence. Grid: tiles of C, items;
+// block: 2·BM threads.
 template <int BM, int BN> __device__ inline void borders(const MLSTM &s, const float *keep, const Borders &m, bool back) {
     constexpr int THREADS = BM * 2, R = BN / 2, SA = BM * 128, SB = BN * 128, WEIGHTS = 512;
     char *panel = panels(room), *weights = panel + STAGES * (SA + SB);
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, group = warp >> 2, g = lane >> 2, t = lane & 3, item = blockIdx.y, b = item / s.nh, head = item % s.nh;
     int across = s.dhv / BN, d0 = blockIdx.x / across * BM, e0 = blockIdx.x % across * BN, ldx = s.nh * s.dqk, ldy = s.nh * s.dhv;
     const bf16 *x = m.x + ((i64)b * s.t * s.nh + head) * s.dqk + d0, *y = m.y + ((i64)b * s.t * s.nh + head) * s.dhv + e0;
-    const float *w = m.w + (i64)item * s.t, *wn = m.wn + (i64)item * s.t;
-    bool ofN = e0 == 0, last = m.lastC || m.lastN;
+    const float *w = m.w + (i64)item * s.t, *factor = m.factor ? m.factor + (i64)item * s.t : w;
     int row = d0 + group * 64 + (warp & 3) * 16; // the warp's first row of C
     i64 size = (i64)s.dqk * s.dhv;
-    float sum[R], n[4] = {0, 0, 0, 0};
+    float sum[R];
 #pragma unroll
     for (int i = 0; i < R; i++) sum[i] = 0;
-    if (m.firstC) {
-        const float *c = m.firstC + item * size + (i64)row * s.dhv + e0;
+    if (m.first) {
+        const float *c = m.first + item * size + (i64)row * s.dhv + e0;
 #pragma unroll
         for (int i = 0; i < R; i++) sum[i] = c[(i64)(g + (i >> 1 & 1) * 8) * s.dhv + (i >> 2) * 8 + t * 2 + (i & 1)];
     }
-    if (m.firstN && t == 0) n[0] = m.firstN[(i64)item * s.dqk + row + g], n[2] = m.firstN[(i64)item * s.dqk + row + g + 8];
-    int per = s.tiles, total = (last ? s.nc : s.nc - 1) * per;
+    int per = s.tiles, total = (m.last ? s.nc : s.nc - 1) * per;
     auto chunk = [&](int i) { return back ? s.nc - 1 - i : i; };
     auto load = [&](int i) {
         if (i < total) {
@@ -68,26 +67,19 @@ template <int BM, int BN> __device__ inline void borders(const MLSTM &s, const f
             for (int p = 0; p < BM / 64; p++) loadPanel<64, THREADS>(a + p * 8192, x + (i64)from * ldx + p * 64, ldx, there);
 #pragma unroll
             for (int p = 0; p < BN / 64; p++) loadPanel<64, THREADS>(a + SA + p * 8192, y + (i64)from * ldy + p * 64, ldy, there);
-            if (threadIdx.x < 128) fetch4(to + threadIdx.x * 4, k < there ? (threadIdx.x < 64 ? w : wn) + from + k : w, k < there);
+            if (threadIdx.x < 128) fetch4(to + threadIdx.x * 4, k < there ? (threadIdx.x < 64 ? w : factor) + from + k : w, k < there);
         }
         commit();
-    };
-    auto storeN = [&](float *to) {
-        float x = n[0] + n[1] + __shfl_down_sync(~0u, n[0], 1), y = n[2] + n[3] + __shfl_down_sync(~0u, n[2], 1);
-        if (t == 0) to[row + g] = x, to[row + g + 8] = y;
     };
     load(0);
     load(1);
     for (int k = 0; k < s.nc; k++) {
         i64 at = (i64)item * s.nc + chunk(k);
         if (m.c) store(sum, m.c + at * size + (i64)row * s.dhv + e0, s.dhv, 16);
-        if (ofN && m.n) storeN(m.n + at * s.dqk);
-        if (k == s.nc - 1 && !last) break;
+        if (k == s.nc - 1 && !m.last) break;
         float kept = keep[at];
 #pragma unroll
         for (int i = 0; i < R; i++) sum[i] *= kept;
-#pragma unroll
-        for (int i = 0; i < 4; i++) n[i] *= kept;
         for (int i = k * per; i < (k + 1) * per; i++) {
             arrive<STAGES - 2>();
             u32 a = shared(panel) + i % STAGES * (SA + SB), rows = a + group * 8192;
@@ -99,19 +91,9 @@ template <int BM, int BN> __device__ inline void borders(const MLSTM &s, const f
                 asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                              : "=r"(left[kk][0]), "=r"(left[kk][1]), "=r"(left[kk][2]), "=r"(left[kk][3]) : "r"(rows + row * 128 + ((piece ^ (row & 7)) << 4)));
                 float2 w0 = *(const float2 *)(ws + kk * 16 + t * 2), w1 = *(const float2 *)(ws + kk * 16 + 8 + t * 2);
-                if (ofN) {
+                if (m.factor) {
                     float2 x = *(const float2 *)(ws + 64 + kk * 16 + t * 2), y = *(const float2 *)(ws + 64 + kk * 16 + 8 + t * 2);
-                    u32 b0 = pack(x.x, x.y), b1 = pack(y.x, y.y);
-#pragma unroll
-                    for (int p = 0; p < 2; p++)
-                        if (g > p) {
-                            x.x -= low(b0), x.y -= high(b0), y.x -= low(b1), y.y -= high(b1);
-                            b0 = pack(x.x, x.y), b1 = pack(y.x, y.y);
-                        }
-                    if (g > 2) b0 = b1 = 0;
-                    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                                 : "+f"(n[0]), "+f"(n[1]), "+f"(n[2]), "+f"(n[3])
-                                 : "r"(left[kk][0]), "r"(left[kk][1]), "r"(left[kk][2]), "r"(left[kk][3]), "r"(b0), "r"(b1));
+                    w0.x *= x.x, w0.y *= x.y, w1.x *= y.x, w1.y *= y.y;
                 }
                 u32 p0 = pack(w0.x, w0.y), p1 = pack(w1.x, w1.y);
                 left[kk][0] = times(left[kk][0], p0), left[kk][1] = times(left[kk][1], p0);
@@ -125,12 +107,11 @@ template <int BM, int BN> __device__ inline void borders(const MLSTM &s, const f
             productsWait();
         }
     }
-    if (m.lastC) {
-        float *c = m.lastC + item * size + (i64)row * s.dhv + e0;
+    if (m.last) {
+        float *c = m.last + item * size + (i64)row * s.dhv + e0;
 #pragma unroll
         for (int i = 0; i < R; i += 2) *(float2 *)(c + (i64)(g + (i >> 1 & 1) * 8) * s.dhv + (i >> 2) * 8 + t * 2) = make_float2(sum[i], sum[i + 1]);
     }
-    if (ofN && m.lastN) storeN(m.lastN + (i64)item * s.dqk);
 }
 
 // The logarithms and segments of a chunk's steps and of a thread's two rows.
