@@ -270,7 +270,7 @@ func (c *mlstmCell[F]) forward(mem mlstmMemory[F], h matrix[F]) {
 		multiply(false, false, c.l, c.DHV, c.DQK, 1, c.q, mem.c, 0, h)
 		beta = 1
 	}
-	lowerTimes(c.l, c.DHV, 1, c.a, c.v, beta, h)
+	lowerTimes(false, c.l, c.DHV, 1, c.a, c.v, beta, h)
 	for i := range c.l {
 		norm, _ := c.normaliser(float64(c.den[i]), float64(c.gates.floor[i]))
 		row := h.row(i, c.DHV)

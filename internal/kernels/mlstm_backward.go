@@ -285,7 +285,7 @@ func (b *mlstmBack[F]) valuesBack() {
 		scaleRows(dv, b.gates.carry[:b.l], dv, b.DHV)
 		beta = 1
 	}
-	lowerTransTimes(b.l, b.DHV, 1, b.a, b.g, beta, dv)
+	lowerTimes(true, b.l, b.DHV, 1, b.a, b.g, beta, dv)
 }
 
 // keysBack computes δk_j = ā_j·ScaleK·(δC·v_j + δn) + ScaleQ·ScaleK·Σ_i P_ij·q_i,
@@ -302,7 +302,7 @@ func (b *mlstmBack[F]) keysBack() {
 		}
 		beta = 1
 	}
-	lowerTransTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.q, beta, dk)
+	lowerTimes(true, b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.q, beta, dk)
 }
 
 // queriesBack computes δq_i = β_i·ScaleQ·(C·G_i + δden_i·n) + ScaleQ·ScaleK·Σ_j
@@ -322,7 +322,7 @@ func (b *mlstmBack[F]) queriesBack(mem mlstmMemory[F]) {
 		beta = 1
 	}
 	b.stateBack()
-	lowerTimes(b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.k, beta, dq)
+	lowerTimes(false, b.l, b.DQK, F(b.ScaleQ*b.ScaleK), b.p, b.k, beta, dq)
 }
 
 // stateBack adds the gradients of the initial state's shares to those of the

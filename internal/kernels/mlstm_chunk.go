@@ -9,6 +9,10 @@ const shortestChunk, longestChunk = 64, 256
 // and its derivative.
 const pairWork = 110
 
+// pastDiagonal is how many steps products with triangular matrices go beyond the
+// diagonal.
+const pastDiagonal = 16
+
 // BestChunk returns the chunk length with the least work for a forward and a
 // backward pass. Longer chunks have more pairs of steps and fewer memories between
 // them; the first chunk and the last one do without products with a memory, unless
@@ -30,7 +34,7 @@ func (s MLSTM) BestChunk(continues bool) int {
 func (s MLSTM) work(l int, continues bool) (sum int) {
 	for t := 0; t < s.T; t += l {
 		n := min(l, s.T-t)
-		sum += n * (n + stepRows) / 2 * (4*s.DQK + 3*s.DHV + pairWork)
+		sum += n * (n + pastDiagonal) / 2 * (4*s.DQK + 3*s.DHV + pairWork)
 		if t > 0 || continues {
 			sum += 3 * n * s.size()
 		}

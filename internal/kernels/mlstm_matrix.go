@@ -65,41 +65,21 @@ func addOuter[F Float](m, n int, x, y []F, c matrix[F]) {
 	multiply(false, false, m, n, 1, 1, matrix[F]{x, 1}, matrix[F]{y, n}, 1, c)
 }
 
-// Products with a lower triangular l×l matrix are computed in blocks, which skip most
-// of the upper half: blocks of stepRows rows where the triangle is read, and of
-// stepCols columns where it is written. The former is a compromise between long
-// products and skipped work, the latter the width of a kernel's tile.
-const stepRows, stepCols = 16, 32
-
-// clearAbove clears the elements of row i of a lower triangular matrix that are read
-// beyond the diagonal.
+// clearAbove clears the elements of row i of a lower triangular matrix that products
+// read beyond the diagonal.
 func clearAbove[F Float](a matrix[F], i, l int) {
-	clear(a.data[i*a.ld:][i+1 : min((i/stepRows+1)*stepRows, l)])
+	clear(a.data[i*a.ld:][i+1 : min(i+1+blas.LowerAhead, l)])
 }
 
 // lowerOf computes the lower triangle of C = alpha·A·Bᵀ for l×k A and B. Above
 // the diagonal C is undefined.
 func lowerOf[F Float](l, k int, alpha F, a, b, c matrix[F]) {
-	for j := 0; j < l; j += stepCols {
-		multiply(false, true, l-j, min(stepCols, l-j), k, alpha, a.from(j, 0), b.from(j, 0), 0, c.from(j, j))
-	}
+	blas.LowerOf(serial, l, k, alpha, a.data, a.ld, b.data, b.ld, c.data, c.ld)
 }
 
-// lowerTimes computes C = alpha·A·B + beta·C for a lower triangular A and an l×n
-// B.
-func lowerTimes[F Float](l, n int, alpha F, a, b matrix[F], beta F, c matrix[F]) {
-	for i := 0; i < l; i += stepRows {
-		rows := min(stepRows, l-i)
-		multiply(false, false, rows, n, i+rows, alpha, a.from(i, 0), b, beta, c.from(i, 0))
-	}
-}
-
-// lowerTransTimes computes C = alpha·Aᵀ·B + beta·C for a lower triangular A and an
-// l×n B.
-func lowerTransTimes[F Float](l, n int, alpha F, a, b matrix[F], beta F, c matrix[F]) {
-	for j := 0; j < l; j += stepRows {
-		multiply(true, false, min(stepRows, l-j), n, l-j, alpha, a.from(j, j), b.from(j, 0), beta, c.from(j, 0))
-	}
+// lowerTimes computes C = alpha·op(A)·B + beta·C for a lower triangular A and an l×n B.
+func lowerTimes[F Float](transA bool, l, n int, alpha F, a, b matrix[F], beta F, c matrix[F]) {
+	blas.LowerTimes(serial, trans(transA), l, n, alpha, a.data, a.ld, b.data, b.ld, beta, c.data, c.ld)
 }
 
 // arena hands out parts of a piece of scratch space. Before claim it only counts, so

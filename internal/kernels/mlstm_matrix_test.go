@@ -27,14 +27,14 @@ func TestLowerTriangularProducts(t *testing.T) {
 			for name, multiplyBy := range map[string]func(beta float64, c matrix[float64], lower bool){
 				"A·B": func(beta float64, c matrix[float64], lower bool) {
 					if lower {
-						lowerTimes(l, n, 0.5, a, b, beta, c)
+						lowerTimes(false, l, n, 0.5, a, b, beta, c)
 					} else {
 						multiply(false, false, l, n, l, 0.5, whole, b, beta, c)
 					}
 				},
 				"Aᵀ·B": func(beta float64, c matrix[float64], lower bool) {
 					if lower {
-						lowerTransTimes(l, n, 0.5, a, b, beta, c)
+						lowerTimes(true, l, n, 0.5, a, b, beta, c)
 					} else {
 						multiply(true, false, l, n, l, 0.5, whole, b, beta, c)
 					}
