@@ -92,7 +92,7 @@ struct Sequence {
     const Place *places;                // [block, piece]
     const uint4 *weights;
     const unsigned *scales;
-    unsigned *tickets;
+    u64 *tickets;
     i64 instructions, mapCount, productCount, cellCount, pieces, vectors, scaled;
 };
 
@@ -644,7 +644,7 @@ template <int DEPTH> __device__ inline void run(const Sequence &s) {
     if (threadIdx.x == 0) {
         for (int k = 0; k < DEPTH; k++) barrierInit(ring.full + k * 8, s.scaled ? 33 : 1), barrierInit(ring.empty + k * 8, WARPS);
         barriersReady();
-        ticket = atomicAdd(s.tickets, 1) / gridDim.x + 1;
+        ticket = (unsigned)(atomicAdd(s.tickets, (u64)1) / gridDim.x) + 1;
     }
     __syncthreads();
     if (threadIdx.x >= THREADS) {
