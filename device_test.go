@@ -395,7 +395,7 @@ func TestDeviceGeneratesWithWiderModels(t *testing.T) {
 	if testCard != "" {
 		precisions = append(precisions, PrecisionBF16)
 	}
-	for _, shape := range []struct{ dim, heads, up, vocab int }{{1024, 4, 2752, 5000}, {192, 3, 544, 77}, {640, 5, 9216, 130}} {
+	for _, shape := range []struct{ dim, heads, up, vocab int }{{1024, 4, 2752, 5000}, {192, 3, 544, 77}, {640, 5, 9216, 130}, {640, 5, 1696, 130}, {512, 4, 1376, 60}} {
 		cfg := smallLargeConfig()
 		cfg.EmbeddingDim, cfg.Large.NumHeads, cfg.VocabSize = shape.dim, shape.heads, shape.vocab
 		cfg.Large.FFNProjFactor, cfg.Large.FFNRoundUpToMultipleOf = float64(shape.up)/float64(shape.dim), 32

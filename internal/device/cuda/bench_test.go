@@ -197,3 +197,48 @@ func bench(b *testing.B, d *Device, name string, op ops.Op) {
 		}
 	})
 }
+
+// BenchmarkSequence times the pass over a token of the model of 407 M parameters.
+func BenchmarkSequence(b *testing.B) {
+	d, err := Open(0, BF16)
+	if err != nil {
+		b.Skip(err)
+	}
+	defer d.Close()
+	model := func(at address) *token { return generated(at, ops.BFloat16, 24, 1024, 2752, 50304) }
+	n := int(model(0).free)
+	memory, err := d.Alloc(ops.Byte, n)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, bits := rand.New(rand.NewPCG(1, 2)), make([]uint32, n/4)
+	for k := range bits {
+		bits[k] = 0x3c003c00 | r.Uint32()&0x81ff81ff // numbers of about 0.01, as one or as two
+	}
+	if err := d.Upload(memory, bytesOf(bits)); err != nil {
+		b.Fatal(err)
+	}
+	k := model(memory.(buffer).at)
+	if err := d.Upload(buffer{k.steps[0].InBuffers[0].(buffer).at, ops.Int, 1}, []int{7}); err != nil {
+		b.Fatal(err)
+	}
+	launch, release, err := d.Sequence(k.steps)
+	if err != nil || launch == nil {
+		b.Fatal("no sequence", err)
+	}
+	defer release()
+	run := func(times int) {
+		for range times {
+			if err := launch(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := d.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	run(10)
+	b.ResetTimer()
+	run(b.N)
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/1e3/float64(b.N), "µs/token")
+}

@@ -142,6 +142,9 @@ func (d *Device) Sequence(steps []device.Bound) (device.Launch, func() error, er
 	}
 	const head = 256 // bytes before the words, for the tickets
 	counted := d.newSequence(steps, head)
+	if h := counted.halves(); h != nil {
+		return d.sequenceHalves(h)
+	}
 	depth := counted.depth()
 	if depth == 0 {
 		return nil, nil, nil
@@ -157,7 +160,7 @@ func (d *Device) Sequence(steps []device.Bound) (device.Launch, func() error, er
 	if err := d.Upload(memory, data); err != nil {
 		return nil, release, err
 	}
-	launch, err := d.launchSequence(depth, counted.shared(depth), args)
+	launch, err := d.launchSequence("sequence_"+strconv.Itoa(depth)+".f32", seqThreads, counted.shared(depth), byValue(args))
 	return launch, release, err
 }
 
@@ -207,14 +210,15 @@ func (s *sequence) image(base address) (data []byte, args seqArgs) {
 	return data, args
 }
 
-// launchSequence returns what enqueues the kernel.
-func (d *Device) launchSequence(depth, shared int, args seqArgs) (launch device.Launch, err error) {
+// launchSequence returns what enqueues the kernel with a number of threads, beside which
+// a warp copies.
+func (d *Device) launchSequence(module string, threads, shared int, args any) (launch device.Launch, err error) {
 	err = d.thread.do(func() error {
-		run, err := d.function("sequence_"+strconv.Itoa(depth)+".f32", "sequence")
+		run, err := d.function(module, "sequence")
 		if err != nil {
 			return err
 		}
-		c, err := d.newCall(run, grid{x: int(d.processors), threads: seqThreads + 32, shared: shared, together: true}, byValue(args))
+		c, err := d.newCall(run, grid{x: int(d.processors), threads: threads + 32, shared: shared, together: true}, args)
 		if err != nil {
 			return err
 		}
