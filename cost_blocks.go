@@ -27,6 +27,7 @@ func (c Config) runsOfBlocks() (runs []runOfBlocks) {
 		cells = c.cells()
 	}
 	kinds := map[cell]string{}
+	runs = make([]runOfBlocks, 0, len(cells))
 	for i, cell := range cells {
 		// The layers of a plain LSTM are alike but for the first, which may read
 		// another width.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/data"
+	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/device/cpu"
 	"github.com/gorgonia-xlstm/xlstm/internal/golden"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
@@ -31,12 +32,13 @@ var testDevice Device
 // testCard is what XLSTM_DEVICE names if it is a card.
 var testCard string
 
-// hostOnly skips tests that read or write the values of a graph, a state or a generator
-// on the host, where those of a device are not.
+// hostOnly skips tests of symbolic cells, which no card has, and those that read or write
+// the values of a graph, a state or a generator on the host, where those of a device are
+// not.
 func hostOnly(t *testing.T) {
 	t.Helper()
 	if testDevice != nil {
-		t.Skip("it uses values on the host, which are on the device")
+		t.Skip("it uses symbolic cells, or values on the host, which are on the device")
 	}
 }
 
@@ -67,6 +69,15 @@ func partsOf(t *testing.T, s *State) []layers.Param {
 type fusing struct{ cpu.Device }
 
 func (fusing) Fuses(ops.Composite) bool { return true }
+
+// Bind refuses what graphs of symbolic cells alone have, as cards do.
+func (d fusing) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffer) (device.Launch, error) {
+	if _, symbolic := op.(ops.AddBias); symbolic {
+		return nil, errors.Wrapf(device.ErrUnsupported, "fusing: %s", op.Name())
+	}
+	return d.Device.Bind(op, out, in, workspace)
+}
+
 func (fusing) Recomputes(op ops.Op) bool {
 	switch op.(type) {
 	case ops.Gated, ops.Norm:

@@ -225,6 +225,7 @@ func TestLargeModelsLearnByHeart(t *testing.T) {
 
 // TestLargeGeneratorPredictsWhatTheWholeSequenceDoes.
 func TestLargeGeneratorPredictsWhatTheWholeSequenceDoes(t *testing.T) {
+	hostOnly(t)
 	const n = 77 // read as 64+8+5·1
 	tokens := testutil.Tokens(1, n, 11)
 	m := smallLarge(t, SingleWeights, tensor.Float64)

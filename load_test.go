@@ -191,7 +191,7 @@ func TestLoadConvertsBetweenTypes(t *testing.T) {
 func TestLoadWeightsReplacesParameters(t *testing.T) {
 	m := smallModel(t, smallConfig(), tensor.Float32)
 	dir := saved(t, m)
-	fresh, err := New(smallConfig())
+	fresh, err := New(smallConfig(), WithDevice(testDevice))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"testing"
@@ -603,13 +604,21 @@ func TestManyClients(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	client.CloseIdleConnections()
 	if n := s.engine.count.generatedTokens.value(); n < 64*4*10 {
 		t.Errorf("%v tokens were generated", n)
 	}
 	testutil.Await(t, "all rows are free", func() bool { return s.engine.active.Load() == 0 && s.engine.waiting() == 0 })
-	h.CloseClientConnections()
-	http.DefaultClient.CloseIdleConnections()
-	// Some belong to the test server and the engine.
-	testutil.Await(t, "the goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+6 })
+	t.Cleanup(func() {
+		if t.Failed() {
+			pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+		}
+	})
+	// Some belong to the test server and the engine. A connection that was being made
+	// for a request which another one has served may be idle only now.
+	testutil.Await(t, "the goroutines have ended", func() bool {
+		client.CloseIdleConnections()
+		http.DefaultClient.CloseIdleConnections()
+		h.CloseClientConnections()
+		return runtime.NumGoroutine() <= before+6
+	})
 }
