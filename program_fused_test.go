@@ -48,6 +48,35 @@ func TestScansMapTheirInputs(t *testing.T) {
 	}
 }
 
+// TestCellsKeepTheirMemories: in a training program of several chunks the memories between
+// them are on tapes, from which the derivatives take them; and nothing computes the new
+// memory all the same.
+func TestCellsKeepTheirMemories(t *testing.T) {
+	hostOnly(t)
+	cfg := smallConfig()
+	cfg.SLSTMAt, cfg.NumBlocks = Blocks(), 2
+	p := compileProgram(t, smallModel(t, cfg, tensor.Float32), ProgramConfig{Batch: 1, Steps: 130, Grad: true, FwdConfig: FwdConfig{Training: true}, dropLogits: true})
+	runProgram(t, p, make([]int, 130), make([]int, 130), nil)
+	forward, back := 0, 0
+	if err := p.machine.(*nodes.Sequence).RunTimed(func(op ops.Op, _ time.Duration) {
+		switch op := op.(type) {
+		case ops.MLSTMMapped:
+			if op.Tape > 0 && op.Alone {
+				forward++
+			}
+		case ops.MLSTMMappedGrad:
+			if op.Tape > 0 {
+				back++
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if forward != 2 || back != 2 {
+		t.Errorf("%d cells write a tape and nothing else but their outputs, %d derivatives read one, instead of two and two", forward, back)
+	}
+}
+
 // operationNames returns the names of the operations of a program in order. It skips the
 // test if models are on a device, where programs are rearranged and run otherwise.
 func operationNames(t *testing.T, p *Program) (names []string) {

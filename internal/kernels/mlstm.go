@@ -114,6 +114,12 @@ func (mem mlstmMemory[F]) set(other mlstmMemory[F]) {
 	copy(mem.n, other.n)
 }
 
+// ahead returns C as n rows to fetch, in the order of memory.
+func (mem mlstmMemory[F]) ahead(n int) blas.Ahead[F] {
+	each := len(mem.c.data) / n
+	return blas.Ahead[F]{Data: mem.c.data, Row: each, Cols: each}
+}
+
 // dot returns ⟨C,C'⟩ + ⟨n,n'⟩. The gradients of whole sequences depend on it: the
 // parts of the rows are summed in float64.
 func (mem mlstmMemory[F]) dot(other mlstmMemory[F]) float64 {
@@ -153,6 +159,7 @@ type mlstmCell[F Float] struct {
 	den     []F       // Σ_j A_ij + β_i·q̂_i·n
 	empty   bool      // the memory before the chunk is zero
 	alone   bool      // nothing reads the memory after the sequence
+	tape    mlstmTape[F]
 }
 
 // layOut takes the cell's scratch space from the arena.
@@ -191,6 +198,12 @@ func (c *mlstmCell[F]) load(k int, dst, src matrix[F], n int) {
 // MLSTMForward computes h and the final state, which may share the memory of the
 // initial one. If there is no last, it computes h alone, without resets.
 func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
+	MLSTMTapedForward(s, q, k, v, i, f, state, h, last, nil)
+}
+
+// MLSTMTapedForward is MLSTMForward that writes a tape for the derivative, unless it is
+// nil. There is none with resets.
+func MLSTMTapedForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F], tape []F) {
 	if s.Resets = s.Resets.some(); s.Resets != nil {
 		mlstmResetForward(MLSTMForward[F], s, q, k, v, i, f, state, h, last)
 		return
@@ -200,17 +213,17 @@ func MLSTMForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h []
 		return
 	}
 	if n := s.segments(); n > 1 {
-		mlstmForwardInSegments(s, n, q, k, v, i, f, state, h, last)
+		mlstmForwardInSegments(s, n, q, k, v, i, f, state, h, last, tape)
 		return
 	}
-	mlstmForwardMapped(s, nil, q, k, v, i, f, state, h, last)
+	mlstmForwardMapped(s, nil, q, k, v, i, f, state, h, last, tape)
 }
 
 // mlstmForwardMapped computes whole sequences of q, k and v, or with maps of what they
 // are made of.
-func mlstmForwardMapped[F Float](s MLSTM, maps *[3]vec.Taps[F], q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
+func mlstmForwardMapped[F Float](s MLSTM, maps *[3]vec.Taps[F], q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F], tape []F) {
 	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
-		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f), alone: last.C == nil}
+		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f), alone: last.C == nil, tape: tapeOf(s, tape, item)}
 		cell.in.mapBy(s, maps, item)
 		var space arena[F]
 		cell.layOutAll(&space, state.C != nil)
@@ -244,6 +257,7 @@ func (c *mlstmCell[F]) layOutAll(space *arena[F], continues bool) (mem mlstmMemo
 // zero. If the cell is alone, the memory after the whole sequence is not computed.
 func (c *mlstmCell[F]) run(first, last int, m float64, mem mlstmMemory[F], begins bool, h matrix[F]) float64 {
 	for k := first; k < last; k++ {
+		c.tape.keep(c.MLSTM, k, m, mem)
 		c.begin(k*c.chunk(), m)
 		c.empty = k == 0 && begins
 		c.loadQueries()
@@ -324,11 +338,15 @@ func (s MLSTM) normaliser(den, floor float64) (n float64, linear bool) {
 //
 //	C' = keep·C + Σ_j ā_j·k̂_j·v_jᵀ;  n' = keep·n + Σ_j ā_j·k̂_j
 //
-// and replaces the keys by ā_j·k̂_j. Meanwhile it fetches the inputs of the next chunk.
+// and replaces the keys by ā_j·k̂_j. Meanwhile it fetches the inputs of the next chunk
+// and, if there is a tape, the place of the new memory.
 func (c *mlstmCell[F]) advance(mem mlstmMemory[F]) {
 	keep := F(c.gates.keep)
 	apply(true, c.l, c.DQK, 1, c.k, c.gates.carry, keep, mem.n)
 	scaleRows(c.k, c.gates.carry[:c.l], c.k, c.DQK)
 	next := c.inputsAt(c.t0 + c.l)
+	if k := c.t0/c.chunk() + 1; c.tape.written() && k < c.chunks() {
+		next[3] = c.tape.memory(c.MLSTM, k).ahead(c.l)
+	}
 	multiplyAhead(true, false, c.DQK, c.DHV, c.l, 1, c.k, c.v, keep, mem.c, next[:])
 }

@@ -30,6 +30,12 @@ type MLSTMGrads[F Float] struct {
 //
 // The states between the chunks are recomputed.
 func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
+	MLSTMTapedBackward(s, q, k, v, i, f, state, h, nil, dh, dLast, grads)
+}
+
+// MLSTMTapedBackward is MLSTMBackward with the states that MLSTMTapedForward has written
+// to the tape, unless it is nil.
+func MLSTMTapedBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h, tape, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
 	if s.Resets = s.Resets.some(); s.Resets != nil {
 		qk, hv := s.NH*s.DQK, s.NH*s.DHV
 		mlstmResetBackward(s, dh, dLast, grads, func(p mlstmSpan, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
@@ -38,7 +44,7 @@ func MLSTMBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F], h, 
 		})
 		return
 	}
-	c := mlstmBackward[F]{MLSTM: s, q: q, k: k, v: v, i: i, f: f, state: state, h: h, dh: dh, dLast: dLast, grads: grads}
+	c := mlstmBackward[F]{MLSTM: s, q: q, k: k, v: v, i: i, f: f, state: state, h: h, tape: tape, dh: dh, dLast: dLast, grads: grads}
 	if n := s.segments(); n > 1 {
 		c.inSegments(n)
 		return
@@ -51,6 +57,7 @@ func (c *mlstmBackward[F]) whole() {
 	s := c.MLSTM
 	Parallel(s.B*s.NH, func(item int) {
 		b := c.item(item)
+		b.tape = tapeOf(s, c.tape, item)
 		var space arena[F]
 		b.layOut(&space)
 		b.rows.layOut(&space, s.T)
@@ -70,7 +77,7 @@ type mlstmBackward[F Float] struct {
 	MLSTM
 	q, k, v, i, f []F
 	state         MLSTMState[F]
-	h, dh         []F
+	h, tape, dh   []F
 	dLast         MLSTMState[F]
 	grads         MLSTMGrads[F]
 	maps          *[3]vec.Taps[F] // see mlstmInputs
@@ -99,7 +106,7 @@ type mlstmBack[F Float] struct {
 	h, dh, dq, dk, dv matrix[F]      // of all steps; dh may have no data
 	di, df            []F            // of all steps
 	rows              gateRows[F]    // of all steps
-	memories          []F            // before every chunk, and dmem
+	memories          []F            // before every chunk that is not on the tape, and dmem
 	ms                []F            // the stabilisers before every chunk
 	dmem              mlstmMemory[F] // the gradient of the memory after the current chunk
 	unread            bool           // dmem is zero
@@ -121,12 +128,22 @@ func (b *mlstmBack[F]) layOut(space *arena[F]) {
 	b.g = space.matrix(l, b.DHV)
 	b.dden, b.w = space.take(l), space.take(l)
 	chunks := b.last - b.first
-	b.ms, b.memories = space.take(chunks), space.take((chunks+1)*(b.size()+b.DQK))
+	memories := chunks + 1
+	if b.tape.written() {
+		memories = 2
+	}
+	b.ms, b.memories = space.take(chunks), space.take(memories*(b.size()+b.DQK))
 }
 
 // memory returns the memory before chunk k, and for the one after the last the
 // space of dmem.
 func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] {
+	switch {
+	case b.tape.written() && k == b.last:
+		return memoryAt(b.MLSTM, b.memories, 1)
+	case b.tape.written() && k > 0:
+		return b.tape.memory(b.MLSTM, k)
+	}
 	return memoryAt(b.MLSTM, b.memories, k-b.first)
 }
 
@@ -151,8 +168,13 @@ func (b *mlstmBack[F]) run(state, dLast, dState MLSTMState[F]) {
 }
 
 // replay computes the memories before every chunk but the first, before which the
-// stabiliser is m.
+// stabiliser is m, or finds them on the tape.
 func (b *mlstmBack[F]) replay(m float64) {
+	if b.tape.written() {
+		b.ms[0] = F(m)
+		copy(b.ms[1:], b.tape.ms)
+		return
+	}
 	for k := b.first; ; k++ {
 		b.ms[k-b.first] = F(m)
 		if k == b.last-1 {
@@ -191,7 +213,7 @@ func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
 	b.scores(mem.n, b.d)
 	b.rowsBack()
 	b.scoresBack()
-	b.valuesBack()
+	b.valuesBack(mem)
 	b.keysBack()
 	b.queriesBack(mem)
 	kept := 0.0
@@ -277,11 +299,16 @@ func (b *mlstmBack[F]) rowsAt(t int) [blas.MostAhead]blas.Ahead[F] {
 }
 
 // valuesBack computes δv_j = ā_j·ScaleK·δCᵀk_j + Σ_i A_ij·G_i, through the final state
-// and through the rows.
-func (b *mlstmBack[F]) valuesBack() {
+// and through the rows. Meanwhile it fetches the memory mem before the chunk, which may
+// have left the caches since it was written.
+func (b *mlstmBack[F]) valuesBack(mem mlstmMemory[F]) {
 	dv, beta := b.dv.from(b.t0, 0), F(0)
 	if !b.unread {
-		multiply(false, false, b.l, b.DHV, b.DQK, 1, b.k, b.dmem.c, 0, dv)
+		var next [1]blas.Ahead[F]
+		if !b.empty {
+			next[0] = mem.ahead(b.DQK)
+		}
+		multiplyAhead(false, false, b.l, b.DHV, b.DQK, 1, b.k, b.dmem.c, 0, dv, next[:])
 		scaleRows(dv, b.gates.carry[:b.l], dv, b.DHV)
 		beta = 1
 	}

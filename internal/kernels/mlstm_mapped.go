@@ -42,20 +42,20 @@ func (in *mlstmInputs[F]) mapBy(s MLSTM, maps *[3]vec.Taps[F], item int) {
 // inPieces reports whether the sequences are not computed whole, from begin to end.
 func (s MLSTM) inPieces() bool { return s.Resets.some() != nil || s.T == 1 || s.segments() > 1 }
 
-// MLSTMMappedForward is MLSTMForward of mapped inputs, which are mapped a chunk at a
+// MLSTMMappedForward is MLSTMTapedForward of mapped inputs, which are mapped a chunk at a
 // time.
-func MLSTMMappedForward[F Float](s MLSTM, m MLSTMMaps[F], i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
+func MLSTMMappedForward[F Float](s MLSTM, m MLSTMMaps[F], i, f []F, state MLSTMState[F], h []F, last MLSTMState[F], tape []F) {
 	if s.inPieces() {
 		qkv, lent := m.all(s)
 		defer giveBack(lent)
-		MLSTMForward(s, qkv[0], qkv[1], qkv[2], i, f, state, h, last)
+		MLSTMTapedForward(s, qkv[0], qkv[1], qkv[2], i, f, state, h, last, tape)
 		return
 	}
 	buf, lent := scratch[F](12 * s.NH * s.DQK)
 	defer giveBack(lent)
 	maps, x := m.layOut(s, buf), m.sources()
 	s.Resets = nil
-	mlstmForwardMapped(s, &maps, x[0], x[1], x[2], i, f, state, h, last)
+	mlstmForwardMapped(s, &maps, x[0], x[1], x[2], i, f, state, h, last, tape)
 }
 
 // all returns q, k and v of all steps.
@@ -69,19 +69,19 @@ func (m MLSTMMaps[F]) all(s MLSTM) (qkv [3][]F, lent *[]F) {
 	return qkv, lent
 }
 
-// MLSTMMappedBackward is MLSTMBackward of mapped inputs. The gradients are those of q, k
+// MLSTMMappedBackward is MLSTMTapedBackward of mapped inputs. The gradients are those of q, k
 // and v; that of q may lie in the memory of C, and those of k and v in that of dh and h.
-func MLSTMMappedBackward[F Float](s MLSTM, m MLSTMMaps[F], i, f []F, state MLSTMState[F], h, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
+func MLSTMMappedBackward[F Float](s MLSTM, m MLSTMMaps[F], i, f []F, state MLSTMState[F], h, tape, dh []F, dLast MLSTMState[F], grads MLSTMGrads[F]) {
 	if s.inPieces() {
 		qkv, lent := m.all(s)
 		defer giveBack(lent)
-		MLSTMBackward(s, qkv[0], qkv[1], qkv[2], i, f, state, h, dh, dLast, grads)
+		MLSTMTapedBackward(s, qkv[0], qkv[1], qkv[2], i, f, state, h, tape, dh, dLast, grads)
 		return
 	}
 	buf, lent := scratch[F](12 * s.NH * s.DQK)
 	defer giveBack(lent)
 	maps, x := m.layOut(s, buf), m.sources()
 	s.Resets = nil
-	c := mlstmBackward[F]{MLSTM: s, q: x[0], k: x[1], v: x[2], i: i, f: f, state: state, h: h, dh: dh, dLast: dLast, grads: grads, maps: &maps}
+	c := mlstmBackward[F]{MLSTM: s, q: x[0], k: x[1], v: x[2], i: i, f: f, state: state, h: h, tape: tape, dh: dh, dLast: dLast, grads: grads, maps: &maps}
 	c.whole()
 }

@@ -183,8 +183,8 @@ func (c *mlstmChain[F]) columnsBack(dh matrix[F], rows *segmentRows[F]) {
 	multiply(true, false, c.DQK, c.columns, c.l, 1, c.q, c.g, keep, c.c)
 }
 
-// mlstmForwardInSegments is MLSTMForward in segments.
-func mlstmForwardInSegments[F Float](s MLSTM, segments int, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F]) {
+// mlstmForwardInSegments is MLSTMTapedForward in segments.
+func mlstmForwardInSegments[F Float](s MLSTM, segments int, q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F], tape []F) {
 	begins := make([]boundaries[F], s.B*s.NH)
 	var space arena[F]
 	layOut := func() {
@@ -200,7 +200,7 @@ func mlstmForwardInSegments[F Float](s MLSTM, segments int, q, k, v, i, f []F, s
 	})
 	Parallel(s.B*s.NH*segments, func(at int) {
 		item, g := at/segments, at%segments
-		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f), alone: last.C == nil}
+		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f), alone: last.C == nil, tape: tapeOf(s, tape, item)}
 		var space arena[F]
 		cell.layOut(&space)
 		defer giveBack(space.claim())
@@ -235,7 +235,7 @@ func (r *segmentRows[F]) layOut(space *arena[F], s MLSTM, segments int) {
 	r.gates.layOut(space, s.T)
 }
 
-// inSegments is MLSTMBackward in segments.
+// inSegments is MLSTMBackward in segments, which does not read the tape.
 func (c *mlstmBackward[F]) inSegments(segments int) {
 	items := c.B * c.NH
 	rows := make([]segmentRows[F], items)

@@ -77,15 +77,30 @@ func newSegmentsCase[F Float](s MLSTM, mask int) *segmentsCase[F] {
 
 // run returns the outputs, the final state and all gradients.
 func (c *segmentsCase[F]) run() [][]F {
-	empty := func() MLSTMState[F] {
-		return MLSTMState[F]{make([]F, c.B*c.NH*c.size()), make([]F, c.B*c.NH*c.DQK), make([]F, c.B*c.NH)}
-	}
-	h, last := make([]F, len(c.v)), empty()
-	MLSTMForward(c.MLSTM, c.q, c.k, c.v, c.i, c.f, c.state, h, last)
+	procs := runtime.GOMAXPROCS(0)
+	return c.runTaped(nil, [2]int{procs, procs})
+}
+
+// runTaped is run with a tape, unless it is nil, forward and backward on so many cores.
+func (c *segmentsCase[F]) runTaped(tape []F, procs [2]int) [][]F {
+	h, last := make([]F, len(c.v)), c.emptyState()
+	runtime.GOMAXPROCS(procs[0])
+	MLSTMTapedForward(c.MLSTM, c.q, c.k, c.v, c.i, c.f, c.state, h, last, tape)
+	runtime.GOMAXPROCS(procs[1])
+	g := c.backTaped(h, tape)
+	return [][]F{h, last.C, last.N, last.M, g.Q, g.K, g.V, g.I, g.F, g.State.C, g.State.N, g.State.M}
+}
+
+// backTaped returns the gradients.
+func (c *segmentsCase[F]) backTaped(h, tape []F) MLSTMGrads[F] {
 	g := MLSTMGrads[F]{Q: make([]F, len(c.q)), K: make([]F, len(c.k)), V: make([]F, len(c.v)), I: make([]F, len(c.i)), F: make([]F, len(c.f))}
 	if c.state.C != nil {
-		g.State = empty()
+		g.State = c.emptyState()
 	}
-	MLSTMBackward(c.MLSTM, c.q, c.k, c.v, c.i, c.f, c.state, h, c.dh, c.dLast, g)
-	return [][]F{h, last.C, last.N, last.M, g.Q, g.K, g.V, g.I, g.F, g.State.C, g.State.N, g.State.M}
+	MLSTMTapedBackward(c.MLSTM, c.q, c.k, c.v, c.i, c.f, c.state, h, tape, c.dh, c.dLast, g)
+	return g
+}
+
+func (c *segmentsCase[F]) emptyState() MLSTMState[F] {
+	return MLSTMState[F]{make([]F, c.B*c.NH*c.size()), make([]F, c.B*c.NH*c.DQK), make([]F, c.B*c.NH)}
 }

@@ -173,7 +173,7 @@ func (m MLSTMMapped) mapped(args []Arg) []Arg {
 func (m MLSTMMapped) Inputs() []Arg { return m.mapped(m.MLSTM.Inputs()) }
 func (m MLSTMMapped) Outputs() []Arg {
 	if m.Alone {
-		return m.MLSTM.Outputs()[:1]
+		return m.spared()
 	}
 	return m.MLSTM.Outputs()
 }
@@ -201,7 +201,7 @@ func (m MLSTMMappedGrad) Stages() []Stage {
 type MLSTMOutput struct{ MLSTM }
 
 func (m MLSTMOutput) Name() string   { return "mLSTM output" }
-func (m MLSTMOutput) Outputs() []Arg { return m.MLSTM.Outputs()[:1] }
+func (m MLSTMOutput) Outputs() []Arg { return m.spared() }
 func (m MLSTMOutput) Stages() []Stage {
 	return []Stage{{m.MLSTM, names(m.MLSTM.Inputs()), names(m.MLSTM.Outputs())}}
 }

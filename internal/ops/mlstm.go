@@ -74,6 +74,12 @@ func (m MLSTM) Outputs() []Arg {
 	return when(m.Tape > 0, out, floats("tape", m.Tape))
 }
 
+// spared are the results but the new memory.
+func (m MLSTM) spared() []Arg {
+	out := m.Outputs()
+	return append(out[:1:1], out[4:]...)
+}
+
 // MulAdds is the sum over the chunks. For a chunk of L steps and a head with keys
 // of width D and values of width E, whole L×L matrices are counted, although the
 // causal mask discards half of them:

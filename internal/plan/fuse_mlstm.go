@@ -103,12 +103,15 @@ func (r *rewriter) mlstmEntry(i int) bool {
 func (r *rewriter) mapped(i int, e entrySteps) (ops.MLSTMMapped, []ID) {
 	out := r.Steps[i].Out
 	m := ops.MLSTMMapped{MLSTM: r.Steps[i].Op.(ops.MLSTM), Map: e.op.Map, Alone: true}
-	if r.seen(out[1:]) || !r.fuser.Fuses(m) {
+	if r.seen(out[1:4]) || !r.fuser.Fuses(m) {
 		m.Alone = false
 		return m, out
 	}
-	return m, out[:1]
+	return m, spared(out)
 }
+
+// spared are the results of a cell but the new memory: h, and the tape if there is one.
+func spared(out []ID) []ID { return append(out[:1:1], out[4:]...) }
 
 // cellOf returns the cell that the gates of step i belong to and its derivative, −1 if
 // there is none. They alone read q, k and v besides the gates, and nothing reads the
@@ -255,8 +258,8 @@ func only[O ops.Op](r *rewriter, id ID) (i int, ok bool) {
 // mlstmOutput leaves out the new memory of cell i if nothing reads it.
 func (r *rewriter) mlstmOutput(i int, op ops.MLSTM) {
 	s, alone := r.Steps[i], ops.MLSTMOutput{MLSTM: op}
-	if len(s.Out) == len(op.Outputs()) && !r.seen(s.Out[1:]) && r.fuser.Fuses(alone) {
-		r.replace([]int{i}, i, alone, s.In, s.Out[:1])
+	if len(s.Out) == len(op.Outputs()) && !r.seen(s.Out[1:4]) && r.fuser.Fuses(alone) {
+		r.replace([]int{i}, i, alone, s.In, spared(s.Out))
 	}
 }
 

@@ -84,13 +84,15 @@ func mlstmOf(op ops.MLSTM, resets *vector[int]) kernels.MLSTM {
 
 func mlstm[F kernels.Float](op ops.MLSTM, a *operands) device.Launch {
 	x, state, resets := ins[F](a, 5), memoryIn[F](a, op.State), ints(a, op.Resets)
-	h, last := out[F](a), memoryOut[F](a, true)
-	run := kernels.MLSTMForward[F]
-	if op.Form == ops.Recurrent {
-		run = kernels.MLSTMRecurrentForward[F]
-	}
+	h, last, tape := out[F](a), memoryOut[F](a, true), outIf[F](a, op.Tape > 0)
 	return always(func() {
-		run(mlstmOf(op, resets), x[0].data, x[1].data, x[2].data, x[3].data, x[4].data, state.get(), h.data, last.get())
+		s := mlstmOf(op, resets)
+		q, k, v, i, f := x[0].data, x[1].data, x[2].data, x[3].data, x[4].data
+		if op.Form == ops.Recurrent {
+			kernels.MLSTMRecurrentForward(s, q, k, v, i, f, state.get(), h.data, last.get())
+			return
+		}
+		kernels.MLSTMTapedForward(s, q, k, v, i, f, state.get(), h.data, last.get(), tape.get())
 	})
 }
 
@@ -108,7 +110,7 @@ func mlstmGradsOut[F kernels.Float](a *operands, state bool) func() kernels.MLST
 
 func mlstmGrad[F kernels.Float](op ops.MLSTMGrad, a *operands) device.Launch {
 	x, state := ins[F](a, 5), memoryIn[F](a, op.State)
-	h, d := in[F](a), some[F](a, op.Has[:])
+	h, tape, d := in[F](a), inIf[F](a, op.Tape > 0), some[F](a, op.Has[:])
 	dLast, resets := memory[F]{d[1], d[2], d[3]}, ints(a, op.Resets)
 	grads := mlstmGradsOut[F](a, op.State)
 	return always(func() {
@@ -118,7 +120,7 @@ func mlstmGrad[F kernels.Float](op ops.MLSTMGrad, a *operands) device.Launch {
 			kernels.MLSTMRecurrentBackward(s, q, k, v, i, f, state.get(), d[0].get(), dLast.get(), grads())
 			return
 		}
-		kernels.MLSTMBackward(s, q, k, v, i, f, state.get(), h.data, d[0].get(), dLast.get(), grads())
+		kernels.MLSTMTapedBackward(s, q, k, v, i, f, state.get(), h.data, tape.get(), d[0].get(), dLast.get(), grads())
 	})
 }
 

@@ -67,6 +67,23 @@ func (Fusing) Recomputes(op ops.Op) bool {
 	return false
 }
 
+// longestTape is the largest number of floats on the tape of an mLSTM cell: that of 4
+// heads of 128 over 4,096 steps. In longer sequences it would be most of the memory of
+// a step, of which the derivative takes a few per cent less time.
+const longestTape = 1 << 22
+
+// Tape returns the length of a cell's tape: the memories between its chunks, unless
+// they are too many.
+func (Fusing) Tape(op ops.MLSTM, _ ops.Dtype) int {
+	if op.Form == ops.Recurrent || op.Resets {
+		return 0
+	}
+	if n := mlstmOf(op, nil).TapeLen(); n <= longestTape {
+		return n
+	}
+	return 0
+}
+
 // Over returns the results that kernels may write over inputs: element by element,
 // row by row, in the mLSTM chunk by chunk, in the sLSTM some steps at a time, or in the
 // LSTM step by step.
@@ -98,8 +115,12 @@ func (Fusing) Over(op ops.Op) [][2]int {
 		if op.Resets {
 			at--
 		}
+		dh := at + 1
+		if op.Tape > 0 {
+			dh++
+		}
 		if op.Has[0] {
-			return [][2]int{{0, 0}, {1, at + 1}, {2, at}}
+			return [][2]int{{0, 0}, {1, dh}, {2, at}}
 		}
 	case ops.SLSTMMappedGrad: // dx over y, and dc over dy
 		over := [][2]int{{1, 7}}
@@ -150,9 +171,9 @@ func bindFused[F kernels.Float](op ops.Composite, a *operands) device.Launch {
 	case ops.SLSTMMappedGrad:
 		return slstmMappedGrad[F](op, a)
 	case ops.MLSTMOutput:
-		x, state, h := ins[F](a, 5), memoryIn[F](a, op.State), out[F](a)
+		x, state, h, tape := ins[F](a, 5), memoryIn[F](a, op.State), out[F](a), outIf[F](a, op.Tape > 0)
 		return always(func() {
-			kernels.MLSTMForward(mlstmOf(op.MLSTM, nil), x[0].data, x[1].data, x[2].data, x[3].data, x[4].data, state.get(), h.data, kernels.MLSTMState[F]{})
+			kernels.MLSTMTapedForward(mlstmOf(op.MLSTM, nil), x[0].data, x[1].data, x[2].data, x[3].data, x[4].data, state.get(), h.data, kernels.MLSTMState[F]{}, tape.get())
 		})
 	case ops.MLSTMExit:
 		h, w, x, y := in[F](a), inIf[F](a, op.Weight), ins[F](a, 3), out[F](a)
@@ -233,19 +254,19 @@ func mapsOf[F kernels.Float](a *operands) func() kernels.MLSTMMaps[F] {
 
 func mlstmMapped[F kernels.Float](op ops.MLSTMMapped, a *operands) device.Launch {
 	maps, gates, state, resets := mapsOf[F](a), ins[F](a, 2), memoryIn[F](a, op.State), ints(a, op.Resets)
-	h, last := out[F](a), memoryOut[F](a, !op.Alone)
+	h, last, tape := out[F](a), memoryOut[F](a, !op.Alone), outIf[F](a, op.Tape > 0)
 	return always(func() {
-		kernels.MLSTMMappedForward(mlstmOf(op.MLSTM, resets), maps(), gates[0].data, gates[1].data, state.get(), h.data, last.get())
+		kernels.MLSTMMappedForward(mlstmOf(op.MLSTM, resets), maps(), gates[0].data, gates[1].data, state.get(), h.data, last.get(), tape.get())
 	})
 }
 
 func mlstmMappedGrad[F kernels.Float](op ops.MLSTMMappedGrad, a *operands) device.Launch {
 	maps, gates, state := mapsOf[F](a), ins[F](a, 2), memoryIn[F](a, op.State)
-	h, d := in[F](a), some[F](a, op.Has[:])
+	h, tape, d := in[F](a), inIf[F](a, op.Tape > 0), some[F](a, op.Has[:])
 	dLast, resets := memory[F]{d[1], d[2], d[3]}, ints(a, op.Resets)
 	grads := mlstmGradsOut[F](a, op.State)
 	return always(func() {
-		kernels.MLSTMMappedBackward(mlstmOf(op.MLSTM, resets), maps(), gates[0].data, gates[1].data, state.get(), h.data, d[0].get(), dLast.get(), grads())
+		kernels.MLSTMMappedBackward(mlstmOf(op.MLSTM, resets), maps(), gates[0].data, gates[1].data, state.get(), h.data, tape.get(), d[0].get(), dLast.get(), grads())
 	})
 }
 

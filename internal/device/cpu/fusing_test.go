@@ -53,7 +53,7 @@ func TestFusedKernelsComputeTheirStages(t *testing.T) {
 // same bits there as elsewhere.
 func TestResultsOverInputs(t *testing.T) {
 	seen := make(map[string]bool)
-	for i, e := range opstest.Examples() {
+	for i, e := range append(opstest.Examples(), taped(false)...) {
 		for _, op := range []ops.Op{e.Op, e.Grad} {
 			if op == nil || len((Fusing{}).Over(op)) == 0 {
 				continue
@@ -71,6 +71,84 @@ func TestResultsOverInputs(t *testing.T) {
 	}
 	if len(seen) < 8 {
 		t.Errorf("only of %v", seen)
+	}
+}
+
+// taped returns cells as operations of their own, without and with maps, and without the
+// new memory, each with its derivative and a tape for it.
+func taped(state bool) (all []opstest.Example) {
+	m := ops.MLSTM{B: 2, T: 70, NH: 2, DQK: 8, DHV: 8, Chunk: 16, ScaleQ: 1, ScaleK: 0.5, Eps: 1e-6, State: state}
+	m.Tape = Fusing{}.Tape(m, ops.Float32)
+	grad := ops.MLSTMGrad{MLSTM: m, Has: [4]bool{true, state, state, state}}
+	maps := ops.Headwise{N: m.B * m.T, Heads: 4, In: 4, Out: 4, Stride: 4}
+	all = append(all, opstest.Example{Op: m, Grad: grad}, opstest.Example{Op: ops.MLSTMMapped{MLSTM: m, Map: maps}, Grad: ops.MLSTMMappedGrad{MLSTMGrad: grad, Map: maps}})
+	if !state {
+		all = append(all, opstest.Example{Op: ops.MLSTMOutput{MLSTM: m}, Grad: grad},
+			opstest.Example{Op: ops.MLSTMMapped{MLSTM: m, Map: maps, Alone: true}, Grad: ops.MLSTMMappedGrad{MLSTMGrad: grad, Map: maps}})
+	}
+	return all
+}
+
+// untaped returns an operation of taped without its tape.
+func untaped(op ops.Op) ops.Op {
+	switch op := op.(type) {
+	case ops.MLSTM:
+		op.Tape = 0
+		return op
+	case ops.MLSTMGrad:
+		op.Tape = 0
+		return op
+	case ops.MLSTMOutput:
+		op.Tape = 0
+		return op
+	case ops.MLSTMMapped:
+		op.Tape = 0
+		return op
+	case ops.MLSTMMappedGrad:
+		op.Tape = 0
+		return op
+	}
+	return op
+}
+
+// TestTapesChangeNothing: the derivative of a cell gives the same bits from the memories
+// that the forward pass has kept.
+func TestTapesChangeNothing(t *testing.T) {
+	for _, e := range append(taped(false), taped(true)...) {
+		want := testutil.Must(opstest.Example{Op: untaped(e.Op), Grad: untaped(e.Grad)}.Run(Fusing{}, ops.Float32, 1))
+		got := testutil.Must(e.Run(Fusing{}, ops.Float32, 1))
+		if len(got["tape"]) != 2*2*4*(8*8+8+1) {
+			t.Errorf("%s: a tape of %d", ops.Key(e.Op), len(got["tape"]))
+		}
+		for name := range want {
+			if !slices.Equal(got[name], want[name]) {
+				t.Errorf("%s: %s differs", ops.Key(e.Op), name)
+			}
+		}
+	}
+}
+
+// TestWhichCellsHaveTapes: those of several chunks whose memories are not too many.
+func TestWhichCellsHaveTapes(t *testing.T) {
+	cell := func(b, steps int, form ops.Form, resets bool) ops.MLSTM {
+		return ops.MLSTM{B: b, T: steps, NH: 4, DQK: 128, DHV: 128, Form: form, Chunk: ops.DefaultChunk, Resets: resets}
+	}
+	const memory = 128*128 + 128 + 1
+	for _, c := range []struct {
+		op   ops.MLSTM
+		want int
+	}{
+		{cell(4, 1024, ops.Chunkwise, false), 4 * 4 * 15 * memory},
+		{cell(1, 4096, ops.Chunkwise, false), 4 * 63 * memory},
+		{cell(1, 64, ops.Chunkwise, false), 0},
+		{cell(1, 65536, ops.Chunkwise, false), 0},
+		{cell(1, 1024, ops.Chunkwise, true), 0},
+		{cell(1, 1024, ops.Parallel, false), 0},
+		{cell(1, 1024, ops.Recurrent, false), 0},
+	} {
+		if n := (Fusing{}).Tape(c.op, ops.Float32); n != c.want {
+			t.Errorf("%s has a tape of %d, want %d", ops.Key(c.op), n, c.want)
+		}
 	}
 }
 
