@@ -90,6 +90,8 @@ func (m MLSTM) spared() []Arg {
 //	          K·δC, V·δCᵀ, Qᵀ·G, G·Cᵀ               4·L·D·E
 //	          Kᵀ·V again, except in the last chunk  L·D·E
 //
+// The last is counted even if a tape holds what it would compute.
+//
 // If all chunks have L steps and D = E, the forward pass takes 2·D² + 2·L·D per step,
 // and a single step 2·D² + 2·D. The recurrent form takes 2·D·E per step forward and
 // 6·D·E backward.
