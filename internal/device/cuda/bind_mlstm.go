@@ -363,7 +363,7 @@ func (c *mlstmScan) backward(op ops.MLSTMGrad) {
 	if c.before() || b.behind {
 		rows()
 		gates()
-	} else { // which reads nothing of the gradients of rows
+	} else { // the gradients of the gates do not depend on those of the rows
 		c.atOnce(gates, rows)
 	}
 }

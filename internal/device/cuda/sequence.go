@@ -188,26 +188,33 @@ func (s *sequence) shared(depth int) int {
 
 // image returns the memory of a sequence at an address: the tickets, the words and
 // the lists.
-func (s *sequence) image(base address) (data []byte, args seqArgs) {
-	pieces := s.dealt.flat()
-	data = make([]byte, (s.words-base+255)/256*256)
-	put := func(b []byte) address {
-		at := base + address(len(data))
-		data = append(data, b...)
-		for len(data)%256 != 0 {
-			data = append(data, 0)
-		}
-		return at
-	}
-	args = seqArgs{
-		list: put(bytesOf(s.list)), maps: put(bytesOf(s.maps)), products: put(bytesOf(s.dealt.products)), cells: put(bytesOf(s.cells)),
-		shares: put(bytesOf(pieces.shares)), at: put(bytesOf(pieces.at)), scalesAt: put(bytesOf(pieces.scalesAt)),
-		lengths: put(bytesOf(pieces.lengths)), places: put(bytesOf(pieces.places)),
+func (s *sequence) image(base address) ([]byte, seqArgs) {
+	pieces, to := s.dealt.flat(), lists{base, make([]byte, (s.words-base+255)/256*256)}
+	args := seqArgs{
+		list: to.put(bytesOf(s.list)), maps: to.put(bytesOf(s.maps)), products: to.put(bytesOf(s.dealt.products)), cells: to.put(bytesOf(s.cells)),
+		shares: to.put(bytesOf(pieces.shares)), at: to.put(bytesOf(pieces.at)), scalesAt: to.put(bytesOf(pieces.scalesAt)),
+		lengths: to.put(bytesOf(pieces.lengths)), places: to.put(bytesOf(pieces.places)),
 		weights: s.dealt.weights, scales: s.dealt.scales, tickets: base,
 		instructions: int64(len(s.list)), mapCount: int64(len(s.maps)), productCount: int64(len(s.dealt.products)),
 		cellCount: int64(len(s.cells)), pieces: int64(pieces.most), vectors: int64(s.size), scaled: int64(flag(s.dealt.scaled)),
 	}
-	return data, args
+	return to.data, args
+}
+
+// lists are what a kernel reads, one after the other, each at a multiple of 256 bytes.
+type lists struct {
+	base address // of data
+	data []byte
+}
+
+// put appends a list and returns its address.
+func (l *lists) put(b []byte) address {
+	at := l.base + address(len(l.data))
+	l.data = append(l.data, b...)
+	for len(l.data)%256 != 0 {
+		l.data = append(l.data, 0)
+	}
+	return at
 }
 
 // launchSequence returns what enqueues the kernel with a number of threads, beside which

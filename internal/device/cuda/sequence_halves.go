@@ -127,27 +127,18 @@ func (h *halves) shared() int {
 
 // image returns the memory of the stages at an address: the tickets, both sets of words,
 // all of them empty, and the lists.
-func (h *halves) image(base address) (data []byte, args halvesArgs) {
-	data = make([]byte, 256)
-	put := func(b []byte) address {
-		at := base + address(len(data))
-		data = append(data, b...)
-		for len(data)%256 != 0 {
-			data = append(data, 0)
-		}
-		return at
-	}
-	flat := h.flat()
-	args = halvesArgs{
-		words: put(slices.Repeat([]byte{0xff}, 2*4*int(h.words))), tickets: base,
-		stages: put(bytesOf(h.stages)), cells: put(bytesOf(h.cells)),
-		shares: put(bytesOf(flat.shares)), rows: put(bytesOf(flat.rows)), at: put(bytesOf(flat.at)), lengths: put(bytesOf(flat.lengths)),
+func (h *halves) image(base address) ([]byte, halvesArgs) {
+	flat, to := h.flat(), lists{base, make([]byte, 256)}
+	args := halvesArgs{
+		words: to.put(slices.Repeat([]byte{0xff}, 2*4*int(h.words))), tickets: base,
+		stages: to.put(bytesOf(h.stages)), cells: to.put(bytesOf(h.cells)),
+		shares: to.put(bytesOf(flat.shares)), rows: to.put(bytesOf(flat.rows)), at: to.put(bytesOf(flat.at)), lengths: to.put(bytesOf(flat.lengths)),
 		weights: h.weights, table: h.embed.in, ids: h.embed.ids,
 		stageCount: int64(len(h.stages)), cellCount: int64(len(h.cells)), productCount: int64(len(h.products)),
 		rowCount: int64(len(flat.rows) / len(h.blocks)), slotCount: int64(len(flat.lengths) / len(h.blocks)), wordCount: int64(h.words),
 		pitch: int64(h.pitch()), halves: int64(flag(h.embed.format == seqHalves)), width: int64(h.embed.n),
 	}
-	return data, args
+	return to.data, args
 }
 
 // sequenceHalves binds the stages as one launch, and returns what frees its memory, also
