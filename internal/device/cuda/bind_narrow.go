@@ -4,8 +4,8 @@ package cuda
 
 import "github.com/gorgonia-xlstm/xlstm/internal/ops"
 
-// narrowColumns is COLUMNS of narrow.cu.
-const narrowColumns = 8
+// narrowColumns and narrowRows are COLUMNS and ROWS of narrow.cu.
+const narrowColumns, narrowRows = 8, 32
 
 // narrowColumn and narrowArgs are the structs Column and Narrow of narrow.cu.
 type (
@@ -70,7 +70,7 @@ func (s *narrowArgs) add(m ops.Linear, w ref, bias address, ys []ref, dw address
 // narrow enqueues the maps of s.
 func (b *binder) narrow(s narrowArgs, x ref) {
 	if s.count > 0 {
-		b.kernel("narrow", "narrow", grid{x: min(2*int(b.d.processors), int(s.n+15)/16), threads: 256, shared: int(4 * s.count * s.k)}, byValue(s), x.arg())
+		b.kernel("narrow", "narrow", grid{x: min(2*int(b.d.processors), ceil(int(s.n), narrowRows)), threads: 256, shared: int(4 * s.count * s.k)}, byValue(s), x.arg())
 	}
 }
 
@@ -85,15 +85,15 @@ func narrowBlock(s narrowArgs) (g grid, rows int) {
 // narrowInputs enqueues the gradient of x through the maps of s: dx is written, not
 // added to.
 func (b *binder) narrowInputs(s narrowArgs, dx ref) {
-	g, rows := narrowBlock(s)
-	g.x = min(2*int(b.d.processors), (int(s.n)+rows-1)/rows)
+	g, _ := narrowBlock(s)
+	g.x = min(2*int(b.d.processors), ceil(int(s.n), narrowRows))
 	b.kernel("narrow", "narrow_dx", g, byValue(s), dx.arg())
 }
 
 // narrowWeights enqueues the gradients of the weights of s.
 func (b *binder) narrowWeights(s narrowArgs, x ref) {
 	g, rows := narrowBlock(s)
-	g.x = min(int(b.d.processors), (int(s.n)+rows-1)/rows)
+	g.x = min(int(b.d.processors), ceil(int(s.n), narrowRows))
 	part := b.float(g.x * rows * int(s.count*s.k))
 	b.kernel("narrow", "narrow_dw", g, byValue(s), x.arg(), part)
 	b.kernel("narrow", "narrow_sums", summing(int(s.count*s.k), g.x*rows), byValue(s), part, int64(g.x*rows))

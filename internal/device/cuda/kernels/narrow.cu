@@ -21,44 +21,89 @@ struct Narrow {
     Column c[COLUMNS];
 };
 
-// Two rows to a warp. Shared memory: the weights [count,k].
-KERNEL __launch_bounds__(256) narrow(const __grid_constant__ Narrow s, In x) {
+// The eights of x at four places, all of which are read at the same time: a load that
+// converts by itself lets the next one wait.
+__device__ inline void eights(In x, const i64 (&at)[4], Eight (&e)[4]) {
+    if (!x.half) {
+#pragma unroll
+        for (int q = 0; q < 4; q++) e[q] = In{x.at, 0}.eight(at[q]);
+        return;
+    }
+    uint4 h[4];
+#pragma unroll
+    for (int q = 0; q < 4; q++) h[q] = ((const uint4 *)x.at)[at[q]];
+#pragma unroll
+    for (int q = 0; q < 4; q++) {
+        unsigned w[4] = {h[q].x, h[q].y, h[q].z, h[q].w};
+#pragma unroll
+        for (int i = 0; i < 4; i++) e[q].v[2 * i] = fromHalf(w[i] & 0xffff), e[q].v[2 * i + 1] = fromHalf(w[i] >> 16);
+    }
+}
+
+// Four rows to a warp. Shared memory: the weights [count,k].
+KERNEL __launch_bounds__(256, 2) narrow(const __grid_constant__ Narrow s, In x) {
     extern __shared__ __align__(16) char space[];
     T *w = (T *)space;
-    for (i64 i = threadIdx.x; i < s.count * s.k; i += blockDim.x) w[i] = In{s.c[i / s.k].w, s.c[i / s.k].half}[i % s.k];
+    const int wide = (int)s.k / 8, lane = threadIdx.x & 31;
+    for (int i = threadIdx.x; i < (int)s.count * wide; i += blockDim.x) {
+        Eight e = In{s.c[i / wide].w, s.c[i / wide].half}.eight(i % wide);
+        Out{w, 0}.eight(i, e);
+    }
     __syncthreads();
-    int lane = threadIdx.x & 31;
-    for (i64 r = (blockIdx.x * 8ll + threadIdx.x / 32) * 2; r < s.n; r += gridDim.x * 16ll) {
-        i64 next = r + 1 < s.n ? s.k : 0;
-        T sum[2][COLUMNS] = {};
-        for (i64 c = lane * 8; c < s.k; c += 256) {
-            Eight a = x.eight((r * s.k + c) / 8), b = x.eight((r * s.k + next + c) / 8);
+    for (i64 r = (blockIdx.x * 8ll + threadIdx.x / 32) * 4; r < s.n; r += gridDim.x * 32ll) {
+        T sum[4][COLUMNS] = {};
+        for (int c = lane; c < wide; c += 32) {
+            i64 at[4];
+#pragma unroll
+            for (int q = 0; q < 4; q++) at[q] = min(r + q, s.n - 1) * wide + c;
+            Eight in[4];
+            eights(x, at, in);
 #pragma unroll
             for (int m = 0; m < COLUMNS; m++) {
                 if (m >= s.count) break;
-                Four p = *(const Four *)(w + m * s.k + c), q = *(const Four *)(w + m * s.k + c + 4);
+                Eight f = In{w, 0}.eight(m * wide + c);
 #pragma unroll
-                for (int e = 0; e < 4; e++) {
-                    sum[0][m] += p.v[e] * a.v[e] + q.v[e] * a.v[4 + e];
-                    sum[1][m] += p.v[e] * b.v[e] + q.v[e] * b.v[4 + e];
-                }
+                for (int q = 0; q < 4; q++)
+#pragma unroll
+                    for (int e = 0; e < 4; e++) sum[q][m] += f.v[e] * in[q].v[e] + f.v[4 + e] * in[q].v[4 + e];
             }
         }
 #pragma unroll
         for (int m = 0; m < COLUMNS; m++) {
             if (m >= s.count) break;
-            T u = warpSum(sum[0][m]), v = warpSum(sum[1][m]);
             const Column &c = s.c[m];
             T bias = c.bias ? *c.bias : (T)0;
             Out y = {c.y, c.yHalf};
-            if (lane == 0) y.put(r * c.ld + c.at, u + bias);
-            if (lane == 1 && next) y.put((r + 1) * c.ld + c.at, v + bias);
+#pragma unroll
+            for (int q = 0; q < 4; q++) {
+                T u = warpSum(sum[q][m]);
+                if (lane == q && r + q < s.n) y.put((r + q) * c.ld + c.at, u + bias);
+            }
         }
     }
 }
 
+// The rows of a tile of the gradients of the results, which is read at once: one number
+// after the other, each would be waited for.
+#define ROWS 32
+struct Tile { T up[ROWS][COLUMNS]; };
+
+// Rows r0 and those that follow, 0 beyond the last row and column, for all threads of
+// a block.
+__device__ inline void readTile(const Narrow &s, i64 r0, Tile &tile) {
+    __syncthreads(); // the tile before may still be read
+    for (int i = threadIdx.y * blockDim.x + threadIdx.x; i < ROWS * COLUMNS; i += blockDim.x * blockDim.y) {
+        int m = i % COLUMNS;
+        i64 r = r0 + i / COLUMNS;
+        const Column &c = s.c[m];
+        tile.up[i / COLUMNS][m] = m < s.count && r < s.n && c.y ? In{c.y, c.yHalf}[r * c.ld + c.at] : (T)0;
+    }
+    __syncthreads();
+}
+
 // dx. Block: k/8 threads by rows.
 KERNEL __launch_bounds__(256, 2) narrow_dx(const __grid_constant__ Narrow s, Out dx) {
+    __shared__ __align__(16) Tile tile;
     T w[COLUMNS][8];
     i64 c = threadIdx.x;
 #pragma unroll
@@ -67,34 +112,41 @@ KERNEL __launch_bounds__(256, 2) narrow_dx(const __grid_constant__ Narrow s, Out
         if (m < s.count) e = In{s.c[m].w, s.c[m].half}.eight(c);
         for (int i = 0; i < 8; i++) w[m][i] = e.v[i];
     }
-    for (i64 r = blockIdx.x * (i64)blockDim.y + threadIdx.y; r < s.n; r += gridDim.x * (i64)blockDim.y) {
-        Eight down = {};
+    for (i64 r0 = blockIdx.x * (i64)ROWS; r0 < s.n; r0 += gridDim.x * (i64)ROWS) {
+        readTile(s, r0, tile);
+        for (int r = threadIdx.y; r < ROWS && r0 + r < s.n; r += blockDim.y) {
+            Eight down = {}, up = In{tile.up[r], 0}.eight(0);
 #pragma unroll
-        for (int m = 0; m < COLUMNS; m++) {
-            if (m >= s.count) break;
-            const Column &g = s.c[m];
-            T up = g.y ? In{g.y, g.yHalf}[r * g.ld + g.at] : (T)0;
+            for (int m = 0; m < COLUMNS; m++)
 #pragma unroll
-            for (int i = 0; i < 8; i++) down.v[i] += up * w[m][i];
+                for (int i = 0; i < 8; i++) down.v[i] += up.v[m] * w[m][i];
+            dx.eight((r0 + r) * (s.k / 8) + c, down);
         }
-        dx.eight(r * (s.k / 8) + c, down);
     }
 }
 
-// The parts of dw: part [blocks·blockDim.y,count,k]. Block: k/8 threads by rows.
+// The parts of dw: part [blocks·blockDim.y,count,k]. Block: k/8 threads by rows, of which
+// four times as many fit a tile evenly.
 KERNEL __launch_bounds__(256, 1) narrow_dw(const __grid_constant__ Narrow s, In x, T *part) {
+    __shared__ __align__(16) Tile tile;
     T sum[COLUMNS][8] = {};
     i64 c = threadIdx.x, p = blockIdx.x * (i64)blockDim.y + threadIdx.y;
-#pragma unroll 4
-    for (i64 r = p; r < s.n; r += gridDim.x * (i64)blockDim.y) {
-        Eight in = x.eight(r * (s.k / 8) + c);
+    for (i64 r0 = blockIdx.x * (i64)ROWS; r0 < s.n; r0 += gridDim.x * (i64)ROWS) {
+        readTile(s, r0, tile);
+        for (int r = threadIdx.y; r < ROWS; r += 4 * blockDim.y) {
+            i64 at[4];
 #pragma unroll
-        for (int m = 0; m < COLUMNS; m++) {
-            if (m >= s.count) break;
-            const Column &g = s.c[m];
-            T up = g.y ? In{g.y, g.yHalf}[r * g.ld + g.at] : (T)0;
+            for (int q = 0; q < 4; q++) at[q] = min(r0 + r + q * (int)blockDim.y, s.n - 1) * (s.k / 8) + c;
+            Eight in[4];
+            eights(x, at, in);
 #pragma unroll
-            for (int i = 0; i < 8; i++) sum[m][i] += up * in.v[i];
+            for (int q = 0; q < 4; q++) {
+                Eight up = In{tile.up[r + q * blockDim.y], 0}.eight(0);
+#pragma unroll
+                for (int m = 0; m < COLUMNS; m++)
+#pragma unroll
+                    for (int i = 0; i < 8; i++) sum[m][i] += up.v[m] * in[q].v[i];
+            }
         }
     }
 #pragma unroll
