@@ -100,8 +100,21 @@ func (b *binder) lossAndGrad(op ops.LossAndGrad) {
 		kernel = "capped_loss_and_grad"
 	}
 	b.kernel("crossentropy", "cross_entropy_mean", grid{x: 1, threads: 1024}, address(0), targets, address(0), count, int64(op.N))
-	b.kernel("crossentropy", kernel, grid{x: op.N, threads: rowThreads(op.V)}, logits.arg(), targets, g, count, rows, dlogits.arg(), int64(op.V), b.scalar(op.Cap))
+	if logits.half && dlogits.half && b.rowsFit(op) {
+		b.kernel("loss_row", "loss_row", grid{x: op.N, threads: 512, shared: 2 * op.V}, logits.at, targets, g, count, rows, dlogits.at, int64(op.V), b.scalar(op.Cap))
+	} else {
+		b.kernel("crossentropy", kernel, grid{x: op.N, threads: rowThreads(op.V)}, logits.arg(), targets, g, count, rows, dlogits.arg(), int64(op.V), b.scalar(op.Cap))
+	}
 	b.kernel("crossentropy", "cross_entropy_mean", grid{x: 1, threads: 1024}, rows, targets, loss, address(0), int64(op.N))
+}
+
+// rowsFit reports whether loss_row.cu takes the rows of a loss in bfloat16: whole eights,
+// no more than its threads have pieces for, and two rows at a time in a processor's shared
+// memory, of which a block takes a kilobyte more; and a cap that keeps exponentials
+// within the range of float32.
+func (b *binder) rowsFit(op ops.LossAndGrad) bool {
+	const most, bound, own = 512 * 16 * 8, 30, 1024
+	return b.dt == ops.Float32 && op.V%8 == 0 && op.V <= most && 0 < op.Cap && op.Cap <= bound && 2*(2*op.V+own) <= int(b.d.sharedMax)+own
 }
 
 // rowThreads returns the number of threads for a row of n elements: a multiple of a

@@ -95,6 +95,11 @@ func rowCases() (cases []opstest.Example) {
 			cases = append(cases, opstest.Example{Op: ops.LossAndGrad{CrossEntropy: ops.CrossEntropy{N: 50, V: v}, Cap: most}})
 		}
 	}
+	for _, v := range []int{8, 4104, 16384, 50304} {
+		for _, most := range []float64{0.5, 30} {
+			cases = append(cases, opstest.Example{Op: ops.LossAndGrad{CrossEntropy: ops.CrossEntropy{N: 7, V: v}, Cap: most}})
+		}
+	}
 	return cases
 }
 
