@@ -8,13 +8,19 @@ import "github.com/gorgonia-xlstm/xlstm/internal/ops"
 // results beside one another, and the rows of their weights below one another. The
 // gradient of the input is then one product instead of one for each block, each of
 // which reads what the one before it has written, and the gradients of narrow weights,
-// which fill few of a card's processors, are one too.
+// which fill few of a card's processors, are one too. The columns of maps that narrow.cu
+// takes are the last eight of a joint.
 type joint struct {
 	blocks []jointBlock
-	width  int     // of all blocks, 0 for no joint
-	dy, w  factor  // [rows,width] and [width,in]
+	width  int     // of all blocks and the eight columns, 0 for no joint
+	ld     int     // the elements of a row of dy: whole lines of the cache
+	narrow bool    // whether there are the eight columns
+	dy, w  factor  // [rows,ld] and [width,in]
 	dw     address // [width,in]
 }
+
+// few is the column of the first of the eight.
+func (j joint) few() int { return j.width - narrowColumns }
 
 type jointBlock struct {
 	k      int // the map's number
@@ -64,6 +70,11 @@ func (c *linearBack) jointOf() (j joint) {
 	if n := len(j.blocks); n < 2 || n > jointParts || j.width > (n-1)*c.op.Maps[0].In {
 		return joint{}
 	}
+	if j.narrow = c.few.count > 0; j.narrow {
+		j.width += narrowColumns
+	}
+	const line = 64
+	j.ld = ceil(j.width, line) * line
 	return j
 }
 
@@ -75,8 +86,8 @@ func (c *linearBack) join() {
 	if j.width == 0 {
 		return
 	}
-	args := joinArgs{rows: int64(rows), eights: int64(j.width / 8)}
-	dy, w := c.take(2*rows*j.width), c.take(2*j.width*in)
+	args := joinArgs{rows: int64(rows), eights: int64(j.ld / 8)}
+	dy, w := c.take(2*rows*j.ld), c.take(2*j.width*in)
 	var copies []func()
 	for n, b := range j.blocks {
 		args.parts[n] = joinPart{c.ups[b.k][b.block.Out].at, int64(b.block.Width / 8), int64(b.column / 8)}
@@ -87,6 +98,9 @@ func (c *linearBack) join() {
 	copies = append(copies, func() {
 		c.kernel("join", "join", grid{x: min(ceil(rows, lines), 16*int(c.d.processors)), y: len(j.blocks), threads: threads, rows: lines}, byValue(args), dy)
 	})
+	if j.narrow {
+		copies = append(copies, func() { c.narrowJoin(c.few, dy, j.ld, j.few(), w+address(2*j.few()*in)) })
+	}
 	c.atOnce(copies...)
 	c.joint.dy, c.joint.w, c.joint.dw = factor{dy, true}, factor{w, true}, c.float(j.width*in)
 }
@@ -95,7 +109,7 @@ func (c *linearBack) join() {
 // started times what is there.
 func (c *linearBack) jointInputs(started float64) {
 	j, m := c.joint, c.op.Maps[0]
-	c.multiply(product{m: m.Rows, n: m.In, k: j.width, a: j.dy.row(c.binder, 0, j.width, false), b: j.w.row(c.binder, 0, m.In, false),
+	c.multiply(product{m: m.Rows, n: m.In, k: j.width, a: j.dy.row(c.binder, 0, j.ld, false), b: j.w.row(c.binder, 0, m.In, false),
 		c: operand{at: c.dx.at, ld: m.In}, beta: started, half: true, halfOut: c.dx.half})
 }
 
@@ -103,7 +117,7 @@ func (c *linearBack) jointInputs(started float64) {
 // to those of the maps.
 func (c *linearBack) jointWeights() {
 	j, m := c.joint, c.op.Maps[0]
-	c.multiply(product{m: j.width, n: m.In, k: m.Rows, a: j.dy.row(c.binder, 0, j.width, true), b: c.x.row(c.binder, 0, m.In, false),
+	c.multiply(product{m: j.width, n: m.In, k: m.Rows, a: j.dy.row(c.binder, 0, j.ld, true), b: c.x.row(c.binder, 0, m.In, false),
 		c: operand{at: j.dw, ld: m.In}, half: true})
 }
 
@@ -114,6 +128,9 @@ func (c *linearBack) divide() {
 		copies = append(copies, func() {
 			c.copy(c.at(c.dw[b.k], b.block.Row*in), c.at(c.joint.dw, b.column*in), b.block.Width*in)
 		})
+	}
+	if c.joint.narrow {
+		copies = append(copies, func() { c.narrowDivide(c.few, c.at(c.joint.dw, c.joint.few()*in)) })
 	}
 	c.atOnce(copies...)
 }

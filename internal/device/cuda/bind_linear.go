@@ -234,7 +234,7 @@ func (c *linearBack) writeMaps() {
 // inputs enqueues dx, the sum of the gradients through all maps.
 func (c *linearBack) inputs() {
 	started := 0.0
-	if c.few.count > 0 {
+	if c.few.count > 0 && !c.joint.narrow {
 		c.narrowInputs(c.few, c.dx)
 		started = 1
 	}
@@ -259,7 +259,7 @@ func (c *linearBack) inputs() {
 
 // weights returns what enqueues the gradients of the weights, none of which needs another.
 func (c *linearBack) weights() (all []func()) {
-	if c.few.count > 0 {
+	if c.few.count > 0 && !c.joint.narrow {
 		all = append(all, func() { c.narrowWeights(c.few, c.in) })
 	}
 	if c.joint.width > 0 {

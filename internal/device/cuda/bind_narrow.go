@@ -98,3 +98,17 @@ func (b *binder) narrowWeights(s narrowArgs, x ref) {
 	b.kernel("narrow", "narrow_dw", g, byValue(s), x.arg(), part)
 	b.kernel("narrow", "narrow_sums", summing(int(s.count*s.k), g.x*rows), byValue(s), part, int64(g.x*rows))
 }
+
+// narrowJoin enqueues the copies of the columns of s to the last eight columns of a
+// joint's dy, whose rows have ld elements, and of their weights to the eight rows at w.
+func (b *binder) narrowJoin(s narrowArgs, dy address, ld, column int, w address) {
+	const threads = 128
+	rows := max(int(s.n), narrowColumns*int(s.k/8))
+	g := grid{x: min(ceil(rows, threads), 16*int(b.d.processors)), y: 2, threads: threads}
+	b.kernel("narrow", "narrow_join", g, byValue(s), dy, int64(ld/8), int64(column/8), w)
+}
+
+// narrowDivide enqueues the copies of the gradients of the weights of s from the joint's.
+func (b *binder) narrowDivide(s narrowArgs, dw address) {
+	b.kernel("narrow", "narrow_sums", summing(int(s.count*s.k), 1), byValue(s), dw, int64(1))
+}

@@ -138,6 +138,10 @@ func linearCases() (cases []opstest.Example) {
 		gates := ops.Linears{Maps: []ops.Linear{{Rows: 301, In: in, Outs: []int{4}, Bias: true}, {Rows: 301, In: in, Outs: []int{40}}, {Rows: 301, In: in, Outs: []int{3, 1}, Bias: true}, {Rows: 301, In: in, Outs: []int{3}}}}
 		cases = append(cases, opstest.Example{Op: gates, Grad: ops.LinearsGrad{Linears: gates, Has: [][]bool{{true}, {true}, {true, false}, {true}}}})
 	}
+	for _, last := range []int{24, 40} { // with maps of few columns, of whose results two have no gradient
+		both := ops.Linears{Maps: []ops.Linear{{Rows: 301, In: 256, Outs: []int{40}}, {Rows: 301, In: 256, Outs: []int{4}, Bias: true}, {Rows: 301, In: 256, Outs: []int{2, 1}}, {Rows: 301, In: 256, Outs: []int{last}}}}
+		cases = append(cases, opstest.Example{Op: both, Grad: ops.LinearsGrad{Linears: both, Has: [][]bool{{true}, {true}, {false, true}, {true}}}})
+	}
 	joint := ops.Linears{Maps: []ops.Linear{{Rows: 70, In: 40, Outs: []int{8, 12, 24}}, {Rows: 70, In: 40, Outs: []int{16}, Bias: true}, {Rows: 70, In: 40, Outs: []int{32}}}}
 	cases = append(cases, opstest.Example{Op: joint, Grad: ops.LinearsGrad{Linears: joint, Has: [][]bool{{true, true, false}, {true}, {true}}}})
 	maps := ops.Linears{Maps: []ops.Linear{{Rows: 300, In: 64, Outs: []int{32, 48}}, {Rows: 300, In: 64, Outs: []int{4}, Bias: true}, {Rows: 300, In: 64, Outs: []int{24}}}}

@@ -158,6 +158,27 @@ KERNEL __launch_bounds__(256, 1) narrow_dw(const __grid_constant__ Narrow s, In 
     }
 }
 
+// The gradients of the results and the rows of the weights as those of eight columns of
+// a joint of maps, in bfloat16, zero beyond the last column: dy at column `at` of rows of
+// `ld`, in eights, and w [8,k]. Grid: threads for rows, and y = 1 for the weights.
+KERNEL narrow_join(const __grid_constant__ Narrow s, uint4 *dy, i64 ld, i64 at, uint4 *w) {
+    const i64 wide = s.k / 8;
+    EACH(i, blockIdx.y ? COLUMNS * wide : s.n) {
+        Eight e = {};
+        if (blockIdx.y) {
+            const Column &c = s.c[i / wide];
+            if (i / wide < s.count) e = In{c.w, c.half}.eight(i % wide);
+        } else {
+#pragma unroll
+            for (int m = 0; m < COLUMNS; m++) {
+                const Column &c = s.c[m];
+                if (m < s.count && c.y) e.v[m] = In{c.y, c.yHalf}[i * c.ld + c.at];
+            }
+        }
+        Out{blockIdx.y ? w : dy, 1}.eight(blockIdx.y ? i : i * ld + at, e);
+    }
+}
+
 // dw from the parts. Block as rowsSum requires; grid: the sums.
 KERNEL narrow_sums(const __grid_constant__ Narrow s, const T *part, i64 parts) {
     i64 i = blockIdx.x * 32ll + threadIdx.x, size = s.count * s.k;
