@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
@@ -279,7 +280,7 @@ func TestOperations(t *testing.T) {
 	for _, group := range groupsOfCases {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
-				compare(t, ds, c, group.single)
+				t.Run(kindOf(c.Op), func(t *testing.T) { compare(t, ds, c, group.single) })
 			}
 		})
 	}
@@ -384,6 +385,14 @@ var groupsOfCases = []struct {
 	{"LSTM", lstmCases(), 3e-5}, {"simplified", simplifiedCases(), 3e-5},
 }
 
+// kindOf names an operation without its sizes.
+func kindOf(op ops.Op) string {
+	if twin, ok := op.(ops.Twin); ok {
+		return "Twin." + kindOf(twin.Op)
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T", op), "ops.")
+}
+
 // halfError is what results of the precision BF16 may be off by, relative to the norm:
 // the error of the official kernels in bfloat16.
 const halfError = 0.013
@@ -395,7 +404,7 @@ func TestOperationsInBfloat16(t *testing.T) {
 	for _, group := range groupsOfCases {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
-				compareHalf(t, ds, c)
+				t.Run(kindOf(c.Op), func(t *testing.T) { compareHalf(t, ds, c) })
 			}
 		})
 	}
