@@ -38,7 +38,7 @@ func bindMLSTMExit(b *binder, op ops.Op) bool {
 			return false
 		}
 		s := b.exitArgs(op)
-		b.kernel("mlstm_exit", fmt.Sprintf("mlstm_exit_%d", op.Width/exitPiece), grid{x: ceil(op.N, exitWarps), threads: 32 * exitWarps}, s, b.writeRef().arg())
+		b.kernel(s.module(), fmt.Sprintf("mlstm_exit_%d", op.Width/exitPiece), grid{x: ceil(op.N, exitWarps), threads: 32 * exitWarps}, byValue(s), b.writeRef().arg())
 	case ops.MLSTMExitGrad:
 		if !exits(op.MLSTMExit) {
 			return false
@@ -50,10 +50,19 @@ func bindMLSTMExit(b *binder, op ops.Op) bool {
 	return true
 }
 
-func (b *binder) exitArgs(op ops.MLSTMExit) structure {
+func (b *binder) exitArgs(op ops.MLSTMExit) exitArgs {
 	s := exitArgs{n: int64(op.N), heads: int64(op.Groups), eps: op.Eps, centered: int64(flag(op.Centered)), residual: int64(flag(op.Residual))}
 	s.x, s.w, s.c, s.skip, s.z = b.readRef(), b.read(), b.readRef(), b.read(), b.readRef()
-	return byValue(s)
+	return s
+}
+
+// module returns the name of the kernels' module, of which one takes x, c and z, and more
+// operands if there are any, in bfloat16 alone.
+func (s exitArgs) module(more ...ref) string {
+	if allHalf(append(more, s.x, s.c, s.z)...) {
+		return "mlstm_exit_halves"
+	}
+	return "mlstm_exit"
 }
 
 func (b *binder) mlstmExitGrad(op ops.MLSTMExitGrad) {
@@ -62,7 +71,7 @@ func (b *binder) mlstmExitGrad(op ops.MLSTMExitGrad) {
 	blocks := max(1, min(ceil(op.N, exitWarps), 3*int(b.d.processors)))
 	partW, partSkip := b.float(blocks*op.Width), b.float(blocks*op.Width)
 	g := grid{x: blocks, threads: 32 * exitWarps, shared: exitWarps * op.Width * b.size()}
-	b.kernel("mlstm_exit", fmt.Sprintf("mlstm_exit_grad_%d", op.Width/exitPiece), g, s, dy.arg(), dx.arg(), dc.arg(), dz.arg(), partW, partSkip)
+	b.kernel(s.module(dy), fmt.Sprintf("mlstm_exit_grad_%d", op.Width/exitPiece), g, byValue(s), dy.arg(), dx.arg(), dc.arg(), dz.arg(), partW, partSkip)
 	b.sumParts(partW, dw, blocks, op.Width)
 	b.sumParts(partSkip, dskip, blocks, op.Width)
 }

@@ -65,6 +65,15 @@ func (b *binder) projectionArgs(op ops.Projections) projectionArgs {
 	return projectionArgs{n: int64(op.Map.N), blocks: int64(op.Map.Heads), nh: int64(op.Gates.NH), c: b.readRef(), x: b.readRef(), w: [3]address(b.readMany(3))}
 }
 
+// module returns the name of the kernels' module, of which one takes c and x, and more
+// operands if there are any, in bfloat16 alone.
+func (s projectionArgs) module(more ...ref) string {
+	if allHalf(append(more, s.c, s.x)...) {
+		return "projections_halves"
+	}
+	return "projections"
+}
+
 func (b *binder) projections(op ops.Projections) {
 	s := b.projectionArgs(op)
 	for k := range s.gates {
@@ -75,7 +84,7 @@ func (b *binder) projections(op ops.Projections) {
 	chunks := ceil(op.Map.Heads, 32)
 	parts := max(1, warps/chunks)
 	g := grid{x: ceil(op.Map.N, projectionRows), threads: 32 * min(warps, chunks*parts), shared: chunks * projectionRows * projectionOutputs * b.size()}
-	b.kernel("projections", "projections", g, byValue(s), q.arg(), k.arg(), v.arg(), i, f, int32(parts))
+	b.kernel(s.module(), "projections", g, byValue(s), q.arg(), k.arg(), v.arg(), i, f, int32(parts))
 }
 
 func (b *binder) projectionsGrad(op ops.ProjectionsGrad) {
@@ -100,6 +109,6 @@ func (b *binder) projectionsGrad(op ops.ProjectionsGrad) {
 	parts := ceil(op.Map.N, length)
 	ofMaps, ofGates := 3*16*blocks, 2*nh*(12*blocks+1)
 	part, gatePart := b.float(parts*ofMaps), b.float(parts*ofGates)
-	b.kernel("projections", "projections_grad", grid{x: chunks, y: parts, z: 2, threads: 32, rows: 8}, byValue(s), byValue(g), part, gatePart, int64(length))
+	b.kernel(s.module(append(g.y[:], g.dy[:]...)...), "projections_grad", grid{x: chunks, y: parts, z: 2, threads: 32, rows: 8}, byValue(s), byValue(g), part, gatePart, int64(length))
 	b.kernel("projections", "projections_sums", summing(ofMaps+ofGates, parts), int64(blocks), int64(nh), part, gatePart, byValue(sums), int64(parts))
 }

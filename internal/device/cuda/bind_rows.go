@@ -130,9 +130,9 @@ type normArgs struct {
 
 // normShape is how the kernels of the norm take its groups.
 type normShape struct {
-	kernel        string // the end of their module's name
-	per           int    // columns of a thread
-	lanes, groups int    // threads of a group, and groups of a block
+	wide          bool // whether a thread's columns are eights of neighbours
+	per           int  // columns of a thread
+	lanes, groups int  // threads of a group, and groups of a block
 }
 
 // newNormShape gives a group of columns the threads that keep eight columns each where
@@ -151,11 +151,8 @@ func newNormShape(width int) (normShape, error) {
 	for s.lanes*s.per < width && s.lanes < threads {
 		s.lanes *= 2
 	}
-	if s.kernel = fmt.Sprint(s.per); width%8 == 0 {
-		s.kernel = "wide_" + s.kernel
-	}
-	if s.lanes*s.per < width {
-		s.kernel, s.per = "64", 64
+	if s.wide = width%8 == 0; s.lanes*s.per < width {
+		s.wide, s.per = false, 64
 	}
 	for s.lanes*s.per < width && s.lanes < 1024 {
 		s.lanes *= 2
@@ -188,17 +185,30 @@ type normPass struct {
 	dw            address
 }
 
+// module returns the name of the kernels' module for a pass that reads these operands.
+func (s normShape) module(operands ...ref) string {
+	kind := ""
+	switch {
+	case s.wide && allHalf(operands...):
+		kind = "halves_"
+	case s.wide:
+		kind = "wide_"
+	}
+	return fmt.Sprint("norm_", kind, s.per)
+}
+
 func (b *binder) normForward(op ops.Norm, p normPass) {
 	s, args := b.norm(op)
 	n := op.N * op.Groups
 	g := grid{x: ceil(n, s.groups), threads: s.lanes, rows: s.groups, shared: 32 * s.groups * b.size()}
-	b.kernel("norm_"+s.kernel, "norm_forward", g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.twin.arg(), p.y.arg())
+	b.kernel(s.module(p.x, p.more, p.gate), "norm_forward", g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.twin.arg(), p.y.arg())
 }
 
 func (b *binder) normBackward(op ops.Norm, p normPass) {
 	s, args := b.norm(op)
 	n := op.N * op.Groups
-	blocks := max(1, min((n+s.groups-1)/s.groups, 4*int(b.d.processors)))
+	const resident = 3 // blocks of norm_wide_8 and norm_halves_8 on a processor
+	blocks := max(1, min((n+s.groups-1)/s.groups, resident*int(b.d.processors)))
 	blocks = (blocks + op.Groups - 1) / op.Groups * op.Groups
 	parts, part, shared := blocks, address(0), 64*s.groups
 	if op.Groups > 1 {
@@ -210,7 +220,7 @@ func (b *binder) normBackward(op ops.Norm, p normPass) {
 		part = b.float(parts * op.Width)
 	}
 	g := grid{x: blocks, threads: s.lanes, rows: s.groups, shared: shared * b.size()}
-	b.kernel("norm_"+s.kernel, "norm_backward", g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.twin.arg(), p.dgate.arg(), p.y.arg(), part)
+	b.kernel(s.module(p.x, p.dy, p.gate), "norm_backward", g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.twin.arg(), p.dgate.arg(), p.y.arg(), part)
 	if op.Weight {
 		b.sumParts(part, p.dw, parts, op.Width)
 	}

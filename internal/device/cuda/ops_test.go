@@ -71,7 +71,7 @@ func rowCases() (cases []opstest.Example) {
 		{N: 7, Width: 40, Groups: 5, Eps: 1e-6},
 		{N: 9, Width: 200, Groups: 1, Eps: 1e-6, Centered: true, Weight: true}, {N: 6, Width: 800, Groups: 2, Eps: 1e-6, Weight: true},
 		{N: 2, Width: 40000, Groups: 1, Eps: 1e-6, Centered: true, Weight: true},
-		{N: 3000, Width: 1024, Groups: 1, Eps: 1e-6, Weight: true}, {N: 2000, Width: 1024, Groups: 4, Eps: 1e-6, Centered: true, Weight: true},
+		{N: 1500, Width: 1024, Groups: 1, Eps: 1e-6, Weight: true}, {N: 1000, Width: 1024, Groups: 4, Eps: 1e-6, Centered: true, Weight: true},
 	} {
 		gated := ops.GatedNorm{Norm: n, Fn: ops.Sigmoid}
 		cases = append(cases, opstest.Example{Op: n, Grad: ops.NormGrad{Norm: n}}, opstest.Example{Op: gated, Grad: ops.GatedNormGrad{GatedNorm: gated}},

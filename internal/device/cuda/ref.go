@@ -2,7 +2,11 @@
 
 package cuda
 
-import "github.com/gorgonia-xlstm/xlstm/internal/ops"
+import (
+	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
 
 // ref is an operand in the card's memory: of the operation's float type, or of
 // bfloat16. It is the struct In or Out of a kernel.
@@ -14,6 +18,11 @@ type ref struct {
 
 // plain is a ref to floats that are not in bfloat16.
 func plain(at address) ref { return ref{at: at} }
+
+// allHalf reports whether those operands that are not zero are in bfloat16.
+func allHalf(refs ...ref) bool {
+	return !slices.ContainsFunc(refs, func(r ref) bool { return r.at != 0 && !r.half })
+}
 
 func (r ref) arg() structure { return byValue(r) }
 

@@ -3,7 +3,7 @@
 // keeps its columns in registers, PER of them at most: eights of neighbours if WIDE,
 // which the width must be a multiple of.
 #pragma once
-#include "common.cuh"
+#include "early.cuh"
 
 struct Norm {
     i64 n, groups, width; // n groups of width columns, `groups` to a row
@@ -12,15 +12,15 @@ struct Norm {
 };
 
 // Column k of a thread.
-template <bool WIDE> __device__ inline i64 column(int k) {
-    return WIDE ? (threadIdx.x + k / 8 * (i64)blockDim.x) * 8 + k % 8 : threadIdx.x + k * (i64)blockDim.x;
+template <bool WIDE> __device__ inline int column(int k) {
+    return WIDE ? (threadIdx.x + k / 8 * blockDim.x) * 8 + k % 8 : threadIdx.x + k * blockDim.x;
 }
 
 // The columns of a thread from the group that begins at `at`, 0 beyond the width.
-template <int PER, bool WIDE> __device__ inline void load(In x, i64 at, i64 width, T (&v)[PER]) {
+template <int PER, bool WIDE> __device__ inline void load(In x, i64 at, int width, T (&v)[PER]) {
 #pragma unroll
     for (int k = 0; k < PER; k += WIDE ? 8 : 1) {
-        i64 c = column<WIDE>(k);
+        int c = column<WIDE>(k);
         if (!WIDE) {
             v[k] = c < width ? x[at + c] : (T)0;
             continue;
@@ -32,19 +32,45 @@ template <int PER, bool WIDE> __device__ inline void load(In x, i64 at, i64 widt
     }
 }
 
+// Columns of a thread that are read now and used later: numbers, or eights of type E.
+template <int PER> struct Columns {
+    T v[PER];
+    __device__ void read(In x, i64 at, int width) { load<PER, false>(x, at, width, v); }
+    __device__ void numbers(T (&to)[PER]) const {
+        for (int k = 0; k < PER; k++) to[k] = v[k];
+    }
+    static __device__ bool half(In x) { return x.half; }
+};
+
+template <int PER, typename E> struct WideColumns {
+    E eights[PER / 8];
+    __device__ void read(In x, i64 at, int width) {
+#pragma unroll
+        for (int k = 0; k < PER; k += 8) {
+            eights[k / 8] = E();
+            if (column<true>(k) < width) eights[k / 8].read(x, (at + column<true>(k)) >> 3);
+        }
+    }
+    __device__ void numbers(T (&to)[PER]) const {
+#pragma unroll
+        for (int k = 0; k < PER; k++) to[k] = eights[k / 8].numbers().v[k % 8];
+    }
+    static __device__ bool half(In x) { return E::half(x); }
+};
+
 // Lets the cache fetch the columns of a thread for a later load, if they are eights.
-template <int PER, bool WIDE> __device__ inline void fetchSoon(In x, i64 at, i64 width) {
+template <int PER, bool WIDE> __device__ inline void fetchSoon(In x, i64 at, int width) {
 #pragma unroll
     for (int k = 0; WIDE && k < PER; k += 8) {
-        i64 c = column<WIDE>(k);
+        int c = column<WIDE>(k);
         if (c < width) asm volatile("prefetch.global.L2 [%0];" ::"l"((const char *)x.at + (at + c) * (x.half ? 2 : (int)sizeof(T))));
     }
 }
 
-template <int PER, bool WIDE> __device__ inline void store(Out y, i64 at, i64 width, const T (&v)[PER]) {
+template <int PER, bool WIDE> __device__ inline void store(Out y, i64 at, int width, const T (&v)[PER]) {
 #pragma unroll
     for (int k = 0; k < PER; k += WIDE ? 8 : 1) {
-        i64 c = column<WIDE>(k);
+        int c = column<WIDE>(k);
         if (c >= width) continue;
         if (!WIDE) {
             y.put(at + c, v[k]);
@@ -91,17 +117,21 @@ __device__ inline void lanesSums(T &a, T &b, T *room) {
     for (int w = 0; w < warps; w++) a += room[w], b += room[32 + w];
 }
 
-// y = (x − mean)·rstd⊙f, times σ(gate) if there is a gate. x + more, if there is more,
-// takes the place of x and is written to sum and, unless null, to twin.
-template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x, In more, const T *w, In gate, Out sum, Out twin, Out y) {
+// y = (x − mean)·rstd⊙f, times σ(gate) if there is a gate. x + more, if there is more and
+// no gate, takes the place of x and is written to sum and, unless null, to twin.
+template <int PER, bool WIDE, typename C> __device__ inline void forward(const Norm &s, In x, In more, const T *w, In gate, Out sum, Out twin, Out y) {
     extern __shared__ char space[];
     i64 g = blockIdx.x * (i64)blockDim.y + threadIdx.y, at = g * s.width;
     bool there = g < s.n; // all threads take part in the sums
-    T v[PER] = {}, f[PER], open[PER];
-    if (there) load<PER, WIDE>(x, at, s.width, v);
-    if (there && gate.at) load<PER, WIDE>(gate, at, s.width, open);
+    int width = there ? (int)s.width : 0;
+    T v[PER], f[PER];
+    C xs, rest;
+    xs.read(x, at, width);
+    if (gate.at) rest.read(gate, at, width);
+    else if (more.at) rest.read(more, at, width);
+    xs.numbers(v);
     if (there && more.at) {
-        load<PER, WIDE>(more, at, s.width, f);
+        rest.numbers(f);
         for (int k = 0; k < PER; k++) v[k] += f[k];
         store<PER, WIDE>(sum, at, s.width, v);
         if (twin.at) store<PER, WIDE>(twin, at, s.width, v);
@@ -109,7 +139,8 @@ template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x
     T rstd = center<PER, WIDE>(s, v, (T *)space);
     factors<PER, WIDE>(s, w, g % s.groups * s.width, f);
     for (int k = 0; k < PER; k++) v[k] = v[k] * rstd * f[k];
-    for (int k = 0; gate.at && k < PER; k++) v[k] *= gate.half ? quickSigmoid(open[k]) : sigmoid(open[k]);
+    if (gate.at) rest.numbers(f);
+    for (int k = 0; gate.at && k < PER; k++) v[k] *= C::half(gate) ? quickSigmoid(f[k]) : sigmoid(f[k]);
     if (there) store<PER, WIDE>(y, at, s.width, v);
 }
 
@@ -118,38 +149,41 @@ template <int PER, bool WIDE> __device__ inline void forward(const Norm &s, In x
 // dw = Σ dy⊙x̂ if there is part. The grid's groups are a multiple of a row's, and a thread has the same columns in all
 // groups that it takes: part [blocks,width] for one group to a row, summed up over the
 // threads y in shared memory, else [blocks·blockDim.y/groups,groups·width].
-template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In x, const T *w, In dy, In more, In gate, Out dx, Out twin, Out dgate, Out y, T *part) {
+template <int PER, bool WIDE, typename C> __device__ inline void backward(const Norm &s, In x, const T *w, In dy, In more, In gate, Out dx, Out twin, Out dgate, Out y, T *part) {
     extern __shared__ char space[];
     T *room = (T *)space;
     i64 first = blockIdx.x * (i64)blockDim.y, mine = first + threadIdx.y, c0 = mine % s.groups * s.width;
-    T f[PER], sums[PER] = {}, width = (T)s.width;
+    T f[PER], sums[PER] = {}, share = 1 / (T)s.width;
     for (; first < s.n; first += gridDim.x * (i64)blockDim.y) {
         i64 g = first + threadIdx.y, at = g * s.width;
         bool there = g < s.n;
-        T v[PER] = {}, up[PER] = {}, in[PER], mean = 0, sum = 0, squares = 0, sumX = 0;
-        if (there) {
-            load<PER, WIDE>(x, at, s.width, v);
-            load<PER, WIDE>(dy, at, s.width, up);
-            if (gate.at) load<PER, WIDE>(gate, at, s.width, in);
-            else if (more.at) fetchSoon<PER, WIDE>(more, at, s.width);
-        }
+        int width = there ? (int)s.width : 0;
+        T v[PER], up[PER], in[PER], mean = 0, sum = 0, squares = 0, sumX = 0;
+        C xs, ups, gates;
+        xs.read(x, at, width);
+        ups.read(dy, at, width);
+        if (gate.at) gates.read(gate, at, width);
+        else if (more.at) fetchSoon<PER, WIDE>(more, at, width);
         factors<PER, WIDE>(s, w, c0, f);
+        xs.numbers(v);
+        ups.numbers(up);
+        if (gate.at) gates.numbers(in);
         for (int k = 0; there && gate.at && k < PER; k++) {
-            in[k] = gate.half ? quickSigmoid(in[k]) : sigmoid(in[k]);
+            in[k] = C::half(gate) ? quickSigmoid(in[k]) : sigmoid(in[k]);
             up[k] *= in[k];
         }
         if (s.centered) {
             for (int k = 0; k < PER; k++) mean += v[k], sum += up[k] * f[k];
             lanesSums(mean, sum, room);
-            mean /= width, sum /= width;
+            mean *= share, sum *= share;
         }
         for (int k = 0; k < PER; k++) {
             v[k] = column<WIDE>(k) < s.width ? v[k] - mean : (T)0;
             squares += v[k] * v[k], sumX += up[k] * f[k] * v[k];
         }
         lanesSums(squares, sumX, room);
-        T rstd = 1 / sqrt(squares / width + (T)s.eps);
-        sumX *= rstd / width;
+        T rstd = rsqrt(squares * share + (T)s.eps);
+        sumX *= rstd * share;
         for (int k = 0; k < PER; k++) v[k] *= rstd, sums[k] += up[k] * v[k];
         factors<PER, WIDE>(s, w, c0, f); // again, rather than in registers until here
         if (there && (gate.at || y.at)) {
@@ -180,15 +214,16 @@ template <int PER, bool WIDE> __device__ inline void backward(const Norm &s, In 
     if (threadIdx.y == blockDim.y - 1) store<PER, WIDE>({part, 0}, blockIdx.x * s.width, s.width, sums);
 }
 
-// The kernels for PER columns a thread, in blocks of THREADS at most, of which, with
-// elements of 4 bytes, AHEAD share a processor forward and BACK backward. The driver
-// compiles a file at a time, and only those that a model needs.
-#define NORM(PER, WIDE, THREADS, AHEAD, BACK)                                                                          \
+// The kernels for PER columns a thread that are read as the type that comes last, in
+// blocks of THREADS at most, of which, with elements of 4 bytes, AHEAD share a processor
+// forward and BACK backward. The driver compiles a file at a time, and only those that a
+// model needs.
+#define NORM(PER, WIDE, THREADS, AHEAD, BACK, ...)                                                                     \
     KERNEL __launch_bounds__(THREADS, sizeof(T) == 4 ? AHEAD : 1)                                                      \
         norm_forward(Norm s, In x, In more, const T *w, In gate, Out sum, Out twin, Out y) {                           \
-        forward<PER, WIDE>(s, x, more, w, gate, sum, twin, y);                                                         \
+        forward<PER, WIDE, __VA_ARGS__>(s, x, more, w, gate, sum, twin, y);                                            \
     }                                                                                                                  \
     KERNEL __launch_bounds__(THREADS, sizeof(T) == 4 ? BACK : 1)                                                       \
         norm_backward(Norm s, In x, const T *w, In dy, In more, In gate, Out dx, Out twin, Out dgate, Out y, T *part) { \
-        backward<PER, WIDE>(s, x, w, dy, more, gate, dx, twin, dgate, y, part);                                        \
+        backward<PER, WIDE, __VA_ARGS__>(s, x, w, dy, more, gate, dx, twin, dgate, y, part);                           \
     }

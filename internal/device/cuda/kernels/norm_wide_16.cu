@@ -1,4 +1,4 @@
-// The norms with two eights of neighbouring columns a thread.
+// The norms with twice eight neighbouring columns a thread.
 #include "norm.cuh"
 
-NORM(16, true, 256, 1, 1)
+NORM(16, true, 256, 1, 1, WideColumns<16, Eights>)

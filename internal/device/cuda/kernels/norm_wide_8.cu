@@ -1,4 +1,4 @@
 // The norms with eight neighbouring columns a thread.
 #include "norm.cuh"
 
-NORM(8, true, 256, 5, 4)
+NORM(8, true, 256, 5, 3, WideColumns<8, Eights>)
