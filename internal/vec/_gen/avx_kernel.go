@@ -22,7 +22,7 @@ type avxBody struct {
 }
 
 // many is the number of vectors whose addresses fit into registers.
-const many = 9
+const many = 10
 
 func (k *avxBody) base(name string) reg.Register {
 	if r, ok := k.bases[name]; ok {

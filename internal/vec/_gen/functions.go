@@ -5,10 +5,12 @@ import "math"
 // The coefficients of the polynomials are least-maximum fits to the functions
 // on the intervals named, rounded to float32.
 
-// exp is eˣ = 2ⁿ·eʳ with |r| ≤ ln 2/2.
-func (l lanes) exp(x value) value {
-	// Beyond these bounds the result is 0 or +∞ all the same.
-	x = l.max(l.num(-150), l.min(l.num(130), x))
+// exp is eˣ. Beyond 130 it is +∞ all the same.
+func (l lanes) exp(x value) value { return l.finiteExp(l.min(l.num(130), x)) }
+
+// finiteExp is eˣ = 2ⁿ·eʳ with |r| ≤ ln 2/2, for x ≤ 130.
+func (l lanes) finiteExp(x value) value {
+	x = l.max(l.num(-150), x) // below it is 0 all the same
 	n := l.round(l.mul(x, l.num(1/math.Ln2)))
 	const high = 0.693359375 // of ln 2; few enough bits for exact products with n
 	r := l.fnma(n, l.num(high), x)
@@ -19,7 +21,7 @@ func (l lanes) exp(x value) value {
 }
 
 // expMinus is e^−|x|.
-func (l lanes) expMinus(x value) value { return l.exp(l.or(x, l.word(0x80000000))) }
+func (l lanes) expMinus(x value) value { return l.finiteExp(l.or(x, l.word(0x80000000))) }
 
 // logistic is σ(x) and σ(−x) = 1 − σ(x), both without cancellation: 1/(1+e) and
 // e/(1+e) with e = e^−|x|, or the other way round.
@@ -63,7 +65,7 @@ func (l lanes) siluSlope(x value) (slope value, y func() value) {
 // tanh is a polynomial near 0 and 1 − 2e/(1+e) with e = e^−2|x| elsewhere.
 func (l lanes) tanh(x value) value {
 	a := l.abs(x)
-	e := l.exp(l.mul(a, l.num(-2)))
+	e := l.finiteExp(l.mul(a, l.num(-2)))
 	large := l.div(l.sub(l.num(1), e), l.add(e, l.num(1)))
 	u := l.mul(x, x)
 	p := l.horner(u, -0.33333271741867065, 0.1333114504814148, -0.05371346324682236, 0.020549602806568146, -0.005601551383733749)
@@ -91,7 +93,7 @@ func (l lanes) normal(x value) (cdf, e value) {
 	a := l.min(l.num(20), l.abs(x))
 	square := l.mul(a, a)
 	rest := l.fms(a, a, square) // what rounding took from the square
-	e = l.exp(l.mul(square, l.num(-0.5)))
+	e = l.finiteExp(l.mul(square, l.num(-0.5)))
 	e = l.fnma(l.mul(rest, l.num(0.5)), e, e)
 	t := l.div(l.num(1), l.fma(a, l.num(0.25), l.num(1)))
 	p := l.horner(t, 0.09974633157253265, 0.0995214581489563, 0.09528784453868866, 0.07301288098096848, 0.08385100960731506,

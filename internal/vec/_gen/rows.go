@@ -40,7 +40,7 @@ var rows = []kernel{
 	}},
 	// Four taps of a convolution: y = bias + Σ wⱼ·xⱼ.
 	{name: "conv4", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", taps(k)) }},
-	{name: "conv4SiLU", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", k.silu(taps(k))) }},
+	{name: "conv4SiLU", long: true, vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", k.silu(taps(k))) }},
 	// The same with the four weights of an element side by side.
 	{name: "conv4RowSiLU", vectors: "x0 x1 x2 x3 bias y", fours: "w", body: func(k *body) {
 		y := k.load("bias")
@@ -50,12 +50,12 @@ var rows = []kernel{
 		k.store("y", k.silu(y))
 	}},
 	// The gradient of what SiLU took in, from that of what it gave.
-	{name: "conv4SiLUGrad", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre", body: func(k *body) {
+	{name: "conv4SiLUGrad", long: true, vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre", body: func(k *body) {
 		slope, _ := k.siluSlope(taps(k))
 		k.store("dpre", k.mul(k.load("dy"), slope))
 	}},
 	// The same with what SiLU gave, y.
-	{name: "conv4SiLUGradKeep", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre y", body: func(k *body) {
+	{name: "conv4SiLUGradKeep", long: true, vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre y", body: func(k *body) {
 		slope, y := k.siluSlope(taps(k))
 		k.store("dpre", k.mul(k.load("dy"), slope))
 		k.store("y", y())
