@@ -52,7 +52,12 @@ type Device interface {
 
 // Half marks operands of an operation on float32 that are stored in bfloat16,
 // in the order of its Inputs and Outputs. A list may be nil if it marks none.
-type Half struct{ In, Out []bool }
+type Half struct {
+	In, Out []bool
+	// Joined reports whether the inputs that a Joiner has the operation join lie as it
+	// says.
+	Joined bool
+}
 
 // Halver is a Device that stores some operands in bfloat16. The operations
 // themselves do not know it: their float type remains float32, in which they
@@ -82,6 +87,27 @@ type Overwriter interface {
 	// input is not read afterwards. Both begin at the same place, and the memory has
 	// the size of the larger.
 	Over(op ops.Op) [][2]int
+}
+
+// Joint is several operands in bfloat16, each of as many rows, that lie beside one another
+// as columns of one matrix.
+type Joint struct {
+	In       []int // the numbers of the inputs
+	Columns  []int // the first column of each
+	Rows, LD int   // of the matrix; LD is the length of a row, some of which may be no operand's
+}
+
+// Joiner is a Device with operations that read several inputs as one matrix, and
+// operations that can write results as columns of one.
+type Joiner interface {
+	// Joins returns which inputs an operation reads as one matrix, without a copy if they
+	// lie so, or false if there are none. It may write to the rest of the matrix.
+	Joins(op ops.Op, half Half) (Joint, bool)
+	// WritesColumns reports whether an operation can write result k as columns of a matrix.
+	WritesColumns(op ops.Op, half Half, k int) bool
+	// AsColumns returns input k of a joint, of n elements in all, in the memory of the
+	// matrix b, of float32.
+	AsColumns(b Buffer, j Joint, k, n int) Buffer
 }
 
 // Keeper is a Device whose operations keep results of the forward pass for their

@@ -28,6 +28,8 @@ type Layout struct {
 	// Kept is the number of elements of each arena that kept values take, and
 	// Shared that of all others.
 	Kept, Shared map[ops.Dtype]int
+	joined       []bool        // the steps that read columns of a matrix
+	columns      map[ID]column // the values that are such columns
 }
 
 // LayOut places the values of a plan, and the workspaces of its operations, on
@@ -38,8 +40,9 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 	p, copies := p.arranged(d, given).halved(d, given)
 	l := &Layout{
 		Plan: p, Device: d, Copies: copies, Offset: make([]int, len(p.Values)), Workspace: make([]int, len(p.Steps)),
-		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int),
+		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int), joined: make([]bool, len(p.Steps)), columns: make(map[ID]column),
 	}
+	l.join(given)
 	for dt, blocks := range l.blocks(given) {
 		if c, ok := d.(device.Concurrent); ok {
 			for _, b := range blocks {
@@ -62,6 +65,9 @@ func (l *Layout) blocks(given []ID) map[ops.Dtype][]*block {
 	p, of := l.Plan, make(map[ID]*block)
 	for id, v := range p.Values {
 		l.Offset[id] = -1
+		if _, ok := l.columns[ID(id)]; ok {
+			continue
+		}
 		dt := arenaType(v.Dtype)
 		b := &block{size: l.round(dt, elements(v)), first: v.First, last: v.Last, to: []*int{&l.Offset[id]}}
 		switch {
@@ -74,6 +80,7 @@ func (l *Layout) blocks(given []ID) map[ops.Dtype][]*block {
 		of[ID(id)] = b
 	}
 	p.overlay(l.Device, of)
+	l.joinBlocks(of)
 	arenas := make(map[ops.Dtype][]*block)
 	joined := make(map[*block]bool)
 	for id, v := range p.Values {
@@ -84,7 +91,7 @@ func (l *Layout) blocks(given []ID) map[ops.Dtype][]*block {
 	}
 	for i, s := range p.Steps {
 		l.Workspace[i] = -1
-		if n := l.Device.Workspace(s.Op, s.Dtype, p.halfOf(s)); n > 0 {
+		if n := l.Device.Workspace(s.Op, s.Dtype, l.halfOf(i)); n > 0 {
 			arenas[s.Dtype] = append(arenas[s.Dtype], &block{size: l.round(s.Dtype, n), first: i, last: i, to: []*int{&l.Workspace[i]}})
 		}
 	}

@@ -43,15 +43,12 @@ func (l *Layout) Bind(given map[ID]device.Buffer) (p *Program, err error) {
 			p.Buffers[id] = given[ID(id)]
 			continue
 		}
-		p.Buffers[id] = arenas[arenaType(v.Dtype)].Slice(at, elements(v))
-		if v.Dtype == ops.BFloat16 {
-			p.Buffers[id] = l.Device.(device.Halver).AsHalf(p.Buffers[id], v.Shape.Size())
-		}
+		p.Buffers[id] = l.buffer(ID(id), arenas[arenaType(v.Dtype)])
 	}
 	for i, s := range l.Plan.Steps {
 		var workspace device.Buffer
 		if at := l.Workspace[i]; at >= 0 {
-			workspace = arenas[s.Dtype].Slice(at, l.Device.Workspace(s.Op, s.Dtype, l.Plan.halfOf(s)))
+			workspace = arenas[s.Dtype].Slice(at, l.Device.Workspace(s.Op, s.Dtype, l.halfOf(i)))
 		}
 		s.Op = ops.Spared(s.Op, l.Plan.unread(i, given))
 		launch, err := p.bind(s, workspace)
@@ -112,6 +109,19 @@ func (p *Program) All() []device.Launch {
 		return []device.Launch{p.whole}
 	}
 	return p.Launches
+}
+
+// buffer returns the memory of a value in its arena.
+func (l *Layout) buffer(id ID, arena device.Buffer) device.Buffer {
+	v, at := l.Plan.Values[id], l.Offset[id]
+	if c, ok := l.columns[id]; ok {
+		return l.Device.(device.Joiner).AsColumns(arena.Slice(at, c.size()), c.Joint, c.k, v.Shape.Size())
+	}
+	b := arena.Slice(at, elements(v))
+	if v.Dtype == ops.BFloat16 {
+		return l.Device.(device.Halver).AsHalf(b, v.Shape.Size())
+	}
+	return b
 }
 
 func (l *Layout) allocate(arenas map[ops.Dtype]device.Buffer) error {

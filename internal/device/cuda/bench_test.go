@@ -219,7 +219,7 @@ func BenchmarkSequence(b *testing.B) {
 		b.Fatal(err)
 	}
 	k := model(memory.(buffer).at)
-	if err := d.Upload(buffer{k.steps[0].InBuffers[0].(buffer).at, ops.Int, 1}, []int{7}); err != nil {
+	if err := d.Upload(buffer{at: k.steps[0].InBuffers[0].(buffer).at, dt: ops.Int, n: 1}, []int{7}); err != nil {
 		b.Fatal(err)
 	}
 	launch, release, err := d.Sequence(k.steps)

@@ -2,7 +2,11 @@
 
 package cuda
 
-import "github.com/gorgonia-xlstm/xlstm/internal/ops"
+import (
+	"slices"
+
+	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+)
 
 // joint is several blocks of maps of one input as one map: the gradients of their
 // results beside one another, and the rows of their weights below one another. The
@@ -70,7 +74,7 @@ func (c *linearBack) jointOf() (j joint) {
 	if n := len(j.blocks); n < 2 || n > jointParts || j.width > (n-1)*c.op.Maps[0].In {
 		return joint{}
 	}
-	if j.narrow = c.few.count > 0; j.narrow {
+	if j.narrow = slices.Contains(c.narrow, true); j.narrow {
 		j.width += narrowColumns
 	}
 	const line = 64
@@ -80,29 +84,48 @@ func (c *linearBack) jointOf() (j joint) {
 
 // join enqueues the copies of a joint, if there is one.
 func (c *linearBack) join() {
-	rows, in := c.op.Maps[0].Rows, c.op.Maps[0].In
-	j := c.jointOf()
-	c.joint = j
-	if j.width == 0 {
+	in, j := c.op.Maps[0].In, c.jointOf()
+	if c.joint = j; j.width == 0 {
 		return
 	}
-	args := joinArgs{rows: int64(rows), eights: int64(j.ld / 8)}
-	dy, w := c.take(2*rows*j.ld), c.take(2*j.width*in)
+	dy, w := c.jointRows(), c.take(2*j.width*in)
 	var copies []func()
-	for n, b := range j.blocks {
-		args.parts[n] = joinPart{c.ups[b.k][b.block.Out].at, int64(b.block.Width / 8), int64(b.column / 8)}
+	for _, b := range j.blocks {
 		from, to := c.w[b.k].row(c.binder, b.block.Row, in, false).at, w+address(2*b.column*in)
 		copies = append(copies, func() { c.copyBytes(to, from, 2*b.block.Width*in) })
 	}
-	const threads, lines = 64, 4
-	copies = append(copies, func() {
-		c.kernel("join", "join", grid{x: min(ceil(rows, lines), 16*int(c.d.processors)), y: len(j.blocks), threads: threads, rows: lines}, byValue(args), dy)
-	})
+	if !c.joined {
+		copies = append(copies, func() { c.copyRows(dy) })
+	}
 	if j.narrow {
 		copies = append(copies, func() { c.narrowJoin(c.few, dy, j.ld, j.few(), w+address(2*j.few()*in)) })
 	}
 	c.atOnce(copies...)
 	c.joint.dy, c.joint.w, c.joint.dw = factor{dy, true}, factor{w, true}, c.float(j.width*in)
+}
+
+// jointRows returns the memory of a joint's dy: that of the operands if they lie there,
+// which the narrow columns are then written to, or workspace.
+func (c *linearBack) jointRows() address {
+	j, bytes := c.joint, 2*c.op.Maps[0].Rows*c.joint.ld
+	if !c.joined {
+		return c.take(bytes)
+	}
+	first := j.blocks[0]
+	dy := c.ups[first.k][first.block.Out].at
+	c.spans = append(c.spans, span{dy, dy + address(bytes), true})
+	return dy
+}
+
+// copyRows enqueues the copying of the gradients of the results to a joint's dy.
+func (c *linearBack) copyRows(dy address) {
+	const threads, lines = 64, 4
+	j, rows := c.joint, c.op.Maps[0].Rows
+	args := joinArgs{rows: int64(rows), eights: int64(j.ld / 8)}
+	for n, b := range j.blocks {
+		args.parts[n] = joinPart{c.ups[b.k][b.block.Out].at, int64(b.block.Width / 8), int64(b.column / 8)}
+	}
+	c.kernel("join", "join", grid{x: min(ceil(rows, lines), 16*int(c.d.processors)), y: len(j.blocks), threads: threads, rows: lines}, byValue(args), dy)
 }
 
 // jointInputs enqueues the gradient of the input through the joint, added to

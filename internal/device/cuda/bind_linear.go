@@ -148,6 +148,7 @@ type linearBack struct {
 	dx         ref
 	dw, db     []address
 	joint      joint
+	joined     bool // the gradients are in the joint's matrix
 }
 
 func (b *binder) linearGrad(op ops.LinearGrad) {
@@ -210,15 +211,25 @@ func (c *linearBack) readMaps() {
 		c.weightRefs, c.w = append(c.weightRefs, weight), append(c.w, w)
 	}
 	for k, m := range c.op.Maps {
-		dys := c.readSomeRefs(c.op.Has[k])
-		ups := make([]factor, len(dys))
-		for o, dy := range dys {
-			if c.op.Has[k][o] && !c.narrow[k] {
-				ups[o] = c.factor(dy, rows*m.Outs[o])
+		dys, ups := make([]ref, len(m.Outs)), make([]factor, len(m.Outs))
+		for o, has := range c.op.Has[k] {
+			if has {
+				dys[o] = c.readUp()
+			}
+			if has && !c.narrow[k] {
+				ups[o] = c.factor(dys[o], rows*m.Outs[o])
 			}
 		}
 		c.dys, c.ups = append(c.dys, dys), append(c.ups, ups)
 	}
+}
+
+// readUp returns the next gradient of a result. One that is columns of a matrix is so of
+// the joint's; see Joins.
+func (c *linearBack) readUp() ref {
+	up := c.next(&c.binder.in)
+	c.joined = c.joined || up.ld > 0
+	return refTo(up)
 }
 
 // writeMaps takes the gradients of the weights and biases from the outputs.
@@ -326,7 +337,8 @@ func (b *binder) againPass(op ops.Op) func(dy ref) {
 	case ops.GatedNorm:
 		p := normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight)}
 		return func(dy ref) {
-			p.dy, p.y, p.dgate, p.dx, p.dw = dy, dy, b.writeRef(), b.writeRef(), b.writeIf(op.Weight)
+			p.dy, p.y = dy, dy
+			b.writeGated(op.Norm, &p)
 			b.normBackward(op.Norm, p)
 		}
 	}

@@ -37,6 +37,11 @@ type (
 	mlstmGradArgs struct {
 		dq, dk, dv, fromState, carried, kept address
 	}
+	// mlstmHalfGradArgs is Grads of mlstm_wgmma.cuh.
+	mlstmHalfGradArgs struct {
+		mlstmGradArgs
+		ldq, ldk, ldv, _ int32
+	}
 	mlstmGateGradArgs struct {
 		f, den, dm, below, left, cross, fromState, carried, kept address
 		ofState, ofCarried, ofKept                               int64
@@ -207,7 +212,11 @@ func (c *mlstmScan) readRows(width int) address {
 // writeRows returns where the kernels write the next output, [B·T,NH·width], and a
 // function that enqueues its conversion to the output's element type, if needed.
 func (c *mlstmScan) writeRows(width int) (at address, done func()) {
-	r, n := c.writeRef(), c.items*c.op.T*width
+	return c.rowsFor(c.writeRef(), width)
+}
+
+func (c *mlstmScan) rowsFor(r ref, width int) (at address, done func()) {
+	n := c.items * c.op.T * width
 	if !c.half {
 		return c.floatsFor(r, n)
 	}
@@ -216,6 +225,18 @@ func (c *mlstmScan) writeRows(width int) (at address, done func()) {
 	}
 	at = c.take(2 * n)
 	return at, func() { c.convert(ref{at: at, half: true}, r, n) }
+}
+
+// writeGrads is writeRows for a gradient, which the kernels of mlstm_wgmma.cuh can write
+// as columns of a matrix with rows of ld elements.
+func (c *mlstmScan) writeGrads(width int) (at address, ld int32, done func()) {
+	if !c.half {
+		at, done = c.writeRows(width)
+		return at, 0, done
+	}
+	r, n := c.writeColumns(c.op.NH * width)
+	at, done = c.rowsFor(r, width)
+	return at, int32(n), done
 }
 
 // products returns the bytes of n elements that matrix products read.
@@ -304,7 +325,7 @@ type mlstmBack struct {
 	h, dh       address
 	states, ns  address // the gradients of C and n after every chunk, 0 if they are zero
 	rows        mlstmRowArgs
-	grads       mlstmGradArgs
+	grads       mlstmHalfGradArgs
 	behind      bool // whether those gradients may be other than zero
 	keys, parts int  // the numbers of partial sums over the keys' width, per step and per chunk
 }
@@ -328,9 +349,9 @@ func (c *mlstmScan) backward(op ops.MLSTMGrad) {
 	dLast := memory{c.readIf(op.Has[1]), c.readIf(op.Has[2]), c.readIf(op.Has[3])}
 	c.setArgs(c.readIf(op.Resets))
 	var done [3]func()
-	b.grads.dq, done[0] = c.writeRows(op.DQK)
-	b.grads.dk, done[1] = c.writeRows(op.DQK)
-	b.grads.dv, done[2] = c.writeRows(op.DHV)
+	b.grads.dq, b.grads.ldq, done[0] = c.writeGrads(op.DQK)
+	b.grads.dk, b.grads.ldk, done[1] = c.writeGrads(op.DQK)
+	b.grads.dv, b.grads.ldv, done[2] = c.writeGrads(op.DHV)
 	di, df := c.write(), c.write()
 	dFirst := c.writeMemory(op.State)
 	b.behind = c.nc > 1 || op.Has[1] || op.Has[2]
@@ -407,7 +428,7 @@ func (c *mlstmBack) rowsGrad() {
 		return
 	}
 	c.tiled("mlstm_grads", c.blocks()*(ceil(c.op.DHV, mlstmTile)+2*c.keyTiles()), c.bordersShared(), c.args, c.gates, byValue(mlstmReadArgs{
-		q: c.q, k: c.k, v: c.v, dh: c.dh, states: c.mlstmScan.states, ns: c.mlstmScan.ns, dStates: c.states, dNs: c.ns}), byValue(c.rows), byValue(c.grads))
+		q: c.q, k: c.k, v: c.v, dh: c.dh, states: c.mlstmScan.states, ns: c.mlstmScan.ns, dStates: c.states, dNs: c.ns}), byValue(c.rows), byValue(c.grads.mlstmGradArgs))
 }
 
 func (c *mlstmBack) gatesGrad(dLast, dFirst memory, di, df address) {

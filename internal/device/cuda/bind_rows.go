@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 	"github.com/pkg/errors"
@@ -49,8 +50,9 @@ func (b *binder) norms(op ops.Op, twin bool) {
 	case ops.NormGradAdd:
 		b.normBackward(op.Norm, normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(), more: b.readRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight), twin: b.writeRefIf(twin)})
 	case ops.GatedNormGrad:
-		b.normBackward(op.Norm, normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(),
-			dgate: b.writeRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight)})
+		p := normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef()}
+		b.writeGated(op.Norm, &p)
+		b.normBackward(op.Norm, p)
 	}
 }
 
@@ -175,22 +177,46 @@ func (b *binder) norm(op ops.Norm) (normShape, structure) {
 
 // normPass is a pass of a norm: forward y = norm(x + more)⊙σ(gate), where sum
 // receives x + more, and backward dx, to which more is added, dgate and dw, and y,
-// perhaps in the memory of dy. twin is a copy of sum or of dx. What a
-// pass lacks is zero.
+// perhaps in the memory of dy. The rows of dgate are ldGate elements apart. twin is a copy
+// of sum or of dx. What a pass lacks is zero.
 type normPass struct {
 	x, more, gate ref
 	w             address
 	sum, y, twin  ref
 	dy, dx, dgate ref
+	ldGate        int
 	dw            address
 }
+
+// writeGated takes the results of the derivative of a norm with a gate from the outputs.
+func (b *binder) writeGated(op ops.Norm, p *normPass) {
+	p.dgate, p.ldGate = b.writeColumns(op.Width)
+	p.dx, p.dw = b.writeRef(), b.writeIf(op.Weight)
+}
+
+// gateGrad is the struct GateGrad of norm_halves.
+type gateGrad struct {
+	y  ref
+	ld int64
+}
+
+// gateArg returns dgate as the argument of a module's kernel.
+func (p normPass) gateArg(module string) structure {
+	if strings.HasPrefix(module, "norm_"+halvesKind) {
+		return byValue(gateGrad{p.dgate, int64(p.ldGate)})
+	}
+	return p.dgate.arg()
+}
+
+// halvesKind is part of the names of modules whose kernels read bfloat16 alone.
+const halvesKind = "halves_"
 
 // module returns the name of the kernels' module for a pass that reads these operands.
 func (s normShape) module(operands ...ref) string {
 	kind := ""
 	switch {
 	case s.wide && allHalf(operands...):
-		kind = "halves_"
+		kind = halvesKind
 	case s.wide:
 		kind = "wide_"
 	}
@@ -220,7 +246,8 @@ func (b *binder) normBackward(op ops.Norm, p normPass) {
 		part = b.float(parts * op.Width)
 	}
 	g := grid{x: blocks, threads: s.lanes, rows: s.groups, shared: shared * b.size()}
-	b.kernel(s.module(p.x, p.dy, p.gate), "norm_backward", g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.twin.arg(), p.dgate.arg(), p.y.arg(), part)
+	module := s.module(p.x, p.dy, p.gate)
+	b.kernel(module, "norm_backward", g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.twin.arg(), p.gateArg(module), p.y.arg(), part)
 	if op.Weight {
 		b.sumParts(part, p.dw, parts, op.Width)
 	}

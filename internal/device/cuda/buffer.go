@@ -10,21 +10,29 @@ import (
 	"github.com/pkg/errors"
 )
 
-// buffer is a stretch of a card's memory.
+// buffer is a stretch of a card's memory, or, if ld is not 0, columns of a matrix of rows
+// of ld elements.
 type buffer struct {
-	at address
-	dt ops.Dtype
-	n  int
+	at       address
+	dt       ops.Dtype
+	n        int
+	ld, rows int
 }
 
 func (b buffer) Dtype() ops.Dtype { return b.dt }
 func (b buffer) Len() int         { return b.n }
 
 // span is the buffer as what a task reads or writes.
-func (b buffer) span(writes bool) span { return span{b.at, b.at + address(b.n*b.dt.Size()), writes} }
+func (b buffer) span(writes bool) span {
+	n := b.n
+	if b.ld > 0 {
+		n = (b.rows-1)*b.ld + b.n/b.rows
+	}
+	return span{b.at, b.at + address(n*b.dt.Size()), writes}
+}
 
 func (b buffer) Slice(from, n int) device.Buffer {
-	return buffer{b.at + address(from*b.dt.Size()), b.dt, n}
+	return buffer{at: b.at + address(from*b.dt.Size()), dt: b.dt, n: n}
 }
 
 // Alloc returns memory for n elements. The error is a *device.MemoryError if the card has

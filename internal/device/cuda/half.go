@@ -166,5 +166,5 @@ func all(args []ops.Arg) []bool {
 
 // AsHalf returns n elements of bfloat16 in the memory of b.
 func (d *Device) AsHalf(b device.Buffer, n int) device.Buffer {
-	return buffer{b.(buffer).at, ops.BFloat16, n}
+	return buffer{at: b.(buffer).at, dt: ops.BFloat16, n: n}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
+	"github.com/pkg/errors"
 )
 
 // ref is an operand in the card's memory: of the operation's float type, or of
@@ -27,10 +28,28 @@ func allHalf(refs ...ref) bool {
 func (r ref) arg() structure { return byValue(r) }
 
 // readRef and writeRef return the next input and output.
-func (b *binder) readRef() ref  { return refTo(b.next(&b.in)) }
-func (b *binder) writeRef() ref { return refTo(b.next(&b.out)) }
+func (b *binder) readRef() ref  { return b.dense(b.next(&b.in)) }
+func (b *binder) writeRef() ref { return b.dense(b.next(&b.out)) }
+
+func (b *binder) dense(x buffer) ref {
+	if x.ld > 0 && b.err == nil {
+		b.err = errors.New("the kernels take no columns of a matrix where there are some")
+	}
+	return refTo(x)
+}
 
 func refTo(b buffer) ref { return ref{at: b.at, half: b.dt == ops.BFloat16} }
+
+// writeColumns returns the next output, which may be columns of a matrix, and the length
+// of its rows: width, unless they are those of a matrix.
+func (b *binder) writeColumns(width int) (r ref, ld int) { return columnsOf(b.next(&b.out), width) }
+
+func columnsOf(b buffer, width int) (r ref, ld int) {
+	if b.ld > 0 {
+		width = b.ld
+	}
+	return refTo(b), width
+}
 
 // readRefIf is the zero ref for an operand that is not there.
 func (b *binder) readRefIf(has bool) ref {

@@ -20,7 +20,7 @@ type token struct {
 }
 
 func (k *token) memory(dt ops.Dtype, n int) buffer {
-	b := buffer{k.free, dt, n}
+	b := buffer{at: k.free, dt: dt, n: n}
 	k.free += address(n*dt.Size()+255) / 256 * 256
 	return b
 }

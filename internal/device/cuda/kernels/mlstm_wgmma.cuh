@@ -157,13 +157,14 @@ struct Reads {
 
 enum { OUTPUT, VALUES, QUERIES, KEYS };
 
-// Computes columns n0 … n0+BN−1 of h or of a gradient for 128 steps: the part that comes
+// Computes columns n0 … n0+BN−1 of h or of a gradient, out with rows of ldo, for 128
+// steps: the part that comes
 // from the memory, with its rows weighted, and then the part that comes from the scores:
 //   h  = β·(q·C)/N                + A/N·v
 //   dv = ā·(k·dC)                 + (A/N)ᵀ·dh
 //   dq = β·((dh·Cᵀ)/N + dden·n)   + P·k      part: q·(first term); kept: ⟨C,dC⟩ + ⟨n,dn⟩
 //   dk = ā·(v·dCᵀ + dn)           + Pᵀ·q     part: k·(first term)
-template <int BN, int OF> __device__ inline void rows(const MLSTM &s, const Gates &g, const Reads &d, const Place &at, int n0, bf16 *out, float *part, double *kept) {
+template <int BN, int OF> __device__ inline void rows(const MLSTM &s, const Gates &g, const Reads &d, const Place &at, int n0, bf16 *out, int ldo, float *part, double *kept) {
     constexpr int SA = BLOCK * 128, SB = BN * 128, R = BN / 2, PIECES = BN / 32;
     constexpr bool AHEAD = OF == VALUES || OF == KEYS, OFV = OF == OUTPUT || OF == VALUES; // whether scores with later steps are used; whether columns are those of v
     char *panel = panels(room);
@@ -259,29 +260,31 @@ template <int BN, int OF> __device__ inline void rows(const MLSTM &s, const Gate
         product<AHEAD ? 1 : 0, 1>(sum, a + group * 8192, a + SA);
         productsWait();
     }
-    store(sum, at.in(out, s, width, at.t0) + (i64)first * ld + n0, ld, at.there - first);
+    store(sum, out + ((i64)at.b * s.t + at.t0 + first) * ldo + at.head * width + n0, ldo, at.there - first);
 }
 
-// As Grads in mlstm_chunks.cuh, except that kept [chunks,tiles·8] is also by warps.
+// As Grads in mlstm_chunks.cuh, except that kept [chunks,tiles·8] is also by warps, and
+// that the rows of the gradients are ldq, ldk and ldv elements apart.
 struct Grads {
     bf16 *dq, *dk, *dv;
     float *fromState, *carried;
     double *kept;
+    int ldq, ldk, ldv;
 };
 
 // The kernels with tiles of BK columns of keys by BV columns of values.
 #define KERNELS(BK, BV) \
     KERNEL __launch_bounds__(BK * 2, BK == 128 ? 2 : 4) mlstm_states(MLSTM s, const float *keep, Borders m, int back) { borders<BK, BV>(s, keep, m, back); } \
     KERNEL __launch_bounds__(256, 2) mlstm_output(MLSTM s, Gates g, Reads d, bf16 *h) { \
-        rows<BV, OUTPUT>(s, g, d, Place(s, blockIdx.z, blockIdx.y), blockIdx.x * BV, h, nullptr, nullptr); \
+        rows<BV, OUTPUT>(s, g, d, Place(s, blockIdx.z, blockIdx.y), blockIdx.x * BV, h, s.nh * s.dhv, nullptr, nullptr); \
     } \
     KERNEL __launch_bounds__(256, 2) mlstm_grads(MLSTM s, Gates g, Reads d, Grads out) { \
         Place at(s, blockIdx.z, blockIdx.y); \
         int tile = blockIdx.x, values = s.dhv / BV, keys = s.dqk / BK; \
         i64 steps = (i64)s.b * s.nh * s.t; \
-        if (tile < values) return rows<BV, VALUES>(s, g, d, at, tile * BV, out.dv, nullptr, nullptr); \
+        if (tile < values) return rows<BV, VALUES>(s, g, d, at, tile * BV, out.dv, out.ldv, nullptr, nullptr); \
         tile -= values; \
-        if (tile < keys) return rows<BK, QUERIES>(s, g, d, at, tile * BK, out.dq, out.fromState + tile * steps, out.kept + (at.chunk * keys + tile) * 8); \
+        if (tile < keys) return rows<BK, QUERIES>(s, g, d, at, tile * BK, out.dq, out.ldq, out.fromState + tile * steps, out.kept + (at.chunk * keys + tile) * 8); \
         tile -= keys; \
-        rows<BK, KEYS>(s, g, d, at, tile * BK, out.dk, out.carried + tile * steps, nullptr); \
+        rows<BK, KEYS>(s, g, d, at, tile * BK, out.dk, out.ldk, out.carried + tile * steps, nullptr); \
     }

@@ -83,6 +83,25 @@ template <int PER, bool WIDE> __device__ inline void store(Out y, i64 at, int wi
     }
 }
 
+// The gradient of a gate whose rows are ld elements apart.
+struct GateGrad {
+    Out y;
+    i64 ld;
+};
+
+// What the gradient of the gate is written to by norms that read columns of type C: a
+// GateGrad if all that they read is in bfloat16; and where the columns of group g begin.
+template <typename C> struct GateOf {
+    typedef Out Type;
+    static __device__ Out out(Out y) { return y; }
+    static __device__ i64 at(Out, const Norm &s, i64 g) { return g * s.width; }
+};
+template <int PER> struct GateOf<WideColumns<PER, HalfEights>> {
+    typedef GateGrad Type;
+    static __device__ Out out(GateGrad y) { return y.y; }
+    static __device__ i64 at(GateGrad y, const Norm &s, i64 g) { return g * s.width + (unsigned)g / (unsigned)s.groups * (y.ld - s.groups * s.width); }
+};
+
 // The factors of a thread's columns.
 template <int PER, bool WIDE> __device__ inline void factors(const Norm &s, const T *w, i64 c0, T (&f)[PER]) {
     if (w) load<PER, WIDE>({w, 0}, c0, s.width, f);
@@ -149,7 +168,7 @@ template <int PER, bool WIDE, typename C> __device__ inline void forward(const N
 // dw = Σ dy⊙x̂ if there is part. The grid's groups are a multiple of a row's, and a thread has the same columns in all
 // groups that it takes: part [blocks,width] for one group to a row, summed up over the
 // threads y in shared memory, else [blocks·blockDim.y/groups,groups·width].
-template <int PER, bool WIDE, typename C> __device__ inline void backward(const Norm &s, In x, const T *w, In dy, In more, In gate, Out dx, Out twin, Out dgate, Out y, T *part) {
+template <int PER, bool WIDE, typename C> __device__ inline void backward(const Norm &s, In x, const T *w, In dy, In more, In gate, Out dx, Out twin, typename GateOf<C>::Type dgate, Out y, T *part) {
     extern __shared__ char space[];
     T *room = (T *)space;
     i64 first = blockIdx.x * (i64)blockDim.y, mine = first + threadIdx.y, c0 = mine % s.groups * s.width;
@@ -191,7 +210,7 @@ template <int PER, bool WIDE, typename C> __device__ inline void backward(const 
             for (int k = 0; k < PER; k++) t[k] = gate.at ? v[k] * f[k] * in[k] : v[k] * f[k];
             if (y.at) store<PER, WIDE>(y, at, s.width, t);
             for (int k = 0; k < PER; k++) t[k] = up[k] * v[k] * f[k] * (1 - in[k]);
-            if (gate.at) store<PER, WIDE>(dgate, at, s.width, t);
+            if (gate.at) store<PER, WIDE>(GateOf<C>::out(dgate), GateOf<C>::at(dgate, s, g), s.width, t);
         }
         for (int k = 0; k < PER; k++) up[k] = rstd * (up[k] * f[k] - sum - v[k] * sumX);
         if (there && more.at) {
@@ -224,6 +243,6 @@ template <int PER, bool WIDE, typename C> __device__ inline void backward(const 
         forward<PER, WIDE, __VA_ARGS__>(s, x, more, w, gate, sum, twin, y);                                            \
     }                                                                                                                  \
     KERNEL __launch_bounds__(THREADS, sizeof(T) == 4 ? BACK : 1)                                                       \
-        norm_backward(Norm s, In x, const T *w, In dy, In more, In gate, Out dx, Out twin, Out dgate, Out y, T *part) { \
+        norm_backward(Norm s, In x, const T *w, In dy, In more, In gate, Out dx, Out twin, GateOf<__VA_ARGS__>::Type dgate, Out y, T *part) { \
         backward<PER, WIDE, __VA_ARGS__>(s, x, w, dy, more, gate, dx, twin, dgate, y, part);                           \
     }
