@@ -55,8 +55,8 @@ type Device interface {
 type Half struct {
 	In, Out []bool
 	// Joined reports whether the inputs that a Joiner has the operation join lie as it
-	// says.
-	Joined bool
+	// says, and Consecutive whether the results do that it has it write as one.
+	Joined, Consecutive bool
 }
 
 // Halver is a Device that stores some operands in bfloat16. The operations
@@ -103,6 +103,9 @@ type Joiner interface {
 	// Joins returns which inputs an operation reads as one matrix, without a copy if they
 	// lie so, or false if there are none. It may write to the rest of the matrix.
 	Joins(op ops.Op, half Half) (Joint, bool)
+	// Writes returns which results of an operation are written as one, in their order, and
+	// without a copy if each begins where the one before it ends; nil if there are none.
+	Writes(op ops.Op) []int
 	// WritesColumns reports whether an operation can write result k as columns of a matrix.
 	WritesColumns(op ops.Op, half Half, k int) bool
 	// AsColumns returns input k of a joint, of n elements in all, in the memory of the

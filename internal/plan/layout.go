@@ -30,6 +30,7 @@ type Layout struct {
 	Kept, Shared map[ops.Dtype]int
 	joined       []bool        // the steps that read columns of a matrix
 	columns      map[ID]column // the values that are such columns
+	consecutive  [][]int       // results of each step that follow one another
 }
 
 // LayOut places the values of a plan, and the workspaces of its operations, on
@@ -40,7 +41,7 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 	p, copies := p.arranged(d, given).halved(d, given)
 	l := &Layout{
 		Plan: p, Device: d, Copies: copies, Offset: make([]int, len(p.Values)), Workspace: make([]int, len(p.Steps)),
-		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int), joined: make([]bool, len(p.Steps)), columns: make(map[ID]column),
+		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int), joined: make([]bool, len(p.Steps)), columns: make(map[ID]column), consecutive: make([][]int, len(p.Steps)),
 	}
 	l.join(given)
 	for dt, blocks := range l.blocks(given) {
@@ -51,8 +52,8 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 		}
 		l.Shared[dt] = place(blocks) - l.Kept[dt]
 		for _, b := range blocks {
-			for _, to := range b.to {
-				*to = b.offset
+			for _, p := range b.parts {
+				*p.to = b.offset + p.from
 			}
 		}
 	}
@@ -69,7 +70,7 @@ func (l *Layout) blocks(given []ID) map[ops.Dtype][]*block {
 			continue
 		}
 		dt := arenaType(v.Dtype)
-		b := &block{size: l.round(dt, elements(v)), first: v.First, last: v.Last, to: []*int{&l.Offset[id]}}
+		b := &block{size: l.round(dt, elements(v)), first: v.First, last: v.Last, parts: []part{{to: &l.Offset[id]}}}
 		switch {
 		case v.Input || v.Gone || slices.Contains(given, ID(id)):
 			continue
@@ -92,7 +93,7 @@ func (l *Layout) blocks(given []ID) map[ops.Dtype][]*block {
 	for i, s := range p.Steps {
 		l.Workspace[i] = -1
 		if n := l.Device.Workspace(s.Op, s.Dtype, l.halfOf(i)); n > 0 {
-			arenas[s.Dtype] = append(arenas[s.Dtype], &block{size: l.round(s.Dtype, n), first: i, last: i, to: []*int{&l.Workspace[i]}})
+			arenas[s.Dtype] = append(arenas[s.Dtype], &block{size: l.round(s.Dtype, n), first: i, last: i, parts: []part{{to: &l.Workspace[i]}}})
 		}
 	}
 	return arenas
@@ -111,7 +112,7 @@ func (p *Plan) overlay(d device.Device, blocks map[ID]*block) {
 				continue
 			}
 			taken[in], taken[out] = true, true
-			under.size, under.last, under.to = max(under.size, over.size), over.last, append(under.to, over.to...)
+			under.size, under.last, under.parts = max(under.size, over.size), over.last, append(under.parts, over.parts...)
 			blocks[out] = under
 		}
 	}
@@ -164,7 +165,13 @@ func (l *Layout) Bytes() (shared, kept int64) {
 type block struct {
 	size, first, last int
 	offset            int
-	to                []*int // where the offset is noted
+	parts             []part
+}
+
+// part is a value in a block, or a workspace.
+type part struct {
+	from int  // its first element
+	to   *int // where its offset is noted
 }
 
 func (b *block) end() int { return b.offset + b.size }

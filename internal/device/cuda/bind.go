@@ -256,9 +256,7 @@ func (b *binder) takeAddends(p ops.Plus) {
 // operands.
 func (d *Device) Workspace(op ops.Op, dt ops.Dtype, half device.Half) int {
 	b := &binder{d: d, dt: dt, counting: true, in: countingOperands(op.Inputs(), dt, half.In), out: countingOperands(op.Outputs(), dt, half.Out)}
-	if half.Joined {
-		b.in = d.joined(op, half, b.in)
-	}
+	b.arranged(op, half)
 	if b.bind(op) != nil {
 		return 0 // Bind reports it
 	}

@@ -101,7 +101,43 @@ func (c *linearBack) join() {
 		copies = append(copies, func() { c.narrowJoin(c.few, dy, j.ld, j.few(), w+address(2*j.few()*in)) })
 	}
 	c.atOnce(copies...)
-	c.joint.dy, c.joint.w, c.joint.dw = factor{dy, true}, factor{w, true}, c.float(j.width*in)
+	c.joint.dy, c.joint.w, c.joint.dw = factor{dy, true}, factor{w, true}, c.jointResult()
+}
+
+// jointResult returns the memory of the gradient of a joint's weights: that of the
+// results if each begins where the one before it ends, or workspace.
+func (c *linearBack) jointResult() address {
+	n := c.joint.width * c.op.Maps[0].In
+	order := c.inOrder()
+	for i, k := range order {
+		if i > 0 && c.dw[k] != c.at(c.dw[order[i-1]], total(c.op.Maps[order[i-1]].Outs)*c.op.Maps[k].In) {
+			return c.float(n)
+		}
+	}
+	if order == nil {
+		return c.float(n)
+	}
+	first := c.dw[order[0]]
+	c.spans = append(c.spans, span{first, c.at(first, n), true})
+	return first
+}
+
+// inOrder returns the maps in the order in which the rows of their weights are those of the
+// joint's, if these are all: nil if rows are missing or there are others.
+func (c *linearBack) inOrder() []int {
+	var wide, few []int
+	blocks, columns := 0, 0
+	for k, m := range c.op.Maps {
+		if c.narrow[k] {
+			few, columns = append(few, k), columns+total(m.Outs)
+		} else {
+			wide, blocks = append(wide, k), blocks+len(m.Outs)
+		}
+	}
+	if c.joint.width == 0 || blocks != len(c.joint.blocks) || c.joint.narrow && columns != narrowColumns {
+		return nil
+	}
+	return append(wide, few...)
 }
 
 // jointRows returns the memory of a joint's dy: that of the operands if they lie there,
@@ -137,7 +173,7 @@ func (c *linearBack) jointInputs(started float64) {
 }
 
 // jointWeights enqueues the gradient of the joint's weights, and divide what copies it
-// to those of the maps.
+// to those of the maps, unless it lies there.
 func (c *linearBack) jointWeights() {
 	j, m := c.joint, c.op.Maps[0]
 	c.multiply(product{m: j.width, n: m.In, k: m.Rows, a: j.dy.row(c.binder, 0, j.ld, true), b: c.x.row(c.binder, 0, m.In, false),
@@ -146,6 +182,9 @@ func (c *linearBack) jointWeights() {
 
 func (c *linearBack) divide() {
 	in := c.op.Maps[0].In
+	if b := c.joint.blocks; len(b) > 0 && c.dw[b[0].k] == c.joint.dw {
+		return
+	}
 	var copies []func()
 	for _, b := range c.joint.blocks {
 		copies = append(copies, func() {

@@ -3,27 +3,40 @@
 package cuda
 
 import (
-	"slices"
-
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
 
-// Joins returns the gradients of the results of linear maps whose joint reads them.
-func (d *Device) Joins(op ops.Op, half device.Half) (device.Joint, bool) {
-	if twin, ok := op.(ops.Twin); ok {
+// jointMaps returns the derivative of linear maps in an operation that may have a joint, and
+// how many inputs there are before the weights and results before their gradients.
+func jointMaps(op ops.Op) (grad ops.LinearsGrad, in, out int, ok bool) {
+	if twin, is := op.(ops.Twin); is {
 		op = twin.Op
 	}
-	grad, before := ops.LinearsGrad{}, 1
 	switch op := op.(type) {
 	case ops.LinearsGrad:
-		grad = op
+		return op, 1, 1, true
 	case ops.LinearsGradAgain:
-		grad, before = op.LinearsGrad, len(op.Norm.Inputs())
-	default:
+		norm := len(op.Norm.Inputs())
+		return op.LinearsGrad, norm, norm, true // dx, and dw of the norm if it has a weight
+	}
+	return grad, 0, 0, false
+}
+
+// jointFor returns the backward pass of maps with its joint, and nothing bound.
+func (d *Device) jointFor(grad ops.LinearsGrad) *linearBack {
+	c := (&binder{d: d, dt: ops.Float32}).newLinearBack(grad)
+	c.joint = c.jointOf()
+	return c
+}
+
+// Joins returns the gradients of the results of linear maps whose joint reads them.
+func (d *Device) Joins(op ops.Op, half device.Half) (device.Joint, bool) {
+	grad, before, _, ok := jointMaps(op)
+	if !ok {
 		return device.Joint{}, false
 	}
-	j := (&binder{d: d, dt: ops.Float32}).newLinearBack(grad).jointOf()
+	j := d.jointFor(grad).joint
 	at := device.Joint{Rows: grad.Maps[0].Rows, LD: j.ld}
 	for _, b := range j.blocks {
 		in := before + len(grad.Maps) + upNumber(grad, b)
@@ -33,6 +46,26 @@ func (d *Device) Joins(op ops.Op, half device.Half) (device.Joint, bool) {
 		at.In, at.Columns = append(at.In, in), append(at.Columns, b.column)
 	}
 	return at, j.width > 0
+}
+
+// Writes returns the gradients of the weights of linear maps that the product of a joint
+// writes.
+func (d *Device) Writes(op ops.Op) (out []int) {
+	grad, _, before, ok := jointMaps(op)
+	if !ok {
+		return nil
+	}
+	number := make([]int, len(grad.Maps))
+	for k, m := range grad.Maps {
+		number[k] = before
+		if before++; m.Bias {
+			before++
+		}
+	}
+	for _, k := range d.jointFor(grad).inOrder() {
+		out = append(out, number[k])
+	}
+	return out
 }
 
 // upNumber returns the number of a block's gradient among those that a derivative reads.
@@ -80,13 +113,19 @@ func columnsIn(b buffer, j device.Joint) buffer {
 	return b
 }
 
-// joined returns the inputs of an operation with those of its joint as columns.
-func (d *Device) joined(op ops.Op, half device.Half, in []buffer) []buffer {
-	in = slices.Clone(in)
-	if j, ok := d.Joins(op, half); ok {
+// arranged lets the operands of an operation lie as half says, while its workspace is
+// counted.
+func (b *binder) arranged(op ops.Op, half device.Half) {
+	if j, ok := b.d.Joins(op, half); ok && half.Joined {
 		for _, k := range j.In {
-			in[k] = columnsIn(in[k], j)
+			b.in[k] = columnsIn(b.in[k], j)
 		}
 	}
-	return in
+	if half.Consecutive {
+		at := address(b.d.Alignment())
+		for _, k := range b.d.Writes(op) {
+			b.out[k].at = at
+			at += address(b.out[k].n * b.dt.Size())
+		}
+	}
 }

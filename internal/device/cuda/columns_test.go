@@ -182,3 +182,29 @@ func TestJoins(t *testing.T) {
 		}
 	}
 }
+
+// TestWrites: the gradients of weights follow one another as their rows do in the joint:
+// those of narrow maps last, of which there must be eight columns.
+func TestWrites(t *testing.T) {
+	norm := ops.Norm{N: 512, Width: 1024, Groups: 1, Eps: 1e-6, Weight: true}
+	for name, c := range map[string]struct {
+		widths, want []int
+	}{
+		"with gates":     {[]int{512, 512, 1024, 4, 4, 1024}, []int{2, 3, 4, 9, 5, 7}},
+		"seven columns":  {[]int{512, 512, 1024, 4, 3, 1024}, nil},
+		"without gates":  {[]int{512, 512, 1024}, []int{2, 3, 4}},
+		"with odd ones":  {[]int{512, 514, 512}, nil},
+		"without joints": {[]int{1024}, nil},
+	} {
+		g := ops.LinearsGrad{}
+		for _, n := range c.widths {
+			g.Maps, g.Has = append(g.Maps, ops.Linear{Rows: 512, In: 1024, Outs: []int{n}, Bias: n < 8}), append(g.Has, []bool{true})
+		}
+		if got := ForPlans(BF16).Writes(ops.LinearsGradAgain{LinearsGrad: g, Norm: norm}); !slices.Equal(got, c.want) {
+			t.Errorf("%s: results %v, want %v", name, got, c.want)
+		}
+		if ForPlans(TF32).Writes(g) != nil {
+			t.Errorf("%s: results are joined without bfloat16", name)
+		}
+	}
+}

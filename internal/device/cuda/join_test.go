@@ -10,14 +10,18 @@ import (
 )
 
 // TestJoints counts the products and copies of derivatives of maps, without a card: the
-// projections of a cell are one joint, the halves of a feed-forward layer are none.
+// projections of a cell are one joint, the halves of a feed-forward layer are none. Rows of
+// one weight's gradient need not be copied, nor those of several that follow one another.
 func TestJoints(t *testing.T) {
 	for _, c := range []struct {
 		outs             [][]int
+		apart            int // the space between two operands
 		products, copies int
 	}{
-		{[][]int{{512}, {512}, {1024}, {1024}}, 2, 8}, {[][]int{{512}, {512}, {1024}, {4}, {4}, {1024}}, 2, 8},
-		{[][]int{{512, 512, 1024, 1024}}, 2, 8}, {[][]int{{2752}, {2752}}, 4, 0}, {[][]int{{1024}}, 2, 0}, {[][]int{{100}, {512}, {512}}, 4, 4},
+		{[][]int{{512}, {512}, {1024}, {1024}}, 256, 2, 8}, {[][]int{{512}, {512}, {1024}, {4}, {4}, {1024}}, 256, 2, 8},
+		{[][]int{{512}, {512}, {1024}, {1024}}, 0, 2, 4}, {[][]int{{512}, {512}, {1024}, {4}, {4}, {1024}}, 0, 2, 8},
+		{[][]int{{512}, {512}, {1024}, {1024}, {4}, {4}}, 0, 2, 4}, {[][]int{{512}, {512}, {1024}, {1024}, {4}}, 0, 2, 8},
+		{[][]int{{512, 512, 1024, 1024}}, 256, 2, 4}, {[][]int{{2752}, {2752}}, 256, 4, 0}, {[][]int{{1024}}, 256, 2, 0}, {[][]int{{100}, {512}, {512}}, 0, 4, 4},
 	} {
 		op := ops.LinearsGrad{}
 		for _, outs := range c.outs {
@@ -28,7 +32,7 @@ func TestJoints(t *testing.T) {
 			op.Maps, op.Has = append(op.Maps, ops.Linear{Rows: 2048, In: 1024, Outs: outs}), append(op.Has, has)
 		}
 		products, copies := 0, 0
-		for _, task := range boundWithoutKernels(t, op) {
+		for _, task := range boundWithoutKernels(t, op, c.apart) {
 			if task.product {
 				products++
 			} else {
@@ -36,14 +40,14 @@ func TestJoints(t *testing.T) {
 			}
 		}
 		if products != c.products || copies != c.copies {
-			t.Errorf("%v: %d products and %d copies; want %d and %d", c.outs, products, copies, c.products, c.copies)
+			t.Errorf("%v, %d bytes apart: %d products and %d copies; want %d and %d", c.outs, c.apart, products, copies, c.products, c.copies)
 		}
 	}
 }
 
 // boundWithoutKernels returns the tasks of an operation except the kernels, on a card
-// that has none.
-func boundWithoutKernels(t *testing.T, op ops.Op) []task {
+// that has none, with operands that are so many bytes apart.
+func boundWithoutKernels(t *testing.T, op ops.Op, apart int) []task {
 	t.Helper()
 	d := ForPlans(BF16)
 	half := d.Half(op)
@@ -53,7 +57,7 @@ func boundWithoutKernels(t *testing.T, op ops.Op) []task {
 		for k := range list {
 			list[k].at = next
 			b.spans = append(b.spans, span{next, next + address(4*list[k].n), true})
-			next += address(4 * list[k].n)
+			next += address(4*list[k].n + apart)
 		}
 	}
 	b.work = buffer{at: next}
