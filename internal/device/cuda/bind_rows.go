@@ -201,9 +201,12 @@ type gateGrad struct {
 }
 
 // gateArg returns dgate as the argument of a module's kernel.
-func (p normPass) gateArg(module string) structure {
+func (b *binder) gateArg(module string, op ops.Norm, p normPass) structure {
 	if strings.HasPrefix(module, "norm_"+halvesKind) {
 		return byValue(gateGrad{p.dgate, int64(p.ldGate)})
+	}
+	if p.ldGate > op.Width && b.err == nil {
+		b.err = errColumns
 	}
 	return p.dgate.arg()
 }
@@ -247,7 +250,7 @@ func (b *binder) normBackward(op ops.Norm, p normPass) {
 	}
 	g := grid{x: blocks, threads: s.lanes, rows: s.groups, shared: shared * b.size()}
 	module := s.module(p.x, p.dy, p.gate)
-	b.kernel(module, "norm_backward", g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.twin.arg(), p.gateArg(module), p.y.arg(), part)
+	b.kernel(module, "norm_backward", g, args, p.x.arg(), p.w, p.dy.arg(), p.more.arg(), p.gate.arg(), p.dx.arg(), p.twin.arg(), b.gateArg(module, op, p), p.y.arg(), part)
 	if op.Weight {
 		b.sumParts(part, p.dw, parts, op.Width)
 	}

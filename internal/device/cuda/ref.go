@@ -31,9 +31,11 @@ func (r ref) arg() structure { return byValue(r) }
 func (b *binder) readRef() ref  { return b.dense(b.next(&b.in)) }
 func (b *binder) writeRef() ref { return b.dense(b.next(&b.out)) }
 
+var errColumns = errors.New("the kernels take no columns of a matrix where there are some")
+
 func (b *binder) dense(x buffer) ref {
 	if x.ld > 0 && b.err == nil {
-		b.err = errors.New("the kernels take no columns of a matrix where there are some")
+		b.err = errColumns
 	}
 	return refTo(x)
 }
@@ -42,13 +44,12 @@ func refTo(b buffer) ref { return ref{at: b.at, half: b.dt == ops.BFloat16} }
 
 // writeColumns returns the next output, which may be columns of a matrix, and the length
 // of its rows: width, unless they are those of a matrix.
-func (b *binder) writeColumns(width int) (r ref, ld int) { return columnsOf(b.next(&b.out), width) }
-
-func columnsOf(b buffer, width int) (r ref, ld int) {
-	if b.ld > 0 {
-		width = b.ld
+func (b *binder) writeColumns(width int) (r ref, ld int) {
+	y := b.next(&b.out)
+	if y.ld > 0 {
+		width = y.ld
 	}
-	return refTo(b), width
+	return refTo(y), width
 }
 
 // readRefIf is the zero ref for an operand that is not there.
@@ -65,15 +66,6 @@ func (b *binder) writeRefIf(has bool) ref {
 		return b.writeRef()
 	}
 	return ref{}
-}
-
-// readSomeRefs returns those inputs that are there, zero refs for the others.
-func (b *binder) readSomeRefs(has []bool) []ref {
-	refs := make([]ref, len(has))
-	for k := range has {
-		refs[k] = b.readRefIf(has[k])
-	}
-	return refs
 }
 
 // countingOperands stands for operands while the workspace is counted.
