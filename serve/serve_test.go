@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gorgonia-xlstm/xlstm"
+	"github.com/gorgonia-xlstm/xlstm/internal/cores"
 	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 )
 
@@ -582,6 +583,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 // TestManyClients: 64 at once, who come back, and nothing is left of them.
 func TestManyClients(t *testing.T) {
+	cores.Run(1<<10, func(int) {}) // whose goroutines remain
 	before := runtime.NumGoroutine()
 	s, h := newServer(t, Config{Rows: 16})
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
