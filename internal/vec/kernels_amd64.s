@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func addAVX512(elements int, a *float32, b *float32, dst *float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -15,13 +15,15 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	JMP  begin
 
 whole:
-	VMOVUPS (DX)(CX*1), Z0
-	VMOVUPS (BX)(CX*1), Z1
-	VADDPS  Z1, Z0, Z0
-	VMOVUPS Z0, (SI)(CX*1)
-	ADDQ    $0x40, CX
-	SUBQ    $0x10, AX
-	JGE     whole
+	PREFETCHT0 2560(DX)(CX*1)
+	PREFETCHT0 2560(BX)(CX*1)
+	VMOVUPS    (DX)(CX*1), Z0
+	VMOVUPS    (BX)(CX*1), Z1
+	VADDPS     Z1, Z0, Z0
+	VMOVUPS    Z0, (SI)(CX*1)
+	ADDQ       $0x40, CX
+	SUBQ       $0x10, AX
+	JGE        whole
 
 tail:
 	ADDQ      $0x10, AX
@@ -3966,7 +3968,7 @@ begin:
 	JMP     tail
 
 // func normAVX512(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -3978,15 +3980,17 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	JMP          begin
 
 whole:
-	VMOVUPS (DX)(CX*1), Z2
-	VSUBPS  Z0, Z2, Z2
-	VMULPS  Z1, Z2, Z2
-	VMOVUPS (BX)(CX*1), Z3
-	VMULPS  Z3, Z2, Z2
-	VMOVUPS Z2, (SI)(CX*1)
-	ADDQ    $0x40, CX
-	SUBQ    $0x10, AX
-	JGE     whole
+	PREFETCHT0 2560(DX)(CX*1)
+	PREFETCHT0 2560(SI)(CX*1)
+	VMOVUPS    (DX)(CX*1), Z2
+	VSUBPS     Z0, Z2, Z2
+	VMULPS     Z1, Z2, Z2
+	VMOVUPS    (BX)(CX*1), Z3
+	VMULPS     Z3, Z2, Z2
+	VMOVUPS    Z2, (SI)(CX*1)
+	ADDQ       $0x40, CX
+	SUBQ       $0x10, AX
+	JGE        whole
 
 tail:
 	ADDQ      $0x10, AX
@@ -4011,7 +4015,7 @@ begin:
 	JMP  tail
 
 // func normResidualAVX512(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·normResidualAVX512(SB), NOSPLIT, $0-40
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -4023,16 +4027,18 @@ TEXT ·normResidualAVX512(SB), NOSPLIT, $0-40
 	JMP          begin
 
 whole:
-	VMOVUPS (DX)(CX*1), Z2
-	VSUBPS  Z0, Z2, Z2
-	VMULPS  Z1, Z2, Z2
-	VMOVUPS (BX)(CX*1), Z4
-	VADDPS  Z3, Z4, Z4
-	VMULPS  Z4, Z2, Z2
-	VMOVUPS Z2, (SI)(CX*1)
-	ADDQ    $0x40, CX
-	SUBQ    $0x10, AX
-	JGE     whole
+	PREFETCHT0 2560(DX)(CX*1)
+	PREFETCHT0 2560(SI)(CX*1)
+	VMOVUPS    (DX)(CX*1), Z2
+	VSUBPS     Z0, Z2, Z2
+	VMULPS     Z1, Z2, Z2
+	VMOVUPS    (BX)(CX*1), Z4
+	VADDPS     Z3, Z4, Z4
+	VMULPS     Z4, Z2, Z2
+	VMOVUPS    Z2, (SI)(CX*1)
+	ADDQ       $0x40, CX
+	SUBQ       $0x10, AX
+	JGE        whole
 
 tail:
 	ADDQ      $0x10, AX
@@ -4135,7 +4141,7 @@ begin:
 	JMP  tail
 
 // func normGradAVX512(elements int, x *float32, w *float32, dy *float32, dw *float32, dx *float32, mean float32, rstd float32, mg float32, mgx float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·normGradAVX512(SB), NOSPLIT, $0-64
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -4151,6 +4157,8 @@ TEXT ·normGradAVX512(SB), NOSPLIT, $0-64
 	JMP          begin
 
 whole:
+	PREFETCHT0   2560(DX)(CX*1)
+	PREFETCHT0   2560(SI)(CX*1)
 	VMOVUPS      (SI)(CX*1), Z4
 	VMOVUPS      (DX)(CX*1), Z5
 	VSUBPS       Z0, Z5, Z5
@@ -4198,7 +4206,7 @@ begin:
 	JMP  tail
 
 // func skipGateAVX512(elements int, h *float32, c *float32, skip *float32, z *float32, y *float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·skipGateAVX512(SB), NOSPLIT, $0-48
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -4210,6 +4218,8 @@ TEXT ·skipGateAVX512(SB), NOSPLIT, $0-48
 	JMP  begin
 
 whole:
+	PREFETCHT0   2560(BX)(CX*1)
+	PREFETCHT0   2560(DI)(CX*1)
 	VMOVUPS      (SI)(CX*1), Z0
 	VMOVUPS      (BX)(CX*1), Z1
 	VMOVUPS      (DX)(CX*1), Z2
@@ -4304,7 +4314,7 @@ begin:
 	JMP     tail
 
 // func skipGateGradAVX512(elements int, h *float32, c *float32, skip *float32, z *float32, dy *float32, dskip *float32, dh *float32, dc *float32, dz *float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·skipGateGradAVX512(SB), NOSPLIT, $0-80
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -4320,6 +4330,9 @@ TEXT ·skipGateGradAVX512(SB), NOSPLIT, $0-80
 	JMP  begin
 
 whole:
+	PREFETCHT0   2560(BX)(CX*1)
+	PREFETCHT0   2560(DI)(CX*1)
+	PREFETCHT0   2560(R8)(CX*1)
 	VMOVUPS      (DI)(CX*1), Z0
 	VPORD        Z1, Z0, Z2
 	VMAXPS       Z2, Z3, Z2
@@ -4511,7 +4524,7 @@ begin:
 	JMP  tail
 
 // func conv4SiLUAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·conv4SiLUAVX512(SB), NOSPLIT, $0-88
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -4528,6 +4541,10 @@ TEXT ·conv4SiLUAVX512(SB), NOSPLIT, $0-88
 	JMP  begin
 
 two:
+	PREFETCHT0   2560(DI)(CX*1)
+	PREFETCHT0   2560(R13)(CX*1)
+	PREFETCHT0   2624(DI)(CX*1)
+	PREFETCHT0   2624(R13)(CX*1)
 	VMOVUPS      (R12)(CX*1), Z0
 	VMOVUPS      64(R12)(CX*1), Z1
 	VMOVUPS      (R8)(CX*1), Z2
@@ -4612,6 +4629,8 @@ one:
 	JL   tail
 
 whole:
+	PREFETCHT0   2560(DI)(CX*1)
+	PREFETCHT0   2560(R13)(CX*1)
 	VMOVUPS      (R12)(CX*1), Z0
 	VMOVUPS      (R8)(CX*1), Z1
 	VMOVUPS      (DX)(CX*1), Z2
@@ -4817,13 +4836,17 @@ begin:
 	JMP     tail
 
 // func conv4SiLUGradAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·conv4SiLUGradAVX512(SB), NOSPLIT, $0-96
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
 	JMP  begin
 
 two:
+	MOVQ         x3+32(FP), DX
+	PREFETCHT0   2560(DX)(CX*1)
+	MOVQ         x3+32(FP), DX
+	PREFETCHT0   2624(DX)(CX*1)
 	MOVQ         bias+72(FP), DX
 	VMOVUPS      (DX)(CX*1), Z0
 	MOVQ         bias+72(FP), DX
@@ -4945,6 +4968,8 @@ one:
 	JL   tail
 
 whole:
+	MOVQ         x3+32(FP), DX
+	PREFETCHT0   2560(DX)(CX*1)
 	MOVQ         bias+72(FP), DX
 	VMOVUPS      (DX)(CX*1), Z0
 	MOVQ         w0+40(FP), DX
@@ -5088,13 +5113,17 @@ begin:
 	JMP     one
 
 // func conv4SiLUGradKeepAVX512(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32, y *float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·conv4SiLUGradKeepAVX512(SB), NOSPLIT, $0-104
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
 	JMP  begin
 
 two:
+	MOVQ         x3+32(FP), DX
+	PREFETCHT0   2560(DX)(CX*1)
+	MOVQ         x3+32(FP), DX
+	PREFETCHT0   2624(DX)(CX*1)
 	MOVQ         bias+72(FP), DX
 	VMOVUPS      (DX)(CX*1), Z0
 	MOVQ         bias+72(FP), DX
@@ -5228,6 +5257,8 @@ one:
 	JL   tail
 
 whole:
+	MOVQ         x3+32(FP), DX
+	PREFETCHT0   2560(DX)(CX*1)
 	MOVQ         bias+72(FP), DX
 	VMOVUPS      (DX)(CX*1), Z0
 	MOVQ         w0+40(FP), DX
@@ -5739,7 +5770,7 @@ begin:
 	JMP  tail
 
 // func quadsAdd2AVX512(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·quadsAdd2AVX512(SB), NOSPLIT, $0-72
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -5754,6 +5785,8 @@ TEXT ·quadsAdd2AVX512(SB), NOSPLIT, $0-72
 	JMP  begin
 
 whole:
+	PREFETCHT0  4608(DX)(CX*1)
+	PREFETCHT0  4608(BX)(CX*1)
 	VMOVUPS     (DX)(CX*1), Z0
 	VMOVUPS     (BX)(CX*1), Z1
 	VMOVUPS     (SI)(CX*1), Z2
@@ -5954,7 +5987,7 @@ begin:
 	JMP  tail
 
 // func quadsWeights2AVX512(elements int, x0 *float32, x1 *float32, dy0 *float32, dy1 *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·quadsWeights2AVX512(SB), NOSPLIT, $0-72
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -5969,6 +6002,8 @@ TEXT ·quadsWeights2AVX512(SB), NOSPLIT, $0-72
 	JMP  begin
 
 whole:
+	PREFETCHT0  4608(SI)(CX*1)
+	PREFETCHT0  4608(DI)(CX*1)
 	VMOVUPS     (DX)(CX*1), Z0
 	VMOVUPS     (BX)(CX*1), Z1
 	VMOVUPS     (SI)(CX*1), Z2
@@ -6229,7 +6264,7 @@ begin:
 	JMP  tail
 
 // func adamAVX512(elements int, grad *float32, m *float32, v *float32, w *float32, scale float32, l2 float32, keep float32, beta1 float32, fresh1 float32, beta2 float32, fresh2 float32, rate float32, unbias float32, eps float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·adamAVX512(SB), NOSPLIT, $0-80
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -6250,6 +6285,10 @@ TEXT ·adamAVX512(SB), NOSPLIT, $0-80
 	JMP          begin
 
 whole:
+	PREFETCHT0   2560(DX)(CX*1)
+	PREFETCHT0   2560(BX)(CX*1)
+	PREFETCHT0   2560(SI)(CX*1)
+	PREFETCHT0   2560(DI)(CX*1)
 	VMOVUPS      (DI)(CX*1), Z10
 	VMOVUPS      (DX)(CX*1), Z11
 	VMULPS       Z11, Z0, Z11
@@ -9103,7 +9142,7 @@ begin:
 	JMP     one
 
 // func addAVX2(elements int, a *float32, b *float32, dst *float32)
-// Requires: AVX, CMOV
+// Requires: AVX, CMOV, MMX+
 TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -9113,17 +9152,19 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	JMP  begin
 
 whole:
-	VMOVUPS (DX)(CX*1), Y0
-	VMOVUPS (BX)(CX*1), Y1
-	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, (SI)(CX*1)
-	VMOVUPS 32(DX)(CX*1), Y0
-	VMOVUPS 32(BX)(CX*1), Y1
-	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, 32(SI)(CX*1)
-	ADDQ    $0x40, CX
-	SUBQ    $0x10, AX
-	JGE     whole
+	PREFETCHT0 2560(DX)(CX*1)
+	PREFETCHT0 2560(BX)(CX*1)
+	VMOVUPS    (DX)(CX*1), Y0
+	VMOVUPS    (BX)(CX*1), Y1
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, (SI)(CX*1)
+	VMOVUPS    32(DX)(CX*1), Y0
+	VMOVUPS    32(BX)(CX*1), Y1
+	VADDPS     Y1, Y0, Y0
+	VMOVUPS    Y0, 32(SI)(CX*1)
+	ADDQ       $0x40, CX
+	SUBQ       $0x10, AX
+	JGE        whole
 
 tail:
 	ADDQ       $0x10, AX
@@ -15255,7 +15296,7 @@ begin:
 	JMP     tail
 
 // func normAVX2(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
-// Requires: AVX, CMOV
+// Requires: AVX, CMOV, MMX+
 TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -15267,21 +15308,23 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	JMP          begin
 
 whole:
-	VMOVUPS (DX)(CX*1), Y2
-	VSUBPS  Y0, Y2, Y2
-	VMULPS  Y1, Y2, Y2
-	VMOVUPS (BX)(CX*1), Y3
-	VMULPS  Y3, Y2, Y2
-	VMOVUPS Y2, (SI)(CX*1)
-	VMOVUPS 32(DX)(CX*1), Y2
-	VSUBPS  Y0, Y2, Y2
-	VMULPS  Y1, Y2, Y2
-	VMOVUPS 32(BX)(CX*1), Y3
-	VMULPS  Y3, Y2, Y2
-	VMOVUPS Y2, 32(SI)(CX*1)
-	ADDQ    $0x40, CX
-	SUBQ    $0x10, AX
-	JGE     whole
+	PREFETCHT0 2560(DX)(CX*1)
+	PREFETCHT0 2560(SI)(CX*1)
+	VMOVUPS    (DX)(CX*1), Y2
+	VSUBPS     Y0, Y2, Y2
+	VMULPS     Y1, Y2, Y2
+	VMOVUPS    (BX)(CX*1), Y3
+	VMULPS     Y3, Y2, Y2
+	VMOVUPS    Y2, (SI)(CX*1)
+	VMOVUPS    32(DX)(CX*1), Y2
+	VSUBPS     Y0, Y2, Y2
+	VMULPS     Y1, Y2, Y2
+	VMOVUPS    32(BX)(CX*1), Y3
+	VMULPS     Y3, Y2, Y2
+	VMOVUPS    Y2, 32(SI)(CX*1)
+	ADDQ       $0x40, CX
+	SUBQ       $0x10, AX
+	JGE        whole
 
 tail:
 	ADDQ       $0x10, AX
@@ -15333,7 +15376,7 @@ begin:
 	JMP  tail
 
 // func normResidualAVX2(elements int, x *float32, w *float32, y *float32, mean float32, rstd float32)
-// Requires: AVX, CMOV
+// Requires: AVX, CMOV, MMX+
 TEXT ·normResidualAVX2(SB), NOSPLIT, $0-40
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -15345,23 +15388,25 @@ TEXT ·normResidualAVX2(SB), NOSPLIT, $0-40
 	JMP          begin
 
 whole:
-	VMOVUPS (DX)(CX*1), Y2
-	VSUBPS  Y0, Y2, Y2
-	VMULPS  Y1, Y2, Y2
-	VMOVUPS (BX)(CX*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMULPS  Y4, Y2, Y2
-	VMOVUPS Y2, (SI)(CX*1)
-	VMOVUPS 32(DX)(CX*1), Y2
-	VSUBPS  Y0, Y2, Y2
-	VMULPS  Y1, Y2, Y2
-	VMOVUPS 32(BX)(CX*1), Y4
-	VADDPS  Y3, Y4, Y4
-	VMULPS  Y4, Y2, Y2
-	VMOVUPS Y2, 32(SI)(CX*1)
-	ADDQ    $0x40, CX
-	SUBQ    $0x10, AX
-	JGE     whole
+	PREFETCHT0 2560(DX)(CX*1)
+	PREFETCHT0 2560(SI)(CX*1)
+	VMOVUPS    (DX)(CX*1), Y2
+	VSUBPS     Y0, Y2, Y2
+	VMULPS     Y1, Y2, Y2
+	VMOVUPS    (BX)(CX*1), Y4
+	VADDPS     Y3, Y4, Y4
+	VMULPS     Y4, Y2, Y2
+	VMOVUPS    Y2, (SI)(CX*1)
+	VMOVUPS    32(DX)(CX*1), Y2
+	VSUBPS     Y0, Y2, Y2
+	VMULPS     Y1, Y2, Y2
+	VMOVUPS    32(BX)(CX*1), Y4
+	VADDPS     Y3, Y4, Y4
+	VMULPS     Y4, Y2, Y2
+	VMOVUPS    Y2, 32(SI)(CX*1)
+	ADDQ       $0x40, CX
+	SUBQ       $0x10, AX
+	JGE        whole
 
 tail:
 	ADDQ       $0x10, AX
@@ -15531,7 +15576,7 @@ begin:
 	JMP  tail
 
 // func normGradAVX2(elements int, x *float32, w *float32, dy *float32, dw *float32, dx *float32, mean float32, rstd float32, mg float32, mgx float32)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·normGradAVX2(SB), NOSPLIT, $0-64
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -15547,6 +15592,8 @@ TEXT ·normGradAVX2(SB), NOSPLIT, $0-64
 	JMP          begin
 
 whole:
+	PREFETCHT0   2560(DX)(CX*1)
+	PREFETCHT0   2560(SI)(CX*1)
 	VMOVUPS      (SI)(CX*1), Y4
 	VMOVUPS      (DX)(CX*1), Y5
 	VSUBPS       Y0, Y5, Y5
@@ -15641,7 +15688,7 @@ begin:
 	JMP  tail
 
 // func skipGateAVX2(elements int, h *float32, c *float32, skip *float32, z *float32, y *float32)
-// Requires: AVX, AVX2, CMOV, FMA3
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·skipGateAVX2(SB), NOSPLIT, $0-48
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -15653,6 +15700,8 @@ TEXT ·skipGateAVX2(SB), NOSPLIT, $0-48
 	JMP  begin
 
 whole:
+	PREFETCHT0   2560(BX)(CX*1)
+	PREFETCHT0   2560(DI)(CX*1)
 	VMOVUPS      (SI)(CX*1), Y0
 	VMOVUPS      (BX)(CX*1), Y1
 	VMOVUPS      (DX)(CX*1), Y2
@@ -15851,7 +15900,7 @@ begin:
 	JMP     tail
 
 // func skipGateGradAVX2(elements int, h *float32, c *float32, skip *float32, z *float32, dy *float32, dskip *float32, dh *float32, dc *float32, dz *float32)
-// Requires: AVX, AVX2, CMOV, FMA3
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·skipGateGradAVX2(SB), NOSPLIT, $0-80
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -15867,6 +15916,9 @@ TEXT ·skipGateGradAVX2(SB), NOSPLIT, $0-80
 	JMP  begin
 
 whole:
+	PREFETCHT0   2560(BX)(CX*1)
+	PREFETCHT0   2560(DI)(CX*1)
+	PREFETCHT0   2560(R8)(CX*1)
 	VMOVUPS      (DI)(CX*1), Y0
 	VORPS        Y1, Y0, Y2
 	VMAXPS       Y2, Y3, Y2
@@ -16252,7 +16304,7 @@ begin:
 	JMP  tail
 
 // func conv4SiLUAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, y *float32)
-// Requires: AVX, AVX2, CMOV, FMA3
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·conv4SiLUAVX2(SB), NOSPLIT, $8-88
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -16269,6 +16321,8 @@ TEXT ·conv4SiLUAVX2(SB), NOSPLIT, $8-88
 	JMP  begin
 
 whole:
+	PREFETCHT0   2560(DI)(CX*1)
+	PREFETCHT0   2560(R13)(CX*1)
 	VMOVUPS      (R12)(CX*1), Y0
 	VMOVUPS      (R8)(CX*1), Y1
 	VMOVUPS      (DX)(CX*1), Y2
@@ -16641,13 +16695,15 @@ begin:
 	JMP     tail
 
 // func conv4SiLUGradAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32)
-// Requires: AVX, AVX2, CMOV, FMA3
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·conv4SiLUGradAVX2(SB), NOSPLIT, $0-96
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
 	JMP  begin
 
 whole:
+	MOVQ         x3+32(FP), DX
+	PREFETCHT0   2560(DX)(CX*1)
 	MOVQ         bias+72(FP), DX
 	VMOVUPS      (DX)(CX*1), Y0
 	MOVQ         w0+40(FP), DX
@@ -16946,13 +17002,15 @@ begin:
 	JMP     tail
 
 // func conv4SiLUGradKeepAVX2(elements int, x0 *float32, x1 *float32, x2 *float32, x3 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, bias *float32, dy *float32, dpre *float32, y *float32)
-// Requires: AVX, AVX2, CMOV, FMA3
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·conv4SiLUGradKeepAVX2(SB), NOSPLIT, $0-104
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
 	JMP  begin
 
 whole:
+	MOVQ         x3+32(FP), DX
+	PREFETCHT0   2560(DX)(CX*1)
 	MOVQ         bias+72(FP), DX
 	VMOVUPS      (DX)(CX*1), Y0
 	MOVQ         w0+40(FP), DX
@@ -17902,7 +17960,7 @@ begin:
 	JMP  tail
 
 // func quadsAdd2AVX2(elements int, x0 *float32, x1 *float32, w0 *float32, w1 *float32, w2 *float32, w3 *float32, y0 *float32, y1 *float32)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·quadsAdd2AVX2(SB), NOSPLIT, $0-72
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -17917,6 +17975,8 @@ TEXT ·quadsAdd2AVX2(SB), NOSPLIT, $0-72
 	JMP  begin
 
 whole:
+	PREFETCHT0  4608(DX)(CX*1)
+	PREFETCHT0  4608(BX)(CX*1)
 	VMOVUPS     (DX)(CX*1), Y0
 	VMOVUPS     (BX)(CX*1), Y1
 	VMOVUPS     (SI)(CX*1), Y2
@@ -18264,7 +18324,7 @@ begin:
 	JMP  tail
 
 // func quadsWeights2AVX2(elements int, x0 *float32, x1 *float32, dy0 *float32, dy1 *float32, dw0 *float32, dw1 *float32, dw2 *float32, dw3 *float32)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·quadsWeights2AVX2(SB), NOSPLIT, $0-72
 	MOVQ elements+0(FP), AX
 	XORQ CX, CX
@@ -18279,6 +18339,8 @@ TEXT ·quadsWeights2AVX2(SB), NOSPLIT, $0-72
 	JMP  begin
 
 whole:
+	PREFETCHT0  4608(SI)(CX*1)
+	PREFETCHT0  4608(DI)(CX*1)
 	VMOVUPS     (DX)(CX*1), Y0
 	VMOVUPS     (BX)(CX*1), Y1
 	VMOVUPS     (SI)(CX*1), Y2
@@ -18744,7 +18806,7 @@ begin:
 	JMP  tail
 
 // func adamAVX2(elements int, grad *float32, m *float32, v *float32, w *float32, scale float32, l2 float32, keep float32, beta1 float32, fresh1 float32, beta2 float32, fresh2 float32, rate float32, unbias float32, eps float32)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·adamAVX2(SB), NOSPLIT, $0-80
 	MOVQ         elements+0(FP), AX
 	XORQ         CX, CX
@@ -18765,6 +18827,10 @@ TEXT ·adamAVX2(SB), NOSPLIT, $0-80
 	JMP          begin
 
 whole:
+	PREFETCHT0   2560(DX)(CX*1)
+	PREFETCHT0   2560(BX)(CX*1)
+	PREFETCHT0   2560(SI)(CX*1)
+	PREFETCHT0   2560(DI)(CX*1)
 	VMOVUPS      (DI)(CX*1), Y10
 	VMOVUPS      (DX)(CX*1), Y11
 	VMULPS       Y11, Y0, Y11

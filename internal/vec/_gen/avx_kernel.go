@@ -106,6 +106,18 @@ func (k *avxBody) ahead(name string, times int) {
 	}
 }
 
+// soon fetches a line of the memory of each vector in a turn.
+func (k *avxBody) soon(bytes int, names ...string) {
+	if k.mask != nil || k.half*k.set.lanes%step != 0 {
+		return
+	}
+	for _, name := range names {
+		m := k.address(name)
+		m.Disp += bytes
+		PREFETCHT0(m)
+	}
+}
+
 // fold adds v to a result.
 func (k *avxBody) foldInto(name string, v value) {
 	acc := k.results[name][k.half%k.halves()]

@@ -1,7 +1,10 @@
 package main
 
 var elementary = []kernel{
-	{name: "add", vectors: "a b dst", body: func(k *body) { k.store("dst", k.add(k.load("a"), k.load("b"))) }},
+	{name: "add", vectors: "a b dst", body: func(k *body) {
+		k.soon(nextRow, "a", "b")
+		k.store("dst", k.add(k.load("a"), k.load("b")))
+	}},
 	{name: "mul", vectors: "a b dst", body: func(k *body) { k.store("dst", k.mul(k.load("a"), k.load("b"))) }},
 	{name: "scale", vectors: "x dst", scalars: "alpha", body: func(k *body) { k.store("dst", k.mul(k.param("alpha"), k.load("x"))) }},
 	{name: "axpy", vectors: "x y", scalars: "alpha", body: func(k *body) {

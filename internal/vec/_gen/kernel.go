@@ -54,6 +54,9 @@ type memory interface {
 	// the vector is read, where a processor does not see by itself that it will be
 	// needed.
 	ahead(name string, times int)
+	// soon fetches what lies so many bytes further on than the elements of vectors: of
+	// matrices, a row that follows.
+	soon(bytes int, names ...string)
 }
 
 func (k kernel) folding() folding {

@@ -200,8 +200,9 @@ func (t *neonTurn) store(name string, v value) {
 
 func (t *neonTurn) param(name string) value { return t.params[name] }
 
-// ahead does nothing: what a processor sees by itself is not known.
-func (t *neonTurn) ahead(string, int) {}
+// ahead and soon do nothing: what a processor sees by itself is not known.
+func (t *neonTurn) ahead(string, int)   {}
+func (t *neonTurn) soon(int, ...string) {}
 
 func (t *neonTurn) foldInto(name string, v value) {
 	f, acc := t.folding(), t.sums[name][t.results]

@@ -1,14 +1,21 @@
 package main
 
+// How many bytes ahead rows are fetched by the kernels of one row and of two. By then a
+// processor would not have foreseen them: pages are no longer than some rows, and a row's
+// first elements are often read by themselves, for a mean.
+const nextRow, nextRows = 2560, 4608
+
 // rows are the kernels that do for one row of a matrix what a layer does, in one
 // pass.
 var rows = []kernel{
 	// y = (x − mean)·rstd·w
 	{name: "norm", vectors: "x w y", scalars: "mean rstd", body: func(k *body) {
+		k.soon(nextRow, "x", "y")
 		k.store("y", k.mul(k.mul(k.sub(k.load("x"), k.param("mean")), k.param("rstd")), k.load("w")))
 	}},
 	// y = (x − mean)·rstd·(1 + w)
 	{name: "normResidual", vectors: "x w y", scalars: "mean rstd", body: func(k *body) {
+		k.soon(nextRow, "x", "y")
 		k.store("y", k.mul(k.mul(k.sub(k.load("x"), k.param("mean")), k.param("rstd")), k.add(k.load("w"), k.num(1))))
 	}},
 	// The sums of g = dy·w and of g·x̂.
@@ -19,6 +26,7 @@ var rows = []kernel{
 	}},
 	// dx = rstd·(dy·w − mg − x̂·mgx), dw += dy·x̂
 	{name: "normGrad", vectors: "x w dy dw dx", scalars: "mean rstd mg mgx", body: func(k *body) {
+		k.soon(nextRow, "x", "dy")
 		dy := k.load("dy")
 		xhat := k.mul(k.sub(k.load("x"), k.param("mean")), k.param("rstd"))
 		g := k.fnma(xhat, k.param("mgx"), k.sub(k.mul(dy, k.load("w")), k.param("mg")))
@@ -27,9 +35,11 @@ var rows = []kernel{
 	}},
 	// y = (h + skip·c)·SiLU(z)
 	{name: "skipGate", vectors: "h c skip z y", body: func(k *body) {
+		k.soon(nextRow, "c", "z")
 		k.store("y", k.mul(k.fma(k.load("skip"), k.load("c"), k.load("h")), k.silu(k.load("z"))))
 	}},
 	{name: "skipGateGrad", vectors: "h c skip z dy dskip dh dc dz", body: func(k *body) {
+		k.soon(nextRow, "c", "z", "dy")
 		slope, y := k.siluSlope(k.load("z"))
 		dy, c, skip := k.load("dy"), k.load("c"), k.load("skip")
 		k.store("dz", k.mul(k.mul(dy, k.fma(skip, c, k.load("h"))), slope))
@@ -40,7 +50,10 @@ var rows = []kernel{
 	}},
 	// Four taps of a convolution: y = bias + Σ wⱼ·xⱼ.
 	{name: "conv4", vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", taps(k)) }},
-	{name: "conv4SiLU", long: true, vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) { k.store("y", k.silu(taps(k))) }},
+	{name: "conv4SiLU", long: true, vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias y", body: func(k *body) {
+		k.soon(nextRow, "x3", "y")
+		k.store("y", k.silu(taps(k)))
+	}},
 	// The same with the four weights of an element side by side.
 	{name: "conv4RowSiLU", vectors: "x0 x1 x2 x3 bias y", fours: "w", body: func(k *body) {
 		y := k.load("bias")
@@ -51,11 +64,13 @@ var rows = []kernel{
 	}},
 	// The gradient of what SiLU took in, from that of what it gave.
 	{name: "conv4SiLUGrad", long: true, vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre", body: func(k *body) {
+		k.soon(nextRow, "x3")
 		slope, _ := k.siluSlope(taps(k))
 		k.store("dpre", k.mul(k.load("dy"), slope))
 	}},
 	// The same with what SiLU gave, y.
 	{name: "conv4SiLUGradKeep", long: true, vectors: "x0 x1 x2 x3 w0 w1 w2 w3 bias dy dpre y", body: func(k *body) {
+		k.soon(nextRow, "x3")
 		slope, y := k.siluSlope(taps(k))
 		k.store("dpre", k.mul(k.load("dy"), slope))
 		k.store("y", y())
@@ -89,6 +104,7 @@ var rows = []kernel{
 		quadsOfTwo(k, func(w, x value, row string) value { return k.mul(w, x) })
 	}},
 	{name: "quadsAdd2", vectors: "x0 x1 w0 w1 w2 w3 y0 y1", body: func(k *body) {
+		k.soon(nextRows, "x0", "x1")
 		quadsOfTwo(k, func(w, x value, row string) value { return k.fma(w, x, k.load("y"+row)) })
 	}},
 	// The same with the rows of the blocks one after the other.
@@ -107,6 +123,7 @@ var rows = []kernel{
 		}
 	}},
 	{name: "quadsWeights2", vectors: "x0 x1 dy0 dy1 dw0 dw1 dw2 dw3", body: func(k *body) {
+		k.soon(nextRows, "dy0", "dy1")
 		x0, x1, dy0, dy1 := k.load("x0"), k.load("x1"), k.load("dy0"), k.load("dy1")
 		for s, name := range []string{"dw0", "dw1", "dw2", "dw3"} {
 			dw := k.fma(dy0, k.swap(s, x0), k.load(name))
@@ -136,6 +153,7 @@ var rows = []kernel{
 	}},
 	// One step of Adam or AdamW on parameters w with gradient g and moments m and v.
 	{name: "adam", vectors: "grad m v w", scalars: "scale l2 keep beta1 fresh1 beta2 fresh2 rate unbias eps", body: func(k *body) {
+		k.soon(nextRow, "grad", "m", "v", "w")
 		w := k.load("w")
 		g := k.fma(k.param("l2"), w, k.mul(k.param("scale"), k.load("grad")))
 		m := k.fma(k.param("beta1"), k.load("m"), k.mul(k.param("fresh1"), g))
