@@ -48,18 +48,19 @@ type set struct {
 	name    string
 	bytes   int // in one vector register
 	heights []int
+	fetched int      // rows up to which a tile reads B faster than the processor fetches it by itself
 	dots    [][2]int // rows of A and of B in kernels for scalar products
 	vector  func() reg.VecVirtual
 	zero    func(v reg.VecVirtual)
 }
 
 var avx512 = set{
-	name: "AVX512", bytes: 64, heights: []int{12, 8, 4, 2, 1}, dots: [][2]int{{4, 4}, {4, 1}, {2, 4}, {2, 1}, {1, 8}}, vector: ZMM,
+	name: "AVX512", bytes: 64, heights: []int{12, 8, 4, 2, 1}, fetched: 12, dots: [][2]int{{4, 4}, {4, 1}, {2, 4}, {2, 1}, {1, 8}}, vector: ZMM,
 	zero: func(v reg.VecVirtual) { VPXORD(v, v, v) },
 }
 
 var avx2 = set{
-	name: "AVX2", bytes: 32, heights: []int{6, 4, 2, 1}, dots: [][2]int{{1, 4}}, vector: YMM,
+	name: "AVX2", bytes: 32, heights: []int{6, 4, 2, 1}, fetched: 4, dots: [][2]int{{1, 4}}, vector: YMM,
 	zero: func(v reg.VecVirtual) { VXORPS(v, v, v) },
 }
 

@@ -193,17 +193,12 @@ func (w *tileWriter) multiplyRow(a rowPointers, aCol, b, bRow reg.Register) {
 	}
 }
 
-// fewRows is the number of rows up to which a tile reads B faster than the processor
-// fetches it by itself. Higher tiles are as fast without fetching on Zen 4, and were
-// faster without it on a Xeon.
-const fewRows = 4
-
-// vectorOfB loads vector v of a row of B. For few rows of A it fetches the one eight
-// rows on.
+// vectorOfB loads vector v of a row of B. Tiles of few rows, and with AVX-512 all, fetch
+// the one eight rows on.
 func (w *tileWriter) vectorOfB(v int, b, bRow reg.Register) reg.VecVirtual {
 	x := w.vector()
 	w.load(Mem{Base: b, Disp: v * w.bytes}, v, x)
-	if w.rows <= fewRows {
+	if w.rows <= w.fetched {
 		PREFETCHT0(Mem{Base: b, Index: bRow, Scale: 8, Disp: v * w.bytes})
 	}
 	return x
