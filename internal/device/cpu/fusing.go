@@ -57,12 +57,22 @@ func slstmMappedFits(op ops.SLSTM, m ops.Headwise) bool {
 	return op.T >= 8 && op.DH >= 12 && m.In == op.DH && m.Out == op.DH && m.Stride == op.DH && !m.Bias
 }
 
-// Recomputes reports whether an operation takes little time beside the memory that
-// its results take.
+// longestKept is the largest number of floats in a result that is kept for the backward
+// pass: as many as 4,096 steps of an mLSTM layer of width 256 have.
+const longestKept = 1 << 21
+
+// Recomputes reports whether an operation takes little time beside the memory that its
+// results take.
 func (Fusing) Recomputes(op ops.Op) bool {
-	switch op.(type) {
-	case ops.Norm, ops.Gated, ops.MLSTMExit, ops.MLSTMEntry:
-		return true
+	switch op := op.(type) {
+	case ops.Norm:
+		return op.N*op.Width > longestKept
+	case ops.Gated:
+		return op.Shape.Size() > longestKept
+	case ops.MLSTMExit:
+		return op.Norm.N*op.Norm.Width > longestKept
+	case ops.MLSTMEntry:
+		return op.Conv.B*op.Conv.T*op.Conv.D > longestKept
 	}
 	return false
 }

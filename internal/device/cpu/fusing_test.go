@@ -152,6 +152,22 @@ func TestWhichCellsHaveTapes(t *testing.T) {
 	}
 }
 
+// TestWhichResultsAreComputedAgain: long ones of what takes little time.
+func TestWhichResultsAreComputedAgain(t *testing.T) {
+	for rows, want := range map[int]bool{1 << 12: false, 1<<12 + 1: true} {
+		norm := ops.Norm{N: rows, Width: 512, Groups: 4}
+		for _, op := range []ops.Op{norm, ops.MLSTMExit{Norm: norm}, ops.Gated{Fn: ops.GELU, Shape: ops.Shape{rows, 512}},
+			ops.MLSTMEntry{Conv: ops.Conv{B: 1, T: rows, D: 512, K: 4, SiLU: true}}} {
+			if again := (Fusing{}).Recomputes(op); again != want {
+				t.Errorf("%s of %d rows is computed again: %v, want %v", op.Name(), rows, again, want)
+			}
+		}
+		if add := (ops.Add{Shape: ops.Shape{rows, 512}}); (Fusing{}).Recomputes(add) {
+			t.Errorf("%s is computed again", add.Name())
+		}
+	}
+}
+
 // overlaid returns the results of an operation on random numbers, one of them
 // written over an input unless out is negative.
 func overlaid(t *testing.T, op ops.Op, out, in int) (results [][]float32) {
