@@ -26,9 +26,14 @@ func LowerTimes[T Float](bl BLAS, tA blas.Transpose, l, n int, alpha T, a []T, l
 	}
 }
 
-// lowerNear is the l up to which tiles read A and B in place: they are in the nearest
-// cache, or nearly. Strips of larger matrices are as fast as tiles.
-const lowerNear = 128
+// lowerNear is the l up to which tiles are computed in place, each with as much of A as is
+// not zero: the longest chunk of an mLSTM, unless a caller sets another length. Larger
+// matrices are cut into strips, which copy what does not fit into caches.
+//
+// Measured on a Xeon with one core, l = 256 and 192 columns, as shares of the rate of
+// multiply-adds in registers, in strips and in tiles: 83 and 87 % with AVX-512, 87 and 88 %
+// with AVX2, and for a transposed A 74 and 81 %, 77 and 85 %.
+const lowerNear = 256
 
 // lowerStrip is the number of rows that LowerTimes computes in a product of its own.
 const lowerStrip = LowerAhead + 1

@@ -10,7 +10,7 @@ import (
 )
 
 // lowerSizes are below, at and above those of tiles, strips and lowerNear.
-var lowerSizes = []int{1, 5, 12, 16, 17, 33, 64, 70, 128, 150}
+var lowerSizes = []int{1, 5, 12, 16, 17, 33, 64, 70, 150, 256, 270}
 
 // TestLowerTimes: the product is Gemm's with zeros above the diagonal, whatever is there
 // beyond LowerAhead elements, and nothing is written beside it.
