@@ -290,6 +290,9 @@ func (c *mlstmScan) forward() {
 		done()
 	}
 	switch {
+	case c.chain():
+		c.chainHalf(h, last)
+		done()
 	case c.half:
 		c.scoresBesideStates(last)
 		c.outputHalf(h)

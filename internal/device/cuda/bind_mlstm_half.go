@@ -137,6 +137,29 @@ func (c *mlstmScan) scoresHalf() {
 	c.kernel("mlstm_wgmma", c.alone("mlstm_scores", shared), c.scoresGrid(shared), c.args, c.gates, c.q, c.k, c.ns, c.a, c.den, c.inverse)
 }
 
+// chainKeys, chainValues and chainShared are the width of keys for which mlstm_chain is,
+// the columns of the values of a block, and the bytes of dynamic shared memory: those of
+// its panels of C, v and the portions of the other operands, and the portions' weights.
+const chainKeys, chainValues, chainShared = 256, 128, 1024 + (4+4+3*2)*mlstmBlock*128 + 3*mlstmTile*4
+
+// chain reports whether the outputs are computed together with the memories, which saves
+// reading these: a block then has a processor to itself for a whole sequence, so there
+// must be enough blocks to keep most processors busy to the end.
+func (c *mlstmScan) chain() bool {
+	processors, blocks := int(c.d.processors), c.items*(c.op.DHV/chainValues)
+	return c.half && c.nc > 1 && c.op.DQK == chainKeys && c.op.DHV%chainValues == 0 && chainShared <= int(c.d.sharedMax) &&
+		4*blocks >= 3*processors*ceil(blocks, processors)
+}
+
+// chainHalf enqueues the scores and then h together with the memories.
+func (c *mlstmScan) chainHalf(h address, last memory) {
+	m := c.keysBorder(last)
+	c.normalisers(m, false)
+	c.scoresHalf()
+	c.kernel("mlstm_chain", "mlstm_chain", grid{x: c.op.DHV / chainValues, y: c.items, threads: 256, shared: chainShared}, c.args, c.gates,
+		byValue(halfBorderArgs{x: m.x, y: m.y, w: m.w, first: m.firstC, c: m.c, last: m.lastC}), c.q, c.a, c.inverse, h)
+}
+
 func (c *mlstmScan) outputHalf(h address) {
 	values := tileHalf(c.op.DHV)
 	c.kernel(halfModule(tileHalf(c.op.DQK), values), "mlstm_output", c.halfGrid(c.op.DHV/values, stages(mlstmBlock+values)), c.args, c.gates,

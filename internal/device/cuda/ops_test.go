@@ -474,6 +474,7 @@ func TestMLSTMInBfloat16(t *testing.T) {
 		}{
 			{2, 1, 64, 64, true}, {2, 2, 64, 64, false}, {2, 77, 64, 128, true}, {3, 130, 128, 64, false}, {2, 256, 192, 192, false}, {2, 300, 64, 64, true},
 			{1, 520, 128, 256, true}, {35, 260, 128, 128, false}, {1, 1030, 64, 128, false}, {1, 2200, 64, 64, true}, {3, 1000, 64, 64, false}, {2, 300, 40, 72, true},
+			{1, 300, 256, 128, true}, {2, 700, 256, 256, false}, {1, 1024, 256, 128, true},
 		} {
 			m := ops.MLSTM{B: size.b, T: size.t, NH: 2, DQK: size.dqk, DHV: size.dhv, Chunk: 64, ScaleQ: 1 / math.Sqrt(float64(size.dqk)), ScaleK: 1,
 				Eps: 1e-6, State: size.state, Resets: resets}
