@@ -62,8 +62,8 @@ Memory to train on 8 × 128 tokens, in float32:
   parameters                       1.81 MB
   gradients                        1.81 MB
   AdamW's moments                  3.63 MB
-  activations                      22.6 MB
-  total                            29.9 MB
+  activations                      30.2 MB
+  total                            37.5 MB
 
 Memory to generate:
   parameters                       1.81 MB
