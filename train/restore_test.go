@@ -15,6 +15,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/internal/files"
 	"github.com/gorgonia-xlstm/xlstm/internal/run"
 	"github.com/gorgonia-xlstm/xlstm/internal/rundir"
+	"github.com/gorgonia-xlstm/xlstm/internal/testutil"
 	"github.com/gorgonia-xlstm/xlstm/safetensors"
 )
 
@@ -34,35 +35,29 @@ func stoppedRun(t *testing.T) (stopped, unbroken string) {
 // a step, had left.
 func killedRun(t *testing.T, finished, dir string, last int) {
 	t.Helper()
-	s, err := run.SettingsAt(finished)
-	if err != nil {
-		t.Fatal(err)
-	}
-	txt, err := run.LoadText(context.Background(), s, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer txt.Close()
-	r, err := run.New(s, txt, run.Where{}, killer{console: console{out: io.Discard, err: os.Stderr}, after: last})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	unlock, err := run.Begin(dir, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unlock()
-	if err := r.Open(dir, "test", ""); err != nil {
-		t.Fatal(err)
-	}
 	defer func() {
 		if was := recover(); was != killed(last) {
 			panic(was)
 		}
 	}()
-	_, err = r.Train(context.Background())
-	t.Fatalf("the run has come to its end: %v", err)
+	trainAs(t, context.Background(), finished, dir, killer{console: console{out: io.Discard, err: os.Stderr}, after: last})
+	t.Fatal("the run has come to its end")
+}
+
+// trainAs trains in a new folder as the run of another one did, and returns how it ended.
+func trainAs(t *testing.T, ctx context.Context, finished, dir string, l run.Listener) run.Ending {
+	t.Helper()
+	s := testutil.Must(run.SettingsAt(finished))
+	txt := testutil.Must(run.LoadText(context.Background(), s, nil, nil))
+	defer txt.Close()
+	r := testutil.Must(run.New(s, txt, run.Where{}, l))
+	defer r.Close()
+	unlock := testutil.Must(run.Begin(dir, s))
+	defer unlock()
+	if err := r.Open(dir, "test", ""); err != nil {
+		t.Fatal(err)
+	}
+	return testutil.Must(r.Train(ctx))
 }
 
 // killer shows a run's notices alone, and panics when it hears of a
@@ -81,6 +76,29 @@ func (k killer) Step(r run.Record) {
 	if r.Step == k.after {
 		panic(killed(r.Step))
 	}
+}
+
+// evaluationInterrupter interrupts a run when it hears of an evaluation.
+type evaluationInterrupter struct {
+	killer
+	interrupt func()
+}
+
+func (i evaluationInterrupter) Evaluation(run.Record, bool) { i.interrupt() }
+
+// TestInterruptAfterAnEvaluation: a run that is interrupted when it is about to write a
+// sample, and so ends with the next step, writes it: a resumed run begins behind it.
+func TestInterruptAfterAnEvaluation(t *testing.T) {
+	text, dir := sampleText(t), t.TempDir()
+	unbroken, stopped := filepath.Join(dir, "unbroken"), filepath.Join(dir, "stopped")
+	mustRun(t, small(text, unbroken)...)
+	ctx, cancel := context.WithCancel(context.Background())
+	l := evaluationInterrupter{killer{console: console{out: io.Discard, err: os.Stderr}}, cancel}
+	if why := trainAs(t, ctx, unbroken, stopped, l); why != run.Interrupted {
+		t.Fatalf("the run ended as %v", why)
+	}
+	resumed(t, stopped)
+	sameRun(t, "interrupted after an evaluation", stopped, unbroken)
 }
 
 // resumed resumes a run to its end and returns what it complains of.

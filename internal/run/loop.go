@@ -121,6 +121,9 @@ func (r *Session) after(ctx context.Context, rec Record, stop bool) (why Ending,
 		}
 	}
 	if r.Writes() {
+		if !stop { // an interrupt comes after this step, of which the sample is
+			ctx = context.WithoutCancel(ctx)
+		}
 		r.tell(ctx, rec, better)
 	}
 	switch {

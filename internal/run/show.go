@@ -70,7 +70,8 @@ func (r *Session) samplePath(step int) string {
 }
 
 // writeSample lets the model write a sample to a file of its own, so that a run
-// that is resumed writes the same again. An interrupt leaves it to that run.
+// that is resumed writes the same again. If the run ends with this step, an interrupt
+// leaves it to that one.
 func (r *Session) writeSample(ctx context.Context, step int) error {
 	prompt := r.Prompt()
 	sample, err := r.WriteOn(ctx, prompt, r.s.SampleChars, nil)
