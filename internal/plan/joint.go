@@ -76,6 +76,7 @@ func (l *Layout) joinBlocks(blocks map[ID]*block) {
 	}
 }
 
+// joinColumns makes one block of the columns that step i reads.
 func (l *Layout) joinColumns(i int, blocks map[ID]*block) {
 	whole := &block{first: i, last: i}
 	for _, id := range l.Plan.Steps[i].In {

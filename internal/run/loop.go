@@ -121,7 +121,7 @@ func (r *Session) after(ctx context.Context, rec Record, stop bool) (why Ending,
 		}
 	}
 	if r.Writes() {
-		if !stop { // an interrupt comes after this step, of which the sample is
+		if !stop { // an interrupt from here on ends the run at the next step, and a resumed run begins behind this one
 			ctx = context.WithoutCancel(ctx)
 		}
 		r.tell(ctx, rec, better)

@@ -116,7 +116,8 @@ func columnsIn(b buffer, j device.Joint) buffer {
 // arranged lets the operands of an operation lie as half says, while its workspace is
 // counted.
 func (b *binder) arranged(op ops.Op, half device.Half) {
-	if j, ok := b.d.Joins(op, half); ok && half.Joined {
+	if half.Joined {
+		j, _ := b.d.Joins(op, half)
 		for _, k := range j.In {
 			b.in[k] = columnsIn(b.in[k], j)
 		}
