@@ -9,6 +9,7 @@ import (
 	"github.com/gorgonia-xlstm/xlstm/layers"
 	"github.com/gorgonia-xlstm/xlstm/nodes"
 	"github.com/pkg/errors"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -101,27 +102,61 @@ type halfCopy struct {
 	renew  func() error
 }
 
-// copyOf returns the copy in bfloat16 of a tensor, which is made when a program
-// first reads it.
-func (r *residence) copyOf(name string) (nodes.Buffer, error) {
-	if c, made := r.copies[name]; made {
-		return c.buffer, nil
+// copiesOf returns the copies in bfloat16 of the tensors that nodes are named after. They are
+// made when a program first reads them: each behind the one before it, unless that was
+// made earlier.
+func (r *residence) copiesOf(of gorgonia.Nodes) (all []nodes.Buffer, err error) {
+	var names []string
+	size := 0
+	for _, n := range of {
+		if _, made := r.copies[n.Name()]; !made {
+			names = append(names, n.Name())
+			size += r.copySize(n.Name())
+		}
 	}
-	from := r.buffer(name)
-	to, err := r.device.Alloc(ops.BFloat16, from.Len())
-	if err != nil {
-		return nil, err
+	if names != nil {
+		space, err := r.device.Alloc(ops.BFloat16, size)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.copyTo(space, names); err != nil {
+			return nil, err
+		}
 	}
-	shape := ops.Shape{from.Len()}
-	renew, err := r.device.Bind(ops.Reshape{From: shape, To: shape}, []nodes.Buffer{to}, []nodes.Buffer{from}, nil)
-	if err != nil {
-		return nil, err
+	for _, n := range of {
+		all = append(all, r.copies[n.Name()].buffer)
 	}
+	return all, nil
+}
+
+// copySize returns the elements that the copy of a tensor takes, so that the next one may
+// lie behind it.
+func (r *residence) copySize(name string) int {
+	unit := max(1, r.device.Alignment()/ops.BFloat16.Size())
+	return (r.buffer(name).Len() + unit - 1) / unit * unit
+}
+
+// copyTo makes copies of tensors, one after the other in space.
+func (r *residence) copyTo(space nodes.Buffer, names []string) error {
 	if r.copies == nil {
 		r.copies = make(map[string]halfCopy)
 	}
-	r.copies[name] = halfCopy{to, renew}
-	return to, renew()
+	at := 0
+	for _, name := range names {
+		from := r.buffer(name)
+		to := space.Slice(at, from.Len())
+		at += r.copySize(name)
+		shape := ops.Shape{from.Len()}
+		renew, err := r.device.Bind(ops.Reshape{From: shape, To: shape}, []nodes.Buffer{to}, []nodes.Buffer{from}, nil)
+		if err != nil {
+			return errors.Wrapf(err, "xlstm: a copy of %s", name)
+		}
+		r.copies[name] = halfCopy{to, renew}
+		if err := renew(); err != nil {
+			return errors.Wrapf(err, "xlstm: copying %s", name)
+		}
+	}
+	return nil
 }
 
 // renewCopies brings the copies up to date with the tensors, except those in done.

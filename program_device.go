@@ -70,7 +70,7 @@ func (p *Program) newRemote() (err error) {
 		}
 	}()
 	memory := make(map[*gorgonia.Node]nodes.Buffer)
-	copies := make(map[*gorgonia.Node]func() (nodes.Buffer, error))
+	copies := nodes.Copies{Make: p.model.home.copiesOf}
 	for _, n := range p.graph.AllNodes() {
 		if b := p.model.home.constants[n.Name()]; b != nil && n.IsVar() && n.Dtype() == tensor.Byte {
 			memory[n] = b
@@ -81,7 +81,7 @@ func (p *Program) newRemote() (err error) {
 			continue // packed
 		}
 		memory[n] = p.model.home.buffer(n.Name())
-		copies[n] = func() (nodes.Buffer, error) { return p.model.home.copyOf(n.Name()) }
+		copies.Of = append(copies.Of, n)
 	}
 	var inputs []*gorgonia.Node
 	var from []*tensor.Dense

@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/plan"
@@ -34,13 +35,12 @@ type Remote struct {
 // be written to the buffer of its old state if only that cell reads the old
 // state. The nodes in keep, the gradients of inputs and scalars are kept.
 //
-// Some devices read operands in bfloat16. For the inputs in copies they read a
-// copy, where they can, in the buffer that the function returns; it must then
-// be up to date in every run.
+// Some devices read operands in bfloat16. For the inputs that copies names they read a
+// copy, where they can, which must then be up to date in every run.
 //
 // NewRemote returns an error if a node of g is one of Gorgonia's own operations
 // that a Sequence cannot run, or an operation that the device does not support.
-func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer, copies map[*gorgonia.Node]func() (Buffer, error), keep ...*gorgonia.Node) (*Remote, error) {
+func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer, copies Copies, keep ...*gorgonia.Node) (*Remote, error) {
 	if err := Check(g); err != nil {
 		return nil, err
 	}
@@ -64,25 +64,57 @@ func NewRemote(d Device, g *gorgonia.ExprGraph, memory map[*gorgonia.Node]Buffer
 	return r, nil
 }
 
+// Copies are the copies of inputs in bfloat16 that a device may read.
+type Copies struct {
+	Of gorgonia.Nodes // the inputs
+	// Make returns the copies of some of these inputs. A device is faster if each begins
+	// where the one before it ends.
+	Make func(of gorgonia.Nodes) ([]Buffer, error)
+}
+
 // bind lays the plan out and binds it; see NewRemote.
-func (r *Remote) bind(d Device, given map[plan.ID]Buffer, results []plan.ID, copies map[*gorgonia.Node]func() (Buffer, error)) (err error) {
+func (r *Remote) bind(d Device, given map[plan.ID]Buffer, results []plan.ID, copies Copies) (err error) {
 	p := r.plan
-	for n := range copies {
+	for _, n := range copies.Of {
 		p.Values[p.values[n][0]].Copied = true
 	}
 	layout := p.LayOut(d, results...)
-	for n, copy := range copies {
-		if id, read := layout.Copies[p.values[n][0]]; read {
-			if given[id], err = copy(); err != nil {
-				return errors.Wrapf(err, "nodes: a copy of %s for %s", n.Name(), d.Name())
-			}
-		}
+	if err := r.copy(layout, given, copies); err != nil {
+		return errors.Wrapf(err, "nodes: copies of inputs for %s", d.Name())
 	}
 	if r.program, err = layout.Bind(given); err != nil {
 		return errors.Wrapf(err, "nodes: preparing a graph for %s", d.Name())
 	}
 	r.step, err = device.Record(d, r.program.All())
 	return err
+}
+
+// copy gives the copies that the layout reads: first those that are the rows of a matrix.
+func (r *Remote) copy(l *plan.Layout, given map[plan.ID]Buffer, copies Copies) error {
+	of, lists := make(map[plan.ID]*gorgonia.Node), slices.Clone(l.Rows)
+	for _, n := range copies.Of {
+		if id, read := l.Copies[r.plan.values[n][0]]; read {
+			of[id] = n
+			lists = append(lists, []plan.ID{id})
+		}
+	}
+	for _, list := range lists {
+		if given[list[0]] != nil {
+			continue // it is of a list before
+		}
+		var inputs gorgonia.Nodes
+		for _, id := range list {
+			inputs = append(inputs, of[id])
+		}
+		made, err := copies.Make(inputs)
+		if err != nil {
+			return err
+		}
+		for k, id := range list {
+			given[id] = made[k]
+		}
+	}
+	return nil
 }
 
 // RemoteBytes returns how much memory NewRemote would allocate for the results of

@@ -103,6 +103,10 @@ type Joiner interface {
 	// Joins returns which inputs an operation reads as one matrix, without a copy if they
 	// lie so, or false if there are none. It may write to the rest of the matrix.
 	Joins(op ops.Op, half Half) (Joint, bool)
+	// Rows returns which inputs of an operation, weights, are read as the rows of one matrix,
+	// in their order, and without a copy if each begins where the one before it ends; nil if
+	// there are none.
+	Rows(op ops.Op) []int
 	// Writes returns which results of an operation are written as one, in their order, and
 	// without a copy if each begins where the one before it ends; nil if there are none.
 	Writes(op ops.Op) []int

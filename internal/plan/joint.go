@@ -41,6 +41,32 @@ func (l *Layout) join(given []ID) {
 	}
 }
 
+// rows finds the copies that operations read as the rows of one matrix: none of which is in
+// two lists.
+func (l *Layout) rows() {
+	d, ok := l.Device.(device.Joiner)
+	if !ok {
+		return
+	}
+	free := make(map[ID]bool)
+	for _, id := range l.Copies {
+		free[id] = true
+	}
+	for _, s := range l.Plan.Steps {
+		var list []ID
+		for _, k := range d.Rows(s.Op) {
+			list = append(list, s.In[k])
+		}
+		if list == nil || slices.ContainsFunc(list, func(id ID) bool { return !free[id] }) {
+			continue
+		}
+		for _, id := range list {
+			free[id] = false
+		}
+		l.Rows = append(l.Rows, list)
+	}
+}
+
 // columns reports whether a value that step i reads can be columns of a matrix: if no
 // other step reads it, and its own can write it so.
 func (r *rewriter) columns(d device.Joiner, id ID, i int) bool {

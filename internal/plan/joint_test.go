@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
@@ -23,6 +24,13 @@ func (joiner) Joins(op ops.Op, half device.Half) (device.Joint, bool) {
 func (joiner) WritesColumns(op ops.Op, _ device.Half, k int) bool {
 	_, ok := op.(ops.Activate)
 	return ok && k == 0
+}
+
+func (joiner) Rows(op ops.Op) []int {
+	if _, ok := op.(ops.Mul); ok {
+		return []int{1, 0}
+	}
+	return nil
 }
 
 func (joiner) Writes(op ops.Op) []int {
@@ -85,5 +93,26 @@ func TestResultsFollowOneAnother(t *testing.T) {
 	l, _, _, _, halves = joined(t, ops.Shape{3, 5}, false)
 	if l.consecutive[3] != nil || halves[3].Consecutive {
 		t.Error("results that end between two places follow one another")
+	}
+}
+
+// TestRows: copies that a device reads as one matrix are listed in its order, once, and
+// only if all of them are copies.
+func TestRows(t *testing.T) {
+	for name, copied := range map[string][]bool{"both": {true, true}, "one": {true, false}} {
+		var p Plan
+		add, shape := adder(t, &p), ops.Shape{64, 8}
+		a, b := p.Input(ops.Float32, shape), p.Input(ops.Float32, shape)
+		p.Values[a].Copied, p.Values[b].Copied = copied[0], copied[1]
+		p.Keep(add(ops.Mul{Shape: shape}, a, b)...)
+		p.Keep(add(ops.Mul{Shape: shape}, a, b)...)
+		l := p.LayOut(joiner{halves: new([]device.Half)})
+		var want [][]ID
+		if copied[1] {
+			want = [][]ID{{l.Copies[b], l.Copies[a]}}
+		}
+		if !reflect.DeepEqual(l.Rows, want) {
+			t.Errorf("%s: %v, want %v", name, l.Rows, want)
+		}
 	}
 }

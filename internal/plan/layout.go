@@ -19,6 +19,9 @@ type Layout struct {
 	// Copies contains the inputs that must be given in bfloat16, by the inputs
 	// marked as Copied of which they are copies.
 	Copies map[ID]ID
+	// Rows contains lists of such inputs that the device reads as one matrix, without a copy
+	// if each begins where the one before it ends.
+	Rows [][]ID
 	// Offset is the start of each value in the arena of its type, in elements
 	// of the arena; −1 for external values.
 	Offset []int
@@ -44,6 +47,7 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int), joined: make([]bool, len(p.Steps)), columns: make(map[ID]column), consecutive: make([][]int, len(p.Steps)),
 	}
 	l.join(given)
+	l.rows()
 	for dt, blocks := range l.blocks(given) {
 		if c, ok := d.(device.Concurrent); ok {
 			for _, b := range blocks {

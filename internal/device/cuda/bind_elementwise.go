@@ -22,8 +22,7 @@ func bindElementwise(b *binder, op ops.Op) bool {
 		n := op.Shape.Size()
 		b.each("elementwise", "gated", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), int64(n))
 	case ops.GatedGrad:
-		n := op.Shape.Size()
-		b.each("elementwise", "gated_grad", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), b.writeRef().arg(), ref{}.arg(), int64(n))
+		b.gatedGrad(op, b.readRef(), b.readRef(), b.readRef(), ref{})
 	case ops.SoftCap:
 		n := op.Shape.Size()
 		b.each("elementwise", "soft_cap", n, b.scalar(op.Cap), b.read(), b.write(), int64(n))
@@ -111,4 +110,16 @@ func bindMove(b *binder, op ops.Op) bool {
 		return false
 	}
 	return true
+}
+
+// gatedGrad enqueues the gradients of the operands g and u, and y, perhaps in the memory of
+// dy, unless it is zero. The gradients may be columns of one matrix.
+func (b *binder) gatedGrad(op ops.GatedGrad, g, u, dy, y ref) {
+	n, width := op.Shape.Size(), op.Shape[len(op.Shape)-1]
+	dg, ld := b.writeColumns(width)
+	du, other := b.writeColumns(width)
+	if ld != other && b.err == nil {
+		b.err = errColumns
+	}
+	b.each("elementwise", "gated_grad", n, activations[op.Fn], g.arg(), u.arg(), dy.arg(), dg.arg(), du.arg(), y.arg(), int64(n), int64(width), int64(ld))
 }

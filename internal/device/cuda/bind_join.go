@@ -56,8 +56,8 @@ func (j joint) has(k int, o ops.LinearBlock) bool {
 	return false
 }
 
-// jointOf returns the joint of all blocks that have a gradient, if copying their
-// gradients to it moves no more memory than adding up their products does.
+// jointOf returns the joint of all blocks that have a gradient, if these lie beside one
+// another or copying them moves no more memory than adding up their products does.
 func (c *linearBack) jointOf() (j joint) {
 	if !c.halves() {
 		return joint{}
@@ -71,7 +71,7 @@ func (c *linearBack) jointOf() (j joint) {
 			j.width += o.Width
 		}
 	}
-	if n := len(j.blocks); n < 2 || n > jointParts || j.width > (n-1)*c.op.Maps[0].In {
+	if n := len(j.blocks); n < 2 || n > jointParts || !c.joined && j.width > (n-1)*c.op.Maps[0].In {
 		return joint{}
 	}
 	if j.narrow = slices.Contains(c.narrow, true); j.narrow {
@@ -88,20 +88,43 @@ func (c *linearBack) join() {
 	if c.joint = j; j.width == 0 {
 		return
 	}
-	dy, w := c.jointRows(), c.take(2*j.width*in)
 	var copies []func()
-	for _, b := range j.blocks {
-		from, to := c.w[b.k].row(c.binder, b.block.Row, in, false).at, w+address(2*b.column*in)
-		copies = append(copies, func() { c.copyBytes(to, from, 2*b.block.Width*in) })
+	w, there := c.jointFactor()
+	if !there {
+		w = c.take(2 * j.width * in)
+		for _, b := range j.blocks {
+			from, to := c.w[b.k].row(c.binder, b.block.Row, in, false).at, w+address(2*b.column*in)
+			copies = append(copies, func() { c.copyBytes(to, from, 2*b.block.Width*in) })
+		}
 	}
+	dy := c.jointRows()
 	if !c.joined {
 		copies = append(copies, func() { c.copyRows(dy) })
 	}
 	if j.narrow {
-		copies = append(copies, func() { c.narrowJoin(c.few, dy, j.ld, j.few(), w+address(2*j.few()*in)) })
+		copies = append(copies, func() { c.narrowJoin(c.few, dy, j.ld, j.few(), w+address(2*j.few()*in), there) })
 	}
 	c.atOnce(copies...)
 	c.joint.dy, c.joint.w, c.joint.dw = factor{dy, true}, factor{w, true}, c.jointResult()
+}
+
+// jointFactor returns the memory of a joint's weights if those of the maps, in bfloat16,
+// follow one another in its order.
+func (c *linearBack) jointFactor() (w address, there bool) {
+	in, order := c.op.Maps[0].In, c.inOrder()
+	if order == nil || c.counting {
+		return 0, false
+	}
+	w = c.weightRefs[order[0]].at
+	end := w
+	for _, k := range order {
+		if !c.weightRefs[k].half || c.weightRefs[k].at != end {
+			return 0, false
+		}
+		end += address(2 * total(c.op.Maps[k].Outs) * in)
+	}
+	c.spans = append(c.spans, span{w, end, false})
+	return w, true
 }
 
 // jointResult returns the memory of the gradient of a joint's weights: that of the

@@ -329,11 +329,7 @@ func (b *binder) againPass(op ops.Op) func(dy ref) {
 	switch op := op.(type) {
 	case ops.Gated:
 		g, u := b.readRef(), b.readRef()
-		return func(dy ref) {
-			dg, du := b.writeRef(), b.writeRef()
-			n := op.Shape.Size()
-			b.each("elementwise", "gated_grad", n, activations[op.Fn], g.arg(), u.arg(), dy.arg(), dg.arg(), du.arg(), dy.arg(), int64(n))
-		}
+		return func(dy ref) { b.gatedGrad(ops.GatedGrad(op), g, u, dy, dy) }
 	case ops.GatedNorm:
 		p := normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight)}
 		return func(dy ref) {

@@ -100,11 +100,15 @@ func (b *binder) narrowWeights(s narrowArgs, x ref) {
 }
 
 // narrowJoin enqueues the copies of the columns of s to the last eight columns of a
-// joint's dy, whose rows have ld elements, and of their weights to the eight rows at w.
-func (b *binder) narrowJoin(s narrowArgs, dy address, ld, column int, w address) {
+// joint's dy, whose rows have ld elements, and, unless they are there, of their weights
+// to the eight rows at w.
+func (b *binder) narrowJoin(s narrowArgs, dy address, ld, column int, w address, there bool) {
 	const threads = 128
 	rows := max(int(s.n), narrowColumns*int(s.k/8))
 	g := grid{x: min(ceil(rows, threads), 16*int(b.d.processors)), y: 2, threads: threads}
+	if there {
+		g.y = 1
+	}
 	b.kernel("narrow", "narrow_join", g, byValue(s), dy, int64(ld/8), int64(column/8), w)
 }
 

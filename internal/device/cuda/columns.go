@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"slices"
+
 	"github.com/gorgonia-xlstm/xlstm/internal/device"
 	"github.com/gorgonia-xlstm/xlstm/internal/ops"
 )
@@ -23,9 +25,11 @@ func jointMaps(op ops.Op) (grad ops.LinearsGrad, in, out int, ok bool) {
 	return grad, 0, 0, false
 }
 
-// jointFor returns the backward pass of maps with its joint, and nothing bound.
+// jointFor returns the backward pass of maps with the joint that it has if their gradients
+// lie beside one another, and nothing bound.
 func (d *Device) jointFor(grad ops.LinearsGrad) *linearBack {
 	c := (&binder{d: d, dt: ops.Float32}).newLinearBack(grad)
+	c.joined = true
 	c.joint = c.jointOf()
 	return c
 }
@@ -48,24 +52,44 @@ func (d *Device) Joins(op ops.Op, half device.Half) (device.Joint, bool) {
 	return at, j.width > 0
 }
 
+// Rows returns the weights of linear maps of one input, in the order of the rows of a joint.
+func (d *Device) Rows(op ops.Op) []int {
+	grad, before, _, ok := jointMaps(op)
+	if maps, forward := op.(ops.Linears); forward {
+		grad, before = ops.LinearsGrad{Linears: maps}, 1
+		for _, m := range maps.Maps {
+			grad.Has = append(grad.Has, slices.Repeat([]bool{true}, len(m.Outs)))
+		}
+	} else if !ok {
+		return nil
+	}
+	return d.inRows(grad, before, !ok)
+}
+
 // Writes returns the gradients of the weights of linear maps that the product of a joint
 // writes.
-func (d *Device) Writes(op ops.Op) (out []int) {
+func (d *Device) Writes(op ops.Op) []int {
 	grad, _, before, ok := jointMaps(op)
 	if !ok {
 		return nil
 	}
+	return d.inRows(grad, before, true)
+}
+
+// inRows returns the numbers of operands in the order of a joint's rows: there is one for
+// each map, behind those before the first, and another one for each bias.
+func (d *Device) inRows(grad ops.LinearsGrad, before int, biases bool) (operands []int) {
 	number := make([]int, len(grad.Maps))
 	for k, m := range grad.Maps {
 		number[k] = before
-		if before++; m.Bias {
+		if before++; m.Bias && biases {
 			before++
 		}
 	}
 	for _, k := range d.jointFor(grad).inOrder() {
-		out = append(out, number[k])
+		operands = append(operands, number[k])
 	}
-	return out
+	return operands
 }
 
 // upNumber returns the number of a block's gradient among those that a derivative reads.
@@ -81,20 +105,29 @@ func upNumber(op ops.LinearsGrad, b jointBlock) (n int) {
 }
 
 // WritesColumns reports whether the kernels of an operation can write a result as columns
-// of a matrix: the gradients of q, k and v by Hopper's warpgroups, and that of an output
-// gate beside a norm of heads.
+// of a matrix: the gradients of q, k and v by Hopper's warpgroups, that of an output gate
+// beside a norm of heads, and those of a gated activation's operands.
 func (d *Device) WritesColumns(op ops.Op, half device.Half, k int) bool {
 	switch op := op.(type) {
 	case ops.MLSTMGrad:
 		return k < 3 && d.warpgroups(op.MLSTM, ops.Float32)
 	case ops.GatedNormGrad:
 		return k == 0 && half.Reads(0) && half.Reads(1) && half.Reads(len(op.Inputs())-1) && gateColumns(op.Norm)
+	case ops.GatedGrad:
+		return k < 2 && eights(op.Shape)
 	case ops.LinearGradAgain:
-		inner, ok := op.Inner.(ops.GatedNorm)
-		return ok && k == 0 && half.Reads(0) && half.Reads(1) && d.precision == BF16 && gateColumns(inner.Norm)
+		switch inner := op.Inner.(type) {
+		case ops.GatedNorm:
+			return k == 0 && half.Reads(0) && half.Reads(1) && d.precision == BF16 && gateColumns(inner.Norm)
+		case ops.Gated:
+			return k < 2 && eights(inner.Shape)
+		}
 	}
 	return false
 }
+
+// eights reports whether rows of this shape consist of groups of eight elements.
+func eights(s ops.Shape) bool { return s[len(s)-1]%8 == 0 }
 
 // gateColumns reports whether the kernels of a norm with operands in bfloat16 are those
 // of norm_halves.

@@ -122,6 +122,61 @@ func TestColumnsChangeNothing(t *testing.T) {
 	}
 }
 
+// newFeedForward returns the plan of a feed-forward layer behind a norm, forward and
+// backward. Its results are the gradients of the input and of all weights.
+func newFeedForward(t *testing.T) *layer {
+	const rows, in, inner = 512, 256, 704
+	l := &layer{t: t}
+	first := ops.Norm{N: rows, Width: in, Groups: 1, Eps: 1e-6, Weight: true}
+	up, gate := ops.Linear{Rows: rows, In: in, Outs: []int{inner}}, ops.Gated{Fn: ops.SiLU, Shape: ops.Shape{rows, inner}}
+	down := ops.Linear{Rows: rows, In: inner, Outs: []int{in}}
+	x, w := l.input(rows, in), l.input(in)
+	wg, wu, wd := l.input(inner, in), l.input(inner, in), l.input(in, inner)
+	y := l.add(first, x, w)[0]
+	g, u := l.add(up, y, wg)[0], l.add(up, y, wu)[0]
+	h := l.add(gate, g, u)[0]
+	l.add(down, h, wd)
+	back := l.add(ops.LinearGrad{Linear: down, Has: []bool{true}}, h, wd, l.input(rows, in))
+	gates := l.add(ops.GatedGrad(gate), g, u, back[0])
+	all := l.add(ops.LinearsGrad{Linears: ops.Linears{Maps: []ops.Linear{up, up}}, Has: [][]bool{{true}, {true}}}, y, wg, wu, gates[0], gates[1])
+	l.results = append(append(l.add(ops.NormGrad{Norm: first}, x, w, all[0]), all[1:]...), back[1])
+	l.Keep(l.results...)
+	return l
+}
+
+// TestColumnsOfGates: the gradients of a feed-forward layer's operands as columns of one
+// matrix give what products of each give, but for the rounding of the sum of the latter.
+func TestColumnsOfGates(t *testing.T) {
+	d := opened(t, BF16)
+	l := newFeedForward(t)
+	want := l.run(columnless{d})
+	for k, got := range l.run(d) {
+		if off := apart(testutil.Convert[float64](got), testutil.Convert[float64](want[k])); !(off < 1e-2) {
+			t.Errorf("result %d is %.2g away", k, off)
+		}
+	}
+}
+
+// TestGatesLieBesideOneAnother: the derivative of a feed-forward layer's maps reads columns
+// of one matrix, which begin at one place.
+func TestGatesLieBesideOneAnother(t *testing.T) {
+	d, joints := ForPlans(BF16), 0
+	l := newFeedForward(t).LayOut(d)
+	for _, s := range l.Plan.Steps {
+		j, ok := d.Joins(s.Op, device.Half{In: slices.Repeat([]bool{true}, len(s.In))})
+		if !ok {
+			continue
+		}
+		joints++
+		if g, u := s.In[j.In[0]], s.In[j.In[1]]; l.Offset[g] != l.Offset[u] {
+			t.Errorf("%s: gradients at %d and %d", s.Op.Name(), l.Offset[g], l.Offset[u])
+		}
+	}
+	if joints != 1 {
+		t.Errorf("%d operations read one matrix", joints)
+	}
+}
+
 // TestGradientsLieBesideOneAnother: on a card that has the kernels for it, the gradients
 // of q, k, v and the output gate are columns of a matrix, and the derivative of their maps
 // needs no workspace for one; where an operation cannot write columns, there is none.
@@ -171,7 +226,7 @@ func TestJoins(t *testing.T) {
 		"with a bias":  {biased, nil, nil, 0},
 		"one":          {maps(512), nil, nil, 0},
 		"not of maps":  {norm, nil, nil, 0},
-		"very wide":    {maps(2752, 2752), nil, nil, 0},
+		"very wide":    {maps(2752, 2752), []int{3, 4}, []int{0, 2752}, 5504},
 		"odd width":    {maps(512, 514, 512), []int{4, 6}, []int{0, 512}, 1024},
 		"three narrow": {maps(4, 3, 1), nil, nil, 0},
 	} {
@@ -183,25 +238,30 @@ func TestJoins(t *testing.T) {
 	}
 }
 
-// TestWrites: the gradients of weights follow one another as their rows do in the joint:
-// those of narrow maps last, of which there must be eight columns.
+// TestWrites: the weights and their gradients follow one another as their rows do in the
+// joint: those of narrow maps last, of which there must be eight columns.
 func TestWrites(t *testing.T) {
 	norm := ops.Norm{N: 512, Width: 1024, Groups: 1, Eps: 1e-6, Weight: true}
 	for name, c := range map[string]struct {
-		widths, want []int
+		widths, want, back, forward []int // results, and inputs of the derivative and of the maps
 	}{
-		"with gates":     {[]int{512, 512, 1024, 4, 4, 1024}, []int{2, 3, 4, 9, 5, 7}},
-		"seven columns":  {[]int{512, 512, 1024, 4, 3, 1024}, nil},
-		"without gates":  {[]int{512, 512, 1024}, []int{2, 3, 4}},
-		"with odd ones":  {[]int{512, 514, 512}, nil},
-		"without joints": {[]int{1024}, nil},
+		"with gates":     {[]int{512, 512, 1024, 4, 4, 1024}, []int{2, 3, 4, 9, 5, 7}, []int{2, 3, 4, 7, 5, 6}, []int{1, 2, 3, 8, 4, 6}},
+		"seven columns":  {[]int{512, 512, 1024, 4, 3, 1024}, nil, nil, nil},
+		"without gates":  {[]int{512, 512, 1024}, []int{2, 3, 4}, []int{2, 3, 4}, []int{1, 2, 3}},
+		"very wide":      {[]int{2752, 2752}, []int{2, 3}, []int{2, 3}, []int{1, 2}},
+		"with odd ones":  {[]int{512, 514, 512}, nil, nil, nil},
+		"without joints": {[]int{1024}, nil, nil, nil},
 	} {
-		g := ops.LinearsGrad{}
+		g, d := ops.LinearsGrad{}, ForPlans(BF16)
 		for _, n := range c.widths {
 			g.Maps, g.Has = append(g.Maps, ops.Linear{Rows: 512, In: 1024, Outs: []int{n}, Bias: n < 8}), append(g.Has, []bool{true})
 		}
-		if got := ForPlans(BF16).Writes(ops.LinearsGradAgain{LinearsGrad: g, Norm: norm}); !slices.Equal(got, c.want) {
+		again := ops.LinearsGradAgain{LinearsGrad: g, Norm: norm}
+		if got := d.Writes(again); !slices.Equal(got, c.want) {
 			t.Errorf("%s: results %v, want %v", name, got, c.want)
+		}
+		if back, forward := d.Rows(again), d.Rows(g.Linears); !slices.Equal(back, c.back) || !slices.Equal(forward, c.forward) {
+			t.Errorf("%s: weights %v and %v, want %v and %v", name, back, forward, c.back, c.forward)
 		}
 		if ForPlans(TF32).Writes(g) != nil {
 			t.Errorf("%s: results are joined without bfloat16", name)

@@ -10,8 +10,9 @@ import (
 )
 
 // TestJoints counts the products and copies of derivatives of maps, without a card: the
-// projections of a cell are one joint, the halves of a feed-forward layer are none. Rows of
-// one weight's gradient need not be copied, nor those of several that follow one another.
+// projections of a cell are one joint, the halves of a feed-forward layer, unless their
+// gradients lie beside one another, are none. Rows of one weight and its gradient need not be
+// copied, nor those of several that follow one another.
 func TestJoints(t *testing.T) {
 	for _, c := range []struct {
 		outs             [][]int
@@ -19,9 +20,9 @@ func TestJoints(t *testing.T) {
 		products, copies int
 	}{
 		{[][]int{{512}, {512}, {1024}, {1024}}, 256, 2, 8}, {[][]int{{512}, {512}, {1024}, {4}, {4}, {1024}}, 256, 2, 8},
-		{[][]int{{512}, {512}, {1024}, {1024}}, 0, 2, 4}, {[][]int{{512}, {512}, {1024}, {4}, {4}, {1024}}, 0, 2, 8},
-		{[][]int{{512}, {512}, {1024}, {1024}, {4}, {4}}, 0, 2, 4}, {[][]int{{512}, {512}, {1024}, {1024}, {4}}, 0, 2, 8},
-		{[][]int{{512, 512, 1024, 1024}}, 256, 2, 4}, {[][]int{{2752}, {2752}}, 256, 4, 0}, {[][]int{{1024}}, 256, 2, 0}, {[][]int{{100}, {512}, {512}}, 0, 4, 4},
+		{[][]int{{512}, {512}, {1024}, {1024}}, 0, 2, 0}, {[][]int{{512}, {512}, {1024}, {4}, {4}, {1024}}, 0, 2, 8},
+		{[][]int{{512}, {512}, {1024}, {1024}, {4}, {4}}, 0, 2, 0}, {[][]int{{512}, {512}, {1024}, {1024}, {4}}, 0, 2, 8},
+		{[][]int{{512, 512, 1024, 1024}}, 256, 2, 0}, {[][]int{{2752}, {2752}}, 256, 4, 0}, {[][]int{{1024}}, 256, 2, 0}, {[][]int{{100}, {512}, {512}}, 0, 4, 4},
 	} {
 		op := ops.LinearsGrad{}
 		for _, outs := range c.outs {
@@ -57,7 +58,7 @@ func boundWithoutKernels(t *testing.T, op ops.Op, apart int) []task {
 		for k := range list {
 			list[k].at = next
 			b.spans = append(b.spans, span{next, next + address(4*list[k].n), true})
-			next += address(4*list[k].n + apart)
+			next += address(list[k].n*list[k].dt.Size() + apart)
 		}
 	}
 	b.work = buffer{at: next}

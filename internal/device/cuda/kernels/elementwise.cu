@@ -33,8 +33,20 @@ KERNEL gated(int a, In g, In u, Out y, i64 n) {
     else EACH(i, n) y.put(i, activate(a, g[i]) * u[i]);
 }
 
-// dg, du and, unless null, y, which may be the memory of dy.
-template <typename A, typename S> __device__ inline void gatedGradBy(A act, S slope, In g, In u, In dy, Out dg, Out du, Out y, i64 n) {
+// Rows of `width` elements that begin `ld` apart, of fewer than 2^32 elements in all.
+struct Rows {
+    i64 width, ld;
+    // The place of element i.
+    __device__ i64 operator()(i64 i) const {
+        if (width == ld) return i;
+        unsigned row = (unsigned)i / (unsigned)width;
+        return row * ld + (i - row * width);
+    }
+};
+
+// dg, du, which have such rows, and, unless null, y, which may be the memory of dy.
+template <typename A, typename S> __device__ inline void gatedGradBy(A act, S slope, In g, In u, In dy, Out dg, Out du, Out y, i64 n, Rows at) {
+    const Rows eights = {at.width / 8, at.ld / 8};
     eachEight(n, [&](i64 i) {
         Eight x = g.eight(i), v = u.eight(i), up = dy.eight(i), down;
 #pragma unroll
@@ -44,31 +56,33 @@ template <typename A, typename S> __device__ inline void gatedGradBy(A act, S sl
             up.v[k] = open * v.v[k];
             x.v[k] = s;
         }
-        dg.eight(i, x);
-        du.eight(i, down);
+        dg.eight(eights(i), x);
+        du.eight(eights(i), down);
         if (y.at) y.eight(i, up);
     }, [&](i64 i) {
         T x = g[i], v = u[i], up = dy[i], open = act(x);
-        dg.put(i, up * v * slope(x));
-        du.put(i, up * open);
+        dg.put(at(i), up * v * slope(x));
+        du.put(at(i), up * open);
         if (y.at) y.put(i, open * v);
     });
 }
 
-KERNEL gated_grad(int a, In g, In u, In dy, Out dg, Out du, Out y, i64 n) {
+// Rows of a width that is no multiple of eight must follow one another.
+KERNEL gated_grad(int a, In g, In u, In dy, Out dg, Out du, Out y, i64 n, i64 width, i64 ld) {
+    const Rows at = {width, ld};
     if (a == SILU && dg.half)
         gatedGradBy([](T x) { return fromBelow(x) * quickSigmoid(x); },
                     [](T x) {
                         x = min(fromBelow(x), (T)1000);
                         T s = quickSigmoid(x);
                         return s * (1 + x * (1 - s));
-                    }, g, u, dy, dg, du, y, n);
-    else if (a == SILU) gatedGradBy([](T x) { return activate(SILU, x); }, [](T x) { return slope(SILU, x); }, g, u, dy, dg, du, y, n);
-    else if (a == SIGMOID) gatedGradBy(sigmoid, [](T x) { return slope(SIGMOID, x); }, g, u, dy, dg, du, y, n);
+                    }, g, u, dy, dg, du, y, n, at);
+    else if (a == SILU) gatedGradBy([](T x) { return activate(SILU, x); }, [](T x) { return slope(SILU, x); }, g, u, dy, dg, du, y, n, at);
+    else if (a == SIGMOID) gatedGradBy(sigmoid, [](T x) { return slope(SIGMOID, x); }, g, u, dy, dg, du, y, n, at);
     else EACH(i, n) {
         T x = g[i], v = u[i], up = dy[i], open = activate(a, x);
-        dg.put(i, up * v * slope(a, x));
-        du.put(i, up * open);
+        dg.put(at(i), up * v * slope(a, x));
+        du.put(at(i), up * open);
         if (y.at) y.put(i, open * v);
     }
 }
