@@ -240,6 +240,18 @@ func (p *product[T]) strip(s *scratch[T], i0, i1, j0, j1 int, packed *packedColu
 	}
 }
 
+// InnerStep returns how many of the k products of an element of C are added up before
+// the sum is added to C: C is what blocks of so many rows of op(B) give, one after the
+// other, as if each had been a call of its own. It is k where there are no kernels for
+// this machine. Products of a single row add up otherwise, and so do scalar products, of
+// an A that is not transposed and a B that is.
+func InnerStep[T Float](k int) int {
+	if best[T]() == nil {
+		return k
+	}
+	return innerStep(k, blockInner)
+}
+
 // innerStep cuts k into equal parts of at most most.
 func innerStep(k, most int) int {
 	if k <= most {

@@ -83,25 +83,26 @@ func linearGrad[F kernels.Float](op ops.LinearGrad, a *operands) device.Launch {
 	grads := outs[F](a)
 	dx, dw := grads[0], grads[1]
 	cuts, complete := op.Blocks(), !slices.Contains(op.Has, false)
+	maps := make([]kernels.LinearGrad[F], 0, len(cuts))
 	return always(func() {
 		if !complete {
 			for _, g := range grads {
 				clear(g.data)
 			}
 		}
-		started := false
+		maps = maps[:0]
 		for _, c := range cuts {
 			dy := dys[c.Out].get()
 			if dy == nil {
 				continue
 			}
-			kernels.LinearGradX(op.Rows, op.In, c.Width, dy, w.data[c.Row*op.In:], op.In, dx.data, op.In, started)
-			started = true
-			kernels.LinearGradW(op.Rows, op.In, c.Width, dy, x.data, op.In, dw.data[c.Row*op.In:], op.In)
+			from, to := c.Row*op.In, (c.Row+c.Width)*op.In
+			maps = append(maps, kernels.LinearGrad[F]{Out: c.Width, DY: dy, W: w.data[from:to], DW: dw.data[from:to]})
 			if op.Bias {
 				kernels.ColumnSums(op.Rows, c.Width, dy, grads[2].data[c.Row:c.Row+c.Width])
 			}
 		}
+		kernels.LinearGrads(op.Rows, op.In, x.data, dx.data, maps)
 	})
 }
 
