@@ -153,6 +153,39 @@ func names(args []Arg) (list []string) {
 	return list
 }
 
+// GatedLinears is y = Fn(g)⊙u of two linear maps of one input, the first half of a
+// feed-forward layer: it reads the inputs of Linears and writes g, u and y, or, if it is
+// Alone, y alone.
+type GatedLinears struct {
+	Linears // g and u, see Fits
+	Fn      Activation
+	Alone   bool
+}
+
+// Fits reports whether the maps are two, of one result each, which are of one width.
+func (l GatedLinears) Fits() bool {
+	return len(l.Maps) == 2 && len(l.Maps[0].Outs) == 1 && len(l.Maps[1].Outs) == 1 && l.Maps[0].Outs[0] == l.Maps[1].Outs[0]
+}
+
+// Gate returns the operation that gates u by g.
+func (l GatedLinears) Gate() Gated {
+	return Gated{Fn: l.Fn, Shape: Shape{l.Maps[0].Rows, l.Maps[0].Outs[0]}}
+}
+
+func (l GatedLinears) Name() string   { return l.Gate().Name() + l.Linears.Name() }
+func (l GatedLinears) MulAdds() int64 { return muladds(l.Stages()) }
+func (l GatedLinears) Outputs() []Arg {
+	y := l.Gate().Outputs()
+	if l.Alone {
+		return y
+	}
+	return append(l.Linears.Outputs(), y...)
+}
+func (l GatedLinears) Stages() []Stage {
+	gu := names(l.Linears.Outputs())
+	return []Stage{{l.Linears, names(l.Inputs()), gu}, {l.Gate(), gu, names(l.Gate().Outputs())}}
+}
+
 // LinearsGrad is the derivative of Linears: it reads x, the weights, and the
 // existing gradients of the results, and writes the sum of the maps' dx, and dw
 // and db, if any, of each map.

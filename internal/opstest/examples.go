@@ -193,6 +193,7 @@ func composites() (all []Example) {
 			Example{ops.LinearGradAgain{Inner: gated, Map: ops.Linear{Rows: n.N, In: n.Width, Outs: []int{6}}}, nil})
 	}
 	maps := ops.Linears{Maps: []ops.Linear{{Rows: 5, In: 7, Outs: []int{6}}, {Rows: 5, In: 7, Outs: []int{4, 3}, Bias: true}}}
+	gates := ops.Linears{Maps: []ops.Linear{{Rows: 5, In: 7, Outs: []int{6}}, {Rows: 5, In: 7, Outs: []int{6}, Bias: true}}}
 	for _, e := range []ops.EmbeddedLinear{
 		{Linear: ops.Linear{Rows: 19, In: 7, Outs: []int{12}}, V: 5},
 		{Linear: ops.Linear{Rows: 300, In: 5, Outs: []int{70}}, V: 150},
@@ -224,6 +225,8 @@ func composites() (all []Example) {
 		Example{ops.Largest{V: 9, K: 4}, nil},
 		Example{maps, ops.LinearsGrad{Linears: maps, Has: [][]bool{{true}, {true, true}}}},
 		Example{maps, ops.LinearsGrad{Linears: maps, Has: [][]bool{{false}, {false, true}}}},
+		Example{ops.GatedLinears{Linears: gates, Fn: ops.SiLU}, nil},
+		Example{ops.GatedLinears{Linears: gates, Fn: ops.SiLU, Alone: true}, nil},
 		Example{capped, ops.CappedCrossEntropyGrad{CappedCrossEntropy: capped}},
 		Example{ops.Plus{Op: ops.ConvGrad{Conv: ops.Conv{B: 2, T: 21, D: 6, K: 4, SiLU: true}, Has: [2]bool{true, false}}, N: []int{2}}, nil},
 		Example{ops.Plus{Op: ops.HeadwiseGrad{Headwise: ops.Headwise{N: 5, Heads: 3, In: 4, Out: 4, Stride: 4}}, N: []int{1}}, nil},

@@ -22,7 +22,7 @@ func (r *rewriter) fuseAt(i int) bool {
 	case ops.Add:
 		return r.addNorm(i, op)
 	case ops.Gated:
-		return r.gatedNorm(i, op)
+		return r.gatedNorm(i, op) || r.gatedLinears(i, op)
 	case ops.Linear:
 		return r.linears(i, op) || r.embeddedLinear(i, op)
 	case ops.LinearGrad:

@@ -24,6 +24,26 @@ func (r *rewriter) linears(i int, op ops.Linear) bool {
 	return true
 }
 
+// gatedLinears fuses gate i with the linear maps of one input that it reads.
+func (r *rewriter) gatedLinears(i int, op ops.Gated) bool {
+	gate := r.Steps[i]
+	j, maps, ok := written[ops.Linears](r, gate.In[0])
+	if !ok || !slices.Equal(r.Steps[j].Out, gate.In) {
+		return false
+	}
+	g, u := gate.In[0], gate.In[1]
+	both := ops.GatedLinears{Linears: maps, Fn: op.Fn, Alone: r.readBy(g, i) && r.readBy(u, i)}
+	if !both.Fits() || !r.fuser.Fuses(both) {
+		return false
+	}
+	out := gate.Out
+	if !both.Alone {
+		out = []ID{g, u, out[0]}
+	}
+	r.replace([]int{j, i}, j, both, r.Steps[j].In, out)
+	return true
+}
+
 // linearsGrad fuses the sum i of gradients with the derivatives of linear maps of
 // one input that write all of them.
 func (r *rewriter) linearsGrad(i int, op ops.ForkGrad) bool {

@@ -88,6 +88,9 @@ func BenchmarkLinear(b *testing.B) {
 			bench(b, d, fmt.Sprintf("%s %v", op.Name(), outs), op)
 		}
 	}
+	wide := ops.Linear{Rows: 16384, In: 1024, Outs: []int{2752}}
+	gated := ops.GatedLinears{Linears: ops.Linears{Maps: []ops.Linear{wide, wide}}, Fn: ops.SiLU}
+	bench(b, d, gated.Name(), gated)
 	if err := d.Close(); err != nil {
 		b.Fatal(err)
 	}

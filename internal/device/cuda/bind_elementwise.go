@@ -19,8 +19,7 @@ func bindElementwise(b *binder, op ops.Op) bool {
 		n := op.Shape.Size()
 		b.each("elementwise", "activation_grad", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), int64(n))
 	case ops.Gated:
-		n := op.Shape.Size()
-		b.each("elementwise", "gated", n, activations[op.Fn], b.readRef().arg(), b.readRef().arg(), b.writeRef().arg(), int64(n))
+		b.gated(op, b.readRef(), b.readRef(), b.writeRef())
 	case ops.GatedGrad:
 		b.gatedGrad(op, b.readRef(), b.readRef(), b.readRef(), ref{})
 	case ops.SoftCap:
@@ -49,6 +48,12 @@ func bindElementwise(b *binder, op ops.Op) bool {
 		return bindMove(b, op)
 	}
 	return true
+}
+
+// gated enqueues y = Fn(g)⊙u.
+func (b *binder) gated(op ops.Gated, g, u, y ref) {
+	n := op.Shape.Size()
+	b.each("elementwise", "gated", n, activations[op.Fn], g.arg(), u.arg(), y.arg(), int64(n))
 }
 
 // addTo enqueues y = x + more.

@@ -25,6 +25,8 @@ func bindLinear(b *binder, op ops.Op) bool {
 		b.mlstmGatesGrad(op)
 	case ops.Linears:
 		b.linears(op)
+	case ops.GatedLinears:
+		b.gatedLinears(op)
 	case ops.LinearsGrad:
 		b.linearsGrad(op)
 	case ops.LinearGradAgain:

@@ -55,6 +55,9 @@ func (d *Device) Joins(op ops.Op, half device.Half) (device.Joint, bool) {
 // Rows returns the weights of linear maps of one input, in the order of the rows of a joint.
 func (d *Device) Rows(op ops.Op) []int {
 	grad, before, _, ok := jointMaps(op)
+	if gated, is := op.(ops.GatedLinears); is {
+		op = gated.Linears
+	}
 	if maps, forward := op.(ops.Linears); forward {
 		grad, before = ops.LinearsGrad{Linears: maps}, 1
 		for _, m := range maps.Maps {

@@ -263,6 +263,9 @@ func TestWrites(t *testing.T) {
 		if back, forward := d.Rows(again), d.Rows(g.Linears); !slices.Equal(back, c.back) || !slices.Equal(forward, c.forward) {
 			t.Errorf("%s: weights %v and %v, want %v and %v", name, back, forward, c.back, c.forward)
 		}
+		if gated := d.Rows(ops.GatedLinears{Linears: g.Linears, Fn: ops.SiLU}); !slices.Equal(gated, c.forward) {
+			t.Errorf("%s: weights %v of gated maps, want %v", name, gated, c.forward)
+		}
 		if ForPlans(TF32).Writes(g) != nil {
 			t.Errorf("%s: results are joined without bfloat16", name)
 		}

@@ -59,6 +59,8 @@ type driver struct {
 
 	StreamGetCaptureInfo            uintptr `sym:"cuStreamGetCaptureInfo_v2"`
 	StreamUpdateCaptureDependencies uintptr `sym:"cuStreamUpdateCaptureDependencies"`
+
+	TensorMapEncodeTiled uintptr `sym:"cuTensorMapEncodeTiled"`
 }
 
 // openDriver loads libcuda and initialises it.

@@ -28,6 +28,8 @@ func (d *Device) Fuses(op ops.Composite) bool {
 		return projects(op)
 	case ops.ProjectionsGrad:
 		return projects(op.Projections)
+	case ops.GatedLinears:
+		return d.gatesWell(op)
 	case ops.MLSTMExit:
 		return exits(op)
 	case ops.MLSTMExitGrad:

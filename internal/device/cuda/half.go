@@ -27,7 +27,7 @@ const yes, no = true, false
 
 // halfOfProduct, and those that follow, return what Half does for one kind of
 // operations, and report whether op is one of them.
-func halfOfProduct(_ *Device, op ops.Op) (device.Half, bool) {
+func halfOfProduct(d *Device, op ops.Op) (device.Half, bool) {
 	switch op := op.(type) {
 	case ops.Linear:
 		return device.Half{In: []bool{yes, yes}, Out: all(op.Outputs())}, true
@@ -45,6 +45,9 @@ func halfOfProduct(_ *Device, op ops.Op) (device.Half, bool) {
 			}
 		}
 		return device.Half{In: in, Out: all(op.Outputs())}, true
+	case ops.GatedLinears:
+		h := d.Half(op.Linears)
+		return device.Half{In: h.In, Out: all(op.Outputs())}, true
 	case ops.LinearsGrad:
 		return device.Half{In: all(op.Inputs()), Out: []bool{yes}}, true
 	case ops.LinearsGradAgain:

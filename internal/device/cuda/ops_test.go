@@ -145,6 +145,13 @@ func linearCases() (cases []opstest.Example) {
 	}
 	joint := ops.Linears{Maps: []ops.Linear{{Rows: 70, In: 40, Outs: []int{8, 12, 24}}, {Rows: 70, In: 40, Outs: []int{16}, Bias: true}, {Rows: 70, In: 40, Outs: []int{32}}}}
 	cases = append(cases, opstest.Example{Op: joint, Grad: ops.LinearsGrad{Linears: joint, Has: [][]bool{{true, true, false}, {true}, {true}}}})
+	for _, size := range []struct{ rows, in, out int }{{300, 128, 192}, {3, 64, 64}, {1300, 192, 704}, {300, 128, 200}} {
+		m := ops.Linear{Rows: size.rows, In: size.in, Outs: []int{size.out}}
+		gated := ops.GatedLinears{Linears: ops.Linears{Maps: []ops.Linear{m, m}}, Fn: ops.SiLU}
+		cases = append(cases, opstest.Example{Op: gated})
+		gated.Alone = true
+		cases = append(cases, opstest.Example{Op: gated})
+	}
 	maps := ops.Linears{Maps: []ops.Linear{{Rows: 300, In: 64, Outs: []int{32, 48}}, {Rows: 300, In: 64, Outs: []int{4}, Bias: true}, {Rows: 300, In: 64, Outs: []int{24}}}}
 	cases = append(cases, opstest.Example{Op: maps, Grad: ops.LinearsGrad{Linears: maps, Has: [][]bool{{true, false}, {true}, {true}}}})
 	cases = append(cases, opstest.Example{Op: ops.Embedding{N: 2600, V: 5, D: 70}, Grad: ops.EmbeddingGrad{N: 2600, V: 5, D: 70}})
