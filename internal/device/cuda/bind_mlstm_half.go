@@ -167,7 +167,7 @@ func (c *mlstmScan) outputHalf(h address) {
 }
 
 func (c *mlstmBack) scoresGradHalf() {
-	shared := stages(2*mlstmBlock) + 12*mlstmBlock*4 + c.tiles*mlstmTile*12
+	shared := stages(2*mlstmBlock) + 9*mlstmBlock*4 + c.tiles*mlstmTile*12
 	c.kernel("mlstm_wgmma", c.alone("mlstm_scores_grad", shared), c.scoresGrid(shared), c.args, c.gates, c.v, c.h, c.dh, byValue(c.rows))
 }
 

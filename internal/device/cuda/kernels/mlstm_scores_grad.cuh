@@ -29,7 +29,6 @@ __device__ inline float columnSum(float (&x)[8]) {
     return x[0];
 }
 
-
 // The sums of W over a thread's two rows: over the steps of earlier tiles and over
 // those of the rows' own tile.
 struct RowSums {
@@ -38,16 +37,25 @@ struct RowSums {
 
 // A thread's two rows.
 struct GradRows {
-    float inverse[2], size[2], ofDen[2], scale;
-    int winner[2], row, first; // of the block, of the chunk
+    float inverse[2], size[2], ofDen[2], scale; // size is N, ofDen the gradient of den
+    int winner[2], row;
 
-    __device__ GradRows(const MLSTM &s, const Gates &g, const Rows &out, const Place &at, int row) : scale((float)(s.scaleQ * s.scaleK)), row(row), first(at.r * BLOCK + row) {
+    // Loads all of the rows before any of it is needed. ofDen is a factor of dh·h, 0
+    // where a row is not normalised by |q·n|.
+    __device__ GradRows(const MLSTM &s, const Gates &g, const Rows &out, const Place &at, int row) : scale((float)(s.scaleQ * s.scaleK)), row(row) {
+        float den[2], floor[2];
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            bool there = row + h * 8 < at.there;
-            i64 step = at.step + (there ? row + h * 8 : 0);
-            inverse[h] = there ? out.inverse[step] : 0.f, size[h] = there ? 1 / inverse[h] : 0.f;
-            winner[h] = there && linear(g, out.den, step) ? g.winner[step] : -1;
+            i64 step = at.step + min(row + h * 8, at.there - 1);
+            inverse[h] = out.inverse[step], den[h] = out.den[step], floor[h] = g.floor[step], winner[h] = g.winner[step];
+        }
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            bool there = row + h * 8 < at.there, linear = abs(den[h]) >= floor[h];
+            if (!there) inverse[h] = 0;
+            if (!linear) winner[h] = -1;
+            size[h] = max(abs(den[h]), floor[h]) + (float)s.eps;
+            ofDen[h] = !linear ? 0.f : signbit(den[h]) ? inverse[h] : -inverse[h];
         }
     }
 
@@ -55,51 +63,43 @@ struct GradRows {
     // are the rows' A/N, of 8 neighbours each. parts receives the sums of W over the
     // warp's rows, and diagonal, unless it is null, W of those 32 of a tile's 64
     // columns.
-    __device__ void piece(float *sum, const uint4 (&scores)[2], const Shares &shares, int j0, float *parts, float *diagonal, RowSums &sums) const {
+    __device__ void piece(float (&sum)[16], const uint4 (&scores)[2], const Shares &shares, int j0, float *parts, float *diagonal, RowSums &sums) const {
         int lane = threadIdx.x & 31, t = lane & 3;
-        float columns[8] = {};
+        float columns[8] = {}, totals[2] = {0, 0};
+        u32 words[2][4];
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            int end = first + h * 8;
-            u32 words[4] = {scores[h].x, scores[h].y, scores[h].z, scores[h].w};
-            transpose(words);
-            float total = 0;
-#pragma unroll
-            for (int p = 0; p < 4; p++)
-#pragma unroll
-                for (int i = 0; i < 2; i++) {
-                    int col = p * 8 + t * 2 + i, j = j0 + col;
-                    float &y = sum[p * 4 + h * 2 + i];
-                    float up = y * inverse[h] + ofDen[h], part = up * (i ? high(words[p]) : low(words[p])) * size[h];
-                    if (j == winner[h] || j > end) part = 0;
-                    y = j <= end ? up * scale * shares.share(h, j) : 0.f;
-                    total += part, columns[p * 2 + i] += part;
-                    if (diagonal) diagonal[(row % 64 + h * 8) * 65 + col] = part;
-                }
-            if (diagonal) sums.own[h] += total;
-            else sums.earlier[h] += total;
+            words[h][0] = scores[h].x, words[h][1] = scores[h].y, words[h][2] = scores[h].z, words[h][3] = scores[h].w;
+            transpose(words[h]);
         }
+        j0 += t * 2;
+        Shares::Range in[2] = {shares.from(0, j0), shares.from(1, j0)};
+#pragma unroll
+        for (int p = 0; p < 4; p++) {
+            Logs u = *(const Logs *)(shares.u + j0 + p * 8);
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    int j = p * 8 + i;
+                    bool has = in[h].has(j);
+                    float &y = sum[p * 4 + h * 2 + i];
+                    float up = y * inverse[h] + ofDen[h], part = up * (i ? high(words[h][p]) : low(words[h][p])) * size[h];
+                    if (!has || j == winner[h] - j0) part = 0;
+                    y = (has ? up * scale : 0.f) * shares.share(h, u.at[i], has);
+                    totals[h] += part, columns[p * 2 + i] += part;
+                    if (diagonal) diagonal[(row % 64 + h * 8) * 65 + t * 2 + j] = part;
+                }
+        }
+#pragma unroll
+        for (int h = 0; h < 2; h++)
+            if (diagonal) sums.own[h] += totals[h];
+            else sums.earlier[h] += totals[h];
         float all = columnSum(columns);
         int index = (lane & 16 ? 4 : 0) + (lane & 8 ? 2 : 0) + (lane & 4 ? 1 : 0);
         parts[(index >> 1) * 8 + t * 2 + (index & 1)] = all;
     }
 };
-
-// Stores what follows from dh·h of a row, which two neighbouring threads have, and
-// leaves dden in ofDens and dh·h/N in ups.
-__device__ inline void gradOfDen(const Gates &g, const Rows &out, const Place &at, float dot, float *ofDens, float *ups) {
-    int row = threadIdx.x >> 1;
-    if (threadIdx.x & 1) return;
-    float ofDen = 0, up = 0;
-    if (row < at.there) {
-        i64 step = at.step + row;
-        float den = out.den[step];
-        up = dot * out.inverse[step];
-        ofDen = abs(den) < g.floor[step] ? 0.f : signbit(den) ? up : -up;
-        out.dden[step] = ofDen, out.ofN[step] = g.inter[step] * ofDen;
-    }
-    ofDens[row] = ofDen, ups[row] = up;
-}
 
 // Stores the sums of W over the rows of a tile of 64 rows, for 128 steps of the chunk.
 __device__ inline void storeBelow(const MLSTM &s, const Rows &out, const Place &at, const float *parts, int block) {
@@ -110,14 +110,18 @@ __device__ inline void storeBelow(const MLSTM &s, const Rows &out, const Place &
         out.below[(at.r * 2 + tile) * steps + at.first + block * BLOCK + col] = (part[0] + part[BLOCK]) + (part[2 * BLOCK] + part[3 * BLOCK]);
 }
 
-// Stores what follows from the sums over rows, and from W of the tile on the diagonal:
-// w has 64 rows of 65 numbers for each warpgroup.
-__device__ inline void storeRows(const Gates &g, const Rows &out, const Place &at, const MLSTM &s, const RowSums &sums, float *w, float *rowSums, const float *ups, int row) {
+// Stores what follows from the sums over rows and from dh·h, and from W of the tile on
+// the diagonal: w has 64 rows of 65 numbers for each warpgroup.
+__device__ inline void storeRows(const Gates &g, const Rows &out, const Place &at, const MLSTM &s, const GradRows &rows, const RowSums &sums, float *w, const float *dots) {
     int tid = threadIdx.x, group = tid >> 7;
 #pragma unroll
     for (int h = 0; h < 2; h++) {
-        float first = quadSum(sums.earlier[h]), second = quadSum(sums.own[h]);
-        if ((tid & 3) == 0) rowSums[row + h * 8] = first, rowSums[BLOCK + row + h * 8] = second;
+        float earlier = quadSum(sums.earlier[h]), own = quadSum(sums.own[h]), ofDen = rows.ofDen[h];
+        int i = rows.row + h * 8;
+        if (tid & 3 || i >= at.there) continue;
+        i64 step = at.step + i;
+        out.dden[step] = ofDen, out.ofN[step] = g.inter[step] * ofDen, out.left[step] = earlier;
+        out.dm[step] = linear(g, out.den, step) ? -(earlier + own) : -dots[i] * rows.inverse[h] * (float)s.eps;
     }
     // The sums of each column of the tile from every row onwards, by halves of the rows.
     int col = tid % 64;
@@ -146,7 +150,4 @@ __device__ inline void storeRows(const Gates &g, const Rows &out, const Place &a
     }
     before += __shfl_xor_sync(~0u, before, 1);
     if (half == 0 && group * 64 + i < at.there) out.cross[at.step + group * 64 + i] = before;
-    if (tid >= min(BLOCK, at.there)) return;
-    out.left[at.step + tid] = rowSums[tid];
-    out.dm[at.step + tid] = linear(g, out.den, at.step + tid) ? -(rowSums[tid] + rowSums[BLOCK + tid]) : -ups[tid] * (float)s.eps;
 }

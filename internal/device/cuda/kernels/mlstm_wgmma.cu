@@ -61,18 +61,21 @@ template <bool ALONE> __device__ inline void scores(const MLSTM &s, const Gates 
         if (block == 0) {
             dotN += __shfl_xor_sync(~0u, dotN, 1);
             if (!(tid & 1)) ofN[tid >> 1] = dotN;
+            shares.find();
             __syncthreads();
         }
+        int j0 = block * BLOCK + t * 2;
+        Shares::Range range[2] = {shares.from(0, j0), shares.from(1, j0)};
 #pragma unroll
-        for (int h = 0; h < 2; h++) {
-            int end = (at.r - block) * BLOCK + row + h * 8;
+        for (int p = 0; p < 16; p++) {
+            Logs u = *(const Logs *)(shares.u + j0 + p * 8);
 #pragma unroll
-            for (int p = 0; p < 16; p++)
+            for (int e = 0; e < 2; e++)
 #pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    int j = p * 8 + t * 2 + e;
+                for (int h = 0; h < 2; h++) {
+                    bool has = range[h].has(p * 8 + e);
                     float &x = sum[p * 4 + h * 2 + e];
-                    sums[h] += x = j <= end ? x * scale * shares.share(h, block * BLOCK + j) : 0.f;
+                    sums[h] += x = (has ? x * scale : 0.f) * shares.share(h, u.at[e], has);
                 }
         }
         if (block == at.r)
@@ -129,25 +132,27 @@ __device__ inline void ahead(const bf16 *p) { asm volatile("prefetch.global.L2 [
 template <bool ALONE> __device__ inline void scoresGrad(const MLSTM &s, const Gates &g, const bf16 *v, const bf16 *h, const bf16 *dh, const Rows &out) {
     Place at(s, blockIdx.y, blockIdx.x);
     char *panel = panels(room);
-    float *ofDens = (float *)(panel + STAGES * 2 * SIDE), *ups = ofDens + BLOCK, *parts = ups + BLOCK, *rowSums = parts + 8 * BLOCK; // parts: column sums by warps
+    float *dots = (float *)(panel + STAGES * 2 * SIDE), *parts = dots + BLOCK; // parts: column sums by warps
     int tid = threadIdx.x, lane = tid & 31, warp = tid >> 5, group = warp >> 2, t = lane & 3, row = group * 64 + (warp & 3) * 16 + (lane >> 2), slices = s.dhv / 64, ld = s.nh * s.dhv;
     Slices in = {at.in(dh, s, s.dhv, at.t0), at.in(v, s, s.dhv, at.c0), ld, at.there, at.inChunk, slices, slices * (at.r + 1)};
     in.panel = panel;
     in.load(0);
     in.load(1);
-    int hRow = tid >> 1, half = tid & 1;
-    const bf16 *hs = at.in(h, s, s.dhv, at.t0) + (i64)hRow * ld + half * 32;
+    // Eight neighbours have a row's slice of h, in four rows 32 apart.
+    int hRow = tid >> 3, hPiece = tid & 7;
+    const bf16 *hs = at.in(h, s, s.dhv, at.t0) + (i64)hRow * ld + hPiece * 8;
     uint4 hv[4];
     auto loadH = [&](int slice) {
 #pragma unroll
-        for (int e = 0; e < 4; e++) hv[e] = hRow < at.there ? *(const uint4 *)(hs + slice * 64 + e * 8) : make_uint4(0, 0, 0, 0);
+        for (int e = 0; e < 4; e++) hv[e] = hRow + e * 32 < at.there ? *(const uint4 *)(hs + (i64)e * 32 * ld + slice * 64) : make_uint4(0, 0, 0, 0);
     };
     loadH(0);
-    Shares shares(s, g, at, (char *)(rowSums + 2 * BLOCK), (at.r + 1) * BLOCK, row);
+    Shares shares(s, g, at, (char *)(parts + 8 * BLOCK), (at.r + 1) * BLOCK, row);
     GradRows rows(s, g, out, at, row);
     RowSums sums;
-    float dot = 0;
+    float dot[4] = {0, 0, 0, 0};
     float *w = (float *)panel + group * 64 * 65; // W of the tile on the diagonal
+    bf16 *p = out.p + (at.chunk * at.length + at.r * BLOCK + row - (lane >> 2)) * at.length;
     for (int block = 0, i = 0; block <= at.r; block++) {
         const bf16 *scores = out.a + (at.chunk * at.length + at.r * BLOCK + row) * at.length + block * BLOCK + t * 8;
         auto piece = [&](int e, int h) { return *(const uint4 *)(scores + (i64)h * 8 * at.length + e * 32); };
@@ -168,28 +173,34 @@ template <bool ALONE> __device__ inline void scoresGrad(const MLSTM &s, const Ga
             in.load(i + 2);
             if (block == 0) {
 #pragma unroll
-                for (int e = 0; e < 4; e++) dot += dot8(*(uint4 *)(x + hRow * 128 + (((half * 4 + e) ^ (hRow & 7)) << 4)), hv[e]);
+                for (int e = 0; e < 4; e++) dot[e] += dot8(*(uint4 *)(x + (hRow + e * 32) * 128 + ((hPiece ^ (hRow & 7)) << 4)), hv[e]);
                 if (slice + 1 < slices) loadH(slice + 1);
             }
             productsWait();
         }
         if (block == 0) {
-            dot += __shfl_xor_sync(~0u, dot, 1);
-            gradOfDen(g, out, at, dot, ofDens, ups);
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                float all = quadSum(dot[e]);
+                all += __shfl_xor_sync(~0u, all, 4);
+                if (hPiece == 0) dots[hRow + e * 32] = all;
+            }
+            shares.find();
         }
-        __syncthreads(); // ofDens has been written, and after the last block the panels are free
-        rows.ofDen[0] = ofDens[row], rows.ofDen[1] = ofDens[row + 8];
+        __syncthreads(); // dots have been written, and after the last block the panels are free
+        if (block == 0) rows.ofDen[0] *= dots[row], rows.ofDen[1] *= dots[row + 8];
 #pragma unroll
         for (int e = 0; e < 4; e++) {
             bool own = block == at.r && e / 2 == group; // whether the columns are those of the rows' own tile
             uint4 both[2] = {ALONE ? early[e][0] : piece(e, 0), ALONE ? early[e][1] : piece(e, 1)};
-            rows.piece(sum + e * 16, both, shares, block * BLOCK + e * 32, parts + warp * BLOCK + e * 32, own ? w + e % 2 * 32 : nullptr, sums);
+            float(&of)[16] = *(float(*)[16])(sum + e * 16);
+            rows.piece(of, both, shares, block * BLOCK + e * 32, parts + warp * BLOCK + e * 32, own ? w + e % 2 * 32 : nullptr, sums);
+            store(of, p + block * BLOCK + e * 32, at.length, BLOCK);
         }
-        store(sum, out.p + (at.chunk * at.length + at.r * BLOCK + row - (lane >> 2)) * at.length + block * BLOCK, at.length, BLOCK);
         __syncthreads();
         storeBelow(s, out, at, parts, block);
     }
-    storeRows(g, out, at, s, sums, w, rowSums, ups, row);
+    storeRows(g, out, at, s, rows, sums, w, dots);
 }
 
 // Grid: blocks of steps, items.

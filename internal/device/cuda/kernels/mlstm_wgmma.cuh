@@ -114,34 +114,55 @@ template <int BM, int BN> __device__ inline void borders(const MLSTM &s, const f
     }
 }
 
-// The logarithms and segments of a chunk's steps and of a thread's two rows.
+// Two neighbouring logarithms, of which the first has an even number.
+struct __align__(16) Logs { Log at[2]; };
+
+// The logarithms of a chunk's steps and of a thread's two rows, and the steps of the
+// chunk that have a share in these: those of the row's segment up to the row's own.
 struct Shares {
     const Log *u;
-    const int *segment;
-    bool resets;
+    const int *segment; // null where all steps are of one segment
     Log top[2];
-    int segments[2];
+    int segments[2], first[2] = {0, 0}, last[2];
 
     // Loads the first `upTo` steps of the chunk into room.
-    __device__ Shares(const MLSTM &s, const Gates &g, const Place &at, char *room, int upTo, int row) : resets(s.resets) {
+    __device__ Shares(const MLSTM &s, const Gates &g, const Place &at, char *room, int upTo, int row) {
         Log *us = (Log *)room;
         int *begun = (int *)(us + at.length);
         for (int j = threadIdx.x; j < upTo; j += blockDim.x) {
             i64 step = at.first + min(j, at.inChunk - 1);
             us[j] = g.u[step];
-            if (resets) begun[j] = g.segment[step];
+            if (s.resets) begun[j] = g.segment[step];
         }
-        u = us, segment = begun;
+        u = us, segment = s.resets ? begun : nullptr;
 #pragma unroll
         for (int h = 0; h < 2; h++) {
             bool there = row + h * 8 < at.there;
             i64 step = at.step + (there ? row + h * 8 : 0);
-            top[h] = g.top[step], segments[h] = resets ? g.segment[step] : 0;
+            top[h] = g.top[step], segments[h] = s.resets ? g.segment[step] : 0, last[h] = at.r * BLOCK + row + h * 8;
             if (!there) top[h].high = 3e38f; // no share
         }
     }
-    // D for row h and step j of the chunk.
-    __device__ float share(int h, int j) const { return resets && segment[j] != segments[h] ? 0.f : quotient(u[j], top[h]); }
+    // Finds the rows' first steps, once all threads have loaded theirs.
+    __device__ void find() {
+        if (!segment) return;
+#pragma unroll
+        for (int h = 0; h < 2; h++)
+            for (int beyond = last[h]; first[h] < beyond;) {
+                int j = (first[h] + beyond) / 2;
+                if (segment[j] < segments[h]) first[h] = j + 1;
+                else beyond = j;
+            }
+    }
+    // The steps with a share in row h, counted from step j of the chunk on.
+    struct Range {
+        int first, last;
+        __device__ bool has(int j) const { return j >= first && j <= last; }
+    };
+    __device__ Range from(int h, int j) const { return {first[h] - j, last[h] - j}; }
+    // D for row h and a step of which x is the logarithm. There is no branch, so that the
+    // exponentials of several steps are computed beside one another.
+    __device__ float share(int h, Log x, bool has) const { return power(has ? (x.high - top[h].high) + (x.low - top[h].low) : -3e38f); }
 };
 
 // The operands of mlstm_output and mlstm_grads, as Reads in mlstm_chunks.cuh.
