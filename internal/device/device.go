@@ -70,6 +70,18 @@ type Halver interface {
 	AsHalf(b Buffer, n int) Buffer
 }
 
+// Splitter is a Halver with operations on numbers of float32 that are split: into the
+// twin of ops.Twin, in bfloat16, and the rest, of as many bits. A number that has a twin
+// anyway so takes no more memory than without.
+type Splitter interface {
+	// Splits returns which input an operation may read split, −1 for none, and whether
+	// it may write its first result so beside the twin.
+	Splits(op ops.Op) (in int, out bool)
+	// AsSplit returns the numbers whose twins are in twin, in bfloat16, with their rests
+	// in the memory of b, of float32.
+	AsSplit(b, twin Buffer) Buffer
+}
+
 // Fuser is a Device that has composites, or would rather compute some results
 // twice than keep them.
 type Fuser interface {

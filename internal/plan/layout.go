@@ -34,6 +34,7 @@ type Layout struct {
 	joined       []bool        // the steps that read columns of a matrix
 	columns      map[ID]column // the values that are such columns
 	consecutive  [][]int       // results of each step that follow one another
+	twins        map[ID]ID     // of the values that are split
 }
 
 // LayOut places the values of a plan, and the workspaces of its operations, on
@@ -45,9 +46,11 @@ func (p *Plan) LayOut(d device.Device, given ...ID) *Layout {
 	l := &Layout{
 		Plan: p, Device: d, Copies: copies, Offset: make([]int, len(p.Values)), Workspace: make([]int, len(p.Steps)),
 		Kept: make(map[ops.Dtype]int), Shared: make(map[ops.Dtype]int), joined: make([]bool, len(p.Steps)), columns: make(map[ID]column), consecutive: make([][]int, len(p.Steps)),
+		twins: make(map[ID]ID),
 	}
 	l.join(given)
 	l.rows()
+	l.split(given)
 	for dt, blocks := range l.blocks(given) {
 		if c, ok := d.(device.Concurrent); ok {
 			for _, b := range blocks {
@@ -74,7 +77,7 @@ func (l *Layout) blocks(given []ID) map[ops.Dtype][]*block {
 			continue
 		}
 		dt := arenaType(v.Dtype)
-		b := &block{size: l.round(dt, elements(v)), first: v.First, last: v.Last, parts: []part{{to: &l.Offset[id]}}}
+		b := &block{size: l.round(dt, l.elements(ID(id))), first: v.First, last: v.Last, parts: []part{{to: &l.Offset[id]}}}
 		switch {
 		case v.Input || v.Gone || slices.Contains(given, ID(id)):
 			continue

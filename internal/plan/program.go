@@ -117,7 +117,10 @@ func (l *Layout) buffer(id ID, arena device.Buffer) device.Buffer {
 	if c, ok := l.columns[id]; ok {
 		return l.Device.(device.Joiner).AsColumns(arena.Slice(at, c.size()), c.Joint, c.k, v.Shape.Size())
 	}
-	b := arena.Slice(at, elements(v))
+	b := arena.Slice(at, l.elements(id))
+	if twin, ok := l.twins[id]; ok {
+		return l.Device.(device.Splitter).AsSplit(b, l.buffer(twin, arena))
+	}
 	if v.Dtype == ops.BFloat16 {
 		return l.Device.(device.Halver).AsHalf(b, v.Shape.Size())
 	}

@@ -122,7 +122,7 @@ func BenchmarkRows(b *testing.B) {
 }
 
 // bench times an operation on random numbers, as a graph, with all operands in
-// bfloat16 that may be.
+// bfloat16 that may be, and streams split that may be if there is a twin.
 func bench(b *testing.B, d *Device, name string, op ops.Op) {
 	b.Run(name, func(b *testing.B) {
 		check := func(err error) {
@@ -169,6 +169,14 @@ func bench(b *testing.B, d *Device, name string, op ops.Op) {
 			return bs
 		}
 		in, out := alloc(op.Inputs(), half.In), alloc(op.Outputs(), half.Out)
+		if k, splits := d.Splits(op); splits {
+			if k >= 0 {
+				in[k] = d.AsSplit(in[k], alloc(op.Inputs()[k:k+1], []bool{true})[0])
+				bytes -= 2 * in[k].Len()
+			}
+			out[0] = d.AsSplit(out[0], out[len(out)-1])
+			bytes -= 2 * out[0].Len()
+		}
 		var work device.Buffer
 		if n := d.Workspace(op, ops.Float32, half); n > 0 {
 			var err error

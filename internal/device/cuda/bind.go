@@ -278,10 +278,10 @@ func (d *Device) Bind(op ops.Op, out, in []device.Buffer, workspace device.Buffe
 		return nil, err
 	}
 	for _, in := range b.in {
-		b.spans = append(b.spans, in.span(false))
+		b.spans = append(b.spans, in.spans(false)...)
 	}
 	for _, out := range b.out {
-		b.spans = append(b.spans, out.span(true))
+		b.spans = append(b.spans, out.spans(true)...)
 	}
 	if workspace != nil {
 		work, err := buffersOf(workspace)

@@ -178,7 +178,8 @@ func (b *binder) linearsGradAgain(op ops.LinearsGradAgain, twin bool) {
 	p := normPass{x: b.readRef(), w: b.readIf(op.Norm.Weight)}
 	c := b.newLinearBack(op.LinearsGrad)
 	c.readMaps()
-	p.more, p.dx, p.dw = b.readRef(), b.writeRef(), b.writeIf(op.Norm.Weight)
+	p.more, p.rests = b.readSplit()
+	b.writeStream(op.Norm, &p)
 	c.writeMaps()
 	c.join()
 	p.twin = b.writeRefIf(twin)

@@ -42,13 +42,24 @@ func (b *binder) norms(op ops.Op, twin bool) {
 	case ops.Norm:
 		b.normForward(op, normPass{x: b.readRef(), w: b.readIf(op.Weight), y: b.writeRef()})
 	case ops.AddNorm:
-		b.normForward(op.Norm, normPass{x: b.readRef(), more: b.readRef(), w: b.readIf(op.Weight), sum: b.writeRef(), y: b.writeRef(), twin: b.writeRefIf(twin)})
+		x, rests := b.readSplit()
+		p := normPass{x: x, rests: rests, more: b.readRef(), w: b.readIf(op.Weight)}
+		p.sum, p.toRests = b.writeSplit()
+		p.y, p.twin = b.writeRef(), b.writeRefIf(twin)
+		b.normForward(op.Norm, p)
 	case ops.GatedNorm:
 		b.normForward(op.Norm, normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), y: b.writeRef()})
 	case ops.NormGrad:
-		b.normBackward(op.Norm, normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight), twin: b.writeRefIf(twin)})
+		p := normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef()}
+		b.writeStream(op.Norm, &p)
+		p.twin = b.writeRefIf(twin)
+		b.normBackward(op.Norm, p)
 	case ops.NormGradAdd:
-		b.normBackward(op.Norm, normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef(), more: b.readRef(), dx: b.writeRef(), dw: b.writeIf(op.Weight), twin: b.writeRefIf(twin)})
+		p := normPass{x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef()}
+		p.more, p.rests = b.readSplit()
+		b.writeStream(op.Norm, &p)
+		p.twin = b.writeRefIf(twin)
+		b.normBackward(op.Norm, p)
 	case ops.GatedNormGrad:
 		p := normPass{gate: b.readRef(), x: b.readRef(), w: b.readIf(op.Weight), dy: b.readRef()}
 		b.writeGated(op.Norm, &p)
@@ -128,6 +139,7 @@ type normArgs struct {
 	n, groups, width   int64
 	eps                float64
 	centered, residual int64
+	rests, toRests     address
 }
 
 // normShape is how the kernels of the norm take its groups.
@@ -166,26 +178,34 @@ func newNormShape(width int) (normShape, error) {
 	return s, nil
 }
 
-// norm returns the shape and the argument of the kernels of a norm.
-func (b *binder) norm(op ops.Norm) (normShape, structure) {
+// norm returns the shape and the argument of the kernels of a norm's pass.
+func (b *binder) norm(op ops.Norm, p normPass) (normShape, structure) {
 	s, err := newNormShape(op.Width / op.Groups)
 	if err != nil && b.err == nil {
 		b.err = err
 	}
-	return s, byValue(normArgs{int64(op.N * op.Groups), int64(op.Groups), int64(op.Width / op.Groups), op.Eps, int64(flag(op.Centered)), int64(flag(op.Residual))})
+	return s, byValue(normArgs{int64(op.N * op.Groups), int64(op.Groups), int64(op.Width / op.Groups), op.Eps, int64(flag(op.Centered)), int64(flag(op.Residual)), p.rests, p.toRests})
 }
 
 // normPass is a pass of a norm: forward y = norm(x + more)⊙σ(gate), where sum
 // receives x + more, and backward dx, to which more is added, dgate and dw, and y,
 // perhaps in the memory of dy. The rows of dgate are ldGate elements apart. twin is a copy
-// of sum or of dx. What a pass lacks is zero.
+// of sum or of dx. rests are those of x or more, and toRests those of sum or dx, where
+// these are split. What a pass lacks is zero.
 type normPass struct {
-	x, more, gate ref
-	w             address
-	sum, y, twin  ref
-	dy, dx, dgate ref
-	ldGate        int
-	dw            address
+	x, more, gate  ref
+	w              address
+	sum, y, twin   ref
+	rests, toRests address
+	dy, dx, dgate  ref
+	ldGate         int
+	dw             address
+}
+
+// writeStream takes dx, the gradient of a residual stream, and dw from the outputs.
+func (b *binder) writeStream(op ops.Norm, p *normPass) {
+	p.dx, p.toRests = b.writeSplit()
+	p.dw = b.writeIf(op.Weight)
 }
 
 // writeGated takes the results of the derivative of a norm with a gate from the outputs.
@@ -227,14 +247,14 @@ func (s normShape) module(operands ...ref) string {
 }
 
 func (b *binder) normForward(op ops.Norm, p normPass) {
-	s, args := b.norm(op)
+	s, args := b.norm(op, p)
 	n := op.N * op.Groups
 	g := grid{x: ceil(n, s.groups), threads: s.lanes, rows: s.groups, shared: 32 * s.groups * b.size()}
 	b.kernel(s.module(p.x, p.more, p.gate), "norm_forward", g, args, p.x.arg(), p.more.arg(), p.w, p.gate.arg(), p.sum.arg(), p.twin.arg(), p.y.arg())
 }
 
 func (b *binder) normBackward(op ops.Norm, p normPass) {
-	s, args := b.norm(op)
+	s, args := b.norm(op, p)
 	n := op.N * op.Groups
 	const resident = 3 // blocks of norm_wide_8 and norm_halves_8 on a processor
 	blocks := max(1, min((n+s.groups-1)/s.groups, resident*int(b.d.processors)))

@@ -11,12 +11,13 @@ import (
 )
 
 // buffer is a stretch of a card's memory, or, if ld is not 0, columns of a matrix of rows
-// of ld elements.
+// of ld elements, or, if rests is not 0, the twins of split numbers, whose rests are there.
 type buffer struct {
 	at       address
 	dt       ops.Dtype
 	n        int
 	ld, rows int
+	rests    address
 }
 
 func (b buffer) Dtype() ops.Dtype { return b.dt }
@@ -29,6 +30,15 @@ func (b buffer) span(writes bool) span {
 		n = (b.rows-1)*b.ld + b.n/b.rows
 	}
 	return span{b.at, b.at + address(n*b.dt.Size()), writes}
+}
+
+// spans is span for a buffer whose numbers may be split.
+func (b buffer) spans(writes bool) []span {
+	if b.rests == 0 {
+		return []span{b.span(writes)}
+	}
+	twins, rests := buffer{at: b.at, dt: ops.BFloat16, n: b.n}, buffer{at: b.rests, dt: ops.BFloat16, n: b.n}
+	return []span{twins.span(writes), rests.span(writes)}
 }
 
 func (b buffer) Slice(from, n int) device.Buffer {

@@ -115,13 +115,13 @@ func (d *Device) WritesColumns(op ops.Op, half device.Half, k int) bool {
 	case ops.MLSTMGrad:
 		return k < 3 && d.warpgroups(op.MLSTM, ops.Float32)
 	case ops.GatedNormGrad:
-		return k == 0 && half.Reads(0) && half.Reads(1) && half.Reads(len(op.Inputs())-1) && gateColumns(op.Norm)
+		return k == 0 && half.Reads(0) && half.Reads(1) && half.Reads(len(op.Inputs())-1) && wideNorm(op.Norm)
 	case ops.GatedGrad:
 		return k < 2 && eights(op.Shape)
 	case ops.LinearGradAgain:
 		switch inner := op.Inner.(type) {
 		case ops.GatedNorm:
-			return k == 0 && half.Reads(0) && half.Reads(1) && d.precision == BF16 && gateColumns(inner.Norm)
+			return k == 0 && half.Reads(0) && half.Reads(1) && d.precision == BF16 && wideNorm(inner.Norm)
 		case ops.Gated:
 			return k < 2 && eights(inner.Shape)
 		}
@@ -132,9 +132,9 @@ func (d *Device) WritesColumns(op ops.Op, half device.Half, k int) bool {
 // eights reports whether rows of this shape consist of groups of eight elements.
 func eights(s ops.Shape) bool { return s[len(s)-1]%8 == 0 }
 
-// gateColumns reports whether the kernels of a norm with operands in bfloat16 are those
-// of norm_halves.
-func gateColumns(op ops.Norm) bool {
+// wideNorm reports whether the kernels of a norm are those of norm_wide, or of norm_halves
+// if its operands are in bfloat16.
+func wideNorm(op ops.Norm) bool {
 	s, err := newNormShape(op.Width / op.Groups)
 	return err == nil && s.wide
 }

@@ -34,10 +34,30 @@ func (b *binder) writeRef() ref { return b.dense(b.next(&b.out)) }
 var errColumns = errors.New("the kernels take no columns of a matrix where there are some")
 
 func (b *binder) dense(x buffer) ref {
-	if x.ld > 0 && b.err == nil {
+	switch {
+	case b.err != nil:
+	case x.ld > 0:
 		b.err = errColumns
+	case x.rests != 0:
+		b.err = errSplit
 	}
 	return refTo(x)
+}
+
+var errSplit = errors.New("the kernels take no split numbers where there are some")
+
+// readSplit returns the next input, which may be split: then r is the twin, and rests are
+// the rests.
+func (b *binder) readSplit() (r ref, rests address) { return b.split(b.next(&b.in)) }
+
+// writeSplit is readSplit for an output.
+func (b *binder) writeSplit() (r ref, rests address) { return b.split(b.next(&b.out)) }
+
+func (b *binder) split(x buffer) (r ref, rests address) {
+	if rests = x.rests; rests != 0 {
+		x = buffer{at: x.at, dt: ops.BFloat16, n: x.n}
+	}
+	return b.dense(x), rests
 }
 
 func refTo(b buffer) ref { return ref{at: b.at, half: b.dt == ops.BFloat16} }

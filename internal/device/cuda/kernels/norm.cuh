@@ -9,6 +9,10 @@ struct Norm {
     i64 n, groups, width; // n groups of width columns, `groups` to a row
     double eps;
     i64 centered, residual;
+    // Unless null, the rests of a stream that is read, of which In has the twin, and of the
+    // one that is written: of x and sum forward, of more and dx backward.
+    const unsigned short *rests;
+    unsigned short *toRests;
 };
 
 // Column k of a thread.
@@ -83,6 +87,63 @@ template <int PER, bool WIDE> __device__ inline void store(Out y, i64 at, int wi
     }
 }
 
+// A split number is its twin, which is the number rounded to bfloat16, and the rest: the
+// lower 16 bits of the number, which are added to the twin's as a signed integer. Of two
+// twins that are as close, it has the one farther from zero.
+__device__ inline unsigned bitsToSplit(float x) { return x == x ? __float_as_uint(x) : 0x7fff0000; }
+
+template <int PER, bool WIDE> __device__ inline void storeTwice(Out y, Out twin, i64 at, int width, const T (&v)[PER]) {
+    store<PER, WIDE>(y, at, width, v);
+    if (twin.at) store<PER, WIDE>(twin, at, width, v);
+}
+
+// The rests of a thread's columns, and what is written of a result and its twin. Only
+// eights of float are split.
+template <int PER, bool WIDE, typename X> struct Split {
+    __device__ void read(const Norm &, i64, int) {}
+    __device__ void join(const Norm &, X (&)[PER]) const {}
+    static __device__ void fetch(const Norm &, i64, int) {}
+    static __device__ void put(const Norm &s, Out y, Out twin, i64 at, const X (&v)[PER]) { storeTwice<PER, WIDE>(y, twin, at, s.width, v); }
+};
+template <int PER> struct Split<PER, true, float> {
+    WideColumns<PER, HalfEights> rests;
+    __device__ void read(const Norm &s, i64 at, int width) {
+        if (s.rests) rests.read({s.rests, 1}, at, width);
+    }
+    __device__ void join(const Norm &s, float (&v)[PER]) const {
+#pragma unroll
+        for (int k = 0; s.rests && k < PER; k += 8) {
+            uint4 e = rests.eights[k / 8].e;
+            int pairs[4] = {(int)e.x, (int)e.y, (int)e.z, (int)e.w};
+#pragma unroll
+            for (int j = 0; j < 8; j++) v[k + j] = __int_as_float(__float_as_int(v[k + j]) + (j % 2 ? pairs[j / 2] >> 16 : (int)(short)pairs[j / 2]));
+        }
+    }
+    static __device__ void fetch(const Norm &s, i64 at, int width) {
+        if (s.rests) fetchSoon<PER, true>({s.rests, 1}, at, width);
+    }
+    static __device__ void put(const Norm &s, Out y, Out twin, i64 at, const float (&v)[PER]) {
+        if (!s.toRests) {
+            storeTwice<PER, true>(y, twin, at, s.width, v);
+            return;
+        }
+#pragma unroll
+        for (int k = 0; k < PER; k += 8) {
+            int c = column<true>(k);
+            if (c >= s.width) continue;
+            unsigned upper[4], lower[4];
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                unsigned a = bitsToSplit(v[k + 2 * j]), b = bitsToSplit(v[k + 2 * j + 1]);
+                lower[j] = __byte_perm(a, b, 0x5410);
+                upper[j] = __byte_perm(a + 0x8000, b + 0x8000, 0x7632);
+            }
+            ((uint4 *)twin.at)[(at + c) / 8] = make_uint4(upper[0], upper[1], upper[2], upper[3]);
+            ((uint4 *)s.toRests)[(at + c) / 8] = make_uint4(lower[0], lower[1], lower[2], lower[3]);
+        }
+    }
+};
+
 // The gradient of a gate whose rows are ld elements apart.
 struct GateGrad {
     Out y;
@@ -144,21 +205,23 @@ template <int PER, bool WIDE, typename C> __device__ inline void forward(const N
     bool there = g < s.n; // all threads take part in the sums
     int width = there ? (int)s.width : 0;
     T v[PER], f[PER];
-    C xs, rest;
+    C xs, others;
+    Split<PER, WIDE, T> split;
     xs.read(x, at, width);
-    if (gate.at) rest.read(gate, at, width);
-    else if (more.at) rest.read(more, at, width);
+    split.read(s, at, width);
+    if (gate.at) others.read(gate, at, width);
+    else if (more.at) others.read(more, at, width);
     xs.numbers(v);
+    split.join(s, v);
     if (there && more.at) {
-        rest.numbers(f);
+        others.numbers(f);
         for (int k = 0; k < PER; k++) v[k] += f[k];
-        store<PER, WIDE>(sum, at, s.width, v);
-        if (twin.at) store<PER, WIDE>(twin, at, s.width, v);
+        split.put(s, sum, twin, at, v);
     }
     T rstd = center<PER, WIDE>(s, v, (T *)space);
     factors<PER, WIDE>(s, w, g % s.groups * s.width, f);
     for (int k = 0; k < PER; k++) v[k] = v[k] * rstd * f[k];
-    if (gate.at) rest.numbers(f);
+    if (gate.at) others.numbers(f);
     for (int k = 0; gate.at && k < PER; k++) v[k] *= C::half(gate) ? quickSigmoid(f[k]) : sigmoid(f[k]);
     if (there) store<PER, WIDE>(y, at, s.width, v);
 }
@@ -182,7 +245,7 @@ template <int PER, bool WIDE, typename C> __device__ inline void backward(const 
         xs.read(x, at, width);
         ups.read(dy, at, width);
         if (gate.at) gates.read(gate, at, width);
-        else if (more.at) fetchSoon<PER, WIDE>(more, at, width);
+        else if (more.at) fetchSoon<PER, WIDE>(more, at, width), Split<PER, WIDE, T>::fetch(s, at, width);
         factors<PER, WIDE>(s, w, c0, f);
         xs.numbers(v);
         ups.numbers(up);
@@ -213,12 +276,14 @@ template <int PER, bool WIDE, typename C> __device__ inline void backward(const 
             if (gate.at) store<PER, WIDE>(GateOf<C>::out(dgate), GateOf<C>::at(dgate, s, g), s.width, t);
         }
         for (int k = 0; k < PER; k++) up[k] = rstd * (up[k] * f[k] - sum - v[k] * sumX);
+        Split<PER, WIDE, T> split;
         if (there && more.at) {
+            split.read(s, at, s.width);
             load<PER, WIDE>(more, at, s.width, in);
+            split.join(s, in);
             for (int k = 0; k < PER; k++) up[k] += in[k];
         }
-        if (there) store<PER, WIDE>(dx, at, s.width, up);
-        if (there && twin.at) store<PER, WIDE>(twin, at, s.width, up);
+        if (there) split.put(s, dx, twin, at, up);
     }
     if (!part) return;
     if (s.groups > 1 || blockDim.y == 1) {
