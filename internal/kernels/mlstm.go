@@ -114,6 +114,15 @@ func (mem mlstmMemory[F]) set(other mlstmMemory[F]) {
 	copy(mem.n, other.n)
 }
 
+// setState copies the memory of an item, with zeros for what is absent.
+func (mem mlstmMemory[F]) setState(s MLSTM, state MLSTMState[F], item int) {
+	c, n, _ := mlstmHead(s, state, item)
+	clear(mem.c.data)
+	clear(mem.n)
+	copy(mem.c.data, c)
+	copy(mem.n, n)
+}
+
 // ahead returns C as n rows to fetch, in the order of memory.
 func (mem mlstmMemory[F]) ahead(n int) blas.Ahead[F] {
 	each := len(mem.c.data) / n
@@ -170,18 +179,28 @@ func (c *mlstmCell[F]) layOut(space *arena[F]) {
 	c.a, c.den = space.matrix(l, l), space.take(l)
 }
 
-// begin moves to the chunk at t0, before which the stabiliser is m0.
-func (c *mlstmCell[F]) begin(t0 int, m0 float64) {
-	c.t0, c.l = t0, min(c.chunk(), c.T-t0)
-	c.gates.load(c.MLSTM, c.in, t0, c.l, m0)
+// begin moves to chunk k, before which the stabiliser is m0.
+func (c *mlstmCell[F]) begin(k int, m0 float64) {
+	c.moveTo(k)
+	c.gates.load(c.MLSTM, c.in, c.t0, c.l, m0)
+}
+
+// moveTo moves to chunk k, but for its gates.
+func (c *mlstmCell[F]) moveTo(k int) {
+	c.t0 = k * c.chunk()
+	c.l = min(c.chunk(), c.T-c.t0)
 }
 
 func (c *mlstmCell[F]) loadQueries() {
 	c.load(0, c.q, matrix[F]{c.in.q, c.in.ldq}, c.DQK)
 }
 
-func (c *mlstmCell[F]) loadInputs() {
+func (c *mlstmCell[F]) loadKeys() {
 	c.load(1, c.k, matrix[F]{c.in.k, c.in.ldq}, c.DQK)
+}
+
+func (c *mlstmCell[F]) loadInputs() {
+	c.loadKeys()
 	c.load(2, c.v, matrix[F]{c.in.v, c.in.ldv}, c.DHV)
 }
 
@@ -212,16 +231,16 @@ func MLSTMTapedForward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F],
 		mlstmSingle(s, q, k, v, i, f, state, h, last)
 		return
 	}
-	if n := s.segments(); n > 1 {
-		mlstmForwardInSegments(s, n, q, k, v, i, f, state, h, last, tape)
-		return
-	}
 	mlstmForwardMapped(s, nil, q, k, v, i, f, state, h, last, tape)
 }
 
 // mlstmForwardMapped computes whole sequences of q, k and v, or with maps of what they
 // are made of.
 func mlstmForwardMapped[F Float](s MLSTM, maps *[3]vec.Taps[F], q, k, v, i, f []F, state MLSTMState[F], h []F, last MLSTMState[F], tape []F) {
+	if w := s.wave(coresForward); w != nil {
+		mlstmForwardInWave(s, w, maps, q, k, v, i, f, state, h, last, tape)
+		return
+	}
 	parallelWork(s.B*s.NH, 2*s.T*s.size(), func(item int) {
 		cell := mlstmCell[F]{MLSTM: s, in: mlstmItem(s, item, q, k, v, i, f), alone: last.C == nil, tape: tapeOf(s, tape, item)}
 		cell.in.mapBy(s, maps, item)
@@ -235,7 +254,7 @@ func mlstmForwardMapped[F Float](s MLSTM, maps *[3]vec.Taps[F], q, k, v, i, f []
 		}
 		m := mlstmBegin(s, state, item, mem)
 		_, ov, _ := s.offsets(item)
-		if m = cell.run(0, s.chunks(), m, mem, state.C == nil, matrix[F]{h[ov:], cell.in.ldv}); !cell.alone {
+		if m = cell.run(m, mem, state.C == nil, matrix[F]{h[ov:], cell.in.ldv}); !cell.alone {
 			last.M[item] = F(m)
 		}
 	})
@@ -251,24 +270,30 @@ func (c *mlstmCell[F]) layOutAll(space *arena[F], continues bool) (mem mlstmMemo
 	return mem
 }
 
-// run computes the outputs h of chunks first … last−1. The memory changes from the
-// one before them to the one after them, m is the stabiliser before them, and the
-// result that after them. If begins is set, the memory before the whole sequence is
-// zero. If the cell is alone, the memory after the whole sequence is not computed.
-func (c *mlstmCell[F]) run(first, last int, m float64, mem mlstmMemory[F], begins bool, h matrix[F]) float64 {
-	for k := first; k < last; k++ {
+// run computes the outputs h of all chunks. The memory changes from the one before
+// them to the one after them, m is the stabiliser before them, and the result that
+// after them. If begins is set, the memory before them is zero. If the cell is alone,
+// the memory after them is not computed.
+func (c *mlstmCell[F]) run(m float64, mem mlstmMemory[F], begins bool, h matrix[F]) float64 {
+	for k := range c.chunks() {
 		c.tape.keep(c.MLSTM, k, m, mem)
-		c.begin(k*c.chunk(), m)
-		c.empty = k == 0 && begins
-		c.loadQueries()
-		c.loadInputs()
-		c.forward(mem, h.from(c.t0, 0))
+		c.begin(k, m)
+		c.outputs(mem, k == 0 && begins, h)
 		if k+1 < c.chunks() || !c.alone {
 			c.advance(mem)
 		}
 		m = c.gates.last
 	}
 	return m
+}
+
+// outputs computes the chunk's outputs among all of h from the memory before it.
+func (c *mlstmCell[F]) outputs(mem mlstmMemory[F], empty bool, h matrix[F]) {
+	c.empty = empty
+	c.loadQueries()
+	c.loadInputs()
+	c.forward(mem, h.from(c.t0, 0))
+	c.tape.keepDen(c.t0, c.den[:c.l])
 }
 
 // forward computes the chunk's outputs from the memory before it,

@@ -45,16 +45,16 @@ func MLSTMTapedBackward[F Float](s MLSTM, q, k, v, i, f []F, state MLSTMState[F]
 		return
 	}
 	c := mlstmBackward[F]{MLSTM: s, q: q, k: k, v: v, i: i, f: f, state: state, h: h, tape: tape, dh: dh, dLast: dLast, grads: grads}
-	if n := s.segments(); n > 1 {
-		c.inSegments(n)
-		return
-	}
 	c.whole()
 }
 
 // whole computes every sequence from its end to its beginning.
 func (c *mlstmBackward[F]) whole() {
 	s := c.MLSTM
+	if w := s.wave(coresBack); w != nil {
+		c.inWave(w)
+		return
+	}
 	Parallel(s.B*s.NH, func(item int) {
 		b := c.item(item)
 		b.tape = tapeOf(s, c.tape, item)
@@ -85,7 +85,7 @@ type mlstmBackward[F Float] struct {
 
 // item returns the backward pass of one head of one sequence, without scratch space.
 func (c *mlstmBackward[F]) item(item int) mlstmBack[F] {
-	b := mlstmBack[F]{mlstmCell: mlstmCell[F]{MLSTM: c.MLSTM, in: mlstmItem(c.MLSTM, item, c.q, c.k, c.v, c.i, c.f)}, item: item, last: c.chunks()}
+	b := mlstmBack[F]{mlstmCell: mlstmCell[F]{MLSTM: c.MLSTM, in: mlstmItem(c.MLSTM, item, c.q, c.k, c.v, c.i, c.f)}, item: item}
 	b.in.mapBy(c.MLSTM, c.maps, item)
 	oq, ov, og := c.offsets(item)
 	b.h = matrix[F]{c.h[ov:], b.in.ldv}
@@ -97,12 +97,10 @@ func (c *mlstmBackward[F]) item(item int) mlstmBack[F] {
 	return b
 }
 
-// mlstmBack is the backward pass of one head of one sequence, or of some of its
-// chunks.
+// mlstmBack is the backward pass of one head of one sequence, or of one of its chunks.
 type mlstmBack[F Float] struct {
 	mlstmCell[F]
 	item              int
-	first, last       int            // the chunks: first … last−1
 	h, dh, dq, dk, dv matrix[F]      // of all steps; dh may have no data
 	di, df            []F            // of all steps
 	rows              gateRows[F]    // of all steps
@@ -120,45 +118,43 @@ type mlstmBack[F Float] struct {
 	dm, cross, inputs, fromState, carried []F
 }
 
-// layOut takes the scratch space from the arena.
+// layOut takes the scratch space of a whole sequence from the arena.
 func (b *mlstmBack[F]) layOut(space *arena[F]) {
+	b.layOutChunk(space)
+	memories := b.chunks() + 1
+	if b.tape.written() {
+		memories = 2
+	}
+	b.ms, b.memories = space.take(b.chunks()), space.take(memories*(b.size()+b.DQK))
+}
+
+// layOutChunk takes the scratch space of a chunk.
+func (b *mlstmBack[F]) layOutChunk(space *arena[F]) {
 	b.mlstmCell.layOut(space)
 	l := b.chunk()
 	b.d, b.p = space.matrix(l, l), space.matrix(l, l)
 	b.g = space.matrix(l, b.DHV)
 	b.dden, b.w = space.take(l), space.take(l)
-	chunks := b.last - b.first
-	memories := chunks + 1
-	if b.tape.written() {
-		memories = 2
-	}
-	b.ms, b.memories = space.take(chunks), space.take(memories*(b.size()+b.DQK))
 }
 
 // memory returns the memory before chunk k, and for the one after the last the
 // space of dmem.
 func (b *mlstmBack[F]) memory(k int) mlstmMemory[F] {
 	switch {
-	case b.tape.written() && k == b.last:
+	case b.tape.written() && k == b.chunks():
 		return memoryAt(b.MLSTM, b.memories, 1)
 	case b.tape.written() && k > 0:
 		return b.tape.memory(b.MLSTM, k)
 	}
-	return memoryAt(b.MLSTM, b.memories, k-b.first)
+	return memoryAt(b.MLSTM, b.memories, k)
 }
 
 // run computes the gradients of a whole sequence, but for those of the gates.
 func (b *mlstmBack[F]) run(state, dLast, dState MLSTMState[F]) {
 	b.replay(mlstmBegin(b.MLSTM, state, b.item, b.memory(0)))
-	b.dmem = b.memory(b.last)
-	clear(b.dmem.c.data)
-	clear(b.dmem.n)
+	b.dmem = b.memory(b.chunks())
+	b.dmem.setState(b.MLSTM, dLast, b.item)
 	b.unread = !dLast.some()
-	if !b.unread {
-		gc, gn, _ := mlstmHead(b.MLSTM, dLast, b.item)
-		copy(b.dmem.c.data, gc)
-		copy(b.dmem.n, gn)
-	}
 	b.chunksBack(state.C == nil, dState.C != nil)
 	if dState.C != nil {
 		gc, gn, _ := mlstmHead(b.MLSTM, dState, b.item)
@@ -175,14 +171,14 @@ func (b *mlstmBack[F]) replay(m float64) {
 		copy(b.ms[1:], b.tape.ms)
 		return
 	}
-	for k := b.first; ; k++ {
-		b.ms[k-b.first] = F(m)
-		if k == b.last-1 {
+	for k := 0; ; k++ {
+		b.ms[k] = F(m)
+		if k == b.chunks()-1 {
 			return
 		}
 		next := b.memory(k + 1)
 		next.set(b.memory(k))
-		b.begin(k*b.chunk(), m)
+		b.begin(k, m)
 		b.loadInputs()
 		b.advance(next)
 		m = b.gates.last
@@ -193,21 +189,21 @@ func (b *mlstmBack[F]) replay(m float64) {
 // before the first one is zero if begins is set, and its gradient is only computed
 // if it is read.
 func (b *mlstmBack[F]) chunksBack(begins, read bool) {
-	for k := b.last - 1; k >= b.first; k-- {
-		b.empty = k == b.first && begins
-		b.chunkBack(k*b.chunk(), float64(b.ms[k-b.first]), b.memory(k))
-		if k == b.first && !read {
+	for k := b.chunks() - 1; k >= 0; k-- {
+		b.empty = k == 0 && begins
+		b.begin(k, float64(b.ms[k]))
+		b.chunkBack(b.memory(k))
+		if k == 0 && !read {
 			return
 		}
 		b.memoryBack()
 	}
 }
 
-// chunkBack computes the backward pass of the chunk at t0, of all but the memory mem
-// before it; see memoryBack.
-func (b *mlstmBack[F]) chunkBack(t0 int, m0 float64, mem mlstmMemory[F]) {
-	b.begin(t0, m0)
-	b.dm, b.cross, b.inputs, b.fromState, b.carried = b.rows.of(t0, b.l)
+// chunkBack computes the backward pass of the chunk, of all but the memory mem before
+// it; see memoryBack.
+func (b *mlstmBack[F]) chunkBack(mem mlstmMemory[F]) {
+	b.dm, b.cross, b.inputs, b.fromState, b.carried = b.rows.of(b.t0, b.l)
 	b.loadQueries()
 	b.loadInputs()
 	b.scores(mem.n, b.d)

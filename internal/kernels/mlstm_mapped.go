@@ -39,8 +39,8 @@ func (in *mlstmInputs[F]) mapBy(s MLSTM, maps *[3]vec.Taps[F], item int) {
 	}
 }
 
-// inPieces reports whether the sequences are not computed whole, from begin to end.
-func (s MLSTM) inPieces() bool { return s.Resets.some() != nil || s.T == 1 || s.segments() > 1 }
+// inPieces reports whether the sequences are cut at resets, or have a single step.
+func (s MLSTM) inPieces() bool { return s.Resets.some() != nil || s.T == 1 }
 
 // MLSTMMappedForward is MLSTMTapedForward of mapped inputs, which are mapped a chunk at a
 // time.

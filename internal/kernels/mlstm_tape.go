@@ -2,23 +2,33 @@ package kernels
 
 // The memories between the chunks of an mLSTM are on its tape if there is one, so that
 // the derivative need not compute them again: those of one head of one sequence after
-// the other, then the stabilisers in the same order.
+// the other, then the stabilisers in the same order, then the denominators of all steps.
 
 // TapeLen returns the number of elements on a tape: none if there is only one chunk.
-func (s MLSTM) TapeLen() int { return s.B * s.NH * (s.chunks() - 1) * (s.size() + s.DQK + 1) }
+func (s MLSTM) TapeLen() int {
+	between := s.chunks() - 1
+	if between == 0 {
+		return 0
+	}
+	return s.B * s.NH * (between*(s.size()+s.DQK+1) + s.T)
+}
 
 // mlstmTape is a head's part of a tape: memories and stabilisers before every chunk but
-// the first. Both are nil if there is no tape.
-type mlstmTape[F Float] struct{ memories, ms []F }
+// the first, and den of every step. All are nil if there is no tape.
+type mlstmTape[F Float] struct{ memories, ms, dens []F }
 
 // tapeOf returns the part of an item.
 func tapeOf[F Float](s MLSTM, tape []F, item int) (t mlstmTape[F]) {
-	if tape == nil {
+	if len(tape) == 0 {
 		return t
 	}
 	n, per := s.chunks()-1, s.size()+s.DQK
-	memories, ms := tape[:s.B*s.NH*n*per], tape[s.B*s.NH*n*per:]
-	return mlstmTape[F]{memories[item*n*per:][:n*per], ms[item*n:][:n]}
+	take := func(each int) []F {
+		part := tape[item*each:][:each]
+		tape = tape[s.B*s.NH*each:]
+		return part
+	}
+	return mlstmTape[F]{take(n * per), take(n), take(s.T)}
 }
 
 // written reports whether there is a tape.
@@ -32,5 +42,12 @@ func (t mlstmTape[F]) keep(s MLSTM, k int, m float64, mem mlstmMemory[F]) {
 	if k > 0 && t.written() {
 		t.memory(s, k).set(mem)
 		t.ms[k-1] = F(m)
+	}
+}
+
+// keepDen writes den of the steps from t0 on.
+func (t mlstmTape[F]) keepDen(t0 int, den []F) {
+	if t.written() {
+		copy(t.dens[t0:], den)
 	}
 }

@@ -18,7 +18,7 @@ func testTapes[F Float](t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, steps := range []int{16, 66, 165} {
 		for mask := range 8 {
-			c := newSegmentsCase[F](MLSTM{B: 1, T: steps, NH: 2, DQK: 20, DHV: 70, Chunk: 16, ScaleQ: 1, ScaleK: 0.3, Eps: 1e-6}, mask)
+			c := newWaveCase[F](MLSTM{B: 1, T: steps, NH: 2, DQK: 20, DHV: 70, Chunk: 16, ScaleQ: 1, ScaleK: 0.3, Eps: 1e-6}, mask)
 			runtime.GOMAXPROCS(1)
 			want := c.run()
 			for _, procs := range [][2]int{{1, 1}, {1, 16}, {16, 1}, {16, 16}} {
@@ -39,7 +39,7 @@ func testTapes[F Float](t *testing.T) {
 // TestTapesAreRead: the derivative on one core takes the memories from the tape.
 func TestTapesAreRead(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	c := newSegmentsCase[float32](MLSTM{B: 1, T: 66, NH: 2, DQK: 20, DHV: 70, Chunk: 16, ScaleQ: 1, ScaleK: 0.3, Eps: 1e-6}, 0)
+	c := newWaveCase[float32](MLSTM{B: 1, T: 66, NH: 2, DQK: 20, DHV: 70, Chunk: 16, ScaleQ: 1, ScaleK: 0.3, Eps: 1e-6}, 0)
 	tape := make([]float32, c.TapeLen())
 	want := c.runTaped(tape, [2]int{1, 1})
 	for i := range tape {

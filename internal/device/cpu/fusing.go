@@ -82,8 +82,8 @@ func (Fusing) Recomputes(op ops.Op) bool {
 // a step, of which the derivative takes a few per cent less time.
 const longestTape = 1 << 22
 
-// Tape returns the length of a cell's tape: the memories between its chunks, unless
-// they are too many.
+// Tape returns the length of a cell's tape: the memories between its chunks and the
+// denominators of its steps, unless they are too many.
 func (Fusing) Tape(op ops.MLSTM, _ ops.Dtype) int {
 	if op.Form == ops.Recurrent || op.Resets {
 		return 0
