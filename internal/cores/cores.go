@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// patience is how long a goroutine looks out for more work. The operations of a
-// step of training, or of a token, follow each other faster.
-const patience = 200 * time.Microsecond
+// patience is how long a goroutine looks out for more work: longer than another one
+// works on its last piece in a step of training. It would have to be woken for the
+// next operation otherwise, and with sixteen cores many would.
+const patience = 2 * time.Millisecond
 
 const (
 	// lookouts is how often it looks before it looks at the clock: some

@@ -29,8 +29,8 @@ const (
 	jointIn     = 512     // columns of x at most: wider gradients of weights are many
 	jointWork   = 1 << 20 // multiply-adds for each core, at least
 	jointBlocks = 8       // of rows at a time, for each of which there may be a sum
-	jointPiece  = 1 << 16 // gradients of weights: with their inputs, part of a second-level cache
-	jointRows   = 128     // of dx in a piece, at most
+	jointPiece  = 1 << 17 // gradients of weights: with a block of their inputs, a second-level cache
+	jointRows   = 72      // of dx in a piece, at most
 	jointEach   = 4       // pieces of dx for each core, if they have two tiles
 	jointTile   = 12      // rows that tiles of all heights but the lowest ones fill
 )
@@ -120,10 +120,15 @@ func (j *jointGrads[F]) blocks() int { return (j.n + j.step - 1) / j.step }
 
 // weightPieces are at least as many as there are cores, if there are enough blocks.
 func (j *jointGrads[F]) weightPieces(procs int) (all []gradPiece) {
+	outs := 0
+	for _, m := range j.maps {
+		outs += m.Out
+	}
+	least := max(1, outs*j.in/jointPiece, procs/j.blocks()) // however many blocks are apart
 	var bounds [][]int
 	parts := 0
 	for _, m := range j.maps {
-		b := cut(m.Out, (m.Out*j.in+jointPiece-1)/jointPiece, jointTile)
+		b := jointCut(m.Out, (m.Out*least+outs-1)/outs)
 		bounds, parts = append(bounds, b), parts+len(b)-1
 	}
 	groups := min(j.blocks(), (procs+parts-1)/parts)
@@ -140,12 +145,17 @@ func (j *jointGrads[F]) weightPieces(procs int) (all []gradPiece) {
 }
 
 func (j *jointGrads[F]) inputPieces(procs int) (all []gradPiece) {
-	tiles := (j.n + jointTile - 1) / jointTile
-	bounds := cut(j.n, max(1, min(tiles/2, max(jointEach*procs, j.n/jointRows))), jointTile)
+	bounds := jointCut(j.n, max(jointEach*procs, j.n/jointRows))
 	for k := range len(bounds) - 1 {
 		all = append(all, gradPiece{m: -1, lo: bounds[k], hi: bounds[k+1]})
 	}
 	return all
+}
+
+// jointCut cuts so many rows into at most n pieces, of two tiles at least.
+func jointCut(rows, n int) []int {
+	tiles := (rows + jointTile - 1) / jointTile
+	return cut(rows, max(1, min(n, tiles/2)), jointTile)
 }
 
 func (j *jointGrads[F]) inputs(p gradPiece) {
