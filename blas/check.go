@@ -8,6 +8,7 @@ const (
 	nLT0         = "blas: n < 0"
 	kLT0         = "blas: k < 0"
 	badTranspose = "blas: illegal transpose"
+	badStep      = "blas: bad step of the inner index"
 	badLdA       = "blas: bad leading dimension of A"
 	badLdB       = "blas: bad leading dimension of B"
 	badLdC       = "blas: bad leading dimension of C"

@@ -210,7 +210,10 @@ func (p *product[T]) panelsOfA(s *scratch[T], i, m, l, k int, pack bool) panels[
 // where j0 begins a panel, or where they were if that is nil.
 func (p *product[T]) strip(s *scratch[T], i0, i1, j0, j1 int, packed *packedColumns[T], packA bool) {
 	step, width := innerStep(p.k, blockInner), p.kernels.width
-	if p.m == 1 && packed == nil {
+	switch {
+	case packed != nil:
+		step = packed.step
+	case p.m == 1:
 		step = innerStep(p.k, rowInner)
 	}
 	for i := i0; i < i1; i += blockRows {

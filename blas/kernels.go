@@ -22,6 +22,14 @@ type fetchingKernel[T Float] func(k int, a *T, aRow, aCol int, b *T, bRow int, c
 // to give the processor enough to do at a time.
 type panelKernel[T Float] func(k int, a *T, aCol int, b *T, bPanel int, c *T, alpha, beta T)
 
+// A sumKernel computes a tile of one row of C from sumBlocks rows of A, aBlock elements
+// apart, and as many panels of B, bBlock elements apart, as if their products were
+// computed and added to C one after the other.
+type sumKernel[T Float] func(k int, a *T, aBlock, aCol int, b *T, bBlock int, c *T, alpha, beta T)
+
+// sumBlocks is the number of products that a sumKernel adds up.
+const sumBlocks = 4
+
 // height is the kernels for tiles with one number of rows.
 type height[T Float] struct {
 	rows   int
@@ -64,6 +72,8 @@ type kernels[T Float] struct {
 
 	// panels are for one row and two, three and four panels of a copied B, nil for none.
 	panels []panelKernel[T]
+
+	sums sumKernel[T] // nil for none
 
 	// transpose makes the columns of the first `strip` rows of src rows of dst,
 	// steps times strip/2 of them.

@@ -23,6 +23,7 @@ var singleAVX512 = kernels[float32]{
 	fetching: sgemmAVX512Fetching12,
 	row:      sgemmAVX512Row1,
 	panels:   []panelKernel[float32]{sgemmAVX512Panels2, sgemmAVX512Panels3, sgemmAVX512Panels4},
+	sums:     sgemmAVX512Sums4,
 	copyA:    scopyAVX12, copyB: scopyAVX32,
 	transpose: stransposeAVX, strip: 8,
 	dots: []dots[float32]{
@@ -46,6 +47,7 @@ var singleAVX2 = kernels[float32]{
 	fetching: sgemmAVX2Fetching6,
 	row:      sgemmAVX2Row1,
 	panels:   []panelKernel[float32]{sgemmAVX2Panels2, sgemmAVX2Panels3, sgemmAVX2Panels4},
+	sums:     sgemmAVX2Sums4,
 	copyA:    scopyAVX6, copyB: scopyAVX16,
 	transpose: stransposeAVX, strip: 8,
 	dots: []dots[float32]{
@@ -67,6 +69,7 @@ var doubleAVX512 = kernels[float64]{
 	fetching: dgemmAVX512Fetching12,
 	row:      dgemmAVX512Row1,
 	panels:   []panelKernel[float64]{dgemmAVX512Panels2, dgemmAVX512Panels3, dgemmAVX512Panels4},
+	sums:     dgemmAVX512Sums4,
 	copyA:    dcopyAVX12, copyB: dcopyAVX16,
 	transpose: dtransposeAVX, strip: 4,
 	dots: []dots[float64]{
@@ -90,6 +93,7 @@ var doubleAVX2 = kernels[float64]{
 	fetching: dgemmAVX2Fetching6,
 	row:      dgemmAVX2Row1,
 	panels:   []panelKernel[float64]{dgemmAVX2Panels2, dgemmAVX2Panels3, dgemmAVX2Panels4},
+	sums:     dgemmAVX2Sums4,
 	copyA:    dcopyAVX6, copyB: dcopyAVX8,
 	transpose: dtransposeAVX, strip: 4,
 	dots: []dots[float64]{

@@ -1384,6 +1384,79 @@ write:
 	VZEROUPPER
 	RET
 
+// func sgemmAVX512Sums4(k int, a *float32, aBlock int, aCol int, b *float32, bBlock int, c *float32, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·sgemmAVX512Sums4(SB), NOSPLIT, $0-64
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), AX
+	MOVQ   aCol+24(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DX
+	MOVQ   aBlock+16(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (DX)(BX*2), SI
+	ADDQ   BX, SI
+	MOVQ   b+32(FP), DI
+	MOVQ   bBlock+40(FP), R8
+	SHLQ   $0x02, R8
+	LEAQ   (DI)(R8*2), R9
+	ADDQ   R8, R9
+
+next:
+	VBROADCASTSS (DX), Z8
+	VFMADD231PS  (DI), Z8, Z0
+	VFMADD231PS  64(DI), Z8, Z1
+	VBROADCASTSS (DX)(BX*1), Z8
+	VFMADD231PS  (DI)(R8*1), Z8, Z2
+	VFMADD231PS  64(DI)(R8*1), Z8, Z3
+	VBROADCASTSS (DX)(BX*2), Z8
+	VFMADD231PS  (DI)(R8*2), Z8, Z4
+	VFMADD231PS  64(DI)(R8*2), Z8, Z5
+	VBROADCASTSS (SI), Z8
+	VFMADD231PS  (R9), Z8, Z6
+	VFMADD231PS  64(R9), Z8, Z7
+	ADDQ         CX, DX
+	ADDQ         CX, SI
+	ADDQ         $0x80, DI
+	ADDQ         $0x80, R9
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+48(FP), AX
+	VBROADCASTSS alpha+56(FP), Z8
+	VBROADCASTSS beta+60(FP), Z9
+	VMULPS       Z8, Z0, Z0
+	VMULPS       Z8, Z1, Z1
+	VMULPS       Z8, Z2, Z2
+	VMULPS       Z8, Z3, Z3
+	VMULPS       Z8, Z4, Z4
+	VMULPS       Z8, Z5, Z5
+	VMULPS       Z8, Z6, Z6
+	VMULPS       Z8, Z7, Z7
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           sum
+	VFMADD231PS  (AX), Z9, Z0
+	VFMADD231PS  64(AX), Z9, Z1
+
+sum:
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z6, Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z7, Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	VZEROUPPER
+	RET
+
 // func sgemmAVX512Fetching12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32, ahead *float32, aheadRow int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·sgemmAVX512Fetching12(SB), NOSPLIT, $0-96
@@ -3929,6 +4002,79 @@ write:
 	VMOVUPS Y5, 160(AX)
 	VMOVUPS Y6, 192(AX)
 	VMOVUPS Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func sgemmAVX2Sums4(k int, a *float32, aBlock int, aCol int, b *float32, bBlock int, c *float32, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·sgemmAVX2Sums4(SB), NOSPLIT, $0-64
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   k+0(FP), AX
+	MOVQ   aCol+24(FP), CX
+	SHLQ   $0x02, CX
+	MOVQ   a+8(FP), DX
+	MOVQ   aBlock+16(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (DX)(BX*2), SI
+	ADDQ   BX, SI
+	MOVQ   b+32(FP), DI
+	MOVQ   bBlock+40(FP), R8
+	SHLQ   $0x02, R8
+	LEAQ   (DI)(R8*2), R9
+	ADDQ   R8, R9
+
+next:
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  (DI), Y8, Y0
+	VFMADD231PS  32(DI), Y8, Y1
+	VBROADCASTSS (DX)(BX*1), Y8
+	VFMADD231PS  (DI)(R8*1), Y8, Y2
+	VFMADD231PS  32(DI)(R8*1), Y8, Y3
+	VBROADCASTSS (DX)(BX*2), Y8
+	VFMADD231PS  (DI)(R8*2), Y8, Y4
+	VFMADD231PS  32(DI)(R8*2), Y8, Y5
+	VBROADCASTSS (SI), Y8
+	VFMADD231PS  (R9), Y8, Y6
+	VFMADD231PS  32(R9), Y8, Y7
+	ADDQ         CX, DX
+	ADDQ         CX, SI
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R9
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+48(FP), AX
+	VBROADCASTSS alpha+56(FP), Y8
+	VBROADCASTSS beta+60(FP), Y9
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y8, Y1, Y1
+	VMULPS       Y8, Y2, Y2
+	VMULPS       Y8, Y3, Y3
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y8, Y5, Y5
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y8, Y7, Y7
+	MOVL         beta+60(FP), CX
+	ADDL         CX, CX
+	JZ           sum
+	VFMADD231PS  (AX), Y9, Y0
+	VFMADD231PS  32(AX), Y9, Y1
+
+sum:
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y6, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y7, Y1, Y1
+	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
 	RET
 
@@ -6518,6 +6664,79 @@ write:
 	VZEROUPPER
 	RET
 
+// func dgemmAVX512Sums4(k int, a *float64, aBlock int, aCol int, b *float64, bBlock int, c *float64, alpha float64, beta float64)
+// Requires: AVX, AVX512F
+TEXT ·dgemmAVX512Sums4(SB), NOSPLIT, $0-72
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   k+0(FP), AX
+	MOVQ   aCol+24(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   a+8(FP), DX
+	MOVQ   aBlock+16(FP), BX
+	SHLQ   $0x03, BX
+	LEAQ   (DX)(BX*2), SI
+	ADDQ   BX, SI
+	MOVQ   b+32(FP), DI
+	MOVQ   bBlock+40(FP), R8
+	SHLQ   $0x03, R8
+	LEAQ   (DI)(R8*2), R9
+	ADDQ   R8, R9
+
+next:
+	VBROADCASTSD (DX), Z8
+	VFMADD231PD  (DI), Z8, Z0
+	VFMADD231PD  64(DI), Z8, Z1
+	VBROADCASTSD (DX)(BX*1), Z8
+	VFMADD231PD  (DI)(R8*1), Z8, Z2
+	VFMADD231PD  64(DI)(R8*1), Z8, Z3
+	VBROADCASTSD (DX)(BX*2), Z8
+	VFMADD231PD  (DI)(R8*2), Z8, Z4
+	VFMADD231PD  64(DI)(R8*2), Z8, Z5
+	VBROADCASTSD (SI), Z8
+	VFMADD231PD  (R9), Z8, Z6
+	VFMADD231PD  64(R9), Z8, Z7
+	ADDQ         CX, DX
+	ADDQ         CX, SI
+	ADDQ         $0x80, DI
+	ADDQ         $0x80, R9
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+48(FP), AX
+	VBROADCASTSD alpha+56(FP), Z8
+	VBROADCASTSD beta+64(FP), Z9
+	VMULPD       Z8, Z0, Z0
+	VMULPD       Z8, Z1, Z1
+	VMULPD       Z8, Z2, Z2
+	VMULPD       Z8, Z3, Z3
+	VMULPD       Z8, Z4, Z4
+	VMULPD       Z8, Z5, Z5
+	VMULPD       Z8, Z6, Z6
+	VMULPD       Z8, Z7, Z7
+	MOVQ         beta+64(FP), CX
+	ADDQ         CX, CX
+	JZ           sum
+	VFMADD231PD  (AX), Z9, Z0
+	VFMADD231PD  64(AX), Z9, Z1
+
+sum:
+	VADDPD  Z2, Z0, Z0
+	VADDPD  Z4, Z0, Z0
+	VADDPD  Z6, Z0, Z0
+	VMOVUPD Z0, (AX)
+	VADDPD  Z3, Z1, Z1
+	VADDPD  Z5, Z1, Z1
+	VADDPD  Z7, Z1, Z1
+	VMOVUPD Z1, 64(AX)
+	VZEROUPPER
+	RET
+
 // func dgemmAVX512Fetching12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64, ahead *float64, aheadRow int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dgemmAVX512Fetching12(SB), NOSPLIT, $0-104
@@ -9059,6 +9278,79 @@ write:
 	VMOVUPD Y5, 160(AX)
 	VMOVUPD Y6, 192(AX)
 	VMOVUPD Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func dgemmAVX2Sums4(k int, a *float64, aBlock int, aCol int, b *float64, bBlock int, c *float64, alpha float64, beta float64)
+// Requires: AVX, FMA3
+TEXT ·dgemmAVX2Sums4(SB), NOSPLIT, $0-72
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   k+0(FP), AX
+	MOVQ   aCol+24(FP), CX
+	SHLQ   $0x03, CX
+	MOVQ   a+8(FP), DX
+	MOVQ   aBlock+16(FP), BX
+	SHLQ   $0x03, BX
+	LEAQ   (DX)(BX*2), SI
+	ADDQ   BX, SI
+	MOVQ   b+32(FP), DI
+	MOVQ   bBlock+40(FP), R8
+	SHLQ   $0x03, R8
+	LEAQ   (DI)(R8*2), R9
+	ADDQ   R8, R9
+
+next:
+	VBROADCASTSD (DX), Y8
+	VFMADD231PD  (DI), Y8, Y0
+	VFMADD231PD  32(DI), Y8, Y1
+	VBROADCASTSD (DX)(BX*1), Y8
+	VFMADD231PD  (DI)(R8*1), Y8, Y2
+	VFMADD231PD  32(DI)(R8*1), Y8, Y3
+	VBROADCASTSD (DX)(BX*2), Y8
+	VFMADD231PD  (DI)(R8*2), Y8, Y4
+	VFMADD231PD  32(DI)(R8*2), Y8, Y5
+	VBROADCASTSD (SI), Y8
+	VFMADD231PD  (R9), Y8, Y6
+	VFMADD231PD  32(R9), Y8, Y7
+	ADDQ         CX, DX
+	ADDQ         CX, SI
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R9
+	DECQ         AX
+	JNZ          next
+	MOVQ         c+48(FP), AX
+	VBROADCASTSD alpha+56(FP), Y8
+	VBROADCASTSD beta+64(FP), Y9
+	VMULPD       Y8, Y0, Y0
+	VMULPD       Y8, Y1, Y1
+	VMULPD       Y8, Y2, Y2
+	VMULPD       Y8, Y3, Y3
+	VMULPD       Y8, Y4, Y4
+	VMULPD       Y8, Y5, Y5
+	VMULPD       Y8, Y6, Y6
+	VMULPD       Y8, Y7, Y7
+	MOVQ         beta+64(FP), CX
+	ADDQ         CX, CX
+	JZ           sum
+	VFMADD231PD  (AX), Y9, Y0
+	VFMADD231PD  32(AX), Y9, Y1
+
+sum:
+	VADDPD  Y2, Y0, Y0
+	VADDPD  Y4, Y0, Y0
+	VADDPD  Y6, Y0, Y0
+	VMOVUPD Y0, (AX)
+	VADDPD  Y3, Y1, Y1
+	VADDPD  Y5, Y1, Y1
+	VADDPD  Y7, Y1, Y1
+	VMOVUPD Y1, 32(AX)
 	VZEROUPPER
 	RET
 

@@ -44,6 +44,9 @@ func sgemmAVX512Panels3(k int, a *float32, aCol int, b *float32, bPanel int, c *
 func sgemmAVX512Panels4(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
 
 //go:noescape
+func sgemmAVX512Sums4(k int, a *float32, aBlock int, aCol int, b *float32, bBlock int, c *float32, alpha float32, beta float32)
+
+//go:noescape
 func sgemmAVX512Fetching12(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32, ahead *float32, aheadRow int)
 
 //go:noescape
@@ -114,6 +117,9 @@ func sgemmAVX2Panels3(k int, a *float32, aCol int, b *float32, bPanel int, c *fl
 
 //go:noescape
 func sgemmAVX2Panels4(k int, a *float32, aCol int, b *float32, bPanel int, c *float32, alpha float32, beta float32)
+
+//go:noescape
+func sgemmAVX2Sums4(k int, a *float32, aBlock int, aCol int, b *float32, bBlock int, c *float32, alpha float32, beta float32)
 
 //go:noescape
 func sgemmAVX2Fetching6(k int, a *float32, aRow int, aCol int, b *float32, bRow int, c *float32, cRow int, n int, alpha float32, beta float32, ahead *float32, aheadRow int)
@@ -197,6 +203,9 @@ func dgemmAVX512Panels3(k int, a *float64, aCol int, b *float64, bPanel int, c *
 func dgemmAVX512Panels4(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
 
 //go:noescape
+func dgemmAVX512Sums4(k int, a *float64, aBlock int, aCol int, b *float64, bBlock int, c *float64, alpha float64, beta float64)
+
+//go:noescape
 func dgemmAVX512Fetching12(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64, ahead *float64, aheadRow int)
 
 //go:noescape
@@ -267,6 +276,9 @@ func dgemmAVX2Panels3(k int, a *float64, aCol int, b *float64, bPanel int, c *fl
 
 //go:noescape
 func dgemmAVX2Panels4(k int, a *float64, aCol int, b *float64, bPanel int, c *float64, alpha float64, beta float64)
+
+//go:noescape
+func dgemmAVX2Sums4(k int, a *float64, aBlock int, aCol int, b *float64, bBlock int, c *float64, alpha float64, beta float64)
 
 //go:noescape
 func dgemmAVX2Fetching6(k int, a *float64, aRow int, aCol int, b *float64, bRow int, c *float64, cRow int, n int, alpha float64, beta float64, ahead *float64, aheadRow int)

@@ -89,11 +89,12 @@ type packedColumns[T Float] struct {
 	data []T
 	j, n int
 	wide int // n with the columns that fill the last panel
+	step int // the inner index in each block, as far as there are so many
 }
 
 // hold makes room for n columns of k elements.
 func (p *packedColumns[T]) hold(ks *kernels[T], k, j, n int) {
-	p.j, p.n, p.wide = j, n, ks.wide(n)
+	p.j, p.n, p.wide, p.step = j, n, ks.wide(n), innerStep(k, blockInner)
 	p.data = grown(p.data, p.wide*k)
 }
 
@@ -106,8 +107,8 @@ func (ks *kernels[T]) wide(n int) int { return (n + ks.width - 1) / ks.width * k
 
 // pack copies all of them; b begins with the first.
 func (p *packedColumns[T]) pack(ks *kernels[T], b operand[T], k int) {
-	for l, step := 0, innerStep(k, blockInner); l < k; l += step {
-		rows := min(step, k-l)
+	for l := 0; l < k; l += p.step {
+		rows := min(p.step, k-l)
 		packBlock(ks, p.at(l, rows, 0), b.from(l, 0), rows, p.n)
 	}
 }

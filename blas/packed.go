@@ -20,11 +20,25 @@ func (p *Packed[T]) Pack(tB blas.Transpose, k, n int, b []T, ldb int) {
 	p.pack(best[T](), tB, k, n, b, ldb)
 }
 
+// PackInSteps is Pack for a product that is computed step by step: C = alpha·A₁·B₁ +
+// beta·C, then C += alpha·Aᵢ·Bᵢ for the others in turn, where each Bᵢ is as many rows of
+// op(B) as step says, or an equal part of them if they are too many to be added in
+// registers, and Aᵢ the columns of op(A) for them. Gonum's implementation adds in an order
+// of its own.
+func (p *Packed[T]) PackInSteps(tB blas.Transpose, k, n, step int, b []T, ldb int) {
+	p.packInSteps(best[T](), tB, k, n, step, b, ldb)
+}
+
 // Dims returns the shape of the packed matrix.
 func (p *Packed[T]) Dims() (k, n int) { return p.k, p.n }
 
 // pack is Pack for certain kernels.
 func (p *Packed[T]) pack(ks *kernels[T], tB blas.Transpose, k, n int, b []T, ldb int) {
+	p.packInSteps(ks, tB, k, n, max(1, k), b, ldb)
+}
+
+// packInSteps is PackInSteps for certain kernels.
+func (p *Packed[T]) packInSteps(ks *kernels[T], tB blas.Transpose, k, n, step int, b []T, ldb int) {
 	trans := isTrans(tB)
 	require(k >= 0, kLT0)
 	require(n >= 0, nLT0)
@@ -41,7 +55,9 @@ func (p *Packed[T]) pack(ks *kernels[T], tB blas.Transpose, k, n int, b []T, ldb
 		from.copyTo(p.columns.data, k, n)
 		return
 	}
+	require(step > 0, badStep)
 	p.columns.hold(ks, k, 0, n)
+	p.columns.step = innerStep(step, blockInner)
 	p.columns.pack(ks, from, k)
 }
 
@@ -59,6 +75,18 @@ func (o operand[T]) copyTo(dst []T, k, n int) {
 // returns the same bits as Sgemm or Dgemm, except for a single row and where
 // those use scalar products. It is intended for few rows: A is read in place.
 func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta T, c []T, ldc int) {
+	p.gemm(false, tA, m, alpha, a, lda, beta, c, ldc)
+}
+
+// GemmReversed is Gemm, and returns the same bits, but where A has a single row it reads
+// the columns of op(B) from the last to the first. Whoever multiplies row after row, one
+// way and the other in turn, finds in a cache that is too small for all of op(B) what the
+// product before has read last.
+func (p *Packed[T]) GemmReversed(tA blas.Transpose, m int, alpha T, a []T, lda int, beta T, c []T, ldc int) {
+	p.gemm(true, tA, m, alpha, a, lda, beta, c, ldc)
+}
+
+func (p *Packed[T]) gemm(reversed bool, tA blas.Transpose, m int, alpha T, a []T, lda int, beta T, c []T, ldc int) {
 	trans := isTrans(tA)
 	require(m >= 0, mLT0)
 	rows, cols := stored(trans, m, p.k)
@@ -69,12 +97,12 @@ func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta
 	}
 	require(len(a) >= (rows-1)*lda+cols, shortA)
 	require(len(c) >= (m-1)*ldc+p.n, shortC)
-	if m == 1 && p.kernels != nil && alpha != 0 && p.k > 0 && p.k <= blockInner {
-		aCol := 1
+	if m == 1 && p.kernels != nil && alpha != 0 && p.k > 0 {
+		r := packedRow[T]{a: a, aCol: 1, c: c, alpha: alpha, beta: beta}
 		if trans {
-			aCol = lda
+			r.aCol = lda
 		}
-		p.row(alpha, a, aCol, beta, c)
+		p.row(&r, reversed)
 		return
 	}
 	var q product[T]
@@ -93,22 +121,69 @@ func (p *Packed[T]) Gemm(tA blas.Transpose, m int, alpha T, a []T, lda int, beta
 	}
 }
 
-// row is Gemm for one row of A, whose elements are aCol apart, and a k of one block.
-// A scan makes many such products, of a few hundred nanoseconds each.
-func (p *Packed[T]) row(alpha T, a []T, aCol int, beta T, c []T) {
-	ks, b, j := p.kernels, p.columns.data, 0
-	width, panel := ks.width, ks.width*p.k
-	for left := p.n / width; left >= 2 && ks.panels != nil; {
-		some := min(left, len(ks.panels)+1)
-		if left == some+1 {
-			some-- // leave two
+// packedRow is a product of one row of A, whose elements are aCol apart.
+type packedRow[T Float] struct {
+	a           []T
+	aCol        int
+	c           []T
+	alpha, beta T
+}
+
+// row is Gemm for one row of A. A scan makes many such products, of a few hundred
+// nanoseconds each.
+func (p *Packed[T]) row(r *packedRow[T], reversed bool) {
+	full, all := p.n/p.kernels.width, p.columns.wide/p.kernels.width
+	for at, end := 0, all; at < end; {
+		switch {
+		case !reversed:
+			some := p.sideBySide(full - at)
+			p.rowOf(r, at, some)
+			at += some
+		case end > full:
+			end-- // the narrow one
+			p.rowOf(r, end, 1)
+		default:
+			some := p.sideBySide(end)
+			end -= some
+			p.rowOf(r, end, some)
 		}
-		ks.panels[some-2](p.k, &a[0], aCol, &b[j*p.k], panel, &c[j], alpha, beta)
-		j, left = j+some*width, left-some
 	}
-	low := &ks.heights[len(ks.heights)-1]
-	for ; j < p.n; j += width {
-		cols := min(width, p.n-j)
-		low.kernel(cols, width)(p.k, &a[0], 0, aCol, &b[j*p.k], width, &c[j], 0, cols, alpha, beta)
+}
+
+// sideBySide returns how many panels of as many full ones a row takes side by side.
+func (p *Packed[T]) sideBySide(full int) int {
+	if full < 2 || p.kernels.panels == nil || p.sums() {
+		return 1
+	}
+	some := min(full, len(p.kernels.panels)+1)
+	if full == some+1 {
+		some-- // leave two
+	}
+	return some
+}
+
+// sums reports whether there is a kernel for all steps of a panel.
+func (p *Packed[T]) sums() bool {
+	return p.kernels.sums != nil && p.k == sumBlocks*p.columns.step
+}
+
+// rowOf computes the columns of some panels from panel at on.
+func (p *Packed[T]) rowOf(r *packedRow[T], at, some int) {
+	ks, step, j := p.kernels, p.columns.step, at*p.kernels.width
+	cols, c := min(ks.width, p.n-j), &r.c[j]
+	if some == 1 && cols == ks.width && p.sums() {
+		ks.sums(step, &r.a[0], step*r.aCol, r.aCol, &p.columns.at(0, step, j)[0], step*p.columns.wide, c, r.alpha, r.beta)
+		return
+	}
+	low, beta := &ks.heights[len(ks.heights)-1], r.beta
+	for l := 0; l < p.k; l += step {
+		k := min(step, p.k-l)
+		a, b := &r.a[l*r.aCol], &p.columns.at(l, k, j)[0]
+		if some == 1 {
+			low.kernel(cols, ks.width)(k, a, 0, r.aCol, b, ks.width, c, 0, cols, r.alpha, beta)
+		} else {
+			ks.panels[some-2](k, a, r.aCol, b, ks.width*k, c, r.alpha, beta)
+		}
+		beta = 1
 	}
 }

@@ -81,6 +81,51 @@ func testPackedRow[T Float](t *testing.T, impl BLAS) {
 	}
 }
 
+// TestPackedInSteps: the product of a matrix packed in steps has the bits of those of its
+// steps, added one after the other, for many rows and for each alone, in both directions.
+func TestPackedInSteps(t *testing.T) {
+	for name, impl := range sets() {
+		if impl.single != nil {
+			t.Run(name+"/float32", func(t *testing.T) { testPackedInSteps[float32](t, impl) })
+			t.Run(name+"/float64", func(t *testing.T) { testPackedInSteps[float64](t, impl) })
+		}
+	}
+}
+
+func testPackedInSteps[T Float](t *testing.T, impl BLAS) {
+	r := rand.New(rand.NewPCG(43, 44))
+	for at := range 200 {
+		step, steps, last := 1+r.IntN(80), 4, 0
+		if at%2 == 0 {
+			steps = 1 + r.IntN(6)
+			last = r.IntN(step)
+		}
+		g := newGemmCase[T](r, randomOf(r, transposes...), randomOf(r, transposes...), 13, 1+r.IntN(200), steps*step+last, r.IntN(3), 1.5, randomOf[T](r, 0, 0.5))
+		want, beta := slices.Clone(g.c), g.beta
+		a, b := newOperand(isTrans(g.tA), g.a, g.lda), newOperand(isTrans(g.tB), g.b, g.ldb)
+		for l := 0; l < g.k; l += step {
+			packedGemm[T](impl)(g.tA, g.tB, g.m, g.n, min(step, g.k-l), g.alpha, a.from(0, l).data, g.lda, b.from(l, 0).data, g.ldb, beta, want, g.ldc)
+			beta = 1
+		}
+		var p Packed[T]
+		p.packInSteps(kernelsOf[T](impl), g.tB, g.k, g.n, step, g.b, g.ldb)
+		for _, gemm := range []func(blas.Transpose, int, T, []T, int, T, []T, int){p.Gemm, p.GemmReversed} {
+			c := slices.Clone(g.c)
+			gemm(g.tA, g.m, g.alpha, g.a, g.lda, g.beta, c, g.ldc)
+			if !slices.Equal(c, want) {
+				t.Fatalf("%c%c %d×%d in steps of %d: differs", g.tA, g.tB, g.n, g.k, step)
+			}
+			copy(c, g.c)
+			for i := range g.m {
+				gemm(g.tA, 1, g.alpha, a.from(i, 0).data, g.lda, g.beta, c[i*g.ldc:], g.ldc)
+			}
+			if !slices.Equal(c, want) {
+				t.Fatalf("%c%c %d×%d in steps of %d: rows alone differ", g.tA, g.tB, g.n, g.k, step)
+			}
+		}
+	}
+}
+
 // TestPackedConcurrent: goroutines that share a Packed do not disturb one another.
 func TestPackedConcurrent(t *testing.T) {
 	r := rand.New(rand.NewPCG(19, 20))

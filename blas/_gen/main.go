@@ -29,6 +29,7 @@ func main() {
 			for panels := 2; panels <= mostPanels; panels++ {
 				panelRow(s, e, panels)
 			}
+			rowSums(s, e)
 			tile(s, e, s.heights[0], fetching)
 			for _, rows := range s.heights {
 				tile(s, e, rows, full)

@@ -60,6 +60,62 @@ func panelRow(s set, e element, panels int) {
 	RET()
 }
 
+// sumBlocks is the number of blocks of the inner index that a kernel of rowSums takes side
+// by side: the gates of an LSTM.
+const sumBlocks = 4
+
+// rowSums writes a kernel for
+//
+//	c = alpha · a₀ · B₀ + beta · c, then c += alpha · aᵢ · Bᵢ for the other blocks in turn
+//
+// with rows aᵢ that are aBlock elements apart, and panels Bᵢ of B, bBlock elements apart.
+// The sums of a block are its own, as if it were multiplied alone.
+func rowSums(s set, e element) {
+	w := &tileWriter{set: s, element: e, variant: full, rows: sumBlocks}
+	TEXT(fmt.Sprintf("%sgemm%sSums%d", e.prefix, s.name, sumBlocks), NOSPLIT,
+		fmt.Sprintf("func(k int, a *%[1]s, aBlock, aCol int, b *%[1]s, bBlock int, c *%[1]s, alpha, beta %[1]s)", e.name))
+	Pragma("noescape")
+	w.clearAccumulators()
+	k, aCol := Load(Param("k"), GP64()), stride(e, "aCol")
+	a := newRowPointers(Load(Param("a"), GP64()), stride(e, "aBlock"), sumBlocks)
+	b := newRowPointers(Load(Param("b"), GP64()), stride(e, "bBlock"), sumBlocks)
+	Label("next")
+	for i := range sumBlocks {
+		x := w.vector()
+		w.broadcast(a.at(i, 0), x)
+		for v := range w.vectors {
+			w.fma(b.at(i, v*w.bytes), x, w.acc[i][v])
+		}
+	}
+	a.advance(aCol)
+	b.advance(Imm(uint64(w.vectors * w.bytes)))
+	DECQ(k)
+	JNZ(LabelRef("next"))
+	w.writeSums(Load(Param("c"), GP64()))
+	VZEROUPPER()
+	RET()
+}
+
+// writeSums writes the sums of all blocks to c.
+func (w *tileWriter) writeSums(c reg.Register) {
+	alpha, beta := w.vector(), w.vector()
+	w.broadcast(param("alpha"), alpha)
+	w.broadcast(param("beta"), beta)
+	w.eachVector(func(i, v int) { w.mul(alpha, w.acc[i][v], w.acc[i][v]) })
+
+	skipIfZero(w.element, "beta", "sum")
+	for v := range w.vectors {
+		w.fma(Mem{Base: c, Disp: v * w.bytes}, beta, w.acc[0][v])
+	}
+	Label("sum")
+	for v := range w.vectors {
+		for i := 1; i < w.rows; i++ {
+			w.element.add(w.acc[i][v], w.acc[0][v], w.acc[0][v])
+		}
+		w.move(w.acc[0][v], Mem{Base: c, Disp: v * w.bytes})
+	}
+}
+
 // tileWriter holds the registers of one kernel while it is written.
 type tileWriter struct {
 	set

@@ -51,13 +51,17 @@ func SLSTMTapeOf[F Float](s SLSTM, buf []F) SLSTMTape[F] { return buf[:s.TapeSiz
 // tapeAt returns where the vectors of step t of head h of sequence b begin.
 func (s SLSTM) tapeAt(h, b, t int) int { return ((h*s.B+b)*s.T + t) * tapeSize * s.DH }
 
-// slstmTape returns the vectors of step t of head h of sequence b.
-func slstmTape[F Float](s SLSTM, tape SLSTMTape[F], h, b, t int) (v [tapeSize][]F) {
-	at := s.tapeAt(h, b, t)
-	for k := range v {
-		v[k] = tape[at+k*s.DH:][:s.DH]
-	}
-	return v
+// slstmTape returns the vectors of step t of head h of sequence b, one after the other.
+func slstmTape[F Float](s SLSTM, tape SLSTMTape[F], h, b, t int) []F {
+	return tape[s.tapeAt(h, b, t):][:tapeSize*s.DH]
+}
+
+// tapeVector returns vector k, of n elements, of those of a step.
+func tapeVector[F Float](v []F, k, n int) []F { return v[k*n : (k+1)*n] }
+
+// tapeGates returns the vectors of the gates.
+func tapeGates[F Float](v []F, n int) [4][]F {
+	return [4][]F{v[:n], v[n : 2*n], v[2*n : 3*n], v[3*n : 4*n]}
 }
 
 // slstmRows is the number of sequences that one piece of work scans together, or
@@ -119,8 +123,8 @@ func (c *slstmScan[F]) fetchTape(tape SLSTMTape[F], b, t, from, to int) {
 type slstmScan[F Float] struct {
 	SLSTM
 	h, b0, b1 int
-	pre       slstmGates[F]    // recurrent parts of the pre-activations of a step, or gradients of pre-activations
-	recurrent *slstmWeights[F] // of the head, transposed on the way forward; nil for few steps
+	pre       slstmGates[F]      // recurrent parts of the pre-activations of a step, or gradients of pre-activations
+	recurrent *slstmRecurrent[F] // of the head; nil for few steps
 }
 
 // slstmGates are vectors of a head's four gates. That of step t of sequence b is at
@@ -171,42 +175,67 @@ func SLSTMForward[F Float](s SLSTM, x [4][]F, r, bias, state, y, newState []F, t
 	s.pieces(func(h, b0, b1 int) {
 		pre, lent := scratch[F]((b1 - b0) * 4 * s.DH)
 		defer giveBack(lent)
-		c, columns := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, pre, b0)}, slstmColumns(s, x, h)
+		c := slstmForward[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, pre, b0)}, bias: bias, y: y, state: newState, tape: tape}
 		if s.T >= slstmPacked {
-			c.recurrent = newSLSTMWeights(s, true, slstmGatesR(s, r, h))
+			c.begin(r)
 			defer c.recurrent.release()
 		}
+		columns := slstmColumns(s, x, h)
 		for t := range s.T {
-			c.step(t, &columns, r, bias, y, newState, tape)
+			c.step(t, &columns, r)
 		}
 	})
 }
 
-// step advances the sequences by one step. x are the input parts of the gates; state
-// holds the state before the step and after it.
-func (c *slstmScan[F]) step(t int, x *slstmGates[F], r, bias, y, state []F, tape SLSTMTape[F]) {
-	d, h := c.NH*c.DH, c.h
-	sy, sc, sn, sm := split4(state)
+// slstmForward is a scan forward. state holds the state before a step and after it.
+type slstmForward[F Float] struct {
+	slstmScan[F]
+	bias, y, state []F
+	tape           SLSTMTape[F]
+}
+
+// begin prepares a scan of many steps.
+func (c *slstmForward[F]) begin(r []F) {
+	c.recurrent = newSLSTMRecurrent(c.SLSTM, true, r, c.h)
+	for b := c.b0; b < c.b1; b++ {
+		c.prepare(&c.recurrent.cells[b-c.b0], b)
+	}
+}
+
+// prepare sets what all steps have in common in the cell of sequence b.
+func (c *slstmForward[F]) prepare(cell *vec.SLSTM[F], b int) {
+	_, sc, sn, sm := split4(c.state)
+	cell.P = c.pre.of(c.DH, b, 0)
+	for k := range cell.B {
+		cell.B[k] = slstmHead(c.SLSTM, c.bias, k, c.h)
+	}
+	cell.C, cell.N, cell.M = slstmHead(c.SLSTM, sc, b, c.h), slstmHead(c.SLSTM, sn, b, c.h), slstmHead(c.SLSTM, sm, b, c.h)
+}
+
+// step advances the sequences by one step. x are the input parts of the gates.
+func (c *slstmForward[F]) step(t int, x *slstmGates[F], r []F) {
+	d, h, n := c.NH*c.DH, c.h, c.DH
+	sy, sc, sn, sm := split4(c.state)
 	c.reset(t, sy, sc, sn, sm)
 	if before := sy[c.b0*d+h*c.DH:]; c.recurrent != nil {
-		c.recurrent.forward(t, c.b1-c.b0, before, d, c.pre.rows(c.b0, t), c.pre.sequence)
+		c.recurrent.multiply(t, c.b1-c.b0, before, d, c.pre.rows(c.b0, t), c.pre.sequence)
 	} else {
 		serialGemm(false, true, c.b1-c.b0, 4*c.DH, c.DH, 1, before, d, slstmR(c.SLSTM, r, h), c.DH, 0, c.pre.rows(c.b0, t), c.pre.sequence)
 	}
+	var alone vec.SLSTM[F]
 	for b := c.b0; b < c.b1; b++ {
-		c.fetchTape(tape, b, t+2, tapeFbar, tapeSize)
-		row := b*c.T + t
-		v := slstmTape(c.SLSTM, tape, h, b, t)
-		cell := vec.SLSTM[F]{
-			P: c.pre.of(c.DH, b, t), X: x.of(c.DH, b, t),
-			C: slstmHead(c.SLSTM, sc, b, h), N: slstmHead(c.SLSTM, sn, b, h), M: slstmHead(c.SLSTM, sm, b, h), Y: slstmHead(c.SLSTM, y, row, h),
-			Gates: [4][]F(v[:4]), Fbar: v[tapeFbar], CNext: v[tapeC], NNext: v[tapeN],
+		c.fetchTape(c.tape, b, t+2, tapeFbar, tapeSize)
+		cell, v := &alone, slstmTape(c.SLSTM, c.tape, h, b, t)
+		if c.recurrent != nil {
+			cell = &c.recurrent.cells[b-c.b0]
+		} else {
+			c.prepare(cell, b)
 		}
-		for k := range cell.B {
-			cell.B[k] = slstmHead(c.SLSTM, bias, k, h)
-		}
+		cell.X, cell.Y = x.of(n, b, t), slstmHead(c.SLSTM, c.y, b*c.T+t, h)
+		cell.Gates, cell.Fbar = tapeGates(v, n), tapeVector(v, tapeFbar, n)
+		cell.CNext, cell.NNext = tapeVector(v, tapeC, n), tapeVector(v, tapeN, n)
 		cell.Forward()
-		c.fetchTape(tape, b, t+2, 0, tapeFbar)
+		c.fetchTape(c.tape, b, t+2, 0, tapeFbar)
 		copy(slstmHead(c.SLSTM, sy, b, h), cell.Y)
 	}
 }
@@ -250,12 +279,13 @@ func SLSTMBackward[F Float](s SLSTM, r, state, y, newState []F, tape SLSTMTape[F
 		s.pieces(func(h, b0, b1 int) {
 			dpre, lent := scratch[F]((b1 - b0) * 4 * s.DH)
 			defer giveBack(lent)
-			rh := newSLSTMWeights(s, false, slstmGatesR(s, r, h))
+			rh := newSLSTMRecurrent(s, false, r, h)
 			defer rh.release()
-			c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, dpre, b0), recurrent: rh}, state: state, y: y, dy: dy, zero: zero, tape: tape}
+			c := slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, dpre, b0), recurrent: rh}, state: state, y: y, dy: dy, dState: dState, zero: zero, tape: tape}
+			c.begin()
 			columns := slstmColumns(s, grads.X, h)
 			for t := s.T - 1; t >= 0; t-- {
-				c.step(t, dState)
+				c.step(t)
 				c.copyTo(&columns, t)
 			}
 		})
@@ -311,23 +341,30 @@ func slstmFinish[F Float](state, dState []F) {
 // slstmBack is a scan back.
 type slstmBack[F Float] struct {
 	slstmScan[F]
-	state, y, dy, zero []F
-	tape               SLSTMTape[F]
+	state, y, dy, dState, zero []F
+	tape                       SLSTMTape[F]
+	cells                      [slstmRows]vec.SLSTMGrad[F] // of the sequences, with what all steps have in common
+}
+
+// begin prepares the cells.
+func (c *slstmBack[F]) begin() {
+	gy, gc, gn, rest := split4(c.dState)
+	for b := c.b0; b < c.b1; b++ {
+		cell := &c.cells[b-c.b0]
+		cell.Carried, cell.DC = slstmHead(c.SLSTM, gy, b, c.h), slstmHead(c.SLSTM, gc, b, c.h)
+		cell.DN, cell.Rest = slstmHead(c.SLSTM, gn, b, c.h), slstmHead(c.SLSTM, rest, b, c.h)
+		cell.DY = c.zero
+	}
 }
 
 // step takes the sequences one step back, and leaves the gradients of the gates in pre.
-func (c *slstmBack[F]) step(t int, dState []F) {
-	d, h := c.NH*c.DH, c.h
-	gy, gc, gn, rest := split4(dState)
+func (c *slstmBack[F]) step(t int) {
+	d, h, n := c.NH*c.DH, c.h, c.DH
+	gy, gc, gn, rest := split4(c.dState)
 	for b := c.b0; b < c.b1; b++ {
-		row := b*c.T + t
-		v := slstmTape(c.SLSTM, c.tape, h, b, t)
-		cell := vec.SLSTMGrad[F]{
-			Gates: [4][]F(v[:4]), Fbar: v[tapeFbar], NNext: v[tapeN],
-			Y: slstmHead(c.SLSTM, c.y, row, h), DY: c.zero, Carried: slstmHead(c.SLSTM, gy, b, h),
-			DC: slstmHead(c.SLSTM, gc, b, h), DN: slstmHead(c.SLSTM, gn, b, h), Rest: slstmHead(c.SLSTM, rest, b, h),
-			DPre: c.pre.of(c.DH, b, t),
-		}
+		cell, v, row := &c.cells[b-c.b0], slstmTape(c.SLSTM, c.tape, h, b, t), b*c.T+t
+		cell.Gates, cell.Fbar, cell.NNext = tapeGates(v, n), tapeVector(v, tapeFbar, n), tapeVector(v, tapeN, n)
+		cell.Y, cell.DPre = slstmHead(c.SLSTM, c.y, row, h), c.pre.of(n, b, t)
 		if c.dy != nil {
 			cell.DY = slstmHead(c.SLSTM, c.dy, row, h)
 		}
@@ -335,7 +372,7 @@ func (c *slstmBack[F]) step(t int, dState []F) {
 		cell.Step()
 		c.fetchTape(c.tape, b, t-2, 0, tapeFbar)
 	}
-	c.recurrent.back(t, c.b1-c.b0, c.pre.rows(c.b0, t), c.pre.sequence, gy[c.b0*d+h*c.DH:], d)
+	c.recurrent.multiply(t, c.b1-c.b0, c.pre.rows(c.b0, t), c.pre.sequence, gy[c.b0*d+h*c.DH:], d)
 	for b := c.b0; b < c.b1; b++ {
 		c.fetchTape(c.tape, b, t-2, tapeFbar, tapeSize)
 	}
@@ -360,7 +397,7 @@ func (c *slstmBack[F]) before(b, t int) (cPrev, nPrev []F) {
 	}
 	if t > 0 {
 		v := slstmTape(c.SLSTM, c.tape, c.h, b, t-1)
-		return v[tapeC], v[tapeN]
+		return tapeVector(v, tapeC, c.DH), tapeVector(v, tapeN, c.DH)
 	}
 	if c.state == nil {
 		return c.zero, c.zero

@@ -32,7 +32,7 @@ const mappedElements = slstmRows << 13
 // faster.
 const mappedSteps = 128
 
-// mappedGap keeps sequences from falling on the same places of a cache.
+// mappedGap keeps steps and sequences from falling on the same places of a cache.
 const mappedGap = 16
 
 // mappedBlocks returns the number of blocks of steps that are mapped one after the
@@ -46,14 +46,15 @@ func (s SLSTM) mappedBlocks() (blocks, steps int) {
 // mappedSize returns the size of the gates of a block of steps of nb sequences.
 func (s SLSTM) mappedSize(nb int) int {
 	_, steps := s.mappedBlocks()
-	return nb * (steps*4*s.DH + mappedGap)
+	return nb * (steps*(4*s.DH+mappedGap) + mappedGap)
 }
 
 // mappedGates are the gates of a block of steps from step from on, of the sequences from
 // b0 on, in buf.
 func mappedGates[F Float](s SLSTM, buf []F, b0, from int) slstmGates[F] {
 	_, steps := s.mappedBlocks()
-	g := slstmGates[F]{step: 4 * s.DH, sequence: steps*4*s.DH + mappedGap}
+	g := slstmGates[F]{step: 4*s.DH + mappedGap}
+	g.sequence = steps*g.step + mappedGap
 	g.at = -b0*g.sequence - from*g.step
 	for k := range g.g {
 		g.g[k] = buf[k*s.DH:]
@@ -75,8 +76,8 @@ func SLSTMMappedForward[F Float](s SLSTM, m SLSTMMaps[F], r, bias, state, y, new
 		nb := b1 - b0
 		buf, lent := scratch[F](nb*4*s.DH + s.mappedSize(nb))
 		defer giveBack(lent)
-		c := slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, buf, b0)}
-		c.recurrent = newSLSTMWeights(s, true, slstmGatesR(s, r, h))
+		c := slstmForward[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1, pre: slstmOneStep(s, buf, b0)}, bias: bias, y: y, state: newState, tape: tape}
+		c.begin(r)
 		defer c.recurrent.release()
 		maps := newSLSTMWeights(s, true, m.weights(s, h))
 		defer maps.release()
@@ -85,7 +86,7 @@ func SLSTMMappedForward[F Float](s SLSTM, m SLSTMMaps[F], r, bias, state, y, new
 			x := mappedGates(s, buf[nb*4*s.DH:], b0, from)
 			c.mapInputs(maps, m, &x, from, to)
 			for t := from; t < to; t++ {
-				c.step(t, &x, r, bias, y, newState, tape)
+				c.step(t, &x, r)
 			}
 		}
 	})
@@ -135,8 +136,8 @@ func SLSTMMappedBackward[F Float](s SLSTM, m SLSTMMaps[F], r, state, y, newState
 	slstmScanBack(s, state, newState, dNew, grads.State, func(dState, zero []F) {
 		s.piecesOf(max(together, s.rows()), func(h, b0, b1 int) {
 			c := slstmMappedBack[F]{maps: m, grads: grads, together: together, parts: parts}
-			c.slstmBack = slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1}, state: state, y: y, dy: dy, zero: zero, tape: tape}
-			c.run(r, dState)
+			c.slstmBack = slstmBack[F]{slstmScan: slstmScan[F]{SLSTM: s, h: h, b0: b0, b1: b1}, state: state, y: y, dy: dy, dState: dState, zero: zero, tape: tape}
+			c.run(r)
 		})
 	})
 	parts.sum()
@@ -204,10 +205,10 @@ type slstmMappedBack[F Float] struct {
 }
 
 // run takes the sequences back to the first step.
-func (c *slstmMappedBack[F]) run(r, dState []F) {
+func (c *slstmMappedBack[F]) run(r []F) {
 	buf, lent := scratch[F](c.mappedSize(c.b1 - c.b0))
 	defer giveBack(lent)
-	c.recurrent = newSLSTMWeights(c.SLSTM, false, slstmGatesR(c.SLSTM, r, c.h))
+	c.recurrent = newSLSTMRecurrent(c.SLSTM, false, r, c.h)
 	defer c.recurrent.release()
 	c.back = newSLSTMWeights(c.SLSTM, false, c.maps.weights(c.SLSTM, c.h))
 	defer c.back.release()
@@ -217,12 +218,13 @@ func (c *slstmMappedBack[F]) run(r, dState []F) {
 			clear(sum)
 		}
 	}
+	c.begin()
 	blocks, _ := c.mappedBlocks()
 	for i := blocks - 1; i >= 0; i-- {
 		from, to := c.T*i/blocks, c.T*(i+1)/blocks
 		c.pre = mappedGates(c.SLSTM, buf, c.b0, from)
 		for t := to - 1; t >= from; t-- {
-			c.step(t, dState)
+			c.step(t)
 		}
 		for b := c.b0; b < c.b1; b++ {
 			c.weightGrads(b, from, to)

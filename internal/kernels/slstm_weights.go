@@ -6,20 +6,8 @@ import (
 	gblas "gonum.org/v1/gonum/blas"
 )
 
-// slstmGatesR returns R of each gate of head h, [DH,DH].
-func slstmGatesR[F Float](s SLSTM, r []F, h int) (w [4][]F) {
-	w[0], w[1], w[2], w[3] = split4(slstmR(s, r, h))
-	return w
-}
-
-// slstmWeights are weights of a head's gates, each [DH,DH], laid out for products. A single
-// sequence reads all of R at every step, which takes longer than the arithmetic if R exceeds
-// the first-level cache. Every other step therefore begins with the gate with which the one
-// before has ended.
-type slstmWeights[F Float] struct {
-	gates [4]blas.Packed[F]
-	later []F // products that are added later, [rows,4·DH]
-}
+// slstmWeights are weights of a head's gates, each [DH,DH], laid out for products.
+type slstmWeights[F Float] struct{ gates [4]blas.Packed[F] }
 
 var slstmWeightsPools = newPools[slstmWeights[float32], slstmWeights[float64]]()
 
@@ -34,47 +22,39 @@ func newSLSTMWeights[F Float](s SLSTM, transposed bool, w [4][]F) *slstmWeights[
 
 func (p *slstmWeights[F]) release() { poolOf[F](slstmWeightsPools).Put(p) }
 
-// slstmGate is the i-th gate to be taken at step t.
-func slstmGate(t, i int) int {
+// slstmRecurrent is R of a head, laid out for the products of a scan. A single sequence
+// reads all of it at every step, which takes longer than the arithmetic if it exceeds the
+// first-level cache. Every other step therefore begins where the one before has ended.
+type slstmRecurrent[F Float] struct {
+	r     blas.Packed[F]
+	cells [slstmRows]vec.SLSTM[F] // of the sequences on the way forward
+}
+
+var slstmRecurrentPools = newPools[slstmRecurrent[float32], slstmRecurrent[float64]]()
+
+// newSLSTMRecurrent lays R of head h out, Rᵀ for the way forward; it is to be released.
+func newSLSTMRecurrent[F Float](s SLSTM, forward bool, r []F, h int) *slstmRecurrent[F] {
+	p := poolOf[F](slstmRecurrentPools).Get().(*slstmRecurrent[F])
+	if rh := slstmR(s, r, h); forward {
+		p.r.Pack(gblas.Trans, s.DH, 4*s.DH, rh, s.DH)
+	} else {
+		p.r.PackInSteps(gblas.NoTrans, 4*s.DH, s.DH, s.DH, rh, s.DH)
+	}
+	return p
+}
+
+func (p *slstmRecurrent[F]) release() {
+	clear(p.cells[:]) // which would keep others' memory alive
+	poolOf[F](slstmRecurrentPools).Put(p)
+}
+
+// multiply computes the products of rows with R, or Rᵀ, at step t. On the way forward the
+// rows are outputs, and the results of the gates follow each other; on the way back it is
+// the other way round, and the products of the gates are added in their order.
+func (p *slstmRecurrent[F]) multiply(t, rows int, a []F, lda int, c []F, ldc int) {
 	if t%2 == 0 {
-		return i
-	}
-	return 3 - i
-}
-
-// forward computes y·Rᵀ of rows of y, which are ldy apart, at step t. The results of the
-// gates follow each other, and those of the rows are ldc apart.
-func (p *slstmWeights[F]) forward(t, rows int, y []F, ldy int, pre []F, ldc int) {
-	_, dh := p.gates[0].Dims()
-	for i := range p.gates {
-		k := slstmGate(t, i)
-		p.gates[k].Gemm(gblas.NoTrans, rows, 1, y, ldy, 0, pre[k*dh:], ldc)
-	}
-}
-
-// back computes the products of gradients of the gates with R, which are added in the
-// gates' order, in the same layout. The way depends on the step alone, and not on the
-// number of rows, since portable products with and without a sum to add to round
-// differently.
-func (p *slstmWeights[F]) back(t, rows int, pre []F, ldc int, gy []F, ldy int) {
-	_, dh := p.gates[0].Dims()
-	if slstmGate(t, 0) == 0 {
-		for k := range p.gates {
-			p.gates[k].Gemm(gblas.NoTrans, rows, 1, pre[k*dh:], ldc, F(min(k, 1)), gy, ldy)
-		}
-		return
-	}
-	if len(p.later) < 4*rows*dh {
-		p.later = make([]F, 4*rows*dh)
-	}
-	for k := 3; k > 0; k-- {
-		p.gates[k].Gemm(gblas.NoTrans, rows, 1, pre[k*dh:], ldc, 0, p.later[k*dh:], 4*dh)
-	}
-	p.gates[0].Gemm(gblas.NoTrans, rows, 1, pre, ldc, 0, gy, ldy)
-	for i := range rows {
-		sum, row := gy[i*ldy:][:dh], p.later[i*4*dh:]
-		for k := 1; k < 4; k++ {
-			vec.Add(sum, sum, row[k*dh:(k+1)*dh])
-		}
+		p.r.Gemm(gblas.NoTrans, rows, 1, a, lda, 0, c, ldc)
+	} else {
+		p.r.GemmReversed(gblas.NoTrans, rows, 1, a, lda, 0, c, ldc)
 	}
 }
