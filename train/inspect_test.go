@@ -62,7 +62,7 @@ Memory to train on 8 × 128 tokens, in float32:
   parameters                       1.81 MB
   gradients                        1.81 MB
   AdamW's moments                  3.63 MB
-  activations                      30.2 MB
+  activations                      30.3 MB
   total                            37.5 MB
 
 Memory to generate:
