@@ -55,8 +55,10 @@ func jointPays[F Float](n, in int, maps []LinearGrad[F], procs int) bool {
 // the blocks whose products blas adds up one after the other.
 func linearGradsJointly[F Float](n, in int, x, dx []F, maps []LinearGrad[F], procs int) {
 	step := blas.InnerStep[F](n)
-	for lo := 0; lo < n; lo += jointBlocks * step {
-		hi := min(n, lo+jointBlocks*step)
+	for lo, hi := 0, 0; lo < n; lo = hi {
+		if hi = lo + jointBlocks*step; n-hi <= jointTile {
+			hi = n // no single row is left
+		}
 		some := make([]LinearGrad[F], len(maps))
 		for k, m := range maps {
 			m.DY = m.DY[lo*m.Out : hi*m.Out]
