@@ -35,8 +35,9 @@ const (
 	jointTile   = 12      // rows that tiles of all heights but the lowest ones fill
 )
 
-// jointPays reports whether the products are worth one run over so many cores. They must
-// have several rows in every piece, because a product of a single row adds up otherwise.
+// jointPays reports whether the products are worth one run over so many cores. Every piece
+// of weights must have several rows, because a product of a single row adds up otherwise;
+// see jointEnd for those of dx.
 func jointPays[F Float](n, in int, maps []LinearGrad[F], procs int) bool {
 	outs := 0
 	for _, m := range maps {
@@ -56,9 +57,7 @@ func jointPays[F Float](n, in int, maps []LinearGrad[F], procs int) bool {
 func linearGradsJointly[F Float](n, in int, x, dx []F, maps []LinearGrad[F], procs int) {
 	step := blas.InnerStep[F](n)
 	for lo, hi := 0, 0; lo < n; lo = hi {
-		if hi = lo + jointBlocks*step; n-hi <= jointTile {
-			hi = n // no single row is left
-		}
+		hi = jointEnd(lo, n, step)
 		some := make([]LinearGrad[F], len(maps))
 		for k, m := range maps {
 			m.DY = m.DY[lo*m.Out : hi*m.Out]
@@ -67,6 +66,15 @@ func linearGradsJointly[F Float](n, in int, x, dx []F, maps []LinearGrad[F], pro
 		j := jointGrads[F]{n: hi - lo, in: in, step: step, x: x[lo*in:], dx: dx[lo*in:], maps: some, add: lo > 0}
 		j.run(procs)
 	}
+}
+
+// jointEnd returns the end of the rows of a run that begins at row lo of n: some blocks, and
+// what is left behind them if it is less than a tile, so that no run has a single row.
+func jointEnd(lo, n, step int) int {
+	if hi := lo + jointBlocks*step; n-hi > jointTile {
+		return hi
+	}
+	return n
 }
 
 // jointGrads is LinearGrads for some rows. The first blocks are summed in DW, and the

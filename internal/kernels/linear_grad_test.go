@@ -36,6 +36,19 @@ func TestLinearGradsOnAnyNumberOfCores(t *testing.T) {
 	}
 }
 
+// TestJointRunsHaveSeveralRows: runs follow one another, from and to blocks of rows, and the
+// last one has more rows than a tile.
+func TestJointRunsHaveSeveralRows(t *testing.T) {
+	const step = 512
+	for _, n := range []int{600, 8*step + 1, 8*step + jointTile, 8*step + jointTile + 1, 16 * step, step*step + 1} {
+		for lo, hi := 0, 0; lo < n; lo = hi {
+			if hi = jointEnd(lo, n, step); hi > n || hi-lo <= jointTile || hi < n && hi != lo+jointBlocks*step {
+				t.Fatalf("of %d rows, a run has those from %d to %d", n, lo, hi)
+			}
+		}
+	}
+}
+
 // linearGradsOf returns all gradients of maps of random matrices.
 func linearGradsOf(n, in int, outs []int) []float32 {
 	r := rand.New(rand.NewPCG(1, 2))

@@ -141,7 +141,8 @@ func (c *mlstmChain[F]) addTo(mem mlstmMemory[F], a, b matrix[F], next [blas.Mos
 }
 
 // backTo is mlstmBack.memoryBack for the columns, and writes them to a memory. h and dh
-// are the outputs and their gradients, den the denominators of all steps.
+// are the outputs and their gradients, den the denominators of all steps. Whole rows of h
+// and dh are read, for the gradient of a denominator.
 func (c *mlstmChain[F]) backTo(mem mlstmMemory[F], h, dh matrix[F], den []F) {
 	c.loadQueries()
 	c.rowsBack(h, dh, den[c.t0:])

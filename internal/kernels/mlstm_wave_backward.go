@@ -22,7 +22,8 @@ func (it *mlstmWaveBackItem[F]) layOut(space *arena[F], s MLSTM) {
 	it.rows.layOut(space, s.T)
 }
 
-// inWave is mlstmBackward.whole in the order of a wave.
+// inWave is mlstmBackward.whole in the order of a wave. It needs the memories before all
+// chunks at once, so that without a tape it writes one first.
 func (c *mlstmBackward[F]) inWave(w *wave) {
 	if len(c.tape) == 0 {
 		tape, lent := scratch[F](c.TapeLen())
