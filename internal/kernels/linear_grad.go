@@ -107,8 +107,8 @@ func (j *jointGrads[F]) run(procs int) {
 		at := blocks * m.Out * j.in
 		j.sums, sums = append(j.sums, sums[:at]), sums[at:]
 	}
-	// Every core begins with pieces that take long, so that those which remain for
-	// whoever is free are short.
+	// Every core begins with pieces that take long, so that short ones remain for cores
+	// that have no more pieces of their own.
 	var all []gradPiece
 	for c := range procs {
 		all = append(all, weights[len(weights)*c/procs:len(weights)*(c+1)/procs]...)
